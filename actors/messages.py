@@ -1,0 +1,90 @@
+"""What travels between a session and the processes that work for it.
+
+message   one `bytes`: Ray hands bytes over without another pickle. Values of plain types go through pickle, the rest
+          through cloudpickle, which also takes the functions and classes of a user's script.
+request   run this program: its id, its code (None where the receiver has it), the small inputs, what to send back
+reply     ("done", small outputs, measurements) or ("failed", step, exception, traceback text), and after it the large
+          outputs, each a return of its own
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+_PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
+
+
+@dataclass
+class Request:
+    """A segment to run.
+
+    program: the id.   code: the pickled program, or None.
+    small: the packed list of inputs; those that come in another way are None in it.
+    arrived: positions among the program's inputs of the arguments beside the request, in order.
+    held: positions of inputs that the actor keeps: (position, variable, version).
+    keeps: outputs that are new versions: (position, variable, version).
+    forget: versions of variables that no run needs any more.
+    apart: positions of outputs that are returns of their own.
+    deadline: seconds that the program may take, or None.   measure: send each step's costs back.
+    """
+
+    program: str
+    code: bytes | None
+    small: bytes
+    arrived: tuple[int, ...] = ()
+    held: tuple[tuple[int, str, int], ...] = ()
+    keeps: tuple[tuple[int, str, int], ...] = ()
+    forget: tuple[tuple[str, int], ...] = ()
+    apart: tuple[int, ...] = ()
+    deadline: float | None = None
+    measure: bool = False
+
+
+def is_plain(value: Any) -> bool:
+    """True for values that pickle the same in every process: numbers, text, NumPy's numeric arrays and scalars."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return True
+    if kind is np.ndarray or isinstance(value, np.generic):
+        return value.dtype.kind in "biufcSU"
+    if kind in (list, tuple):
+        return len(value) < 1000 and all([is_plain(item) for item in value])
+    return False
+
+
+def pack(value: Any) -> bytes:
+    """`value` as a message."""
+    return cloudpickle.dumps(value, protocol=5)
+
+
+def pack_values(values: list) -> bytes:
+    """A list of values as a message: the fast way where all are plain."""
+    if all([is_plain(value) for value in values]):
+        return pickle.dumps(values, protocol=5)
+    return cloudpickle.dumps(values, protocol=5)
+
+
+unpack = pickle.loads
+
+
+def check_pickles(value: Any) -> None:
+    """Raise what pickling `value` raises; large arrays are not copied."""
+    if not is_plain(value) and not (type(value) is np.ndarray and value.dtype.kind in "biufc"):
+        cloudpickle.dumps(value, protocol=5, buffer_callback=lambda buffer: None)
+
+
+def describe(error: BaseException) -> tuple[bytes, str]:
+    """An exception as (pickled exception, text of its traceback); one that does not pickle is told by its text."""
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    try:
+        bare = pack(error)
+        unpack(bare)
+    except Exception:
+        bare = pack(RuntimeError(f"{type(error).__name__}: {error}"))
+    return bare, text

@@ -1,0 +1,227 @@
+"""Program: the code of a segment, free of graphs and sessions, as it runs in the caller, an actor or a task.
+
+slot      a place in the environment that holds one value while the program runs
+step      one node: a kernel, the slots that it reads and the slots that it writes
+stop      a list; once it is not empty the program ends with `Stopped` before its next step
+
+A program is interpreted at first. A hot one is compiled to a Python function, one line a step, so that the line number
+of a traceback tells the step that failed.
+"""
+
+from __future__ import annotations
+
+import keyword
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, NamedTuple
+
+_INFIX: dict[Callable, str] = {
+    operator.add: "+",
+    operator.sub: "-",
+    operator.mul: "*",
+    operator.truediv: "/",
+    operator.floordiv: "//",
+    operator.mod: "%",
+    operator.pow: "**",
+    operator.eq: "==",
+    operator.ne: "!=",
+    operator.lt: "<",
+    operator.le: "<=",
+    operator.gt: ">",
+    operator.ge: ">=",
+}
+_STEPS_BETWEEN_CHECKS = 64
+LARGEST_COMPILED = 20_000
+"""Steps above which a program stays interpreted: compiling costs some 20 us a step."""
+
+
+class Stopped(BaseException):
+    """A program was told to stop between two of its steps. No Exception: a kernel must not swallow it."""
+
+
+class StepFailed(Exception):
+    """A step's kernel raised; `step` is its number, `__cause__` what it raised."""
+
+    def __init__(self, step: int):
+        super().__init__(step)
+        self.step = step
+
+
+class Step(NamedTuple):
+    """One node: slots[outputs] = kernel(*slots[inputs], **attrs)."""
+
+    kernel: Callable
+    attrs: Mapping[str, Any]
+    inputs: tuple[int, ...]
+    outputs: int | tuple[int, ...]
+    """A slot, or a tuple of slots where the kernel returns a tuple."""
+    dead: tuple[int, ...]
+    """Slots that no later step reads."""
+
+
+@dataclass
+class Program:
+    """A list of steps between input slots and output slots."""
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    steps: list[Step]
+    size: int
+    constants: tuple[tuple[int, Any], ...] = ()
+    _function: Callable | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_function": None}
+
+    def __call__(self, values: Sequence[Any], stop: list) -> list:
+        """The output values for the input values. Raises StepFailed, or Stopped when `stop` fills up."""
+        if self._function is None:
+            return self._interpret(values, stop)
+        try:
+            return self._function(stop, *values)
+        except Exception as error:
+            raise StepFailed(self._line_of(error)) from error
+
+    def _environment(self, values: Sequence[Any]) -> list:
+        slots: list = [None] * self.size
+        for slot, value in self.constants:
+            slots[slot] = value
+        for slot, value in zip(self.inputs, values, strict=True):
+            slots[slot] = value
+        return slots
+
+    def _interpret(self, values: Sequence[Any], stop: list) -> list:
+        slots = self._environment(values)
+        at = 0
+        try:
+            for at, (kernel, attrs, inputs, outputs, dead) in enumerate(self.steps):
+                if stop:
+                    raise Stopped
+                args = [slots[i] for i in inputs]
+                result = kernel(*args, **attrs) if attrs else kernel(*args)
+                if type(outputs) is int:
+                    slots[outputs] = result
+                else:
+                    _spread(slots, outputs, result)
+                for slot in dead:
+                    slots[slot] = None
+        except Exception as error:
+            raise StepFailed(at) from error
+        return [slots[i] for i in self.outputs]
+
+    def measure(self, values: Sequence[Any], stop: list) -> tuple[list, list[float], list[int], list[int]]:
+        """As calling it, and also each step's seconds, bytes of inputs and bytes of outputs."""
+        slots = self._environment(values)
+        count = len(self.steps)
+        seconds, taken, made = [0.0] * count, [0] * count, [0] * count
+        at = 0
+        try:
+            for at, (kernel, attrs, inputs, outputs, dead) in enumerate(self.steps):
+                if stop:
+                    raise Stopped
+                args = [slots[i] for i in inputs]
+                start = perf_counter()
+                result = kernel(*args, **attrs) if attrs else kernel(*args)
+                seconds[at] = perf_counter() - start
+                if type(outputs) is int:
+                    slots[outputs] = result
+                    made[at] = size_of(result)
+                else:
+                    _spread(slots, outputs, result)
+                    made[at] = sum([size_of(item) for item in result])
+                taken[at] = sum([size_of(arg) for arg in args])
+                for slot in dead:
+                    slots[slot] = None
+        except Exception as error:
+            raise StepFailed(at) from error
+        return [slots[i] for i in self.outputs], seconds, taken, made
+
+    # Compiled form
+
+    @property
+    def compiled(self) -> bool:
+        """True when it runs as a Python function."""
+        return self._function is not None
+
+    def compile(self) -> None:
+        """Turn the steps into a Python function, if there are not too many."""
+        if self._function is None and len(self.steps) <= LARGEST_COMPILED:
+            names: dict[str, Any] = {"stop_now": stop_now}
+            code = compile("\n".join(self._source(names)), "<weftwork segment>", "exec")
+            exec(code, names)
+            self._function = names["segment"]
+
+    def _source(self, names: dict[str, Any]) -> list[str]:
+        text = {slot: f"v{slot}" for slot in range(self.size)}
+        for slot, value in self.constants:
+            names[f"c{slot}"] = value
+            text[slot] = f"c{slot}"
+        lines = [f"def segment(stop{''.join(f', v{slot}' for slot in self.inputs)}):"]
+        kernels: dict[int, str] = {}
+        for at, step in enumerate(self.steps):
+            lines.append(f" {_statement(at, step, text, names, kernels)}")
+        lines.append(f" return [{', '.join(text[slot] for slot in self.outputs)}]")
+        return lines
+
+    def _line_of(self, error: BaseException) -> int:
+        code = self._function.__code__  # type: ignore[union-attr]
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code is code:
+                return max(0, min(trace.tb_lineno - 2, len(self.steps) - 1))
+            trace = trace.tb_next
+        return 0
+
+
+def _spread(slots: list, outputs: tuple[int, ...], result: Any) -> None:
+    if len(result) != len(outputs):
+        raise ValueError(f"the node returned {len(result)} values, but has {len(outputs)} outputs")
+    for slot, value in zip(outputs, result, strict=True):
+        slots[slot] = value
+
+
+def _statement(at: int, step: Step, text: Mapping[int, str], names: dict[str, Any], kernels: dict[int, str]) -> str:
+    """One line: `v7 = v3 + v5`, or `v7 = k2(v3, axis=a4_axis)`, and the check of `stop` now and then."""
+    args = [text[slot] for slot in step.inputs]
+    infix = _INFIX.get(step.kernel)
+    if infix is not None and len(args) == 2 and not step.attrs:
+        call = f"{args[0]} {infix} {args[1]}"
+    else:
+        name = kernels.get(id(step.kernel))
+        if name is None:
+            name = kernels[id(step.kernel)] = f"k{len(kernels)}"
+            names[name] = step.kernel
+        for key, value in step.attrs.items():
+            names[f"a{at}_{key}"] = value
+            args.append(f"**{{{key!r}: a{at}_{key}}}" if keyword.iskeyword(key) else f"{key}=a{at}_{key}")
+        call = f"{name}({', '.join(args)})"
+    if type(step.outputs) is int:
+        target = text[step.outputs]
+    elif len(step.outputs) == 0:
+        target = "_"
+    else:
+        target = ", ".join([text[slot] for slot in step.outputs]) + ("," if len(step.outputs) == 1 else "")
+    freed = "".join([f"; {text[slot]} = None" for slot in step.dead if text[slot][0] == "v"])
+    check = "" if infix is not None and at % _STEPS_BETWEEN_CHECKS else "; stop and stop_now()"
+    return f"{target} = {call}{freed}{check}"
+
+
+def stop_now() -> None:
+    """Raise Stopped: an expression for compiled programs."""
+    raise Stopped
+
+
+def size_of(value: Any) -> int:
+    """Bytes of a value, as far as they are cheap to tell: of arrays, text and containers of these."""
+    size = getattr(value, "nbytes", None)
+    if size is not None:
+        return size if type(size) is int else 64
+    if isinstance(value, (bytes, str)):
+        return len(value)
+    if isinstance(value, (list, tuple)):
+        return 64 + sum([size_of(item) for item in value[:1000]])
+    if isinstance(value, dict):
+        return 64 + sum([size_of(item) for item in list(value.values())[:1000]])
+    return 64

@@ -1,0 +1,47 @@
+"""What a session is: one graph, several sessions, each with variables of its own."""
+
+import weftwork as tf
+
+
+def main() -> dict:
+    """Run the walk-through; returns what it read, for the test."""
+    graph = tf.Graph()
+    with graph.as_default():
+        foo = tf.Variable(42, name="foo")
+        initialise = tf.global_variables_initializer()
+        assign = foo.assign(13)
+    print(f"the Python variable is a reference, not a value: {foo}")
+    seen = {}
+
+    with tf.Session(graph=graph) as session:
+        session.run(initialise)
+        session.run(assign)
+        seen["first"] = session.run(foo)
+        print(f"first session, initialised and assigned: foo is {seen['first']}")
+
+    with tf.Session(graph=graph) as session:
+        try:
+            session.run(foo)
+        except tf.errors.FailedPreconditionError as error:
+            seen["second"] = error
+            print(f"second session, nothing run before: {error}")
+
+    with tf.Session(graph=graph) as session:
+        session.run(initialise)
+        seen["third"] = session.run(foo)
+        print(f"third session, initialised: foo is {seen['third']}, whatever the others did")
+
+    with tf.Graph().as_default():
+        counter = tf.Variable(0, name="counter")
+        count = tf.assign(counter, counter + 1)
+        with tf.Session() as session:
+            session.run(counter.initializer)
+            for _ in range(3):
+                session.run(count)  # counter + 1 runs by itself: the assignment depends on it
+            seen["counter"] = session.run(counter)
+            print(f"fetched the assignment three times: the counter is {seen['counter']}")
+    return seen
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""What the functions that make nodes ask of their arguments, in TensorFlow 1's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import shapes
+from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.operation import Tensor
+
+FLOATS = ("float16", "float32", "float64")
+LAPACK = ("float64", "float32", "complex64", "complex128")
+
+
+def of_dtype(value: Any, parameter: str, allowed: tuple[str, ...] = FLOATS) -> Tensor:
+    """`value` as a tensor. Raises TypeError when its dtype is none of the allowed."""
+    x = convert_to_tensor(value)
+    if x.dtype.base_dtype.name not in allowed:
+        raise TypeError(
+            f"Value passed to parameter '{parameter}' has DataType {x.dtype.name} not in list of allowed values: "
+            + ", ".join(allowed)
+        )
+    return x
+
+
+def one_of(axis: Any, dim: Any, default: Any = -1) -> Any:
+    """The argument under its new name `axis` or its old one `dim`. Raises ValueError when both are given."""
+    if axis is not None and dim is not None:
+        raise ValueError("Cannot specify both 'axis' and 'dim'")
+    if axis is None:
+        axis = dim
+    return default if axis is None else axis
+
+
+def check_axis(axis: int, shape: shapes.RawShape) -> None:
+    """Raises InvalidArgumentError when a known shape has no such axis."""
+    if shape is not None and not -len(shape) <= axis < len(shape):
+        raise InvalidArgumentError(
+            None,
+            None,
+            f"Dimension ({axis}) must be in the range [{-len(shape)}, {len(shape)}) where {len(shape)} is the number "
+            "of dimensions in the input.",
+        )
+
+
+def common_dtype(*tensors: Tensor) -> DType:
+    """What NumPy promotes the tensors' dtypes to."""
+    return as_dtype(np.result_type(*[tensor.dtype.numpy for tensor in tensors]))
+
+
+def check_equal(a: int | None, b: int | None, name: str) -> None:
+    """Raises ValueError when two dimensions are known and differ. name: of the operation."""
+    if None not in (a, b) and a != b:
+        raise ValueError(f"Dimensions must be equal, but are {a} and {b} for {name!r}.")
+
+
+def same_shape(logits: Tensor, labels: Tensor, other: str) -> shapes.RawShape:
+    """The shape that both tensors have. Raises ValueError when they differ. other: what the labels are called."""
+    a, b = logits._shape, labels._shape
+    if not shapes.compatible(a, b):
+        raise ValueError(f"logits and {other} must have the same shape ({shapes.text(a)} vs {shapes.text(b)})")
+    return shapes.merge(a, b)

@@ -1,0 +1,493 @@
+"""How nodes are made: values are converted to tensors, dtypes and shapes are inferred, the graph is asked for a node.
+
+Every public function that builds a graph ends in `apply`, `apply_random` or `elementwise`, all of which end in
+`Graph.add`. Python scalars and lists are weak beside typed tensors, as in NumPy (NEP 50).
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import _NO_ATTRS, Kind, Operation, Tensor
+from weftwork.graph.stacks import get_default_graph
+
+_conversions: list[tuple[int, type | tuple[type, ...], Callable]] = []
+
+
+def register_tensor_conversion_function(base_type: Any, conversion_func: Callable, priority: int = 100) -> None:
+    """Teach `convert_to_tensor` a type: conversion_func(value, dtype, name, as_ref) gives a Tensor or NotImplemented."""
+    if not callable(conversion_func):
+        raise TypeError("conversion_func must be callable.")
+    _conversions.append((priority, base_type, conversion_func))
+    _conversions.sort(key=lambda entry: entry[0])
+
+
+def as_tensor(value: Any) -> Tensor | None:
+    """The tensor that `value` is or stands for (a variable stands for its read), or None."""
+    if isinstance(value, Tensor):
+        return value
+    convert = getattr(value, "_as_tensor", None)
+    return convert() if convert is not None else None
+
+
+def graph_of(values: Iterable[Any]) -> Graph:
+    """The graph of the first tensor, operation or variable among `values`, else the default graph.
+
+    Raises ValueError when they belong to different graphs.
+    """
+    first = None
+    for value in values:
+        element = value if isinstance(value, (Tensor, Operation)) else as_tensor(value)
+        if element is None:
+            continue
+        if first is None:
+            first = element
+        elif element.graph is not first.graph:
+            raise ValueError(f"{element} must be from the same graph as {first}.")
+    return get_default_graph() if first is None else first.graph
+
+
+# Constants
+
+
+def constant(
+    value: Any, dtype: Any = None, shape: Any = None, name: str | None = "Const", verify_shape: bool = False
+) -> Tensor:
+    """A node with a fixed value.
+
+    Python floats are float32 and ints int32 (int64 when they need it), as in TensorFlow 1; arrays keep their dtype.
+    shape: the value is reshaped to it, or its last element repeated to fill it.
+    Raises TypeError or ValueError when the value does not fit the dtype or shape.
+    """
+    dtype = None if dtype is None else as_dtype(dtype).base_dtype
+    array = to_value(value, dtype)
+    if shape is not None:
+        array = _fill(array, shapes.as_raw(shape), verify_shape)
+    return _constant(array, dtype or _dtype_of(array, value), name or "Const")
+
+
+def _fill(array: Any, shape: shapes.RawShape, verify: bool) -> Any:
+    if not shapes.is_full(shape):
+        raise ValueError(f"A constant's shape must be fully defined, but got {shapes.text(shape)}.")
+    if np.shape(array) == shape:
+        return array
+    if verify:
+        raise TypeError(f"Expected Tensor's shape: {shape}, got {np.shape(array)}.")
+    size, wanted = np.size(array), int(np.prod(shape))  # type: ignore[arg-type]
+    if size > wanted:
+        raise ValueError(f"Too many elements provided. Needed at most {wanted}, but received {size}")
+    flat = np.ravel(array)
+    if size < wanted:
+        flat = np.concatenate([flat, np.repeat(flat[-1:], wanted - size)])
+    return flat.reshape(shape)
+
+
+def _dtype_of(array: Any, value: Any) -> DType:
+    kind = getattr(getattr(array, "dtype", None), "kind", "O")
+    if kind == "O":
+        flat = value
+        while isinstance(flat, (list, tuple)) and flat:
+            flat = flat[0]
+        if isinstance(flat, np.ndarray) and flat.size:
+            flat = flat.flat[0]
+        return dtypes.string if isinstance(flat, (str, bytes)) else dtypes.object
+    return as_dtype(array.dtype)
+
+
+def _constant(value: Any, dtype: DType, name: str) -> Tensor:
+    if isinstance(value, np.ndarray):
+        value = freeze(value)
+    shape = None if dtype is dtypes.object and not isinstance(value, np.ndarray) else np.shape(value)
+    graph = get_default_graph()
+    return graph.add(Kind.CONSTANT, "Const", attrs={"value": value}, outputs=[(dtype, shape)], name=name).outputs[0]
+
+
+def freeze(array: np.ndarray) -> np.ndarray:
+    """A read-only array of the same values that nobody else can write to: a copy unless it is read-only already."""
+    if not array.flags.writeable and array.base is None:
+        return array
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def to_value(value: Any, dtype: DType | None = None) -> Any:
+    """A Python value as the run-time value of a tensor: a NumPy array, or a NumPy scalar for rank 0.
+
+    Text becomes UTF-8 bytes. dtype None: Python floats are float32, ints int32 where they fit, arrays keep theirs.
+    Raises TypeError or ValueError when `value` cannot be of that dtype.
+    """
+    if dtype is dtypes.object:
+        return value
+    if dtype is dtypes.string or (dtype is None and _is_text(value)):
+        return _text_value(value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.asarray(value) if dtype is None else _cast(value, dtype, value)
+    if value is None:
+        raise ValueError("None values not supported.")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"Can't convert a ragged Python sequence to a Tensor: {value!r}") from error
+    if array.dtype.kind == "O":
+        raise TypeError(
+            f"Failed to convert object of type {type(value).__name__} to Tensor. Contents: {value!r}. Consider casting "
+            "elements to a supported type, or dtype=object for a Python object."
+        )
+    if array.dtype.kind in "US":
+        return _text_value(value)
+    if dtype is None:
+        dtype = _weak_dtype(array)
+    return _cast(array, dtype, value)[()]
+
+
+def _weak_dtype(array: np.ndarray) -> DType:
+    """What a Python value becomes by itself, e.g. float64 -> float32."""
+    if array.dtype == np.float64:
+        return dtypes.float32
+    if array.dtype == np.int64:
+        limits = np.iinfo(np.int32)
+        fits = array.size == 0 or (array.min() >= limits.min and array.max() <= limits.max)
+        return dtypes.int32 if fits else dtypes.int64
+    return as_dtype(array.dtype)
+
+
+def _cast(array: Any, dtype: DType, value: Any) -> Any:
+    array = np.asarray(array)
+    if array.dtype == dtype.numpy:
+        return array
+    kinds = "biufc"
+    given, wanted = array.dtype.kind, dtype.numpy.kind
+    weak = not isinstance(value, (np.ndarray, np.generic))
+    if given not in kinds or wanted not in kinds or (weak and array.size and _loses(given, wanted)):
+        raise TypeError(f"Expected {dtype.name}, got {value!r} of type '{type(value).__name__}' instead.")
+    if wanted in "iu" and given in "iu" and array.size:
+        limits = np.iinfo(dtype.numpy)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise ValueError(f"{value!r} does not fit {dtype.name}.")
+    return array.astype(dtype.numpy)
+
+
+def _loses(given: str, wanted: str) -> bool:
+    order = "b iu f c".split()
+    rank = {kind: i for i, kinds in enumerate(order) for kind in kinds}
+    return rank[given] > rank[wanted] or (given == "b" and wanted != "b")
+
+
+def _is_text(value: Any) -> bool:
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "US" or (
+            value.dtype.kind == "O" and value.size > 0 and isinstance(value.flat[0], (str, bytes))
+        )
+    return isinstance(value, (str, bytes))
+
+
+def _text_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes):
+        return bytes(value)
+    # An object array from the start: a fixed-width one would drop trailing NULs.
+    array = np.array(value, dtype=object) if not isinstance(value, np.ndarray) else value.astype(object)
+    out = np.empty(array.shape, dtype=object)
+    for index in np.ndindex(array.shape):
+        item = array[index]
+        if isinstance(item, str):
+            item = item.encode()
+        elif not isinstance(item, bytes):
+            raise TypeError(f"Expected string, got {item!r} of type '{type(item).__name__}' instead.")
+        out[index] = item
+    return out
+
+
+def static_value(tensor: Any) -> Any:
+    """The value of a constant as far as it is known while the graph is built, else None."""
+    tensor = as_tensor(tensor)
+    if tensor is not None and tensor.op.kind is Kind.CONSTANT:
+        return tensor.op.attrs["value"]
+    return None
+
+
+# Conversion
+
+
+def convert_to_tensor(
+    value: Any, dtype: Any = None, name: str | None = None, preferred_dtype: Any = None, dtype_hint: Any = None
+) -> Tensor:
+    """`value` as a Tensor: itself, a variable's read, or a constant.
+
+    A list that holds tensors is stacked. Raises ValueError when a tensor has another dtype than the one asked for,
+    TypeError when `value` cannot be one.
+    """
+    dtype = None if dtype is None else as_dtype(dtype).base_dtype
+    tensor = as_tensor(value)
+    if tensor is None and _conversions:
+        tensor = _registered(value, dtype, name)
+    if tensor is not None:
+        if dtype is not None and tensor.dtype.base_dtype is not dtype:
+            raise ValueError(
+                f"Tensor conversion requested dtype {dtype.name} for Tensor with dtype {tensor.dtype.name}: {tensor!r}"
+            )
+        return tensor
+    if isinstance(value, (list, tuple)) and _holds_tensor(value):
+        from weftwork.graph.array_ops import stack
+
+        return stack([convert_to_tensor(item, dtype) for item in value], name=name or "packed")
+    if isinstance(value, (shapes.TensorShape, shapes.Dimension)):
+        value = value.as_list() if isinstance(value, shapes.TensorShape) else int(value)
+    hint = preferred_dtype if preferred_dtype is not None else dtype_hint
+    if dtype is None and hint is not None:
+        try:
+            return constant(value, hint, name=name)
+        except (TypeError, ValueError):
+            pass
+    return constant(value, dtype, name=name)
+
+
+def _registered(value: Any, dtype: DType | None, name: str | None) -> Tensor | None:
+    for _, base_type, convert in _conversions:
+        if isinstance(value, base_type):
+            tensor = convert(value, dtype=dtype, name=name, as_ref=False)
+            if tensor is not NotImplemented:
+                return tensor
+    return None
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_holds_tensor(item) for item in value)
+    return as_tensor(value) is not None
+
+
+def convert_together(values: Sequence[Any], dtype: Any = None) -> list[Tensor]:
+    """Tensors of values that meet in one node: Python scalars and lists take the dtype of the typed ones beside them.
+
+    A scalar that this dtype cannot hold promotes it, as in NumPy: an int32 tensor beside 1.5 makes a float64.
+    """
+    tensors = [as_tensor(value) for value in values]
+    if None not in tensors:
+        return tensors  # type: ignore[return-value]
+    if dtype is None:
+        typed = [t.dtype.base_dtype for t in tensors if t is not None]
+        typed += [as_dtype(v.dtype) for v in values if isinstance(v, (np.ndarray, np.generic)) and v.dtype.kind in "biufc"]
+        dtype = _promoted(typed)
+    graph = graph_of([t for t in tensors if t is not None])
+    with graph.as_default():
+        return [_weak(v, dtype) if t is None else t for t, v in zip(tensors, values, strict=True)]
+
+
+def _promoted(typed: list[DType]) -> DType | None:
+    numeric = [d.numpy for d in typed if d.numpy.kind in "biufc"]
+    if not numeric or len(numeric) < len(typed):
+        return typed[0] if typed else None
+    return as_dtype(np.result_type(*numeric))
+
+
+def _weak(value: Any, dtype: DType | None) -> Tensor:
+    if dtype is None or isinstance(value, (np.ndarray, np.generic)):
+        return convert_to_tensor(value, name=_const_name(value))
+    if dtype is dtypes.object:
+        return convert_to_tensor(value, dtypes.object)
+    if type(value) in (int, float, bool, complex):
+        if dtype.numpy.kind in "biufc":
+            dtype = _weak_result(dtype, type(value), value)
+        return _constant(dtype.numpy.type(value) if dtype is not dtypes.string else value, dtype, _const_name(value))
+    try:
+        return convert_to_tensor(value, dtype)
+    except TypeError:
+        return convert_to_tensor(value)
+
+
+def _weak_result(dtype: DType, kind: type, value: Any) -> DType:
+    if kind is bool:
+        return dtypes.bool if dtype.numpy.kind == "b" else dtype
+    sample = kind(1)
+    if dtype.numpy.kind == "b" and kind is int:
+        return dtypes.int32
+    if dtype.numpy.kind == "b" and kind is float:
+        return dtypes.float32
+    result = as_dtype(_result_type(dtype.numpy, sample))
+    if result.numpy.kind in "iu":
+        limits = np.iinfo(result.numpy)
+        if not limits.min <= value <= limits.max:
+            raise OverflowError(f"Python integer {value} out of bounds for {result.name}")
+    return result
+
+
+@lru_cache(maxsize=256)
+def _result_type(dtype: np.dtype, sample: Any) -> np.dtype:
+    return (np.zeros(1, dtype) + sample).dtype
+
+
+def _const_name(value: Any) -> str:
+    return "Const"
+
+
+# Nodes
+
+
+def apply(
+    kernel: Callable,
+    inputs: Iterable[Tensor],
+    attrs: Mapping[str, Any] | None = None,
+    *,
+    type: str,
+    name: str | None = None,
+    dtype: Any = None,
+    shape: shapes.RawShape = None,
+    outputs: list[tuple[Any, shapes.RawShape]] | None = None,
+) -> Any:
+    """A pure node of library code: `kernel(*values, **attrs)` gives its value, or a tuple where `outputs` is given.
+
+    dtype, shape: of the one output; or outputs: (dtype, raw shape) of each.
+    Returns a Tensor, or a list of them where `outputs` is given.
+    """
+    return _node(Kind.PURE, kernel, inputs, attrs, type, name, dtype, shape, outputs)
+
+
+def apply_random(
+    kernel: Callable,
+    inputs: Iterable[Tensor],
+    attrs: Mapping[str, Any] | None = None,
+    *,
+    seed: int | None,
+    type: str,
+    name: str | None = None,
+    dtype: Any,
+    shape: shapes.RawShape = None,
+) -> Tensor:
+    """A node that draws: `kernel(generator, *values, **attrs)`, from a stream that each session keeps for it.
+
+    The stream's key follows from the graph's seed and the op's as in TensorFlow 1 (`get_seed`).
+    """
+    inputs = tuple(inputs)
+    graph = graph_of(inputs)
+    key = get_seed(seed, graph)
+    attrs = {**(attrs or {}), "_seed": key}
+    return _node(Kind.RANDOM, kernel, inputs, attrs, type, name, dtype, shape, None, graph)
+
+
+def get_seed(op_seed: int | None, graph: Graph | None = None) -> tuple[int, int] | None:
+    """(graph seed, op seed) of the next random op; None when neither was set: a stream that differs by session."""
+    graph = graph or get_default_graph()
+    if graph.seed is not None:
+        return (graph.seed, graph._last_id if op_seed is None else op_seed)
+    return None if op_seed is None else (87654321, op_seed)
+
+
+def _node(kind, kernel, inputs, attrs, type, name, dtype, shape, outputs, graph=None) -> Any:
+    inputs = tuple(inputs)
+    if graph is None:
+        graph = graph_of(inputs)
+    if outputs is None:
+        specs = [(dtype if isinstance(dtype, DType) else as_dtype(dtype), shape)]
+    else:
+        specs = [(d if isinstance(d, DType) else as_dtype(d), s) for d, s in outputs]
+    op = graph.add(
+        kind, type, kernel=kernel, inputs=inputs, attrs=_NO_ATTRS if attrs is None else attrs, outputs=specs, name=name
+    )
+    return op.outputs[0] if outputs is None else list(op.outputs)
+
+
+OPERATORS: dict[np.ufunc, Callable] = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.divide: operator.truediv,
+    np.floor_divide: operator.floordiv,
+    np.remainder: operator.mod,
+    np.power: operator.pow,
+    np.negative: operator.neg,
+    np.absolute: operator.abs,
+    np.equal: operator.eq,
+    np.not_equal: operator.ne,
+    np.less: operator.lt,
+    np.less_equal: operator.le,
+    np.greater: operator.gt,
+    np.greater_equal: operator.ge,
+}
+"""Ufuncs that Python has an operator for: the same on arrays, and five times as fast on NumPy scalars."""
+
+UFUNC_TYPES = {
+    "multiply": ("Mul", "mul"),
+    "subtract": ("Sub", "sub"),
+    "add": ("Add", "add"),
+    "divide": ("RealDiv", "truediv"),
+    "floor_divide": ("FloorDiv", "floordiv"),
+    "remainder": ("FloorMod", "mod"),
+    "negative": ("Neg", "Neg"),
+    "absolute": ("Abs", "Abs"),
+    "power": ("Pow", "pow"),
+}
+
+
+def elementwise(ufunc: np.ufunc, *args: Any, type: str | None = None, name: str | None = None) -> Any:
+    """A node from a NumPy or SciPy ufunc of tensors, arrays and Python scalars.
+
+    The dtype comes from the ufunc's own rules, the shape from broadcasting. Raises ValueError when shapes do not fit.
+    """
+    tensors = convert_together(args)
+    default = UFUNC_TYPES.get(ufunc.__name__)
+    if default is None:
+        default = (ufunc.__name__.title().replace("_", ""), ufunc.__name__)
+    kind = type or default[0]
+    name = name or type or default[1]
+    result = _ufunc_dtypes(ufunc, tuple([t.dtype.base_dtype for t in tensors]), name)
+    shape: shapes.RawShape = ()
+    if ufunc.signature is not None:
+        shape = None
+    elif len(tensors) == 2 and tensors[0]._shape == tensors[1]._shape:
+        shape = tensors[0]._shape
+    else:
+        for tensor in tensors:
+            shape = shapes.broadcast(shape, tensor._shape)
+    if ufunc.nout > 1:
+        return apply(ufunc, tensors, type=kind, name=name, outputs=[(d, shape) for d in result])
+    return apply(OPERATORS.get(ufunc, ufunc), tensors, type=kind, name=name, dtype=result[0], shape=shape)
+
+
+@lru_cache(maxsize=4096)
+def _ufunc_dtypes(ufunc: np.ufunc, given: tuple[DType, ...], name: str) -> tuple[DType, ...]:
+    """The dtypes of the outputs; object where an input is one."""
+    if any(d.numpy.kind not in "biufc" for d in given):
+        if ufunc.__name__ in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"):
+            return (dtypes.bool,) * ufunc.nout
+        return (dtypes.object,) * ufunc.nout
+    try:
+        resolved = ufunc.resolve_dtypes((*[d.numpy for d in given], *[None] * ufunc.nout))
+    except TypeError as error:
+        raise TypeError(f"{name} does not take {', '.join(d.name for d in given)}: {error}") from None
+    return tuple([as_dtype(d) for d in resolved[ufunc.nin :]])
+
+
+def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tensor:
+    """A tensor that must be fed. Running what needs it without a feed raises InvalidArgumentError.
+
+    dtype: of the values; `object` takes any Python object.   shape: what every fed value's shape must fit.
+    """
+    spec = (as_dtype(dtype).base_dtype, shapes.as_raw(shape))
+    return get_default_graph().add(Kind.PLACEHOLDER, "Placeholder", outputs=[spec], name=name).outputs[0]
+
+
+def placeholder_with_default(input: Any, shape: Any = None, name: str | None = None) -> Tensor:
+    """A tensor that may be fed, and is `input` when it is not."""
+    tensor = convert_to_tensor(input)
+    raw = shapes.as_raw(shape)
+    if not shapes.compatible(raw, tensor._shape):
+        raise ValueError(f"{tensor} does not fit the placeholder's shape {shapes.text(raw)}.")
+    return apply(as_it_is, [tensor], type="PlaceholderWithDefault", name=name, dtype=tensor.dtype.base_dtype, shape=raw)
+
+
+def as_it_is(value: Any) -> Any:
+    """The kernel of a node that hands its input on."""
+    return value

@@ -1,0 +1,86 @@
+"""Names of devices: `/job:worker/replica:0/task:1/device:GPU:0`, each part of which may be left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+
+@dataclass(frozen=True)
+class DeviceSpec:
+    """A device, or what is asked of one; None and "*" leave a part open."""
+
+    job: str | None = None
+    replica: int | None = None
+    task: int | None = None
+    device_type: str | None = None
+    device_index: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.device_type is not None:
+            object.__setattr__(self, "device_type", self.device_type.upper())
+
+    @classmethod
+    def from_string(cls, spec: str) -> DeviceSpec:
+        """Parse `/job:ps/task:0/gpu:1`, `/device:GPU:*`, `/cpu:0`; ValueError for an unknown part."""
+        return _parse(spec)
+
+    def to_string(self) -> str:
+        """The canonical name, open parts left out."""
+        parts = []
+        if self.job is not None:
+            parts.append(f"/job:{self.job}")
+        if self.replica is not None:
+            parts.append(f"/replica:{self.replica}")
+        if self.task is not None:
+            parts.append(f"/task:{self.task}")
+        if self.device_type is not None:
+            index = "*" if self.device_index is None else self.device_index
+            parts.append(f"/device:{self.device_type}:{index}")
+        return "".join(parts)
+
+    def merge_from(self, other: DeviceSpec) -> DeviceSpec:
+        """This one with every part that `other` fixes."""
+        fixed = {name: value for name, value in vars(other).items() if value is not None}
+        return replace(self, **fixed)
+
+    def __str__(self) -> str:
+        return self.to_string()
+
+
+@lru_cache(maxsize=1024)
+def _parse(spec: str) -> DeviceSpec:
+    fields: dict = {}
+    for part in [part for part in spec.split("/") if part]:
+        name, *rest = part.split(":")
+        kind = name.lower()
+        try:
+            if kind == "job" and len(rest) == 1:
+                fields["job"] = rest[0]
+            elif kind in ("replica", "task") and len(rest) == 1:
+                fields[kind] = _number(rest[0])
+            elif kind in ("cpu", "gpu", "tpu") and len(rest) <= 1:
+                fields["device_type"] = kind
+                fields["device_index"] = _number(rest[0]) if rest else None
+            elif kind == "device" and len(rest) in (1, 2):
+                fields["device_type"] = None if rest[0] == "*" else rest[0]
+                fields["device_index"] = _number(rest[1]) if len(rest) == 2 else None
+            else:
+                raise ValueError
+        except ValueError:
+            raise ValueError(f"Unknown attribute: '{name}' in '{spec}'") from None
+    if sum([part.lower().startswith(("cpu", "gpu", "tpu", "device")) for part in spec.split("/")]) > 1:
+        raise ValueError(f"'{spec}' names more than one device type")
+    return DeviceSpec(**fields)
+
+
+def _number(text: str) -> int | None:
+    return None if text == "*" else int(text)
+
+
+@lru_cache(maxsize=4096)
+def merge(outer: str, inner: str) -> str:
+    """Two requests as one: the inner one wins, part by part."""
+    if not outer and not inner:
+        return ""
+    return DeviceSpec.from_string(outer).merge_from(DeviceSpec.from_string(inner)).to_string()

@@ -1,0 +1,210 @@
+"""The element types of tensors: one DType object for each, by TensorFlow 1's names, over NumPy's dtypes.
+
+`string` holds bytes, `object` any Python object. A variable's reference has a `..._ref` twin, whose `base_dtype` is the
+plain type.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+_CPP_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
+
+
+class DType:
+    """An element type. There is one object of each, so `is` compares them; == also takes what `as_dtype` takes."""
+
+    __slots__ = ("_other", "name", "numpy")
+
+    def __init__(self, name: str, numpy: Any, base: DType | None = None):
+        self.name = name
+        self.numpy: np.dtype = np.dtype(numpy)
+        self._other: DType = DType(name + "_ref", numpy, self) if base is None else base
+
+    @property
+    def as_numpy_dtype(self) -> type:
+        """NumPy's scalar type."""
+        return self.numpy.type
+
+    @property
+    def _is_ref_dtype(self) -> builtins.bool:
+        return self.name.endswith("_ref")
+
+    @property
+    def _as_ref(self) -> DType:
+        return self if self._is_ref_dtype else self._other
+
+    @property
+    def base_dtype(self) -> DType:
+        """The plain type, of a reference too."""
+        return self._other if self._is_ref_dtype else self
+
+    @property
+    def is_floating(self) -> builtins.bool:
+        """A real floating point type."""
+        return self.numpy.kind == "f"
+
+    @property
+    def is_integer(self) -> builtins.bool:
+        """A signed or unsigned integer."""
+        return self.numpy.kind in "iu"
+
+    @property
+    def is_unsigned(self) -> builtins.bool:
+        """An unsigned integer."""
+        return self.numpy.kind == "u"
+
+    @property
+    def is_complex(self) -> builtins.bool:
+        """A complex type."""
+        return self.numpy.kind == "c"
+
+    @property
+    def is_bool(self) -> builtins.bool:
+        """The type of truth values."""
+        return self.numpy.kind == "b"
+
+    @property
+    def is_numpy_compatible(self) -> builtins.bool:
+        """Every type is one of NumPy's."""
+        return True
+
+    @property
+    def real_dtype(self) -> DType:
+        """The type of the real part."""
+        return {"complex64": float32, "complex128": float64}.get(self.base_dtype.name, self.base_dtype)
+
+    @property
+    def size(self) -> int:
+        """Bytes of an element."""
+        return self.numpy.itemsize
+
+    @property
+    def limits(self) -> tuple[Any, Any]:
+        """The least and greatest value; TypeError for types that have none."""
+        kind = self.numpy.kind
+        if kind == "b":
+            return (False, True)
+        if kind in "iu":
+            info = np.iinfo(self.numpy)
+            return (int(info.min), int(info.max))
+        if kind == "f":
+            return (np.finfo(self.numpy).min, np.finfo(self.numpy).max)
+        raise TypeError(f"Cannot find the limits of {self.name}.")
+
+    @property
+    def min(self) -> Any:
+        """The least value."""
+        return self.limits[0]
+
+    @property
+    def max(self) -> Any:
+        """The greatest value."""
+        return self.limits[1]
+
+    @property
+    def cpp_name(self) -> str:
+        """The name that TensorFlow's runtime prints in its messages."""
+        base = self.base_dtype.name
+        return _CPP_NAMES.get(base, base)
+
+    def is_compatible_with(self, other: Any) -> builtins.bool:
+        """True when a value of `other` may stand where this type is wanted."""
+        return self.base_dtype is as_dtype(other).base_dtype
+
+    def __eq__(self, other: Any) -> builtins.bool:
+        if self is other:
+            return True
+        if other is None or isinstance(other, DType):
+            return False
+        try:
+            return self is as_dtype(other)
+        except TypeError:
+            return False
+
+    def __ne__(self, other: Any) -> builtins.bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __reduce__(self):
+        return as_dtype, (self.name,)
+
+    def __str__(self) -> str:
+        return f"<dtype: '{self.name}'>"
+
+    def __repr__(self) -> str:
+        return f"tf.{self.name}"
+
+
+float16 = half = DType("float16", np.float16)
+float32 = DType("float32", np.float32)
+float64 = double = DType("float64", np.float64)
+int8 = DType("int8", np.int8)
+int16 = DType("int16", np.int16)
+int32 = DType("int32", np.int32)
+int64 = DType("int64", np.int64)
+uint8 = DType("uint8", np.uint8)
+uint16 = DType("uint16", np.uint16)
+uint32 = DType("uint32", np.uint32)
+uint64 = DType("uint64", np.uint64)
+bool = DType("bool", np.bool_)
+complex64 = DType("complex64", np.complex64)
+complex128 = DType("complex128", np.complex128)
+string = DType("string", np.object_)
+object = DType("object", np.object_)
+resource = DType("resource", np.object_)
+
+ALL: dict[str, DType] = {
+    d.name: d
+    for d in (
+        *(float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64),
+        *(bool, complex64, complex128, string, object, resource),
+    )
+}
+_ALIASES = {"half": float16, "float": float32, "double": float64}
+_PYTHON: dict[Any, DType] = {
+    builtins.float: float32,
+    int: int32,
+    builtins.bool: bool,
+    complex: complex128,
+    str: string,
+    bytes: string,
+    builtins.object: object,
+}
+
+
+def as_dtype(type_value: Any) -> DType:
+    """The DType of a DType, a name, a NumPy dtype or scalar type, or a Python type (float is float32, int is int32).
+
+    Raises TypeError for anything else.
+    """
+    if isinstance(type_value, DType):
+        return type_value
+    if isinstance(type_value, str):
+        known = ALL.get(type_value) or _ALIASES.get(type_value)
+        if known is not None:
+            return known
+        if type_value.endswith("_ref") and type_value[:-4] in ALL:
+            return ALL[type_value[:-4]]._as_ref
+    elif isinstance(type_value, type) and type_value in _PYTHON:
+        return _PYTHON[type_value]
+    try:
+        # NumPy reads None as float64, any class as object, and a scalar as its own dtype: nobody here means that.
+        if type_value is None or isinstance(type_value, np.generic):
+            raise TypeError
+        if isinstance(type_value, type) and not issubclass(type_value, np.generic):
+            raise TypeError
+        dtype = np.dtype(type_value)
+    except (TypeError, ValueError, SyntaxError):
+        raise TypeError(f"Cannot convert {type_value!r} to a dtype.") from None
+    if dtype.kind in "SU":
+        return string
+    known = object if dtype.kind == "O" else ALL.get(dtype.name)
+    if known is None:
+        raise TypeError(f"Cannot convert {type_value!r} to a dtype.")
+    return known

@@ -1,0 +1,258 @@
+"""The errors of a run, by TensorFlow 1's names and codes.
+
+Exception
++-- OpError                       a node failed; .op, .node_def, .message, .error_code
+|   +-- CancelledError            1   the run was cancelled, or the session closed
+|   +-- UnknownError              2   a user's function raised something of its own
+|   +-- InvalidArgumentError      3   a value, shape or dtype does not fit
+|   +-- DeadlineExceededError     4   a time limit has passed
+|   +-- NotFoundError             5
+|   +-- AlreadyExistsError        6
+|   +-- PermissionDeniedError     7
+|   +-- ResourceExhaustedError    8   memory, or another resource
+|   +-- FailedPreconditionError   9   a variable has no value
+|   +-- AbortedError             10
+|   +-- OutOfRangeError          11   a counter or queue is at its end
+|   +-- UnimplementedError       12
+|   +-- InternalError            13   a mistake of ours
+|   +-- UnavailableError         14   a process or machine was lost and could not be replaced
+|   +-- DataLossError            15
+|   +-- UnauthenticatedError     16
++-- RemoteTraceback               the cause of an exception raised in another process: its traceback there
+ValueError
++-- InaccessibleTensorError       the inside of a control-flow construct was asked for
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from typing import Any
+
+OK = 0
+CANCELLED = 1
+UNKNOWN = 2
+INVALID_ARGUMENT = 3
+DEADLINE_EXCEEDED = 4
+NOT_FOUND = 5
+ALREADY_EXISTS = 6
+PERMISSION_DENIED = 7
+RESOURCE_EXHAUSTED = 8
+FAILED_PRECONDITION = 9
+ABORTED = 10
+OUT_OF_RANGE = 11
+UNIMPLEMENTED = 12
+INTERNAL = 13
+UNAVAILABLE = 14
+DATA_LOSS = 15
+UNAUTHENTICATED = 16
+
+
+class _Node:
+    """What is left of an operation when an error has crossed to another process: its name and creation line."""
+
+    def __init__(self, name: str, defined_at: str):
+        self.name, self.defined_at = name, defined_at
+
+    def __repr__(self) -> str:
+        return f"<node {self.defined_at}>"
+
+
+class OpError(Exception):
+    """A node failed. str() is the message and where the node was created."""
+
+    _code = UNKNOWN
+
+    def __init__(self, node_def: Any, op: Any, message: str, error_code: int | None = None):
+        super().__init__(node_def, op, message)
+        self._node_def, self._op, self._message = node_def, op, message
+        self._error_code = self._code if error_code is None else error_code
+
+    @property
+    def op(self) -> Any:
+        """The operation that failed, or None when it is not known."""
+        return self._op
+
+    @property
+    def node_def(self) -> Any:
+        """The operation as plain data, or None."""
+        return self._node_def
+
+    @property
+    def message(self) -> str:
+        """What went wrong."""
+        return self._message
+
+    @property
+    def error_code(self) -> int:
+        """The number of the error's class."""
+        return self._error_code
+
+    def __str__(self) -> str:
+        where = getattr(self._op, "defined_at", None)
+        if where is None or "(defined at" in self._message:
+            return self._message
+        return f"{self._message}\n\t [[node {where} ]]"
+
+    def __reduce__(self):
+        where = getattr(self._op, "defined_at", None)
+        op = None if where is None else _Node(self._op.name, where)
+        node_def = self._node_def
+        if isinstance(node_def, dict):  # attributes may be functions that do not pickle
+            node_def = {**node_def, "attr": {}}
+        state = {"code": self._error_code, "cause": _portable(self.__cause__)}
+        return type(self), (node_def, op, self._message), state
+
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        state = state or {}
+        self._error_code = state.get("code", self._code)
+        if state.get("cause") is not None:
+            self.__cause__ = state["cause"]
+
+
+def _portable(cause: BaseException | None) -> BaseException | None:
+    """The cause, or what it prints where it does not survive pickling: the error itself must always arrive."""
+    try:
+        pickle.loads(pickle.dumps(cause))
+    except Exception:
+        return RemoteTraceback("".join(traceback.format_exception(cause)))
+    return cause
+
+
+class CancelledError(OpError):
+    """The run was cancelled, or its session closed."""
+
+    _code = CANCELLED
+
+
+class UnknownError(OpError):
+    """A function raised an exception of no class known here."""
+
+    _code = UNKNOWN
+
+
+class InvalidArgumentError(OpError):
+    """A value, shape or dtype does not fit."""
+
+    _code = INVALID_ARGUMENT
+
+
+class DeadlineExceededError(OpError):
+    """A time limit has passed."""
+
+    _code = DEADLINE_EXCEEDED
+
+
+class NotFoundError(OpError):
+    """Something asked for by name is not there."""
+
+    _code = NOT_FOUND
+
+
+class AlreadyExistsError(OpError):
+    """Something to be made is there already."""
+
+    _code = ALREADY_EXISTS
+
+
+class PermissionDeniedError(OpError):
+    """The program may not do that."""
+
+    _code = PERMISSION_DENIED
+
+
+class ResourceExhaustedError(OpError):
+    """Memory or another resource has run out."""
+
+    _code = RESOURCE_EXHAUSTED
+
+
+class FailedPreconditionError(OpError):
+    """The session's state is not ready for that, e.g. a variable has no value."""
+
+    _code = FAILED_PRECONDITION
+
+
+class AbortedError(OpError):
+    """The run was given up."""
+
+    _code = ABORTED
+
+
+class OutOfRangeError(OpError):
+    """A counter or queue is at its end."""
+
+    _code = OUT_OF_RANGE
+
+
+class UnimplementedError(OpError):
+    """That is not implemented."""
+
+    _code = UNIMPLEMENTED
+
+
+class InternalError(OpError):
+    """An invariant of the library was broken: its mistake, not the program's."""
+
+    _code = INTERNAL
+
+
+class UnavailableError(OpError):
+    """A process or machine was lost and could not be replaced."""
+
+    _code = UNAVAILABLE
+
+
+class DataLossError(OpError):
+    """Data is lost or corrupt."""
+
+    _code = DATA_LOSS
+
+
+class UnauthenticatedError(OpError):
+    """The caller did not prove who it is."""
+
+    _code = UNAUTHENTICATED
+
+
+class InaccessibleTensorError(ValueError):
+    """The inside of a function or control-flow construct was asked for from outside."""
+
+
+class RemoteTraceback(Exception):
+    """The cause of an exception that was raised in another process: str() is the traceback there."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+_BY_CODE = {cls._code: cls for cls in OpError.__subclasses__()}
+
+
+def exception_type_from_error_code(error_code: int) -> type[OpError]:
+    """The class of a code; KeyError for an unknown one."""
+    return _BY_CODE[error_code]
+
+
+def error_code_from_exception_type(cls: type[OpError]) -> int:
+    """The code of a class."""
+    return cls._code
+
+
+def from_exception(error: BaseException) -> type[OpError]:
+    """The class that a function's own exception becomes, as TensorFlow 1's py_func maps them."""
+    if isinstance(error, OpError):
+        return type(error)
+    if isinstance(error, StopIteration):
+        return OutOfRangeError
+    if isinstance(error, MemoryError):
+        return ResourceExhaustedError
+    if isinstance(error, NotImplementedError):
+        return UnimplementedError
+    if isinstance(error, (ValueError, TypeError)):
+        return InvalidArgumentError
+    return UnknownError

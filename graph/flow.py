@@ -1,0 +1,86 @@
+"""Nodes that only order or hand on: group, tuple, identity, no_op."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from weftwork.graph.build import apply, as_it_is, as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.nest import flatten
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.stacks import get_default_graph
+
+
+def identity(input: Any, name: str | None = None) -> Tensor:
+    """A tensor of the same value. Of a variable: its value at that moment."""
+    tensor = convert_to_tensor(input)
+    return apply(as_it_is, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor._shape)
+
+
+def stop_gradient(input: Any, name: str | None = None) -> Tensor:
+    """A tensor of the same value, through which no gradient flows."""
+    tensor = convert_to_tensor(input)
+    return apply(as_it_is, [tensor], type="StopGradient", name=name, dtype=tensor.dtype.base_dtype, shape=tensor._shape)
+
+
+def identity_n(input: Iterable, name: str | None = None) -> list[Tensor]:
+    """Tensors of the same values."""
+    with name_scope(name, "IdentityN", None):
+        return [identity(item) for item in input]
+
+
+def no_op(name: str | None = None) -> Operation:
+    """An operation that does nothing but wait for its control inputs."""
+    return get_default_graph().add(Kind.NOOP, "NoOp", outputs=[], name=name)
+
+
+def group(*inputs: Any, **kwargs: Any) -> Operation:
+    """An operation that is done when all `inputs` (operations, tensors, nested lists of them) are done.
+
+    Keyword `name`. Raises TypeError for an input that is neither.
+    """
+    name = kwargs.pop("name", None)
+    if kwargs:
+        raise ValueError("Unknown keyword arguments: " + ", ".join(kwargs))
+    ops = []
+    for item in flatten(list(inputs)):
+        element = item._as_graph_element() if hasattr(item, "_as_graph_element") else item
+        if isinstance(element, Tensor):
+            element = element.op
+        if not isinstance(element, Operation):
+            raise TypeError(
+                f"Expected tf.Tensor or tf.Operation in group() but got {item!r} of type '{type(item).__name__}'."
+            )
+        ops.append(element)
+    graph = graph_of(ops)
+    with graph.as_default(), graph.control_dependencies(ops):
+        return no_op(name or "group_deps")
+
+
+def with_dependencies(dependencies: Iterable, output_tensor: Any, name: str | None = None) -> Tensor:
+    """`output_tensor`, after `dependencies`."""
+    tensor = as_tensor(output_tensor)
+    assert tensor is not None
+    with tensor.graph.as_default(), tensor.graph.control_dependencies(dependencies):
+        return identity(output_tensor, name=name)
+
+
+def tuple(tensors: Iterable, name: str | None = None, control_inputs: Iterable | None = None) -> list:
+    """Tensors of the same values, each of which waits for all of them (and for `control_inputs`).
+
+    None entries stay None. Raises ValueError when there is no tensor at all.
+    """
+    tensors = list(tensors)
+    real = [t for t in tensors if t is not None]
+    if not real:
+        raise ValueError(f"Must have at least one Tensor: {tensors}")
+    graph = graph_of([t for t in real])
+    with graph.as_default(), name_scope(name, "tuple", real):
+        ops = [t if isinstance(t, Operation) else convert_to_tensor(t).op for t in real]
+        ops += [c if isinstance(c, Operation) else convert_to_tensor(c).op for c in control_inputs or ()]
+        gate = group(*ops)
+        return [
+            None if t is None else gate if isinstance(t, Operation) else with_dependencies([gate], convert_to_tensor(t))
+            for t in tensors
+        ]

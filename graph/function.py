@@ -1,0 +1,266 @@
+"""Any Python function as a node: `@weftwork.op`, and TensorFlow 1's `py_func`.
+
+The function is called at run time, in some process, with the values of the tensors among its arguments; its arguments
+may be nested structures with tensors in them. What it returns is any Python object.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from weftwork.graph import dtypes, nest, shapes
+from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.operation import Kind, Tensor, Traits
+
+
+class UserFunction:
+    """The kernel of a node that calls a user's function: fills the arguments in, checks and converts the results."""
+
+    def __init__(self, function: Callable, outputs: int | None, types: tuple[DType, ...], retries: int):
+        self.function, self.outputs, self.types, self.retries = function, outputs, types, retries
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self._convert = any(t is not dtypes.object for t in types)
+
+    def __call__(self, *values: Any, template: Any) -> Any:
+        for value in values:  # other consumers see the same array, so nobody may write to it
+            if type(value) is np.ndarray and value.flags.writeable:
+                value.flags.writeable = False
+        args, kwargs = nest.fill(template, values)
+        result = self._call(args, kwargs)
+        if self.outputs is None:
+            return self._as(result, self.types[0]) if self._convert else result
+        return self._several(result)
+
+    def _call(self, args: Any, kwargs: Any) -> Any:
+        for _ in range(self.retries):
+            try:
+                return self.function(*args, **kwargs)
+            except Exception:  # the last attempt below decides
+                continue
+        return self.function(*args, **kwargs)
+
+    def _several(self, result: Any) -> Any:
+        if not isinstance(result, (tuple, list)):
+            if self.outputs == 1:
+                result = (result,)
+            elif self.outputs == 0:
+                return ()
+            else:
+                raise ValueError(
+                    f"{self.__name__} returned one {type(result).__name__}, but {self.outputs} outputs were declared"
+                )
+        elif len(result) != self.outputs:
+            raise ValueError(f"{self.__name__} returned {len(result)} values, but {self.outputs} outputs were declared")
+        if self._convert:
+            result = [self._as(value, t) for value, t in zip(result, self.types, strict=True)]
+        return result[0] if self.outputs == 1 else tuple(result)
+
+    def _as(self, value: Any, wanted: DType) -> Any:
+        if wanted is dtypes.object:
+            return value
+        if wanted is dtypes.string:
+            array = np.asarray(value, dtype=object)
+            return array[()] if array.ndim == 0 else array
+        array = np.asarray(value)
+        if array.dtype != wanted.numpy:
+            if array.dtype.kind not in "biufc":
+                raise TypeError(
+                    f"{self.__name__} returned {type(value).__name__} of {array.dtype}, but {wanted.name} was declared"
+                )
+            array = array.astype(wanted.numpy)
+        return array[()]
+
+
+class Op:
+    """A Python function that makes a node when it is called. `op.function` is the plain function."""
+
+    def __init__(
+        self,
+        function: Callable,
+        outputs: int | None,
+        types: tuple[DType, ...],
+        raw: tuple[shapes.RawShape, ...],
+        pure: bool,
+        traits: Traits,
+        name: str | None,
+    ):
+        functools.update_wrapper(self, function)
+        self.function = function
+        self._kernel = UserFunction(function, outputs, types, traits.retries)
+        self._specs = list(zip(types, raw, strict=True))
+        self._kind = Kind.PURE if pure else Kind.FUNCTION
+        self._traits = traits
+        self._name = name or _node_name(self._kernel.__name__)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the node; tensors anywhere in the arguments become its inputs.
+
+        `name=` names the node, unless the function has an argument of that name.
+        """
+        name = self._name
+        if "name" in kwargs and not _takes_name(self.function):
+            name = kwargs.pop("name") or name
+        found: list[Tensor] = []
+        template = nest.lift((args, kwargs), found, as_tensor)
+        node = graph_of(found).add(
+            self._kind,
+            "PyFunc",
+            kernel=self._kernel,
+            inputs=tuple(found),
+            attrs={"template": template},
+            outputs=self._specs,
+            name=name,
+            traits=self._traits,
+        )
+        if self._kernel.outputs is None:
+            return node.outputs[0]
+        return node if not node.outputs else list(node.outputs)
+
+    def __reduce__(self):
+        return _restore_op, (self.__dict__,)
+
+
+def _restore_op(state: dict) -> Op:
+    op = Op.__new__(Op)
+    op.__dict__.update(state)
+    return op
+
+
+@functools.lru_cache(maxsize=1024)
+def _takes_name(function: Callable) -> bool:
+    import inspect
+
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    return "name" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _node_name(name: str) -> str:
+    return "function" if name == "<lambda>" else name.strip("_<>") or "function"
+
+
+@overload
+def op(function: Callable, /) -> Op: ...
+@overload
+def op(
+    *,
+    outputs: int | None = ...,
+    dtype: Any = ...,
+    shape: Any = ...,
+    pure: bool = ...,
+    isolated: bool = ...,
+    num_cpus: float | None = ...,
+    num_gpus: float | None = ...,
+    memory: float | None = ...,
+    resources: Mapping[str, float] | None = ...,
+    retries: int = ...,
+    timeout: float | None = ...,
+    name: str | None = ...,
+) -> Callable[[Callable], Op]: ...
+def op(
+    function: Callable | None = None,
+    /,
+    *,
+    outputs: int | None = None,
+    dtype: Any = None,
+    shape: Any = None,
+    pure: bool = False,
+    isolated: bool = False,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    memory: float | None = None,
+    resources: Mapping[str, float] | None = None,
+    retries: int = 0,
+    timeout: float | None = None,
+    name: str | None = None,
+) -> Any:
+    """Make a Python function a node: calling it adds an operation to the graph and gives a Tensor.
+
+    outputs: None: what it returns is one value. A number: it returns a tuple of so many values, and the call gives a
+        list of so many tensors (an Operation for 0).
+    dtype, shape: of the output, or a list of them for several; unset, the value is any Python object.
+    pure: the same arguments always give the same result and nothing else happens; equal calls may then be made once.
+    isolated: never run it in the caller's process.
+    num_cpus, num_gpus, memory (bytes), resources: what one call needs, as in Ray.
+    retries: how often it is called again when it raises.   timeout: seconds that one call may take.
+    Raises TypeError or ValueError for options that make no sense.
+
+        @weftwork.op(outputs=2)
+        def split(text): return text[:1], text[1:]
+    """
+    if function is not None and not callable(function):
+        raise TypeError(f"weftwork.op takes a function, not {function!r}. Write options by name: @op(outputs=2).")
+    if outputs is not None and (not isinstance(outputs, int) or outputs < 0):
+        raise ValueError(f"outputs must be a whole number of outputs or None, not {outputs!r}.")
+    if not isinstance(retries, int) or retries < 0:
+        raise ValueError(f"retries must be a whole number, 0 or more, not {retries!r}.")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout must be seconds above 0, not {timeout!r}.")
+    count = 1 if outputs is None else outputs
+    types = tuple([as_dtype(d) for d in _each(dtype, count, dtypes.object, "dtype")])
+    raw = tuple([shapes.as_raw(s) for s in _each(shape, count, None, "shape", one=outputs is None)])
+    traits = Traits(
+        user=True,
+        isolated=isolated,
+        retries=retries,
+        timeout=timeout,
+        resources=needed(num_cpus, num_gpus, memory, resources),
+    )
+
+    def lift(function: Callable) -> Op:
+        return Op(function, outputs, types, raw, pure, traits, name)
+
+    return lift if function is None else lift(function)
+
+
+def _each(given: Any, count: int, default: Any, word: str, one: bool = False) -> list:
+    if given is None:
+        return [default] * count
+    if one:
+        return [given]
+    if isinstance(given, (list, tuple)):
+        if len(given) != count:
+            raise ValueError(f"{word} has {len(given)} entries for {count} outputs.")
+        return list(given)
+    return [given] * count
+
+
+def needed(
+    num_cpus: float | None, num_gpus: float | None, memory: float | None, resources: Mapping[str, float] | None
+) -> tuple[tuple[str, float], ...]:
+    """Ray resources from the usual options, sorted by name; ValueError for a negative or nameless one."""
+    asked = dict(resources or {})
+    for key, value in (("CPU", num_cpus), ("GPU", num_gpus), ("memory", memory)):
+        if key in asked:
+            raise ValueError(f"Ask for {key} by its own option, not in resources.")
+        if value is not None:
+            asked[key] = value
+    for key, value in asked.items():
+        if not isinstance(key, str) or not isinstance(value, (int, float)) or value < 0:
+            raise ValueError(f"resources maps a name to an amount, 0 or more, but got {key!r}: {value!r}.")
+    return tuple(sorted(asked.items()))
+
+
+def py_func(func: Callable, inp: Sequence[Any], Tout: Any, stateful: bool = True, name: str | None = None) -> Any:
+    """TensorFlow 1's spelling of a Python function as a node: func(*arrays) gives arrays of the dtypes `Tout`.
+
+    Returns a Tensor where `Tout` is one dtype, a list of them where it is a list.
+    stateful=False says that the function is pure.
+    """
+    if not callable(func):
+        raise ValueError(f"py_func expected func to be callable, but got {func!r}.")
+    several = isinstance(Tout, (list, tuple))
+    node = op(
+        outputs=len(Tout) if several else None,
+        dtype=list(Tout) if several else Tout,
+        pure=not stateful,
+        name=name or "PyFunc",
+    )(func)
+    return Op.__call__(node, *[convert_to_tensor(x) for x in inp])

@@ -1,0 +1,356 @@
+"""Graph: the definition of a computation. It holds no value and knows nothing of sessions.
+
+Operations stand in creation order, which is a topological order. Beside them a graph keeps names, collections and the
+scopes that the next operation will be created in.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from weftwork.graph import shapes, stacks
+from weftwork.graph.dtypes import DType
+from weftwork.graph.names import Names, check_op_name, check_scope_name
+from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
+from weftwork.graph.scopes import Scopes
+from weftwork.graph.source import caller
+
+
+class GraphKeys:
+    """The standard names of collections."""
+
+    GLOBAL_VARIABLES = "variables"
+    VARIABLES = "variables"
+    LOCAL_VARIABLES = "local_variables"
+    MODEL_VARIABLES = "model_variables"
+    TRAINABLE_VARIABLES = "trainable_variables"
+    SUMMARIES = "summaries"
+    QUEUE_RUNNERS = "queue_runners"
+    TABLE_INITIALIZERS = "table_initializer"
+    REGULARIZATION_LOSSES = "regularization_losses"
+    LOSSES = "losses"
+    UPDATE_OPS = "update_ops"
+    GLOBAL_STEP = "global_step"
+    INIT_OP = "init_op"
+    LOCAL_INIT_OP = "local_init_op"
+    READY_OP = "ready_op"
+    SAVERS = "savers"
+    TRAIN_OP = "train_op"
+    COND_CONTEXT = "cond_context"
+    WHILE_CONTEXT = "while_context"
+
+
+class Graph:
+    """A computation, defined once and run in any number of sessions.
+
+    Any number of threads may build it and run it at the same time.
+    """
+
+    def __init__(self):
+        self._lock = threading.RLock()
+        self._operations: list[Operation] = []
+        self._by_name: dict[str, Operation] = {}
+        self._names = Names()
+        self._collections: dict[Any, list] = {}
+        self._scopes = Scopes()
+        self._finalized = False
+        self._unfeedable: set[Tensor] = set()
+        self._unfetchable: set[Operation] = set()
+        self.seed: int | None = None
+
+    # Nodes
+
+    def add(
+        self,
+        kind: Kind,
+        type: str,
+        *,
+        kernel: Callable | None = None,
+        inputs: tuple[Tensor, ...] = (),
+        attrs: Mapping[str, Any] = _NO_ATTRS,
+        outputs: list[tuple[DType, shapes.RawShape]],
+        name: str | None = None,
+        traits: Traits = LIBRARY,
+        colocate: Operation | None = None,
+        pinned: bool = False,
+    ) -> Operation:
+        """Create an operation: the one place where a graph grows.
+
+        inputs: tensors of this graph.   outputs: (dtype, raw shape) of each.
+        name: asked for; made unique. One that ends in "/" is used as it is, without the slash.
+        colocate: the operation (a variable) that this one must be placed with.
+        pinned: ignore the scopes' control inputs, as variables do.
+        Raises RuntimeError when the graph is finalized, ValueError for a bad name or an input of another graph.
+        """
+        source = caller()
+        for tensor in inputs:
+            if tensor.op.graph is not self:
+                raise ValueError(f"{tensor} must be from the same graph as the other inputs of {name or type}.")
+        scopes = self._scopes
+        with self._lock:
+            if self._finalized:
+                raise RuntimeError("Graph is finalized and cannot be modified.")
+            full = self._full_name(name or type)
+            op = Operation(
+                self, len(self._operations), full, type, kind, kernel, inputs, attrs, outputs, (), traits, source
+            )
+            if scopes.active():
+                scopes.apply(op, pinned)
+            if colocate is not None:
+                op.colocation = colocate.colocation or colocate.name
+                op.device = colocate.device
+            self._operations.append(op)
+            self._by_name[full] = op
+        return op
+
+    def _full_name(self, name: str) -> str:
+        if name.endswith("/"):
+            check_op_name(name[:-1])
+            return name[:-1]
+        check_op_name(name)
+        scope = self._scopes.name
+        return self._names.unique(f"{scope}/{name}" if scope else name)
+
+    def unique_name(self, name: str, mark_as_used: bool = True) -> str:
+        """A name that no node has, in the current name scope."""
+        scope = self._scopes.name
+        with self._lock:
+            return self._names.unique(f"{scope}/{name}" if scope else name, mark_as_used)
+
+    @property
+    def version(self) -> int:
+        """The number of operations ever added."""
+        return len(self._operations)
+
+    @property
+    def _last_id(self) -> int:
+        return len(self._operations)
+
+    @property
+    def finalized(self) -> bool:
+        """True when the graph may not grow any more."""
+        return self._finalized
+
+    def finalize(self) -> None:
+        """Refuse any further change with a RuntimeError. Running goes on."""
+        self._finalized = True
+
+    def _unsafe_unfinalize(self) -> None:
+        self._finalized = False
+
+    def get_operations(self) -> list[Operation]:
+        """All operations, in creation order."""
+        return list(self._operations)
+
+    def get_operation_by_name(self, name: str) -> Operation:
+        """The operation `name`; KeyError when there is none, TypeError when it is no string."""
+        if not isinstance(name, str):
+            raise TypeError(f"Operation names are strings (or similar), not {type(name).__name__}.")
+        return self.as_graph_element(name, allow_tensor=False, allow_operation=True)
+
+    def get_tensor_by_name(self, name: str) -> Tensor:
+        """The tensor `OPERATION:INDEX`; KeyError when there is none, TypeError when it is no string."""
+        if not isinstance(name, str):
+            raise TypeError(f"Tensor names are strings (or similar), not {type(name).__name__}.")
+        return self.as_graph_element(name, allow_tensor=True, allow_operation=False)
+
+    def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
+        """The Tensor or Operation that `obj` stands for: itself, its name, or what its `_as_graph_element` gives.
+
+        Raises TypeError when it can stand for neither, ValueError or KeyError when this graph has no such element.
+        """
+        types = " or ".join(["Tensor"] * allow_tensor + ["Operation"] * allow_operation)
+        if not types:
+            raise ValueError("allow_tensor and allow_operation can't both be False.")
+        convert = getattr(obj, "_as_graph_element", None)
+        if convert is not None:
+            obj = convert()
+        if isinstance(obj, bytes):
+            obj = obj.decode()
+        if isinstance(obj, str):
+            return self._by_text(obj, allow_tensor, allow_operation)
+        if (isinstance(obj, Tensor) and allow_tensor) or (isinstance(obj, Operation) and allow_operation):
+            if obj.graph is not self:
+                kind = "Tensor" if isinstance(obj, Tensor) else "Operation"
+                raise ValueError(f"{kind} {obj!r} is not an element of this graph.")
+            return obj
+        raise TypeError(f"Can not convert a {type(obj).__name__} into a {types}.")
+
+    def _by_text(self, name: str, allow_tensor: bool, allow_operation: bool) -> Any:
+        if ":" in name and allow_tensor:
+            op_name, _, index = name.rpartition(":")
+            if not index.isdigit() or ":" in op_name:
+                raise ValueError(
+                    f"The name {name!r} looks a like a Tensor name, but is not a valid one. Tensor names must be of "
+                    'the form "<op_name>:<output_index>".'
+                )
+            op = self._by_name.get(op_name)
+            if op is None:
+                raise KeyError(
+                    f"The name {name!r} refers to a Tensor which does not exist. The operation, {op_name!r}, does "
+                    "not exist in the graph."
+                )
+            if int(index) >= len(op.outputs):
+                raise KeyError(
+                    f"The name {name!r} refers to a Tensor which does not exist. The operation, {op_name!r}, exists "
+                    f"but only has {len(op.outputs)} outputs."
+                )
+            return op.outputs[int(index)]
+        if ":" in name:
+            if name.rpartition(":")[0] in self._by_name:
+                raise ValueError(
+                    f"The name {name!r} appears to refer to a Tensor, not a Operation."
+                )
+            raise ValueError(f"The name {name!r} looks like an (invalid) Operation name, not a Tensor.")
+        if allow_operation:
+            op = self._by_name.get(name)
+            if op is None:
+                raise KeyError(f"The name {name!r} refers to an Operation not in the graph.")
+            return op
+        if name in self._by_name:
+            raise ValueError(
+                f"The name {name!r} refers to an Operation, not a Tensor. Tensor names must be of the form "
+                '"<op_name>:<output_index>".'
+            )
+        raise ValueError(
+            f"The name {name!r} looks like an (invalid) Operation name, not a Tensor. Tensor names must be of the "
+            'form "<op_name>:<output_index>".'
+        )
+
+    def is_feedable(self, tensor: Any) -> bool:
+        """False for tensors that live inside a control-flow construct."""
+        return tensor not in self._unfeedable
+
+    def is_fetchable(self, element: Any) -> bool:
+        """False for elements that live inside a control-flow construct."""
+        return (element.op if isinstance(element, Tensor) else element) not in self._unfetchable
+
+    def prevent_feeding(self, tensor: Tensor) -> None:
+        """Mark `tensor` as one that may not be fed."""
+        self._unfeedable.add(tensor)
+
+    def prevent_fetching(self, op: Operation) -> None:
+        """Mark `op` as one that may not be fetched."""
+        self._unfetchable.add(op)
+
+    # Scopes
+
+    def as_default(self):
+        """A context manager in which this graph is the thread's default."""
+        return stacks.graph_scope(self)
+
+    @contextmanager
+    def name_scope(self, name: str | None) -> Iterator[str]:
+        """Put `name/` before the names of the operations created inside; yields the full prefix, `a/b/`.
+
+        A name that ends in "/" is entered again as it is; None or "" goes back to the root.
+        """
+        scopes = self._scopes
+        outer = scopes.name
+        if name:
+            if not isinstance(name, str):
+                raise TypeError(f"A name scope's name must be a string, but got {name!r}.")
+            if name.endswith("/"):
+                inner = name[:-1]
+                check_scope_name(inner, inside=True)
+            else:
+                check_scope_name(name, inside=bool(outer))
+                inner = self.unique_name(name)
+        else:
+            inner = ""
+        scopes.name = inner
+        try:
+            yield inner + "/" if inner else ""
+        finally:
+            scopes.name = outer
+
+    def get_name_scope(self) -> str:
+        """The current name scope, without a slash at its end."""
+        return self._scopes.name
+
+    def control_dependencies(self, control_inputs: Iterable | None):
+        """A context manager: what is created inside runs after `control_inputs`; None clears outer ones."""
+        if control_inputs is None:
+            return self._scopes.controls(None)
+        ops: list[Operation] = []
+        for control in control_inputs:
+            element = getattr(control, "op", None) if not isinstance(control, (Tensor, Operation)) else control
+            if hasattr(control, "_as_graph_element"):
+                element = control._as_graph_element()
+            if isinstance(element, Tensor):
+                element = element.op
+            if not isinstance(element, Operation):
+                raise TypeError(f"Control input must be Operation or Tensor: {control!r}")
+            if element.graph is not self:
+                raise ValueError(f"{element!r} must be from the same graph as the operations that wait for it.")
+            if element not in ops:
+                ops.append(element)
+        return self._scopes.controls(ops)
+
+    def device(self, device_name_or_function: Any):
+        """A context manager that asks for a device: a string, a DeviceSpec, a function of the operation, or None."""
+        return self._scopes.devices(device_name_or_function)
+
+    def colocate_with(self, op: Any, ignore_existing: bool = False):
+        """A context manager: what is created inside is placed with `op`."""
+        if op is None:
+            return self._scopes.colocated(None)
+        element = op._as_graph_element() if hasattr(op, "_as_graph_element") else op
+        return self._scopes.colocated(element.op if isinstance(element, Tensor) else element)
+
+    def container(self, container_name: str):
+        """A context manager: stateful operations created inside keep their state under `container_name`."""
+        return self._scopes.contained(container_name)
+
+    def switch_to_thread_local(self) -> None:
+        """From now on each thread has device, colocation and control scopes of its own."""
+        self._scopes.split()
+
+    # Collections
+
+    def _check_not_finalized(self) -> None:
+        if self._finalized:
+            raise RuntimeError("Graph is finalized and cannot be modified.")
+
+    def add_to_collection(self, name: Any, value: Any) -> None:
+        """Append `value` to the list `name`; RuntimeError when the graph is finalized."""
+        self._check_not_finalized()
+        with self._lock:
+            self._collections.setdefault(name, []).append(value)
+
+    def add_to_collections(self, names: Any, value: Any) -> None:
+        """Append `value` to each of the lists; one name may be given as a string."""
+        for name in dict.fromkeys((names,) if isinstance(names, str) else names):
+            self.add_to_collection(name, value)
+
+    def get_collection_ref(self, name: Any) -> list:
+        """The list itself; made when there is none."""
+        with self._lock:
+            return self._collections.setdefault(name, [])
+
+    def get_collection(self, name: Any, scope: str | None = None) -> list:
+        """A copy of the list; with `scope`, only items whose `.name` matches that regular expression at its start."""
+        with self._lock:
+            items = list(self._collections.get(name, ()))
+        if scope is None:
+            return items
+        pattern = re.compile(scope)
+        return [item for item in items if hasattr(item, "name") and pattern.match(item.name)]
+
+    def get_all_collection_keys(self) -> list:
+        """The names of the collections that are not empty."""
+        with self._lock:
+            return [name for name, items in self._collections.items() if items]
+
+    def clear_collection(self, name: Any) -> None:
+        """Forget the list."""
+        self._check_not_finalized()
+        with self._lock:
+            self._collections.pop(name, None)
+
+    def __repr__(self) -> str:
+        return f"<tf.Graph with {len(self._operations)} operations>"

@@ -1,0 +1,202 @@
+"""What the mathematical operations compute where no function of NumPy does it alone: called at run time.
+
+Every kernel keeps the dtype of its inputs (constants are made of that dtype, since NumPy 1 promotes scalars) and leaves
+its inputs as they are.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+# Elements of an einsum's largest operand from which on it pays to search for a contraction order that uses BLAS.
+EINSUM_PLANNED = 2000
+
+# Element by element
+
+
+def rsqrt(x):
+    """1 / sqrt(x)."""
+    return np.reciprocal(np.sqrt(x))
+
+
+def squared_difference(x, y):
+    """(x - y)^2; |x - y|^2 of complex numbers, as the same dtype."""
+    difference = np.subtract(x, y)
+    return np.multiply(difference, np.conj(difference))
+
+
+def reciprocal(x):
+    """1 / x of floats and complex numbers."""
+    return np.reciprocal(x)
+
+
+def clip(x, low, high):
+    """min(max(x, low), high)."""
+    return np.minimum(np.maximum(x, low), high)
+
+
+def add_n(*values):
+    """The sum of all."""
+    return functools.reduce(np.add, values)
+
+
+def cast(x, dtype):
+    """x as another dtype; a complex number loses its imaginary part."""
+    return x.astype(dtype, copy=False) if isinstance(x, np.ndarray) else dtype.type(x)
+
+
+def cast_complex(x, dtype):
+    """The real part of x as another dtype."""
+    return cast(np.real(x), dtype)
+
+
+def cast_object(x, dtype):
+    """Any Python object as an array or scalar."""
+    return np.asarray(x).astype(dtype)[()]
+
+
+def saturate_cast(x, low, high, dtype):
+    """x, cut to what dtype can hold."""
+    return cast(np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high)), dtype)
+
+
+def complex_of(real, imag, dtype):
+    """real + i imag, also for infinities."""
+    out = np.empty(np.broadcast(real, imag).shape, dtype)
+    out.real, out.imag = real, imag
+    return out[()]
+
+
+# Reductions
+
+
+def reduce_over(x, axis, function, **options):
+    """A NumPy reduction over axes that are known only at run time."""
+    return function(x, axis=tuple([int(a) for a in np.ravel(axis)]), **options)
+
+
+def logsumexp(x, axis=None, keepdims=False):
+    """log(sum(exp(x))) without overflow: m + log(sum(exp(x - m))), m the maximum."""
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, np.zeros_like(top))
+    total = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return total if keepdims else np.squeeze(total, axis)[()]
+
+
+def count_nonzero(x, dtype, axis=None, keepdims=False):
+    """How many elements are not zero (not empty, of strings)."""
+    return np.sum(np.not_equal(x, x.dtype.type(0)), axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def count_nonempty(x, dtype, axis=None, keepdims=False):
+    """How many strings or objects are true."""
+    return np.sum(np.asarray(x, dtype=object).astype(bool), axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def scan(x, axis, function, unit, exclusive=False, reverse=False):
+    """np.cumsum or np.cumprod from either end, with or without the element itself. unit: what an empty one gives."""
+    if reverse:
+        x = np.flip(x, axis)
+    if exclusive:
+        first = np.full_like(np.take(x, [0], axis), unit) if x.shape[axis] else x
+        x = np.concatenate([first, np.take(x, range(x.shape[axis] - 1), axis)], axis) if x.shape[axis] else x
+    out = function(x, axis=axis, dtype=x.dtype)
+    return np.flip(out, axis) if reverse else out
+
+
+def scan_over(x, axis, function, unit, exclusive=False, reverse=False):
+    """`scan` with an axis known only at run time."""
+    return scan(x, int(axis), function, unit, exclusive, reverse)
+
+
+def arg_extreme(x, axis, function, dtype):
+    """np.argmax or np.argmin as another integer dtype, or over an axis known only at run time."""
+    return cast(function(x, axis=int(axis)), dtype)
+
+
+def global_norm(*values):
+    """The square root of the sum of the squares of all elements of all values."""
+    return np.sqrt(functools.reduce(np.add, [np.sum(np.square(np.abs(v))) for v in values]))
+
+
+def clip_by_norm(x, limit, axes):
+    """x * limit / max(|x|, limit)."""
+    norm = np.sqrt(np.sum(np.square(x), axis=axes, keepdims=True))
+    return x * (limit / np.maximum(norm, limit))
+
+
+def clip_scale(norm, limit):
+    """What to multiply by so that a norm is at most `limit`; NaN when the norm is not finite."""
+    return limit * np.minimum(np.reciprocal(norm), np.reciprocal(limit)) + (norm - norm)
+
+
+# Segments
+
+
+def bincount(x, minlength, maxlength, dtype):
+    """How often each number 0, 1, 2... occurs; numbers from maxlength on are dropped."""
+    counts = np.bincount(np.ravel(x), minlength=int(minlength)).astype(dtype)
+    return counts if maxlength is None else counts[: int(maxlength)]
+
+
+def weighted_bincount(x, weights, minlength, maxlength):
+    """The sum of the weights of each number."""
+    flat, weights = np.ravel(x), np.ravel(weights)
+    size = max(int(flat.max()) + 1 if flat.size else 0, int(minlength))
+    out = np.zeros(size, weights.dtype)
+    np.add.at(out, flat, weights)
+    return out if maxlength is None else out[: int(maxlength)]
+
+
+def segment(data, ids, ufunc, unit, empty):
+    """Segments of rows with the same, ascending id, reduced. unit: where the reduction starts; empty: of no rows."""
+    count = int(ids[-1]) + 1 if len(ids) else 0
+    if np.any(ids[1:] < ids[:-1]):
+        raise ValueError("segment ids are not increasing")
+    out = unsorted_segment(data, ids, count, ufunc, unit)
+    if unit != empty:
+        out[np.bincount(ids, minlength=count) == 0] = empty
+    return out
+
+
+def unsorted_segment(data, ids, count, ufunc, unit):
+    """Rows with the same id, reduced into row `id` of the result; rows with a negative id are dropped."""
+    ids = np.asarray(ids)
+    out = np.full((int(count), *data.shape[ids.ndim :]), unit, data.dtype)
+    flat = np.reshape(data, (-1, *data.shape[ids.ndim :]))
+    kept = ids.ravel() >= 0
+    ufunc.at(out, ids.ravel()[kept], flat[kept])
+    return out
+
+
+# Products
+
+
+def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_b=False):
+    """a b, each transposed or conjugated and transposed first."""
+    return np.matmul(_turned(a, transpose_a, adjoint_a), _turned(b, transpose_b, adjoint_b))
+
+
+def _turned(x: Any, transpose: bool, adjoint: bool) -> Any:
+    if adjoint:
+        return np.conj(np.swapaxes(x, -1, -2))
+    return np.swapaxes(x, -1, -2) if transpose else x
+
+
+def einsum(*values, equation):
+    """np.einsum; large contractions are planned first, since only a planned one uses BLAS."""
+    large = max([np.size(v) for v in values]) >= EINSUM_PLANNED
+    return np.einsum(equation, *values, optimize=large or len(values) > 2)
+
+
+def linspace(start, stop, num, dtype):
+    """num evenly spaced numbers, both ends included."""
+    return np.linspace(start, stop, int(num), dtype=dtype)
+
+
+def arange(start, limit, delta, dtype):
+    """start, start + delta... before limit."""
+    return np.arange(start, limit, delta, dtype=dtype)

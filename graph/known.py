@@ -1,0 +1,109 @@
+"""What is known of a tensor's value while the graph is built: whole values, or the known dimensions of a shape.
+
+A list such as `[tf.shape(x)[0], -1, 3]` is a node of unknown value, of which two elements are known all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import shapes
+from weftwork.graph.build import as_tensor, convert_to_tensor, static_value
+from weftwork.graph.operation import Tensor
+
+Entries = tuple[int | None, ...] | None
+"""The elements of a vector of whole numbers as far as they are known; None when not even their number is."""
+
+
+def whole_numbers(value: Any) -> tuple[int, ...] | int | None:
+    """A number or (nested) list of numbers as ints and tuples, e.g. for an attribute; None when it holds a tensor.
+
+    Constants count as numbers.
+    """
+    if isinstance(value, (shapes.TensorShape, shapes.Dimension)):
+        value = value.as_list() if isinstance(value, shapes.TensorShape) else value.value
+    tensor = as_tensor(value)
+    if tensor is not None:
+        value = static_value(tensor)
+    if value is None:
+        return None
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _tuples(value.tolist())
+    if isinstance(value, (list, tuple, range)):
+        parts = [whole_numbers(part) for part in value]
+        return None if any(part is None for part in parts) else tuple(parts)  # type: ignore[arg-type]
+    return int(value)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple([_tuples(item) for item in value]) if isinstance(value, list) else int(value)
+
+
+def entries(tensor: Tensor) -> Entries:
+    """The known elements of a vector (or of a scalar, as one element). -1 stays -1."""
+    value = static_value(tensor)
+    if value is not None:
+        return tuple([int(item) for item in np.ravel(value)])
+    if tensor._shape is not None and len(tensor._shape) > 1:
+        return None
+    find = _FINDERS.get(tensor.op.type)
+    found = find(tensor) if find is not None else None
+    if found is not None or tensor._shape is None:
+        return found
+    length = tensor._shape[0] if tensor._shape else 1
+    return None if length is None else (None,) * length
+
+
+def _of_shape(tensor: Tensor) -> Entries:
+    return tensor.op.inputs[0]._shape
+
+
+def _of_input(tensor: Tensor) -> Entries:
+    return entries(tensor.op.inputs[0])
+
+
+def _joined(tensor: Tensor) -> Entries:
+    parts = [entries(t) for t in tensor.op.inputs]
+    return None if any(p is None for p in parts) else tuple([d for p in parts for d in p])  # type: ignore[union-attr]
+
+
+def _part(tensor: Tensor) -> Entries:
+    from weftwork.graph.kernels_array import index_of
+
+    whole, spec = entries(tensor.op.inputs[0]), tensor.op.attrs.get("spec")
+    if whole is None or len(tensor.op.inputs) > 1 or spec is None or len(spec) != 1 or spec[0] is None:
+        return None
+    part = whole[index_of(spec)[0]] if spec[0] is not Ellipsis else whole
+    return part if isinstance(part, tuple) else (part,)
+
+
+_FINDERS = {
+    "Shape": _of_shape,
+    "Cast": _of_input,
+    "Identity": _of_input,
+    "Pack": _joined,
+    "ConcatV2": _joined,
+    "StridedSlice": _part,
+}
+
+
+def shape_argument(shape: Any) -> tuple[tuple[int, ...] | None, Tensor | None, shapes.RawShape]:
+    """What an argument `shape` says: (all dimensions or None, a tensor of them if they are not known, raw shape).
+
+    shape: ints, a TensorShape, a list that may hold tensors, or a tensor. -1 counts as unknown, but only in the raw shape.
+    """
+    if isinstance(shape, shapes.TensorShape) and not shape.is_fully_defined():
+        raise ValueError(f"Cannot convert a partially known TensorShape to a Tensor: {shape}")
+    numbers = whole_numbers(shape)
+    if numbers is not None:
+        dims = numbers if isinstance(numbers, tuple) else (numbers,)
+        return dims, None, tuple([None if d < 0 else d for d in dims])
+    if isinstance(shape, (list, tuple)):
+        shape = [int(item) if isinstance(item, shapes.Dimension) else item for item in shape]
+    tensor = convert_to_tensor(shape, name="shape")
+    if not tensor.dtype.is_integer:
+        raise TypeError(f"A shape must consist of whole numbers, not of {tensor.dtype.name}: {tensor!r}")
+    known = entries(tensor)
+    return None, tensor, None if known is None else tuple([None if d is None or d < 0 else d for d in known])

@@ -1,0 +1,77 @@
+"""Nested Python structures with tensors in them: lists, tuples, named tuples, mappings.
+
+template    a structure in which every tensor has been replaced by a `Slot`, its number in a flat list
+Invariant: fill(lift(x, found), found) equals x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class Slot(NamedTuple):
+    """The place of the tensor number `index` in a template."""
+
+    index: int
+
+
+def lift(structure: Any, found: list, convert: Callable[[Any], Any]) -> Any:
+    """The template of `structure`; tensors (what `convert` does not give None for) are appended to `found`."""
+    kind = type(structure)
+    if kind in (int, float, str, bytes, bool) or structure is None:
+        return structure
+    tensor = convert(structure)
+    if tensor is not None:
+        found.append(tensor)
+        return Slot(len(found) - 1)
+    return rebuild(structure, lambda item: lift(item, found, convert))
+
+
+def fill(template: Any, values: Sequence[Any]) -> Any:
+    """The structure again, with `values` where the tensors stood."""
+    if type(template) is Slot:
+        return values[template.index]
+    return rebuild(template, lambda item: fill(item, values))
+
+
+def rebuild(structure: Any, function: Callable[[Any], Any]) -> Any:
+    """A structure of the same type whose items are function(item); anything else as it is."""
+    if isinstance(structure, tuple):
+        if hasattr(structure, "_fields"):
+            return type(structure)(*[function(item) for item in structure])
+        return tuple([function(item) for item in structure])
+    if isinstance(structure, list):
+        return [function(item) for item in structure]
+    if type(structure) is dict:
+        return {key: function(item) for key, item in structure.items()}
+    if isinstance(structure, slice):
+        return slice(function(structure.start), function(structure.stop), function(structure.step))
+    return structure
+
+
+def flatten(structure: Any) -> list:
+    """The leaves of lists, tuples and mappings, in order (mappings by sorted key where the keys can be sorted)."""
+    if isinstance(structure, Mapping):
+        try:
+            keys = sorted(structure)
+        except TypeError:
+            keys = list(structure)
+        return [leaf for key in keys for leaf in flatten(structure[key])]
+    if isinstance(structure, (list, tuple)):
+        return [leaf for item in structure for leaf in flatten(item)]
+    return [structure]
+
+
+def frozen(structure: Any) -> Any:
+    """A hashable equal of a template, or TypeError."""
+    if isinstance(structure, Slot):
+        return ("slot", structure.index)
+    if isinstance(structure, (list, tuple)):
+        return (type(structure), tuple([frozen(item) for item in structure]))
+    if isinstance(structure, dict):
+        return (dict, tuple([(key, frozen(item)) for key, item in structure.items()]))
+    if isinstance(structure, slice):
+        return (slice, frozen(structure.start), frozen(structure.stop), frozen(structure.step))
+    hash(structure)
+    return (type(structure), structure)

@@ -1,0 +1,117 @@
+"""NumPy's functions of Tensors make nodes: `np.add(t, 1)` by NEP 13, `np.linalg.svd(t)` by NEP 18.
+
+What NumPy would return is found by asking NumPy: the function is called once, while the graph is built, on small
+arrays of ones. That tells the number of outputs and their dtypes, and the shapes where the inputs' are known.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, nest, shapes
+from weftwork.graph.build import apply, as_tensor, elementwise
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.operation import Tensor
+
+_DATA_DEPENDENT = frozenset(
+    "unique unique_all unique_counts unique_inverse unique_values nonzero argwhere flatnonzero where extract compress "
+    "delete insert trim_zeros bincount setdiff1d union1d intersect1d setxor1d repeat lstsq roots interp "
+    "histogram_bin_edges histogram choose select".split()
+)
+_ASK_AT_MOST = 4096
+"""Elements of an array on which a function is asked for the shape of its result."""
+
+
+def array_ufunc(ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict) -> Any:
+    """The node of a ufunc called on tensors; `out=` is refused, for a tensor is no place to write to."""
+    if kwargs.pop("out", None) is not None:
+        raise TypeError(f"np.{ufunc.__name__} cannot write into a Tensor: a graph's values are never changed in place.")
+    if method == "__call__" and not kwargs:
+        if ufunc is np.matmul:
+            from weftwork.graph.math_ops import matmul
+
+            return matmul(*inputs)
+        if ufunc.signature is None:
+            return elementwise(ufunc, *inputs)
+    function = ufunc if method == "__call__" else _UfuncMethod(ufunc, method)
+    return array_function(function, inputs, kwargs)
+
+
+class _UfuncMethod:
+    """`np.add.reduce` and the like, by name, so that it pickles."""
+
+    def __init__(self, ufunc: np.ufunc, method: str):
+        self.ufunc, self.method = ufunc, method
+        self.__name__ = f"{ufunc.__name__}_{method.strip('_')}"
+
+    def __call__(self, *args, **kwargs):
+        return getattr(self.ufunc, self.method)(*args, **kwargs)
+
+    def __eq__(self, other):
+        return isinstance(other, _UfuncMethod) and (self.ufunc, self.method) == (other.ufunc, other.method)
+
+    def __hash__(self):
+        return hash((self.ufunc, self.method))
+
+
+def call_numpy(*values: Any, function: Callable, template: Any, several: bool) -> Any:
+    """The kernel of a NumPy function whose arguments are nested structures."""
+    args, kwargs = nest.fill(template, values)
+    result = function(*args, **kwargs)
+    return tuple(result) if several else result
+
+
+def array_function(function: Callable, args: tuple, kwargs: dict) -> Any:
+    """The node of a NumPy function of tensors: one Tensor, or the function's own kind of tuple of them."""
+    if "out" in kwargs and kwargs["out"] is not None:
+        raise TypeError(f"{function.__name__} cannot write into a Tensor: a graph's values are never changed in place.")
+    tensors: list[Tensor] = []
+    template = nest.lift((args, kwargs), tensors, as_tensor)
+    outputs, pack = _ask(function, template, tensors)
+    attrs = {"function": function, "template": template, "several": pack is not None}
+    made = apply(call_numpy, tensors, attrs, type=function.__name__, name=_node_name(function), outputs=outputs)
+    return made[0] if pack is None else pack(made)
+
+
+def _node_name(function: Callable) -> str:
+    return function.__name__.strip("_") or "numpy"
+
+
+def _ask(function: Callable, template: Any, tensors: list[Tensor]) -> tuple[list, Callable | None]:
+    """The (dtype, shape) of each output, and how to pack several; one object of unknown shape if NumPy cannot tell."""
+    known = all(shapes.is_full(t._shape) and math.prod(t._shape or ()) <= _ASK_AT_MOST for t in tensors)
+    certain = known and function.__name__ not in _DATA_DEPENDENT
+    if any(t._shape is None or t.dtype.numpy.kind not in "biufc" for t in tensors):
+        return [(dtypes.object, None)], None
+    samples = [_sample(t, known) for t in tensors]
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            result = call_numpy(*samples, function=function, template=template, several=False)
+    except Exception:  # what the function dislikes in the sample it may like in the value: unknown until it runs
+        return [(dtypes.object, None)], None
+    if isinstance(result, (np.ndarray, np.generic)):
+        return [_spec(result, certain)], None
+    if isinstance(result, (tuple, list)) and all(isinstance(item, (np.ndarray, np.generic)) for item in result):
+        kind = type(result)
+        pack = kind if kind in (tuple, list) else lambda made: kind(*made)
+        return [_spec(item, certain) for item in result], pack
+    return [(dtypes.object, None)], None
+
+
+def _sample(tensor: Tensor, known: bool) -> Any:
+    shape = tensor._shape if known else tuple([2 if dim is None else min(dim, 2) for dim in tensor._shape or ()])
+    assert shape is not None
+    if len(shape) >= 2 and shape[-1] == shape[-2]:  # an invertible matrix, for the functions that want one
+        return np.broadcast_to(np.eye(shape[-1], dtype=tensor.dtype.numpy), shape).copy()  # type: ignore[arg-type]
+    return np.ones(shape, tensor.dtype.numpy)[()]  # type: ignore[arg-type]
+
+
+def _spec(value: Any, certain: bool) -> tuple:
+    dtype = as_dtype(value.dtype) if value.dtype.kind in "biufc" else dtypes.object
+    return (dtype, value.shape if certain else None)

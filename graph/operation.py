@@ -1,0 +1,326 @@
+"""A graph's nodes and what flows between them.
+
+Operation   a node: what to do (`kernel`), with what (`inputs`, `attrs`), after what (`control_inputs`).
+Tensor      one output of an operation: a promise of a value, never the value.
+Kind        what the scheduler must know of a node: whether it is pure, and how it touches state.
+Traits      what the user asked for: resources, retries, a time limit, isolation. One object is shared by many nodes.
+
+Invariant: an operation's inputs and control inputs were created before it, in the same graph, so creation order is a
+topological order and the graph cannot have a cycle.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from weftwork.graph import shapes
+from weftwork.graph.dtypes import DType
+from weftwork.graph.source import Source
+
+if TYPE_CHECKING:
+    from weftwork.graph.graph import Graph
+
+
+class Kind(enum.Enum):
+    """How a node behaves, for those who run it. The kernel's first arguments differ by kind."""
+
+    CONSTANT = "constant"
+    """`attrs["value"]` is the value."""
+    PLACEHOLDER = "placeholder"
+    """Has no value unless it is fed."""
+    PURE = "pure"
+    """kernel(*values): the same inputs give the same output; may be merged, folded, repeated."""
+    FUNCTION = "function"
+    """kernel(*values): a user's Python function that may do anything; runs once for each node and run."""
+    RANDOM = "random"
+    """kernel(generator, *values): draws from the node's own stream, which the session keeps."""
+    VARIABLE = "variable"
+    """A variable's reference. Whoever consumes it, or its cached READ, reads the variable at that moment."""
+    READ = "read"
+    """The one cached read of a variable: no node of its own at run time, see VARIABLE."""
+    PEEK = "peek"
+    """kernel(value or UNINITIALIZED, *rest): looks at a variable that may have no value."""
+    ASSIGN = "assign"
+    """kernel(*values) is the variable's new value; the old one is not needed."""
+    UPDATE = "update"
+    """kernel(old, *values) is the variable's new value."""
+    NOOP = "noop"
+    """Only its control inputs count."""
+
+
+class Uninitialized:
+    """The value of a variable that has none."""
+
+    _the: Uninitialized | None = None
+
+    def __new__(cls):
+        if cls._the is None:
+            cls._the = super().__new__(cls)
+        return cls._the
+
+    def __repr__(self) -> str:
+        return "UNINITIALIZED"
+
+    def __reduce__(self):
+        return Uninitialized, ()
+
+
+UNINITIALIZED = Uninitialized()
+
+WRITES = frozenset({Kind.ASSIGN, Kind.UPDATE})
+REFERENCES = frozenset({Kind.VARIABLE, Kind.READ})
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a user asked for a node's execution.
+
+    resources: Ray resources, e.g. {"CPU": 2, "GPU": 0.5, "memory": 2**30, "tpu": 1}.
+    retries: how often the function is called again when it raises.
+    timeout: seconds that one call may take; None is for ever.
+    isolated: never run it in the caller's process.
+    user: the kernel is a user's function, not the library's.
+    """
+
+    user: bool = False
+    isolated: bool = False
+    retries: int = 0
+    timeout: float | None = None
+    resources: tuple[tuple[str, float], ...] = field(default=())
+
+
+LIBRARY = Traits()
+_NO_ATTRS: Mapping[str, Any] = {}
+
+
+class Operation:
+    """A node of a graph. Made by the functions that build graphs, never directly."""
+
+    __slots__ = (
+        "__weakref__",
+        "attrs",
+        "colocation",
+        "container",
+        "control_inputs",
+        "device",
+        "graph",
+        "index",
+        "inputs",
+        "kernel",
+        "kind",
+        "name",
+        "outputs",
+        "source",
+        "traits",
+        "type",
+    )
+
+    def __init__(
+        self,
+        graph: Graph,
+        index: int,
+        name: str,
+        type: str,
+        kind: Kind,
+        kernel: Callable | None,
+        inputs: tuple[Tensor, ...],
+        attrs: Mapping[str, Any],
+        outputs: list[tuple[DType, shapes.RawShape]],
+        control_inputs: tuple[Operation, ...],
+        traits: Traits,
+        source: Source,
+        device: str = "",
+        colocation: str = "",
+        container: str = "",
+    ):
+        self.graph = graph
+        self.index = index
+        self.name = name
+        self.type = type
+        self.kind = kind
+        self.kernel = kernel
+        self.inputs = inputs
+        self.attrs = attrs
+        self.control_inputs = control_inputs
+        self.traits = traits
+        self.source = source
+        self.device = device
+        self.colocation = colocation
+        self.container = container
+        self.outputs = tuple([Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)])
+
+    @property
+    def defined_at(self) -> str:
+        """`NAME (defined at FILE:LINE)`, as errors print it."""
+        return f"{self.name} (defined at {self.source.text})"
+
+    @property
+    def traceback(self) -> list[tuple[str, int, str]]:
+        """Where the node was created: a list with the one (file, line, function) that is kept."""
+        file, _, line = self.source.text.rpartition(":")
+        return [(file, int(line), self.source.function)] if file else []
+
+    @property
+    def node_def(self) -> dict[str, Any]:
+        """The node as plain data: name, op, input names (controls as `^name`), device, attr."""
+        return {
+            "name": self.name,
+            "op": self.type,
+            "input": [t.name for t in self.inputs] + [f"^{op.name}" for op in self.control_inputs],
+            "device": self.device,
+            "attr": dict(self.attrs),
+        }
+
+    def get_attr(self, name: str) -> Any:
+        """The attribute `name`; ValueError when the node has none of that name."""
+        if name == "_class":
+            return self.colocation_groups()
+        if name == "container":
+            return self.container
+        try:
+            return self.attrs[name]
+        except KeyError:
+            raise ValueError(f"Operation '{self.name}' has no attr named '{name}'.") from None
+
+    def colocation_groups(self) -> list[bytes]:
+        """The groups of nodes that must be placed together, `[b"loc:@name"]`."""
+        return [f"loc:@{self.colocation or self.name}".encode()]
+
+    def values(self) -> tuple[Tensor, ...]:
+        """The outputs."""
+        return self.outputs
+
+    def run(self, feed_dict: Mapping | None = None, session: Any = None) -> None:
+        """Run this operation, and what it depends on, in `session` or the default session."""
+        from weftwork.graph.stacks import session_for
+
+        session_for(self.graph, session, "execute operation", "run").run(self, feed_dict)
+
+    def __repr__(self) -> str:
+        return f"<tf.Operation '{self.name}' type={self.type}>"
+
+
+class Tensor(np.lib.mixins.NDArrayOperatorsMixin):
+    """An output of an operation. Every NumPy function of it makes a new node; it holds no value.
+
+    Operators and NumPy's functions come through NumPy's protocols (NEP 13, NEP 18). Equality is identity.
+    """
+
+    __slots__ = ("__weakref__", "_shape", "dtype", "index", "op")
+
+    __array_priority__ = 100
+
+    def __init__(self, op: Operation, index: int, dtype: DType, shape: shapes.RawShape):
+        self.op = op
+        self.index = index
+        self.dtype = dtype
+        self._shape = shape
+
+    @property
+    def name(self) -> str:
+        """`OPERATION:INDEX`."""
+        return f"{self.op.name}:{self.index}"
+
+    @property
+    def value_index(self) -> int:
+        """Which output of its operation it is."""
+        return self.index
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that it belongs to."""
+        return self.op.graph
+
+    @property
+    def device(self) -> str:
+        """The device asked for its operation."""
+        return self.op.device
+
+    @property
+    def shape(self) -> shapes.TensorShape:
+        """What is known of the shape before anything runs."""
+        return shapes.TensorShape(self._shape)
+
+    def get_shape(self) -> shapes.TensorShape:
+        """The same as `shape`."""
+        return self.shape
+
+    def set_shape(self, shape: Any) -> None:
+        """Add what you know of the shape; ValueError when it contradicts what is known."""
+        self._shape = shapes.merge(self._shape, shapes.as_raw(shape))
+
+    def consumers(self) -> list[Operation]:
+        """The operations that take this tensor as an input."""
+        return [op for op in self.graph.get_operations() if any(t is self for t in op.inputs)]
+
+    def eval(self, feed_dict: Mapping | None = None, session: Any = None) -> Any:
+        """The value, computed in `session` or the default session."""
+        from weftwork.graph.stacks import session_for
+
+        return session_for(self.graph, session, "evaluate tensor", "eval").run(self, feed_dict)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        from weftwork.graph.numpy_protocol import array_ufunc
+
+        return array_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func, types, args, kwargs):
+        from weftwork.graph.numpy_protocol import array_function
+
+        return array_function(func, args, kwargs)
+
+    def __getitem__(self, item):
+        from weftwork.graph.array_ops import slice_helper
+
+        return slice_helper(self, item)
+
+    def __array__(self, dtype=None, copy=None):
+        raise NotImplementedError(f"Cannot convert a symbolic Tensor ({self.name}) to a numpy array.")
+
+    def __bool__(self):
+        raise TypeError(
+            "Using a `tf.Tensor` as a Python `bool` is not allowed. Use `if t is not None:` instead of `if t:` to test "
+            "if a tensor is defined, and use TensorFlow ops such as tf.cond to execute subgraphs conditioned on the "
+            f"value of a tensor.\n\t [[node {self.op.defined_at}]]"
+        )
+
+    def __iter__(self):
+        raise TypeError(
+            f"Tensor objects are only iterable when eager execution is enabled. To iterate over this tensor use "
+            f"tf.map_fn or tf.unstack.\n\t [[node {self.op.defined_at}]]"
+        )
+
+    def __len__(self):
+        raise TypeError(
+            f"len is not well defined for symbolic Tensors. ({self.name}) Please call `x.shape` rather than `len(x)` "
+            "for shape information."
+        )
+
+    def __float__(self):
+        raise TypeError(f"float() argument must be a number, not the symbolic Tensor {self.name}: run it in a session.")
+
+    def __int__(self):
+        raise TypeError(f"int() argument must be a number, not the symbolic Tensor {self.name}: run it in a session.")
+
+    __index__ = __int__
+
+    def __eq__(self, other):
+        return self is other
+
+    def __ne__(self, other):
+        return self is not other
+
+    def __hash__(self):
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"<tf.Tensor '{self.name}' shape={shapes.text(self._shape)} dtype={self.dtype.name}>"
+
+    def __str__(self) -> str:
+        shape = "" if self._shape is None else f", shape={shapes.text(self._shape)}"
+        return f'Tensor("{self.name}"{shape}, dtype={self.dtype.name})'

@@ -1,0 +1,181 @@
+"""The scopes in which a graph's next operation is created: control inputs, devices, colocation, container, names.
+
+The name scope belongs to the thread. The others belong to the graph, until `split` gives each thread its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from weftwork.graph import devices
+
+if TYPE_CHECKING:
+    from weftwork.graph.operation import Operation
+
+
+class _Controller:
+    """One `with control_dependencies(...)`: its operations, and what was created under it."""
+
+    __slots__ = ("created", "ops")
+
+    def __init__(self, ops: list[Operation]):
+        self.ops = ops
+        self.created: set[Operation] = set()
+
+
+class _State:
+    def __init__(self):
+        self.controllers: list[_Controller] = []
+        self.devices: list[Any] = []
+        self.colocation: Operation | None = None
+        self.container = ""
+        self.active = False
+
+    def refresh(self) -> None:
+        self.active = bool(self.controllers or self.devices or self.colocation or self.container)
+
+
+class _ThreadState(threading.local):
+    def __init__(self):
+        self.name = ""
+        self.state = _State()
+
+
+class Scopes:
+    """The scopes of one graph."""
+
+    def __init__(self):
+        self._local = _ThreadState()
+        self._shared: _State | None = _State()
+
+    @property
+    def name(self) -> str:
+        """The thread's name scope, without a slash at its end."""
+        return self._local.name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._local.name = value
+
+    @property
+    def _state(self) -> _State:
+        return self._shared if self._shared is not None else self._local.state
+
+    def active(self) -> bool:
+        """True when any scope but a name scope is open."""
+        return self._state.active
+
+    def split(self) -> None:
+        """Give each thread scopes of its own."""
+        if self._shared is not None:
+            self._local.state, self._shared = self._shared, None
+
+    def apply(self, op: Operation, pinned: bool) -> None:
+        """Set on a new operation what the open scopes say. A pinned one takes no control inputs."""
+        state = self._state
+        op.container = state.container
+        if state.colocation is not None:
+            op.colocation = state.colocation.colocation or state.colocation.name
+            op.device = state.colocation.device
+        else:
+            op.device = _merged_device(state.devices, op)
+        if not pinned and state.controllers:
+            op.control_inputs = _control_inputs(state.controllers, op)
+
+    @contextmanager
+    def controls(self, ops: list[Operation] | None) -> Iterator[None]:
+        """Operations created inside wait for `ops`; None shuts the outer scopes out."""
+        state = self._state
+        outer = state.controllers
+        state.controllers = [] if ops is None else [*outer, _Controller(ops)]
+        state.refresh()
+        try:
+            yield
+        finally:
+            state.controllers = outer
+            state.refresh()
+
+    @contextmanager
+    def devices(self, device: Any) -> Iterator[None]:
+        """Operations created inside ask for `device`; None stops the outer scopes' say."""
+        if isinstance(device, str):
+            devices.DeviceSpec.from_string(device)
+        state = self._state
+        outer = state.devices
+        mine = [*outer, device]
+        state.devices = mine
+        state.refresh()
+        try:
+            yield
+        finally:
+            if state.devices is not mine:
+                raise RuntimeError("Exiting device scope without proper scope nesting.")
+            state.devices = outer
+            state.refresh()
+
+    @contextmanager
+    def colocated(self, op: Operation | None) -> Iterator[None]:
+        """Operations created inside are placed with `op`."""
+        state = self._state
+        outer, state.colocation = state.colocation, op
+        state.refresh()
+        try:
+            yield
+        finally:
+            state.colocation = outer
+            state.refresh()
+
+    @contextmanager
+    def contained(self, name: str) -> Iterator[str]:
+        """Stateful operations created inside keep their state under `name`."""
+        state = self._state
+        outer, state.container = state.container, name
+        state.refresh()
+        try:
+            yield name
+        finally:
+            state.container = outer
+            state.refresh()
+
+
+def _merged_device(stack: list[Any], op: Operation) -> str:
+    """The device that the scopes ask for: the innermost wins, field by field."""
+    merged = ""
+    for device in reversed(stack):
+        if device is None:
+            break
+        if callable(device) and not isinstance(device, devices.DeviceSpec):
+            op.device = merged
+            device = device(op) or ""
+        text = device.to_string() if isinstance(device, devices.DeviceSpec) else str(device)
+        merged = devices.merge(text, merged)
+    return merged
+
+
+def _control_inputs(controllers: list[_Controller], op: Operation) -> tuple[Operation, ...]:
+    """The control inputs that are not already implied by a data input created under the same scope."""
+    inputs = {tensor.op for tensor in op.inputs}
+    controls: dict[Operation, None] = {}
+    for controller in controllers:
+        if not (inputs & controller.created):
+            controls.update((control, None) for control in controller.ops if control not in inputs)
+        controller.created.add(op)
+    return tuple(controls)
+
+
+@contextmanager
+def name_scope(name: str | None, default_name: str | None = None, values: Any = None) -> Iterator[str]:
+    """Open a name scope (`name`, else `default_name`) in the graph of `values`, and make that graph the default.
+
+    Yields the prefix, `a/b/`. Raises TypeError when both names are None and values were given.
+    """
+    from weftwork.graph.build import graph_of
+
+    if name is None and default_name is None and values is not None:
+        raise TypeError("At least one of name (None) and default_name (None) should be provided")
+    graph = graph_of(values or ())
+    with graph.as_default(), graph.name_scope(default_name if name is None else name) as prefix:
+        yield prefix

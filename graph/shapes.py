@@ -1,0 +1,320 @@
+"""Shapes, as far as they are known before anything runs.
+
+raw shape   None (not even the rank is known), or a tuple of ints and Nones: what travels inside the package
+TensorShape the same for users, with TensorFlow 1's methods; Dimension is one entry of it
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+RawShape = tuple[int | None, ...] | None
+
+
+def as_raw(shape: Any) -> RawShape:
+    """The raw shape of None, an int, a TensorShape, or a sequence of ints, Nones and Dimensions."""
+    if shape is None:
+        return None
+    if isinstance(shape, TensorShape):
+        return shape._raw
+    if isinstance(shape, Dimension) or (hasattr(shape, "__index__") and not getattr(shape, "ndim", 0)):
+        return (_dim(shape),)
+    try:
+        return tuple([_dim(dim) for dim in shape])
+    except TypeError:
+        raise TypeError(f"A shape is None or a sequence of whole numbers and Nones, not {shape!r}.") from None
+
+
+def _dim(dim: Any) -> int | None:
+    value = dim.value if isinstance(dim, Dimension) else dim
+    if value is None:
+        return None
+    value = operator.index(value)
+    if value < 0:
+        raise ValueError(f"Dimension {value} must be >= 0")
+    return value
+
+
+def is_full(shape: RawShape) -> bool:
+    """True when every dimension is known."""
+    return shape is not None and None not in shape
+
+
+def compatible(a: RawShape, b: RawShape) -> bool:
+    """True when one value could have both shapes."""
+    if a is None or b is None or a == b:
+        return True
+    return len(a) == len(b) and all([x is None or y is None or x == y for x, y in zip(a, b, strict=True)])
+
+
+def merge(a: RawShape, b: RawShape) -> RawShape:
+    """What both say together; ValueError when they contradict each other."""
+    if a is None:
+        return b
+    if b is None:
+        return a
+    if not compatible(a, b):
+        raise ValueError(f"Shapes {text(a)} and {text(b)} are not compatible")
+    return tuple([y if x is None else x for x, y in zip(a, b, strict=True)])
+
+
+def broadcast(a: RawShape, b: RawShape) -> RawShape:
+    """The shape of an elementwise result, by NumPy's rule; ValueError when the two do not fit."""
+    if a is None or b is None:
+        return None
+    if len(a) < len(b):
+        a, b = b, a
+    pad = len(a) - len(b)
+    out = list(a[:pad])
+    for x, y in zip(a[pad:], b, strict=True):
+        if x == 1:
+            out.append(y)
+        elif y == 1 or x == y:
+            out.append(x)
+        elif x is None or y is None:
+            out.append(x if y is None else y)
+        else:
+            raise ValueError(f"Dimensions must be equal, but are {x} and {y} for shapes {text(a)} and {text(b)}.")
+    return tuple(out)
+
+
+def text(shape: RawShape) -> str:
+    """As messages print it: `(?, 3)`, `(4,)`, `<unknown>`."""
+    if shape is None:
+        return "<unknown>"
+    dims = ["?" if dim is None else str(dim) for dim in shape]
+    return f"({dims[0]},)" if len(dims) == 1 else f"({', '.join(dims)})"
+
+
+def bracket_text(shape: RawShape) -> str:
+    """As TensorFlow's runtime prints it: `[?,3]`."""
+    if shape is None:
+        return "<unknown>"
+    return "[" + ",".join(["?" if dim is None else str(dim) for dim in shape]) + "]"
+
+
+class Dimension:
+    """One entry of a shape: a whole number, or unknown (`value` is None)."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any):
+        self.value = _dim(value)
+
+    def is_compatible_with(self, other: Any) -> bool:
+        """True when both could be the same number."""
+        other = _dim(other)
+        return self.value is None or other is None or self.value == other
+
+    def merge_with(self, other: Any) -> Dimension:
+        """What both say; ValueError when they differ."""
+        if not self.is_compatible_with(other):
+            raise ValueError(f"Dimensions {self} and {other} are not compatible")
+        return Dimension(_dim(other) if self.value is None else self.value)
+
+    def __int__(self) -> int:
+        if self.value is None:
+            raise TypeError("This dimension is not known before the graph runs.")
+        return self.value
+
+    __index__ = __int__
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __eq__(self, other: Any) -> Any:
+        try:
+            other = _dim(other)
+        except (TypeError, ValueError):
+            return NotImplemented
+        if self.value is None or other is None:
+            return None
+        return self.value == other
+
+    def __ne__(self, other: Any) -> Any:
+        same = self == other
+        return None if same is None else not same
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def _with(self, other: Any, function: Any, swap: bool = False) -> Dimension:
+        other = _dim(other)
+        if self.value is None or other is None:
+            return Dimension(None)
+        return Dimension(function(other, self.value) if swap else function(self.value, other))
+
+    def __add__(self, other: Any) -> Dimension:
+        return self._with(other, operator.add)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Dimension:
+        return self._with(other, operator.sub)
+
+    def __rsub__(self, other: Any) -> Dimension:
+        return self._with(other, operator.sub, swap=True)
+
+    def __mul__(self, other: Any) -> Dimension:
+        return self._with(other, operator.mul)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Any) -> Dimension:
+        return self._with(other, operator.floordiv)
+
+    def __rfloordiv__(self, other: Any) -> Dimension:
+        return self._with(other, operator.floordiv, swap=True)
+
+    def __mod__(self, other: Any) -> Dimension:
+        return self._with(other, operator.mod)
+
+    def __rmod__(self, other: Any) -> Dimension:
+        return self._with(other, operator.mod, swap=True)
+
+    def _compare(self, other: Any, function: Any) -> Any:
+        other = _dim(other)
+        return None if self.value is None or other is None else function(self.value, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._compare(other, operator.lt)
+
+    def __le__(self, other: Any) -> Any:
+        return self._compare(other, operator.le)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._compare(other, operator.gt)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._compare(other, operator.ge)
+
+    def __str__(self) -> str:
+        return "?" if self.value is None else str(self.value)
+
+    def __repr__(self) -> str:
+        return f"Dimension({self.value})"
+
+
+class TensorShape:
+    """A shape of which parts may be unknown."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, dims: Any):
+        self._raw = as_raw(dims)
+
+    @property
+    def dims(self) -> list[Dimension] | None:
+        """The dimensions, or None when not even their number is known."""
+        return None if self._raw is None else [Dimension(dim) for dim in self._raw]
+
+    @property
+    def ndims(self) -> int | None:
+        """The rank, or None."""
+        return None if self._raw is None else len(self._raw)
+
+    rank = ndims
+
+    def as_list(self) -> list[int | None]:
+        """The dimensions as ints and Nones; ValueError when the rank is unknown."""
+        if self._raw is None:
+            raise ValueError("as_list() is not defined on an unknown TensorShape.")
+        return list(self._raw)
+
+    def num_elements(self) -> int | None:
+        """The product of the dimensions, or None when one is unknown."""
+        if self._raw is None or None in self._raw:
+            return None
+        product = 1
+        for dim in self._raw:
+            product *= dim  # type: ignore[operator]
+        return product
+
+    def is_fully_defined(self) -> bool:
+        """True when every dimension is known."""
+        return is_full(self._raw)
+
+    def assert_is_fully_defined(self) -> None:
+        """ValueError unless every dimension is known."""
+        if not self.is_fully_defined():
+            raise ValueError(f"Shape {self} is not fully defined")
+
+    def is_compatible_with(self, other: Any) -> bool:
+        """True when one value could have both shapes."""
+        return compatible(self._raw, as_raw(other))
+
+    def assert_is_compatible_with(self, other: Any) -> None:
+        """ValueError unless one value could have both shapes."""
+        merge(self._raw, as_raw(other))
+
+    def merge_with(self, other: Any) -> TensorShape:
+        """What both say together; ValueError when they contradict each other."""
+        return TensorShape(merge(self._raw, as_raw(other)))
+
+    def concatenate(self, other: Any) -> TensorShape:
+        """The dimensions of this one, then of the other."""
+        raw = as_raw(other)
+        return TensorShape(None if self._raw is None or raw is None else self._raw + raw)
+
+    def with_rank(self, rank: int) -> TensorShape:
+        """This shape, known to be of `rank`; ValueError when it is of another."""
+        if self._raw is not None and len(self._raw) != rank:
+            raise ValueError(f"Shape {self} must have rank {rank}")
+        return TensorShape([None] * rank) if self._raw is None else self
+
+    assert_has_rank = with_rank
+
+    def with_rank_at_least(self, rank: int) -> TensorShape:
+        """This shape; ValueError when its rank is known to be less than `rank`."""
+        if self._raw is not None and len(self._raw) < rank:
+            raise ValueError(f"Shape {self} must have rank at least {rank}")
+        return self
+
+    def with_rank_at_most(self, rank: int) -> TensorShape:
+        """This shape; ValueError when its rank is known to be more than `rank`."""
+        if self._raw is not None and len(self._raw) > rank:
+            raise ValueError(f"Shape {self} must have rank at most {rank}")
+        return self
+
+    def __len__(self) -> int:
+        if self._raw is None:
+            raise ValueError("Cannot take the length of Shape with unknown rank.")
+        return len(self._raw)
+
+    def __bool__(self) -> bool:
+        return self._raw is not None
+
+    def __iter__(self) -> Iterator[Dimension]:
+        if self._raw is None:
+            raise ValueError("Cannot iterate over a shape with unknown rank.")
+        return iter(self.dims or [])
+
+    def __getitem__(self, key: Any) -> Any:
+        if self._raw is None:
+            return TensorShape(None) if isinstance(key, slice) else Dimension(None)
+        return TensorShape(self._raw[key]) if isinstance(key, slice) else Dimension(self._raw[key])
+
+    def __eq__(self, other: Any) -> bool:
+        try:
+            return self._raw == as_raw(other)
+        except (TypeError, ValueError):
+            return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._raw)
+
+    def __reduce__(self):
+        return TensorShape, (self._raw,)
+
+    def __str__(self) -> str:
+        return text(self._raw)
+
+    def __repr__(self) -> str:
+        return f"TensorShape({None if self._raw is None else [Dimension(dim) for dim in self._raw]})"
+
+
+def unknown_shape(ndims: int | None = None) -> TensorShape:
+    """A shape of unknown dimensions, of a known rank or none."""
+    return TensorShape(None if ndims is None else [None] * ndims)

@@ -1,0 +1,122 @@
+"""The default graph and the default session of a thread.
+
+Both are stacks, one of each per thread: `with graph.as_default()`, `with session.as_default()`. A thread that never
+entered a graph gets a fresh one of its own when it asks; a thread that never entered a session has none.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from weftwork.graph.graph import Graph
+
+
+class _Stacks(threading.local):
+    def __init__(self):
+        self.graphs: list[Graph] = []
+        self.sessions: list[Any] = []
+        self.fallback: Graph | None = None
+
+
+_stacks = _Stacks()
+
+
+@contextmanager
+def _pushed(stack: list, thing: Any) -> Iterator[Any]:
+    stack.append(thing)
+    try:
+        yield thing
+    finally:
+        if not stack or stack[-1] is not thing:
+            raise AssertionError(f"Nesting violated for default stack of {type(thing)} objects")
+        stack.pop()
+
+
+def graph_scope(graph: Graph):
+    """A context manager that makes `graph` the thread's default."""
+    return _pushed(_stacks.graphs, graph)
+
+
+def session_scope(session: Any):
+    """A context manager that makes `session` the thread's default."""
+    return _pushed(_stacks.sessions, session)
+
+
+def push_session(session: Any) -> None:
+    """Make `session` the default until `remove_session`, without nesting: for interactive use."""
+    _stacks.sessions.append(session)
+
+
+def remove_session(session: Any) -> None:
+    """Take `session` off this thread's stack, wherever it stands."""
+    if session in _stacks.sessions:
+        _stacks.sessions.remove(session)
+
+
+def push_graph(graph: Graph) -> None:
+    """Make `graph` the default until `remove_graph`, without nesting: for interactive use."""
+    _stacks.graphs.append(graph)
+
+
+def remove_graph(graph: Graph) -> None:
+    """Take `graph` off this thread's stack, wherever it stands."""
+    if graph in _stacks.graphs:
+        _stacks.graphs.remove(graph)
+
+
+def get_default_graph() -> Graph:
+    """The innermost graph that this thread entered, else the thread's own fallback graph."""
+    if _stacks.graphs:
+        return _stacks.graphs[-1]
+    if _stacks.fallback is None:
+        from weftwork.graph.graph import Graph
+
+        _stacks.fallback = Graph()
+    return _stacks.fallback
+
+
+def reset_default_graph() -> None:
+    """Replace this thread's fallback graph by a fresh one; AssertionError inside `with graph.as_default()`."""
+    if _stacks.graphs:
+        raise AssertionError(
+            "Do not use tf.reset_default_graph() to clear nested graphs. If you need a cleared graph, exit the nesting "
+            "and create a new graph."
+        )
+    from weftwork.graph.graph import Graph
+
+    _stacks.fallback = Graph()
+
+
+def get_default_session() -> Any:
+    """The innermost session that this thread entered, or None."""
+    return _stacks.sessions[-1] if _stacks.sessions else None
+
+
+def session_for(graph: Graph, session: Any, action: str, method: str) -> Any:
+    """`session`, or the default one; ValueError when there is none or it serves another graph.
+
+    action, method: the words of the error, e.g. "evaluate tensor", "eval".
+    """
+    if session is None:
+        session = get_default_session()
+        if session is None:
+            raise ValueError(
+                f"Cannot {action} using `{method}()`: No default session is registered. Use `with sess.as_default()` "
+                f"or pass an explicit session to `{method}(session=sess)`"
+            )
+        if session.graph is not graph:
+            owner = "tensor" if method == "eval" else "operation"
+            raise ValueError(
+                f"Cannot use the default session to {action}: the {owner}'s graph is different from the session's "
+                f"graph. Pass an explicit session to `{method}(session=sess)`."
+            )
+    elif session.graph is not graph:
+        owner = "tensor" if method == "eval" else "operation"
+        raise ValueError(
+            f"Cannot use the given session to {action}: the {owner}'s graph is different from the session's graph."
+        )
+    return session

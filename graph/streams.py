@@ -1,0 +1,33 @@
+"""Streams of random numbers: one for each random operation and session, each draw at a place of its own.
+
+A stream is counter-based (Philox, Salmon et al. 2011): draw number n of a stream is a pure function of (key, n), so a
+draw can be made in any process, and made again when a run is retried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_MASK = (1 << 64) - 1
+
+
+def generator(key: tuple[int, int], draw: int) -> np.random.Generator:
+    """The generator for draw number `draw` of the stream `key`."""
+    words = np.array([key[0] & _MASK, key[1] & _MASK], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=words, counter=np.array([0, 0, draw, 0], dtype=np.uint64)))
+
+
+class Draw:
+    """The kernel of a random operation as a pure function of (key, draw number) and its inputs."""
+
+    __slots__ = ("__name__", "kernel")
+
+    def __init__(self, kernel: Callable):
+        self.kernel = kernel
+        self.__name__ = kernel.__name__
+
+    def __call__(self, place: tuple[tuple[int, int], int], *values: Any, **attrs: Any) -> Any:
+        return self.kernel(generator(*place), *values, **attrs)

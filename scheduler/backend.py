@@ -1,0 +1,276 @@
+"""Ray, behind a seam: the only file of the scheduler that calls it.
+
+Ray is started when something first needs it, joined when it runs already, and left as it was found.
+
+handle   a task or actor call on its way: the reference of its head reply and those of its large outputs
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from weftwork.actors.messages import pack
+from weftwork.actors.program import Program
+from weftwork.actors.worker import VariableServer, run_segment
+
+_INLINE_CODE = 16 * 1024
+_lock = threading.RLock()
+_ray: Any = None
+_started_here = False
+_options: dict[Any, Any] = {}
+_code: dict[int, tuple[Any, str, bytes]] = {}
+
+
+class WorkerLost(Exception):
+    """The process that ran a segment died."""
+
+
+class Interrupted(Exception):
+    """A segment was cancelled."""
+
+
+@dataclass(eq=False)
+class Handle:
+    """A piece of work on its way."""
+
+    head: Any
+    apart: list = field(default_factory=list)
+    actor: Any = None
+
+
+def ray() -> Any:
+    """The ray module, with Ray running: initialised by the program, or by this call.
+
+    The address is the one the session's target named, else a Ray of this machine's own.
+    """
+    global _ray, _started_here
+    if _ray is not None and _ray.is_initialized():
+        return _ray
+    with _lock:
+        import ray as module
+
+        if not module.is_initialized():
+            _start(module, None)
+        if _ray is None or not _options:
+            _options.clear()
+        _ray = module
+    return _ray
+
+
+def connect(address: str | None) -> None:
+    """Join the Ray at `address` ("auto", "host:port", "ray://..."), unless the program is connected already."""
+    global _ray
+    with _lock:
+        import ray as module
+
+        if not module.is_initialized():
+            _start(module, address)
+        _ray = module
+
+
+def _start(module: Any, address: str | None) -> None:
+    """Start Ray on this machine, or join one: what it prints to the log stays out of the program's way."""
+    global _started_here
+    if address is None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        module.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=True,
+            logging_level="ERROR",
+        )
+        _started_here = True
+        atexit.register(shutdown)
+    else:
+        module.init(address=address, logging_level="ERROR")
+    _options.clear()
+
+
+def shutdown() -> None:
+    """Stop the Ray that this module started; one that was there before stays."""
+    global _started_here, _ray
+    with _lock:
+        if _started_here and _ray is not None and _ray.is_initialized():
+            _ray.shutdown()
+        _started_here, _ray = False, None
+        _options.clear()
+
+
+def is_running() -> bool:
+    """True when Ray is initialised in this process."""
+    if _ray is not None:
+        return _ray.is_initialized()
+    import sys
+
+    module = sys.modules.get("ray")
+    return module is not None and getattr(module, "is_initialized", bool)()
+
+
+def resources() -> dict[str, float]:
+    """What the cluster has in all: {"CPU": 8.0, ...}."""
+    return dict(ray().cluster_resources())
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The machines of the cluster that are alive, as Ray describes them."""
+    return [node for node in ray().nodes() if node["Alive"]]
+
+
+def cpus() -> int:
+    """The CPUs that tasks may use: the cluster's, or this machine's while Ray is not running."""
+    if is_running():
+        return max(1, int(ray().cluster_resources().get("CPU", 1)))
+    return os.cpu_count() or 1
+
+
+# Work
+
+
+def code_of(program: Program) -> tuple[str, bytes]:
+    """A program's id and pickled form; both are kept with it."""
+    known = _code.get(id(program))
+    if known is None or known[0] is not program:
+        text = pack(program)
+        known = _code[id(program)] = (program, hashlib.sha1(text).hexdigest(), text)
+        while len(_code) > 4096:
+            _code.pop(next(iter(_code)))
+    return known[1], known[2]
+
+
+def _task(returns: int, asked: tuple[tuple[str, float], ...]) -> Any:
+    """The remote function for so many returns and such resources: made once, for `.options` costs 10 us."""
+    key = (returns, asked)
+    function = _options.get(key)
+    if function is None:
+        options: dict[str, Any] = {"num_returns": returns, "max_retries": 0, "max_calls": 0, "enable_task_events": False}
+        options.update(ray_options(asked))
+        base = _options.get("task")
+        if base is None:
+            base = _options["task"] = ray().remote(max_calls=0)(run_segment)
+        options.pop("max_calls")
+        function = _options[key] = base.options(**options)
+    return function
+
+
+def ray_options(asked: tuple[tuple[str, float], ...]) -> dict[str, Any]:
+    """Ray's options for resources: CPU, GPU and memory have names of their own."""
+    options: dict[str, Any] = {}
+    custom: dict[str, float] = {}
+    for name, amount in asked:
+        if name == "CPU":
+            options["num_cpus"] = amount
+        elif name == "GPU":
+            options["num_gpus"] = amount
+        elif name == "memory":
+            options["memory"] = amount
+        else:
+            custom[name] = amount
+    if custom:
+        options["resources"] = custom
+    return options
+
+
+def submit(message: bytes, arrived: list, apart: int, asked: tuple[tuple[str, float], ...]) -> Handle:
+    """Run a segment as a task."""
+    refs = _task(1 + apart, asked).remote(message, *arrived)
+    return Handle(refs, []) if apart == 0 else Handle(refs[0], refs[1:])
+
+
+def new_actor(epoch: str) -> Any:
+    """A variable actor of a session: one process, which keeps no CPU for itself while it waits."""
+    base = _options.get("actor")
+    if base is None:
+        base = _options["actor"] = ray().remote(
+            num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=1, enable_task_events=False
+        )(VariableServer)
+    return base.remote(epoch)
+
+
+def submit_to(actor: Any, epoch: str, sequence: int, message: bytes, arrived: list, apart: int) -> Handle:
+    """Run a segment in an actor."""
+    method = actor.run if apart == 0 else actor.run.options(num_returns=1 + apart)
+    refs = method.remote(epoch, sequence, message, *arrived)
+    return Handle(refs, [], actor) if apart == 0 else Handle(refs[0], refs[1:], actor)
+
+
+def store_in(actor: Any, epoch: str, message: bytes, arrived: list) -> Any:
+    """Hand an actor committed values, without waiting for it."""
+    return actor.store.remote(epoch, message, *arrived)
+
+
+def on_done(handle: Handle, callback: Callable[[], None]) -> None:
+    """Call `callback`, from a thread of Ray's, once the head reply is there; it must not block."""
+    handle.head._on_ready(lambda *_: callback())
+
+
+def result(handle: Handle) -> Any:
+    """The head reply. Raises WorkerLost, Interrupted, or what Ray raises else."""
+    module = ray()
+    errors = module.exceptions
+    try:
+        return module.get(handle.head)
+    except (errors.TaskCancelledError,) as error:
+        raise Interrupted from error
+    except (
+        errors.WorkerCrashedError,
+        errors.ActorDiedError,
+        errors.ActorUnavailableError,
+        errors.NodeDiedError,
+        errors.OwnerDiedError,
+        errors.ObjectLostError,
+        errors.LocalRayletDiedError,
+        errors.OutOfMemoryError,
+    ) as error:
+        raise WorkerLost(str(error)) from error
+    except errors.RayTaskError as error:
+        if isinstance(error.cause, KeyboardInterrupt):
+            raise Interrupted from error
+        raise
+
+
+def fetch(reference: Any) -> Any:
+    """The value of a reference. Raises WorkerLost when it is gone."""
+    module = ray()
+    try:
+        return module.get(reference)
+    except module.exceptions.ObjectLostError as error:
+        raise WorkerLost(str(error)) from error
+
+
+def put(value: Any) -> Any:
+    """A reference to `value` in the object store, owned by this process."""
+    return ray().put(value)
+
+
+def is_reference(value: Any) -> bool:
+    """True for a reference that Ray keeps."""
+    return _ray is not None and isinstance(value, _ray.ObjectRef)
+
+
+def cancel(handle: Handle, force: bool) -> None:
+    """Ask a piece of work to stop; with force, kill the process of a task."""
+    module = ray()
+    try:
+        if handle.actor is None:
+            module.cancel(handle.head, force=force)
+        elif force:
+            module.kill(handle.actor)
+        else:
+            module.cancel(handle.head)
+    except Exception:  # it is done already, or Ray is going down: there is nothing left to stop
+        return
+
+
+def kill(actor: Any) -> None:
+    """End an actor."""
+    if is_running():
+        try:
+            ray().kill(actor)
+        except Exception:  # it is dead already
+            return

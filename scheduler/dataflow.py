@@ -1,0 +1,363 @@
+"""Dataflow: a run as pure dataflow. What a graph says about variables, control inputs and feeds is resolved here.
+
+value     a number; each feed, constant, variable version, place in a random stream and node output has one
+source    a value that no node makes: it is there when the run starts
+node      an operation that runs, in a topological order that also fixes the order of variable accesses
+version   a variable's value at one point of that order: the one of before the run, or the output of a write
+
+Invariant (static single assignment): every value is made once, and a node reads only values made before it. A write is
+a pure function of the old version and its inputs, so a run that fails has changed nothing: the session publishes the
+last versions at the end. Built in one pass that also merges equal pure nodes and folds those of constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import nest
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.operation import LIBRARY, REFERENCES, WRITES, Kind, Operation, Tensor
+from weftwork.graph.shapes import bracket_text
+from weftwork.graph.streams import Draw
+from weftwork.scheduler.ordering import order_accesses
+
+_FOLD_ELEMENTS = 65_536
+"""Constants with more elements than this are neither folded nor made by folding."""
+
+
+def prune(
+    targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operation] = frozenset()
+) -> list[Operation]:
+    """The operations that must run for `targets`, in creation order.
+
+    The fed tensors need nobody to make them, and what `ran` before does not run again.
+    """
+    seen: set[Operation] = set(targets)
+    stack = list(seen)
+    while stack:
+        op = stack.pop()
+        for tensor in op.inputs:
+            producer = tensor.op
+            if producer not in seen and tensor not in fed:
+                seen.add(producer)
+                stack.append(producer)
+        for control in op.control_inputs:
+            satisfied = control.kind is Kind.PLACEHOLDER and control.outputs[0] in fed
+            if control not in seen and not satisfied and control not in ran:
+                seen.add(control)
+                stack.append(control)
+    return sorted(seen, key=_creation)
+
+
+def _creation(op: Operation) -> int:
+    return op.index
+
+
+def variable_name(tensor: Tensor) -> str:
+    """The variable that a reference or cached read stands for."""
+    op = tensor.op
+    return op.name if op.kind is Kind.VARIABLE else op.attrs["_variable"]
+
+
+class Dataflow:
+    """The pure dataflow of one kind of run: which fetches, with which feeds.
+
+    ops, inputs, outputs: of each node, its operation, the values it reads, the values it makes.
+    kernels, attrs: what it calls.   after: nodes that must be done before it, for their effects.
+    producer: of each value, the node that makes it, or -1.
+    feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as they were when the run began,
+    `newest` as they are when the run's writes begin, `draws` places in random streams.
+    writes: the value that each written variable ends with.   fetched: the value of each fetch, or None.
+    """
+
+    def __init__(
+        self, fetches: Sequence[Tensor | Operation], fed: Iterable[Tensor], ran: Collection[Operation] = frozenset()
+    ):
+        self.ops: list[Operation] = []
+        self.inputs: list[tuple[int, ...]] = []
+        self.outputs: list[tuple[int, ...]] = []
+        self.kernels: list[Any] = []
+        self.attrs: list[Any] = []
+        self.after: dict[int, tuple[int, ...]] = {}
+        self.producer: list[int] = []
+        self.feeds: dict[Tensor, int] = {}
+        self.constants: dict[int, Any] = {}
+        self.pinned: dict[str, int] = {}
+        self.newest: dict[str, int] = {}
+        self.required: set[str] = set()
+        self.draws: dict[int, Operation] = {}
+        self.writes: dict[str, int] = {}
+        self.fetched: list[int | None] = []
+        self.variables: dict[str, Operation] = {}
+        _Builder(self, fetches, dict.fromkeys(fed), ran).build()
+
+    def new_value(self, producer: int = -1) -> int:
+        """The number of a further value."""
+        self.producer.append(producer)
+        return len(self.producer) - 1
+
+    def check(self) -> None:
+        """Assert the invariant above: tests call it."""
+        made = {v for v, node in enumerate(self.producer) if node < 0}
+        for node, (inputs, outputs) in enumerate(zip(self.inputs, self.outputs, strict=True)):
+            assert all(v in made for v in inputs), f"node {node} reads a value that is not there yet"
+            assert not made & set(outputs), f"node {node} makes a value again"
+            assert all(other < node for other in self.after.get(node, ()))
+            made.update(outputs)
+        assert all(v in made for v in [*self.writes.values(), *[v for v in self.fetched if v is not None]])
+
+
+class _Builder:
+    """The one pass over a graph that makes a Dataflow."""
+
+    def __init__(
+        self, flow: Dataflow, fetches: Sequence[Tensor | Operation], fed: dict[Tensor, None], ran: Collection[Operation]
+    ):
+        self.flow = flow
+        self.fetches = fetches
+        self.fed = fed
+        self.ran = ran
+        self.value_of: dict[Tensor, int] = {}
+        self.version: dict[str, int] = {}
+        self.node_of: dict[Operation, int] = {}
+        self.merged: dict[Any, tuple[int, ...]] = {}
+
+    def build(self) -> None:
+        flow = self.flow
+        for tensor in self.fed:
+            flow.feeds[tensor] = self.value_of[tensor] = flow.new_value()
+        targets = [
+            f.op if isinstance(f, Tensor) else f for f in self.fetches if not (isinstance(f, Tensor) and f in self.fed)
+        ]
+        ops = prune(targets, set(self.fed), self.ran)
+        if any(op.kind in WRITES for op in ops):
+            ops = self._ordered(ops)
+        # Without a node that has effects of its own, control inputs have done their work once they are in the run.
+        self.keep_control = any(op.kind is Kind.FUNCTION for op in ops)
+        for op in ops:
+            self._visit(op)
+        flow.writes = dict(self.version)
+        flow.fetched = [self._fetched(f) for f in self.fetches]
+
+    # The order of accesses
+
+    def _ordered(self, ops: list[Operation]) -> list[Operation]:
+        number = {op: i for i, op in enumerate(ops)}
+        accesses: dict[str, list[tuple[int, bool]]] = {}
+        initializers: dict[str, int] = {}
+        for i, op in enumerate(ops):
+            if op.kind in WRITES:
+                accesses.setdefault(op.attrs["_variable"], []).append((i, True))
+                if "_initializer" in op.attrs:
+                    initializers[op.attrs["_variable"]] = i
+            for name in self._reads(op):
+                accesses.setdefault(name, []).append((i, False))
+        shared = {v: touches for v, touches in accesses.items() if len(touches) > 1 and any(w for _, w in touches)}
+        if not shared:
+            return ops
+        first = [
+            (initializers[name], i)
+            for i, op in enumerate(ops)
+            if "_after_initializer" in op.attrs
+            for name in self._reads(op)
+            if name in initializers
+        ]
+        before = [self._predecessors(op, number) for op in ops]
+        return [ops[i] for i in order_accesses(before, shared, first)]
+
+    def _reads(self, op: Operation) -> set[str]:
+        inputs = op.inputs[1:] if op.kind in WRITES else op.inputs
+        if op.kind in REFERENCES:
+            return set()
+        return {
+            variable_name(t)
+            for t in inputs
+            if t.op.kind in REFERENCES and t not in self.fed and not (t.op.inputs and t.op.inputs[0] in self.fed)
+        }
+
+    def _predecessors(self, op: Operation, number: dict[Operation, int]) -> list[int]:
+        before = {number[t.op] for t in op.inputs if t not in self.fed and t.op in number}
+        before.update([number[c] for c in op.control_inputs if c in number])
+        return sorted(before)
+
+    # The pass
+
+    def _visit(self, op: Operation) -> None:
+        kind = op.kind
+        if kind is Kind.PURE or kind is Kind.FUNCTION:
+            self._node(op, tuple([self._read(t) for t in op.inputs]))
+        elif kind is Kind.CONSTANT:
+            if op.outputs[0] not in self.value_of:
+                self._constant(op)
+        elif kind in REFERENCES:
+            return
+        elif kind is Kind.NOOP:
+            if self.keep_control and op.control_inputs:
+                self._node(op, ())
+        elif kind is Kind.PLACEHOLDER:
+            if op.outputs[0] not in self.fed:
+                raise _unfed(op)
+        elif kind in WRITES:
+            self._write(op)
+        elif kind is Kind.RANDOM:
+            place = self.flow.new_value()
+            self.flow.draws[place] = op
+            self._node(op, (place, *[self._read(t) for t in op.inputs]), kernel=Draw(op.kernel))
+        else:
+            self._node(op, tuple([self._read(t, peek=True) for t in op.inputs]))
+
+    def _read(self, tensor: Tensor, peek: bool = False) -> int:
+        value = self.value_of.get(tensor)
+        if value is None and tensor.op.kind is Kind.READ:
+            value = self.value_of.get(tensor.op.inputs[0])  # the variable itself was fed
+        if value is not None:
+            return value
+        name = variable_name(tensor)
+        version = self.version.get(name)
+        if version is not None:
+            return version
+        flow = self.flow
+        if not peek:
+            flow.required.add(name)
+        if name not in flow.pinned:
+            flow.pinned[name] = flow.new_value()
+            self._know(name, tensor)
+        return flow.pinned[name]
+
+    def _know(self, name: str, tensor: Tensor) -> None:
+        self.flow.variables[name] = tensor.graph._by_name[name]
+
+    def _write(self, op: Operation) -> None:
+        flow = self.flow
+        name = op.attrs["_variable"]
+        self._know(name, op.outputs[0])
+        inputs = tuple([self._read(t) for t in op.inputs[1:]])
+        if op.kind is Kind.UPDATE:
+            old = self.version.get(name)
+            if old is None:
+                old = flow.newest[name] = flow.new_value()
+                flow.required.add(name)
+            inputs = (old, *inputs)
+        self.version[name] = self._node(op, inputs)[0]
+
+    def _fetched(self, fetch: Tensor | Operation) -> int | None:
+        if isinstance(fetch, Operation):
+            return None
+        return self._read(fetch)
+
+    def _node(self, op: Operation, inputs: tuple[int, ...], kernel: Any = None) -> tuple[int, ...]:
+        flow = self.flow
+        attrs = op.attrs
+        if attrs and op.kind is not Kind.PURE and op.kind is not Kind.FUNCTION:
+            attrs = {key: value for key, value in attrs.items() if key[0] != "_"}
+        key = None
+        if op.kind is Kind.PURE and (not op.control_inputs or not self.keep_control):
+            key = _merge_key(op, inputs)
+            known = self.merged.get(key) if key is not None else None
+            if known is not None:
+                self._bind(op, known)
+                return known
+            if op.traits is LIBRARY and inputs and all([v in flow.constants for v in inputs]):
+                folded = self._fold(op, inputs)
+                if folded is not None:
+                    return folded
+        node = len(flow.ops)
+        outputs = tuple([flow.new_value(node) for _ in op.outputs])
+        flow.ops.append(op)
+        flow.inputs.append(inputs)
+        flow.outputs.append(outputs)
+        flow.kernels.append(op.kernel if kernel is None else kernel)
+        flow.attrs.append(attrs)
+        if self.keep_control and op.control_inputs:
+            before = [self.node_of[c] for c in op.control_inputs if c in self.node_of]
+            if before:
+                flow.after[node] = tuple(before)
+        if self.keep_control:
+            self.node_of[op] = node
+        if key is not None:
+            self.merged[key] = outputs
+        self._bind(op, outputs)
+        return outputs
+
+    def _bind(self, op: Operation, values: tuple[int, ...]) -> None:
+        for tensor, value in zip(op.outputs, values, strict=True):
+            if tensor not in self.fed:
+                self.value_of[tensor] = value
+
+    def _constant(self, op: Operation) -> None:
+        if self.keep_control and op.control_inputs:
+            self._node(op, (), kernel=give)
+            return
+        value = op.attrs["value"]
+        key = (type(value), value.tobytes()) if isinstance(value, np.generic) and value.dtype.kind != "O" else id(op)
+        known = self.merged.get(key)
+        if known is None:
+            known = self.merged[key] = (self._known(value),)
+        self.value_of[op.outputs[0]] = known[0]
+
+    def _known(self, value: Any) -> int:
+        number = self.flow.new_value()
+        self.flow.constants[number] = value
+        return number
+
+    def _fold(self, op: Operation, inputs: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The outputs of a pure node of small constants as constants; None when it is not to be folded."""
+        values = [self.flow.constants[v] for v in inputs]
+        if sum([np.size(v) for v in values]) > _FOLD_ELEMENTS:
+            return None
+        sizes = [1 if t._shape is None or None in t._shape else int(np.prod(t._shape)) for t in op.outputs]  # type: ignore[arg-type]
+        if sum(sizes) > _FOLD_ELEMENTS:
+            return None
+        try:
+            result = op.kernel(*values, **op.attrs)  # type: ignore[misc]
+        except Exception:  # it will raise again, with its name, when it runs
+            return None
+        results = result if len(op.outputs) != 1 else (result,)
+        for item in results:
+            if isinstance(item, np.ndarray):
+                if item.size > _FOLD_ELEMENTS:
+                    return None
+                item.flags.writeable = False
+        outputs = tuple([self._known(item) for item in results])
+        self._bind(op, outputs)
+        return outputs
+
+
+def give(*, value: Any) -> Any:
+    """The kernel of a constant that waits."""
+    return value
+
+
+def _unfed(op: Operation) -> InvalidArgumentError:
+    tensor = op.outputs[0]
+    shape = f" and shape {bracket_text(tensor._shape)}" if tensor._shape else ""
+    return InvalidArgumentError(
+        op.node_def,
+        op,
+        f"You must feed a value for placeholder tensor '{op.name}' with dtype {tensor.dtype.cpp_name}{shape}"
+        f"\n\t [[node {op.defined_at} ]]",
+    )
+
+
+def _merge_key(op: Operation, inputs: tuple[int, ...]) -> Any:
+    """Equal for nodes that compute the same; None for one that cannot be compared."""
+    attrs = op.attrs
+    if not attrs:
+        return (op.kernel, inputs, op.device)
+    try:
+        return (op.kernel, inputs, op.device, tuple([(name, _exact(value)) for name, value in attrs.items()]))
+    except TypeError:
+        return None
+
+
+def _exact(value: Any) -> Any:
+    """A key that tells 1 from 1.0 and True, and 0.0 from -0.0."""
+    kind = type(value)
+    if kind is float:
+        return (kind, value.hex())
+    if kind in (int, bool, str, bytes) or value is None:
+        return (kind, value)
+    return nest.frozen(value)

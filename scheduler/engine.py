@@ -1,0 +1,200 @@
+"""Engine: what a session does for one `run`: find or compile the dataflow and its plan, execute, commit.
+
+entry     a dataflow that was compiled for some fetches and feeds, and the plan that it has now
+round     a part of a first run: user functions that were never seen are tried first (probes), the rest is planned
+          again with what was learned
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Hashable, Sequence
+from typing import Any
+
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.scheduler import backend
+from weftwork.scheduler.actor_link import ActorLink
+from weftwork.scheduler.cost import COSTS
+from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.dispatch import Dispatcher
+from weftwork.scheduler.fetches import Fetches
+from weftwork.scheduler.placement import Estimate, Place, place
+from weftwork.scheduler.plan import Plan, make_plan
+from weftwork.scheduler.requirements import check_requirements
+from weftwork.scheduler.run import Run, run_locally
+from weftwork.scheduler.state import Draws, Mirror
+
+CLOSED = "Attempted to use a closed Session."
+_KEPT_ENTRIES = 512
+_MEASURED_RUNS = 2
+"""Runs of a plan in which every node is measured."""
+_HOT_RUNS = 4
+"""Runs of a plan after which its programs are compiled."""
+_REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
+"""Runs of an entry after which its plan is made again, if the history has changed."""
+
+
+class Entry:
+    """A compiled kind of run."""
+
+    __slots__ = ("epoch", "fetches", "flow", "lock", "plan", "runs")
+
+    def __init__(self, fetches: Fetches, flow: Dataflow):
+        self.fetches, self.flow = fetches, flow
+        self.plan: Plan | None = None
+        self.epoch = -1
+        self.runs = 0
+        self.lock = threading.Lock()
+
+
+class Engine:
+    """The machinery of one session."""
+
+    def __init__(self, config: Any, entropy: int):
+        self.config = config
+        self.mirror = Mirror()
+        self.draws = Draws(entropy)
+        self.link = ActorLink()
+        self.ran: dict[str, list[int]] = {}
+        self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
+        self._active: set[Run] = set()
+        self._idle = threading.Condition()
+        self.closed = False
+
+    # Entries
+
+    def find(self, key: Hashable) -> Entry | None:
+        """The entry for a key, or None."""
+        return self._entries.get(key)
+
+    def add(
+        self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
+    ) -> Entry:
+        """Compile fetches and feeds, without what `ran` before. With a key the entry is kept, until many others came."""
+        entry = Entry(fetches, Dataflow(fetches.elements, fed, ran))
+        check_requirements(entry.flow, self.config)
+        if key is not None:
+            self._entries[key] = entry
+            while len(self._entries) > _KEPT_ENTRIES:
+                self._entries.popitem(last=False)
+        return entry
+
+    # Execution
+
+    def execute(self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any = None) -> list:
+        """Run an entry once: the fetched values. Raises what went wrong; then nothing has changed.
+
+        fed: values in the order of the entry's feeds.   timeout: seconds, or None.   started: told of the run.
+        """
+        run = Run(entry.flow, self.mirror, self.draws, timeout, trace)
+        with self._idle:
+            if self.closed:
+                raise RuntimeError(CLOSED)
+            self._active.add(run)
+        try:
+            if started is not None:
+                started(run)
+            run.begin(fed)
+            self._run(run, entry)
+            fetched = run.fetched()
+            run.commit()
+        finally:
+            run.end()
+            with self._idle:
+                self._active.discard(run)
+                self._idle.notify_all()
+        for where, (segments, nodes) in run.ran.items():
+            count = self.ran.setdefault(where, [0, 0])
+            count[0] += segments
+            count[1] += nodes
+        return fetched
+
+    def _run(self, run: Run, entry: Entry) -> None:
+        plan = entry.plan
+        if plan is None or (entry.runs in _REPLAN_AT and entry.epoch != COSTS.epoch):
+            plan = self._plan(run, entry)
+            if plan is None:  # it was run in rounds, and is planned as a whole next time
+                entry.runs += 1
+                return
+        self._execute(run, plan)
+        entry.runs += 1
+
+    def _plan(self, run: Run, entry: Entry) -> Plan | None:
+        flow = entry.flow
+        epoch = COSTS.epoch
+        known = run.bytes_of_sources()
+        estimate = Estimate(flow, known)
+        if self.config.placement == "auto" and self._in_rounds(run, flow, estimate, known):
+            return None
+        remote = {n for n, value in enumerate(run.values) if backend.is_reference(value)}
+        places = place(flow, estimate, self.config.placement, remote, backend.cpus())
+        entry.plan, entry.epoch = make_plan(flow, places, estimate), epoch
+        return entry.plan
+
+    def _execute(self, run: Run, plan: Plan) -> None:
+        measure = plan.runs < _MEASURED_RUNS or run.trace is not None
+        plan.runs += 1
+        if plan.runs == _HOT_RUNS:
+            for segment in plan.segments:
+                if segment.place is Place.CALLER:
+                    segment.program.compile()
+        if plan.local:
+            run_locally(run, plan, measure)
+        else:
+            Dispatcher(run, plan, self.link, measure, self.config.cancel_grace_in_ms / 1000).execute()
+
+    # First runs
+
+    def _in_rounds(self, run: Run, flow: Dataflow, estimate: Estimate, known: dict[int, int]) -> bool:
+        """Run a dataflow with many calls of unseen functions in rounds; False, and nothing is done, for few."""
+        unseen = [n for n, seconds in enumerate(estimate.seconds) if seconds is None and flow.ops[n].traits.user]
+        slots = backend.cpus()
+        if len(unseen) <= 2 * slots:
+            return False
+        done: frozenset[int] = frozenset()
+        while True:
+            later = deferred(flow, estimate, done, slots)
+            remote = {n for n, value in enumerate(run.values) if backend.is_reference(value)}
+            places = place(flow, estimate, "auto", remote, slots)
+            plan = make_plan(flow, places, estimate, done | later, later)
+            self._execute(run, plan)
+            if not later:
+                return True
+            done = frozenset(range(len(flow.ops))) - later
+            estimate = Estimate(flow, known)
+
+    # The end
+
+    def cancel_all(self, grace: float, bound: float) -> None:
+        """Let active runs finish within `grace` seconds, cancel the others and wait for them, `bound` at most."""
+        with self._idle:
+            self.closed = True
+            if not self._idle.wait_for(lambda: not self._active, grace):
+                for run in list(self._active):
+                    run.cancel()
+                self._idle.wait_for(lambda: not self._active, bound)
+
+    def close(self) -> None:
+        """End the session's processes."""
+        self.link.close()
+
+
+def deferred(flow: Dataflow, estimate: Estimate, done: frozenset[int], probes: int) -> frozenset[int]:
+    """The nodes to run in a later round: calls of unseen functions beyond the first few of each, and what needs them."""
+    tried: dict[Any, int] = {}
+    later: set[int] = set()
+    lacking: set[int] = set()
+    for node, inputs in enumerate(flow.inputs):
+        if node in done:
+            continue
+        if any([v in lacking for v in inputs]) or any([o in later for o in flow.after.get(node, ())]):
+            later.add(node)
+        elif estimate.seconds[node] is None and flow.ops[node].traits.user:
+            count = tried[flow.kernels[node]] = tried.get(flow.kernels[node], 0) + 1
+            if count > probes:
+                later.add(node)
+        if node in later:
+            lacking.update(flow.outputs[node])
+    return frozenset(later)
+

@@ -1,0 +1,151 @@
+"""What `run` was asked for: a nested structure of graph elements, and how to build it again from their values.
+
+element   a Tensor or Operation of the graph; each is computed once, wherever it stands in the structure
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+from weftwork.graph.errors import InaccessibleTensorError
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.variables import Variable
+
+_conversions: list[tuple[type, Callable, Callable | None]] = []
+_LEAVES = frozenset({Tensor, Operation, Variable, str, bytes})
+
+
+def register_session_run_conversion_functions(
+    tensor_type: type,
+    fetch_function: Callable,
+    feed_function: Callable | None = None,
+    feed_function_for_partial_run: Callable | None = None,
+) -> None:
+    """Teach `run` to fetch and feed a type of your own.
+
+    fetch_function(x): (list of graph elements, function from their values to x's value).
+    feed_function(x, value): pairs of (tensor, value).   Raises ValueError when the type is known already.
+    """
+    for known, *_ in _conversions:
+        if issubclass(tensor_type, known):
+            raise ValueError(f"{tensor_type} has already been registered so ignore it.")
+    _conversions.insert(0, (tensor_type, fetch_function, feed_function))
+
+
+def conversion_of(value: Any) -> tuple[type, Callable, Callable | None] | None:
+    """The registered functions for a value of a user's type, or None."""
+    for entry in _conversions:
+        if isinstance(value, entry[0]):
+            return entry
+    return None
+
+
+class Fetches:
+    """Parsed fetches: the elements to compute, and the function from their values to the result."""
+
+    __slots__ = ("build", "elements")
+
+    def __init__(self, elements: tuple[Tensor | Operation, ...], build: Callable[[Sequence[Any]], Any]):
+        self.elements = elements
+        self.build = build
+
+
+def parse_fetches(graph: Graph, fetches: Any) -> Fetches:
+    """Find the elements of `graph` in a nested structure.
+
+    Raises TypeError for a leaf of another type, ValueError for one that is not in the graph, InaccessibleTensorError for
+    the inside of a control-flow construct.
+    """
+    parser = _Parser(graph)
+    build = parser.structure(fetches)
+    return Fetches(tuple(parser.numbers), build)
+
+
+class _Parser:
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.numbers: dict[Any, int] = {}
+
+    def structure(self, fetch: Any) -> Callable[[Sequence[Any]], Any]:
+        """The function from all values to what stands in the place of `fetch`."""
+        if fetch is None:
+            raise TypeError(f"Fetch argument {fetch!r} has invalid type {type(fetch)!r}")
+        if isinstance(fetch, tuple) and hasattr(fetch, "_fields"):
+            return self._several(list(fetch), lambda items: type(fetch)(*items))
+        if isinstance(fetch, tuple):
+            return self._several(list(fetch), tuple)
+        if isinstance(fetch, list):
+            return self._several(fetch, list)
+        if isinstance(fetch, Mapping):
+            return self._mapping(fetch)
+        if hasattr(type(fetch), "__attrs_attrs__"):
+            values = [getattr(fetch, a.name) for a in type(fetch).__attrs_attrs__]
+            return self._several(values, lambda items: type(fetch)(*items))
+        known = conversion_of(fetch)
+        if known is not None:
+            parts, contract = known[1](fetch)
+            return self._several(list(parts), contract)
+        return self._leaf(fetch)
+
+    def _several(self, items: list, pack: Callable) -> Callable:
+        if all(type(item) in _LEAVES for item in items):  # flat: one comprehension
+            numbers = [self._number(item) for item in items]
+            return lambda values: pack([values[n] for n in numbers])
+        builders = [self.structure(item) for item in items]
+        return lambda values: pack([build(values) for build in builders])
+
+    def _mapping(self, fetch: Mapping) -> Callable:
+        kind, keys = type(fetch), list(fetch)
+        return self._several([fetch[key] for key in keys], lambda items: _fill(kind, fetch, keys, items))
+
+    def _leaf(self, fetch: Any) -> Callable:
+        number = self._number(fetch)
+        return lambda values: values[number]
+
+    def _number(self, fetch: Any) -> int:
+        try:
+            element = self.graph.as_graph_element(fetch, allow_tensor=True, allow_operation=True)
+        except TypeError as error:
+            raise TypeError(
+                f"Fetch argument {fetch!r} has invalid type {type(fetch)!r}, must be a string or Tensor. ({error})"
+            ) from None
+        except ValueError as error:
+            raise ValueError(f"Fetch argument {fetch!r} cannot be interpreted as a Tensor. ({error})") from None
+        except KeyError as error:
+            raise ValueError(
+                f"Fetch argument {fetch!r} cannot be interpreted as a Tensor. ({error.args[0]})"
+            ) from None
+        if not self.graph.is_fetchable(element):
+            name = element.op.name if isinstance(element, Tensor) else element.name
+            raise InaccessibleTensorError(
+                f"Operation {name!r} has been marked as not fetchable. Typically this happens when it is defined in "
+                "another function or code block. Use return values, explicit Python locals or TensorFlow collections "
+                "to access it."
+            )
+        return self.numbers.setdefault(element, len(self.numbers))
+
+
+def _fill(kind: type, fetch: Mapping, keys: list, items: list) -> Any:
+    if hasattr(fetch, "default_factory"):
+        result = kind(fetch.default_factory)  # type: ignore[attr-defined]
+    else:
+        result = kind()
+    for key, item in zip(keys, items, strict=True):
+        result[key] = item
+    return result
+
+
+def signature(fetches: Any) -> Hashable | None:
+    """A key that is equal for fetches of the same elements in the same structure; None where there is none."""
+    kind = type(fetches)
+    if kind in _LEAVES:
+        return fetches
+    if kind is list or kind is tuple:
+        items = [f if type(f) in _LEAVES else signature(f) for f in fetches]
+        return None if None in items else (kind, *items)
+    if kind is dict:
+        items = [f if type(f) in _LEAVES else signature(f) for f in fetches.values()]
+        return None if None in items else (kind, *fetches, *items)
+    return None

@@ -1,0 +1,127 @@
+"""Partial runs: one run that is fed and fetched in parts.
+
+Each part runs what its fetches need and nothing that an earlier part ran. The values that later parts need are kept with
+the handle, until everything has been fed and fetched, a part fails, or the session closes. Each part commits its writes.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.operation import REFERENCES, Kind, Operation, Tensor
+from weftwork.scheduler.dataflow import prune
+from weftwork.scheduler.feeds import parse_feed_key, parse_feeds
+from weftwork.scheduler.fetches import parse_fetches
+
+_SOURCES = REFERENCES | {Kind.CONSTANT, Kind.PLACEHOLDER}
+
+
+class _Partial:
+    """A run in parts: what may be fed and fetched, and what is there already."""
+
+    def __init__(self, fetches: Sequence[Any], feeds: Sequence[Tensor]):
+        self.fetches = set(fetches)
+        self.feeds = set(feeds)
+        self.values: dict[Tensor, Any] = {}
+        self.fetched: set = set()
+        self.ran: set[Operation] = set()
+        self.lock = threading.Lock()
+
+    def complete(self) -> bool:
+        """True when nothing is left to feed or fetch."""
+        return self.fetched >= self.fetches and self.values.keys() >= self.feeds
+
+
+class PartialRuns:
+    """The partial runs of a session."""
+
+    def __init__(self, session: Any):
+        self._session = session
+        self._runs: dict[str, _Partial] = {}
+
+    def setup(self, fetches: Any, feeds: Sequence | None) -> str:
+        """Begin: a handle. Raises InvalidArgumentError when there is nothing to fetch."""
+        graph = self._session.graph
+        elements = parse_fetches(graph, fetches).elements
+        if not elements:
+            raise InvalidArgumentError(None, None, "Must specify at least one target to fetch or execute.")
+        handle = uuid.uuid4().hex
+        self._runs[handle] = _Partial(elements, [parse_feed_key(graph, key) for key in feeds or ()])
+        return handle
+
+    def run(self, handle: str, fetches: Any, feed_dict: Mapping | None) -> Any:
+        """Go on: the values of `fetches`. A part that fails ends the run."""
+        partial = self._runs.get(handle)
+        if partial is None:
+            raise InvalidArgumentError(None, None, "Must run 'setup' before performing partial runs!")
+        with partial.lock:
+            try:
+                return self._part(partial, fetches, feed_dict)
+            except BaseException:
+                self._runs.pop(handle, None)
+                raise
+            finally:
+                if partial.complete():
+                    self._runs.pop(handle, None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._runs.clear()
+
+    def _part(self, partial: _Partial, fetches: Any, feed_dict: Mapping | None) -> Any:
+        session = self._session
+        parsed = parse_fetches(session.graph, fetches)
+        if any(isinstance(element, Operation) for element in parsed.elements):
+            raise RuntimeError("partial_run() requires empty target_list.")
+        fed = parse_feeds(session.graph, feed_dict) if feed_dict else {}
+        _check(partial, parsed.elements, fed)
+        values = {**partial.values, **fed}
+        wanted = [t for t in parsed.elements if t not in values]
+        ops = prune([t.op for t in wanted], set(values), partial.ran)
+        for tensor in wanted:
+            if any(feed.op in ops for feed in partial.feeds - values.keys()):
+                raise InvalidArgumentError(
+                    None, tensor.op, f"Fetch {tensor.name} can't be computed from the feeds that have been fed so far."
+                )
+        kept = _frontier(partial, ops, set(values))
+        computed = [t for t in dict.fromkeys([*wanted, *kept])]
+        if computed:
+            known = tuple(values)
+            key = ("partial", tuple(computed), known, frozenset(partial.ran))
+            engine = session._engine
+            entry = engine.find(key) or engine.add(key, parse_fetches(session.graph, computed), known, partial.ran)
+            values.update(zip(computed, session._run(entry, list(values.values())), strict=True))
+        partial.ran.update([op for op in ops if op.kind not in _SOURCES])
+        partial.values = values
+        partial.fetched.update(parsed.elements)
+        return parsed.build([values[t] for t in parsed.elements])
+
+
+def _check(partial: _Partial, fetches: Sequence[Tensor], fed: Mapping[Tensor, Any]) -> None:
+    for tensor in fed:
+        if tensor not in partial.feeds:
+            raise InvalidArgumentError(
+                None, tensor.op, f"The feed {tensor.name} was not specified in partial_run_setup."
+            )
+        if tensor in partial.values:
+            raise InvalidArgumentError(None, tensor.op, f"The feed {tensor.name} has already been fed.")
+    for tensor in fetches:
+        if tensor not in partial.fetches:
+            raise InvalidArgumentError(
+                None, tensor.op, f"The fetch {tensor.name} was not specified in partial_run_setup."
+            )
+        if tensor in partial.fetched:
+            raise InvalidArgumentError(None, tensor.op, f"The fetch {tensor.name} has already been fetched.")
+
+
+def _frontier(partial: _Partial, ops: list[Operation], known: set[Tensor]) -> list[Tensor]:
+    """The values made by `ops` that later parts will need."""
+    now = set(ops)
+    left = [f.op if isinstance(f, Tensor) else f for f in partial.fetches - partial.fetched]
+    later = [op for op in prune(left, known, partial.ran) if op not in now]
+    needed = {t for op in later for t in op.inputs} | {f for f in partial.fetches if isinstance(f, Tensor)}
+    return [t for op in ops if op.kind not in _SOURCES for t in op.outputs if t in needed and t not in known]

@@ -1,0 +1,133 @@
+"""Where each node runs: in the caller, in the actor that holds its variables, or as a Ray task.
+
+Nodes are placed by what they cost, as far as the history knows. A user's function that was never seen is tried in a
+worker, not in the caller. What asks for resources, isolation or a time limit goes to a worker always.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any
+
+from weftwork.graph.operation import WRITES, Kind
+from weftwork.scheduler.cost import COSTS, Costs, shape_bytes
+from weftwork.scheduler.dataflow import Dataflow
+
+
+class Place(enum.Enum):
+    """A kind of place that runs segments."""
+
+    CALLER = "caller"
+    ACTOR = "actor"
+    TASK = "task"
+
+
+WORTH_A_TASK = 5e-3
+"""Seconds from which a node is worth a Ray task of its own where something can run beside it: several dispatches."""
+REMOTE_BYTES = 100 * 1024
+"""Values larger than this stay where they were made: Ray copies smaller ones with the message."""
+PARALLEL_GAIN = 1.15
+"""Work over critical path from which leaving the caller pays."""
+
+
+class Estimate:
+    """Predicted seconds of each node and bytes of each value; None seconds for a function that was never seen."""
+
+    def __init__(self, flow: Dataflow, known_bytes: Sequence[int | None] | dict, costs: Costs = COSTS):
+        self.seconds: list[float | None] = []
+        self.bytes: list[float] = [64.0] * len(flow.producer)
+        for tensor, value in flow.feeds.items():
+            self.bytes[value] = shape_bytes(tensor) or 64
+        for value, constant in flow.constants.items():
+            self.bytes[value] = getattr(constant, "nbytes", 64)
+        for value, size in dict(known_bytes).items():
+            if size is not None:
+                self.bytes[value] = size
+        sizes = self.bytes
+        for node, inputs in enumerate(flow.inputs):
+            kernel = flow.kernels[node]
+            taken = sum([sizes[v] for v in inputs])
+            record = costs.find(kernel, taken) if kernel is not None else None
+            self.seconds.append(0.0 if kernel is None else None if record is None else record.seconds)
+            for value, tensor in zip(flow.outputs[node], flow.ops[node].outputs, strict=True):
+                size = shape_bytes(tensor)
+                if size is None:
+                    size = record.bytes if record is not None else 64.0
+                sizes[value] = size
+
+
+def place(flow: Dataflow, estimate: Estimate, forced: str, remote: set[int], slots: int) -> list[Place]:
+    """The place of every node.
+
+    forced: the session's `placement`: "auto", or one place for all, or "mixed" (spread over all three, for tests).
+    remote: values that do not lie in the caller.   slots: CPUs that tasks may use.
+    """
+    if forced != "auto":
+        return [_forced(flow, node, forced) for node in range(len(flow.ops))]
+    places = [_alone(flow, estimate, node) for node in range(len(flow.ops))]
+    if slots > 1 and any(p is None for p in places) and _gain(flow, estimate) >= PARALLEL_GAIN:
+        chosen = [Place.TASK if p is None else p for p in places]
+    else:
+        chosen = [Place.CALLER if p is None else p for p in places]
+    _keep_with_state(flow, estimate, chosen, remote)
+    return chosen
+
+
+def needs_worker(op: Any) -> bool:
+    """True for an operation that may not run in the caller, whatever it costs."""
+    traits = op.traits
+    return bool(traits.resources or traits.isolated or traits.timeout is not None)
+
+
+def _alone(flow: Dataflow, estimate: Estimate, node: int) -> Place | None:
+    """The place that a node's own nature asks for; None: a task if anything can run beside it."""
+    op = flow.ops[node]
+    if needs_worker(op):
+        return Place.TASK
+    seconds = estimate.seconds[node]
+    if seconds is None:
+        return Place.TASK if op.traits.user else Place.CALLER
+    return None if seconds >= WORTH_A_TASK and op.kind not in WRITES else Place.CALLER
+
+
+def _gain(flow: Dataflow, estimate: Estimate) -> float:
+    """Total work over the longest path: how many slots could be kept busy."""
+    ends: list[float] = [0.0] * len(flow.producer)
+    done: list[float] = []
+    total = 0.0
+    for node, inputs in enumerate(flow.inputs):
+        seconds = estimate.seconds[node]
+        seconds = WORTH_A_TASK if seconds is None else seconds
+        total += seconds
+        start = max([ends[v] for v in inputs], default=0.0)
+        for other in flow.after.get(node, ()):
+            start = max(start, done[other])
+        done.append(start + seconds)
+        for value in flow.outputs[node]:
+            ends[value] = done[-1]
+    return total / max(done, default=0.0) if total else 1.0
+
+
+def _keep_with_state(flow: Dataflow, estimate: Estimate, places: list[Place], remote: set[int]) -> None:
+    """Put a write into the variables' actor when its old version or a large input does not lie in the caller."""
+    away = set(remote)
+    for node, op in enumerate(flow.ops):
+        if op.kind in WRITES and any(v in away for v in flow.inputs[node]):
+            places[node] = Place.ACTOR
+        if places[node] is not Place.CALLER:
+            away.update([v for v in flow.outputs[node] if estimate.bytes[v] > REMOTE_BYTES])
+
+
+def _forced(flow: Dataflow, node: int, forced: str) -> Place:
+    op = flow.ops[node]
+    if needs_worker(op):
+        return Place.TASK
+    if forced == "mixed":
+        return (Place.CALLER, Place.ACTOR, Place.TASK)[(op.index * 2654435761 >> 7) % 3]
+    return Place(forced)
+
+
+def stateful(kind: Kind) -> bool:
+    """True for nodes that look at or change a variable."""
+    return kind in WRITES or kind is Kind.PEEK

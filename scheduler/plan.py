@@ -1,0 +1,357 @@
+"""Plan: how a dataflow is run, as segments that are each one piece of work in one place.
+
+segment   nodes that run together, in one program, in one place
+Invariants (`check_plan`): every node is in one segment; segments are convex, so their graph has no cycle; a segment
+reads only values that are there before it starts; nodes that wait for the write locks are apart from those that don't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from weftwork.actors.program import Program, Step
+from weftwork.graph.operation import Traits
+from weftwork.scheduler.cost import shape_bytes
+from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place, needs_worker
+
+_SMALL = 64 * 1024
+"""Bytes of a value up to which nobody hurries to free it inside a segment."""
+
+
+@dataclass(eq=False)
+class Segment:
+    """Nodes that run together.
+
+    nodes: in topological order.   inputs, outputs: values that it takes from and gives to others.
+    waits: how many segments must be done before it.   next: segments that wait for it.
+    locked: it needs the newest versions of variables, so it starts only when the run holds its write locks.
+    apart: positions in `outputs` of values that are likely large: each is a return of its own.
+    traits: what the user asked for, where the segment is one node of a user's.
+    """
+
+    number: int
+    place: Place
+    nodes: list[int]
+    locked: bool
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+    apart: tuple[int, ...] = ()
+    waits: int = 0
+    next: list[Segment] = field(default_factory=list)
+    priority: float = 0.0
+    seconds: float = 0.0
+    traits: Traits | None = None
+    program: Program = None  # type: ignore[assignment]
+
+    def __lt__(self, other: Segment) -> bool:
+        return self.priority > other.priority
+
+
+@dataclass
+class Plan:
+    """The segments of a dataflow, in an order in which they could run one after another."""
+
+    flow: Dataflow
+    segments: list[Segment]
+    readers: dict[int, int]
+    """How many segments read each value that crosses between segments: it is dropped after the last."""
+    local: bool
+    """True when everything runs in the caller."""
+    wanted: set[int]
+    """The values that are needed beyond the plan."""
+    runs: int = 0
+    """How often it has been run."""
+
+
+def make_plan(
+    flow: Dataflow,
+    places: Sequence[Place],
+    estimate: Estimate,
+    skip: frozenset[int] = frozenset(),
+    later: frozenset[int] = frozenset(),
+) -> Plan:
+    """Group the nodes into segments and write their programs.
+
+    skip: nodes that are no part of it, done already or to be done `later`.
+    """
+    locked = _after_locks(flow)
+    groups = _group(flow, places, estimate, locked, skip)
+    segments = [_segment(flow, places, number, nodes, locked) for number, nodes in enumerate(groups)]
+    _connect(flow, segments, estimate, later)
+    segments = _in_order(segments)
+    readers: dict[int, int] = {}
+    for segment in segments:
+        for value in segment.inputs:
+            readers[value] = readers.get(value, 0) + 1
+        segment.program = write_program(flow, segment.nodes, segment.inputs, segment.outputs)
+    return Plan(flow, segments, readers, all(s.place is Place.CALLER for s in segments), wanted_values(flow, later))
+
+
+def _after_locks(flow: Dataflow) -> set[int]:
+    """The nodes that depend on a newest version, so run only under the write locks."""
+    if not flow.newest:
+        return set()
+    values = set(flow.newest.values())
+    nodes: set[int] = set()
+    for node, inputs in enumerate(flow.inputs):
+        if any([v in values for v in inputs]) or any([o in nodes for o in flow.after.get(node, ())]):
+            nodes.add(node)
+            values.update(flow.outputs[node])
+    return nodes
+
+
+def _group(
+    flow: Dataflow, places: Sequence[Place], estimate: Estimate, locked: set[int], skip: frozenset[int]
+) -> list[list[int]]:
+    """Convex groups of nodes.
+
+    Nodes of one kind (place, locked) and one level are joined along their edges; the level goes up by one wherever an
+    edge crosses between kinds, so a path that has left a group can never come back to it. Nodes that are segments of
+    their own (`_single`) raise the level on both sides, unless they form a chain.
+    """
+    level: list[int] = [0] * len(flow.ops)
+    parent = list(range(len(flow.ops)))
+    uses = _uses(flow)
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    kinds = [(place, node in locked) for node, place in enumerate(places)]
+    single = [_single(flow, places, estimate, node) for node in range(len(flow.ops))]
+    for node, inputs in enumerate(flow.inputs):
+        if node in skip:
+            continue
+        before = {flow.producer[v] for v in inputs}
+        before.update(flow.after.get(node, ()))
+        before = {other for other in before if other >= 0 and other not in skip}
+        joins, top = [], 0
+        chain = len(before) == 1 and single[node] and all(
+            single[o] and uses[o] == 1 and _chainable(flow, o, node) for o in before
+        )
+        for other in before:
+            same = kinds[other] == kinds[node] and (chain or not (single[node] or single[other]))
+            top = max(top, level[other] if same else level[other] + 1)
+            if same:
+                joins.append(other)
+        level[node] = top
+        for other in joins:
+            if level[other] == top:
+                parent[root(node)] = root(other)
+    if not any(single):  # nodes without an edge between them share a program where nothing is gained by two
+        _join_locals(places, level, kinds, parent, root, skip)
+    groups: dict[int, list[int]] = {}
+    for node in range(len(flow.ops)):
+        if node not in skip:
+            groups.setdefault(root(node), []).append(node)
+    return list(groups.values())
+
+
+def _join_locals(places, level, kinds, parent, root, skip) -> None:
+    first: dict[tuple, int] = {}
+    for node, place in enumerate(places):
+        if node in skip or place is Place.TASK:
+            continue
+        key = (kinds[node], level[node])
+        if key in first:
+            parent[root(node)] = root(first[key])
+        else:
+            first[key] = node
+
+
+def _uses(flow: Dataflow) -> list[int]:
+    """How many nodes, fetches and writes wait for each node."""
+    uses = [0] * len(flow.ops)
+    for node, inputs in enumerate(flow.inputs):
+        for other in {flow.producer[v] for v in inputs} | set(flow.after.get(node, ())):
+            if other >= 0:
+                uses[other] += 1
+    for value in [*flow.fetched, *flow.writes.values()]:
+        if value is not None and flow.producer[value] >= 0:
+            uses[flow.producer[value]] += 1
+    return uses
+
+
+def _single(flow: Dataflow, places: Sequence[Place], estimate: Estimate, node: int) -> bool:
+    """True for a node in a worker that is worth a segment of its own: long, or a user's function."""
+    op = flow.ops[node]
+    long = (estimate.seconds[node] or 0.0) >= WORTH_A_TASK
+    return places[node] is Place.TASK and (long or op.traits.user or needs_worker(op))
+
+
+def _chainable(flow: Dataflow, first: int, then: int) -> bool:
+    one, two = flow.ops[first].traits, flow.ops[then].traits
+    return one.resources == two.resources and one.timeout is None and two.timeout is None
+
+
+def _segment(flow: Dataflow, places: Sequence[Place], number: int, nodes: list[int], locked: set[int]) -> Segment:
+    traits = next((flow.ops[n].traits for n in nodes if needs_worker(flow.ops[n])), None)
+    return Segment(number, places[nodes[0]], nodes, nodes[0] in locked, traits=traits)
+
+
+def _connect(flow: Dataflow, segments: list[Segment], estimate: Estimate, later: frozenset[int]) -> None:
+    """Find what each segment takes and gives, and who waits for whom."""
+    home: dict[int, Segment] = {node: segment for segment in segments for node in segment.nodes}
+    wanted = wanted_values(flow, later)
+    given: dict[int, dict[int, None]] = {segment.number: {} for segment in segments}
+    edges: set[tuple[int, int]] = set()
+    for segment in segments:
+        taken: dict[int, None] = {}
+        for node in segment.nodes:
+            for value in flow.inputs[node]:
+                source = home.get(flow.producer[value])
+                if source is segment or value in flow.constants:
+                    continue
+                taken[value] = None
+                if source is not None:
+                    given[source.number][value] = None
+                    edges.add((source.number, segment.number))
+            for other in flow.after.get(node, ()):
+                source = home.get(other)
+                if source is not None and source is not segment:
+                    edges.add((source.number, segment.number))
+            for value in flow.outputs[node]:
+                if value in wanted:
+                    given[segment.number][value] = None
+        segment.inputs = tuple(taken)
+        segment.seconds = sum([estimate.seconds[n] or 0.0 for n in segment.nodes])
+    for one, two in edges:
+        segments[one].next.append(segments[two])
+        segments[two].waits += 1
+    for segment in segments:
+        segment.outputs = tuple(given[segment.number])
+        segment.apart = tuple([i for i, v in enumerate(segment.outputs) if _apart(flow, estimate, v)])
+
+
+def wanted_values(flow: Dataflow, later: frozenset[int]) -> set[int]:
+    """The values that are needed beyond the plan: fetches, writes, and the inputs of what is done later."""
+    wanted = {v for v in [*flow.fetched, *flow.writes.values()] if v is not None}
+    for node in later:
+        wanted.update(flow.inputs[node])
+    return wanted
+
+
+def _apart(flow: Dataflow, estimate: Estimate, value: int) -> bool:
+    """True for a value that is large, or may be for all that is known."""
+    node = flow.producer[value]
+    tensor = flow.ops[node].outputs[flow.outputs[node].index(value)]
+    if shape_bytes(tensor) is None and estimate.seconds[node] is None:
+        return True
+    return estimate.bytes[value] > REMOTE_BYTES
+
+
+def _in_order(segments: list[Segment]) -> list[Segment]:
+    """Topological order; on the way back each segment learns the seconds from its start to the end of the run."""
+    waits = {segment.number: segment.waits for segment in segments}
+    order = [segment for segment in segments if segment.waits == 0]
+    for segment in order:
+        for other in segment.next:
+            waits[other.number] -= 1
+            if waits[other.number] == 0:
+                order.append(other)
+    assert len(order) == len(segments), "segments wait for each other in a circle"
+    for segment in reversed(order):
+        segment.priority = segment.seconds + max([other.priority for other in segment.next], default=0.0) + 1e-6
+    return order
+
+
+def write_program(
+    flow: Dataflow, nodes: Sequence[int], inputs: tuple[int, ...], outputs: tuple[int, ...]
+) -> Program:
+    """The program of some nodes. Slots are used again once nobody reads them any more."""
+    last: dict[int, int] = {}
+    for at, node in enumerate(nodes):
+        for value in flow.inputs[node]:
+            last[value] = at
+    for value in outputs:
+        last[value] = len(nodes)
+    slot: dict[int, int] = {}
+    free: list[int] = []
+    size = 0
+    constants: dict[int, Any] = {}
+    for value in inputs:
+        slot[value] = size
+        size += 1
+    steps: list[Step] = []
+    for at, node in enumerate(nodes):
+        kernel = flow.kernels[node]
+        if kernel is None:
+            continue
+        op = flow.ops[node]
+        reads = []
+        for value in flow.inputs[node]:
+            place = slot.get(value)
+            if place is None:  # a constant's first use
+                place = slot[value] = size
+                size += 1
+                constants[place] = flow.constants[value]
+                last[value] = len(nodes)
+            reads.append(place)
+        dead = []
+        for value in set(flow.inputs[node]):
+            if last[value] == at and value not in flow.constants:
+                free.append(slot[value])
+                if _may_be_large(flow, value):
+                    dead.append(slot[value])
+        writes = []
+        for value in flow.outputs[node]:
+            if free:
+                place = free.pop()
+            else:
+                place = size
+                size += 1
+            slot[value] = place
+            writes.append(place)
+            if value not in last:
+                free.append(place)
+        several = len(op.outputs) != 1
+        keep = set(writes)
+        steps.append(
+            Step(
+                kernel,
+                flow.attrs[node],
+                tuple(reads),
+                tuple(writes) if several else writes[0],
+                tuple([s for s in dead if s not in keep]),
+            )
+        )
+    return Program(
+        tuple([slot[v] for v in inputs]), tuple([slot[v] for v in outputs]), steps, size, tuple(constants.items())
+    )
+
+
+def _may_be_large(flow: Dataflow, value: int) -> bool:
+    node = flow.producer[value]
+    if node < 0:
+        return True
+    size = shape_bytes(flow.ops[node].outputs[flow.outputs[node].index(value)])
+    return size is None or size > _SMALL
+
+
+def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:
+    """Assert the invariants of a plan: tests call it."""
+    flow = plan.flow
+    placed = [node for segment in plan.segments for node in segment.nodes]
+    assert sorted(placed) == [n for n in range(len(flow.ops)) if n not in skip], "every node is in one segment"
+    there = {v for v, node in enumerate(flow.producer) if node < 0 or node in skip}
+    finished: set[int] = set(skip)
+    for segment in plan.segments:
+        assert all(v in there for v in segment.inputs), f"segment {segment.number} reads what is not there yet"
+        inside = set(segment.nodes)
+        for node in segment.nodes:
+            assert all(o in finished or o in inside for o in flow.after.get(node, ()))
+            there.update(flow.outputs[node])
+        finished |= inside
+    locks = _after_locks(flow)
+    for segment in plan.segments:
+        assert len({node in locks for node in segment.nodes}) == 1, "a segment mixes locked and free nodes"
+
+
+def step_nodes(plan: Plan, segment: Segment) -> list[int]:
+    """The node of each step of a segment's program."""
+    return [node for node in segment.nodes if plan.flow.kernels[node] is not None]

@@ -1,0 +1,197 @@
+"""Run: one run of a dataflow in a session, from its sources to its commit.
+
+A run pins the variables that it reads, executes its plan, and publishes what it wrote at the end. From its first write
+to its commit it holds the locks of its write set. If anything goes wrong it publishes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from queue import SimpleQueue
+from time import monotonic
+from typing import Any
+
+from weftwork.actors.program import StepFailed, Stopped, size_of
+from weftwork.graph.errors import CancelledError, DeadlineExceededError
+from weftwork.graph.operation import UNINITIALIZED
+from weftwork.scheduler import backend
+from weftwork.scheduler.cost import COSTS
+from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.failures import node_error, uninitialized
+from weftwork.scheduler.plan import Plan, Segment, step_nodes
+from weftwork.scheduler.state import Cell, Mirror, new_version
+from weftwork.scheduler.trace import Trace
+
+CANCELLED = "Run call was cancelled"
+TIMED_OUT = "Timed out waiting for notification"
+
+
+class Run:
+    """The state of one run.
+
+    values: of each value number, once it is there: a value, or a reference that Ray keeps.
+    stop: a list that fills up when the run is to end.   events: what the dispatcher waits for.
+    """
+
+    def __init__(self, flow: Dataflow, mirror: Mirror, draws: Any, timeout: float | None, trace: Trace | None = None):
+        self.flow = flow
+        self.mirror = mirror
+        self.draws = draws
+        self.trace = trace
+        self.deadline = None if timeout is None else monotonic() + timeout
+        self.stop: list[str] = []
+        self.events: SimpleQueue = SimpleQueue()
+        self.values: list = [None] * len(flow.producer)
+        self.versions: dict[int, tuple[str, int]] = {}
+        """Of values that are committed versions: the variable and the version."""
+        self.new_versions: dict[str, int] = {}
+        self.ran: dict[str, list[int]] = {}
+        """Segments and nodes by place."""
+        self._places: list | None = None
+        self._locks: Any = None
+
+    # Sources
+
+    def begin(self, fed: Sequence[Any]) -> None:
+        """Take the sources in: feeds, in the order of `flow.feeds`, pinned variables, places in random streams."""
+        flow, values = self.flow, self.values
+        for number, value in zip(flow.feeds.values(), fed, strict=True):
+            values[number] = value
+        for number, value in flow.constants.items():
+            values[number] = value
+        if flow.pinned:
+            cells = [self.mirror.cell(name) for name in flow.pinned]
+            self._take_versions(flow.pinned, cells)
+        if flow.newest:
+            missing = [
+                name for name in flow.newest if self.mirror.cell(name).value is UNINITIALIZED and name in flow.required
+            ]
+            if missing:
+                raise uninitialized([flow.variables[name] for name in missing])
+        if flow.draws:
+            self._places = self.draws.take(flow.draws.values())
+            for number, place in zip(flow.draws, self._places, strict=True):
+                values[number] = place
+
+    def _take_versions(self, numbers: dict[str, int], cells: list[Cell]) -> None:
+        missing = []
+        for (name, number), (value, version) in zip(numbers.items(), self.mirror.pin(cells), strict=True):
+            if value is UNINITIALIZED and name in self.flow.required:
+                missing.append(self.flow.variables[name])
+            self.values[number] = value
+            self.versions[number] = (name, version)
+        if missing:
+            raise uninitialized(missing)
+
+    def lock(self) -> None:
+        """Take the write locks, once, and with them the newest versions."""
+        if self._locks is None and self.flow.writes:
+            cells = [self.mirror.cell(name) for name in self.flow.writes]
+            self._locks = self.mirror.locked(cells)
+            self._locks.__enter__()
+            if self.flow.newest:
+                self._take_versions(self.flow.newest, [self.mirror.cell(name) for name in self.flow.newest])
+
+    # In the caller
+
+    def run_here(self, plan: Plan, segment: Segment, measure: bool) -> None:
+        """Run a segment in this thread. Raises the node's error, or Stopped."""
+        if segment.locked:
+            self.lock()
+        values = self.values
+        inputs = [self.local(v) for v in segment.inputs]
+        try:
+            if measure:
+                outputs, seconds, taken, made = segment.program.measure(inputs, self.stop)
+                self.learn(plan, segment, seconds, taken, made)
+            else:
+                outputs = segment.program(inputs, self.stop)
+        except StepFailed as failed:
+            op = self.flow.ops[step_nodes(plan, segment)[failed.step]]
+            cause = failed.__cause__
+            assert cause is not None
+            raise node_error(op, cause) from cause
+        for number, value in zip(segment.outputs, outputs, strict=True):
+            values[number] = value
+        self.count("caller", len(segment.nodes))
+
+    def learn(self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list, place: str = "caller") -> None:
+        """Put a segment's measurements into the history, and into the run's trace."""
+        nodes = step_nodes(plan, segment)
+        for node, spent, bytes_in, bytes_out in zip(nodes, seconds, taken, made, strict=True):
+            COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
+        if self.trace is not None:
+            self.trace.add(place, [self.flow.ops[node] for node in nodes], seconds)
+
+    def local(self, number: int) -> Any:
+        """A value, brought here if Ray keeps it."""
+        value = self.values[number]
+        if backend.is_reference(value):
+            value = backend.fetch(value)
+            self.values[number] = value
+        return value
+
+    def count(self, place: str, nodes: int) -> None:
+        """Note that a segment has run at `place`."""
+        counted = self.ran.setdefault(place, [0, 0])
+        counted[0] += 1
+        counted[1] += nodes
+
+    # The end
+
+    def cancel(self, reason: str = CANCELLED) -> None:
+        """End the run as soon as possible; from any thread."""
+        if not self.stop:
+            self.stop.append(reason)
+            self.events.put(None)
+
+    def stopped(self) -> Exception:
+        """The error of a run that was told to stop."""
+        reason = self.stop[0] if self.stop else CANCELLED
+        return (DeadlineExceededError if reason == TIMED_OUT else CancelledError)(None, None, reason)
+
+    def commit(self) -> None:
+        """Publish the run's writes, all at once, and let its locks go."""
+        flow = self.flow
+        if flow.writes:
+            self.lock()
+            committed = {}
+            for name, number in flow.writes.items():
+                committed[self.mirror.cell(name)] = (self.values[number], self.version_of(name))
+            self.mirror.commit(committed)
+        self._places = None
+        self.end()
+
+    def version_of(self, name: str) -> int:
+        """The token of the version that this run makes of a variable."""
+        version = self.new_versions.get(name)
+        if version is None:
+            version = self.new_versions[name] = new_version()
+        return version
+
+    def end(self) -> None:
+        """Let go of locks and, after a failure, of places in random streams."""
+        if self._locks is not None:
+            self._locks.__exit__(None, None, None)
+            self._locks = None
+        if self._places is not None:
+            self.draws.give_back(self.flow.draws.values(), self._places)
+            self._places = None
+
+    def fetched(self) -> list:
+        """The values of the fetches, here; None for operations."""
+        return [None if number is None else self.local(number) for number in self.flow.fetched]
+
+    def bytes_of_sources(self) -> dict[int, int]:
+        """The sizes of the values that were there at the start."""
+        numbers = [*self.flow.feeds.values(), *self.flow.pinned.values(), *self.flow.newest.values()]
+        return {n: size_of(self.values[n]) for n in numbers if not backend.is_reference(self.values[n])}
+
+
+def run_locally(run: Run, plan: Plan, measure: bool) -> None:
+    """Run a plan that lies wholly in the caller, one segment after another."""
+    try:
+        for segment in plan.segments:
+            run.run_here(plan, segment, measure)
+    except Stopped:
+        raise run.stopped() from None

@@ -1,0 +1,113 @@
+"""The values of a session's variables, and how runs change them.
+
+cell      one variable of one session: its committed value, and a token for its version
+mirror    all cells together: what this process knows of the session's state. Only this session writes its variables,
+          so the mirror is right by construction. A value is held here, or as a reference to one that Ray keeps.
+pin       take the committed values of one moment
+commit    make a run's new values visible, all at once
+
+Locks: a run that writes holds the locks of its write set from its first write to its commit, taken in the order of the
+names. `Mirror.mutex` covers only the instant of a pin or a commit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from weftwork.graph.operation import UNINITIALIZED
+
+_versions = count(1)
+
+
+def new_version() -> int:
+    """A token for a version, of no other version in this process."""
+    return next(_versions)
+
+
+class Cell:
+    """A variable's committed value."""
+
+    __slots__ = ("lock", "name", "reference", "value", "version")
+
+    def __init__(self, name: str):
+        self.name = name
+        self.value: Any = UNINITIALIZED
+        self.version = 0
+        self.reference: Any = None
+        """A reference to the same value in Ray's object store, once somebody needed one."""
+        self.lock = threading.Lock()
+
+
+class Mirror:
+    """The cells of a session."""
+
+    def __init__(self):
+        self.mutex = threading.Lock()
+        self._cells: dict[str, Cell] = {}
+
+    def cell(self, name: str) -> Cell:
+        """The cell of the variable `name`; made, without a value, when there is none."""
+        cell = self._cells.get(name)
+        if cell is None:
+            with self.mutex:
+                cell = self._cells.setdefault(name, Cell(name))
+        return cell
+
+    def cells(self) -> list[Cell]:
+        """All cells."""
+        with self.mutex:
+            return list(self._cells.values())
+
+    def pin(self, cells: Iterable[Cell]) -> list[tuple[Any, int]]:
+        """(value, version) of each cell, all of one moment."""
+        with self.mutex:
+            return [(cell.value, cell.version) for cell in cells]
+
+    def commit(self, values: Mapping[Cell, tuple[Any, int]]) -> None:
+        """Publish (value, version) for each cell, all at once. The caller holds the cells' locks."""
+        with self.mutex:
+            for cell, (value, version) in values.items():
+                cell.value, cell.version, cell.reference = value, version, None
+
+    @contextmanager
+    def locked(self, cells: Iterable[Cell]) -> Iterator[None]:
+        """Hold the locks of a write set."""
+        taken = []
+        try:
+            for cell in sorted(cells, key=lambda cell: cell.name):
+                cell.lock.acquire()
+                taken.append(cell)
+            yield
+        finally:
+            for cell in reversed(taken):
+                cell.lock.release()
+
+
+class Draws:
+    """How far each random stream of a session has come. A failed run moves none."""
+
+    def __init__(self, entropy: int):
+        self._entropy = entropy
+        self._next: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def take(self, ops: Iterable[Any]) -> list[tuple[tuple[int, int], int]]:
+        """For each operation the key of its stream, and the number of its next draw, which is now taken."""
+        places = []
+        with self._lock:
+            for op in ops:
+                draw = self._next.get(op.name, 0)
+                self._next[op.name] = draw + 1
+                places.append((op.attrs["_seed"] or (self._entropy, op.index), draw))
+        return places
+
+    def give_back(self, ops: Iterable[Any], places: Iterable[tuple[tuple[int, int], int]]) -> None:
+        """The run that took `places` has failed: they are the next ones again, unless another run has gone on."""
+        with self._lock:
+            for op, (_, draw) in zip(ops, places, strict=True):
+                if self._next[op.name] == draw + 1:
+                    self._next[op.name] = draw

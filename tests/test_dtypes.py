@@ -1,0 +1,123 @@
+"""The element types."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from weftwork.graph import dtypes
+from weftwork.graph.dtypes import as_dtype
+
+
+@pytest.mark.parametrize("name", sorted(dtypes.ALL))
+def test_a_type_is_found_by_its_name_and_is_one_object(name):
+    dtype = getattr(dtypes, name)
+    assert dtypes.ALL[name] is dtype
+    assert as_dtype(name) is dtype
+    assert as_dtype(dtype) is dtype
+
+
+@pytest.mark.parametrize("name", sorted(dtypes.ALL))
+def test_pickling_and_copying_keep_the_identity(name):
+    dtype = dtypes.ALL[name]
+    assert pickle.loads(pickle.dumps(dtype)) is dtype
+    assert pickle.loads(pickle.dumps(dtype._as_ref)) is dtype._as_ref
+    assert copy.deepcopy(dtype) is dtype
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (float, "float32"),
+        (int, "int32"),
+        (bool, "bool"),
+        (str, "string"),
+        (bytes, "string"),
+        (object, "object"),
+        (np.float64, "float64"),
+        (np.bool_, "bool"),
+        (np.dtype("uint16"), "uint16"),
+        (np.dtype(">f4"), "float32"),
+        (np.dtype("U5"), "string"),
+        (np.dtype("S5"), "string"),
+        (np.object_, "object"),
+        ("half", "float16"),
+        ("float", "float32"),
+        ("double", "float64"),
+        ("complex64", "complex64"),
+    ],
+)
+def test_python_and_numpy_types_are_converted(given, expected):
+    assert as_dtype(given) is dtypes.ALL[expected]
+
+
+@pytest.mark.parametrize("junk", [None, "junk", "f4,f4", 3, np.float32(3), dict, np.datetime64, np.generic, [], ()])
+def test_anything_else_is_refused_and_equals_no_type(junk):
+    with pytest.raises(TypeError, match="Cannot convert .* to a dtype"):
+        as_dtype(junk)
+    assert all(dtype != junk for dtype in dtypes.ALL.values())
+
+
+def test_equality_takes_what_as_dtype_takes():
+    assert dtypes.float32 == np.float32
+    assert np.float32 == dtypes.float32
+    assert dtypes.float32 == np.dtype("float32")
+    assert dtypes.float32 == "float32"
+    assert dtypes.float32 != np.float64
+    assert dtypes.float32 != dtypes.float64
+    assert {dtypes.float32: 1}["float32"] == 1
+
+
+def test_string_object_and_resource_differ_though_numpy_holds_them_alike():
+    assert len({dtypes.string, dtypes.object, dtypes.resource}) == 3
+    assert dtypes.string.numpy == dtypes.object.numpy == np.dtype(object)
+
+
+def test_a_reference_type_is_another_one_with_the_plain_type_as_base():
+    ref = dtypes.float32._as_ref
+    assert ref.name == "float32_ref"
+    assert ref is dtypes.float32._as_ref is ref._as_ref is as_dtype("float32_ref")
+    assert ref.base_dtype is dtypes.float32
+    assert dtypes.float32.base_dtype is dtypes.float32
+    assert ref != dtypes.float32
+    assert ref._is_ref_dtype
+    assert not dtypes.float32._is_ref_dtype
+    assert ref.is_compatible_with(np.float32)
+
+
+def test_the_kinds_are_told_apart():
+    def names(predicate):
+        return {d.name for d in dtypes.ALL.values() if getattr(d, predicate)}
+
+    unsigned = {"uint8", "uint16", "uint32", "uint64"}
+    assert names("is_floating") == {"float16", "float32", "float64"}
+    assert names("is_unsigned") == unsigned
+    assert names("is_integer") == unsigned | {"int8", "int16", "int32", "int64"}
+    assert names("is_complex") == {"complex64", "complex128"}
+    assert names("is_bool") == {"bool"}
+
+
+def test_sizes_and_limits_are_those_of_numpy():
+    assert dtypes.int8.limits == (-128, 127)
+    assert (dtypes.uint64.min, dtypes.uint64.max) == (0, 2**64 - 1)
+    assert dtypes.float32.max == np.finfo(np.float32).max
+    assert dtypes.bool.limits == (False, True)
+    assert dtypes.complex128.size == 16
+    assert dtypes.float32.as_numpy_dtype is np.float32
+    assert dtypes.complex64.real_dtype is dtypes.float32
+    with pytest.raises(TypeError, match="limits of string"):
+        _ = dtypes.string.min
+
+
+def test_they_print_as_in_tensorflow():
+    assert str(dtypes.float32) == "<dtype: 'float32'>"
+    assert repr(dtypes.float32) == "tf.float32"
+    assert str(dtypes.int32._as_ref) == "<dtype: 'int32_ref'>"
+    assert [d.cpp_name for d in (dtypes.float32, dtypes.float64, dtypes.int32, dtypes.string, dtypes.bool)] == [
+        "float",
+        "double",
+        "int32",
+        "string",
+        "bool",
+    ]
