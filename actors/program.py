@@ -81,7 +81,7 @@ class Program:
             return self._interpret(values, stop)
         try:
             return self._function(stop, *values)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise StepFailed(self._line_of(error)) from error
 
     def _environment(self, values: Sequence[Any]) -> list:
@@ -107,7 +107,7 @@ class Program:
                     _spread(slots, outputs, result)
                 for slot in dead:
                     slots[slot] = None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise StepFailed(at) from error
         return [slots[i] for i in self.outputs]
 
@@ -134,7 +134,7 @@ class Program:
                 taken[at] = sum([size_of(arg) for arg in args])
                 for slot in dead:
                     slots[slot] = None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise StepFailed(at) from error
         return [slots[i] for i in self.outputs], seconds, taken, made
 

@@ -29,16 +29,18 @@ class ActorLink:
         self.programs: set[str] = set()
         self.lives = 0
         self.messages = 0
+        self.closed = False
         self._sequence = 0
-        self._stored: dict[str, int] = {}
 
     def ensure(self) -> Any:
         """The actor; started when there is none. The caller holds `lock`."""
+        if self.closed:
+            raise backend.WorkerLost("the session is closed")
         if self.actor is None:
             self.epoch = uuid.uuid4().hex
             self.lives += 1
             self.actor = backend.new_actor(self.epoch)
-            self.held, self.programs, self._stored = {}, set(), {}
+            self.held, self.programs = {}, set()
         return self.actor
 
     def submit(self, message: bytes, arrived: list, apart: int) -> backend.Handle:
@@ -52,32 +54,30 @@ class ActorLink:
         with self.lock:
             if self.actor is actor:
                 self.actor = None
-                self.held, self.programs, self._stored = {}, set(), {}
+                self.held, self.programs = {}, set()
 
     def flush(self, cells: list[Cell]) -> None:
         """Hand the actor the newest committed versions that it has not got: write-behind, in one message."""
         with self.lock:
-            stale = [cell for cell in cells if cell.version and self._known(cell) != cell.version]
+            stale = [(cell, cell.value, cell.version) for cell in cells]
+            stale = [entry for entry in stale if entry[2] and self.held.get(entry[0].name) != entry[2]]
             if not stale:
                 return
             actor = self.ensure()
             entries, arrived = [], []
-            for cell in stale:
-                value, version = cell.value, cell.version
+            for cell, value, version in stale:
                 beside = backend.is_reference(value) or size_of(value) > _LARGE
                 entries.append((cell.name, version, None if beside else value, beside))
                 if beside:
                     arrived.append(value)
-                self._stored[cell.name] = version
+                self.held[cell.name] = version
             self.messages += 1
             backend.store_in(actor, self.epoch, pack(entries), arrived)
-
-    def _known(self, cell: Cell) -> int:
-        return max(self.held.get(cell.name, 0), self._stored.get(cell.name, 0))
 
     def close(self) -> None:
         """End the actor."""
         with self.lock:
+            self.closed = True
             if self.actor is not None:
                 backend.kill(self.actor)
                 self.actor = None

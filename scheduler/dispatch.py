@@ -210,16 +210,11 @@ class Dispatcher:
 
     def _next_limit(self) -> float | None:
         limits = [a.expires for a in self.under_way.values() if a.expires is not None]
-        if self.run.deadline is not None:
-            limits.append(self.run.deadline)
         return max(0.0, min(limits) - monotonic()) if limits else None
 
     def _expire(self) -> None:
         """Raise when the run, or the time limit of a node, is over."""
-        run = self.run
-        if run.deadline is not None and monotonic() >= run.deadline:
-            run.stop.append(TIMED_OUT)
-        if run.stop:
+        if self.run.stop:
             raise Stopped
         for attempt in self.under_way.values():
             if attempt.expires is not None and monotonic() >= attempt.expires:
@@ -273,7 +268,7 @@ class Dispatcher:
         elif kind == "unloadable":
             raise unloadable([self._op(node) for node in segment.nodes], unpack(reply[1]), reply[2])
         elif kind == "stopped":
-            self.run.stop.append(TIMED_OUT)
+            self.run.cancel(TIMED_OUT)
             raise Stopped
         else:  # "missing" or "lacking": the process has not got what we believed it had
             with self.link.lock:

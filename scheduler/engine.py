@@ -19,10 +19,11 @@ from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.dispatch import Dispatcher
 from weftwork.scheduler.fetches import Fetches
+from weftwork.scheduler.flusher import Flusher
 from weftwork.scheduler.placement import Estimate, Place, place
 from weftwork.scheduler.plan import Plan, make_plan
 from weftwork.scheduler.requirements import check_requirements
-from weftwork.scheduler.run import Run, run_locally
+from weftwork.scheduler.run import TIMED_OUT, Run, run_locally
 from weftwork.scheduler.state import Draws, Mirror
 
 CLOSED = "Attempted to use a closed Session."
@@ -56,6 +57,7 @@ class Engine:
         self.mirror = Mirror()
         self.draws = Draws(entropy)
         self.link = ActorLink()
+        self.flusher = Flusher(self.mirror, self.link)
         self.ran: dict[str, list[int]] = {}
         self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._active: set[Run] = set()
@@ -66,7 +68,13 @@ class Engine:
 
     def find(self, key: Hashable) -> Entry | None:
         """The entry for a key, or None."""
-        return self._entries.get(key)
+        entry = self._entries.get(key)
+        if entry is not None:
+            try:
+                self._entries.move_to_end(key)
+            except KeyError:  # another thread has just dropped it
+                pass
+        return entry
 
     def add(
         self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
@@ -92,6 +100,11 @@ class Engine:
             if self.closed:
                 raise RuntimeError(CLOSED)
             self._active.add(run)
+        timer = None
+        if timeout is not None:
+            timer = threading.Timer(timeout, run.cancel, [TIMED_OUT])
+            timer.daemon = True
+            timer.start()
         try:
             if started is not None:
                 started(run)
@@ -100,6 +113,8 @@ class Engine:
             fetched = run.fetched()
             run.commit()
         finally:
+            if timer is not None:
+                timer.cancel()
             run.end()
             with self._idle:
                 self._active.discard(run)
@@ -108,6 +123,8 @@ class Engine:
             count = self.ran.setdefault(where, [0, 0])
             count[0] += segments
             count[1] += nodes
+        if entry.flow.writes:
+            self.flusher.wake()
         return fetched
 
     def _run(self, run: Run, entry: Entry) -> None:
@@ -176,7 +193,8 @@ class Engine:
                 self._idle.wait_for(lambda: not self._active, bound)
 
     def close(self) -> None:
-        """End the session's processes."""
+        """End the session's processes and threads."""
+        self.flusher.close()
         self.link.close()
 
 

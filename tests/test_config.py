@@ -138,10 +138,11 @@ def test_whole_fields_can_be_assigned_and_are_copied():
 
 def test_a_cleared_nested_message_no_longer_belongs_to_its_parent():
     config = ConfigProto()
-    old = config.gpu_options
-    config.ClearField("gpu_options")
-    old.allow_growth = True
-    assert not config.HasField("gpu_options")
+    old = config.graph_options.optimizer_options
+    config.graph_options.ClearField("optimizer_options")
+    old.opt_level = OptimizerOptions.L0
+    assert not config.HasField("graph_options")
+    assert config == ConfigProto()
 
 
 def test_lists_are_changed_in_all_the_ways_of_lists():

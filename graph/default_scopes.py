@@ -1,0 +1,53 @@
+"""The scopes and collections of the default graph, as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from weftwork.graph.stacks import get_default_graph
+
+
+def control_dependencies(control_inputs: Iterable | None):
+    """A context manager: what is created inside runs after `control_inputs`; None clears outer ones."""
+    return get_default_graph().control_dependencies(control_inputs)
+
+
+def device(device_name_or_function: Any):
+    """A context manager that asks for a device: a string, a DeviceSpec, a function of the operation, or None."""
+    return get_default_graph().device(device_name_or_function)
+
+
+def colocate_with(op: Any, ignore_existing: bool = False):
+    """A context manager: what is created inside is placed with `op`."""
+    return get_default_graph().colocate_with(op, ignore_existing)
+
+
+def container(container_name: str):
+    """A context manager: stateful operations created inside keep their state under `container_name`."""
+    return get_default_graph().container(container_name)
+
+
+def get_name_scope() -> str:
+    """The current name scope, without a slash at its end."""
+    return get_default_graph().get_name_scope()
+
+
+def add_to_collection(name: Any, value: Any) -> None:
+    """Append `value` to a list of the default graph."""
+    get_default_graph().add_to_collection(name, value)
+
+
+def add_to_collections(names: Any, value: Any) -> None:
+    """Append `value` to several lists of the default graph."""
+    get_default_graph().add_to_collections(names, value)
+
+
+def get_collection(key: Any, scope: str | None = None) -> list:
+    """A copy of a list of the default graph; with `scope`, the items whose name matches that regular expression."""
+    return get_default_graph().get_collection(key, scope)
+
+
+def get_collection_ref(key: Any) -> list:
+    """A list of the default graph itself."""
+    return get_default_graph().get_collection_ref(key)

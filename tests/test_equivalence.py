@@ -1,0 +1,123 @@
+"""Random graphs give what the reference interpreter gives, wherever their pieces run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import weftwork as tf
+from tests.reference import Reference, same
+from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.placement import Estimate, place
+from weftwork.scheduler.plan import check_plan, make_plan
+
+PLACEMENTS = ["caller", "actor", "task", "mixed", "auto"]
+
+
+@tf.op
+def halve(x):
+    """An impure function, as far as anybody knows."""
+    return x // 2
+
+
+@tf.op(outputs=2, dtype=tf.int64)
+def divide(x, by):
+    """Raises ZeroDivisionError for by == 0."""
+    return int(x) // int(by), int(x) % int(by)
+
+
+class Builder:
+    """Draws a graph of int64 scalars: constants, feeds, arithmetic, functions, variables, writes, control edges."""
+
+    def __init__(self, draw):
+        self.draw = draw
+        self.feeds = [tf.placeholder(tf.int64, [], name=f"feed{i}") for i in range(2)]
+        self.variables = [tf.Variable(np.int64(i + 1), name=f"v{i}") for i in range(2)]
+        self.tensors = [tf.constant(np.int64(3)), *self.feeds]
+        self.ops: list = []
+        for _ in range(draw(st.integers(1, 14))):
+            self.grow()
+
+    def grow(self):
+        """One more node, perhaps after some others."""
+        controls = self.draw(st.lists(st.sampled_from(self.ops), max_size=2)) if self.ops else []
+        with tf.control_dependencies(controls):
+            made = self.node(self.draw(st.integers(0, 9)))
+        for tensor in made:
+            if tensor.dtype.base_dtype == tf.int64:
+                self.tensors.append(tensor)
+            self.ops.append(tensor.op)
+
+    def value(self):
+        """A tensor or a variable: an implicit read."""
+        return self.draw(st.sampled_from([*self.tensors, *self.variables]))
+
+    def node(self, kind):
+        """The outputs of a node of some kind."""
+        variable = self.draw(st.sampled_from(self.variables))
+        if kind <= 2:
+            return [self.value() + self.value()]
+        if kind == 3:
+            return [self.value() * 3 - self.value()]
+        if kind == 4:
+            return [tf.cast(halve(self.value()), tf.int64)]
+        if kind == 5:
+            return divide(self.value(), self.value())
+        if kind == 6:
+            return [tf.assign(variable, self.value())]
+        if kind == 7:
+            return [tf.assign_add(variable, self.value())]
+        if kind == 8:
+            return [tf.identity(variable)]
+        return [tf.random_uniform([], maxval=100, dtype=tf.int64, seed=self.draw(st.integers(0, 3)))]
+
+
+def outcome(run):
+    """The values of a run, or that it failed."""
+    try:
+        return run()
+    except (tf.errors.OpError, ZeroDivisionError, OverflowError, ValueError, TypeError) as error:
+        return error
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_random_graph_gives_what_the_reference_interpreter_gives(ray_session, placement, data):
+    with tf.Graph().as_default() as graph:
+        graph.seed = 7
+        built = Builder(data.draw)
+        initialise = tf.global_variables_initializer()
+        fetchable = [*built.tensors, *built.ops, *[v._ref() for v in built.variables]]
+        reference = Reference()
+        with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+            session.run(initialise)
+            reference.run([initialise])
+            for _ in range(3):
+                fetches = data.draw(st.lists(st.sampled_from(fetchable), min_size=1, max_size=4))
+                feeds = {feed: np.int64(data.draw(st.integers(0, 5))) for feed in built.feeds}
+                if data.draw(st.booleans()):  # any tensor may be fed, not only placeholders
+                    feeds[data.draw(st.sampled_from(built.tensors))] = np.int64(2)
+                ours = outcome(lambda: session.run(fetches, feeds))  # noqa: B023
+                theirs = outcome(lambda: reference.run(fetches, feeds))  # noqa: B023
+                if isinstance(theirs, Exception):
+                    assert isinstance(ours, Exception), f"the reference failed with {theirs!r}, we gave {ours}"
+                else:
+                    assert not isinstance(ours, Exception), ours
+                    assert all(same(a, b) for a, b in zip(ours, theirs, strict=True)), (ours, theirs)
+                state = session.run([v._ref() for v in built.variables])
+                assert all(same(a, reference.variables[v.op.name]) for a, v in zip(state, built.variables, strict=True))
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), placement=st.sampled_from(PLACEMENTS[:-1]))
+def test_every_plan_is_convex_and_complete(data, placement):
+    with tf.Graph().as_default():
+        built = Builder(data.draw)
+        fetches = data.draw(st.lists(st.sampled_from([*built.tensors, *built.ops]), min_size=1, max_size=4, unique=True))
+        flow = Dataflow(fetches, built.feeds)
+        flow.check()
+        estimate = Estimate(flow, {})
+        check_plan(make_plan(flow, place(flow, estimate, placement, set(), 2), estimate))
