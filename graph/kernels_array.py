@@ -306,7 +306,7 @@ def select(condition, x, y):
 
 
 def unique(x, dtype):
-    """The different elements in the order of their first appearance, the place of each element in them, their counts."""
+    """The different elements in order of their first appearance, the place of each element in them, their counts."""
     values, first, inverse, counts = np.unique(x, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(first)
     place = np.empty(len(order), dtype)

@@ -5,12 +5,14 @@ A list such as `[tf.shape(x)[0], -1, 3]` is a node of unknown value, of which tw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from weftwork.graph import shapes
 from weftwork.graph.build import as_tensor, convert_to_tensor, static_value
+from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Tensor
 
 Entries = tuple[int | None, ...] | None
@@ -92,7 +94,7 @@ _FINDERS = {
 def shape_argument(shape: Any) -> tuple[tuple[int, ...] | None, Tensor | None, shapes.RawShape]:
     """What an argument `shape` says: (all dimensions or None, a tensor of them if they are not known, raw shape).
 
-    shape: ints, a TensorShape, a list that may hold tensors, or a tensor. -1 counts as unknown, but only in the raw shape.
+    shape: ints, a TensorShape, a list that may hold tensors, or a tensor. -1 is unknown in the raw shape.
     """
     if isinstance(shape, shapes.TensorShape) and not shape.is_fully_defined():
         raise ValueError(f"Cannot convert a partially known TensorShape to a Tensor: {shape}")
@@ -107,3 +109,36 @@ def shape_argument(shape: Any) -> tuple[tuple[int, ...] | None, Tensor | None, s
         raise TypeError(f"A shape must consist of whole numbers, not of {tensor.dtype.name}: {tensor!r}")
     known = entries(tensor)
     return None, tensor, None if known is None else tuple([None if d is None or d < 0 else d for d in known])
+
+
+def known_axis(axis: Any, rank: int | None, what: str = "dim") -> int | None:
+    """A known axis, not negative if the rank is known; None when it is a tensor of unknown value.
+
+    Raises ValueError when a known rank has no such axis. what: the message's word for it.
+    """
+    number = whole_numbers(axis)
+    if isinstance(number, tuple):
+        number = number[0]
+    if number is None or rank is None:
+        return number
+    if not -rank <= number < rank:
+        raise ValueError(f"{what} {number} not in the interval [{-rank}, {rank - 1}].")
+    return number % rank
+
+
+def rank_of(tensor: Tensor) -> int | None:
+    """The number of axes, None if it is not known."""
+    return None if tensor._shape is None else len(tensor._shape)
+
+
+def promoted(tensors: Sequence[Tensor]) -> DType:
+    """What NumPy promotes the dtypes to; string or object where one is."""
+    objects = [t.dtype.base_dtype for t in tensors if t.dtype.numpy.kind == "O"]
+    return objects[0] if objects else as_dtype(np.result_type(*[t.dtype.numpy for t in tensors]))
+
+
+def renamed(new: str, value: Any, old: str, old_value: Any) -> Any:
+    """An argument under its new or its old name. Raises ValueError when it is given under both."""
+    if value is not None and old_value is not None:
+        raise ValueError(f"Cannot specify both '{old}' and '{new}'")
+    return old_value if value is None else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,8 +16,23 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph import kernels_math as kernels
 from weftwork.graph.build import _ufunc_dtypes, apply, as_tensor, convert_to_tensor, convert_together, elementwise
-from weftwork.graph.dtypes import DType, as_dtype
-from weftwork.graph.known import whole_numbers
+from weftwork.graph.clipping import clip_by_global_norm as clip_by_global_norm
+from weftwork.graph.clipping import clip_by_norm as clip_by_norm
+from weftwork.graph.clipping import clip_by_value as clip_by_value
+from weftwork.graph.clipping import global_norm as global_norm
+from weftwork.graph.conversion import angle as angle
+from weftwork.graph.conversion import cast as cast
+from weftwork.graph.conversion import complex as complex
+from weftwork.graph.conversion import conj as conj
+from weftwork.graph.conversion import imag as imag
+from weftwork.graph.conversion import real as real
+from weftwork.graph.conversion import saturate_cast as saturate_cast
+from weftwork.graph.conversion import to_double as to_double
+from weftwork.graph.conversion import to_float as to_float
+from weftwork.graph.conversion import to_int32 as to_int32
+from weftwork.graph.conversion import to_int64 as to_int64
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.known import promoted, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.products import cross as cross
 from weftwork.graph.products import einsum as einsum
@@ -48,7 +63,6 @@ from weftwork.graph.reductions import unsorted_segment_max as unsorted_segment_m
 from weftwork.graph.reductions import unsorted_segment_min as unsorted_segment_min
 from weftwork.graph.reductions import unsorted_segment_prod as unsorted_segment_prod
 from weftwork.graph.reductions import unsorted_segment_sum as unsorted_segment_sum
-from weftwork.graph.scopes import name_scope
 
 
 class Unary(Protocol):
@@ -173,7 +187,7 @@ def add_n(inputs: Any, name: str | None = None) -> Tensor:
         if not shapes.compatible(shape, tensor._shape):
             raise ValueError(f"{message}: {[shapes.text(t._shape) for t in tensors]}")
         shape = shapes.merge(shape, tensor._shape)
-    dtype = _promoted(tensors)
+    dtype = promoted(tensors)
     return apply(kernels.add_n, tensors, type="AddN", name=name, dtype=dtype, shape=shape)
 
 
@@ -184,12 +198,6 @@ def accumulate_n(inputs: Any, shape: Any = None, tensor_dtype: Any = None, name:
         raise TypeError(f"tensor_dtype is {as_dtype(tensor_dtype).name}, but input is of type {total.dtype.name}")
     total.set_shape(shape)
     return total
-
-
-def _promoted(tensors: Sequence[Tensor]) -> DType:
-    if any(t.dtype.numpy.kind == "O" for t in tensors):
-        return tensors[0].dtype.base_dtype
-    return as_dtype(np.result_type(*[t.dtype.numpy for t in tensors]))
 
 
 # Functions of a number
@@ -243,117 +251,10 @@ is_inf = _unary("is_inf", np.isinf, "IsInf", "Whether x is plus or minus infinit
 is_finite = _unary("is_finite", np.isfinite, "IsFinite", "Whether x is a number and not infinite.")
 
 
-# Conversion
-
-
-def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
-    """x as another dtype, as C casts: floats lose their fraction, complex numbers their imaginary part.
-
-    Raises TypeError for a cast between strings and numbers.
-    """
-    x, dtype = convert_to_tensor(x, name="x"), as_dtype(dtype).base_dtype
-    given = x.dtype.base_dtype
-    if given is dtype:
-        return x
-    if dtypes.string in (given, dtype):
-        raise TypeError(f"Cast {given.name} to {dtype.name} is not supported")
-    kernel = kernels.cast_object if given.numpy.kind == "O" else kernels.cast
-    if given.is_complex and not dtype.is_complex:
-        kernel = kernels.cast_complex
-    attrs = {"dtype": dtype.numpy}
-    return apply(kernel, [x], attrs, type="Cast", name=name, dtype=dtype, shape=x._shape)
-
-
-def to_float(x: Any, name: str | None = "ToFloat") -> Tensor:
-    """x as float32."""
-    return cast(x, dtypes.float32, name)
-
-
-def to_double(x: Any, name: str | None = "ToDouble") -> Tensor:
-    """x as float64."""
-    return cast(x, dtypes.float64, name)
-
-
-def to_int32(x: Any, name: str | None = "ToInt32") -> Tensor:
-    """x as int32."""
-    return cast(x, dtypes.int32, name)
-
-
-def to_int64(x: Any, name: str | None = "ToInt64") -> Tensor:
-    """x as int64."""
-    return cast(x, dtypes.int64, name)
-
-
-def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> Tensor:
-    """value as another real dtype; what it cannot hold becomes the nearest that it can."""
-    x, dtype = convert_to_tensor(value, name="value"), as_dtype(dtype).base_dtype
-    given = x.dtype.base_dtype
-    if given.min >= dtype.min and given.max <= dtype.max:
-        return cast(x, dtype, name)
-    attrs = {"low": _within(given, dtype, dtype.min), "high": _within(given, dtype, dtype.max), "dtype": dtype.numpy}
-    name = name or "saturate_cast"
-    return apply(kernels.saturate_cast, [x], attrs, type="SaturateCast", name=name, dtype=dtype, shape=x._shape)
-
-
-def _within(given: DType, wanted: DType, limit: Any) -> Any:
-    """The number of the given dtype nearest to a limit of the wanted dtype that both can hold."""
-    if given.is_integer:
-        return builtins.min(builtins.max(int(limit), given.min), given.max)
-    with np.errstate(over="ignore"):
-        number = given.numpy.type(limit)
-    if np.isinf(number):
-        return given.max if number > 0 else given.min
-    beyond = number > wanted.max if limit > 0 else number < wanted.min
-    if wanted.is_integer:
-        beyond = int(number) > wanted.max if limit > 0 else int(number) < wanted.min
-    return np.nextafter(number, given.numpy.type(0)) if beyond else number
-
-
-def complex(real: Any, imag: Any, name: str | None = None) -> Tensor:
-    """real + i imag: complex64 of float32, complex128 of float64. Raises TypeError for other dtypes."""
-    real, imag = convert_together([real, imag])
-    dtype = _promoted([real, imag])
-    if dtype not in (dtypes.float32, dtypes.float64):
-        raise TypeError(f"real and imag have incorrect types: {real.dtype.name} {imag.dtype.name}")
-    dtype = dtypes.complex64 if dtype is dtypes.float32 else dtypes.complex128
-    shape = shapes.broadcast(real._shape, imag._shape)
-    attrs = {"dtype": dtype.numpy}
-    return apply(kernels.complex_of, [real, imag], attrs, type="Complex", name=name, dtype=dtype, shape=shape)
-
-
-def real(input: Any, name: str | None = None) -> Tensor:
-    """The real part; a real input itself."""
-    x = convert_to_tensor(input, name="input")
-    if not x.dtype.is_complex:
-        return x
-    return apply(np.real, [x], type="Real", name=name, dtype=x.dtype.real_dtype, shape=x._shape)
-
-
-def imag(input: Any, name: str | None = None) -> Tensor:
-    """The imaginary part; zeros of a real input."""
-    x = convert_to_tensor(input, name="input")
-    return apply(np.imag, [x], type="Imag", name=name, dtype=x.dtype.real_dtype, shape=x._shape)
-
-
-def conj(x: Any, name: str | None = None) -> Tensor:
-    """The complex conjugate; a real input itself."""
-    x = convert_to_tensor(x, name="x")
-    return elementwise(np.conjugate, x, type="Conj", name=name) if x.dtype.is_complex else x
-
-
-def angle(input: Any, name: str | None = None) -> Tensor:
-    """The argument of complex numbers in radians; 0 or pi of floats."""
-    x = convert_to_tensor(input, name="input")
-    dtype = x.dtype.real_dtype if x.dtype.numpy.kind in "fc" else dtypes.float64
-    return apply(np.angle, [x], type="Angle", name=name, dtype=dtype, shape=x._shape)
-
-
 # Sequences
 
 
-def range(
-    start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = "range"
-) -> Tensor:
+def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = "range") -> Tensor:
     """The numbers start, start + delta... before limit; with one argument from 0 to it.
 
     dtype: None promotes those of the arguments. Raises ValueError when delta is 0.
@@ -369,7 +270,7 @@ def range(
         attrs = {"start": start, "stop": limit, "step": delta, "dtype": dtype.numpy}
         return apply(np.arange, [], attrs, type="Range", name=name, dtype=dtype, shape=(size,))
     tensors = convert_together([start, limit, delta], dtype)
-    dtype = dtype or _promoted(tensors)
+    dtype = dtype or promoted(tensors)
     attrs = {"dtype": dtype.numpy}
     return apply(kernels.arange, tensors, attrs, type="Range", name=name, dtype=dtype, shape=(None,))
 
@@ -377,7 +278,7 @@ def range(
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Tensor:
     """num evenly spaced floats from start to stop, both included."""
     start, stop = convert_together([start, stop])
-    dtype = _promoted([start, stop])
+    dtype = promoted([start, stop])
     dtype = dtype if dtype.is_floating else dtypes.float64
     count = whole_numbers(num)
     attrs: dict[str, Any] = {"dtype": dtype.numpy}
@@ -392,69 +293,3 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Tensor
 
 
 lin_space = linspace
-
-
-# Clipping
-
-
-def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
-    """min(max(t, clip_value_min), clip_value_max). Raises ValueError when the limits do not broadcast to t's shape."""
-    tensors = convert_together([t, clip_value_min, clip_value_max])
-    shape = functools.reduce(shapes.broadcast, [tensor._shape for tensor in tensors])
-    shape = shapes.merge(tensors[0]._shape, shape)
-    dtype = _promoted(tensors)
-    return apply(kernels.clip, tensors, type="ClipByValue", name=name or "clip_by_value", dtype=dtype, shape=shape)
-
-
-def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
-    """t, scaled down where its Euclidean norm (over `axes`, by default all) exceeds clip_norm: t * c / max(|t|, c)."""
-    x, limit = convert_together([t, clip_norm])
-    attrs = {"axes": whole_numbers(axes)}
-    dtype = _promoted([x, limit])
-    return apply(
-        kernels.clip_by_norm, [x, limit], attrs, type="ClipByNorm", name=name or "clip_by_norm", dtype=dtype,
-        shape=x._shape,
-    )  # fmt: skip
-
-
-def global_norm(t_list: Any, name: str | None = None) -> Tensor | None:
-    """The Euclidean norm of all elements of all tensors together; None entries are left out, of none there is None.
-
-    Raises TypeError when t_list is no list.
-    """
-    tensors = [convert_to_tensor(t) for t in _sequence(t_list) if t is not None]
-    if not tensors:
-        return None
-    dtype = _promoted(tensors).real_dtype
-    dtype = dtype if dtype.is_floating else dtypes.float64
-    return apply(kernels.global_norm, tensors, type="GlobalNorm", name=name or "global_norm", dtype=dtype, shape=())
-
-
-def clip_by_global_norm(
-    t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
-) -> tuple[list[Tensor | None], Tensor | None]:
-    """(tensors scaled by clip_norm / max(global norm, clip_norm), global norm); None entries stay.
-
-    use_norm: the norm if it is known already. An infinite norm gives NaN everywhere, to be noticed.
-    Reference: Pascanu et al. 2013, arXiv:1211.5063.   Raises TypeError when t_list is no list.
-    """
-    items = list(_sequence(t_list))
-    with name_scope(name, "clip_by_global_norm", [t for t in items if t is not None]) as scope:
-        norm = global_norm(items) if use_norm is None else convert_to_tensor(use_norm)
-        if norm is None:
-            return items, None
-        norm, limit = convert_together([norm, clip_norm])
-        scale = apply(kernels.clip_scale, [norm, limit], type="ClipScale", name="scale", dtype=norm.dtype, shape=())
-        clipped = []
-        for i, item in enumerate(items):
-            tensor = None if item is None else convert_to_tensor(item)
-            same = tensor is None or tensor.dtype.base_dtype is scale.dtype
-            factor = scale if same else cast(scale, tensor.dtype)  # type: ignore[union-attr]
-            clipped.append(None if tensor is None else multiply(tensor, factor, name=f"clipped_{i}"))
-        return clipped, norm
-
-
-def _sequence(t_list: Any) -> Sequence:
-    if not isinstance(t_list, Sequence) or isinstance(t_list, (str, bytes)):
-        raise TypeError("t_list should be a sequence")
-    return t_list

@@ -7,17 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph import shapes
 from weftwork.graph import kernels_math as kernels
+from weftwork.graph import shapes
 from weftwork.graph.build import apply, convert_to_tensor, convert_together
-from weftwork.graph.dtypes import DType, as_dtype
-from weftwork.graph.known import whole_numbers
+from weftwork.graph.known import promoted, whole_numbers
 from weftwork.graph.operation import Tensor
-
-
-def _promoted(*tensors: Tensor) -> DType:
-    objects = [t.dtype.base_dtype for t in tensors if t.dtype.numpy.kind == "O"]
-    return objects[0] if objects else as_dtype(np.result_type(*[t.dtype.numpy for t in tensors]))
 
 
 def matmul(
@@ -40,7 +34,7 @@ def matmul(
     flags = {key: True for key, value in flags.items() if value}
     return apply(
         kernels.matmul if flags else np.matmul, [x, y], flags,
-        type="BatchMatMulV2" if batch else "MatMul", name=name or "MatMul", dtype=_promoted(x, y), shape=shape,
+        type="BatchMatMulV2" if batch else "MatMul", name=name or "MatMul", dtype=promoted([x, y]), shape=shape,
     )  # fmt: skip
 
 
@@ -81,7 +75,7 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
             if tensor._shape is not None and pairs > len(tensor._shape):
                 raise ValueError(f"'axes' must not be larger than the number of dimensions of tensor {tensor}.")
         return apply(
-            np.tensordot, [x, y], {"axes": pairs}, type="Tensordot", name=name, dtype=_promoted(x, y),
+            np.tensordot, [x, y], {"axes": pairs}, type="Tensordot", name=name, dtype=promoted([x, y]),
             shape=_dotted(x._shape, y._shape, range(-pairs, 0), range(pairs)),
         )  # fmt: skip
     if len(pairs) != 2:
@@ -90,7 +84,7 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
     if len(left) != len(right):
         raise ValueError(f"Different number of contraction axes 'a' and 'b', {len(left)} != {len(right)}.")
     return apply(
-        np.tensordot, [x, y], {"axes": (left, right)}, type="Tensordot", name=name, dtype=_promoted(x, y),
+        np.tensordot, [x, y], {"axes": (left, right)}, type="Tensordot", name=name, dtype=promoted([x, y]),
         shape=_dotted(x._shape, y._shape, left, right),
     )  # fmt: skip
 
@@ -100,7 +94,7 @@ def _dotted(a: shapes.RawShape, b: shapes.RawShape, left: Any, right: Any) -> sh
         return None
     for i, j in zip(left, right, strict=True):
         if not (-len(a) <= i < len(a) and -len(b) <= j < len(b)):
-            raise ValueError(f"Invalid axes {tuple(left)}, {tuple(right)} for shapes {shapes.text(a)}, {shapes.text(b)}.")
+            raise ValueError(f"Invalid axes {tuple(left)}, {tuple(right)} for {shapes.text(a)}, {shapes.text(b)}.")
         if None not in (a[i], b[j]) and a[i] != b[j]:
             raise ValueError(f"Dimensions must be equal, but are {a[i]} and {b[j]} for 'Tensordot'.")
     kept_a = [dim for i, dim in enumerate(a) if i not in {k % len(a) for k in left}]
@@ -120,7 +114,7 @@ def einsum(equation: str, *inputs: Any, name: str | None = None, **kwargs: Any) 
         raise ValueError(f"Indices have incorrect format: {equation}")
     terms, arrow, result = equation.partition("->")
     if len(terms.split(",")) != len(inputs):
-        raise ValueError(f"Got {len(inputs)} arguments for equation \"{equation}\", expecting {len(terms.split(','))}")
+        raise ValueError(f'Got {len(inputs)} arguments for equation "{equation}", expecting {len(terms.split(","))}')
     tensors = convert_together(list(inputs))
     if not arrow:
         once = sorted([c for c in set(terms) - {",", "."} if terms.count(c) == 1])
@@ -128,7 +122,7 @@ def einsum(equation: str, *inputs: Any, name: str | None = None, **kwargs: Any) 
     shape = _summed_shape(equation, terms.split(","), result, tensors)
     attrs = {"equation": f"{terms}->{result}"}
     return apply(
-        kernels.einsum, tensors, attrs, type="Einsum", name=name or "einsum", dtype=_promoted(*tensors), shape=shape
+        kernels.einsum, tensors, attrs, type="Einsum", name=name or "einsum", dtype=promoted(tensors), shape=shape
     )
 
 
@@ -148,7 +142,9 @@ def _summed_shape(equation: str, terms: list[str], result: str, tensors: list[Te
             dots = shapes.broadcast(dots, tensor._shape[len(before) : end])
         for label, dim in zip(before + after, tensor._shape[: len(before)] + tensor._shape[end:], strict=True):
             if None not in (dim, sizes[label]) and dim != sizes[label] and 1 not in (dim, sizes[label]):
-                raise ValueError(f"Dimensions must be equal, but are {sizes[label]} and {dim} for '{label}' of '{equation}'")
+                raise ValueError(
+                    f"Dimensions must be equal, but are {sizes[label]} and {dim} for '{label}' of '{equation}'"
+                )
             sizes[label] = dim if sizes[label] in (None, 1) else sizes[label]
     unknown = set(result) - set(sizes) - {"."}
     if unknown:
@@ -164,9 +160,9 @@ def cross(a: Any, b: Any, name: str | None = None) -> Tensor:
     x, y = convert_together([a, b])
     for tensor in (x, y):
         if tensor._shape is not None and tensor._shape[-1:] not in ((3,), (None,)):
-            raise ValueError(f"Cross-products are only defined for 3-element vectors, not {shapes.text(tensor._shape)}.")
+            raise ValueError(f"Cross-products are only defined for 3-element vectors: {shapes.text(tensor._shape)}")
     shape = shapes.broadcast(x._shape, y._shape)
-    return apply(np.cross, [x, y], type="Cross", name=name, dtype=_promoted(x, y), shape=shape)
+    return apply(np.cross, [x, y], type="Cross", name=name, dtype=promoted([x, y]), shape=shape)
 
 
 def trace(x: Any, name: str | None = None) -> Tensor:

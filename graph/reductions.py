@@ -7,7 +7,6 @@ variance of integers is float64. A known shape stays known unless the axis is a 
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -17,7 +16,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph import kernels_math as kernels
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.dtypes import DType, as_dtype
-from weftwork.graph.known import whole_numbers
+from weftwork.graph.known import renamed, whole_numbers
 from weftwork.graph.operation import Tensor
 
 
@@ -33,13 +32,6 @@ class Reduction(Protocol):
         reduction_indices: Any = None,
         keep_dims: bool | None = None,
     ) -> Tensor: ...
-
-
-def renamed(new: str, value: Any, old: str, old_value: Any) -> Any:
-    """An argument under its new or its old name. Raises ValueError when it is given under both."""
-    if value is not None and old_value is not None:
-        raise ValueError(f"Cannot specify both '{old}' and '{new}'")
-    return old_value if value is None else value
 
 
 def known_axes(axis: Any, rank: int | None) -> tuple[int, ...] | None:
@@ -79,10 +71,9 @@ def _reduce(
         options["keepdims"] = True
     axes = None if axis is None else whole_numbers(axis)
     if axis is not None and axes is None:
-        shape = x._shape if not keepdims or x._shape is None else (None,) * len(x._shape)
         attrs = {"function": function, **options}
         inputs = [x, convert_to_tensor(axis, name="reduction_indices")]
-        shape = shape if keepdims else None
+        shape = (None,) * len(x._shape) if keepdims and x._shape is not None else None
         return apply(kernels.reduce_over, inputs, attrs, type=kind, name=name, dtype=dtype, shape=shape)
     shape = reduced_shape(x._shape, axes, keepdims)
     return apply(function, [x], {"axis": axes, **options}, type=kind, name=name, dtype=dtype, shape=shape)
@@ -115,7 +106,7 @@ def _reduction(
 
     def reduction(input_tensor, axis=None, keepdims=None, name=None, reduction_indices=None, keep_dims=None):
         axis = renamed("axis", axis, "reduction_indices", reduction_indices)
-        keep = builtins.bool(renamed("keepdims", keepdims, "keep_dims", keep_dims))
+        keep = bool(renamed("keepdims", keepdims, "keep_dims", keep_dims))
         x = convert_to_tensor(input_tensor, name="input_tensor")
         dtype = result(x.dtype.base_dtype)
         options = {"dtype": dtype.numpy} if typed and x.dtype.numpy.kind in "biu" else {}
@@ -133,9 +124,11 @@ reduce_max = _reduction("reduce_max", np.max, "Max", _same, "The greatest over a
 reduce_min = _reduction("reduce_min", np.min, "Min", _same, "The least over axes.")
 reduce_any = _reduction("reduce_any", np.any, "Any", _truth, "Whether any element is true, over axes.")
 reduce_all = _reduction("reduce_all", np.all, "All", _truth, "Whether all elements are true, over axes.")
-reduce_std = _reduction("reduce_std", np.std, "ReduceStd", _spread, "The standard deviation of all elements, over axes.")
+reduce_std = _reduction(
+    "reduce_std", np.std, "ReduceStd", _spread, "The standard deviation (of n, not n - 1), over axes."
+)
 reduce_variance = _reduction(
-    "reduce_variance", np.var, "ReduceVariance", _spread, "The variance of all elements (divided by n), over axes."
+    "reduce_variance", np.var, "ReduceVariance", _spread, "The variance (of n, not n - 1), over axes."
 )
 reduce_logsumexp = _reduction(
     "reduce_logsumexp", kernels.logsumexp, "ReduceLogsumexp", _averaged, "log(sum(exp(x))) over axes, without overflow."
@@ -148,7 +141,7 @@ def count_nonzero(
 ) -> Tensor:  # fmt: skip
     """How many elements are not zero (strings: not empty), over axes, as `dtype`."""
     axis = renamed("axis", axis, "reduction_indices", reduction_indices)
-    keep = builtins.bool(renamed("keepdims", keepdims, "keep_dims", keep_dims))
+    keep = bool(renamed("keepdims", keepdims, "keep_dims", keep_dims))
     x, dtype = convert_to_tensor(input_tensor), as_dtype(dtype)
     function = kernels.count_nonempty if x.dtype.numpy.kind == "O" else kernels.count_nonzero
     return _reduce(function, "CountNonzero", x, axis, keep, name or "count_nonzero", dtype, dtype=dtype.numpy)
@@ -171,9 +164,7 @@ def argmin(
     return _arg_extreme(np.argmin, "ArgMin", input, renamed("axis", axis, "dimension", dimension), name, output_type)
 
 
-def _arg_extreme(
-    function: Callable, kind: str, input: Any, axis: Any, name: str | None, output_type: Any
-) -> Tensor:
+def _arg_extreme(function: Callable, kind: str, input: Any, axis: Any, name: str | None, output_type: Any) -> Tensor:
     x, dtype = convert_to_tensor(input, name="input"), as_dtype(output_type)
     axis = 0 if axis is None else axis
     number = whole_numbers(axis)

@@ -8,11 +8,15 @@ handle   a task or actor call on its way: the reference of its head reply and th
 from __future__ import annotations
 
 import atexit
+import functools
 import hashlib
 import os
+import statistics
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from queue import SimpleQueue
+from time import perf_counter
 from typing import Any
 
 from weftwork.actors.messages import pack
@@ -127,6 +131,62 @@ def cpus() -> int:
     if is_running():
         return max(1, int(ray().cluster_resources().get("CPU", 1)))
     return os.cpu_count() or 1
+
+
+def local_cpus() -> int:
+    """The CPUs of this process."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        return os.cpu_count() or 1
+
+
+# What dispatching costs, measured when it is first asked for
+
+
+@functools.cache
+def thread_hop() -> float:
+    """Seconds from one thread to another and on: half of a round trip, of which the median of some is taken."""
+    there: SimpleQueue = SimpleQueue()
+    back: SimpleQueue = SimpleQueue()
+    rounds = 50
+
+    def answer() -> None:
+        for _ in range(rounds):
+            back.put(there.get())
+
+    helper = threading.Thread(target=answer, daemon=True)
+    helper.start()
+    took = []
+    for _ in range(rounds):
+        start = perf_counter()
+        there.put(None)
+        back.get()
+        took.append(perf_counter() - start)
+    return statistics.median(took) / 2
+
+
+@functools.cache
+def task_hop() -> float:
+    """Seconds from the caller to a task and back, the median of some."""
+    took = []
+    message = pack(None)
+    for _ in range(7):
+        start = perf_counter()
+        ray().get(_nothing_task().remote(message))
+        took.append(perf_counter() - start)
+    return statistics.median(took)
+
+
+def _nothing_task() -> Any:
+    function = _options.get("nothing")
+    if function is None:
+        function = _options["nothing"] = ray().remote(max_retries=0, enable_task_events=False)(nothing)
+    return function
+
+
+def nothing(message: bytes) -> None:
+    """The task that costs no more than its dispatch."""
 
 
 # Work

@@ -1,6 +1,6 @@
 """Engine: what a session does for one `run`: find or compile the dataflow and its plan, execute, commit.
 
-entry     a dataflow that was compiled for some fetches and feeds, and the plan that it has now
+entry     a dataflow that was compiled for some fetches and feeds, and the plans that compete to run it
 round     a part of a first run: user functions that were never seen are tried first (probes), the rest is planned
           again with what was learned
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Sequence
+from time import perf_counter
 from typing import Any
 
 from weftwork.graph.operation import Operation, Tensor
@@ -20,11 +21,13 @@ from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.dispatch import Dispatcher
 from weftwork.scheduler.fetches import Fetches
 from weftwork.scheduler.flusher import Flusher
-from weftwork.scheduler.placement import Estimate, Place, place
+from weftwork.scheduler.placement import Estimate, Place, needs_worker, place
 from weftwork.scheduler.plan import Plan, make_plan
 from weftwork.scheduler.requirements import check_requirements
 from weftwork.scheduler.run import TIMED_OUT, Run, run_locally
 from weftwork.scheduler.state import Draws, Mirror
+from weftwork.scheduler.strategy import Candidate, Contest, candidates
+from weftwork.scheduler.threads import run_in_threads
 
 CLOSED = "Attempted to use a closed Session."
 _KEPT_ENTRIES = 512
@@ -39,14 +42,13 @@ _REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
 class Entry:
     """A compiled kind of run."""
 
-    __slots__ = ("epoch", "fetches", "flow", "lock", "plan", "runs")
+    __slots__ = ("contest", "epoch", "fetches", "flow", "runs")
 
     def __init__(self, fetches: Fetches, flow: Dataflow):
         self.fetches, self.flow = fetches, flow
-        self.plan: Plan | None = None
+        self.contest: Contest | None = None
         self.epoch = -1
         self.runs = 0
-        self.lock = threading.Lock()
 
 
 class Engine:
@@ -128,35 +130,45 @@ class Engine:
         return fetched
 
     def _run(self, run: Run, entry: Entry) -> None:
-        plan = entry.plan
-        if plan is None or (entry.runs in _REPLAN_AT and entry.epoch != COSTS.epoch):
-            plan = self._plan(run, entry)
-            if plan is None:  # it was run in rounds, and is planned as a whole next time
+        contest = entry.contest
+        if contest is None or (entry.runs in _REPLAN_AT and entry.epoch != COSTS.epoch):
+            contest = self._plan(run, entry)
+            if contest is None:  # it was run in rounds, and is planned as a whole next time
                 entry.runs += 1
                 return
-        self._execute(run, plan)
+        candidate = contest.current
+        start = perf_counter()
+        self._execute(run, candidate.plan)
+        contest.record(perf_counter() - start)
         entry.runs += 1
 
-    def _plan(self, run: Run, entry: Entry) -> Plan | None:
+    def _plan(self, run: Run, entry: Entry) -> Contest | None:
         flow = entry.flow
         epoch = COSTS.epoch
         known = run.bytes_of_sources()
         estimate = Estimate(flow, known)
-        if self.config.placement == "auto" and self._in_rounds(run, flow, estimate, known):
-            return None
         remote = {n for n, value in enumerate(run.values) if backend.is_reference(value)}
+        if self.config.placement == "auto":
+            if self._in_rounds(run, flow, estimate, known):
+                return None
+            if not remote and _unbound(flow, estimate):
+                entry.contest, entry.epoch = Contest(candidates(flow, estimate)), epoch
+                return entry.contest
         places = place(flow, estimate, self.config.placement, remote, backend.cpus())
-        entry.plan, entry.epoch = make_plan(flow, places, estimate), epoch
-        return entry.plan
+        entry.contest = Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
+        entry.epoch = epoch
+        return entry.contest
 
     def _execute(self, run: Run, plan: Plan) -> None:
         measure = plan.runs < _MEASURED_RUNS or run.trace is not None
         plan.runs += 1
         if plan.runs == _HOT_RUNS:
             for segment in plan.segments:
-                if segment.place is Place.CALLER:
+                if segment.place in (Place.CALLER, Place.THREAD):
                     segment.program.compile()
-        if plan.local:
+        if plan.threads > 1:
+            run_in_threads(run, plan, measure)
+        elif plan.local:
             run_locally(run, plan, measure)
         else:
             Dispatcher(run, plan, self.link, measure, self.config.cancel_grace_in_ms / 1000).execute()
@@ -216,3 +228,10 @@ def deferred(flow: Dataflow, estimate: Estimate, done: frozenset[int], probes: i
             lacking.update(flow.outputs[node])
     return frozenset(later)
 
+
+def _unbound(flow: Dataflow, estimate: Estimate) -> bool:
+    """True when every node may run anywhere, and every user's function among them has been seen."""
+    for op, seconds in zip(flow.ops, estimate.seconds, strict=True):
+        if needs_worker(op) or (seconds is None and op.traits.user):
+            return False
+    return True

@@ -19,6 +19,7 @@ class Place(enum.Enum):
     """A kind of place that runs segments."""
 
     CALLER = "caller"
+    THREAD = "thread"
     ACTOR = "actor"
     TASK = "task"
 

@@ -27,6 +27,7 @@ class Segment:
 
     nodes: in topological order.   inputs, outputs: values that it takes from and gives to others.
     waits: how many segments must be done before it.   next: segments that wait for it.
+    slot: which of the threads runs it, in a plan for threads.
     locked: it needs the newest versions of variables, so it starts only when the run holds its write locks.
     apart: positions in `outputs` of values that are likely large: each is a return of its own.
     traits: what the user asked for, where the segment is one node of a user's.
@@ -36,6 +37,7 @@ class Segment:
     place: Place
     nodes: list[int]
     locked: bool
+    slot: int = 0
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     apart: tuple[int, ...] = ()
@@ -59,7 +61,9 @@ class Plan:
     readers: dict[int, int]
     """How many segments read each value that crosses between segments: it is dropped after the last."""
     local: bool
-    """True when everything runs in the caller."""
+    """True when everything runs in the caller's process."""
+    threads: int
+    """How many threads it is made for."""
     wanted: set[int]
     """The values that are needed beyond the plan."""
     runs: int = 0
@@ -72,14 +76,17 @@ def make_plan(
     estimate: Estimate,
     skip: frozenset[int] = frozenset(),
     later: frozenset[int] = frozenset(),
+    clusters: Sequence[tuple[int, list[int]]] | None = None,
 ) -> Plan:
     """Group the nodes into segments and write their programs.
 
     skip: nodes that are no part of it, done already or to be done `later`.
+    clusters: (slot, nodes) of each segment, where that has been decided; else they are grouped by place and level.
     """
-    locked = _after_locks(flow)
-    groups = _group(flow, places, estimate, locked, skip)
-    segments = [_segment(flow, places, number, nodes, locked) for number, nodes in enumerate(groups)]
+    locked = after_locks(flow)
+    if clusters is None:
+        clusters = [(0, nodes) for nodes in _group(flow, places, estimate, locked, skip)]
+    segments = [_segment(flow, places, number, cluster, locked) for number, cluster in enumerate(clusters)]
     _connect(flow, segments, estimate, later)
     segments = _in_order(segments)
     readers: dict[int, int] = {}
@@ -87,10 +94,12 @@ def make_plan(
         for value in segment.inputs:
             readers[value] = readers.get(value, 0) + 1
         segment.program = write_program(flow, segment.nodes, segment.inputs, segment.outputs)
-    return Plan(flow, segments, readers, all(s.place is Place.CALLER for s in segments), wanted_values(flow, later))
+    local = all(s.place in (Place.CALLER, Place.THREAD) for s in segments)
+    threads = 1 + max([s.slot for s in segments if s.place is Place.THREAD], default=0)
+    return Plan(flow, segments, readers, local, threads, wanted_values(flow, later))
 
 
-def _after_locks(flow: Dataflow) -> set[int]:
+def after_locks(flow: Dataflow) -> set[int]:
     """The nodes that depend on a newest version, so run only under the write locks."""
     if not flow.newest:
         return set()
@@ -189,9 +198,13 @@ def _chainable(flow: Dataflow, first: int, then: int) -> bool:
     return one.resources == two.resources and one.timeout is None and two.timeout is None
 
 
-def _segment(flow: Dataflow, places: Sequence[Place], number: int, nodes: list[int], locked: set[int]) -> Segment:
+def _segment(
+    flow: Dataflow, places: Sequence[Place], number: int, cluster: tuple[int, list[int]], locked: set[int]
+) -> Segment:
+    slot, nodes = cluster
+    nodes = sorted(nodes)
     traits = next((flow.ops[n].traits for n in nodes if needs_worker(flow.ops[n])), None)
-    return Segment(number, places[nodes[0]], nodes, nodes[0] in locked, traits=traits)
+    return Segment(number, places[nodes[0]], nodes, nodes[0] in locked, slot, traits=traits)
 
 
 def _connect(flow: Dataflow, segments: list[Segment], estimate: Estimate, later: frozenset[int]) -> None:
@@ -347,7 +360,7 @@ def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:
             assert all(o in finished or o in inside for o in flow.after.get(node, ()))
             there.update(flow.outputs[node])
         finished |= inside
-    locks = _after_locks(flow)
+    locks = after_locks(flow)
     for segment in plan.segments:
         assert len({node in locks for node in segment.nodes}) == 1, "a segment mixes locked and free nodes"
 

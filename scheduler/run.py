@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from queue import SimpleQueue
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -48,7 +49,11 @@ class Run:
         self.ran: dict[str, list[int]] = {}
         """Segments and nodes by place."""
         self._places: list | None = None
+        self.wakers: list = []
+        """Functions that wake threads which wait for something of this run."""
+        self._held: Any = None
         self._locks: Any = None
+        self._guard = Lock()
 
     # Sources
 
@@ -85,12 +90,16 @@ class Run:
 
     def lock(self) -> None:
         """Take the write locks, once, and with them the newest versions."""
-        if self._locks is None and self.flow.writes:
-            cells = [self.mirror.cell(name) for name in self.flow.writes]
-            self._locks = self.mirror.locked(cells)
-            self._locks.__enter__()
-            if self.flow.newest:
-                self._take_versions(self.flow.newest, [self.mirror.cell(name) for name in self.flow.newest])
+        if self._locks is not None or not self.flow.writes:
+            return
+        with self._guard:
+            if self._locks is None:
+                locks = self.mirror.locked([self.mirror.cell(name) for name in self.flow.writes])
+                locks.__enter__()
+                self._held = locks
+                if self.flow.newest:
+                    self._take_versions(self.flow.newest, [self.mirror.cell(name) for name in self.flow.newest])
+                self._locks = locks
 
     # In the caller
 
@@ -144,6 +153,8 @@ class Run:
         if not self.stop:
             self.stop.append(reason)
             self.events.put(None)
+            for wake in self.wakers:
+                wake()
 
     def stopped(self) -> Exception:
         """The error of a run that was told to stop."""
@@ -171,9 +182,9 @@ class Run:
 
     def end(self) -> None:
         """Let go of locks and, after a failure, of places in random streams."""
-        if self._locks is not None:
-            self._locks.__exit__(None, None, None)
-            self._locks = None
+        if self._held is not None:
+            self._held.__exit__(None, None, None)
+            self._held = self._locks = None
         if self._places is not None:
             self.draws.give_back(self.flow.draws.values(), self._places)
             self._places = None

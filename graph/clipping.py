@@ -1,0 +1,82 @@
+"""Keeping values or norms within limits: clip_by_value, clip_by_norm, clip_by_global_norm."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph import kernels_math as kernels
+from weftwork.graph.build import apply, convert_to_tensor, convert_together, elementwise
+from weftwork.graph.conversion import cast
+from weftwork.graph.known import promoted, whole_numbers
+from weftwork.graph.operation import Tensor
+from weftwork.graph.scopes import name_scope
+
+
+def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
+    """min(max(t, clip_value_min), clip_value_max). Raises ValueError when the limits do not broadcast to t's shape."""
+    tensors = convert_together([t, clip_value_min, clip_value_max])
+    shape = functools.reduce(shapes.broadcast, [tensor._shape for tensor in tensors])
+    shape = shapes.merge(tensors[0]._shape, shape)
+    dtype = promoted(tensors)
+    return apply(kernels.clip, tensors, type="ClipByValue", name=name or "clip_by_value", dtype=dtype, shape=shape)
+
+
+def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
+    """t, scaled down where its Euclidean norm (over `axes`, by default all) exceeds clip_norm: t * c / max(|t|, c)."""
+    x, limit = convert_together([t, clip_norm])
+    attrs = {"axes": whole_numbers(axes)}
+    dtype = promoted([x, limit])
+    return apply(
+        kernels.clip_by_norm, [x, limit], attrs, type="ClipByNorm", name=name or "clip_by_norm", dtype=dtype,
+        shape=x._shape,
+    )  # fmt: skip
+
+
+def global_norm(t_list: Any, name: str | None = None) -> Tensor | None:
+    """The Euclidean norm of all elements of all tensors together; None entries are left out, of none there is None.
+
+    Raises TypeError when t_list is no list.
+    """
+    tensors = [convert_to_tensor(t) for t in _sequence(t_list) if t is not None]
+    if not tensors:
+        return None
+    dtype = promoted(tensors).real_dtype
+    dtype = dtype if dtype.is_floating else dtypes.float64
+    return apply(kernels.global_norm, tensors, type="GlobalNorm", name=name or "global_norm", dtype=dtype, shape=())
+
+
+def clip_by_global_norm(
+    t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
+) -> tuple[list[Tensor | None], Tensor | None]:
+    """(tensors scaled by clip_norm / max(global norm, clip_norm), global norm); None entries stay.
+
+    use_norm: the norm if it is known already. An infinite norm gives NaN everywhere, to be noticed.
+    Reference: Pascanu et al. 2013, arXiv:1211.5063.   Raises TypeError when t_list is no list.
+    """
+    items = list(_sequence(t_list))
+    with name_scope(name, "clip_by_global_norm", [t for t in items if t is not None]):
+        norm = global_norm(items) if use_norm is None else convert_to_tensor(use_norm)
+        if norm is None:
+            return items, None
+        norm, limit = convert_together([norm, clip_norm])
+        scale = apply(kernels.clip_scale, [norm, limit], type="ClipScale", name="scale", dtype=norm.dtype, shape=())
+        clipped = []
+        for i, item in enumerate(items):
+            tensor = None if item is None else convert_to_tensor(item)
+            same = tensor is None or tensor.dtype.base_dtype is scale.dtype
+            factor = scale if same else cast(scale, tensor.dtype)  # type: ignore[union-attr]
+            clipped.append(
+                None if tensor is None else elementwise(np.multiply, tensor, factor, type="Mul", name=f"clipped_{i}")
+            )
+        return clipped, norm
+
+
+def _sequence(t_list: Any) -> Sequence:
+    if not isinstance(t_list, Sequence) or isinstance(t_list, (str, bytes)):
+        raise TypeError("t_list should be a sequence")
+    return t_list

@@ -1,0 +1,129 @@
+"""Clustering: which nodes are worth running beside each other, and which together.
+
+slot       one of the places that can work at the same time: a thread, or a CPU that Ray has
+hop        seconds that a value takes from one slot to another, the dispatch of the receiver included
+schedule   for every node its slot and its start, as list scheduling foresees them
+cluster    nodes that one slot runs without waiting for another: the nodes of a future segment
+
+The schedule is HEFT's (Topcuoglu, Hariri, Wu, 2002): nodes in the order of their longest path to the end, each on the
+slot that can begin it first. A slot's nodes are then cut wherever one of them needs a value from another slot that was
+not there when the cluster began, or gives one away that is waited for. So each cluster can begin once the clusters that it reads
+from are done, and the clusters have no cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from weftwork.scheduler.dataflow import Dataflow
+
+_CANDIDATES = 8
+"""Slots up to which each is tried for each node; with more, those of the predecessors and the one free first."""
+
+
+@dataclass
+class Schedule:
+    """What list scheduling foresees: seconds until all is done, and for each node its slot and start."""
+
+    makespan: float
+    slot: list[int]
+    start: list[float]
+    order: list[int]
+
+
+def neighbours(flow: Dataflow) -> tuple[list[tuple[int, ...]], list[list[int]]]:
+    """The predecessors and the successors of each node, control edges included."""
+    before: list[tuple[int, ...]] = []
+    after: list[list[int]] = [[] for _ in flow.ops]
+    producer = flow.producer
+    for node, inputs in enumerate(flow.inputs):
+        others = {producer[v] for v in inputs}
+        others.discard(-1)
+        if node in flow.after:
+            others.update(flow.after[node])
+        for other in others:
+            after[other].append(node)
+        before.append(tuple(others))
+    return before, after
+
+
+def ranks(seconds: Sequence[float], after: list[list[int]]) -> list[float]:
+    """The longest path from each node to the end, in seconds, its own included."""
+    rank = [0.0] * len(after)
+    for node in range(len(after) - 1, -1, -1):
+        longest = 0.0
+        for other in after[node]:
+            if rank[other] > longest:
+                longest = rank[other]
+        rank[node] = longest + seconds[node] + 1e-9
+    return rank
+
+
+def schedule(seconds: Sequence[float], before: list[tuple[int, ...]], rank: list[float], slots: int, hop: float) -> Schedule:
+    """Foresee a run on `slots` slots."""
+    count = len(seconds)
+    order = sorted(range(count), key=rank.__getitem__, reverse=True)
+    free = [0.0] * slots
+    slot, start, end = [0] * count, [0.0] * count, [0.0] * count
+    for node in order:
+        preds = before[node]
+        if slots <= _CANDIDATES:
+            candidates: Sequence[int] = range(slots)
+        else:
+            candidates = {slot[p] for p in preds} | {min(range(slots), key=free.__getitem__)}  # type: ignore[assignment]
+        best, best_start = 0, float("inf")
+        for candidate in candidates:
+            at = free[candidate]
+            for pred in preds:
+                there = end[pred] if slot[pred] == candidate else end[pred] + hop
+                if there > at:
+                    at = there
+            if at < best_start:
+                best, best_start = candidate, at
+        slot[node], start[node] = best, best_start
+        free[best] = end[node] = best_start + seconds[node]
+    return Schedule(max(end, default=0.0), slot, start, order)
+
+
+def clusters(
+    plan: Schedule, seconds: Sequence[float], before: list[tuple[int, ...]], apart: Sequence[bool], limit: float
+) -> list[tuple[int, list[int]]]:
+    """Cut a schedule into clusters: (slot, nodes), in an order in which they could run one after another.
+
+    apart: nodes that may not share a cluster with those of which it is not true.
+    limit: seconds after which a cluster ends, so that work can still be shared out differently.
+    """
+    position = {node: i for i, node in enumerate(plan.order)}
+    nodes = sorted(range(len(seconds)), key=lambda n: (plan.start[n], position[n]))
+    made: list[tuple[int, list[int]]] = []
+    open_cluster: dict[int, int] = {}
+    home: list[int] = [-1] * len(seconds)
+    closed: list[bool] = []
+    born: list[int] = []
+    died: list[int] = []
+    work: list[float] = []
+    for clock, node in enumerate(nodes):
+        slot = plan.slot[node]
+        mine = open_cluster.get(slot, -1)
+        if mine >= 0 and (apart[made[mine][1][0]] != apart[node] or work[mine] >= limit):
+            closed[mine], died[mine], mine = True, clock, -1
+        for pred in before[node]:
+            other = home[pred]
+            if other == mine:
+                continue
+            if not closed[other]:
+                closed[other], died[other] = True, clock
+            if mine >= 0 and died[other] > born[mine]:
+                closed[mine], died[mine], mine = True, clock, -1
+        if mine < 0 or closed[mine]:
+            mine = open_cluster[slot] = len(made)
+            made.append((slot, []))
+            closed.append(False)
+            born.append(clock)
+            died.append(0)
+            work.append(0.0)
+        made[mine][1].append(node)
+        work[mine] += seconds[node]
+        home[node] = mine
+    return made

@@ -1,0 +1,101 @@
+"""Strategies: several ways to run the same dataflow, which compete.
+
+candidate   a plan, with the seconds that it was predicted to take and the best that it took
+contest     the candidates of one kind of run. Each whose prediction beats the best measurement gets a few runs; then the
+            one that was fastest stays. So nothing needs to be known of what cannot be predicted, such as
+            whether a function releases the GIL: threads are tried, and kept if they were faster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weftwork.scheduler import backend
+from weftwork.scheduler.cluster import clusters, neighbours, ranks, schedule
+from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.placement import Estimate, Place
+from weftwork.scheduler.plan import Plan, after_locks, make_plan
+
+_TRIES = 3
+"""Runs that a candidate gets, of which the fastest counts."""
+_GAIN = 0.85
+"""A way with more than one worker must be predicted to take at most so much of the seconds of the caller alone."""
+_WORTH_THREADS = 150e-6
+"""Seconds of work from which threads are thought about."""
+_WORTH_TASKS = 8e-3
+"""Seconds of work from which tasks are thought about."""
+_DISPATCHES = 4
+"""A cluster for a task is worth at least so many dispatches, on average."""
+
+
+@dataclass
+class Candidate:
+    """One way to run a dataflow."""
+
+    name: str
+    predicted: float
+    plan: Plan
+    best: float = float("inf")
+    runs: int = 0
+
+
+class Contest:
+    """The candidates of one kind of run."""
+
+    def __init__(self, candidates: list[Candidate]):
+        self.candidates = sorted(candidates, key=lambda c: c.predicted)
+        self.current = self.candidates[0]
+
+    def record(self, seconds: float) -> None:
+        """The current candidate's plan took so long; the next run may use another one."""
+        current = self.current
+        current.runs += 1
+        current.best = min(current.best, seconds)
+        if current.runs >= _TRIES and len(self.candidates) > 1:
+            self.current = self._next()
+
+    def _next(self) -> Candidate:
+        best = min(c.best for c in self.candidates)
+        for candidate in self.candidates:
+            if candidate.runs < _TRIES and candidate.predicted < best:
+                return candidate
+        return min(self.candidates, key=lambda c: c.best)
+
+
+def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
+    """The ways to run a dataflow of which every node may run anywhere, that are predicted to be worth a try."""
+    seconds = [s or 0.0 for s in estimate.seconds]
+    total = sum(seconds)
+    everywhere = [Place.CALLER] * len(seconds)
+    found = [Candidate("caller", total, make_plan(flow, everywhere, estimate))]
+    if total < _WORTH_THREADS:
+        return found
+    before, after = neighbours(flow)
+    rank = ranks(seconds, after)
+    if max(rank) > _GAIN * total:
+        return found
+    locked = after_locks(flow)
+    apart = [node in locked for node in range(len(seconds))]
+    cpus = backend.local_cpus()
+    if cpus > 1:
+        foreseen = schedule(seconds, before, rank, cpus, backend.thread_hop())
+        if foreseen.makespan < _GAIN * total:
+            groups = clusters(foreseen, seconds, before, apart, total)
+            plan = make_plan(flow, [Place.THREAD] * len(seconds), estimate, clusters=groups)
+            found.append(Candidate("thread", foreseen.makespan, plan))
+    slots = backend.cpus()
+    if slots > 1 and total > _WORTH_TASKS and backend.is_running():
+        hop = backend.task_hop()
+        foreseen = schedule(seconds, before, rank, slots, hop)
+        limit = max(_DISPATCHES * hop, total / (4 * slots))
+        groups = clusters(foreseen, seconds, before, apart, limit)
+        predicted = foreseen.makespan + hop
+        if predicted < _GAIN * total and total / len(groups) > _DISPATCHES * hop:
+            places = list(everywhere)
+            for _, nodes in groups:
+                at = Place.CALLER if apart[nodes[0]] or sum([seconds[n] for n in nodes]) < hop else Place.TASK
+                for node in nodes:
+                    places[node] = at
+            # Another process never holds our GIL: where both look alike, prefer it to threads.
+            found.append(Candidate("task", 0.9 * predicted, make_plan(flow, places, estimate, clusters=groups)))
+    return found
