@@ -56,7 +56,7 @@ def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> Tensor:
     """value as another real dtype; what it cannot hold becomes the nearest that it can."""
     x, dtype = convert_to_tensor(value, name="value"), as_dtype(dtype).base_dtype
     given = x.dtype.base_dtype
-    if given.min >= dtype.min and given.max <= dtype.max:
+    if float(given.min) >= float(dtype.min) and float(given.max) <= float(dtype.max):
         return cast(x, dtype, name)
     attrs = {"low": _within(given, dtype, dtype.min), "high": _within(given, dtype, dtype.max), "dtype": dtype.numpy}
     name = name or "saturate_cast"
@@ -71,9 +71,8 @@ def _within(given: DType, wanted: DType, limit: Any) -> Any:
         number = given.numpy.type(limit)
     if np.isinf(number):
         return given.max if number > 0 else given.min
-    beyond = number > wanted.max if limit > 0 else number < wanted.min
-    if wanted.is_integer:
-        beyond = int(number) > wanted.max if limit > 0 else int(number) < wanted.min
+    exact = int(number) if wanted.is_integer else float(number)
+    beyond = exact > wanted.max or exact < wanted.min
     return np.nextafter(number, given.numpy.type(0)) if beyond else number
 
 

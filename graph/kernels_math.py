@@ -28,9 +28,11 @@ def squared_difference(x, y):
     return np.multiply(difference, np.conj(difference))
 
 
-def reciprocal(x):
-    """1 / x of floats and complex numbers."""
-    return np.reciprocal(x)
+def zeta(x, q):
+    """The Hurwitz zeta function."""
+    import scipy.special  # here, since few programs need it: it would slow every start
+
+    return cast(scipy.special.zeta(x, q), np.result_type(x, q))
 
 
 def clip(x, low, high):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -15,7 +16,16 @@ import numpy as np
 
 from weftwork.graph import dtypes, shapes
 from weftwork.graph import kernels_math as kernels
-from weftwork.graph.build import _ufunc_dtypes, apply, as_tensor, convert_to_tensor, convert_together, elementwise
+from weftwork.graph.build import (
+    _ufunc_dtypes,
+    apply,
+    as_tensor,
+    convert_to_tensor,
+    convert_together,
+    elementwise,
+    static_value,
+    to_value,
+)
 from weftwork.graph.clipping import clip_by_global_norm as clip_by_global_norm
 from weftwork.graph.clipping import clip_by_norm as clip_by_norm
 from weftwork.graph.clipping import clip_by_value as clip_by_value
@@ -226,7 +236,11 @@ lgamma = _unary("lgamma", "gammaln", "Lgamma", "log |gamma(x)|.")
 digamma = _unary("digamma", "psi", "Digamma", "The derivative of lgamma.")
 igamma = _binary("igamma", "gammainc", "Igamma", "The lower regularized incomplete gamma function P(x, y).")
 igammac = _binary("igammac", "gammaincc", "Igammac", "The upper regularized incomplete gamma function Q(x, y).")
-zeta = _binary("zeta", "zeta", "Zeta", "The Hurwitz zeta function: sum over n >= 0 of (n + y) ** -x.")
+
+
+def zeta(x: Any, q: Any, name: str | None = None) -> Tensor:
+    """The Hurwitz zeta function: the sum over n >= 0 of (n + q) ** -x."""
+    return _fused(kernels.zeta, np.divide, [x, q], "Zeta", name)
 
 
 def atan2(y: Any, x: Any, name: str | None = None) -> Tensor:
@@ -254,25 +268,32 @@ is_finite = _unary("is_finite", np.isfinite, "IsFinite", "Whether x is a number 
 # Sequences
 
 
+_RANGE_DTYPES = [dtypes.int32, dtypes.int64, dtypes.float32, dtypes.float64]
+
+
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = "range") -> Tensor:
     """The numbers start, start + delta... before limit; with one argument from 0 to it.
 
-    dtype: None promotes those of the arguments. Raises ValueError when delta is 0.
+    dtype: None for the last of int32, int64, float32, float64 among the arguments'. Raises ValueError when delta is 0.
     """
     if limit is None:
         start, limit = 0, start
-    dtype = None if dtype is None else as_dtype(dtype)
-    if all(as_tensor(value) is None for value in (start, limit, delta)):
-        dtype = dtype or as_dtype(np.result_type(*[convert_to_tensor(v).dtype.numpy for v in (start, limit, delta)]))
-        if delta == 0:
-            raise ValueError("Requires delta != 0: 0")
-        size = builtins.max(0, int(np.ceil((limit - start) / delta)))
-        attrs = {"start": start, "stop": limit, "step": delta, "dtype": dtype.numpy}
-        return apply(np.arange, [], attrs, type="Range", name=name, dtype=dtype, shape=(size,))
-    tensors = convert_together([start, limit, delta], dtype)
-    dtype = dtype or promoted(tensors)
-    attrs = {"dtype": dtype.numpy}
-    return apply(kernels.arange, tensors, attrs, type="Range", name=name, dtype=dtype, shape=(None,))
+    given = (start, limit, delta)
+    values = [static_value(v) if as_tensor(v) is not None else to_value(v) for v in given]
+    tensors = [] if all(value is not None for value in values) else convert_together(given)
+    if dtype is None:
+        found = [as_dtype(v.dtype) for v in values] if not tensors else [t.dtype.base_dtype for t in tensors]
+        dtype = builtins.max(found, key=lambda d: _RANGE_DTYPES.index(d) if d in _RANGE_DTYPES else -1)
+    dtype = as_dtype(dtype)
+    if tensors:
+        attrs: dict[str, Any] = {"dtype": dtype.numpy}
+        return apply(kernels.arange, tensors, attrs, type="Range", name=name, dtype=dtype, shape=(None,))
+    start, limit, delta = (value.item() for value in values)
+    if delta == 0:
+        raise ValueError("Requires delta != 0: 0")
+    size = builtins.max(0, math.ceil((limit - start) / delta))
+    attrs = {"start": start, "stop": limit, "step": delta, "dtype": dtype.numpy}
+    return apply(np.arange, [], attrs, type="Range", name=name, dtype=dtype, shape=(size,))
 
 
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Tensor:

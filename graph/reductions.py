@@ -64,11 +64,11 @@ def reduced_shape(shape: shapes.RawShape, axis: Any, keepdims: bool) -> shapes.R
 
 
 def _reduce(
-    function: Callable, kind: str, x: Tensor, axis: Any, keepdims: bool, name: str | None, dtype: DType, **options: Any
+    function: Callable, kind: str, x: Tensor, axis: Any, keepdims: bool, name: str | None, dtype: DType, options: dict
 ) -> Tensor:
     """The node of a NumPy reduction. options: further arguments of `function`."""
     if keepdims:
-        options["keepdims"] = True
+        options = {**options, "keepdims": True}
     axes = None if axis is None else whole_numbers(axis)
     if axis is not None and axes is None:
         attrs = {"function": function, **options}
@@ -110,7 +110,7 @@ def _reduction(
         x = convert_to_tensor(input_tensor, name="input_tensor")
         dtype = result(x.dtype.base_dtype)
         options = {"dtype": dtype.numpy} if typed and x.dtype.numpy.kind in "biu" else {}
-        return _reduce(function, kind, x, axis, keep, name, dtype, **options)
+        return _reduce(function, kind, x, axis, keep, name, dtype, options)
 
     reduction.__name__ = reduction.__qualname__ = public
     reduction.__doc__ = doc
@@ -144,7 +144,7 @@ def count_nonzero(
     keep = bool(renamed("keepdims", keepdims, "keep_dims", keep_dims))
     x, dtype = convert_to_tensor(input_tensor), as_dtype(dtype)
     function = kernels.count_nonempty if x.dtype.numpy.kind == "O" else kernels.count_nonzero
-    return _reduce(function, "CountNonzero", x, axis, keep, name or "count_nonzero", dtype, dtype=dtype.numpy)
+    return _reduce(function, "CountNonzero", x, axis, keep, name or "count_nonzero", dtype, {"dtype": dtype.numpy})
 
 
 # One axis

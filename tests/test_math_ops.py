@@ -68,7 +68,9 @@ REDUCTIONS = [
 
 
 @pytest.mark.parametrize(("name", "function"), UNARY)
-@pytest.mark.parametrize("x", [A, A.astype(np.float32), A[0, 0], np.float32(0.3), A[:0]], ids=lambda x: f"{x.dtype}{x.shape}")
+@pytest.mark.parametrize(
+    "x", [A, A.astype(np.float32), A[0, 0], np.float32(0.3), A[:0]], ids=lambda x: f"{x.dtype}{x.shape}"
+)
 def test_functions_of_one_tensor(name, function, x):
     with np.errstate(all="ignore"):
         expected = function(x)
@@ -238,7 +240,9 @@ MATRICES = [((3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((6, 1, 3, 4), (2, 4, 5)),
 @pytest.mark.parametrize("flip_b", [None, "transpose_b", "adjoint_b"])
 def test_matmul(left, right, dtype, flip_a, flip_b):
     def number(shape):
-        return (5 * (RNG.normal(size=shape) + (1j * RNG.normal(size=shape) if dtype == np.complex128 else 0))).astype(dtype)
+        return (5 * (RNG.normal(size=shape) + (1j * RNG.normal(size=shape) if dtype == np.complex128 else 0))).astype(
+            dtype
+        )
 
     a, b = number(left), number(right)
     expected = a @ b
@@ -268,7 +272,7 @@ def test_tensordot_einsum_cross_and_trace():
         check(math_ops.tensordot(x, y, axes), np.tensordot(x, y, axes))
     for equation, inputs in [
         ("ij,jk->ik", [A, A.T]), ("ij,kj", [A, A]), ("ii", [A[:, :3]]), ("ij->ji", [A]), ("ij,ij->", [A, A]),
-        ("...ij,...jk->...ik", [x, y[:, :2].swapaxes(1, 2)[:2, :, :].swapaxes(1, 2)[:, :, :4].swapaxes(1, 2)[:, :4]][:1] * 0 or [x, x.swapaxes(1, 2)]),
+        ("...ij,...jk->...ik", [x, x.swapaxes(1, 2)]),
         ("abc,cbd->ad", [x, y]), ("i,j,k->ijk", [B, B, B]), ("ba", [A]),
     ]:  # fmt: skip
         check(math_ops.einsum(equation, *inputs), np.einsum(equation, *inputs))

@@ -1,0 +1,46 @@
+"""One Ray for the whole test run. Tests are kept apart by sessions, not by restarts."""
+
+from __future__ import annotations
+
+import os
+
+# Before the first process of Ray starts: no metrics, no memory monitor, no niceness, no surprise init.
+os.environ.update(
+    RAY_AUTH_MODE="disabled",
+    RAY_USAGE_STATS_ENABLED="0",
+    RAY_memory_monitor_refresh_ms="0",
+    RAY_ENABLE_AUTO_CONNECT="0",
+    RAY_worker_niceness="0",
+    RAY_task_events_report_interval_ms="0",
+    RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+)
+
+import pytest
+
+import weftwork as tf
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    """A Ray of this machine's own, with 4 CPUs whatever the machine has, and a made-up resource."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=4,
+        resources={"loom": 2},
+        object_store_memory=150 * 1024 * 1024,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+    )
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture
+def graph():
+    """A fresh graph, the default one of the test."""
+    graph = tf.Graph()
+    with graph.as_default():
+        yield graph
