@@ -14,6 +14,7 @@ import weftwork as tf
 
 HIDDEN = 512
 SHARDS = 4
+"""The shards of a step: each asks for a CPU, so each is a Ray task, on whatever machine has one."""
 
 
 def layers(images, weights):
@@ -23,7 +24,7 @@ def layers(images, weights):
     return hidden, hidden @ w2 + b2
 
 
-@tf.op(outputs=5, dtype=tf.float32)
+@tf.op(outputs=5, dtype=tf.float32, num_cpus=1)
 def shard_gradient(images, labels, *weights):
     """The mean cross-entropy of one shard, and its gradients.
 
@@ -41,8 +42,8 @@ def shard_gradient(images, labels, *weights):
     return loss, images.T @ back, back.sum(axis=0), hidden.T @ slope, slope.sum(axis=0)
 
 
-def build(batch: int) -> dict:
-    """The graph: variables, one training step, the accuracy."""
+def build(size: int) -> dict:
+    """The graph: variables, one training step on SHARDS times `size` images, the accuracy."""
     tf.set_random_seed(1)
     images = tf.placeholder(tf.float32, [None, 64], name="images")
     labels = tf.placeholder(tf.int64, [None], name="labels")
@@ -52,7 +53,6 @@ def build(batch: int) -> dict:
         tf.Variable(tf.random_normal([HIDDEN, 10], stddev=0.1), name="w2"),
         tf.Variable(tf.zeros([10]), name="b2"),
     ]
-    size = batch // SHARDS
     shards = [
         shard_gradient(images[k * size : (k + 1) * size], labels[k * size : (k + 1) * size], *weights)
         for k in range(SHARDS)
@@ -65,31 +65,31 @@ def build(batch: int) -> dict:
     return {"images": images, "labels": labels, "step": step, "loss": means[0], "accuracy": accuracy}
 
 
-def main(steps: int = 300, batch: int = 256) -> float:
+def main(steps: int = 150, size: int = 256) -> float:
     """Train, print, and return the accuracy on digits that were held back."""
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
     images, labels = (digits.data[order] / 16).astype(np.float32), digits.target[order].astype(np.int64)
     train, test = slice(0, 1400), slice(1400, None)
     with tf.Graph().as_default(), tf.Session() as session:
-        net = build(batch)
+        net = build(size)
         session.run(tf.global_variables_initializer())
         rng = np.random.default_rng(1)
-        progress = tqdm(range(steps), desc="training", unit="step")
+        progress = tqdm(range(steps), desc="training", unit="step", mininterval=1)
         for _ in progress:
-            rows = rng.integers(0, 1400, batch)
+            rows = rng.integers(0, 1400, size * SHARDS)
             feed = {net["images"]: images[train][rows], net["labels"]: labels[train][rows]}
             loss, _ = session.run([net["loss"], net["step"]], feed)
-            progress.set_postfix(loss=f"{loss:.3f}")
+            progress.set_postfix(loss=f"{loss:.3f}", refresh=False)
         feed = {net["images"]: images[test], net["labels"]: labels[test]}
         accuracy = float(session.run(net["accuracy"], feed))
         print(f"accuracy on {len(labels[test])} digits that it never saw: {accuracy:.3f}")
-        ran = ", ".join(f"{place}: {nodes} nodes in {parts} pieces" for place, (parts, nodes) in session.placements.items())
-        print(f"what ran where: {ran}")
+        ran = [f"{place} {nodes} nodes in {pieces} pieces" for place, (pieces, nodes) in session.placements.items()]
+        print(f"what ran where: {', '.join(ran)}")
     return accuracy
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=150)
     main(parser.parse_args().steps)

@@ -156,7 +156,10 @@ def strided_slice(
     x = convert_to_tensor(input_, name="input")
     masks = (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask)
     first, last = whole_numbers(begin), whole_numbers(end)
-    steps = (1,) * len(first) if strides is None and isinstance(first, tuple) else whole_numbers(strides or (1,))
+    if strides is None:
+        steps = (1,) * len(first) if isinstance(first, tuple) else None
+    else:
+        steps = whole_numbers(strides)
     name = name or "strided_slice"
     if isinstance(first, tuple) and isinstance(last, tuple) and isinstance(steps, tuple):
         spec = kernels.masked_spec(first, last, steps, *masks)

@@ -141,12 +141,14 @@ def meshgrid(*values, indexing):
 
 def fill(value, dims, dtype):
     """An array that has `value` everywhere."""
-    return np.full(dims, value, dtype)
+    out = np.empty(dims, dtype)
+    out.fill(value)  # np.full would cut the NULs off a string's end
+    return out
 
 
 def like(x, value, dtype):
     """An array of x's shape that has `value` everywhere."""
-    return np.full(np.shape(x), value, dtype)
+    return fill(value, np.shape(x), dtype)
 
 
 def eye(rows, columns, batch, dtype):
@@ -174,7 +176,7 @@ def matrix_diag(x):
     return out
 
 
-def pad(x, pad_width, mode, value=None):
+def pad(x, pad_width, value=None, *, mode):
     """np.pad by its modes; value: of mode constant."""
     return np.pad(x, pad_width, mode) if value is None else np.pad(x, pad_width, mode, constant_values=value)
 

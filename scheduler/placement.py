@@ -111,13 +111,31 @@ def _gain(flow: Dataflow, estimate: Estimate) -> float:
 
 
 def _keep_with_state(flow: Dataflow, estimate: Estimate, places: list[Place], remote: set[int]) -> None:
-    """Put a write into the variables' actor when its old version or a large input does not lie in the caller."""
+    """Put writes into the variables' actor when their old version or a large input does not lie in the caller.
+
+    The library's nodes between such an input and the write go with it, so that what is large goes there by itself.
+    """
     away = set(remote)
+    toward = _only_toward_writes(flow)
     for node, op in enumerate(flow.ops):
-        if op.kind in WRITES and any(v in away for v in flow.inputs[node]):
+        if node in toward and places[node] is Place.CALLER and any([v in away for v in flow.inputs[node]]):
             places[node] = Place.ACTOR
         if places[node] is not Place.CALLER:
             away.update([v for v in flow.outputs[node] if estimate.bytes[v] > REMOTE_BYTES])
+
+
+def _only_toward_writes(flow: Dataflow) -> set[int]:
+    """The writes, and the library's pure nodes of which nobody but them takes the output."""
+    toward: set[int] = set()
+    others: set[int] = {v for v in flow.fetched if v is not None}
+    for node in range(len(flow.ops) - 1, -1, -1):
+        op = flow.ops[node]
+        writes = op.kind in WRITES
+        if writes or (op.kind is Kind.PURE and not op.traits.user and not others.intersection(flow.outputs[node])):
+            toward.add(node)
+        else:
+            others.update(flow.inputs[node])
+    return toward
 
 
 def _forced(flow: Dataflow, node: int, forced: str) -> Place:

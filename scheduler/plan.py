@@ -2,7 +2,7 @@
 
 segment   nodes that run together, in one program, in one place
 Invariants (`check_plan`): every node is in one segment; segments are convex, so their graph has no cycle; a segment
-reads only values that are there before it starts; nodes that wait for the write locks are apart from those that don't.
+reads only values that are there before it starts; nodes that need the write locks are in locked segments.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ def make_plan(
     clusters: (slot, nodes) of each segment, where that has been decided; else they are grouped by place and level.
     """
     locked = after_locks(flow)
+    if Place.ACTOR in places:
+        _wait_for_locks(flow, places, locked)
     if clusters is None:
         clusters = [(0, nodes) for nodes in _group(flow, places, estimate, locked, skip)]
     segments = [_segment(flow, places, number, cluster, locked) for number, cluster in enumerate(clusters)]
@@ -110,6 +112,19 @@ def after_locks(flow: Dataflow) -> set[int]:
             nodes.add(node)
             values.update(flow.outputs[node])
     return nodes
+
+
+def _wait_for_locks(flow: Dataflow, places: Sequence[Place], locked: set[int]) -> None:
+    """Let nodes in the actor that only locked ones wait for wait for the locks too: then one message serves all."""
+    free: set[int] = {v for v in flow.fetched if v is not None}
+    before: set[int] = set()
+    for node in range(len(flow.ops) - 1, -1, -1):
+        if node not in locked and places[node] is Place.ACTOR and node not in before:
+            if not free.intersection(flow.outputs[node]):
+                locked.add(node)
+        if node not in locked:
+            free.update(flow.inputs[node])
+            before.update(flow.after.get(node, ()))
 
 
 def _group(
@@ -152,8 +167,7 @@ def _group(
         for other in joins:
             if level[other] == top:
                 parent[root(node)] = root(other)
-    if not any(single):  # nodes without an edge between them share a program where nothing is gained by two
-        _join_locals(places, level, kinds, parent, root, skip)
+    _join_level(places, level, kinds, parent, root, skip, any(single))
     groups: dict[int, list[int]] = {}
     for node in range(len(flow.ops)):
         if node not in skip:
@@ -161,10 +175,14 @@ def _group(
     return list(groups.values())
 
 
-def _join_locals(places, level, kinds, parent, root, skip) -> None:
+def _join_level(places, level, kinds, parent, root, skip, parallel: bool) -> None:
+    """Join nodes of one level that have no edge between them, where two programs would gain nothing.
+
+    An actor gets one message; the caller has one program unless it works beside tasks, whose results come one by one.
+    """
     first: dict[tuple, int] = {}
     for node, place in enumerate(places):
-        if node in skip or place is Place.TASK:
+        if node in skip or place is Place.TASK or (place is Place.CALLER and parallel):
             continue
         key = (kinds[node], level[node])
         if key in first:
@@ -362,7 +380,7 @@ def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:
         finished |= inside
     locks = after_locks(flow)
     for segment in plan.segments:
-        assert len({node in locks for node in segment.nodes}) == 1, "a segment mixes locked and free nodes"
+        assert segment.locked or not locks.intersection(segment.nodes), "a free segment has a node that needs locks"
 
 
 def step_nodes(plan: Plan, segment: Segment) -> list[int]:

@@ -53,7 +53,7 @@ def _run(op: Operation, inputs: list) -> tuple:
     elif op.kind is not Kind.PURE and op.kind is not Kind.FUNCTION:
         raise ValueError(f"{op} needs a session (or a feed): it is a {op.kind.value}.")
     result = op.kernel(*inputs, **attrs)  # type: ignore[misc]
-    return result if len(op.outputs) != 1 or op.type == "PyFunc" and isinstance(result, tuple) else (result,)
+    return result if len(op.outputs) != 1 else (result,)
 
 
 def _checked(tensor: Tensor, value: Any) -> Any:
