@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None 
         raise ValueError(f"Dimension must be {known} but is {num} for 'unstack' of shape {shapes.text(x._shape)}.")
     part = None if x._shape is None else x._shape[:number] + x._shape[number + 1 :]  # type: ignore[operator]
     outputs = [(x.dtype.base_dtype, part)] * num
-    return apply(kernels.unstack, [x], {"num": num, "axis": number}, type="Unpack", name=name, outputs=outputs)
+    return _parts(kernels.unstack, [x], {"num": num, "axis": number}, "Unpack", name, outputs)
 
 
 def split(
@@ -115,22 +116,22 @@ def split(
         outputs = _split_outputs(x, number, [None if dim is None else dim // parts] * parts)
         if number is None:
             inputs = [convert_to_tensor(axis), x]
-            return apply(kernels.split_over, inputs, {"num": parts}, type="Split", name=name, outputs=outputs)
-        return apply(kernels.split, [x], {"num": parts, "axis": number}, type="Split", name=name, outputs=outputs)
+            return _parts(kernels.split_over, inputs, {"num": parts}, "Split", name, outputs)
+        return _parts(kernels.split, [x], {"num": parts, "axis": number}, "Split", name, outputs)
     if number is None:
         raise ValueError("split by sizes needs its axis when the graph is built, not as a tensor.")
     if parts is not None:
         sizes = _known_sizes(parts, dim)
         attrs = {"sizes": tuple(parts), "axis": number}
         outputs = _split_outputs(x, number, sizes)
-        return apply(kernels.split_sizes, [x], attrs, type="SplitV", name=name, outputs=outputs)
+        return _parts(kernels.split_sizes, [x], attrs, "SplitV", name, outputs)
     vector = convert_to_tensor(num_or_size_splits, name="size_splits")
     known = entries(vector)
     count = num if known is None else len(known)
     if count is None:
         raise ValueError(f"Cannot infer num from shape {shapes.text(vector._shape)}")
     outputs = _split_outputs(x, number, [None] * count if known is None else [*known])
-    return apply(kernels.split_sizes, [x, vector], {"axis": number}, type="SplitV", name=name, outputs=outputs)
+    return _parts(kernels.split_sizes, [x, vector], {"axis": number}, "SplitV", name, outputs)
 
 
 def _known_sizes(sizes: tuple[int, ...], dim: int | None) -> list[int | None]:
@@ -164,4 +165,15 @@ def meshgrid(*args: Any, **kwargs: Any) -> list[Tensor]:
     if indexing == "xy":
         dims[:2] = dims[1::-1] if len(dims) > 1 else dims[:2]
     outputs = [(t.dtype.base_dtype, tuple(dims)) for t in tensors]
-    return apply(kernels.meshgrid, tensors, {"indexing": indexing}, type="Meshgrid", name=name, outputs=outputs)
+    return _parts(kernels.meshgrid, tensors, {"indexing": indexing}, "Meshgrid", name, outputs)
+
+
+def _parts(
+    kernel: Callable, inputs: list[Tensor], attrs: dict, kind: str, name: str | None, outputs: list
+) -> list[Tensor]:
+    """A node that gives a list of tensors; a node of one output gives its value, not a tuple of one."""
+    if len(outputs) != 1:
+        return apply(kernel, inputs, attrs, type=kind, name=name, outputs=outputs)
+    dtype, raw = outputs[0]
+    attrs = {"function": kernel, **attrs}
+    return [apply(kernels.only, inputs, attrs, type=kind, name=name, dtype=dtype, shape=raw)]

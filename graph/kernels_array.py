@@ -136,6 +136,12 @@ def meshgrid(*values, indexing):
     return tuple(np.meshgrid(*values, indexing=indexing))
 
 
+def only(*values, function, **attrs):
+    """The one part that `function` gives."""
+    (part,) = function(*values, **attrs)
+    return part
+
+
 # Filling
 
 

@@ -1,0 +1,20 @@
+"""The examples do what they say."""
+
+from __future__ import annotations
+
+from examples import digits, walkthrough
+
+
+def test_the_walkthrough_shows_that_each_session_has_variables_of_its_own(capsys):
+    seen = walkthrough.main()
+    assert (seen["first"], seen["third"], seen["counter"]) == (13, 42, 3)
+    assert "Attempting to use uninitialized value foo" in str(seen["second"])
+    assert "walkthrough.py:" in str(seen["second"])
+    assert "<tf.Variable 'foo:0'" in capsys.readouterr().out
+
+
+def test_the_digits_are_learned_with_shards_as_tasks_and_updates_in_the_actor(ray_session, capsys):
+    assert digits.main(steps=80) >= 0.95
+    printed = capsys.readouterr().out
+    assert "task 320 nodes in 320 pieces" in printed
+    assert "actor" in printed
