@@ -279,7 +279,9 @@ def convert_together(values: Sequence[Any], dtype: Any = None) -> list[Tensor]:
         return tensors  # type: ignore[return-value]
     if dtype is None:
         typed = [t.dtype.base_dtype for t in tensors if t is not None]
-        typed += [as_dtype(v.dtype) for v in values if isinstance(v, (np.ndarray, np.generic)) and v.dtype.kind in "biufc"]
+        typed += [
+            as_dtype(v.dtype) for v in values if isinstance(v, (np.ndarray, np.generic)) and v.dtype.kind in "biufc"
+        ]
         dtype = _promoted(typed)
     graph = graph_of([t for t in tensors if t is not None])
     with graph.as_default():

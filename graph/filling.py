@@ -28,11 +28,12 @@ def _uniform(shape: Any, dtype: DType, number: int, name: str) -> Tensor:
     dims, vector, raw = shape_argument(shape)
     if dims is not None and min(dims, default=0) < 0:
         raise ValueError(f"Dimensions {list(dims)} must be >= 0")
-    inputs, attrs = ([], {"shape": dims}) if vector is None else ([vector], {})
-    attrs["dtype"] = dtype.numpy
     if dtype.numpy.kind == "O":
-        value = convert_to_tensor(_number(dtype, number), dtype)
-        return fill(shape, value, name)
+        return fill(shape, convert_to_tensor(_number(dtype, number), dtype), name)
+    attrs: dict[str, Any] = {"dtype": dtype.numpy}
+    inputs = [] if vector is None else [vector]
+    if vector is None:
+        attrs["shape"] = dims
     return apply(np.ones if number else np.zeros, inputs, attrs, type="Fill", name=name, dtype=dtype, shape=raw)
 
 
@@ -73,8 +74,10 @@ def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
     if x._shape not in (None, ()):
         raise ValueError(f"Shape must be rank 0 but is rank {len(x._shape)} for 'Fill'.")  # type: ignore[arg-type]
     known, vector, raw = shape_argument(dims)
-    inputs, attrs = ([x], {"dims": known}) if vector is None else ([x, vector], {})
-    attrs["dtype"] = x.dtype.numpy
+    attrs: dict[str, Any] = {"dtype": x.dtype.numpy}
+    inputs = [x] if vector is None else [x, vector]
+    if vector is None:
+        attrs["dims"] = known
     return apply(kernels.fill, inputs, attrs, type="Fill", name=name, dtype=x.dtype.base_dtype, shape=raw)
 
 

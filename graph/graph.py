@@ -202,9 +202,7 @@ class Graph:
             return op.outputs[int(index)]
         if ":" in name:
             if name.rpartition(":")[0] in self._by_name:
-                raise ValueError(
-                    f"The name {name!r} appears to refer to a Tensor, not a Operation."
-                )
+                raise ValueError(f"The name {name!r} appears to refer to a Tensor, not a Operation.")
             raise ValueError(f"The name {name!r} looks like an (invalid) Operation name, not a Tensor.")
         if allow_operation:
             op = self._by_name.get(name)

@@ -105,9 +105,7 @@ def _scatter(old: Any, indices: Any, updates: Any, ufunc: np.ufunc | None) -> An
     bad = (indices < 0) | (indices >= old.shape[0])
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise InvalidArgumentError(
-            None, None, f"indices{list(at)} = {indices[at]} is not in [0, {old.shape[0]})"
-        )
+        raise InvalidArgumentError(None, None, f"indices{list(at)} = {indices[at]} is not in [0, {old.shape[0]})")
     wanted = indices.shape + old.shape[1:]
     if np.shape(updates) not in (wanted, ()):
         raise InvalidArgumentError(
@@ -179,8 +177,10 @@ def _value_for(variable: Operation, value: Any, what: str) -> Tensor:
     if tensor is None:
         tensor = convert_to_tensor(value, dtype)
     given = tensor.dtype.base_dtype
-    if dtype.numpy.kind in "biufc" and given.numpy.kind in "biufc" and not np.can_cast(
-        given.numpy, dtype.numpy, "same_kind"
+    if (
+        dtype.numpy.kind in "biufc"
+        and given.numpy.kind in "biufc"
+        and not np.can_cast(given.numpy, dtype.numpy, "same_kind")
     ):
         raise TypeError(
             f"{what} of variable {variable.defined_at} expects {dtype.name}, but got {given.name} from {tensor.name}."
@@ -240,9 +240,7 @@ def _update(type: str, kernel: Any, ref: Any, value: Any, name: str | None) -> T
             f"Parameters and update must be the same size: variable {variable.defined_at} has shape "
             f"{shapes.text(shape)}, the update {tensor.name} has shape {shapes.text(tensor._shape)}."
         )
-    return write(
-        Kind.UPDATE, type, kernel, ref, [tensor], {"dtype": _kept(_variable_dtype(variable))}, shape, name
-    )
+    return write(Kind.UPDATE, type, kernel, ref, [tensor], {"dtype": _kept(_variable_dtype(variable))}, shape, name)
 
 
 def assign_add(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
@@ -339,5 +337,3 @@ def initialized_value(ref: Any, initial: Tensor) -> Tensor:
         (_variable_dtype(variable), variable.outputs[0]._shape),
         "cond/Merge",
     )
-
-

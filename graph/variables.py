@@ -180,7 +180,12 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         """A read of its own: the value at the moment that this operation runs."""
         with self.graph.as_default():
             return apply(
-                as_it_is, [self._variable], type="Identity", name="read", dtype=self.dtype.base_dtype, shape=self._variable._shape
+                as_it_is,
+                [self._variable],
+                type="Identity",
+                name="read",
+                dtype=self.dtype.base_dtype,
+                shape=self._variable._shape,
             )
 
     def eval(self, session: Any = None) -> Any:
@@ -201,12 +206,16 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         out = state_ops.assign(self._variable, value, use_locking=use_locking, name=name)
         return out if read_value else out.op
 
-    def assign_add(self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
+    def assign_add(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Any:
         """An operation's output: the sum, after the variable got it."""
         out = state_ops.assign_add(self._variable, delta, name=name)
         return out if read_value else out.op
 
-    def assign_sub(self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
+    def assign_sub(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Any:
         """An operation's output: the difference, after the variable got it."""
         out = state_ops.assign_sub(self._variable, delta, name=name)
         return out if read_value else out.op
@@ -362,9 +371,7 @@ def is_variable_initialized(variable: Any) -> Tensor:
     return state_ops.is_variable_initialized(variable)
 
 
-def report_uninitialized_variables(
-    var_list: Any = None, name: str = "report_uninitialized_variables"
-) -> Tensor:
+def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Tensor:
     """The names, as bytes [n], of the variables that have no value."""
     from weftwork.graph import dtypes
 

@@ -208,7 +208,12 @@ def _task(returns: int, asked: tuple[tuple[str, float], ...]) -> Any:
     key = (returns, asked)
     function = _options.get(key)
     if function is None:
-        options: dict[str, Any] = {"num_returns": returns, "max_retries": 0, "max_calls": 0, "enable_task_events": False}
+        options: dict[str, Any] = {
+            "num_returns": returns,
+            "max_retries": 0,
+            "max_calls": 0,
+            "enable_task_events": False,
+        }
         options.update(ray_options(asked))
         base = _options.get("task")
         if base is None:

@@ -60,7 +60,9 @@ def ranks(seconds: Sequence[float], after: list[list[int]]) -> list[float]:
     return rank
 
 
-def schedule(seconds: Sequence[float], before: list[tuple[int, ...]], rank: list[float], slots: int, hop: float) -> Schedule:
+def schedule(
+    seconds: Sequence[float], before: list[tuple[int, ...]], rank: list[float], slots: int, hop: float
+) -> Schedule:
     """Foresee a run on `slots` slots."""
     count = len(seconds)
     order = sorted(range(count), key=rank.__getitem__, reverse=True)

@@ -28,9 +28,7 @@ _FOLD_ELEMENTS = 65_536
 """Constants with more elements than this are neither folded nor made by folding."""
 
 
-def prune(
-    targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operation] = frozenset()
-) -> list[Operation]:
+def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operation] = frozenset()) -> list[Operation]:
     """The operations that must run for `targets`, in creation order.
 
     The fed tensors need nobody to make them, and what `ran` before does not run again.

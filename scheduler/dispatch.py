@@ -221,7 +221,9 @@ class Dispatcher:
                 traits = attempt.segment.traits
                 op = next(o for o in map(self._op, attempt.segment.nodes) if o.traits is traits)
                 raise at_node(
-                    DeadlineExceededError, op, f"{op.name} took longer than its time limit of {traits.timeout:g} s"  # type: ignore[union-attr]
+                    DeadlineExceededError,
+                    op,
+                    f"{op.name} took longer than its time limit of {traits.timeout:g} s",  # type: ignore[union-attr]
                 )
 
     def _op(self, node: int) -> Any:

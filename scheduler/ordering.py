@@ -74,9 +74,7 @@ def order_accesses(
     for before, then in first:
         order.add(before, then)
     touches = [
-        (node, variable, at, writes)
-        for variable, nodes in accesses.items()
-        for at, (node, writes) in enumerate(nodes)
+        (node, variable, at, writes) for variable, nodes in accesses.items() for at, (node, writes) in enumerate(nodes)
     ]
     for node, variable, at, writes in sorted(touches):
         for other, other_writes in accesses[variable][:at]:

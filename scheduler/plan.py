@@ -155,8 +155,10 @@ def _group(
         before.update(flow.after.get(node, ()))
         before = {other for other in before if other >= 0 and other not in skip}
         joins, top = [], 0
-        chain = len(before) == 1 and single[node] and all(
-            single[o] and uses[o] == 1 and _chainable(flow, o, node) for o in before
+        chain = (
+            len(before) == 1
+            and single[node]
+            and all(single[o] and uses[o] == 1 and _chainable(flow, o, node) for o in before)
         )
         for other in before:
             same = kinds[other] == kinds[node] and (chain or not (single[node] or single[other]))
@@ -291,9 +293,7 @@ def _in_order(segments: list[Segment]) -> list[Segment]:
     return order
 
 
-def write_program(
-    flow: Dataflow, nodes: Sequence[int], inputs: tuple[int, ...], outputs: tuple[int, ...]
-) -> Program:
+def write_program(flow: Dataflow, nodes: Sequence[int], inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Program:
     """The program of some nodes. Slots are used again once nobody reads them any more."""
     last: dict[int, int] = {}
     for at, node in enumerate(nodes):

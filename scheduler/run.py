@@ -124,7 +124,9 @@ class Run:
             values[number] = value
         self.count("caller", len(segment.nodes))
 
-    def learn(self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list, place: str = "caller") -> None:
+    def learn(
+        self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list, place: str = "caller"
+    ) -> None:
         """Put a segment's measurements into the history, and into the run's trace."""
         nodes = step_nodes(plan, segment)
         for node, spent, bytes_in, bytes_out in zip(nodes, seconds, taken, made, strict=True):

@@ -144,18 +144,14 @@ class BaseSession:
             copy = self._config.copy
         return entry.fetches.build([_owned(v, copy) for v in values])
 
-    def submit(
-        self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None
-    ) -> RunFuture:
+    def submit(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> RunFuture:
         """Start a run in the background: a future of its result, whose `cancel` cancels the run."""
         self._check_open()
         feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
         entry = self._engine.add(None, parse_fetches(self._graph, fetches), tuple(feeds))
         return RunFuture.start(lambda started: self._run(entry, list(feeds.values()), options, started=started))
 
-    def make_callable(
-        self, fetches: Any, feed_list: Sequence | None = None, accept_options: bool = False
-    ) -> Callable:
+    def make_callable(self, fetches: Any, feed_list: Sequence | None = None, accept_options: bool = False) -> Callable:
         """A function that runs `fetches`, with a positional argument for each tensor of `feed_list`.
 
         With accept_options it also takes keywords options and run_metadata. The plan is made once and kept: what is

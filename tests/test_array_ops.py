@@ -69,14 +69,16 @@ CALLS = [
     ("tile", [X, [1, 2, 3]], {}, lambda: np.tile(X, (1, 2, 3))),
     ("tile", [X, [0, 2, 3]], {}, lambda: np.tile(X, (0, 2, 3))),
     ("pad", [V, [[2, 1]]], {}, lambda: np.pad(V, (2, 1))),
-    ("pad", [X, [[0, 1], [2, 0], [1, 1]]], {"constant_values": 7}, lambda: np.pad(X, [(0, 1), (2, 0), (1, 1)], constant_values=7)),
+    ("pad", [X, [[0, 1], [2, 0], [1, 1]]], {"constant_values": 7},
+     lambda: np.pad(X, [(0, 1), (2, 0), (1, 1)], constant_values=7)),
     ("pad", [X, [[0, 0], [2, 0], [1, 1]], "REFLECT"], {}, lambda: np.pad(X, [(0, 0), (2, 0), (1, 1)], "reflect")),
     ("pad", [X, [[0, 0], [2, 0], [1, 1]], "symmetric"], {}, lambda: np.pad(X, [(0, 0), (2, 0), (1, 1)], "symmetric")),
     ("slice", [X, [0, 1, 2], [1, -1, 2]], {}, lambda: X[:1, 1:, 2:4]),
     ("strided_slice", [X, [0, 2, 0], [2, 0, 4], [1, -1, 2]], {}, lambda: X[0:2, 2:0:-1, 0:4:2]),
     ("strided_slice", [X, [1], [2]], {}, lambda: X[1:2]),
     ("strided_slice", [X, [1, 1], [0, 0]], {"begin_mask": 2, "end_mask": 2, "shrink_axis_mask": 1}, lambda: X[1, :]),
-    ("strided_slice", [X, [0, 0, 1], [0, 0, 2]], {"ellipsis_mask": 1, "new_axis_mask": 2, "shrink_axis_mask": 4}, lambda: X[..., None, 1]),
+    ("strided_slice", [X, [0, 0, 1], [0, 0, 2]], 
+     {"ellipsis_mask": 1, "new_axis_mask": 2, "shrink_axis_mask": 4}, lambda: X[..., None, 1]),
     ("gather", [X, [1, 0, 1]], {}, lambda: X[[1, 0, 1]]),
     ("gather", [X, [[1, 0], [2, 2]]], {"axis": 1}, lambda: np.take(X, [[1, 0], [2, 2]], 1)),
     ("gather", [X, 2], {"axis": -1}, lambda: X[..., 2]),
@@ -147,23 +149,13 @@ LATE = [call for call in CALLS if call[0] not in ("broadcast_dynamic_shape", "di
 
 @pytest.mark.parametrize(("name", "args", "kwargs", "expected"), LATE)
 def test_a_first_argument_of_unknown_shape_gives_the_same(name, args, kwargs, expected):
-    many = isinstance(args[0], list) and name in ("concat", "stack")
-    if many:
-        first, feeds = [], {}
-        for item in args[0]:
-            tensor, feed = late(np.float64(item) if isinstance(item, float) else item)
-            first.append(tensor)
-            feeds.update(feed)
-    elif name in ("zeros", "ones", "fill"):
-        first, feeds = late(np.array(args[0], np.int32))
-    elif name == "eye":
-        first, feeds = late(np.int32(args[0]))
+    if name in ("concat", "stack"):
+        pairs = [late(np.float64(item) if isinstance(item, float) else item) for item in args[0]]
+        first = [tensor for tensor, _ in pairs]
+        feeds = {key: value for _, feed in pairs for key, value in feed.items()}
     else:
-        first, feeds = late(args[0])
-    if name == "strided_slice" or name == "expand_dims" or not many:
-        value = evaluate(getattr(array_ops, name)(first, *args[1:], **kwargs), feeds)
-    else:
-        value = evaluate(getattr(array_ops, name)(first, *args[1:], **kwargs), feeds)
+        first, feeds = late(np.array(args[0], np.int32) if name in ("zeros", "ones", "fill", "eye") else args[0])
+    value = evaluate(getattr(array_ops, name)(first, *args[1:], **kwargs), feeds)
     np.testing.assert_array_equal(value, expected())
 
 
@@ -376,9 +368,10 @@ def test_parts_of_unknown_size():
     axis, feeds = late(np.int32(1))
     halves = array_ops.split(X, 1, axis)
     np.testing.assert_array_equal(evaluate(halves[0], feeds), X)
+    sizes, feeds = late(np.array([1, 1]))
+    pieces = array_ops.split(X, sizes, axis=1, num=2)
     with pytest.raises(ValueError, match="do not add up"):
-        sizes, feeds = late(np.array([1, 1]))
-        evaluate(array_ops.split(X, sizes, axis=1, num=2), feeds)
+        evaluate(pieces, feeds)
 
 
 @pytest.mark.parametrize("indexing", ["xy", "ij"])

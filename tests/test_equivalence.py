@@ -116,7 +116,9 @@ def test_a_random_graph_gives_what_the_reference_interpreter_gives(ray_session, 
 def test_every_plan_is_convex_and_complete(data, placement):
     with tf.Graph().as_default():
         built = Builder(data.draw)
-        fetches = data.draw(st.lists(st.sampled_from([*built.tensors, *built.ops]), min_size=1, max_size=4, unique=True))
+        fetches = data.draw(
+            st.lists(st.sampled_from([*built.tensors, *built.ops]), min_size=1, max_size=4, unique=True)
+        )
         flow = Dataflow(fetches, built.feeds)
         flow.check()
         estimate = Estimate(flow, {})
