@@ -111,5 +111,6 @@ def conj(x: Any, name: str | None = None) -> Tensor:
 def angle(input: Any, name: str | None = None) -> Tensor:
     """The argument of complex numbers in radians; 0 or pi of floats."""
     x = convert_to_tensor(input, name="input")
-    dtype = x.dtype.real_dtype if x.dtype.numpy.kind in "fc" else dtypes.float64
-    return apply(np.angle, [x], type="Angle", name=name, dtype=dtype, shape=x._shape)
+    if x.dtype.numpy.kind in "biu":
+        x = cast(x, dtypes.float64)
+    return apply(kernels.angle, [x], type="Angle", name=name, dtype=x.dtype.real_dtype, shape=x._shape)

@@ -72,6 +72,11 @@ def complex_of(real, imag, dtype):
     return out[()]
 
 
+def angle(x):
+    """The argument of complex numbers or floats. (NumPy's own is float64 for a float32 scalar in NumPy 1.)"""
+    return np.arctan2(np.imag(x), np.real(x))
+
+
 # Reductions
 
 
@@ -82,6 +87,8 @@ def reduce_over(x, axis, function, **options):
 
 def logsumexp(x, axis=None, keepdims=False):
     """log(sum(exp(x))) without overflow: m + log(sum(exp(x - m))), m the maximum."""
+    if x.dtype.kind in "biu":
+        x = x.astype(np.float64)
     top = np.max(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, np.zeros_like(top))
     total = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top

@@ -5,6 +5,7 @@ A list such as `[tf.shape(x)[0], -1, 3]` is a node of unknown value, of which tw
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ Entries = tuple[int | None, ...] | None
 def whole_numbers(value: Any) -> tuple[int, ...] | int | None:
     """A number or (nested) list of numbers as ints and tuples, e.g. for an attribute; None when it holds a tensor.
 
-    Constants count as numbers.
+    Constants count as numbers. Raises TypeError for what is no whole number.
     """
     if isinstance(value, (shapes.TensorShape, shapes.Dimension)):
         value = value.as_list() if isinstance(value, shapes.TensorShape) else value.value
@@ -36,11 +37,11 @@ def whole_numbers(value: Any) -> tuple[int, ...] | int | None:
     if isinstance(value, (list, tuple, range)):
         parts = [whole_numbers(part) for part in value]
         return None if any(part is None for part in parts) else tuple(parts)  # type: ignore[arg-type]
-    return int(value)
+    return operator.index(value)
 
 
 def _tuples(value: Any) -> Any:
-    return tuple([_tuples(item) for item in value]) if isinstance(value, list) else int(value)
+    return tuple([_tuples(item) for item in value]) if isinstance(value, list) else operator.index(value)
 
 
 def entries(tensor: Tensor) -> Entries:

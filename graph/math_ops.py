@@ -137,7 +137,6 @@ reciprocal = _unary("reciprocal", np.reciprocal, "Reciprocal", "1 / x, of intege
 rint = _unary("rint", np.rint, "Rint", "The nearest whole number, halves to the even one.")
 floor = _unary("floor", np.floor, "Floor", "The greatest whole number that is at most x.")
 ceil = _unary("ceil", np.ceil, "Ceil", "The least whole number that is at least x.")
-neg, sub, mul = negative, subtract, multiply
 
 
 def divide(x: Any, y: Any, name: str | None = None) -> Tensor:

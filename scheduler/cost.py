@@ -82,10 +82,10 @@ COSTS = Costs()
 
 def shape_bytes(tensor: Any) -> int | None:
     """The bytes of a tensor's value where its static shape and dtype tell, else None."""
-    shape, dtype = tensor._shape, tensor.dtype.numpy
-    if shape is None or dtype.kind == "O":
+    shape, dtype = tensor._shape, tensor.dtype
+    if shape is None or dtype.numpy.kind == "O":
         return None
-    size = dtype.itemsize
+    size = dtype.numpy.itemsize
     for dim in shape:
         if dim is None:
             return None

@@ -7,9 +7,11 @@ round     a part of a first run: user functions that were never seen are tried f
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -82,7 +84,8 @@ class Engine:
         self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
     ) -> Entry:
         """Compile fetches and feeds, without what `ran` before. With a key the entry is kept, until many others came."""
-        entry = Entry(fetches, Dataflow(fetches.elements, fed, ran))
+        with collecting_later():
+            entry = Entry(fetches, Dataflow(fetches.elements, fed, ran))
         check_requirements(entry.flow, self.config)
         if key is not None:
             self._entries[key] = entry
@@ -152,10 +155,12 @@ class Engine:
             if self._in_rounds(run, flow, estimate, known):
                 return None
             if not remote and _unbound(flow, estimate):
-                entry.contest, entry.epoch = Contest(candidates(flow, estimate)), epoch
+                with collecting_later():
+                    entry.contest, entry.epoch = Contest(candidates(flow, estimate)), epoch
                 return entry.contest
-        places = place(flow, estimate, self.config.placement, remote, backend.cpus())
-        entry.contest = Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
+        with collecting_later():
+            places = place(flow, estimate, self.config.placement, remote, backend.cpus())
+            entry.contest = Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
         entry.epoch = epoch
         return entry.contest
 
@@ -235,3 +240,16 @@ def _unbound(flow: Dataflow, estimate: Estimate) -> bool:
         if needs_worker(op) or (seconds is None and op.traits.user):
             return False
     return True
+
+
+@contextmanager
+def collecting_later() -> Iterator[None]:
+    """No garbage collection meanwhile: planning makes much that stays, which the collector would look at again and again."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -28,6 +28,8 @@ WORTH_A_TASK = 5e-3
 """Seconds from which a node is worth a Ray task of its own where something can run beside it: several dispatches."""
 REMOTE_BYTES = 100 * 1024
 """Values larger than this stay where they were made: Ray copies smaller ones with the message."""
+_UNKNOWN_BYTES = 1e6
+"""Of a value of unknown shape from a function that was never seen: it may be large."""
 PARALLEL_GAIN = 1.15
 """Work over critical path from which leaving the caller pays."""
 
@@ -46,15 +48,21 @@ class Estimate:
             if size is not None:
                 self.bytes[value] = size
         sizes = self.bytes
+        known: dict = {}  # most nodes of a large graph are alike
         for node, inputs in enumerate(flow.inputs):
             kernel = flow.kernels[node]
-            taken = sum([sizes[v] for v in inputs])
-            record = costs.find(kernel, taken) if kernel is not None else None
+            taken = 0.0
+            for value in inputs:
+                taken += sizes[value]
+            try:
+                record = known[kernel, taken]
+            except KeyError:
+                record = known[kernel, taken] = costs.find(kernel, taken) if kernel is not None else None
             self.seconds.append(0.0 if kernel is None else None if record is None else record.seconds)
             for value, tensor in zip(flow.outputs[node], flow.ops[node].outputs, strict=True):
                 size = shape_bytes(tensor)
                 if size is None:
-                    size = record.bytes if record is not None else 64.0
+                    size = record.bytes if record is not None else _UNKNOWN_BYTES
                 sizes[value] = size
 
 

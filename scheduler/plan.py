@@ -87,6 +87,8 @@ def make_plan(
     if Place.ACTOR in places:
         _wait_for_locks(flow, places, locked)
     if clusters is None:
+        clusters = _one_place(flow, places, locked, skip)
+    if clusters is None:
         clusters = [(0, nodes) for nodes in _group(flow, places, estimate, locked, skip)]
     segments = [_segment(flow, places, number, cluster, locked) for number, cluster in enumerate(clusters)]
     _connect(flow, segments, estimate, later)
@@ -95,7 +97,7 @@ def make_plan(
     for segment in segments:
         for value in segment.inputs:
             readers[value] = readers.get(value, 0) + 1
-        segment.program = write_program(flow, segment.nodes, segment.inputs, segment.outputs)
+        segment.program = write_program(flow, segment.nodes, segment.inputs, segment.outputs, estimate.bytes)
     local = all(s.place in (Place.CALLER, Place.THREAD) for s in segments)
     threads = 1 + max([s.slot for s in segments if s.place is Place.THREAD], default=0)
     return Plan(flow, segments, readers, local, threads, wanted_values(flow, later))
@@ -112,6 +114,16 @@ def after_locks(flow: Dataflow) -> set[int]:
             nodes.add(node)
             values.update(flow.outputs[node])
     return nodes
+
+
+def _one_place(
+    flow: Dataflow, places: Sequence[Place], locked: set[int], skip: frozenset[int]
+) -> list[tuple[int, list[int]]] | None:
+    """The clusters where all nodes are in the caller: those before the locks, those under them; else None."""
+    if skip or any([p is not Place.CALLER for p in places]):
+        return None
+    free = [node for node in range(len(flow.ops)) if node not in locked]
+    return [(0, nodes) for nodes in (free, sorted(locked)) if nodes]
 
 
 def _wait_for_locks(flow: Dataflow, places: Sequence[Place], locked: set[int]) -> None:
@@ -293,75 +305,62 @@ def _in_order(segments: list[Segment]) -> list[Segment]:
     return order
 
 
-def write_program(flow: Dataflow, nodes: Sequence[int], inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Program:
-    """The program of some nodes. Slots are used again once nobody reads them any more."""
+def write_program(
+    flow: Dataflow, nodes: Sequence[int], inputs: tuple[int, ...], outputs: tuple[int, ...], sizes: Sequence[float]
+) -> Program:
+    """The program of some nodes. Slots are used again once nobody reads them any more.
+
+    sizes: bytes of each value; those of large ones are let go at once, not when their slot is used again.
+    """
     last: dict[int, int] = {}
     for at, node in enumerate(nodes):
         for value in flow.inputs[node]:
             last[value] = at
     for value in outputs:
         last[value] = len(nodes)
-    slot: dict[int, int] = {}
+    slot = {value: place for place, value in enumerate(inputs)}
     free: list[int] = []
-    size = 0
+    size = len(inputs)
     constants: dict[int, Any] = {}
-    for value in inputs:
-        slot[value] = size
-        size += 1
     steps: list[Step] = []
+    known, kernels, attrs = flow.constants, flow.kernels, flow.attrs
     for at, node in enumerate(nodes):
-        kernel = flow.kernels[node]
-        if kernel is None:
+        if kernels[node] is None:
             continue
-        op = flow.ops[node]
         reads = []
+        dead = []
         for value in flow.inputs[node]:
             place = slot.get(value)
             if place is None:  # a constant's first use
                 place = slot[value] = size
                 size += 1
-                constants[place] = flow.constants[value]
-                last[value] = len(nodes)
+                constants[place] = known[value]
             reads.append(place)
-        dead = []
-        for value in set(flow.inputs[node]):
-            if last[value] == at and value not in flow.constants:
-                free.append(slot[value])
-                if _may_be_large(flow, value):
-                    dead.append(slot[value])
+            if last[value] == at and value not in known:
+                last[value] = -1  # it may be read twice by this node, but its slot is free once
+                free.append(place)
+                if sizes[value] > _SMALL:
+                    dead.append(place)
         writes = []
         for value in flow.outputs[node]:
             if free:
                 place = free.pop()
+                if place in dead:
+                    dead.remove(place)
             else:
                 place = size
                 size += 1
             slot[value] = place
             writes.append(place)
+        for value in flow.outputs[node]:
             if value not in last:
-                free.append(place)
-        several = len(op.outputs) != 1
-        keep = set(writes)
+                free.append(slot[value])
         steps.append(
-            Step(
-                kernel,
-                flow.attrs[node],
-                tuple(reads),
-                tuple(writes) if several else writes[0],
-                tuple([s for s in dead if s not in keep]),
-            )
+            Step(kernels[node], attrs[node], tuple(reads), writes[0] if len(writes) == 1 else tuple(writes), tuple(dead))
         )
     return Program(
         tuple([slot[v] for v in inputs]), tuple([slot[v] for v in outputs]), steps, size, tuple(constants.items())
     )
-
-
-def _may_be_large(flow: Dataflow, value: int) -> bool:
-    node = flow.producer[value]
-    if node < 0:
-        return True
-    size = shape_bytes(flow.ops[node].outputs[flow.outputs[node].index(value)])
-    return size is None or size > _SMALL
 
 
 def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:

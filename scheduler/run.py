@@ -94,8 +94,11 @@ class Run:
             return
         with self._guard:
             if self._locks is None:
-                locks = self.mirror.locked([self.mirror.cell(name) for name in self.flow.writes])
-                locks.__enter__()
+                locks = self.mirror.locked([self.mirror.cell(name) for name in self.flow.writes], self.stop)
+                try:
+                    locks.__enter__()
+                except Stopped:
+                    raise self.stopped() from None
                 self._held = locks
                 if self.flow.newest:
                     self._take_versions(self.flow.newest, [self.mirror.cell(name) for name in self.flow.newest])

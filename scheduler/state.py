@@ -13,12 +13,16 @@ names. `Mirror.mutex` covers only the instant of a pin or a commit.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
+from weftwork.actors.program import Stopped
 from weftwork.graph.operation import UNINITIALIZED
+
+_LOOK = 0.02
+"""Seconds after which a run that waits for a lock looks whether it is to stop."""
 
 _versions = count(1)
 
@@ -74,12 +78,14 @@ class Mirror:
                 cell.value, cell.version, cell.reference = value, version, None
 
     @contextmanager
-    def locked(self, cells: Iterable[Cell]) -> Iterator[None]:
-        """Hold the locks of a write set."""
+    def locked(self, cells: Iterable[Cell], stop: Sequence = ()) -> Iterator[None]:
+        """Hold the locks of a write set. Raises Stopped when `stop` fills up while it waits for them."""
         taken = []
         try:
             for cell in sorted(cells, key=lambda cell: cell.name):
-                cell.lock.acquire()
+                while not cell.lock.acquire(timeout=_LOOK):
+                    if stop:
+                        raise Stopped
                 taken.append(cell)
             yield
         finally:

@@ -21,7 +21,9 @@ _TRIES = 3
 _GAIN = 0.85
 """A way with more than one worker must be predicted to take at most so much of the seconds of the caller alone."""
 _WORTH_THREADS = 150e-6
-"""Seconds of work from which threads are thought about."""
+"""Seconds of work, in nodes that are long, from which more than one worker is thought about."""
+_LONG = 3e-6
+"""Seconds of a node that can do something beside the interpreter's work of calling it."""
 _WORTH_TASKS = 8e-3
 """Seconds of work from which tasks are thought about."""
 _DISPATCHES = 4
@@ -68,7 +70,7 @@ def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
     total = sum(seconds)
     everywhere = [Place.CALLER] * len(seconds)
     found = [Candidate("caller", total, make_plan(flow, everywhere, estimate))]
-    if total < _WORTH_THREADS:
+    if sum([s for s in seconds if s > _LONG]) < max(_WORTH_THREADS, 0.5 * total):
         return found
     before, after = neighbours(flow)
     rank = ranks(seconds, after)

@@ -1,11 +1,12 @@
 """The value of a tensor without a session: walk to what it needs, call each kernel once, in creation order.
 
 Every value on the way is checked against the dtype and shape that the graph says, and is read-only when it is handed
-on, so a kernel that writes to its inputs fails.
+on, so a kernel that writes to its inputs fails. Kernels and attributes must pickle and hash.
 """
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,6 +53,9 @@ def _run(op: Operation, inputs: list) -> tuple:
         inputs = [_streams.setdefault(op, np.random.default_rng(seed)), *inputs]
     elif op.kind is not Kind.PURE and op.kind is not Kind.FUNCTION:
         raise ValueError(f"{op} needs a session (or a feed): it is a {op.kind.value}.")
+    if op.kind is Kind.PURE:
+        hash((op.kernel, frozenset(attrs.items())))  # equal nodes are merged
+        assert pickle.loads(pickle.dumps((op.kernel, attrs))) == (op.kernel, attrs)  # nodes travel
     result = op.kernel(*inputs, **attrs)  # type: ignore[misc]
     return result if len(op.outputs) != 1 else (result,)
 

@@ -1,5 +1,7 @@
 """Every array operation against NumPy's, with the dtype and shape it says; indexing against NumPy's indexing."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -390,7 +392,7 @@ def test_reverse_sequence(seq, batch):
     expected = X.copy()
     for i, n in enumerate(lengths):
         n = min(n, X.shape[seq])
-        index = [slice(None)] * 3
+        index: list[Any] = [slice(None)] * 3
         index[batch], index[seq] = i, slice(0, n)
         axis = seq if seq < batch else seq - 1
         expected[tuple(index)] = np.flip(X[tuple(index)], axis)
@@ -479,5 +481,8 @@ def test_wrong_dtypes_are_refused_when_the_node_is_built():
         array_ops.gather(X, [0.5])
     with pytest.raises(TypeError, match="whole numbers"):
         array_ops.reshape(X, constant([1.0]) * 2)
+    for build in (lambda: array_ops.reshape(X, [2.5]), lambda: array_ops.expand_dims(X, np.float32(1))):
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            build()
     with pytest.raises(TypeError, match="must have the dtype int32"):
         array_ops.one_hot([1], 2, on_value=constant(1.0), dtype=dtypes.int32)

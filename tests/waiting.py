@@ -1,0 +1,13 @@
+"""Waiting for something that another thread or process does, for the tests that cannot be told."""
+
+from __future__ import annotations
+
+import time
+
+
+def until(condition, seconds: float = 60.0) -> None:
+    """Return once `condition()` is true; AssertionError when that takes longer than `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain"
+        time.sleep(0.005)
