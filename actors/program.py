@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, NamedTuple
 
+import numpy as np
+
 _INFIX: dict[Callable, str] = {
     operator.add: "+",
     operator.sub: "-",
@@ -206,6 +208,11 @@ def _statement(at: int, step: Step, text: Mapping[int, str], names: dict[str, An
     freed = "".join([f"; {text[slot]} = None" for slot in step.dead if text[slot][0] == "v"])
     check = "" if infix is not None and at % _STEPS_BETWEEN_CHECKS else "; stop and stop_now()"
     return f"{target} = {call}{freed}{check}"
+
+
+def quiet() -> Any:
+    """A context manager in which NumPy gives inf and nan without a warning, as TensorFlow does."""
+    return np.errstate(all="ignore")
 
 
 def stop_now() -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from weftwork.actors.messages import Request, check_pickles, describe, pack_values, unpack
-from weftwork.actors.program import Program, StepFailed, Stopped
+from weftwork.actors.program import Program, StepFailed, Stopped, quiet
 
 _KEPT_PROGRAMS = 256
 _HOT = 8
@@ -71,8 +71,8 @@ def perform(request: Request, values: list) -> tuple[list, list]:
         return [pack_values(["unloadable", *describe(error)])] + [None] * len(request.apart), []
     measured: tuple = ()
     try:
-        with _limited(request.deadline) as stop:
-            if request.measure and not program.compiled:
+        with _limited(request.deadline) as stop, quiet():
+            if request.measure:
                 outputs, *measured_lists = program.measure(values, stop)
                 measured = tuple(measured_lists)
             else:

@@ -349,7 +349,7 @@ def apply(
     shape: shapes.RawShape = None,
     outputs: list[tuple[Any, shapes.RawShape]] | None = None,
 ) -> Any:
-    """A pure node of library code: `kernel(*values, **attrs)` gives its value, or a tuple where `outputs` is given.
+    """A pure node of library code: `kernel(*values, **attrs)` gives its value, or a tuple where it has several outputs.
 
     dtype, shape: of the one output; or outputs: (dtype, raw shape) of each.
     Returns a Tensor, or a list of them where `outputs` is given.

@@ -63,7 +63,9 @@ def call_numpy(*values: Any, function: Callable, template: Any, several: bool) -
     """The kernel of a NumPy function whose arguments are nested structures."""
     args, kwargs = nest.fill(template, values)
     result = function(*args, **kwargs)
-    return tuple(result) if several else result
+    if not several:
+        return result
+    return result[0] if len(result) == 1 else tuple(result)  # one output is the value itself, as for every kernel
 
 
 def array_function(function: Callable, args: tuple, kwargs: dict) -> Any:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import heapq
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty
 from time import monotonic
 from typing import Any
 
 from weftwork.actors.messages import Request, pack_values, unpack
-from weftwork.actors.program import Stopped, size_of
+from weftwork.actors.program import Stopped, quiet, size_of
 from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError
 from weftwork.scheduler import backend
 from weftwork.scheduler.actor_link import ActorLink
@@ -30,8 +30,8 @@ from weftwork.scheduler.run import TIMED_OUT, Run
 
 ATTEMPTS = 3
 """Tries of a segment whose process dies under it."""
-_KILL_WAIT = 10.0
-"""Seconds to wait for what was killed by force."""
+_KILLS = 10
+"""How often, a second apart, what does not stop is killed by force: Ray misses a cancel now and then."""
 
 
 @dataclass(eq=False)
@@ -42,6 +42,7 @@ class Attempt:
     handle: Handle
     expires: float | None
     """When the node's own time limit is over."""
+    since: float = field(default_factory=monotonic)
 
 
 class Dispatcher:
@@ -54,7 +55,7 @@ class Dispatcher:
         self.readers = dict(plan.readers)
         self.here: list[Segment] = []
         self.there: list[Segment] = []
-        self.under_way: dict[Handle, Attempt] = {}
+        self.under_way: dict[Handle, Attempt] = run.under_way
         self.tries: dict[int, int] = {}
         self.references: dict[int, Any] = {}
         self.window = 2 * backend.cpus() + 2
@@ -89,7 +90,8 @@ class Dispatcher:
 
     def _run_here(self, segment: Segment) -> None:
         self._expire()
-        self.run.run_here(self.plan, segment, self.measure)
+        with quiet():
+            self.run.run_here(self.plan, segment, self.measure)
         self._done(segment)
 
     def _start(self, segment: Segment) -> None:
@@ -308,9 +310,9 @@ class Dispatcher:
     def _drain(self) -> None:
         """Cancel what is on its way and wait for it, by force once the grace time is over."""
         pending = dict(self.under_way)
-        self.under_way = {}
+        self.under_way.clear()
         self.run.stop.append("drained")
-        for force, seconds in ((False, self.grace), (True, _KILL_WAIT)):
+        for force, seconds in ((False, self.grace), *[(True, 1.0)] * _KILLS):
             for handle in pending:
                 backend.cancel(handle, force)
                 if force and handle.actor is not None:

@@ -21,6 +21,7 @@ from weftwork.scheduler.actor_link import ActorLink
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.dispatch import Dispatcher
+from weftwork.scheduler.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.fetches import Fetches
 from weftwork.scheduler.flusher import Flusher
 from weftwork.scheduler.placement import Estimate, Place, needs_worker, place
@@ -197,6 +198,26 @@ class Engine:
                 return True
             done = frozenset(range(len(flow.ops))) - later
             estimate = Estimate(flow, known)
+
+    # Looking at it
+
+    def explain(self, entry: Entry) -> Explanation:
+        """The plan that the next run of an entry would use."""
+        contest = entry.contest
+        if contest is None:
+            flow = entry.flow
+            estimate = Estimate(flow, {})
+            if self.config.placement == "auto" and _unbound(flow, estimate):
+                contest = Contest(candidates(flow, estimate))
+            else:
+                places = place(flow, estimate, self.config.placement, set(), backend.cpus())
+                contest = Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
+        return Explanation.of(contest, entry.runs)
+
+    def waiting(self) -> list[Waiting]:
+        """What the active runs wait for."""
+        with self._idle:
+            return [item for run in self._active for item in waiting(run)]
 
     # The end
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph.errors import InaccessibleTensorError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
@@ -145,5 +147,24 @@ def signature(fetches: Any) -> Hashable | None:
         return None if None in items else (kind, *items)
     if kind is dict:
         items = [f if type(f) in _LEAVES else signature(f) for f in fetches.values()]
-        return None if None in items else (kind, *fetches, *items)
+        return None if None in items else (kind, *map(type, fetches), *fetches, *items)  # 1 and True are equal keys
     return None
+
+
+def owned(values: Sequence[Any], copy: bool) -> list:
+    """Fetched values as the caller's own: arrays that share memory with nobody, NumPy scalars for rank 0.
+
+    copy: False leaves arrays that others share as they are.
+    """
+    mine: list = []
+    given: set[int] = set()
+    for value in values:
+        if type(value) is np.ndarray:
+            if value.ndim == 0:
+                value = value[()]
+            elif copy:
+                if value.base is not None or not value.flags.writeable or id(value) in given:
+                    value = value.copy()
+                given.add(id(value))  # equal nodes share one value
+        mine.append(value)
+    return mine

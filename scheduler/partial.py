@@ -11,11 +11,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import REFERENCES, Kind, Operation, Tensor
 from weftwork.scheduler.dataflow import prune
 from weftwork.scheduler.feeds import parse_feed_key, parse_feeds
-from weftwork.scheduler.fetches import parse_fetches
+from weftwork.scheduler.fetches import owned, parse_fetches
 
 _SOURCES = REFERENCES | {Kind.CONSTANT, Kind.PLACEHOLDER}
 
@@ -24,7 +26,7 @@ class _Partial:
     """A run in parts: what may be fed and fetched, and what is there already."""
 
     def __init__(self, fetches: Sequence[Any], feeds: Sequence[Tensor]):
-        self.fetches = set(fetches)
+        self.fetches = dict.fromkeys(fetches)
         self.feeds = set(feeds)
         self.values: dict[Tensor, Any] = {}
         self.fetched: set = set()
@@ -33,7 +35,14 @@ class _Partial:
 
     def complete(self) -> bool:
         """True when nothing is left to feed or fetch."""
-        return self.fetched >= self.fetches and self.values.keys() >= self.feeds
+        done = self.fetched | self.ran
+        return all(f in done for f in self.fetches) and self.values.keys() >= self.feeds
+
+    def due(self, values: Mapping[Tensor, Any]) -> list[Operation]:
+        """The operations set up as targets that have not run, and need none of the feeds that are still to come."""
+        pending = {feed.op for feed in self.feeds - values.keys()}
+        targets = [f for f in self.fetches if isinstance(f, Operation) and f not in self.ran]
+        return [op for op in targets if pending.isdisjoint(prune([op], set(values), self.ran))]
 
 
 class PartialRuns:
@@ -81,24 +90,33 @@ class PartialRuns:
         _check(partial, parsed.elements, fed)
         values = {**partial.values, **fed}
         wanted = [t for t in parsed.elements if t not in values]
-        ops = prune([t.op for t in wanted], set(values), partial.ran)
+        due = partial.due(values)
+        ops = prune([*[t.op for t in wanted], *due], set(values), partial.ran)
         for tensor in wanted:
             if any(feed.op in ops for feed in partial.feeds - values.keys()):
                 raise InvalidArgumentError(
                     None, tensor.op, f"Fetch {tensor.name} can't be computed from the feeds that have been fed so far."
                 )
         kept = _frontier(partial, ops, set(values))
-        computed = [t for t in dict.fromkeys([*wanted, *kept])]
+        computed = list(dict.fromkeys([*wanted, *kept, *due]))
         if computed:
             known = tuple(values)
             key = ("partial", tuple(computed), known, frozenset(partial.ran))
             engine = session._engine
             entry = engine.find(key) or engine.add(key, parse_fetches(session.graph, computed), known, partial.ran)
-            values.update(zip(computed, session._run(entry, list(values.values())), strict=True))
-        partial.ran.update([op for op in ops if op.kind not in _SOURCES])
+            made = session._run(entry, list(values.values()), copy=False)
+            values.update([(t, _kept(value)) for t, value in zip(computed, made, strict=True) if t not in due])
+        partial.ran.update([*due, *[op for op in ops if op.kind not in _SOURCES]])
         partial.values = values
         partial.fetched.update(parsed.elements)
-        return parsed.build([values[t] for t in parsed.elements])
+        return parsed.build(owned([values[t] for t in parsed.elements], session._config.copy))
+
+
+def _kept(value: Any) -> Any:
+    """A value for later parts: an array that nobody can write to."""
+    if type(value) is np.ndarray:
+        value.flags.writeable = False
+    return value
 
 
 def _check(partial: _Partial, fetches: Sequence[Tensor], fed: Mapping[Tensor, Any]) -> None:
@@ -121,7 +139,7 @@ def _check(partial: _Partial, fetches: Sequence[Tensor], fed: Mapping[Tensor, An
 def _frontier(partial: _Partial, ops: list[Operation], known: set[Tensor]) -> list[Tensor]:
     """The values made by `ops` that later parts will need."""
     now = set(ops)
-    left = [f.op if isinstance(f, Tensor) else f for f in partial.fetches - partial.fetched]
+    left = [f.op if isinstance(f, Tensor) else f for f in partial.fetches if f not in partial.fetched]
     later = [op for op in prune(left, known, partial.ran) if op not in now]
     needed = {t for op in later for t in op.inputs} | {f for f in partial.fetches if isinstance(f, Tensor)}
     return [t for op in ops if op.kind not in _SOURCES for t in op.outputs if t in needed and t not in known]

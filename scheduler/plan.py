@@ -30,6 +30,7 @@ class Segment:
     slot: which of the threads runs it, in a plan for threads.
     locked: it needs the newest versions of variables, so it starts only when the run holds its write locks.
     apart: positions in `outputs` of values that are likely large: each is a return of its own.
+    seconds, measured: what its nodes were predicted to take together, and took when they were last measured.
     traits: what the user asked for, where the segment is one node of a user's.
     """
 
@@ -45,6 +46,7 @@ class Segment:
     next: list[Segment] = field(default_factory=list)
     priority: float = 0.0
     seconds: float = 0.0
+    measured: float | None = None
     traits: Traits | None = None
     program: Program = None  # type: ignore[assignment]
 

@@ -12,7 +12,7 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.program import StepFailed, Stopped, size_of
+from weftwork.actors.program import StepFailed, Stopped, quiet, size_of
 from weftwork.graph.errors import CancelledError, DeadlineExceededError
 from weftwork.graph.operation import UNINITIALIZED
 from weftwork.scheduler import backend
@@ -46,6 +46,11 @@ class Run:
         self.versions: dict[int, tuple[str, int]] = {}
         """Of values that are committed versions: the variable and the version."""
         self.new_versions: dict[str, int] = {}
+        self.began = monotonic()
+        self.here: tuple[Segment, float] | None = None
+        """The segment that runs in the caller, and since when."""
+        self.under_way: dict = {}
+        """What is on its way in other processes: the dispatcher's attempts."""
         self.ran: dict[str, list[int]] = {}
         """Segments and nodes by place."""
         self._places: list | None = None
@@ -112,6 +117,7 @@ class Run:
             self.lock()
         values = self.values
         inputs = [self.local(v) for v in segment.inputs]
+        self.here = (segment, monotonic())
         try:
             if measure:
                 outputs, seconds, taken, made = segment.program.measure(inputs, self.stop)
@@ -125,6 +131,7 @@ class Run:
             raise node_error(op, cause) from cause
         for number, value in zip(segment.outputs, outputs, strict=True):
             values[number] = value
+        self.here = None
         self.count("caller", len(segment.nodes))
 
     def learn(
@@ -132,6 +139,7 @@ class Run:
     ) -> None:
         """Put a segment's measurements into the history, and into the run's trace."""
         nodes = step_nodes(plan, segment)
+        segment.measured = sum(seconds)
         for node, spent, bytes_in, bytes_out in zip(nodes, seconds, taken, made, strict=True):
             COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
         if self.trace is not None:
@@ -207,7 +215,8 @@ class Run:
 def run_locally(run: Run, plan: Plan, measure: bool) -> None:
     """Run a plan that lies wholly in the caller, one segment after another."""
     try:
-        for segment in plan.segments:
-            run.run_here(plan, segment, measure)
+        with quiet():
+            for segment in plan.segments:
+                run.run_here(plan, segment, measure)
     except Stopped:
         raise run.stopped() from None

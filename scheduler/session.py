@@ -12,8 +12,6 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from weftwork.graph import stacks
 from weftwork.graph.errors import NotFoundError
 from weftwork.graph.graph import Graph
@@ -21,8 +19,9 @@ from weftwork.scheduler import backend
 from weftwork.scheduler.config import ConfigProto, RunMetadata, RunOptions
 from weftwork.scheduler.devices import list_devices
 from weftwork.scheduler.engine import CLOSED, Engine, Entry
+from weftwork.scheduler.explain import Explanation, Waiting
 from weftwork.scheduler.feeds import convert_feed, parse_feed_key, parse_feeds
-from weftwork.scheduler.fetches import parse_fetches, signature
+from weftwork.scheduler.fetches import owned, parse_fetches, signature
 from weftwork.scheduler.future import RunFuture
 from weftwork.scheduler.partial import PartialRuns
 from weftwork.scheduler.trace import Trace
@@ -132,17 +131,18 @@ class BaseSession:
         started: Callable | None = None,
     ) -> Any:
         flow = entry.flow
+        traced = _traced(options, metadata)
         if not flow.ops and not flow.pinned:  # everything was fed or constant: nothing runs
             values = _sources(flow, fed)
         else:
-            trace = Trace() if _traced(options, metadata) else None
+            trace = Trace() if traced else None
             timeout = _timeout(options, self._config)
             values = self._engine.execute(entry, fed, timeout, trace, started)
             if trace is not None:
                 trace.fill(metadata)  # type: ignore[arg-type]
         if copy is None:
             copy = self._config.copy
-        return entry.fetches.build([_owned(v, copy) for v in values])
+        return entry.fetches.build(owned(values, copy))
 
     def submit(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> RunFuture:
         """Start a run in the background: a future of its result, whose `cancel` cancels the run."""
@@ -186,6 +186,25 @@ class BaseSession:
         """Go on with a run that `partial_run_setup` began: what was computed before is not computed again."""
         self._check_open()
         return self._partial.run(handle, fetches, feed_dict)
+
+    def explain(self, fetches: Any, feed_dict: Mapping | None = None) -> Explanation:
+        """The plan of a run, for a reader: print it. Nothing runs.
+
+        It lists the segments, where each runs and why, what it costs, the critical path and what bounds the run. Before the
+        first run of these fetches the costs are what is known from others.
+        """
+        self._check_open()
+        feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
+        key = signature(fetches)
+        key = None if key is None else (key, tuple(feeds))
+        entry = self._engine.find(key) if key is not None else None
+        if entry is None:
+            entry = self._engine.add(key, parse_fetches(self._graph, fetches), tuple(feeds))
+        return self._engine.explain(entry)
+
+    def waiting(self) -> list[Waiting]:
+        """What the runs that are on their way wait for at this moment: which nodes, where, since when."""
+        return self._engine.waiting()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -253,17 +272,6 @@ def _sources(flow: Any, fed: list) -> list:
     values = dict(zip(flow.feeds.values(), fed, strict=True))
     values.update(flow.constants)
     return [None if number is None else values[number] for number in flow.fetched]
-
-
-def _owned(value: Any, copy: bool) -> Any:
-    """A fetched value as the caller's own: an array that shares memory with nobody, a NumPy scalar for rank 0."""
-    if type(value) is not np.ndarray:
-        return value
-    if value.ndim == 0:
-        return value[()]
-    if copy and (value.base is not None or not value.flags.writeable):
-        return value.copy()
-    return value
 
 
 class Session(BaseSession):

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from weftwork.actors.program import Stopped
+from weftwork.actors.program import Stopped, quiet
 from weftwork.scheduler.plan import Plan, Segment
 from weftwork.scheduler.run import Run
 
@@ -55,19 +55,20 @@ class _Team:
         """Run a slot's segments, each once those that it waits for are done."""
         waits, notes = self.waits, self.notes[slot]
         try:
-            for segment in segments:
-                number = segment.number
-                while waits[number]:
-                    note = notes.get()
-                    if note is None:
-                        raise Stopped
-                    waits[note] -= 1
-                self.run.run_here(self.plan, segment, self.measure)
-                for other in segment.next:
-                    if other.slot == slot:
-                        waits[other.number] -= 1
-                    else:
-                        self.notes[other.slot].put(other.number)
+            with quiet():
+                for segment in segments:
+                    number = segment.number
+                    while waits[number]:
+                        note = notes.get()
+                        if note is None:
+                            raise Stopped
+                        waits[note] -= 1
+                    self.run.run_here(self.plan, segment, self.measure)
+                    for other in segment.next:
+                        if other.slot == slot:
+                            waits[other.number] -= 1
+                        else:
+                            self.notes[other.slot].put(other.number)
         except BaseException as error:
             self.errors.append(error)
             self.wake()

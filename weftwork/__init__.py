@@ -1,6 +1,6 @@
 """Weftwork: an actor-based parallel dataflow scheduler with TensorFlow 1's programming model, on Ray.
 
-import weftwork as tf
+    import weftwork as tf
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ from weftwork.graph.math_ops import (
     exp,
     expm1,
     floor,
+    floor_div,
     floordiv,
+    floormod,
     greater,
     greater_equal,
     igamma,
@@ -455,7 +457,9 @@ __all__ = [
     "float32",
     "float64",
     "floor",
+    "floor_div",
     "floordiv",
+    "floormod",
     "gather",
     "gather_nd",
     "get_collection",

@@ -1,0 +1,154 @@
+"""Plans and runs, told to a reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from weftwork.scheduler.placement import Place, needs_worker
+from weftwork.scheduler.plan import Plan, Segment
+
+_NAMED = 3
+"""Nodes of a segment that are named."""
+
+
+@dataclass(frozen=True)
+class SegmentReport:
+    """One segment: its nodes' names, where it runs and why, seconds predicted and measured (None: never measured)."""
+
+    nodes: tuple[str, ...]
+    place: str
+    why: str
+    predicted: float
+    measured: float | None
+    slot: int = 0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A plan for a reader; str() is a table.
+
+    critical_path: node names of the segments on the longest path, and `critical_seconds` their sum.
+    work: predicted seconds of all segments.   bound: what keeps the run from being shorter.
+    ways: (name, predicted seconds, best measured seconds) of the strategies that compete for this run.
+    """
+
+    segments: tuple[SegmentReport, ...]
+    critical_path: tuple[str, ...]
+    critical_seconds: float
+    work: float
+    bound: str
+    runs: int
+    ways: tuple[tuple[str, float, float | None], ...] = field(default=())
+
+    @classmethod
+    def of(cls, contest: Any, runs: int) -> Explanation:
+        """Explain the plan that a contest would run next."""
+        plan: Plan = contest.current.plan
+        path = _critical(plan)
+        work = sum(s.seconds for s in plan.segments)
+        longest = sum(s.seconds for s in path)
+        names = tuple([name for segment in path for name in _names(plan, segment)])
+        return cls(
+            tuple([_report(plan, segment) for segment in plan.segments]),
+            names,
+            longest,
+            work,
+            _bound(plan, work, longest),
+            runs,
+            tuple([(c.name, c.predicted, c.best if c.runs else None) for c in contest.candidates]),
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.segments)} segments, {_time(self.work)} of work, run {self.runs} times so far"]
+        for number, s in enumerate(self.segments):
+            took = "never measured" if s.measured is None else f"took {_time(s.measured)}"
+            lines.append(f"  {number:3d} {s.place:7s} {_time(s.predicted):>9s} ({took})  {_listed(s.nodes)}: {s.why}")
+        lines.append(f"critical path: {_time(self.critical_seconds)}: {_listed(self.critical_path)}")
+        lines.append(f"bound: {self.bound}")
+        for name, predicted, best in self.ways:
+            measured = "not tried" if best is None else f"best {_time(best)}"
+            lines.append(f"way {name}: predicted {_time(predicted)}, {measured}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a run waits for: nodes, the kind of place they run in, the seconds since they were sent there."""
+
+    nodes: tuple[str, ...]
+    place: str
+    seconds: float
+
+
+def waiting(run: Any) -> list[Waiting]:
+    """What a run that is on its way waits for at this moment."""
+    now = monotonic()
+    attempts = list(run.under_way.values())
+    found = [Waiting(_all_names(run, a.segment), a.segment.place.value, now - a.since) for a in attempts]
+    here = run.here
+    if here is not None:
+        found.append(Waiting(_all_names(run, here[0]), "caller", now - here[1]))
+    return found
+
+
+def _all_names(run: Any, segment: Segment) -> tuple[str, ...]:
+    return tuple([run.flow.ops[node].defined_at for node in segment.nodes[:_NAMED]])
+
+
+def _names(plan: Plan, segment: Segment) -> tuple[str, ...]:
+    return tuple([plan.flow.ops[node].name for node in segment.nodes])
+
+
+def _report(plan: Plan, segment: Segment) -> SegmentReport:
+    return SegmentReport(
+        _names(plan, segment), segment.place.value, _why(plan, segment), segment.seconds, segment.measured, segment.slot
+    )
+
+
+def _why(plan: Plan, segment: Segment) -> str:
+    ops = [plan.flow.ops[node] for node in segment.nodes]
+    bound = next((op for op in ops if needs_worker(op)), None)
+    if bound is not None:
+        asked = ", ".join(f"{name}={amount:g}" for name, amount in bound.traits.resources)
+        return f"asks for a worker{f' with {asked}' if asked else ''}"
+    if segment.place is Place.ACTOR:
+        return "its variables or large inputs lie there"
+    if segment.place is Place.THREAD:
+        return f"beside others, in thread {segment.slot}"
+    if segment.place is Place.TASK:
+        unseen = any(op.traits.user for op in ops) and segment.seconds == 0.0
+        return "never seen: tried in a worker" if unseen else "worth a process of its own"
+    return "under the write locks" if segment.locked else "cheapest here"
+
+
+def _critical(plan: Plan) -> list[Segment]:
+    """The segments on the longest path."""
+    if not plan.segments:
+        return []
+    path = [max(plan.segments, key=lambda s: s.priority)]
+    while path[-1].next:
+        path.append(max(path[-1].next, key=lambda s: s.priority))
+    return path
+
+
+def _bound(plan: Plan, work: float, longest: float) -> str:
+    if len(plan.segments) <= 1:
+        return "one segment: its own work"
+    if longest > 0.8 * work:
+        return "the critical path: most of the work cannot run beside other work"
+    workers = plan.threads if plan.threads > 1 else sum(s.place is Place.TASK for s in plan.segments)
+    return f"the workers: {_time(work)} of work over {workers} of them at most"
+
+
+def _time(seconds: float) -> str:
+    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,60 @@
+"""A plan can be read, and so can what a run waits for."""
+
+from __future__ import annotations
+
+import time
+
+import weftwork as tf
+
+
+@tf.op(num_cpus=1)
+def weigh(x):
+    """Runs in a worker, for it asks for a CPU."""
+    time.sleep(0.02)
+    return x
+
+
+@tf.op(num_cpus=1)
+def hang():
+    """Never returns by itself."""
+    while True:
+        time.sleep(0.05)
+
+
+def test_an_explanation_lists_every_segment_with_its_place_and_reason(ray_session, graph):
+    branches = [weigh(float(k)) for k in range(3)]
+    total = tf.add_n([tf.cast(b, tf.float32) for b in branches])
+    with tf.Session() as session:
+        before = session.explain(total)
+        assert before.runs == 0
+        session.run(total)
+        plan = session.explain(total)
+    workers = [s for s in plan.segments if s.place == "task"]
+    assert sorted(n for s in workers for n in s.nodes) == ["weigh", "weigh_1", "weigh_2"]
+    assert all("CPU=1" in s.why and s.measured is not None and s.measured >= 0.02 for s in workers)
+    text = str(plan)
+    assert "critical path" in text
+    assert "bound: " in text
+
+
+def test_a_plan_of_cheap_nodes_is_one_segment_in_the_caller(graph):
+    x = tf.placeholder(tf.float32, [])
+    with tf.Session() as session:
+        plan = session.explain(x * 2 + 1, {x: 1.0})
+    assert [s.place for s in plan.segments] == ["caller"]
+    assert plan.segments[0].nodes == ("mul", "add")
+
+
+def test_a_session_says_which_node_a_stuck_run_waits_for(ray_session, graph):
+    stuck = hang()
+    with tf.Session() as session:
+        future = session.submit(stuck)
+        while not session.waiting():
+            time.sleep(0.01)
+        (item,) = session.waiting()
+        future.cancel()
+        assert isinstance(future.exception(), tf.errors.CancelledError)
+        assert item.place == "task"
+        assert "hang (defined at" in item.nodes[0]
+        assert "test_explain.py:" in item.nodes[0]
+        assert session.waiting() == []
