@@ -43,6 +43,10 @@ class Stopped(BaseException):
     """A program was told to stop between two of its steps. No Exception: a kernel must not swallow it."""
 
 
+_NOT_THE_KERNELS = (Stopped, KeyboardInterrupt)
+"""What comes from outside while a kernel runs; all else is the kernel's failure, SystemExit and the like included."""
+
+
 class StepFailed(Exception):
     """A step's kernel raised; `step` is its number, `__cause__` what it raised."""
 
@@ -83,7 +87,9 @@ class Program:
             return self._interpret(values, stop)
         try:
             return self._function(stop, *values)
-        except (Exception, SystemExit) as error:
+        except _NOT_THE_KERNELS:
+            raise
+        except BaseException as error:
             raise StepFailed(self._line_of(error)) from error
 
     def _environment(self, values: Sequence[Any]) -> list:
@@ -109,7 +115,9 @@ class Program:
                     _spread(slots, outputs, result)
                 for slot in dead:
                     slots[slot] = None
-        except (Exception, SystemExit) as error:
+        except _NOT_THE_KERNELS:
+            raise
+        except BaseException as error:
             raise StepFailed(at) from error
         return [slots[i] for i in self.outputs]
 
@@ -136,7 +144,9 @@ class Program:
                 taken[at] = sum([size_of(arg) for arg in args])
                 for slot in dead:
                     slots[slot] = None
-        except (Exception, SystemExit) as error:
+        except _NOT_THE_KERNELS:
+            raise
+        except BaseException as error:
             raise StepFailed(at) from error
         return [slots[i] for i in self.outputs], seconds, taken, made
 

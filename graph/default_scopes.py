@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from weftwork.graph.function import needed
 from weftwork.graph.stacks import get_default_graph
 
 
@@ -26,6 +27,20 @@ def colocate_with(op: Any, ignore_existing: bool = False):
 def container(container_name: str):
     """A context manager: stateful operations created inside keep their state under `container_name`."""
     return get_default_graph().container(container_name)
+
+
+def resources(
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    memory: float | None = None,
+    custom: Mapping[str, float] | None = None,
+):
+    """A context manager: what is created inside asks for these resources of one machine, and runs in a worker.
+
+    num_cpus, num_gpus; memory in bytes; custom: any other resource of the Ray cluster, e.g. {"tpu": 1}.
+    Raises ValueError for a negative amount; running what no machine can hold raises InvalidArgumentError.
+    """
+    return get_default_graph().resources(needed(num_cpus, num_gpus, memory, custom))
 
 
 def get_name_scope() -> str:

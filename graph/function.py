@@ -97,6 +97,11 @@ class Op:
         self._traits = traits
         self._name = name or _node_name(self._kernel.__name__)
 
+    @property
+    def kernel(self) -> UserFunction:
+        """What its nodes call at run time."""
+        return self._kernel
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make the node; tensors anywhere in the arguments become its inputs.
 

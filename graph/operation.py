@@ -72,6 +72,7 @@ class Uninitialized:
 
 UNINITIALIZED = Uninitialized()
 
+COMPUTES = frozenset({Kind.PURE, Kind.FUNCTION, Kind.RANDOM})
 WRITES = frozenset({Kind.ASSIGN, Kind.UPDATE})
 REFERENCES = frozenset({Kind.VARIABLE, Kind.READ})
 

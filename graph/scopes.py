@@ -5,12 +5,14 @@ The name scope belongs to the thread. The others belong to the graph, until `spl
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from weftwork.graph import devices
+from weftwork.graph.operation import COMPUTES
 
 if TYPE_CHECKING:
     from weftwork.graph.operation import Operation
@@ -32,10 +34,13 @@ class _State:
         self.devices: list[Any] = []
         self.colocation: Operation | None = None
         self.container = ""
+        self.resources: tuple[tuple[str, float], ...] = ()
         self.active = False
 
     def refresh(self) -> None:
-        self.active = bool(self.controllers or self.devices or self.colocation or self.container)
+        self.active = bool(
+            self.controllers or self.devices or self.colocation or self.container or self.resources
+        )
 
 
 class _ThreadState(threading.local):
@@ -82,6 +87,9 @@ class Scopes:
             op.device = state.colocation.device
         else:
             op.device = _merged_device(state.devices, op)
+        if state.resources and op.kind in COMPUTES:
+            asked = {**dict(state.resources), **dict(op.traits.resources)}
+            op.traits = dataclasses.replace(op.traits, resources=tuple(sorted(asked.items())))
         if not pinned and state.controllers:
             op.control_inputs = _control_inputs(state.controllers, op)
 
@@ -138,6 +146,20 @@ class Scopes:
             yield name
         finally:
             state.container = outer
+            state.refresh()
+
+
+    @contextmanager
+    def needing(self, resources: tuple[tuple[str, float], ...]) -> Iterator[None]:
+        """Operations created inside ask for `resources`; an inner scope's amounts win, name by name."""
+        state = self._state
+        outer = state.resources
+        state.resources = tuple(sorted({**dict(outer), **dict(resources)}.items()))
+        state.refresh()
+        try:
+            yield
+        finally:
+            state.resources = outer
             state.refresh()
 
 

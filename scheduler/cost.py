@@ -8,9 +8,14 @@ The method is StarPU's history-based model (Augonnet et al., "StarPU: a unified 
 
 from __future__ import annotations
 
+import importlib
+import json
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
+
+from weftwork.graph.function import Op, UserFunction
 
 _WEIGHT = 0.3
 """Of a new measurement against the record's mean."""
@@ -76,8 +81,77 @@ class Costs:
         return self._records[(kernel, min(classes, key=lambda c: abs(c - wanted)))]
 
 
+    def save(self, path: str) -> None:
+        """Write what is known of importable functions to a JSON file, for `load`."""
+        with self._lock:
+            rows = [
+                {"function": name, "class": size, "seconds": r.seconds, "bytes": r.bytes, "calls": r.calls}
+                for (kernel, size), r in self._records.items()
+                if (name := _importable_name(kernel)) is not None
+            ]
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"weftwork_costs": 1, "records": rows}, file, indent=1)
+
+    def load(self, path: str) -> None:
+        """Take in what `save` wrote; what this process has measured itself stands.
+
+        Raises ValueError when the file is no such file. Functions that cannot be imported here are passed over.
+        """
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+        if not isinstance(content, dict) or content.get("weftwork_costs") != 1:
+            raise ValueError(f"{path} is no file of costs: it was not written by `save`.")
+        for row in content["records"]:
+            kernel = _import(row["function"])
+            if kernel is not None:
+                record = Record(float(row["seconds"]), int(row["bytes"]))
+                record.calls = int(row["calls"])
+                key = (kernel, int(row["class"]))
+                with self._lock:
+                    if key not in self._records:
+                        self._records[key] = record
+                        self._classes.setdefault(kernel, []).append(key[1])
+                        self.epoch += 1
+
+
+def _importable_name(kernel: Any) -> str | None:
+    """`module:name` of a function that another process can import, else None."""
+    function = getattr(kernel, "function", kernel) if isinstance(kernel, UserFunction) else kernel
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not module or not name or module == "__main__" or "<" in name:
+        return None
+    text = f"{module}:{name}"
+    found = _import(text)
+    return text if found is kernel else None
+
+
+def _import(text: str) -> Any:
+    """What `module:name` names: a kernel, or the kernel of an `@op`; None when it is not there."""
+    module, _, name = text.partition(":")
+    loaded = sys.modules.get(module)
+    if loaded is None:
+        try:
+            loaded = importlib.import_module(module)
+        except ImportError:
+            return None
+    found: Any = loaded
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found.kernel if isinstance(found, Op) else found
+
+
 COSTS = Costs()
 """The history of this process."""
+
+
+def save_costs(path: str) -> None:
+    """Write what this process has learned of its functions' costs to a file, so that another need not try them again."""
+    COSTS.save(path)
+
+
+def load_costs(path: str) -> None:
+    """Take in what `save_costs` wrote. Raises OSError or ValueError when the file cannot be read or is another one."""
+    COSTS.load(path)
 
 
 def shape_bytes(tensor: Any) -> int | None:

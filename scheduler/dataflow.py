@@ -258,7 +258,7 @@ class _Builder:
             if known is not None:
                 self._bind(op, known)
                 return known
-            if op.traits is LIBRARY and inputs and all([v in flow.constants for v in inputs]):
+            if op.traits is LIBRARY and not op.device and inputs and all([v in flow.constants for v in inputs]):
                 folded = self._fold(op, inputs)
                 if folded is not None:
                     return folded

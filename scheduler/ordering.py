@@ -1,7 +1,8 @@
 """The order of a run's reads and writes of each variable, where the graph itself leaves it open.
 
 Rule: reads before writes, writes in creation order. The edges that say so are added one by one, for operations in
-creation order; an edge that would close a cycle contradicts what the graph says and is left out.
+creation order and their variables by name; an edge that would close a cycle contradicts what stands already and is left
+out.
 
 The topological order is maintained under these insertions with the algorithm of Pearce and Kelly, "A dynamic topological
 sort algorithm for directed acyclic graphs" (2006): an edge that agrees with the order costs nothing, another one costs a

@@ -171,8 +171,9 @@ class Run:
 
     def stopped(self) -> Exception:
         """The error of a run that was told to stop."""
-        reason = self.stop[0] if self.stop else CANCELLED
-        return (DeadlineExceededError if reason == TIMED_OUT else CancelledError)(None, None, reason)
+        if self.stop and self.stop[0] == TIMED_OUT:
+            return DeadlineExceededError(None, None, TIMED_OUT)
+        return CancelledError(None, None, CANCELLED)
 
     def commit(self) -> None:
         """Publish the run's writes, all at once, and let its locks go."""

@@ -60,7 +60,7 @@ class Reference:
                 mine[op.attrs["_variable"]] = True
             if op.kind in REFERENCES:
                 mine = {}
-            for name, writes in mine.items():
+            for name, writes in sorted(mine.items()):
                 for other, other_writes in touches.get(name, []):
                     first, then = (other, op) if writes else (op, other)
                     if (writes or other_writes) and not depends(first, then):

@@ -61,6 +61,7 @@ from weftwork.graph.default_scopes import (
     get_collection,
     get_collection_ref,
     get_name_scope,
+    resources,
 )
 from weftwork.graph.devices import (
     DeviceSpec,
@@ -352,6 +353,10 @@ from weftwork.scheduler.config import (
     RunMetadata,
     RunOptions,
 )
+from weftwork.scheduler.cost import (
+    load_costs,
+    save_costs,
+)
 from weftwork.scheduler.fetches import (
     register_session_run_conversion_functions,
 )
@@ -502,6 +507,7 @@ __all__ = [
     "lin_space",
     "linalg",
     "linspace",
+    "load_costs",
     "local_variables",
     "local_variables_initializer",
     "log",
@@ -577,6 +583,7 @@ __all__ = [
     "reset_default_graph",
     "reshape",
     "resource",
+    "resources",
     "reverse",
     "reverse_sequence",
     "reverse_v2",
@@ -585,6 +592,7 @@ __all__ = [
     "round",
     "rsqrt",
     "saturate_cast",
+    "save_costs",
     "scalar_mul",
     "scatter_add",
     "scatter_div",
