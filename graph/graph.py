@@ -354,5 +354,15 @@ class Graph:
         with self._lock:
             self._collections.pop(name, None)
 
+    def __reduce__(self):
+        from weftwork.graph.export import flatten_graph
+
+        return Graph, (), flatten_graph(self)
+
+    def __setstate__(self, flat: dict) -> None:
+        from weftwork.graph.export import fill_graph
+
+        fill_graph(self, flat)
+
     def __repr__(self) -> str:
         return f"<tf.Graph with {len(self._operations)} operations>"

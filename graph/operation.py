@@ -202,6 +202,11 @@ class Operation:
 
         session_for(self.graph, session, "execute operation", "run").run(self, feed_dict)
 
+    def __reduce__(self):
+        from weftwork.graph.export import operation_at
+
+        return operation_at, (self.graph, self.index)
+
     def __repr__(self) -> str:
         return f"<tf.Operation '{self.name}' type={self.type}>"
 
@@ -318,6 +323,11 @@ class Tensor(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __hash__(self):
         return id(self)
+
+    def __reduce__(self):
+        from weftwork.graph.export import tensor_at
+
+        return tensor_at, (self.op.graph, self.op.index, self.index)
 
     def __repr__(self) -> str:
         return f"<tf.Tensor '{self.name}' shape={shapes.text(self._shape)} dtype={self.dtype.name}>"

@@ -268,8 +268,37 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     def __repr__(self) -> str:
         return f"<tf.Variable '{self.name}' shape={shapes.text(self._variable._shape)} dtype={self.dtype.name}>"
 
-    class SaveSliceInfo:
-        """Kept for programs that look for it: variables are not partitioned."""
+    # Plain data
+
+    def to_flat(self) -> dict[str, Any]:
+        """What makes this variable again, given the graph: numbers of its operations."""
+        return {
+            "op": self._op.index,
+            "read": self._snapshot.op.index,
+            "initializer": self._initializer.index,
+            "initial_value": (self._initial_value.op.index, self._initial_value.index),
+            "trainable": self.trainable,
+            "constraint": self.constraint,
+        }
+
+    @classmethod
+    def from_flat(cls, graph: Any, flat: dict[str, Any]) -> Variable:
+        """The variable of `to_flat`'s data."""
+        ops = graph._operations
+        variable = cls.__new__(cls)
+        variable._op = ops[flat["op"]]
+        variable._variable = variable._op.outputs[0]
+        variable._snapshot = ops[flat["read"]].outputs[0]
+        variable._initializer = ops[flat["initializer"]]
+        at, output = flat["initial_value"]
+        variable._initial_value = ops[at].outputs[output]
+        variable.trainable, variable.constraint = flat["trainable"], flat["constraint"]
+        return variable
+
+    def __reduce__(self):
+        from weftwork.graph.export import variable_at
+
+        return variable_at, (self.graph, self.to_flat())
 
 
 def _guard(initial: Tensor, graph) -> Tensor:

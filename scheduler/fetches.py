@@ -57,8 +57,8 @@ class Fetches:
 def parse_fetches(graph: Graph, fetches: Any) -> Fetches:
     """Find the elements of `graph` in a nested structure.
 
-    Raises TypeError for a leaf of another type, ValueError for one that is not in the graph, InaccessibleTensorError for
-    the inside of a control-flow construct.
+    Raises TypeError for a leaf of another type, ValueError for one that is not in the graph, InaccessibleTensorError
+    for the inside of a control-flow construct.
     """
     parser = _Parser(graph)
     build = parser.structure(fetches)

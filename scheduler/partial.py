@@ -1,7 +1,8 @@
 """Partial runs: one run that is fed and fetched in parts.
 
-Each part runs what its fetches need and nothing that an earlier part ran. The values that later parts need are kept with
-the handle, until everything has been fed and fetched, a part fails, or the session closes. Each part commits its writes.
+Each part runs what its fetches need and nothing that an earlier part ran. Operations that were set up run in the first
+part that has their feeds. The values that later parts need are kept with the handle, until everything has been fed and
+fetched, a part fails, or the session closes. Each part commits its writes.
 """
 
 from __future__ import annotations
@@ -84,12 +85,13 @@ class PartialRuns:
     def _part(self, partial: _Partial, fetches: Any, feed_dict: Mapping | None) -> Any:
         session = self._session
         parsed = parse_fetches(session.graph, fetches)
-        if any(isinstance(element, Operation) for element in parsed.elements):
+        asked = [element for element in parsed.elements if isinstance(element, Tensor)]
+        if len(asked) < len(parsed.elements):
             raise RuntimeError("partial_run() requires empty target_list.")
         fed = parse_feeds(session.graph, feed_dict) if feed_dict else {}
-        _check(partial, parsed.elements, fed)
+        _check(partial, asked, fed)
         values = {**partial.values, **fed}
-        wanted = [t for t in parsed.elements if t not in values]
+        wanted = [t for t in asked if t not in values]
         due = partial.due(values)
         ops = prune([*[t.op for t in wanted], *due], set(values), partial.ran)
         for tensor in wanted:
@@ -98,18 +100,20 @@ class PartialRuns:
                     None, tensor.op, f"Fetch {tensor.name} can't be computed from the feeds that have been fed so far."
                 )
         kept = _frontier(partial, ops, set(values))
-        computed = list(dict.fromkeys([*wanted, *kept, *due]))
-        if computed:
+        computed = list(dict.fromkeys([*wanted, *kept]))
+        if computed or due:
             known = tuple(values)
-            key = ("partial", tuple(computed), known, frozenset(partial.ran))
+            key = ("partial", tuple(computed), tuple(due), known, frozenset(partial.ran))
             engine = session._engine
-            entry = engine.find(key) or engine.add(key, parse_fetches(session.graph, computed), known, partial.ran)
+            entry = engine.find(key) or engine.add(
+                key, parse_fetches(session.graph, [*computed, *due]), known, partial.ran
+            )
             made = session._run(entry, list(values.values()), copy=False)
-            values.update([(t, _kept(value)) for t, value in zip(computed, made, strict=True) if t not in due])
+            values.update([(t, _kept(value)) for t, value in zip(computed, made, strict=False)])
         partial.ran.update([*due, *[op for op in ops if op.kind not in _SOURCES]])
         partial.values = values
-        partial.fetched.update(parsed.elements)
-        return parsed.build(owned([values[t] for t in parsed.elements], session._config.copy))
+        partial.fetched.update(asked)
+        return parsed.build(owned([values[t] for t in asked], session._config.copy))
 
 
 def _kept(value: Any) -> Any:

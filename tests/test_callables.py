@@ -99,7 +99,9 @@ def test_what_cannot_be_fetched_or_fed_is_refused_when_the_callable_is_made(sess
 def test_a_callable_checks_what_it_is_fed(session):
     x = tf.placeholder(tf.float32, [2], name="x")
     double = session.make_callable(x * 2, [x])
-    with pytest.raises(ValueError, match=r"Cannot feed value of shape \(3,\) for Tensor 'x:0', which has shape '\(2,\)'"):
+    with pytest.raises(
+        ValueError, match=r"Cannot feed value of shape \(3,\) for Tensor 'x:0', which has shape '\(2,\)'"
+    ):
         double([1, 2, 3])
     with pytest.raises(TypeError, match="The value of a feed cannot be a tf.Tensor object"):
         double(x)
@@ -254,7 +256,9 @@ def test_only_what_was_set_up_is_fed_and_fetched(session, sums):
         session.partial_run(handle, second, {a: 1, b: 2, c: 3})
     assert caught.value.op is c.op
     handle = session.partial_run_setup([second], [a, b, c])
-    with pytest.raises(InvalidArgumentError, match="^The fetch first:0 was not specified in partial_run_setup") as caught:
+    with pytest.raises(
+        InvalidArgumentError, match="^The fetch first:0 was not specified in partial_run_setup"
+    ) as caught:
         session.partial_run(handle, first, {a: 1, b: 2})
     assert caught.value.op is first.op
 

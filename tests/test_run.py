@@ -73,8 +73,8 @@ Pair = collections.namedtuple("Pair", ["a", "b"])
 class Sample:
     """A class that attrs made."""
 
-    first = attr.ib()
-    second = attr.ib()
+    first: object = attr.ib()
+    second: object = attr.ib()
 
 
 class SubList(list):
@@ -210,8 +210,16 @@ def test_other_types_cannot_be_fetched(session, value):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("foo:0", "The name 'foo:0' refers to a Tensor which does not exist. The operation, 'foo', does not exist in the graph."),
-        ("a:1", "The name 'a:1' refers to a Tensor which does not exist. The operation, 'a', exists but only has 1 outputs."),
+        (
+            "foo:0",
+            "The name 'foo:0' refers to a Tensor which does not exist. The operation, 'foo', does not exist in the "
+            "graph.",
+        ),
+        (
+            "a:1",
+            "The name 'a:1' refers to a Tensor which does not exist. The operation, 'a', exists but only has 1 "
+            "outputs.",
+        ),
         ("foo", "The name 'foo' refers to an Operation not in the graph."),
         (
             "a:b:c",
@@ -336,8 +344,8 @@ def test_a_python_int_must_be_represented_exactly(session, dtype, value):
     with pytest.raises(TypeError) as caught:
         session.run(x, {x: value})
     assert str(caught.value) == (
-        f"Type of feed value {value} with type <class 'int'> is not compatible with Tensor type {dtype.as_numpy_dtype}. "
-        "Try explicitly setting the type of the feed tensor to a larger type (e.g. int64)."
+        f"Type of feed value {value} with type <class 'int'> is not compatible with Tensor type "
+        f"{dtype.as_numpy_dtype}. Try explicitly setting the type of the feed tensor to a larger type (e.g. int64)."
     )
 
 

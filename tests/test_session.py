@@ -202,7 +202,9 @@ def test_default_sessions_nest(graph):
 
 def test_eval_and_run_need_a_session(graph):
     tensor = tf.constant(1)
-    with pytest.raises(ValueError, match=r"Cannot evaluate tensor using `eval\(\)`: No default session is registered\."):
+    with pytest.raises(
+        ValueError, match=r"Cannot evaluate tensor using `eval\(\)`: No default session is registered\."
+    ):
         tensor.eval()
     with pytest.raises(
         ValueError, match=r"Cannot execute operation using `run\(\)`: No default session is registered\."
@@ -214,7 +216,9 @@ def test_eval_and_run_need_a_session_of_their_graph(graph):
     tensor = tf.constant(1)
     other = tf.Session(graph=tf.Graph())
     with other.as_default():
-        with pytest.raises(ValueError, match="Cannot use the default session to evaluate tensor: the tensor's graph is"):
+        with pytest.raises(
+            ValueError, match="Cannot use the default session to evaluate tensor: the tensor's graph is"
+        ):
             tensor.eval()
         with pytest.raises(ValueError, match="Cannot use the default session to execute operation: the operation's"):
             tensor.op.run()
@@ -525,9 +529,7 @@ def test_runs_go_on_while_the_graph_grows(graph):
             for number in range(200):
                 assert session.run(y, {x: number}) == 2 * number
 
-        in_threads(
-            lambda: build_and_run(0), lambda: build_and_run(100), lambda y=x * 2: run(y), lambda y=x + x: run(y)
-        )
+        in_threads(lambda: build_and_run(0), lambda: build_and_run(100), lambda y=x * 2: run(y), lambda y=x + x: run(y))
     names = [op.name for op in graph.get_operations()]
     assert len(set(names)) == len(names)
 

@@ -329,6 +329,15 @@ from weftwork.graph.state_ops import (
     scatter_sub,
     scatter_update,
 )
+from weftwork.graph.variable_scope import (
+    AUTO_REUSE,
+    VariableScope,
+    get_variable,
+    get_variable_scope,
+    no_regularizer,
+    variable_op_scope,
+    variable_scope,
+)
 from weftwork.graph.variables import (
     Variable,
     all_variables,
@@ -368,6 +377,7 @@ from weftwork.scheduler.session import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "AUTO_REUSE",
     "Config",
     "ConfigProto",
     "DType",
@@ -388,6 +398,7 @@ __all__ = [
     "Tensor",
     "TensorShape",
     "Variable",
+    "VariableScope",
     "__version__",
     "abs",
     "accumulate_n",
@@ -473,6 +484,8 @@ __all__ = [
     "get_default_session",
     "get_name_scope",
     "get_seed",
+    "get_variable",
+    "get_variable_scope",
     "global_norm",
     "global_variables",
     "global_variables_initializer",
@@ -537,6 +550,7 @@ __all__ = [
     "newaxis",
     "nn",
     "no_op",
+    "no_regularizer",
     "norm",
     "not_equal",
     "object",
@@ -659,6 +673,8 @@ __all__ = [
     "unsorted_segment_prod",
     "unsorted_segment_sum",
     "unstack",
+    "variable_op_scope",
+    "variable_scope",
     "variables_initializer",
     "variance_scaling_initializer",
     "where",

@@ -1,0 +1,219 @@
+"""A graph as plain data: for drawing, for comparing, for pickling. Everything is iterative: graphs may be long.
+
+flat     tables from which a graph can be made again: names, kernels, attributes, inputs as (operation, output) numbers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from weftwork.graph.graph import Graph
+from weftwork.graph.names import Names
+from weftwork.graph.operation import Kind, Operation, Tensor
+
+
+def structure(graph: Graph) -> dict[str, Any]:
+    """The graph as data that JSON can hold: its nodes, without the values of constants."""
+    return {
+        "node": [
+            {
+                "name": op.name,
+                "op": op.type,
+                "input": [t.name for t in op.inputs] + [f"^{c.name}" for c in op.control_inputs],
+                "device": op.device,
+                "output": [
+                    {"dtype": t.dtype.name, "shape": None if t._shape is None else list(t._shape)} for t in op.outputs
+                ],
+                "defined_at": op.source.text,
+            }
+            for op in graph.get_operations()
+        ]
+    }
+
+
+def needed(graph: Graph, fetches: Iterable[Any] | None) -> list[Operation]:
+    """The operations that the fetches depend on, in creation order; all of them for None."""
+    if fetches is None:
+        return graph.get_operations()
+    seen: set[Operation] = set()
+    stack = []
+    for fetch in fetches:
+        element = graph.as_graph_element(fetch)
+        stack.append(element.op if isinstance(element, Tensor) else element)
+    while stack:
+        op = stack.pop()
+        if op not in seen:
+            seen.add(op)
+            stack.extend([t.op for t in op.inputs])
+            stack.extend(op.control_inputs)
+    return sorted(seen, key=lambda op: op.index)
+
+
+def _edges(ops: list[Operation]) -> Iterator[tuple[int, int, bool]]:
+    """(from, to, is a control edge) by operation numbers."""
+    inside = {op.index for op in ops}
+    for op in ops:
+        for tensor in op.inputs:
+            if tensor.op.index in inside:
+                yield tensor.op.index, op.index, False
+        for control in op.control_inputs:
+            if control.index in inside:
+                yield control.index, op.index, True
+
+
+def to_dot(graph: Graph, fetches: Iterable[Any] | None = None) -> str:
+    """The graph, or what `fetches` depend on, in the language of Graphviz: control edges dashed, variables as cylinders."""
+    ops = needed(graph, fetches)
+    lines = ["digraph weftwork {", "  rankdir=TB;"]
+    for op in ops:
+        shape = "cylinder" if op.kind is Kind.VARIABLE else "plaintext" if op.kind is Kind.CONSTANT else "box"
+        label = f"{op.name}\\n{op.type}".replace('"', '\\"')
+        lines.append(f'  n{op.index} [label="{label}", shape={shape}];')
+    lines += [f"  n{a} -> n{b}{' [style=dashed]' if control else ''};" for a, b, control in _edges(ops)]
+    return "\n".join([*lines, "}"])
+
+
+def to_mermaid(graph: Graph, fetches: Iterable[Any] | None = None) -> str:
+    """The graph, or what `fetches` depend on, in the language of Mermaid."""
+    ops = needed(graph, fetches)
+    lines = ["flowchart TD"]
+    for op in ops:
+        left, right = ("[(", ")]") if op.kind is Kind.VARIABLE else ("[", "]")
+        label = f"{op.name}<br/>{op.type}".replace('"', "#quot;")
+        lines.append(f'  n{op.index}{left}"{label}"{right}')
+    lines += [f"  n{a} {'-.->' if control else '-->'} n{b}" for a, b, control in _edges(ops)]
+    return "\n".join(lines)
+
+
+# Pickling
+
+
+def flatten_graph(graph: Graph) -> dict[str, Any]:
+    """The graph as tables without cycles or long chains. Its scopes, which belong to a moment, are left out."""
+    rows = [
+        (
+            op.name,
+            op.type,
+            op.kind,
+            op.kernel,
+            [(t.op.index, t.index) for t in op.inputs],
+            dict(op.attrs),
+            [(t.dtype, t._shape) for t in op.outputs],
+            [c.index for c in op.control_inputs],
+            op.traits,
+            op.source,
+            op.device,
+            op.colocation,
+            op.container,
+        )
+        for op in graph.get_operations()
+    ]
+    return {
+        "rows": rows,
+        "names": dict(graph._names._next),
+        "collections": {name: [_flat_item(item) for item in items] for name, items in graph._collections.items()},
+        "seed": graph.seed,
+        "finalized": graph.finalized,
+        "unfeedable": [(t.op.index, t.index) for t in graph._unfeedable],
+        "unfetchable": [op.index for op in graph._unfetchable],
+    }
+
+
+def restore_graph(flat: dict[str, Any]) -> Graph:
+    """The graph of `flatten_graph`'s tables."""
+    graph = Graph()
+    fill_graph(graph, flat)
+    return graph
+
+
+def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
+    """Put what the tables say into an empty graph."""
+    ops = graph._operations
+    for index, row in enumerate(flat["rows"]):
+        name, type_, kind, kernel, inputs, attrs, outputs, controls, traits, source, device, colocation, container = row
+        op = Operation(
+            graph,
+            index,
+            name,
+            type_,
+            kind,
+            kernel,
+            tuple([ops[i].outputs[k] for i, k in inputs]),
+            attrs,
+            outputs,
+            tuple([ops[i] for i in controls]),
+            traits,
+            source,
+            device,
+            colocation,
+            container,
+        )
+        ops.append(op)
+        graph._by_name[name] = op
+    names = Names()
+    names._next = flat["names"]
+    graph._names = names
+    graph.seed = flat["seed"]
+    graph._unfeedable = {ops[i].outputs[k] for i, k in flat["unfeedable"]}
+    graph._unfetchable = {ops[i] for i in flat["unfetchable"]}
+    known: dict = {}
+    for name, items in flat["collections"].items():
+        graph._collections[name] = [_restored_item(graph, item, known) for item in items]
+    graph._finalized = flat["finalized"]
+
+
+def _flat_item(item: Any) -> tuple[str, Any]:
+    """An item of a collection, without a way back to the graph."""
+    from weftwork.graph.variables import Variable
+
+    if isinstance(item, Variable):
+        return "variable", item.to_flat()
+    if isinstance(item, Tensor):
+        return "tensor", (item.op.index, item.index)
+    if isinstance(item, Operation):
+        return "operation", item.index
+    if isinstance(item, dict):
+        return "dict", {key: _flat_item(value) for key, value in item.items()}
+    return "value", item
+
+
+def _restored_item(graph: Graph, item: tuple[str, Any], known: dict) -> Any:
+    from weftwork.graph.variables import Variable
+
+    kind, value = item
+    ops = graph._operations
+    if kind == "variable":
+        if value["op"] not in known:
+            known[value["op"]] = Variable.from_flat(graph, value)
+        return known[value["op"]]
+    if kind == "tensor":
+        return ops[value[0]].outputs[value[1]]
+    if kind == "operation":
+        return ops[value]
+    if kind == "dict":
+        return {key: _restored_item(graph, part, known) for key, part in value.items()}
+    return value
+
+
+def operation_at(graph: Graph, index: int) -> Operation:
+    """How a pickled Operation is found again."""
+    return graph._operations[index]
+
+
+def tensor_at(graph: Graph, index: int, output: int) -> Tensor:
+    """How a pickled Tensor is found again."""
+    return graph._operations[index].outputs[output]
+
+
+def variable_at(graph: Graph, flat: dict) -> Any:
+    """How a pickled Variable is found again: the one in the graph's collections, if it is in one."""
+    from weftwork.graph.variables import Variable
+
+    for items in graph._collections.values():
+        for item in items:
+            if isinstance(item, Variable) and item.op.index == flat["op"]:
+                return item
+    return Variable.from_flat(graph, flat)
+
+
