@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.graph.composite import IndexedSlices, IndexedSlicesValue, SparseTensor, SparseTensorValue
 from weftwork.graph.errors import InaccessibleTensorError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
@@ -168,3 +169,27 @@ def owned(values: Sequence[Any], copy: bool) -> list:
                 given.add(id(value))  # equal nodes share one value
         mine.append(value)
     return mine
+
+
+def _slices_parts(slices: IndexedSlices) -> list[Tensor]:
+    return [t for t in (slices.values, slices.indices, slices.dense_shape) if t is not None]
+
+
+def _feed_slices(slices: IndexedSlices, value: Any) -> list[tuple[Tensor, Any]]:
+    """The parts of a fed IndexedSlicesValue, or (values, indices[, dense_shape])."""
+    return list(zip(_slices_parts(slices), [part for part in value if part is not None], strict=True))
+
+
+register_session_run_conversion_functions(
+    SparseTensor,
+    lambda s: ([s.indices, s.values, s.dense_shape], lambda parts: SparseTensorValue(*parts)),
+    lambda s, value: list(zip([s.indices, s.values, s.dense_shape], value, strict=True)),
+)
+register_session_run_conversion_functions(
+    IndexedSlices,
+    lambda s: (
+        _slices_parts(s),
+        lambda parts: IndexedSlicesValue(parts[0], parts[1], parts[2] if len(parts) == 3 else None),
+    ),
+    _feed_slices,
+)

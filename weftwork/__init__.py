@@ -38,6 +38,12 @@ from weftwork.graph.clipping import (
     clip_by_value,
     global_norm,
 )
+from weftwork.graph.composite import (
+    IndexedSlices,
+    IndexedSlicesValue,
+    SparseTensor,
+    SparseTensorValue,
+)
 from weftwork.graph.conversion import (
     angle,
     cast,
@@ -387,6 +393,8 @@ __all__ = [
     "Graph",
     "GraphKeys",
     "GraphOptions",
+    "IndexedSlices",
+    "IndexedSlicesValue",
     "InteractiveSession",
     "Op",
     "OpError",
@@ -395,6 +403,8 @@ __all__ = [
     "RunMetadata",
     "RunOptions",
     "Session",
+    "SparseTensor",
+    "SparseTensorValue",
     "Tensor",
     "TensorShape",
     "Variable",
