@@ -215,5 +215,3 @@ def variable_at(graph: Graph, flat: dict) -> Any:
             if isinstance(item, Variable) and item.op.index == flat["op"]:
                 return item
     return Variable.from_flat(graph, flat)
-
-

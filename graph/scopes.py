@@ -38,9 +38,7 @@ class _State:
         self.active = False
 
     def refresh(self) -> None:
-        self.active = bool(
-            self.controllers or self.devices or self.colocation or self.container or self.resources
-        )
+        self.active = bool(self.controllers or self.devices or self.colocation or self.container or self.resources)
 
 
 class _ThreadState(threading.local):
@@ -147,7 +145,6 @@ class Scopes:
         finally:
             state.container = outer
             state.refresh()
-
 
     @contextmanager
     def needing(self, resources: tuple[tuple[str, float], ...]) -> Iterator[None]:

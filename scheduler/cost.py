@@ -80,7 +80,6 @@ class Costs:
             return None
         return self._records[(kernel, min(classes, key=lambda c: abs(c - wanted)))]
 
-
     def save(self, path: str) -> None:
         """Write what is known of importable functions to a JSON file, for `load`."""
         with self._lock:

@@ -358,7 +358,9 @@ def write_program(
             if value not in last:
                 free.append(slot[value])
         steps.append(
-            Step(kernels[node], attrs[node], tuple(reads), writes[0] if len(writes) == 1 else tuple(writes), tuple(dead))
+            Step(
+                kernels[node], attrs[node], tuple(reads), writes[0] if len(writes) == 1 else tuple(writes), tuple(dead)
+            )
         )
     return Program(
         tuple([slot[v] for v in inputs]), tuple([slot[v] for v in outputs]), steps, size, tuple(constants.items())

@@ -1,6 +1,6 @@
 """Weftwork: an actor-based parallel dataflow scheduler with TensorFlow 1's programming model, on Ray.
 
-    import weftwork as tf
+import weftwork as tf
 """
 
 from __future__ import annotations

@@ -1,0 +1,298 @@
+"""Messages: sets of typed fields, declared as annotations with their defaults, and handled as protobuf's are.
+
+present   of a nested message: something in it was set, or it was given whole; reading it does not make it so
+
+Invariant: a message belongs to one parent, and a present child's parent is present; what is given is therefore copied.
+Unlike protobuf's, a nested message or a repeated field can also be assigned whole.
+"""
+
+from __future__ import annotations
+
+import json
+import numbers
+import operator
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+
+class Repeated(MutableSequence, Generic[T]):
+    """A list of values of one type; a message that is put in is copied."""
+
+    def __init__(self, kind: type, name: str, changed: Callable[[], None]):
+        self._kind, self._name, self._changed = kind, name, changed
+        self._items: list[Any] = []
+
+    def add(self, **values: Any) -> Any:
+        """Append a new message with these fields and return it; AttributeError where the elements are no messages."""
+        if not issubclass(self._kind, Message):
+            raise AttributeError(f"{self._name} holds no messages: use append.")
+        self.append(self._kind())
+        item = self._items[-1]
+        for name, value in values.items():
+            item._init_field(name, value)
+        return item
+
+    def insert(self, index: int, value: Any) -> None:
+        """Put a value before the one at `index`; TypeError when it is of another type."""
+        self._items.insert(index, _checked(self._kind, self._name, value))
+        self._changed()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        many = isinstance(index, slice)
+        new = [_checked(self._kind, self._name, v) for v in (value if many else [value])]
+        self._items[index] = new if many else new[0]
+        self._changed()
+
+    def __delitem__(self, index: Any) -> None:
+        del self._items[index]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._items[index]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __eq__(self, other: Any) -> bool:
+        return self._items == (other._items if isinstance(other, Repeated) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+class Map(MutableMapping, Generic[K, T]):
+    """A dict of keys of one type to values of one type."""
+
+    def __init__(self, kinds: tuple[type, type], name: str, changed: Callable[[], None]):
+        self._kinds, self._name, self._changed = kinds, name, changed
+        self._items: dict[Any, Any] = {}
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        key_kind, kind = self._kinds
+        self._items[_checked(key_kind, self._name, key)] = _checked(kind, self._name, value)
+        self._changed()
+
+    def __delitem__(self, key: Any) -> None:
+        del self._items[key]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+class _Field(NamedTuple):
+    """A declared field: `make` is Repeated, Map, a Message class, or None for one plain value of type `kind`."""
+
+    kind: Any
+    make: Any
+
+
+def _checked(kind: type, name: str, value: Any) -> Any:
+    """The value as the field keeps it; TypeError when it is of another type, ValueError when it is out of range."""
+    if issubclass(kind, Message) and isinstance(value, (kind, Mapping)):
+        return kind(**(value._set_fields() if isinstance(value, Message) else value))
+    if kind is bool and (isinstance(value, np.bool_) or hasattr(value, "__index__")):
+        return bool(value)
+    if kind is int and hasattr(value, "__index__"):
+        number = operator.index(value)
+        if not -(2**63) <= number < 2**64:
+            raise ValueError(f"Value out of range: {number} for field {name}")
+        return number
+    if kind is float and isinstance(value, numbers.Real):
+        return float(value)
+    if kind is str and isinstance(value, (str, bytes)):
+        return value.decode() if isinstance(value, bytes) else value
+    if kind is dict and isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{value!r} has type {type(value)}, but field {name} expects one of: {kind.__name__}")
+
+
+class Message:
+    """The base of all messages. Fields are keywords of the constructor and attributes.
+
+    A field that does not exist raises ValueError in the constructor and AttributeError as an attribute; a value of
+    another type raises TypeError.
+    """
+
+    _fields: ClassVar[dict[str, _Field]] = {}
+    _choices: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        hints = typing.get_type_hints(cls, localns=dict(vars(cls)))
+        cls._fields = {name: _field(hint) for name, hint in hints.items() if not name.startswith("_")}
+
+    def __init__(self, **values: Any):
+        self.__dict__.update(_parent=None, _present=False)
+        for name, value in values.items():
+            self._init_field(name, value)
+
+    def _init_field(self, name: str, value: Any) -> None:
+        self._known(name)
+        if value is not None:
+            setattr(self, name, value)
+
+    def _known(self, name: str) -> _Field:
+        field = self._fields.get(name)
+        if field is None:
+            raise ValueError(f'Protocol message {type(self).__name__} has no "{name}" field.')
+        return field
+
+    def __getattr__(self, name: str) -> Any:
+        field = self._fields.get(name)
+        if field is None or field.make is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if field.make in (Repeated, Map):
+            made = field.make(field.kind, name, self.SetInParent)
+        else:
+            made = field.make()
+            made.__dict__["_parent"] = self
+        self.__dict__[name] = made
+        return made
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        field = self._fields.get(name)
+        if field is None:
+            raise AttributeError(f'Protocol message {type(self).__name__} has no "{name}" field.')
+        if field.make is None:
+            value = _checked(field.kind, name, value)
+            if name in self._choices and value not in self._choices[name]:
+                raise ValueError(f"{name} is one of {', '.join(self._choices[name])}, not {value!r}.")
+            self.__dict__[name] = value
+        else:
+            self._assign(name, field, value)
+        self.SetInParent()
+
+    def _assign(self, name: str, field: _Field, value: Any) -> None:
+        if field.make is Repeated:
+            if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+                raise TypeError(f"{value!r} has type {type(value)}, but field {name} expects a sequence")
+            getattr(self, name)[:] = list(value)
+        elif field.make is Map:
+            new = Map(field.kind, name, self.SetInParent)
+            new.update(value)
+            getattr(self, name)._items = new._items
+        else:
+            getattr(self, name).CopyFrom(_checked(field.kind, name, value))
+
+    def _set_fields(self) -> dict[str, Any]:
+        """What differs from the defaults, by field: values, present messages, filled lists and dicts."""
+        own, found = self.__dict__, {}
+        for name, field in self._fields.items():
+            if name not in own:
+                continue
+            value = own[name]
+            if field.make is None:
+                keep = value != getattr(type(self), name)
+            else:
+                keep = value._present if isinstance(value, Message) else len(value) > 0
+            if keep:
+                found[name] = value
+        return found
+
+    def SetInParent(self) -> None:
+        """Make this message present in the one that holds it."""
+        message = self
+        while message is not None and not message._present:
+            message.__dict__["_present"] = True
+            message = message._parent
+
+    def HasField(self, field_name: str) -> bool:
+        """True when the nested message is present, or the value is not its default; ValueError for lists and maps."""
+        if self._known(field_name).make in (Repeated, Map):
+            raise ValueError(f'Protocol message {type(self).__name__} has no singular "{field_name}" field.')
+        return field_name in self._set_fields()
+
+    def ClearField(self, field_name: str) -> None:
+        """Set one field back to its default; ValueError when there is no such field."""
+        self._known(field_name)
+        old = self.__dict__.pop(field_name, None)
+        if isinstance(old, Message):
+            old.__dict__["_parent"] = None
+
+    def Clear(self) -> None:
+        """Set all fields back to their defaults."""
+        for name in self._fields:
+            self.ClearField(name)
+
+    def MergeFrom(self, other: Any) -> None:
+        """Take over what is set in `other`: values replace, nested messages merge, lists and maps are extended."""
+        if type(other) is not type(self):
+            raise TypeError(f"Parameter must be an instance of {type(self).__name__}, but got {type(other)}.")
+        for name, value in other._set_fields().items():
+            if isinstance(value, Message):
+                getattr(self, name).MergeFrom(value)
+            elif isinstance(value, Repeated):
+                getattr(self, name).extend(list(value))
+            elif isinstance(value, Map):
+                getattr(self, name).update(value)
+            else:
+                setattr(self, name, value)
+        self.SetInParent()
+
+    def CopyFrom(self, other: Any) -> None:
+        """Become equal to `other`; TypeError when it is of another class."""
+        if type(other) is not type(self):
+            raise TypeError(f"Parameter must be an instance of {type(self).__name__}, but got {type(other)}.")
+        if other is not self:
+            self.Clear()
+            self.MergeFrom(other)
+
+    def SerializeToString(self) -> bytes:
+        """JSON of what is set, in a fixed order (not protobuf's wire format)."""
+        return json.dumps(_plain(self), sort_keys=True, default=repr).encode()
+
+    @classmethod
+    def FromString(cls, data: bytes) -> Any:
+        """The message that `SerializeToString` wrote."""
+        return cls(**json.loads(data))
+
+    def __eq__(self, other: Any) -> bool:
+        return type(other) is type(self) and self._set_fields() == other._set_fields()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self):
+        return _rebuild, (type(self), {name: _bare(value) for name, value in self._set_fields().items()})
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join([f'{n}={v!r}' for n, v in self._set_fields().items()])})"
+
+
+def _field(hint: Any) -> _Field:
+    make, kinds = typing.get_origin(hint), typing.get_args(hint)
+    if make is Repeated:
+        return _Field(kinds[0], make)
+    if make is Map:
+        return _Field(kinds, make)
+    return _Field(hint, hint if issubclass(hint, Message) else None)
+
+
+def _rebuild(cls: type[Message], values: dict[str, Any]) -> Message:
+    return cls(**values)
+
+
+def _bare(value: Any) -> Any:
+    return value._items if isinstance(value, (Repeated, Map)) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Message):
+        return {name: _plain(field) for name, field in value._set_fields().items()}
+    if isinstance(value, Repeated):
+        return [_plain(item) for item in value]
+    return sorted(value.items()) if isinstance(value, Map) else value
