@@ -104,7 +104,7 @@ class Program:
         slots = self._environment(values)
         at = 0
         try:
-            for at, (kernel, attrs, inputs, outputs, dead) in enumerate(self.steps):
+            for at, (kernel, attrs, inputs, outputs, dead) in enumerate(self.steps):  # noqa: B007
                 if stop:
                     raise Stopped
                 args = [slots[i] for i in inputs]

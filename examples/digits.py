@@ -1,7 +1,7 @@
 """A classifier of handwritten digits, trained with data-parallel shards.
 
-Each step cuts its batch into shards. The shards' gradients are independent branches, so they run at the same time as Ray
-tasks; the weights live in the session's actor; the update of all weights is one atomic run.
+Each step cuts its batch into shards. The shards' gradients are independent branches, so they run at the same
+time as Ray tasks; the weights live in the session's actor; the update of all weights is one atomic run.
 """
 
 import argparse

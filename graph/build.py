@@ -23,7 +23,7 @@ _conversions: list[tuple[int, type | tuple[type, ...], Callable]] = []
 
 
 def register_tensor_conversion_function(base_type: Any, conversion_func: Callable, priority: int = 100) -> None:
-    """Teach `convert_to_tensor` a type: conversion_func(value, dtype, name, as_ref) gives a Tensor or NotImplemented."""
+    """Teach `convert_to_tensor` a type: conversion_func(value, dtype, name, as_ref) is a Tensor or NotImplemented."""
     if not callable(conversion_func):
         raise TypeError("conversion_func must be callable.")
     _conversions.append((priority, base_type, conversion_func))

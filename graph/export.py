@@ -63,7 +63,7 @@ def _edges(ops: list[Operation]) -> Iterator[tuple[int, int, bool]]:
 
 
 def to_dot(graph: Graph, fetches: Iterable[Any] | None = None) -> str:
-    """The graph, or what `fetches` depend on, in the language of Graphviz: control edges dashed, variables as cylinders."""
+    """The graph, or what `fetches` depend on, in Graphviz's language: control edges dashed, variables as cylinders."""
     ops = needed(graph, fetches)
     lines = ["digraph weftwork {", "  rankdir=TB;"]
     for op in ops:

@@ -1,7 +1,7 @@
 """Variables that are shared by name: `get_variable` inside `variable_scope`.
 
 store    the variables of a graph that `get_variable` made, by full name
-scope    a prefix of names and defaults (initializer, regularizer, reuse ...) for what is made inside; belongs to the thread
+scope    a prefix of names and defaults (initializer, regularizer, reuse ...) for what is made inside; the thread's own
 reuse    None: a variable of that name must be new.  True: it must be there.  AUTO_REUSE: either
 """
 

@@ -280,7 +280,7 @@ def result(handle: Handle) -> Any:
     errors = module.exceptions
     try:
         return module.get(handle.head)
-    except (errors.TaskCancelledError,) as error:
+    except errors.TaskCancelledError as error:
         raise Interrupted from error
     except (
         errors.WorkerCrashedError,
@@ -319,15 +319,17 @@ def is_reference(value: Any) -> bool:
 
 
 def cancel(handle: Handle, force: bool) -> None:
-    """Ask a piece of work to stop; with force, kill the process of a task."""
+    """Ask a piece of work to stop; with force, kill its process.
+
+    A call of an actor is only ever stopped by force: Ray does not interrupt one that runs, and one that it takes back from
+    the queue leaves a gap in the sequence, for which the actor waits half a minute.
+    """
     module = ray()
     try:
         if handle.actor is None:
             module.cancel(handle.head, force=force)
         elif force:
             module.kill(handle.actor)
-        else:
-            module.cancel(handle.head)
     except Exception:  # it is done already, or Ray is going down: there is nothing left to stop
         return
 

@@ -7,8 +7,8 @@ cluster    nodes that one slot runs without waiting for another: the nodes of a 
 
 The schedule is HEFT's (Topcuoglu, Hariri, Wu, 2002): nodes in the order of their longest path to the end, each on the
 slot that can begin it first. A slot's nodes are then cut wherever one of them needs a value from another slot that was
-not there when the cluster began, or gives one away that is waited for. So each cluster can begin once the clusters that it reads
-from are done, and the clusters have no cycle.
+not there when the cluster began, or gives one away that is waited for. So each cluster can begin once the clusters that
+it reads from are done, and the clusters have no cycle.
 """
 
 from __future__ import annotations

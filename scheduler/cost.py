@@ -144,7 +144,7 @@ COSTS = Costs()
 
 
 def save_costs(path: str) -> None:
-    """Write what this process has learned of its functions' costs to a file, so that another need not try them again."""
+    """Write what this process has learned of its functions' costs to a file, so that others need not try them."""
     COSTS.save(path)
 
 

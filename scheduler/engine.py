@@ -84,7 +84,7 @@ class Engine:
     def add(
         self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
     ) -> Entry:
-        """Compile fetches and feeds, without what `ran` before. With a key the entry is kept, until many others came."""
+        """Compile fetches and feeds, without what `ran` before. With a key the entry is kept, till many others came."""
         with collecting_later():
             entry = Entry(fetches, Dataflow(fetches.elements, fed, ran))
         check_requirements(entry.flow, self.config)
@@ -237,7 +237,7 @@ class Engine:
 
 
 def deferred(flow: Dataflow, estimate: Estimate, done: frozenset[int], probes: int) -> frozenset[int]:
-    """The nodes to run in a later round: calls of unseen functions beyond the first few of each, and what needs them."""
+    """The nodes of later rounds: calls of unseen functions beyond the first few of each, and what waits for them."""
     tried: dict[Any, int] = {}
     later: set[int] = set()
     lacking: set[int] = set()
@@ -265,7 +265,7 @@ def _unbound(flow: Dataflow, estimate: Estimate) -> bool:
 
 @contextmanager
 def collecting_later() -> Iterator[None]:
-    """No garbage collection meanwhile: planning makes much that stays, which the collector would look at again and again."""
+    """No garbage collection meanwhile: planning makes much that stays, and the collector would look at it all often."""
     if not gc.isenabled():
         yield
         return

@@ -20,8 +20,8 @@ from weftwork.scheduler.fetches import conversion_of
 def parse_feeds(graph: Graph, feed_dict: Mapping) -> dict[Tensor, Any]:
     """Tensors of `graph` and their values.
 
-    Raises TypeError for a key that is no tensor or a value that cannot be one, ValueError for a value of the wrong shape
-    or a tensor that may not be fed.
+    Raises TypeError for a key that is no tensor or a value that cannot be one, ValueError for a value of the wrong
+    shape or a tensor that may not be fed.
     """
     feeds: dict[Tensor, Any] = {}
     for key, value in feed_dict.items():

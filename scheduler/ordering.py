@@ -4,9 +4,9 @@ Rule: reads before writes, writes in creation order. The edges that say so are a
 creation order and their variables by name; an edge that would close a cycle contradicts what stands already and is left
 out.
 
-The topological order is maintained under these insertions with the algorithm of Pearce and Kelly, "A dynamic topological
-sort algorithm for directed acyclic graphs" (2006): an edge that agrees with the order costs nothing, another one costs a
-search of the nodes between its ends.
+The topological order is maintained under these insertions with the algorithm of Pearce and Kelly, "A dynamic
+topological sort algorithm for directed acyclic graphs" (2006): an edge that agrees with the order costs nothing,
+another one costs a search of the nodes between its ends.
 """
 
 from __future__ import annotations

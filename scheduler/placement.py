@@ -125,7 +125,7 @@ def _keep_with_state(flow: Dataflow, estimate: Estimate, places: list[Place], re
     """
     away = set(remote)
     toward = _only_toward_writes(flow)
-    for node, op in enumerate(flow.ops):
+    for node in range(len(flow.ops)):
         if node in toward and places[node] is Place.CALLER and any([v in away for v in flow.inputs[node]]):
             places[node] = Place.ACTOR
         if places[node] is not Place.CALLER:

@@ -190,8 +190,8 @@ class BaseSession:
     def explain(self, fetches: Any, feed_dict: Mapping | None = None) -> Explanation:
         """The plan of a run, for a reader: print it. Nothing runs.
 
-        It lists the segments, where each runs and why, what it costs, the critical path and what bounds the run. Before the
-        first run of these fetches the costs are what is known from others.
+        It lists the segments, where each runs and why, what it costs, the critical path and what bounds the run.
+        Before the first run of these fetches the costs are what is known from others.
         """
         self._check_open()
         feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}

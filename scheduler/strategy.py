@@ -1,8 +1,8 @@
 """Strategies: several ways to run the same dataflow, which compete.
 
 candidate   a plan, with the seconds that it was predicted to take and the best that it took
-contest     the candidates of one kind of run. Each whose prediction beats the best measurement gets a few runs; then the
-            one that was fastest stays. So nothing needs to be known of what cannot be predicted, such as
+contest     the candidates of one kind of run. Each whose prediction beats the best measurement gets a few runs; then
+            the one that was fastest stays. So nothing needs to be known of what cannot be predicted, such as
             whether a function releases the GIL: threads are tried, and kept if they were faster.
 """
 
