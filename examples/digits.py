@@ -67,9 +67,9 @@ def build(size: int) -> dict:
 
 def main(steps: int = 150, size: int = 256) -> float:
     """Train, print, and return the accuracy on digits that were held back."""
-    digits = load_digits()
-    order = np.random.default_rng(0).permutation(len(digits.target))
-    images, labels = (digits.data[order] / 16).astype(np.float32), digits.target[order].astype(np.int64)
+    pixels, targets = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(targets))
+    images, labels = (pixels[order] / 16).astype(np.float32), targets[order].astype(np.int64)
     train, test = slice(0, 1400), slice(1400, None)
     with tf.Graph().as_default(), tf.Session() as session:
         net = build(size)

@@ -321,8 +321,8 @@ def is_reference(value: Any) -> bool:
 def cancel(handle: Handle, force: bool) -> None:
     """Ask a piece of work to stop; with force, kill its process.
 
-    A call of an actor is only ever stopped by force: Ray does not interrupt one that runs, and one that it takes back from
-    the queue leaves a gap in the sequence, for which the actor waits half a minute.
+    A call of an actor is only ever stopped by force: Ray does not interrupt one that runs, and one that it takes back
+    from the queue leaves a gap in the sequence, for which the actor waits half a minute.
     """
     module = ray()
     try:

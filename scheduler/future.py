@@ -35,7 +35,7 @@ class RunFuture(Future):
     _wanted_cancel = False
 
     def cancel(self) -> bool:
-        """Cancel the run: `result()` then raises CancelledError. False, and nothing happens, when it was done already."""
+        """Cancel the run: `result()` then raises CancelledError. False when it was done already."""
         if self.done():
             return False
         self._wanted_cancel = True

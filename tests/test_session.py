@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import threading
 import time
@@ -108,6 +109,16 @@ def test_the_target_is_kept_as_bytes(graph):
     assert tf.Session().sess_str == b""
     assert tf.Session("local").sess_str == b"local"
     assert tf.Session(b"local").sess_str == b"local"
+
+
+def test_the_graph_is_told_as_data_as_far_as_it_has_grown(graph):
+    with tf.Session() as session:
+        a = tf.constant(1, name="a")
+        with tf.control_dependencies([a]):
+            tf.add(a, tf.placeholder(tf.int32, [], name="x"), name="b")
+        nodes = json.loads(json.dumps(session.graph_def))["node"]
+    assert [(node["name"], node["op"]) for node in nodes] == [("a", "Const"), ("x", "Placeholder"), ("b", "Add")]
+    assert nodes[2]["input"][:2] == ["a:0", "x:0"]
 
 
 def test_a_session_keeps_its_own_copy_of_the_config(graph):

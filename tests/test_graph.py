@@ -1,0 +1,373 @@
+"""Building graphs: names, scopes, control inputs, devices, collections, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import numpy as np
+import pytest
+
+import weftwork as tf
+
+
+def op_names(*requests: str) -> list[str]:
+    """The names that nodes get which ask for these names."""
+    return [tf.no_op(name=request).name for request in requests]
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("requests", "given"),
+    [
+        (["foo", "foo", "foo"], ["foo", "foo_1", "foo_2"]),
+        (["foo", "foo", "foo_1"], ["foo", "foo_1", "foo_1_1"]),
+        (["foo", "Foo"], ["foo", "Foo_1"]),
+        (["foo_2", "foo", "foo", "foo"], ["foo_2", "foo", "foo_1", "foo_3"]),
+        (["a/b", "a/b"], ["a/b", "a/b_1"]),
+        (["exact/", "x"], ["exact", "x"]),
+    ],
+)
+def test_names_are_made_unique_without_regard_to_case(graph, requests, given):
+    assert op_names(*requests) == given
+
+
+@pytest.mark.parametrize("name", ["foo:0", "", "_foo", "-a", "a b", "ä", "\\x"])
+def test_a_bad_node_name_is_refused(graph, name):
+    with pytest.raises(ValueError, match=re.escape(f"'{name}' is not a valid node name") if name else "valid node name"):
+        graph.add(tf.no_op().kind, "NoOp", outputs=[], name=name or ":")
+
+
+def test_name_scopes_nest_are_made_unique_and_can_be_entered_again(graph):
+    with tf.name_scope("outer") as outer:
+        assert outer == "outer/"
+        assert tf.no_op(name="x").name == "outer/x"
+        with tf.name_scope("inner") as inner:
+            assert inner == "outer/inner/"
+        with tf.name_scope("inner") as again:
+            assert again == "outer/inner_1/"
+        with graph.name_scope(None) as root:
+            assert (root, tf.no_op(name="top").name) == ("", "top")
+        with graph.name_scope(""):
+            assert tf.no_op(name="top").name == "top_1"
+    with tf.name_scope("outer") as second:
+        assert second == "outer_1/"
+    with graph.name_scope(outer) as reentered:
+        assert (reentered, tf.no_op(name="x").name) == ("outer/", "outer/x_1")
+    assert tf.get_name_scope() == ""
+
+
+@pytest.mark.parametrize("name", ["foo:0", "_outer", "-x", "a b"])
+def test_a_bad_scope_name_is_refused(graph, name):
+    with pytest.raises(ValueError, match="is not a valid scope name"), graph.name_scope(name):
+        pass
+
+
+def test_a_nested_scope_name_may_begin_with_more_characters(graph):
+    with graph.name_scope("a"):
+        for name in ("_b", "-b", "\\b"):
+            with graph.name_scope(name) as inner:
+                assert inner == f"a/{name}/"
+
+
+def test_a_tensor_is_named_after_its_operation_and_output(graph):
+    parts = tf.split(tf.constant([1.0, 2.0], name="pair"), 2, name="halves")
+    assert [t.name for t in parts] == ["halves:0", "halves:1"]
+
+
+# as_graph_element
+
+
+def test_elements_are_found_by_name_bytes_or_themselves(graph):
+    x = tf.constant(1.0, name="x")
+    v = tf.Variable(1.0, name="v")
+    assert graph.as_graph_element("x:0") is x
+    assert graph.as_graph_element(b"x") is x.op
+    assert graph.as_graph_element(x.op) is x.op
+    assert graph.as_graph_element(v) is v._ref()
+    assert graph.get_operation_by_name("x") is x.op
+    assert graph.get_tensor_by_name("x:0") is x
+
+
+@pytest.mark.parametrize(
+    ("element", "error", "text"),
+    [
+        ("foo:0", KeyError, "The name 'foo:0' refers to a Tensor which does not exist. The operation, 'foo', does not"),
+        ("x:5", KeyError, "refers to a Tensor which does not exist. The operation, 'x', exists but only has 1 outputs."),
+        ("foo", KeyError, "The name 'foo' refers to an Operation not in the graph."),
+        ("a:b:c", ValueError, "The name 'a:b:c' looks a like a Tensor name, but is not a valid one. Tensor names must"),
+        (7, TypeError, "Can not convert a int into a Tensor or Operation."),
+    ],
+)
+def test_what_is_no_element_is_refused_with_the_reason(graph, element, error, text):
+    tf.constant(1.0, name="x")
+    with pytest.raises(error, match=re.escape(text)):
+        graph.as_graph_element(element)
+
+
+def test_elements_of_another_graph_are_refused(graph):
+    with tf.Graph().as_default():
+        other = tf.constant(1.0)
+    with pytest.raises(ValueError, match="is not an element of this graph"):
+        graph.as_graph_element(other)
+    with pytest.raises(ValueError, match="is not an element of this graph"):
+        graph.as_graph_element(other.op)
+    with pytest.raises(ValueError, match="must be from the same graph as"):
+        tf.constant(1.0) + other
+
+
+def test_look_ups_by_name_take_strings_only(graph):
+    with pytest.raises(TypeError, match="Operation names are strings"):
+        graph.get_operation_by_name(tf.no_op())
+    with pytest.raises(TypeError, match="Tensor names are strings"):
+        graph.get_tensor_by_name(3)
+
+
+# Default graphs
+
+
+def test_default_graphs_nest_and_belong_to_the_thread():
+    outer, inner = tf.Graph(), tf.Graph()
+    seen = []
+    with outer.as_default():
+        with inner.as_default():
+            assert tf.get_default_graph() is inner
+        thread = threading.Thread(target=lambda: seen.append(tf.get_default_graph()))
+        thread.start()
+        thread.join()
+        assert tf.get_default_graph() is outer
+    assert seen[0] not in (outer, inner, tf.get_default_graph())
+
+
+def test_the_default_graph_is_reset_only_outside_of_nesting():
+    before = tf.get_default_graph()
+    tf.reset_default_graph()
+    assert tf.get_default_graph() is not before
+    text = (
+        "Do not use tf.reset_default_graph() to clear nested graphs. If you need a cleared graph, exit the nesting and "
+        "create a new graph."
+    )
+    with tf.Graph().as_default(), pytest.raises(AssertionError, match=re.escape(text)):
+        tf.reset_default_graph()
+
+
+def test_leaving_graphs_out_of_order_is_an_error():
+    one, two = tf.Graph().as_default(), tf.Graph().as_default()
+    one.__enter__()
+    two.__enter__()
+    with pytest.raises(AssertionError, match="Nesting violated for default stack of <class"):
+        one.__exit__(None, None, None)
+    two.__exit__(None, None, None)
+    from weftwork.graph import stacks
+
+    stacks._stacks.graphs.clear()
+
+
+def test_nodes_go_to_the_graph_of_their_inputs(graph):
+    x = tf.constant(1.0)
+    with tf.Graph().as_default():
+        assert (x + 1.0).graph is graph
+        assert tf.identity(x).graph is graph
+
+
+def test_a_finalized_graph_cannot_change_but_runs(graph):
+    x = tf.constant(2.0)
+    graph.finalize()
+    assert graph.finalized
+    with pytest.raises(RuntimeError, match="Graph is finalized and cannot be modified."):
+        tf.constant(1.0)
+    with pytest.raises(RuntimeError, match="Graph is finalized and cannot be modified."):
+        graph.add_to_collection("c", 1)
+    with tf.Session() as session:
+        assert session.run(x) == 2.0
+
+
+# Control inputs
+
+
+def test_control_dependencies_nest_and_none_clears_them(graph):
+    a, b = tf.no_op(name="a"), tf.constant(1.0, name="b")
+    with tf.control_dependencies([a]):
+        with tf.control_dependencies([b]):
+            assert tf.no_op().control_inputs == (a, b.op)
+            with tf.control_dependencies(None):
+                assert tf.no_op().control_inputs == ()
+        assert tf.no_op().control_inputs == (a,)
+    assert tf.no_op().control_inputs == ()
+
+
+def test_control_inputs_that_a_data_input_implies_are_left_out(graph):
+    a = tf.no_op(name="a")
+    x = tf.constant(1.0, name="x")
+    with tf.control_dependencies([a, x]):
+        first = tf.identity(x)
+        second = tf.identity(first)
+    assert first.op.control_inputs == (a,)
+    assert second.op.control_inputs == ()
+
+
+def test_a_control_input_must_be_an_element(graph):
+    with pytest.raises(TypeError, match="Control input must be Operation or Tensor: 3"):
+        tf.control_dependencies([3])
+
+
+def test_variables_never_take_control_inputs(graph):
+    gate = tf.no_op()
+    with tf.control_dependencies([gate]):
+        v = tf.Variable(1.0)
+    assert [op.control_inputs for op in (v.op, v.initializer, v.value().op)] == [(), (), ()]
+
+
+# Devices, colocation, containers
+
+
+@pytest.mark.parametrize(
+    ("scopes", "device"),
+    [
+        (["/cpu:0"], "/device:CPU:0"),
+        (["/job:w", "/task:1"], "/job:w/task:1"),
+        (["/job:w/device:GPU:1", "/gpu:0"], "/job:w/device:GPU:0"),
+        (["/gpu:1", ""], "/device:GPU:1"),
+        (["/gpu:1", "/device:GPU:*"], "/device:GPU:1"),
+        (["/gpu:1", None], ""),
+        (["/gpu:1", None, "/cpu:0"], "/device:CPU:0"),
+        ([lambda op: "/job:f", "/cpu:0"], "/job:f/device:CPU:0"),
+        ([tf.DeviceSpec(job="w", device_type="CPU", device_index=0)], "/job:w/device:CPU:0"),
+        (["/job:worker/replica:0/task:1/device:CPU:0"], "/job:worker/replica:0/task:1/device:CPU:0"),
+    ],
+)
+def test_the_innermost_device_wins_part_by_part(graph, scopes, device):
+    contexts = [tf.device(scope) for scope in scopes]
+    for context in contexts:
+        context.__enter__()
+    made = tf.no_op()
+    for context in reversed(contexts):
+        context.__exit__(None, None, None)
+    assert made.device == device
+
+
+def test_device_scopes_must_nest(graph):
+    outer, inner = tf.device("/cpu:0"), tf.device("/cpu:1")
+    outer.__enter__()
+    inner.__enter__()
+    with pytest.raises(RuntimeError, match="Exiting device scope without proper scope nesting."):
+        outer.__exit__(None, None, None)
+
+
+def test_colocation_overrides_devices_and_names_its_group(graph):
+    with tf.device("/cpu:0"):
+        v = tf.Variable(1.0, name="v")
+    with tf.device("/gpu:1"), graph.colocate_with(v):
+        made = tf.no_op()
+    assert made.device == "/device:CPU:0"
+    assert made.get_attr("_class") == [b"loc:@v"]
+    assert v.assign(2.0).op.colocation_groups() == [b"loc:@v"]
+
+
+def test_a_container_is_remembered_by_what_is_made_in_it(graph):
+    with tf.container("box"):
+        v = tf.Variable(1.0)
+    assert v.op.get_attr("container") == "box"
+
+
+def test_scopes_belong_to_the_graph_until_they_are_switched_to_threads(graph):
+    def made_elsewhere() -> str:
+        seen = []
+
+        def build():
+            with graph.as_default():
+                seen.append(tf.no_op().device)
+
+        thread = threading.Thread(target=build)
+        thread.start()
+        thread.join()
+        return seen[0]
+
+    with tf.device("/cpu:0"):
+        assert made_elsewhere() == "/device:CPU:0"
+        graph.switch_to_thread_local()
+        assert made_elsewhere() == ""
+        assert tf.no_op().device == "/device:CPU:0"
+
+
+# Collections
+
+
+def test_collections_are_lists_that_are_copied_or_aliased(graph):
+    graph.add_to_collection("c", 1)
+    graph.add_to_collection("c", 1)
+    assert graph.get_collection("c") == [1, 1]
+    graph.get_collection("c").append(2)
+    assert graph.get_collection("c") == [1, 1]
+    graph.get_collection_ref("c").append(2)
+    assert graph.get_collection("c") == [1, 1, 2]
+    graph.add_to_collections(["d", "d", "e"], 5)
+    graph.add_to_collections("word", 6)
+    assert (graph.get_collection("d"), graph.get_collection("word")) == ([5], [6])
+    assert set(graph.get_all_collection_keys()) == {"c", "d", "e", "word"}
+
+
+def test_a_collection_s_scope_is_a_regular_expression_at_the_start_of_names(graph):
+    a, b = tf.constant(1.0, name="in/a"), tf.constant(1.0, name="out/b")
+    for item in (a, b, "nameless"):
+        graph.add_to_collection("c", item)
+    assert graph.get_collection("c", "in/") == [a]
+    assert graph.get_collection("c", ".*b") == [b]
+
+
+# Tensors
+
+
+def test_a_tensor_is_no_value(graph):
+    x = tf.constant([1.0, 2.0], name="x")
+    with pytest.raises(TypeError, match="Using a `tf.Tensor` as a Python `bool` is not allowed"):
+        bool(x)
+    with pytest.raises(TypeError, match="test_graph.py:"):
+        bool(x)
+    with pytest.raises(TypeError, match="not iterable|only iterable"):
+        iter(x)
+    with pytest.raises(NotImplementedError, match=re.escape("Cannot convert a symbolic Tensor (x:0) to a numpy array.")):
+        np.array(x)
+    with pytest.raises(TypeError, match="run it in a session"):
+        float(x)
+
+
+def test_tensors_are_equal_to_themselves_only(graph):
+    x, y = tf.constant(1.0), tf.constant(1.0)
+    assert x == x  # noqa: PLR0124
+    assert x != y
+    assert len({x, y, x}) == 2
+
+
+def test_set_shape_adds_what_is_known(graph):
+    x = tf.placeholder(tf.float32, [None, 3])
+    x.set_shape([2, None])
+    assert x.shape.as_list() == [2, 3]
+    with pytest.raises(ValueError, match="not compatible"):
+        x.set_shape([4, 3])
+
+
+def test_every_node_remembers_the_line_that_made_it(graph):
+    a = tf.constant(1.0)
+    made = [a + 1.0, np.add(a, 1.0), tf.Variable(1.0).op.outputs[0], -a, a[()]]
+    here = [t.op.source.text.rpartition(":")[0] for t in made]
+    assert all(path.endswith("test_graph.py") for path in here), here
+    assert made[0].op.source.function == "test_every_node_remembers_the_line_that_made_it"
+
+
+def test_eval_and_run_need_a_session_of_the_same_graph(graph):
+    x, nothing = tf.constant(1.0), tf.no_op()
+    with pytest.raises(ValueError, match=re.escape("Cannot evaluate tensor using `eval()`: No default session is registered")):
+        x.eval()
+    with pytest.raises(ValueError, match=re.escape("Cannot execute operation using `run()`: No default session is")):
+        nothing.run()
+    other = tf.Session(graph=tf.Graph())
+    with other.as_default(), pytest.raises(ValueError, match="Cannot use the default session to evaluate tensor: the"):
+        x.eval()
+    with pytest.raises(ValueError, match="Cannot use the given session to evaluate tensor: the tensor's graph is different"):
+        x.eval(session=other)
+    with tf.Session() as session, session.as_default():
+        assert x.eval() == 1.0
+        nothing.run()
