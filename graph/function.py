@@ -7,6 +7,7 @@ may be nested structures with tensors in them. What it returns is any Python obj
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
 
@@ -31,10 +32,16 @@ class UserFunction:
             if type(value) is np.ndarray and value.flags.writeable:
                 value.flags.writeable = False
         args, kwargs = nest.fill(template, values)
-        result = self._call(args, kwargs)
         if self.outputs is None:
-            return self._as(result, self.types[0]) if self._convert else result
-        return self._several(result)
+            results = [self._call(args, kwargs)]
+        else:
+            results = self._several(self._call(args, kwargs))
+        if self._convert:
+            results = [self._as(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
+        for at in range(len(results)):  # by its place in the list: a name would be one more reference
+            if type(results[at]) is np.ndarray and _is_kept(results, at):
+                results[at] = results[at].copy()
+        return results[0] if len(results) == 1 else tuple(results)
 
     def _call(self, args: Any, kwargs: Any) -> Any:
         for _ in range(self.retries):
@@ -44,21 +51,19 @@ class UserFunction:
                 continue
         return self.function(*args, **kwargs)
 
-    def _several(self, result: Any) -> Any:
+    def _several(self, result: Any) -> list:
+        """The declared number of values; ValueError when the function returned another."""
         if not isinstance(result, (tuple, list)):
             if self.outputs == 1:
-                result = (result,)
-            elif self.outputs == 0:
-                return ()
-            else:
-                raise ValueError(
-                    f"{self.__name__} returned one {type(result).__name__}, but {self.outputs} outputs were declared"
-                )
-        elif len(result) != self.outputs:
+                return [result]
+            if self.outputs == 0:
+                return []
+            raise ValueError(
+                f"{self.__name__} returned one {type(result).__name__}, but {self.outputs} outputs were declared"
+            )
+        if len(result) != self.outputs:
             raise ValueError(f"{self.__name__} returned {len(result)} values, but {self.outputs} outputs were declared")
-        if self._convert:
-            result = [self._as(value, t) for value, t in zip(result, self.types, strict=True)]
-        return result[0] if self.outputs == 1 else tuple(result)
+        return list(result)
 
     def _as(self, value: Any, wanted: DType) -> Any:
         if wanted is dtypes.object:
@@ -74,6 +79,20 @@ class UserFunction:
                 )
             array = array.astype(wanted.numpy)
         return array[()]
+
+
+_PROBE = [np.zeros(1)]
+_FRESH = sys.getrefcount(_PROBE[0])
+"""What `sys.getrefcount` says of an array that only a list holds."""
+
+
+def _is_kept(results: list, at: int) -> bool:
+    """True for an array that the function may write to later: it still holds it, or what it is a view of."""
+    if not results[at].flags.writeable:
+        return False
+    if sys.getrefcount(results[at]) > _FRESH:
+        return True
+    return results[at].base is not None and sys.getrefcount(results[at].base) > _FRESH
 
 
 class Op:

@@ -159,7 +159,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
 
     def initialized_value(self) -> Tensor:
         """Its value, or its initial value while it has none."""
-        return state_ops.initialized_value(self, self._initial_value)
+        return state_ops.initialized_value(self, self._initializer.inputs[1])
 
     def _as_graph_element(self) -> Tensor:
         return self._variable

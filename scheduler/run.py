@@ -69,29 +69,29 @@ class Run:
             values[number] = value
         for number, value in flow.constants.items():
             values[number] = value
+        missing = []
         if flow.pinned:
-            cells = [self.mirror.cell(name) for name in flow.pinned]
-            self._take_versions(flow.pinned, cells)
+            missing = self._take_versions(flow.pinned, [self.mirror.cell(name) for name in flow.pinned])
         if flow.newest:
-            missing = [
+            missing += [
                 name for name in flow.newest if self.mirror.cell(name).value is UNINITIALIZED and name in flow.required
             ]
-            if missing:
-                raise uninitialized([flow.variables[name] for name in missing])
+        if missing:
+            raise uninitialized([flow.variables[name] for name in dict.fromkeys(missing)])
         if flow.draws:
             self._places = self.draws.take(flow.draws.values())
             for number, place in zip(flow.draws, self._places, strict=True):
                 values[number] = place
 
-    def _take_versions(self, numbers: dict[str, int], cells: list[Cell]) -> None:
+    def _take_versions(self, numbers: dict[str, int], cells: list[Cell]) -> list[str]:
+        """Take committed values of one moment; returns the variables that are needed and have none."""
         missing = []
         for (name, number), (value, version) in zip(numbers.items(), self.mirror.pin(cells), strict=True):
             if value is UNINITIALIZED and name in self.flow.required:
-                missing.append(self.flow.variables[name])
+                missing.append(name)
             self.values[number] = value
             self.versions[number] = (name, version)
-        if missing:
-            raise uninitialized(missing)
+        return missing
 
     def lock(self) -> None:
         """Take the write locks, once, and with them the newest versions."""

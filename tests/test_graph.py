@@ -36,7 +36,8 @@ def test_names_are_made_unique_without_regard_to_case(graph, requests, given):
 
 @pytest.mark.parametrize("name", ["foo:0", "", "_foo", "-a", "a b", "ä", "\\x"])
 def test_a_bad_node_name_is_refused(graph, name):
-    with pytest.raises(ValueError, match=re.escape(f"'{name}' is not a valid node name") if name else "valid node name"):
+    text = f"'{name}' is not a valid node name" if name else "is not a valid node name"
+    with pytest.raises(ValueError, match=re.escape(text)):
         graph.add(tf.no_op().kind, "NoOp", outputs=[], name=name or ":")
 
 
@@ -95,7 +96,7 @@ def test_elements_are_found_by_name_bytes_or_themselves(graph):
     ("element", "error", "text"),
     [
         ("foo:0", KeyError, "The name 'foo:0' refers to a Tensor which does not exist. The operation, 'foo', does not"),
-        ("x:5", KeyError, "refers to a Tensor which does not exist. The operation, 'x', exists but only has 1 outputs."),
+        ("x:5", KeyError, "refers to a Tensor which does not exist. The operation, 'x', exists but only has 1"),
         ("foo", KeyError, "The name 'foo' refers to an Operation not in the graph."),
         ("a:b:c", ValueError, "The name 'a:b:c' looks a like a Tensor name, but is not a valid one. Tensor names must"),
         (7, TypeError, "Can not convert a int into a Tensor or Operation."),
@@ -328,7 +329,8 @@ def test_a_tensor_is_no_value(graph):
         bool(x)
     with pytest.raises(TypeError, match="not iterable|only iterable"):
         iter(x)
-    with pytest.raises(NotImplementedError, match=re.escape("Cannot convert a symbolic Tensor (x:0) to a numpy array.")):
+    text = "Cannot convert a symbolic Tensor (x:0) to a numpy array."
+    with pytest.raises(NotImplementedError, match=re.escape(text)):
         np.array(x)
     with pytest.raises(TypeError, match="run it in a session"):
         float(x)
@@ -336,7 +338,7 @@ def test_a_tensor_is_no_value(graph):
 
 def test_tensors_are_equal_to_themselves_only(graph):
     x, y = tf.constant(1.0), tf.constant(1.0)
-    assert x == x  # noqa: PLR0124
+    assert x == x
     assert x != y
     assert len({x, y, x}) == 2
 
@@ -359,14 +361,14 @@ def test_every_node_remembers_the_line_that_made_it(graph):
 
 def test_eval_and_run_need_a_session_of_the_same_graph(graph):
     x, nothing = tf.constant(1.0), tf.no_op()
-    with pytest.raises(ValueError, match=re.escape("Cannot evaluate tensor using `eval()`: No default session is registered")):
+    with pytest.raises(ValueError, match=re.escape("Cannot evaluate tensor using `eval()`: No default session is")):
         x.eval()
     with pytest.raises(ValueError, match=re.escape("Cannot execute operation using `run()`: No default session is")):
         nothing.run()
     other = tf.Session(graph=tf.Graph())
     with other.as_default(), pytest.raises(ValueError, match="Cannot use the default session to evaluate tensor: the"):
         x.eval()
-    with pytest.raises(ValueError, match="Cannot use the given session to evaluate tensor: the tensor's graph is different"):
+    with pytest.raises(ValueError, match="Cannot use the given session to evaluate tensor: the tensor's graph is"):
         x.eval(session=other)
     with tf.Session() as session, session.as_default():
         assert x.eval() == 1.0

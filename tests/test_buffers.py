@@ -1,0 +1,244 @@
+"""Python functions as nodes."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import numpy as np
+import pytest
+
+import weftwork as tf
+
+CALLER = tf.ConfigProto(placement="caller")
+
+
+@pytest.fixture
+def session(graph):
+    """A session that runs everything in the caller."""
+    with tf.Session(config=CALLER) as session:
+        yield session
+
+
+@tf.op
+def describe(*args, **kwargs):
+    """What the function got."""
+    return args, kwargs
+
+
+@tf.op(outputs=2)
+def halves(text):
+    """The two halves of a text."""
+    return text[: len(text) // 2], text[len(text) // 2 :]
+
+
+def test_tensors_anywhere_in_the_arguments_become_values(session):
+    x = tf.constant(2.0)
+    got = session.run(describe(x, [x, 1, {"a": (x, "s")}], key=x * 2, other=None))
+    assert got == ((2.0, [2.0, 1, {"a": (2.0, "s")}]), {"key": 4.0, "other": None})
+
+
+def test_a_function_may_return_any_object(session):
+    marker = object()
+    same = tf.op(lambda: marker)()
+    assert session.run(same) is marker
+    assert same.dtype == tf.object
+    assert same.shape.ndims is None
+
+
+def test_declared_outputs_are_tensors_of_their_own(session):
+    first, second = halves("weftwork")
+    nothing = tf.op(outputs=0)(lambda: None)()
+    (one,) = tf.op(outputs=1)(lambda: (7,))()
+    assert session.run([second, first]) == ["work", "weft"]
+    assert isinstance(nothing, tf.Operation)
+    assert session.run([nothing, one]) == [None, 7]
+
+
+def test_declared_dtypes_and_shapes_are_kept(session):
+    made = tf.op(dtype=tf.float32, shape=[3])(lambda: [1, 2, 3])()
+    assert (made.dtype, made.shape.as_list()) == (tf.float32, [3])
+    got = session.run(made)
+    assert got.dtype == np.float32
+    assert session.run(made + 1.0).tolist() == [2.0, 3.0, 4.0]
+
+
+def test_a_node_is_named_after_its_function_or_as_asked(graph):
+    assert describe(1).op.name == "describe"
+    assert describe(1).op.name == "describe_1"
+    assert halves("ab", name="cut")[0].op.name == "cut"
+    assert tf.op(lambda: 1)().op.name == "function"
+    assert tf.op(name="given")(lambda: 1)().op.name == "given"
+
+
+def test_an_argument_called_name_belongs_to_the_function(session):
+    @tf.op
+    def greet(name):
+        return f"hello {name}"
+
+    assert session.run(greet(name="you")) == "hello you"
+
+
+def test_callables_of_all_kinds_can_be_nodes(session):
+    class Adder:
+        def __call__(self, x):
+            return x + 1
+
+    assert session.run([tf.op(Adder())(1), tf.op(functools.partial(max, 3))(5), tf.op(len)([1, 2])]) == [2, 5, 2]
+
+
+def test_impure_functions_are_called_for_each_node_and_pure_ones_once(session):
+    calls: list = []
+    impure, pure = tf.op(calls.append), tf.op(pure=True)(calls.append)
+    session.run([impure("i"), impure("i"), pure("p"), pure("p"), pure("q")])
+    assert sorted(calls) == ["i", "i", "p", "q"]
+
+
+def test_pure_functions_of_equal_but_different_arguments_are_not_confused(session):
+    kind = tf.op(pure=True)(lambda x: type(x).__name__)
+    assert session.run([kind(1), kind(1.0), kind(True)]) == ["int", "float", "bool"]
+
+
+def test_a_function_is_called_again_when_it_raises(session):
+    calls: list = []
+
+    @tf.op(retries=2)
+    def flaky():
+        calls.append(1)
+        if len(calls) < 3:
+            raise OSError("not yet")
+        return len(calls)
+
+    assert session.run(flaky()) == 3
+
+
+def test_retries_end_with_the_last_error(session):
+    @tf.op(retries=1)
+    def broken():
+        raise OSError("never")
+
+    with pytest.raises(tf.errors.UnknownError, match="OSError: never"):
+        session.run(broken())
+
+
+def test_an_isolated_function_never_runs_in_the_caller(ray_session, graph):
+    where = tf.op(isolated=True)(os.getpid)()
+    with tf.Session() as session:
+        assert os.getpid() not in {session.run(where) for _ in range(5)}
+
+
+def test_an_unknown_function_is_tried_in_a_worker_and_a_cheap_one_comes_home(ray_session, graph):
+    where = tf.op(lambda: os.getpid())()
+    with tf.Session() as session:
+        seen = [session.run(where) for _ in range(5)]
+    assert seen[0] != os.getpid()
+    assert seen[-1] == os.getpid()
+
+
+def test_inputs_cannot_be_written_to(session):
+    @tf.op
+    def scribble(x):
+        x[0] = 99
+        return x
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="read-only"):
+        session.run(scribble(tf.constant([1.0, 2.0]) * 2))
+
+
+def test_a_buffer_that_a_function_keeps_is_copied(session):
+    kept = np.zeros(3)
+
+    @tf.op
+    def observe():
+        kept[:] += 1
+        return kept
+
+    @tf.op
+    def window():
+        kept[:] += 1
+        return kept[1:]
+
+    first = session.run(observe())
+    second = session.run(observe())
+    third = session.run(window())
+    session.run(observe())
+    assert (first.tolist(), second.tolist(), third.tolist()) == ([1.0] * 3, [2.0] * 3, [3.0] * 2)
+
+
+def test_an_array_that_only_the_result_holds_is_not_copied(session):
+    addresses = []
+
+    @tf.op
+    def fresh():
+        made = np.ones(1000)
+        addresses.append(made.ctypes.data)
+        return made
+
+    assert session.run(fresh()).ctypes.data == addresses[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"outputs": -1}, "outputs must be a whole number"),
+        ({"outputs": 2, "dtype": [tf.int32]}, "dtype has 1 entries for 2 outputs"),
+        ({"retries": -1}, "retries must be a whole number"),
+        ({"timeout": 0}, "timeout must be seconds above 0"),
+        ({"num_cpus": -1}, "an amount, 0 or more"),
+        ({"resources": {"CPU": 1}}, "Ask for CPU by its own option"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, error):
+    with pytest.raises(ValueError, match=error):
+        tf.op(**options)(len)
+
+
+def test_op_wants_a_function():
+    with pytest.raises(TypeError, match="weftwork.op takes a function"):
+        tf.op(3)  # type: ignore[call-overload]
+
+
+def test_py_func_takes_arrays_and_gives_the_declared_dtypes(session):
+    def stats(values, text):
+        assert isinstance(values, np.ndarray)
+        assert text == b"word"
+        return values.sum(), values.astype(np.int64)
+
+    total, whole = tf.py_func(stats, [[1.5, 2.5], "word"], [tf.float32, tf.int64])
+    assert (total.dtype, whole.dtype) == (tf.float32, tf.int64)
+    got = session.run([total, whole])
+    assert got[0] == 4.0
+    assert got[1].tolist() == [1, 2]
+    assert session.run(tf.py_func(lambda x: x * 2, [3.0], tf.float32)) == 6.0
+
+
+def test_a_stateless_py_func_is_pure(session):
+    calls: list = []
+
+    def note(x):
+        calls.append(1)
+        return x
+
+    x = tf.constant(1.0)
+    session.run([tf.py_func(note, [x], tf.float32, stateful=False)] * 2)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ValueError("v"), tf.errors.InvalidArgumentError),
+        (TypeError("t"), tf.errors.InvalidArgumentError),
+        (StopIteration("s"), tf.errors.OutOfRangeError),
+        (MemoryError("m"), tf.errors.ResourceExhaustedError),
+        (NotImplementedError("n"), tf.errors.UnimplementedError),
+        (KeyError("k"), tf.errors.UnknownError),
+    ],
+)
+def test_a_function_s_exception_becomes_the_error_of_its_class(session, error, kind):
+    def fail():
+        raise error
+
+    with pytest.raises(kind, match=f"{type(error).__name__}: ") as info:
+        session.run(tf.py_func(fail, [], tf.float32))
+    assert info.value.__cause__ is error
