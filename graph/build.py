@@ -143,6 +143,8 @@ def to_value(value: Any, dtype: DType | None = None) -> Any:
             "elements to a supported type, or dtype=object for a Python object."
         )
     if array.dtype.kind in "US":
+        if dtype is not None:
+            raise TypeError(f"Expected {dtype.name}, got {value!r} of type '{type(value).__name__}' instead.")
         return _text_value(value)
     if dtype is None:
         dtype = _weak_dtype(array)

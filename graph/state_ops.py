@@ -131,8 +131,19 @@ def scatter_value(old: Any, indices: Any, updates: Any, *, ufunc: np.ufunc | Non
 
 def scatter_nd_value(old: Any, indices: Any, updates: Any, *, ufunc: np.ufunc | None) -> Any:
     """The kernel of scatter_nd_update and its kin: the last axis of `indices` is an index into `old`."""
+    indices = np.asarray(indices)
+    depth = indices.shape[-1]
+    bad = ((indices < 0) | (indices >= np.array(old.shape[:depth]))).any(axis=-1)
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        text = f"indices{list(at)} = {indices[at].tolist()} does not index into shape {_bracketed(old.shape)}"
+        raise InvalidArgumentError(None, None, text)
+    wanted = indices.shape[:-1] + old.shape[depth:]
+    if np.shape(updates) != wanted:
+        text = f"Must have updates.shape {_bracketed(wanted)} for these indices, got {_bracketed(np.shape(updates))}"
+        raise InvalidArgumentError(None, None, text)
     new = np.array(old)
-    where = tuple(np.moveaxis(np.asarray(indices), -1, 0))
+    where = tuple(np.moveaxis(indices, -1, 0))
     if ufunc is None:
         new[where] = updates
     else:

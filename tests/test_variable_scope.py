@@ -1,0 +1,144 @@
+"""Variables that are shared by name."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import numpy as np
+import pytest
+
+import weftwork as tf
+
+
+def test_variables_are_named_after_their_scopes(graph):
+    with tf.variable_scope("a") as outer:
+        first = tf.get_variable("w", [2])
+        with tf.variable_scope("b") as inner:
+            second = tf.get_variable("w", [2])
+            assert tf.no_op(name="x").name == "a/b/x"
+    assert (first.name, second.name) == ("a/w:0", "a/b/w:0")
+    assert (outer.name, inner.name, inner.original_name_scope) == ("a", "a/b", "a/b/")
+    assert outer.global_variables() == [first, second]
+    assert tf.get_variable_scope().name == ""
+
+
+def test_a_variable_exists_once_unless_it_is_reused(graph):
+    with tf.variable_scope("a"):
+        made = tf.get_variable("w", [2])
+    with tf.variable_scope("a"), pytest.raises(ValueError, match="Variable a/w already exists, disallowed.") as info:
+        tf.get_variable("w", [2])
+    assert "test_variable_scope.py:" in str(info.value)
+    with tf.variable_scope("a", reuse=True):
+        assert tf.get_variable("w", [2]) is made
+    with tf.variable_scope("a") as scope:
+        scope.reuse_variables()
+        assert tf.get_variable("w") is made
+        with tf.variable_scope("deeper") as deeper:
+            assert deeper.reuse is True
+
+
+def test_a_variable_that_must_exist_does(graph):
+    text = "Variable w does not exist, or was not created with tf.get_variable()."
+    with tf.variable_scope(tf.get_variable_scope(), reuse=True), pytest.raises(ValueError, match=re.escape(text)):
+        tf.get_variable("w", [2])
+
+
+def test_auto_reuse_makes_or_shares(graph):
+    for _ in range(2):
+        with tf.variable_scope("a", reuse=tf.AUTO_REUSE):
+            tf.get_variable("w", [2])
+    assert [v.name for v in tf.global_variables()] == ["a/w:0"]
+
+
+def test_a_shared_variable_must_fit(graph):
+    tf.get_variable("w", [2])
+    with tf.variable_scope(tf.get_variable_scope(), reuse=True):
+        with pytest.raises(
+            ValueError, match=re.escape("Trying to share variable w, but specified shape (3,) and found")
+        ):
+            tf.get_variable("w", [3])
+        with pytest.raises(ValueError, match="but specified dtype int32 and found dtype float32"):
+            tf.get_variable("w", [2], tf.int32)
+
+
+def test_a_new_variable_needs_a_full_shape(graph):
+    text = "Shape of a new variable (w) must be fully defined, but instead was (?, 2)."
+    with pytest.raises(ValueError, match=re.escape(text)):
+        tf.get_variable("w", [None, 2])
+    with pytest.raises(ValueError, match="If initializer is a constant, do not specify shape."):
+        tf.get_variable("w", [1], initializer=tf.constant([1.0]))
+
+
+def test_initializers_come_from_the_call_the_scope_or_the_dtype(graph):
+    given = tf.get_variable("given", initializer=[1.0, 2.0])
+    with tf.variable_scope("a", initializer=tf.constant_initializer(5.0)):
+        scoped = tf.get_variable("scoped", [2])
+        own = tf.get_variable("own", [2], initializer=tf.zeros_initializer())
+        kind = tf.get_variable("kind", [2], initializer=tf.ones_initializer)
+    floats, ints = tf.get_variable("floats", [100, 100]), tf.get_variable("ints", [2], tf.int64)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        values = session.run([given, scoped, own, kind, ints])
+        assert [v.tolist() for v in values] == [[1, 2], [5, 5], [0, 0], [1, 1], [0, 0]]
+        limit = np.sqrt(6 / 200)  # Glorot and Bengio, 2010
+        drawn = session.run(floats)
+        assert 0.9 * limit < np.abs(drawn).max() <= limit
+
+
+def test_regularizers_add_to_the_losses(graph):
+    with tf.variable_scope("a", regularizer=lambda w: tf.reduce_sum(w * 2.0)):
+        tf.get_variable("w", initializer=[1.0, 2.0])
+        tf.get_variable("free", initializer=[1.0], regularizer=tf.no_regularizer)
+    (loss,) = graph.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(loss) == 6.0
+
+
+def test_custom_getters_wrap_each_other(graph):
+    seen = []
+
+    def note(word):
+        def getter(get, name, *args, **kwargs):
+            seen.append((word, name))
+            return get(name, *args, **kwargs)
+
+        return getter
+
+    with tf.variable_scope("a", custom_getter=note("outer")), tf.variable_scope("b", custom_getter=note("inner")):
+        tf.get_variable("w", [1])
+    assert seen == [("inner", "a/b/w"), ("outer", "a/b/w")]
+
+
+def test_a_default_name_is_made_unique(graph):
+    names = []
+    for _ in range(2):
+        with tf.variable_scope(None, "layer"):
+            names.append(tf.get_variable("w", [1]).name)
+    assert names == ["layer/w:0", "layer_1/w:0"]
+
+
+def test_scopes_belong_to_the_thread(graph):
+    seen = []
+
+    def elsewhere():
+        with graph.as_default():
+            seen.append(tf.get_variable_scope().name)
+
+    with tf.variable_scope("a"):
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+    assert seen == [""]
+
+
+def test_bad_arguments_are_refused(graph):
+    with pytest.raises(TypeError, match="name_or_scope is required"), tf.variable_scope(None):
+        pass
+    with pytest.raises(TypeError, match="must be a string or VariableScope"), tf.variable_scope(3):
+        pass
+    with pytest.raises(ValueError, match="The reuse parameter must be"), tf.variable_scope("a", reuse="yes"):
+        pass
+    with pytest.raises(ValueError, match="not partitioned"):
+        tf.get_variable("w", [1], partitioner=lambda *a: None)
