@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import MethodType
 from typing import Any, overload
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from weftwork.graph import dtypes, nest, shapes
-from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of, to_value
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, Tensor, Traits
 
@@ -69,8 +71,8 @@ class UserFunction:
         if wanted is dtypes.object:
             return value
         if wanted is dtypes.string:
-            array = np.asarray(value, dtype=object)
-            return array[()] if array.ndim == 0 else array
+            text = to_value(value, dtypes.string)
+            return text[()] if isinstance(text, np.ndarray) else text
         array = np.asarray(value)
         if array.dtype != wanted.numpy:
             if array.dtype.kind not in "biufc":
@@ -95,6 +97,19 @@ def _is_kept(results: list, at: int) -> bool:
     return results[at].base is not None and sys.getrefcount(results[at].base) > _FRESH
 
 
+_kernels: WeakValueDictionary[Any, UserFunction] = WeakValueDictionary()
+
+
+def _kernel(function: Callable, outputs: int | None, types: tuple[DType, ...], traits: Traits) -> UserFunction:
+    """The one kernel of a function and its options: what was learned of its cost, and that it is pure, is its own."""
+    identity = function if isinstance(function, MethodType) else id(function)  # a method is bound anew each time
+    key = (identity, outputs, types, traits)
+    kernel = _kernels.get(key)
+    if kernel is None:
+        kernel = _kernels[key] = UserFunction(function, outputs, types, traits.retries)
+    return kernel
+
+
 class Op:
     """A Python function that makes a node when it is called. `op.function` is the plain function."""
 
@@ -110,7 +125,7 @@ class Op:
     ):
         functools.update_wrapper(self, function)
         self.function = function
-        self._kernel = UserFunction(function, outputs, types, traits.retries)
+        self._kernel = _kernel(function, outputs, types, traits)
         self._specs = list(zip(types, raw, strict=True))
         self._kind = Kind.PURE if pure else Kind.FUNCTION
         self._traits = traits

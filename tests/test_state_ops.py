@@ -139,7 +139,7 @@ def test_integers_wrap_like_those_of_numpy(session):
     assert session.run(w.assign_add(np.int8(1))) == -128
 
 
-def test_text_can_be_assigned_and_added(session):
+def test_text_can_be_assigned(session):
     w = variable(session, "a")
     session.run(w.assign("b"))
     assert session.run(w) == b"b"

@@ -1,0 +1,613 @@
+"""Any Python function as a node: `tf.op` with all its options, and `tf.py_func`."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import os
+import pickle
+
+import cloudpickle
+import numpy as np
+import pytest
+
+import weftwork as tf
+from weftwork.graph.errors import (
+    InvalidArgumentError,
+    OutOfRangeError,
+    ResourceExhaustedError,
+    UnimplementedError,
+    UnknownError,
+)
+from weftwork.graph.operation import Kind
+
+HERE = tf.ConfigProto(placement="caller")
+
+
+@pytest.fixture
+def session(graph):
+    """A session that runs everything in this process."""
+    with tf.Session(config=HERE) as session:
+        yield session
+
+
+@tf.op
+def whole(*args, **kwargs):
+    """What it was called with."""
+    return args, kwargs
+
+
+@tf.op(outputs=2)
+def both(a, b):
+    """Its arguments."""
+    return a, b
+
+
+@tf.op(isolated=True)
+def process():
+    """Where it runs."""
+    return os.getpid()
+
+
+@tf.op(resources={"loom": 1}, num_cpus=1)
+def on_a_loom(x):
+    """What it was given, and where it was."""
+    return x, os.getpid()
+
+
+class Scale:
+    """A function with a state of its own."""
+
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, x):
+        return x * self.by
+
+
+def counted(**options):
+    """An op that counts its calls, and the list of its calls."""
+    calls = []
+
+    @tf.op(**options)
+    def call(*args):
+        calls.append(args)
+        return len(calls)
+
+    return call, calls
+
+
+# Making the node
+
+
+def test_calling_an_op_makes_a_node_and_calls_nothing(graph):
+    make, calls = counted()
+    made = make(1)
+    assert isinstance(made, tf.Tensor)
+    assert made.op.type == "PyFunc"
+    assert calls == []
+
+
+def test_an_op_keeps_the_name_and_doc_of_its_function(graph):
+    assert both.__name__ == "both"
+    assert both.__doc__ == "Its arguments."
+    assert both.function(1, 2) == (1, 2)
+    assert isinstance(both, tf.Op)
+
+
+def test_a_node_has_the_name_of_its_function_or_the_one_given(graph):
+    named = tf.op(name="chosen")(lambda: 1)
+    names = [
+        whole().op.name,
+        whole().op.name,
+        whole.function.__name__,
+        named().op.name,
+        tf.op(lambda: 1)().op.name,
+        tf.op(Scale(2))(1).op.name,
+        both(1, 2, name="pair")[0].op.name,
+    ]
+    assert names == ["whole", "whole_1", "whole", "chosen", "function", "Scale", "pair"]
+
+
+def test_an_argument_called_name_goes_to_the_function_that_has_one(session):
+    @tf.op
+    def greet(name):
+        return "hello " + name
+
+    made = greet(name="you")
+    assert made.op.name == "greet"
+    assert session.run(made) == "hello you"
+    given = whole(name="kept")
+    assert session.run(given) == ((), {"name": "kept"})
+
+
+def test_an_op_without_options_makes_an_object_of_unknown_shape(graph):
+    made = whole(1)
+    assert made.dtype is tf.object
+    assert made.shape.ndims is None
+
+
+def test_dtype_and_shape_say_what_the_output_is(session):
+    one = tf.op(dtype=tf.float64, shape=[2])(lambda: [1, 2])()
+    assert (one.dtype, one.shape.as_list()) == (tf.float64, [2])
+    value = session.run(one)
+    assert value.dtype == np.float64
+    assert np.array_equal(value, [1, 2])
+    scalar = tf.op(dtype=tf.int64, shape=())(lambda: True)()
+    assert scalar.shape.as_list() == []
+    assert type(session.run(scalar)) is np.int64
+
+
+def test_several_outputs_have_each_a_dtype_and_a_shape(session):
+    made = tf.op(outputs=2, dtype=[tf.float32, tf.string], shape=[(2,), ()])(lambda: ([1, 2], "text"))()
+    assert [t.dtype for t in made] == [tf.float32, tf.string]
+    assert [t.shape.as_list() for t in made] == [[2], []]
+    first, second = session.run(made)
+    assert first.dtype == np.float32
+    assert second == b"text"
+
+
+def test_one_dtype_may_stand_for_all_outputs(graph):
+    made = tf.op(outputs=3, dtype=tf.float32)(lambda: (1, 2, 3))()
+    assert [t.dtype for t in made] == [tf.float32] * 3
+
+
+@pytest.mark.parametrize("value", ["text", None, {"a": 1}, [[1], [1, 2]]])
+def test_a_result_that_is_not_of_the_declared_dtype_is_an_error(session, value):
+    made = tf.op(dtype=tf.float32)(lambda: value)()
+    with pytest.raises(InvalidArgumentError):
+        session.run(made)
+
+
+def test_an_op_of_no_outputs_is_an_operation(session):
+    seen = []
+    made = tf.op(outputs=0)(lambda x: seen.append(x))(3)
+    assert isinstance(made, tf.Operation)
+    assert session.run(made) is None
+    assert seen == [3]
+
+
+def test_an_op_of_one_output_gives_a_list_of_one(session):
+    bare = tf.op(outputs=1)(lambda: 5)()
+    packed = tf.op(outputs=1)(lambda: (5,))()
+    assert isinstance(bare, list)
+    assert session.run([bare, packed]) == [[5], [5]]
+
+
+def test_an_op_of_unset_outputs_returns_one_value_even_if_it_is_a_tuple(session):
+    assert session.run(tf.op(lambda: (1, 2))()) == (1, 2)
+    assert session.run(tf.op(lambda: [1, 2])()) == [1, 2]
+
+
+def test_an_op_of_several_outputs_gives_a_tensor_for_each(session):
+    a, b = both(1, "x")
+    assert session.run([b, a]) == ["x", 1]
+    assert session.run(b) == "x"
+
+
+@pytest.mark.parametrize("wrong", [(1, 2, 3), (1,), [], 7, None, "ab"])
+def test_another_number_of_results_than_declared_is_an_error(session, wrong):
+    a, _ = tf.op(outputs=2, name="two")(lambda: wrong)()
+    with pytest.raises(InvalidArgumentError, match="2 outputs were declared") as caught:
+        session.run(a)
+    assert caught.value.op.name == "two"
+
+
+# Options that make no sense
+
+
+def test_options_that_make_no_sense_are_refused():
+    for wrong in ({"outputs": -1}, {"outputs": 1.5}, {"retries": -1}, {"retries": 0.5}, {"timeout": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+            tf.op(**wrong)
+    with pytest.raises(ValueError, match="dtype has 1 entries for 2 outputs"):
+        tf.op(outputs=2, dtype=[tf.float32])
+    with pytest.raises(ValueError, match="shape has 3 entries for 2 outputs"):
+        tf.op(outputs=2, shape=[(), (), ()])
+    with pytest.raises(TypeError, match=r"weftwork\.op takes a function, not 2"):
+        tf.op(2)
+    with pytest.raises(ValueError, match="resources maps a name to an amount, 0 or more"):
+        tf.op(resources={"tpu": -1})
+    with pytest.raises(ValueError, match="resources maps a name to an amount, 0 or more"):
+        tf.op(num_gpus=-1)
+    with pytest.raises(ValueError, match="Ask for CPU by its own option, not in resources"):
+        tf.op(resources={"CPU": 1})
+
+
+def test_options_become_the_traits_of_the_node(graph):
+    made = tf.op(
+        isolated=True,
+        num_cpus=2,
+        num_gpus=0.5,
+        memory=2**20,
+        resources={"tpu": 1},
+        retries=3,
+        timeout=5,
+    )(lambda: 1)()
+    traits = made.op.traits
+    assert (traits.user, traits.isolated, traits.retries, traits.timeout) == (True, True, 3, 5)
+    assert dict(traits.resources) == {"CPU": 2, "GPU": 0.5, "memory": 2**20, "tpu": 1}
+
+
+# Arguments
+
+
+Point = collections.namedtuple("Point", "x y")
+
+
+def test_tensors_anywhere_in_the_arguments_become_their_values(session):
+    x = tf.placeholder(tf.int32, [], name="x")
+    w = tf.Variable(5, name="w")
+    session.run(w.initializer)
+    made = whole([x, {"a": (x + 1, 2)}], Point(w, "text"), 3, key=slice(x, None), none=None)
+    assert len(made.op.inputs) == 4
+    args, kwargs = session.run(made, {x: 10})
+    assert args == ([10, {"a": (11, 2)}], Point(5, "text"), 3)
+    assert isinstance(args[1], Point)
+    assert kwargs == {"key": slice(10, None), "none": None}
+
+
+def test_a_function_gets_numpy_values_and_python_objects_as_they_are(session):
+    kinds = tf.op(lambda *values: [type(v) for v in values])
+    made = kinds(tf.constant(1.0), tf.constant([1.0]), tf.constant("a"), 1.0, [1.0], whole())
+    assert session.run(made) == [np.float32, np.ndarray, bytes, float, list, tuple]
+
+
+def test_what_one_function_returns_another_one_gets_as_it_is(session):
+    made = tf.op(lambda: Scale(3))()
+    assert session.run(tf.op(lambda scale, x: scale(x))(made, 5)) == 15
+    assert isinstance(session.run(made), Scale)
+
+
+def test_None_and_exceptions_and_functions_are_values(session):
+    error = ValueError("kept")
+    assert session.run(tf.op(lambda: None)()) is None
+    assert session.run(tf.op(lambda: error)()) is error
+    assert session.run(tf.op(lambda: os.getpid)()) is os.getpid
+
+
+def test_arguments_of_two_graphs_are_refused(graph):
+    one = tf.constant(1)
+    with tf.Graph().as_default():
+        two = tf.constant(2)
+    with pytest.raises(ValueError, match="must be from the same graph as"):
+        whole(one, two)
+
+
+def test_an_array_given_to_a_function_is_not_for_writing(session):
+    def spoil(x):
+        x[0] = 1
+
+    x = tf.placeholder(tf.float32, [2])
+    given = np.zeros(2, np.float32)
+    with pytest.raises(InvalidArgumentError, match="read-only"):
+        session.run(tf.op(spoil)(x), {x: given})
+    with pytest.raises(InvalidArgumentError, match="read-only"):
+        session.run(tf.op(spoil)(tf.constant([1.0, 2.0])))
+    assert not given.any()
+
+
+def test_an_op_made_in_another_default_graph_goes_to_the_graph_of_its_arguments(graph):
+    x = tf.constant(1)
+    with tf.Graph().as_default() as other:
+        assert whole(x).graph is graph
+        assert whole(1).graph is other
+
+
+# What may be a function
+
+
+def test_lambdas_partials_methods_builtins_and_objects_are_functions(session):
+    add = tf.op(functools.partial(lambda a, b: a + b, 10))
+    method = tf.op(Scale(4).__call__)
+    built_in = tf.op(len)
+    callable_object = tf.op(Scale(5))
+    made = [add(1), method(2), built_in([1, 2, 3]), callable_object(tf.constant(3))]
+    assert session.run(made) == [11, 8, 3, 15]
+
+
+def test_two_ops_of_one_function_share_what_is_known_of_it(graph):
+    def cube(x):
+        return x**3
+
+    scale = Scale(2)
+    assert tf.op(cube).kernel is tf.op(cube).kernel
+    assert tf.op(scale.__call__).kernel is tf.op(scale.__call__).kernel
+    assert tf.py_func(cube, [1], tf.int32).op.kernel is tf.py_func(cube, [2], tf.int32).op.kernel
+    assert tf.op(cube).kernel is not tf.op(dtype=tf.int32)(cube).kernel
+    assert tf.op(cube).kernel is not tf.op(timeout=1)(cube).kernel
+    assert tf.op(Scale(2)).kernel is not tf.op(Scale(2)).kernel
+
+
+def test_a_closure_sees_its_variables_when_it_runs(session):
+    state = {"value": 1}
+    made = tf.op(lambda: state["value"])()
+    assert session.run(made) == 1
+    state["value"] = 2
+    assert session.run(made) == 2
+
+
+def test_an_op_pickles(session):
+    again = pickle.loads(cloudpickle.dumps(both))
+    assert again.__name__ == "both"
+    assert session.run(again(1, 2)) == [1, 2]
+
+
+# How often it is called
+
+
+def test_an_impure_function_runs_once_for_each_node_and_run(session):
+    make, calls = counted()
+    one, two = make(7), make(7)
+    x = tf.constant(7)
+    both_of_them = tf.stack([tf.cast(one, tf.int32), tf.cast(two, tf.int32), tf.cast(one, tf.int32)])
+    first, second, third = session.run(both_of_them)
+    assert {first, second} == {1, 2}
+    assert third == first
+    session.run([one, one, two, x])
+    assert len(calls) == 4
+
+
+def test_equal_calls_of_a_pure_function_are_made_once(session):
+    make, calls = counted(pure=True)
+    x = tf.placeholder(tf.int32)
+    made = [make(x, 1), make(x, 1), make(x, 2), make(x, 1.0), make(x, [1]), make(x, (1,))]
+    assert made[0].op.kind is Kind.PURE
+    session.run(made, {x: 5})
+    assert len(calls) == 5
+
+
+def test_a_pure_function_of_constants_is_not_called_while_planning_a_run_that_fails(session):
+    """Folding is for the library's own kernels: a user's function runs when the run runs."""
+    make, calls = counted(pure=True)
+    made = make(tf.constant(1))
+    with pytest.raises(InvalidArgumentError, match="You must feed a value for placeholder"):
+        session.run([made, tf.placeholder(tf.float32)])
+    assert calls == []
+
+
+def test_a_function_that_nobody_fetches_does_not_run(session):
+    make, calls = counted()
+    make(1)
+    session.run(tf.constant(1))
+    session.run(make(2))
+    assert calls == [(2,)]
+
+
+def test_a_function_runs_once_whichever_of_its_outputs_are_fetched(session):
+    calls = []
+    a, b = tf.op(outputs=2)(lambda: (calls.append(1), 2))()
+    assert session.run([b, b]) == [2, 2]
+    assert session.run([a, b]) == [None, 2]
+    assert len(calls) == 2
+
+
+def test_retries_call_again_until_it_works(session):
+    calls = []
+
+    def flaky():
+        calls.append(1)
+        if len(calls) < 3:
+            raise ConnectionError("try again")
+        return "done"
+
+    assert session.run(tf.op(retries=2)(flaky)()) == "done"
+    assert len(calls) == 3
+
+
+def test_the_last_error_counts_when_the_retries_are_used_up(session):
+    calls = []
+
+    def broken():
+        calls.append(1)
+        raise ConnectionError(f"attempt {len(calls)}")
+
+    with pytest.raises(UnknownError, match=r"^ConnectionError: attempt 3\n"):
+        session.run(tf.op(retries=2)(broken)())
+    assert len(calls) == 3
+
+
+# Exceptions
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (ValueError, InvalidArgumentError),
+        (TypeError, InvalidArgumentError),
+        (StopIteration, OutOfRangeError),
+        (MemoryError, ResourceExhaustedError),
+        (NotImplementedError, UnimplementedError),
+        (KeyError, UnknownError),
+        (ZeroDivisionError, UnknownError),
+        (SystemExit, UnknownError),
+    ],
+)
+def test_an_exception_becomes_the_error_of_its_kind_with_node_line_and_cause(session, raised, expected):
+    def broken():
+        raise raised("text")
+
+    made = tf.op(broken)()
+    with pytest.raises(expected) as caught:
+        session.run(made)
+    error = caught.value
+    assert type(error) is expected
+    assert error.message.startswith(f"{raised.__name__}: ")
+    assert "text" in error.message
+    assert error.op is made.op
+    assert f"[[node broken (defined at {__file__}:" in str(error)
+    assert isinstance(error.__cause__, raised)
+
+
+def test_a_function_may_raise_an_error_of_its_own_code(session):
+    def broken():
+        raise OutOfRangeError(None, None, "no more")
+
+    with pytest.raises(OutOfRangeError, match=r"^no more"):
+        session.run(tf.op(broken)())
+
+
+def test_wrong_arguments_are_an_error_of_the_node(session):
+    with pytest.raises(InvalidArgumentError, match="missing 1 required positional argument"):
+        session.run(both(1))
+
+
+def test_after_an_exception_the_session_works(session):
+    state = {"broken": True}
+
+    def sometimes():
+        if state["broken"]:
+            raise ValueError("not yet")
+        return 1
+
+    made = tf.op(sometimes)()
+    with pytest.raises(InvalidArgumentError):
+        session.run(made)
+    state["broken"] = False
+    assert session.run(made) == 1
+
+
+# Other processes
+
+
+def test_an_isolated_function_runs_in_another_process(ray_session, graph):
+    for placement in ("auto", "caller"):
+        with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+            made = process()
+            for _ in range(3):
+                assert session.run(made) != os.getpid()
+
+
+def test_a_function_that_asks_for_resources_runs_where_they_are(ray_session, graph):
+    with tf.Session() as session:
+        value, where = session.run(on_a_loom({"x": tf.constant([1.0, 2.0])}))
+    assert np.array_equal(value["x"], [1, 2])
+    assert where != os.getpid()
+
+
+def test_a_resource_that_no_machine_has_is_refused_at_once(ray_session, graph):
+    made = tf.op(resources={"no such thing": 1}, name="greedy")(lambda: 1)()
+    with tf.Session() as session, pytest.raises(InvalidArgumentError, match="no such thing"):
+        session.run(made)
+
+
+def test_lambdas_closures_and_local_classes_travel_to_other_processes(ray_session, graph):
+    class Local:
+        def __init__(self, x):
+            self.x = x
+
+    by = 3
+    made = [
+        tf.op(isolated=True)(lambda x: (x * by, os.getpid()))(2),
+        tf.op(isolated=True)(Scale(4))(2),
+        tf.op(isolated=True)(lambda: Local(5))(),
+        tf.op(isolated=True, outputs=2, dtype=[tf.int32, tf.float32])(lambda: (1, 2))(),
+    ]
+    with tf.Session() as session:
+        (tripled, where), scaled, local, (one, two) = session.run(made)
+    assert (tripled, scaled, local.x, one, two) == (6, 8, 5, 1, 2)
+    assert where != os.getpid()
+    assert type(two) is np.float32
+
+
+def test_a_pure_call_is_made_once_in_another_process_too(ray_session, graph):
+    here = tf.op(pure=True, isolated=True)(lambda x: (os.getpid(), os.urandom(8)))
+    with tf.Session() as session:
+        one, two = session.run([here(1), here(1)])
+    assert one == two
+
+
+def test_an_exception_in_another_process_is_the_same_error(ray_session, graph):
+    def broken():
+        raise KeyError("far away")
+
+    made = tf.op(isolated=True)(broken)()
+    with tf.Session() as session, pytest.raises(UnknownError, match=r"^KeyError: 'far away'") as caught:
+        session.run(made)
+    assert caught.value.op is made.op
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+# py_func
+
+
+def test_py_func_calls_a_function_of_arrays(session):
+    x = tf.placeholder(tf.float32, [2])
+    y = tf.py_func(np.sinh, [x], tf.float32)
+    assert isinstance(y, tf.Tensor)
+    assert (y.op.name, y.dtype) == ("PyFunc", tf.float32)
+    assert y.shape.ndims is None
+    assert np.allclose(session.run(y, {x: [1, 2]}), np.sinh([1, 2]))
+
+
+def test_py_func_with_a_list_of_dtypes_gives_a_list(session):
+    made = tf.py_func(lambda a, b: (a + b, a * b), [tf.constant(2), 3], [tf.int32, tf.int64])
+    assert isinstance(made, list)
+    total, product = session.run(made)
+    assert (total, type(total)) == (5, np.int32)
+    assert (product, type(product)) == (6, np.int64)
+    (one,) = tf.py_func(lambda: 1, [], [tf.float32])
+    assert type(session.run(one)) is np.float32
+
+
+def test_py_func_without_outputs_is_an_operation(session):
+    seen = []
+    made = tf.py_func(seen.append, [tf.constant(1)], [])
+    assert isinstance(made, tf.Operation)
+    session.run(made)
+    assert seen == [1]
+
+
+def test_py_func_gives_a_function_constants_as_arrays(session):
+    kinds = tf.py_func(lambda *values: [v.dtype.str for v in values], [1.5, [1, 2], np.float64(1)], tf.object)
+    assert session.run(kinds) == ["<f4", "<i4", "<f8"]
+
+
+def test_py_func_takes_and_gives_text_as_bytes(session):
+    upper = tf.py_func(lambda s: s.upper(), [tf.constant("abc")], tf.string)
+    assert session.run(upper) == b"ABC"
+    text = tf.py_func(lambda: "grüße", [], tf.string)
+    assert session.run(text) == "grüße".encode()
+    several = tf.py_func(lambda: ["a", b"b\x00"], [], tf.string)
+    value = session.run(several)
+    assert value.dtype == object
+    assert list(value) == [b"a", b"b\x00"]
+    array = tf.py_func(lambda: np.array(["x", "yz"]), [], tf.string)
+    assert list(session.run(array)) == [b"x", b"yz"]
+
+
+def test_py_func_refuses_a_result_that_is_no_text_where_text_was_declared(session):
+    with pytest.raises(InvalidArgumentError):
+        session.run(tf.py_func(lambda: 5, [], tf.string))
+
+
+def test_py_func_is_stateful_unless_told_otherwise(session):
+    calls = []
+
+    def note(x):
+        calls.append(int(x))
+        return x
+
+    x = tf.constant(1)
+    session.run([tf.py_func(note, [x], tf.int32), tf.py_func(note, [x], tf.int32)])
+    assert calls == [1, 1]
+    calls.clear()
+    session.run([tf.py_func(note, [x], tf.int32, stateful=False), tf.py_func(note, [x], tf.int32, stateful=False)])
+    assert calls == [1]
+
+
+def test_py_func_can_be_named(graph):
+    assert tf.py_func(len, [[1]], tf.int32, name="size").op.name == "size"
+
+
+def test_py_func_needs_a_function(graph):
+    with pytest.raises(ValueError, match=r"^py_func expected func to be callable, but got 3\.$"):
+        tf.py_func(3, [], tf.float32)
+
+
+def test_py_func_maps_exceptions_as_tensorflow_does(session):
+    def broken():
+        raise ValueError("bad")
+
+    with pytest.raises(InvalidArgumentError, match=r"^ValueError: bad\n"):
+        session.run(tf.py_func(broken, [], tf.float32))
