@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-EXTRAS = test,examples,lint
+EXTRAS = dev
 
 .PHONY: demo test lint check bench clean
 
@@ -22,7 +22,7 @@ check: $(VENV)/.ready
 	$(BIN)/python tests/sizes.py
 
 bench: $(VENV)/.bench
-	$(BIN)/python benchmarks/run_all.py
+	$(BIN)/python -m benchmarks.run_all
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
@@ -34,6 +34,5 @@ $(VENV)/.ready: pyproject.toml
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet '.[bench]'
-	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS),bench]'
 	touch $@
