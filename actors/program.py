@@ -35,7 +35,7 @@ _INFIX: dict[Callable, str] = {
     operator.ge: ">=",
 }
 _STEPS_BETWEEN_CHECKS = 64
-LARGEST_COMPILED = 20_000
+LARGEST_COMPILED = 50_000
 """Steps above which a program stays interpreted: compiling costs some 20 us a step."""
 
 
@@ -65,6 +65,8 @@ class Step(NamedTuple):
     """A slot, or a tuple of slots where the kernel returns a tuple."""
     dead: tuple[int, ...]
     """Slots that no later step reads."""
+    settle: Callable | None = None
+    """What an array that the kernel returned must go through."""
 
 
 @dataclass
@@ -104,11 +106,13 @@ class Program:
         slots = self._environment(values)
         at = 0
         try:
-            for at, (kernel, attrs, inputs, outputs, dead) in enumerate(self.steps):  # noqa: B007
+            for at, (kernel, attrs, inputs, outputs, dead, settle) in enumerate(self.steps):  # noqa: B007
                 if stop:
                     raise Stopped
                 args = [slots[i] for i in inputs]
                 result = kernel(*args, **attrs) if attrs else kernel(*args)
+                if settle is not None and type(result) is np.ndarray:
+                    result = settle(result)
                 if type(outputs) is int:
                     slots[outputs] = result
                 else:
@@ -128,13 +132,15 @@ class Program:
         seconds, taken, made = [0.0] * count, [0] * count, [0] * count
         at = 0
         try:
-            for at, (kernel, attrs, inputs, outputs, dead) in enumerate(self.steps):
+            for at, (kernel, attrs, inputs, outputs, dead, settle) in enumerate(self.steps):
                 if stop:
                     raise Stopped
                 args = [slots[i] for i in inputs]
                 start = perf_counter()
                 result = kernel(*args, **attrs) if attrs else kernel(*args)
                 seconds[at] = perf_counter() - start
+                if settle is not None and type(result) is np.ndarray:
+                    result = settle(result)
                 if type(outputs) is int:
                     slots[outputs] = result
                     made[at] = size_of(result)
@@ -215,6 +221,9 @@ def _statement(at: int, step: Step, text: Mapping[int, str], names: dict[str, An
         target = "_"
     else:
         target = ", ".join([text[slot] for slot in step.outputs]) + ("," if len(step.outputs) == 1 else "")
+    if step.settle is not None:
+        names["Array"], names[step.settle.__name__] = np.ndarray, step.settle
+        call += f"; type({target}) is Array and ({target} := {step.settle.__name__}({target}))"
     freed = "".join([f"; {text[slot]} = None" for slot in step.dead if text[slot][0] == "v"])
     check = "" if infix is not None and at % _STEPS_BETWEEN_CHECKS else "; stop and stop_now()"
     return f"{target} = {call}{freed}{check}"

@@ -328,7 +328,7 @@ def _weak_result(dtype: DType, kind: type, value: Any) -> DType:
     return result
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)  # 1 is not 1.0
 def _result_type(dtype: np.dtype, sample: Any) -> np.dtype:
     return (np.zeros(1, dtype) + sample).dtype
 

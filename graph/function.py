@@ -21,6 +21,9 @@ from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, Tensor, Traits
 
 
+_STRUCTURES = (list, tuple, dict, slice)
+
+
 class UserFunction:
     """The kernel of a node that calls a user's function: fills the arguments in, checks and converts the results."""
 
@@ -29,10 +32,24 @@ class UserFunction:
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self._convert = any(t is not dtypes.object for t in types)
 
+    def direct(self, template: Any) -> tuple[tuple, dict] | None:
+        """The call as (positional arguments, keyword constants), where nothing but the function has to be called.
+
+        An argument is a Slot or a constant. None where an argument is a structure, which each call gets a copy of, where
+        a keyword is a tensor, and where results are checked or converted.
+        """
+        args, kwargs = template
+        if self.outputs is not None or self._convert or self.retries:
+            return None
+        if any([isinstance(arg, _STRUCTURES) and type(arg) is not nest.Slot for arg in args]):
+            return None
+        if any([isinstance(value, _STRUCTURES) for value in kwargs.values()]):
+            return None
+        return args, kwargs
+
     def __call__(self, *values: Any, template: Any) -> Any:
-        for value in values:  # other consumers see the same array, so nobody may write to it
-            if type(value) is np.ndarray and value.flags.writeable:
-                value.flags.writeable = False
+        for value in values:
+            frozen(value)
         args, kwargs = nest.fill(template, values)
         if self.outputs is None:
             results = [self._call(args, kwargs)]
@@ -40,9 +57,7 @@ class UserFunction:
             results = self._several(self._call(args, kwargs))
         if self._convert:
             results = [self._as(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
-        for at in range(len(results)):  # by its place in the list: a name would be one more reference
-            if type(results[at]) is np.ndarray and _is_kept(results, at):
-                results[at] = results[at].copy()
+        results = [own(value) if type(value) is np.ndarray else value for value in results]
         return results[0] if len(results) == 1 else tuple(results)
 
     def _call(self, args: Any, kwargs: Any) -> Any:
@@ -83,18 +98,46 @@ class UserFunction:
         return array[()]
 
 
-_PROBE = [np.zeros(1)]
-_FRESH = sys.getrefcount(_PROBE[0])
-"""What `sys.getrefcount` says of an array that only a list holds."""
+def own(value: np.ndarray) -> np.ndarray:
+    """An array that a function has returned, as nobody else's: a copy when the function still holds it, or what it views.
+
+    The number of references tells; the reckoning is that of a fresh array in the same place.
+    """
+    if value.flags.writeable and (
+        sys.getrefcount(value) > _FRESH or (value.base is not None and sys.getrefcount(value.base) > _FRESH_BASE)
+    ):
+        return value.copy()
+    return value
 
 
-def _is_kept(results: list, at: int) -> bool:
-    """True for an array that the function may write to later: it still holds it, or what it is a view of."""
-    if not results[at].flags.writeable:
-        return False
-    if sys.getrefcount(results[at]) > _FRESH:
-        return True
-    return results[at].base is not None and sys.getrefcount(results[at].base) > _FRESH
+def own_frozen(value: np.ndarray) -> np.ndarray:
+    """As `own`, and read-only: other functions of the user's will see it."""
+    value = own(value)
+    value.flags.writeable = False
+    return value
+
+
+def frozen(value: Any) -> Any:
+    """A value that a user's function is about to see: an array becomes read-only, for others see it too."""
+    if type(value) is np.ndarray:
+        value.flags.writeable = False
+    return value
+
+
+def _references() -> tuple[int, int]:
+    """What `sys.getrefcount` says inside `own` of a fresh array, and of the base of a fresh view."""
+
+    def count(value: np.ndarray) -> int:
+        return sys.getrefcount(value)
+
+    def count_base(value: np.ndarray) -> int:
+        return sys.getrefcount(value.base)
+
+    fresh, view = np.zeros(1), np.zeros(2)[:1]
+    return count(fresh), count_base(view)
+
+
+_FRESH, _FRESH_BASE = _references()
 
 
 _kernels: WeakValueDictionary[Any, UserFunction] = WeakValueDictionary()
@@ -142,7 +185,7 @@ class Op:
         `name=` names the node, unless the function has an argument of that name.
         """
         name = self._name
-        if "name" in kwargs and not _takes_name(self.function):
+        if "name" in kwargs and not self._takes_name:
             name = kwargs.pop("name") or name
         found: list[Tensor] = []
         template = nest.lift((args, kwargs), found, as_tensor)
@@ -160,6 +203,10 @@ class Op:
             return node.outputs[0]
         return node if not node.outputs else list(node.outputs)
 
+    @functools.cached_property
+    def _takes_name(self) -> bool:
+        return _takes_name(self.function)
+
     def __reduce__(self):
         return _restore_op, (self.__dict__,)
 
@@ -170,7 +217,6 @@ def _restore_op(state: dict) -> Op:
     return op
 
 
-@functools.lru_cache(maxsize=1024)
 def _takes_name(function: Callable) -> bool:
     import inspect
 

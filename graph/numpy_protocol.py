@@ -23,6 +23,8 @@ _DATA_DEPENDENT = frozenset(
     "delete insert trim_zeros bincount setdiff1d union1d intersect1d setxor1d repeat lstsq roots interp "
     "histogram_bin_edges histogram choose select".split()
 )
+_REAL_OR_COMPLEX = frozenset("eig eigvals roots real_if_close".split())
+"""Functions whose dtype depends on the data; those of `np.emath` are others."""
 _ASK_AT_MOST = 4096
 """Elements of an array on which a function is asked for the shape of its result."""
 
@@ -90,6 +92,7 @@ def _ask(function: Callable, template: Any, tensors: list[Tensor]) -> tuple[list
     certain = known and function.__name__ not in _DATA_DEPENDENT
     if any(t._shape is None or t.dtype.numpy.kind not in "biufc" for t in tensors):
         return [(dtypes.object, None)], None
+    loose = function.__name__ in _REAL_OR_COMPLEX or "scimath" in (function.__module__ or "")
     samples = [_sample(t, known) for t in tensors]
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -98,11 +101,11 @@ def _ask(function: Callable, template: Any, tensors: list[Tensor]) -> tuple[list
     except Exception:  # what the function dislikes in the sample it may like in the value: unknown until it runs
         return [(dtypes.object, None)], None
     if isinstance(result, (np.ndarray, np.generic)):
-        return [_spec(result, certain)], None
+        return [_spec(result, certain, loose)], None
     if isinstance(result, (tuple, list)) and all(isinstance(item, (np.ndarray, np.generic)) for item in result):
         kind = type(result)
         pack = kind if kind in (tuple, list) else lambda made: kind(*made)
-        return [_spec(item, certain) for item in result], pack
+        return [_spec(item, certain, loose) for item in result], pack
     return [(dtypes.object, None)], None
 
 
@@ -114,6 +117,6 @@ def _sample(tensor: Tensor, known: bool) -> Any:
     return np.ones(shape, tensor.dtype.numpy)[()]  # type: ignore[arg-type]
 
 
-def _spec(value: Any, certain: bool) -> tuple:
-    dtype = as_dtype(value.dtype) if value.dtype.kind in "biufc" else dtypes.object
+def _spec(value: Any, certain: bool, loose: bool) -> tuple:
+    dtype = as_dtype(value.dtype) if value.dtype.kind in "biufc" and not loose else dtypes.object
     return (dtype, value.shape if certain else None)

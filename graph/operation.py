@@ -211,7 +211,17 @@ class Operation:
         return f"<tf.Operation '{self.name}' type={self.type}>"
 
 
-class Tensor(np.lib.mixins.NDArrayOperatorsMixin):
+class Operators(np.lib.mixins.NDArrayOperatorsMixin):
+    """Python's operators by NumPy's protocol. Nothing is changed in place: `t += x` binds `t` to a new tensor."""
+
+    __slots__ = ()
+
+
+for _word in "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split():
+    setattr(Operators, f"__i{_word}__", getattr(Operators, f"__{_word}__"))
+
+
+class Tensor(Operators):
     """An output of an operation. Every NumPy function of it makes a new node; it holds no value.
 
     Operators and NumPy's functions come through NumPy's protocols (NEP 13, NEP 18). Equality is identity.

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from weftwork.graph import shapes, state_ops
 from weftwork.graph.build import apply, as_it_is, as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.flow import group
 from weftwork.graph.graph import GraphKeys
-from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
+from weftwork.graph.operation import WRITES, Kind, Operation, Operators, Tensor
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph, get_default_session
 
 
-class Variable(np.lib.mixins.NDArrayOperatorsMixin):
+class Variable(Operators):
     """State that belongs to each session that runs the graph.
 
     initial_value: anything that is or becomes a tensor, or a function that makes one.

@@ -25,7 +25,7 @@ from weftwork.scheduler.actor_link import ActorLink
 from weftwork.scheduler.backend import Handle, Interrupted, WorkerLost
 from weftwork.scheduler.failures import at_node, lost, node_error, unloadable
 from weftwork.scheduler.placement import REMOTE_BYTES, Place
-from weftwork.scheduler.plan import Plan, Segment, step_nodes
+from weftwork.scheduler.plan import Plan, Segment
 from weftwork.scheduler.run import TIMED_OUT, Run
 
 ATTEMPTS = 3
@@ -265,7 +265,7 @@ class Dispatcher:
             self._done(segment)
         elif kind == "failed":
             error = unpack(reply[2])
-            raise node_error(self._op(step_nodes(self.plan, segment)[reply[1]]), error, reply[3])
+            raise node_error(self._op(segment.owners[reply[1]]), error, reply[3])
         elif kind == "unpicklable":
             number = segment.outputs[reply[1]]
             raise at_node(InvalidArgumentError, self._op(self.plan.flow.producer[number]), str(unpack(reply[2])))

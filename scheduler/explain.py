@@ -31,7 +31,7 @@ class Explanation:
 
     critical_path: node names of the segments on the longest path, and `critical_seconds` their sum.
     work: predicted seconds of all segments.   bound: what keeps the run from being shorter.
-    ways: (name, predicted seconds, best measured seconds) of the strategies that compete for this run.
+    ways: (name, predicted seconds, median of the measured seconds) of the strategies that compete for this run.
     """
 
     segments: tuple[SegmentReport, ...]
@@ -57,7 +57,7 @@ class Explanation:
             work,
             _bound(plan, work, longest),
             runs,
-            tuple([(c.name, c.predicted, c.best if c.runs else None) for c in contest.candidates]),
+            tuple([(c.name, c.predicted, c.typical if c.took else None) for c in contest.candidates]),
         )
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class Explanation:
         lines.append(f"critical path: {_time(self.critical_seconds)}: {_listed(self.critical_path)}")
         lines.append(f"bound: {self.bound}")
         for name, predicted, best in self.ways:
-            measured = "not tried" if best is None else f"best {_time(best)}"
+            measured = "not tried" if best is None else f"took {_time(best)}"
             lines.append(f"way {name}: predicted {_time(predicted)}, {measured}")
         return "\n".join(lines)
 

@@ -20,17 +20,20 @@ from weftwork.scheduler.fetches import conversion_of
 def parse_feeds(graph: Graph, feed_dict: Mapping) -> dict[Tensor, Any]:
     """Tensors of `graph` and their values.
 
-    Raises TypeError for a key that is no tensor or a value that cannot be one, ValueError for a value of the wrong
-    shape or a tensor that may not be fed.
+    Raises TypeError for a key that is no tensor or a value that cannot be one, ValueError for nested keys that do not
+    match their values, a value of the wrong shape or a tensor that may not be fed.
     """
+    if type(feed_dict) is not dict and not isinstance(feed_dict, Mapping):
+        raise TypeError(f"input must be a dictionary, but the feed_dict is a {type(feed_dict).__name__}.")
     feeds: dict[Tensor, Any] = {}
     for key, value in feed_dict.items():
         if type(key) is Tensor and key.op.graph is graph:
             feeds[key] = _fast(key, value)
+        elif _is_nested(key):
+            return parse_feeds(graph, _flattened(feed_dict))
         else:
-            for part, item in _flat(key, value):
-                for tensor, fed in _expanded(graph, part, item):
-                    feeds[tensor] = convert_feed(tensor, fed)
+            for tensor, fed in _expanded(graph, key, value):
+                feeds[tensor] = convert_feed(tensor, fed)
     if graph._unfeedable:
         for tensor in feeds:
             if not graph.is_feedable(tensor):
@@ -48,20 +51,25 @@ def _fast(tensor: Tensor, value: Any) -> Any:
     return convert_feed(tensor, value)
 
 
-def _flat(key: Any, value: Any) -> Iterator[tuple[Any, Any]]:
-    """The pairs of nested tuples of keys and values."""
-    if not isinstance(key, tuple) or conversion_of(key) is not None:
-        yield key, value
-        return
-    keys, values = list(_leaves(key)), list(_leaves(value))
-    if len(keys) != len(values):
-        raise ValueError(
-            f"Could not flatten dictionary. Key had {len(keys)} elements, but value had {len(values)} elements. "
-            f"Key: {keys}, value: {values}."
-        )
-    if len({id(k) for k in keys}) < len(keys):
-        raise ValueError(f"Could not flatten dictionary: key {keys[0]} is not unique.")
-    yield from zip(keys, values, strict=True)
+def _is_nested(key: Any) -> bool:
+    return isinstance(key, tuple) and conversion_of(key) is None
+
+
+def _flattened(feed_dict: Mapping) -> dict[Any, Any]:
+    """The same feeds with an entry of its own for each leaf of a nested key."""
+    flat: dict[Any, Any] = {}
+    for key, value in feed_dict.items():
+        keys, values = (list(_leaves(key)), list(_leaves(value))) if _is_nested(key) else ([key], [value])
+        if len(keys) != len(values):
+            raise ValueError(
+                f"Could not flatten dictionary. Key had {len(keys)} elements, but value had {len(values)} elements. "
+                f"Key: {keys}, value: {values}."
+            )
+        for leaf, item in zip(keys, values, strict=True):
+            if leaf in flat:
+                raise ValueError(f"Could not flatten dictionary: key {leaf} is not unique.")
+            flat[leaf] = item
+    return flat
 
 
 def _leaves(structure: Any) -> Iterator[Any]:
@@ -121,16 +129,30 @@ def convert_feed(tensor: Tensor, value: Any) -> Any:
 
 
 def _check_int(tensor: Tensor, value: int) -> None:
-    dtype = tensor.dtype.base_dtype
-    try:
-        fits = dtype.numpy.kind in "biufc" and int(dtype.numpy.type(value).real) == value
-    except (OverflowError, ValueError):
-        fits = False
+    dtype = tensor.dtype.base_dtype.numpy
+    if dtype.kind in "fc":
+        try:
+            with np.errstate(over="ignore"):
+                fits = int(dtype.type(value).real) == value
+        except OverflowError:
+            fits = False
+    else:
+        fits = dtype.kind in "biu" and _in_range(tensor, value, value)
     if not fits:
-        raise TypeError(
-            f"Type of feed value {value} with type {type(value)} is not compatible with Tensor type "
-            f"{dtype.as_numpy_dtype}. Try explicitly setting the type of the feed tensor to a larger type (e.g. int64)."
-        )
+        raise _incompatible(tensor, value)
+
+
+def _in_range(tensor: Tensor, low: int, high: int) -> bool:
+    least, greatest = tensor.dtype.base_dtype.limits
+    return least <= low and high <= greatest
+
+
+def _incompatible(tensor: Tensor, value: Any) -> TypeError:
+    return TypeError(
+        f"Type of feed value {value} with type {type(value)} is not compatible with Tensor type "
+        f"{tensor.dtype.as_numpy_dtype}. Try explicitly setting the type of the feed tensor to a larger type "
+        "(e.g. int64)."
+    )
 
 
 def _as_array(tensor: Tensor, value: Any) -> Any:
@@ -138,11 +160,14 @@ def _as_array(tensor: Tensor, value: Any) -> Any:
     try:
         if dtype is dtypes.string:
             return to_value(value, dtype)
-        return np.asarray(value, dtype=dtype.numpy)
+        array = value
+        if dtype.is_integer and isinstance(value, (list, tuple)):  # NumPy 1 wraps Python ints that do not fit
+            array = np.asarray(value)
+            if array.size and array.dtype.kind in "iu" and not _in_range(tensor, int(array.min()), int(array.max())):
+                raise OverflowError
+        return np.asarray(array, dtype=dtype.numpy)
     except OverflowError:
-        raise TypeError(
-            f"Type of feed value {value} with type {type(value)} is not compatible with Tensor type "
-            f"{dtype.as_numpy_dtype}. Try explicitly setting the type of the feed tensor to a larger type (e.g. int64)."
-        ) from None
+        raise _incompatible(tensor, value) from None
     except (TypeError, ValueError) as error:
-        raise type(error)(f"Cannot feed {value!r} to {tensor!r}, defined at {tensor.op.source.text}: {error}") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # UnicodeEncodeError takes other arguments
+        raise kind(f"Cannot feed {value!r} to {tensor!r}, defined at {tensor.op.source.text}: {error}") from None

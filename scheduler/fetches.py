@@ -5,7 +5,8 @@ element   a Tensor or Operation of the graph; each is computed once, wherever it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from weftwork.graph.variables import Variable
 
 _conversions: list[tuple[type, Callable, Callable | None]] = []
 _LEAVES = frozenset({Tensor, Operation, Variable, str, bytes})
+_KEYS = _LEAVES | {SparseTensor, IndexedSlices}
+"""Types whose objects are their own signature: their parts never change."""
 
 
 def register_session_run_conversion_functions(
@@ -29,10 +32,12 @@ def register_session_run_conversion_functions(
     """Teach `run` to fetch and feed a type of your own.
 
     fetch_function(x): (list of graph elements, function from their values to x's value).
-    feed_function(x, value): pairs of (tensor, value).   Raises ValueError when the type is known already.
+    feed_function(x, value): pairs of (tensor, value).
+    A later registration comes first, so a subclass of a known type may have functions of its own. Raises ValueError
+    when the type, or a subclass that it would hide, is known already.
     """
     for known, *_ in _conversions:
-        if issubclass(tensor_type, known):
+        if issubclass(known, tensor_type):
             raise ValueError(f"{tensor_type} has already been registered so ignore it.")
     _conversions.insert(0, (tensor_type, fetch_function, feed_function))
 
@@ -84,8 +89,7 @@ class _Parser:
         if isinstance(fetch, Mapping):
             return self._mapping(fetch)
         if hasattr(type(fetch), "__attrs_attrs__"):
-            values = [getattr(fetch, a.name) for a in type(fetch).__attrs_attrs__]
-            return self._several(values, lambda items: type(fetch)(*items))
+            return self._several(_attrs_values(fetch), lambda items: type(fetch)(*items))
         known = conversion_of(fetch)
         if known is not None:
             parts, contract = known[1](fetch)
@@ -128,7 +132,13 @@ class _Parser:
         return self.numbers.setdefault(element, len(self.numbers))
 
 
+def _attrs_values(fetch: Any) -> list:
+    return [getattr(fetch, attribute.name) for attribute in type(fetch).__attrs_attrs__]
+
+
 def _fill(kind: type, fetch: Mapping, keys: list, items: list) -> Any:
+    if not issubclass(kind, MutableMapping):
+        return kind(dict(zip(keys, items, strict=True)))  # type: ignore[call-arg]
     if hasattr(fetch, "default_factory"):
         result = kind(fetch.default_factory)  # type: ignore[attr-defined]
     else:
@@ -141,15 +151,17 @@ def _fill(kind: type, fetch: Mapping, keys: list, items: list) -> Any:
 def signature(fetches: Any) -> Hashable | None:
     """A key that is equal for fetches of the same elements in the same structure; None where there is none."""
     kind = type(fetches)
-    if kind in _LEAVES:
+    if kind in _KEYS:
         return fetches
-    if kind is list or kind is tuple:
-        items = [f if type(f) in _LEAVES else signature(f) for f in fetches]
-        return None if None in items else (kind, *items)
-    if kind is dict:
-        items = [f if type(f) in _LEAVES else signature(f) for f in fetches.values()]
+    if kind is dict or kind is OrderedDict:
+        items = [f if type(f) in _KEYS else signature(f) for f in fetches.values()]
         return None if None in items else (kind, *map(type, fetches), *fetches, *items)  # 1 and True are equal keys
-    return None
+    if hasattr(kind, "__attrs_attrs__"):
+        fetches = _attrs_values(fetches)
+    elif kind is not list and kind is not tuple and not (issubclass(kind, tuple) and hasattr(kind, "_fields")):
+        return None
+    items = [f if type(f) in _KEYS else signature(f) for f in fetches]
+    return None if None in items else (kind, *items)
 
 
 def owned(values: Sequence[Any], copy: bool) -> list:
@@ -175,15 +187,22 @@ def _slices_parts(slices: IndexedSlices) -> list[Tensor]:
     return [t for t in (slices.values, slices.indices, slices.dense_shape) if t is not None]
 
 
-def _feed_slices(slices: IndexedSlices, value: Any) -> list[tuple[Tensor, Any]]:
-    """The parts of a fed IndexedSlicesValue, or (values, indices[, dense_shape])."""
-    return list(zip(_slices_parts(slices), [part for part in value if part is not None], strict=True))
+def _sparse_parts(sparse: SparseTensor) -> list[Tensor]:
+    return [sparse.indices, sparse.values, sparse.dense_shape]
+
+
+def _feed_parts(composite: Any, parts: list[Tensor], value: Any) -> list[tuple[Tensor, Any]]:
+    """The pairs for a fed SparseTensorValue, IndexedSlicesValue, or tuple of the same parts."""
+    given = [part for part in value if part is not None]
+    if len(given) != len(parts):
+        raise ValueError(f"Cannot feed {len(given)} values to the {len(parts)} tensors of {composite!r}.")
+    return list(zip(parts, given, strict=True))
 
 
 register_session_run_conversion_functions(
     SparseTensor,
-    lambda s: ([s.indices, s.values, s.dense_shape], lambda parts: SparseTensorValue(*parts)),
-    lambda s, value: list(zip([s.indices, s.values, s.dense_shape], value, strict=True)),
+    lambda s: (_sparse_parts(s), lambda parts: SparseTensorValue(*parts)),
+    lambda s, value: _feed_parts(s, _sparse_parts(s), value),
 )
 register_session_run_conversion_functions(
     IndexedSlices,
@@ -191,5 +210,5 @@ register_session_run_conversion_functions(
         _slices_parts(s),
         lambda parts: IndexedSlicesValue(parts[0], parts[1], parts[2] if len(parts) == 3 else None),
     ),
-    _feed_slices,
+    lambda s, value: _feed_parts(s, _slices_parts(s), value),
 )

@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from weftwork.actors.program import Program, Step
+from weftwork.actors.program import Program
 from weftwork.graph.operation import Traits
 from weftwork.scheduler.cost import shape_bytes
 from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.emit import write_program
 from weftwork.scheduler.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place, needs_worker
-
-_SMALL = 64 * 1024
-"""Bytes of a value up to which nobody hurries to free it inside a segment."""
 
 
 @dataclass(eq=False)
@@ -31,6 +29,7 @@ class Segment:
     locked: it needs the newest versions of variables, so it starts only when the run holds its write locks.
     apart: positions in `outputs` of values that are likely large: each is a return of its own.
     seconds, measured: what its nodes were predicted to take together, and took when they were last measured.
+    owners: the node of each step of its program, or -1.
     traits: what the user asked for, where the segment is one node of a user's.
     """
 
@@ -49,6 +48,7 @@ class Segment:
     measured: float | None = None
     traits: Traits | None = None
     program: Program = None  # type: ignore[assignment]
+    owners: list[int] = field(default_factory=list)
 
     def __lt__(self, other: Segment) -> bool:
         return self.priority > other.priority
@@ -99,7 +99,9 @@ def make_plan(
     for segment in segments:
         for value in segment.inputs:
             readers[value] = readers.get(value, 0) + 1
-        segment.program = write_program(flow, segment.nodes, segment.inputs, segment.outputs, estimate.bytes)
+        segment.program, segment.owners = write_program(
+            flow, segment.nodes, segment.inputs, segment.outputs, estimate.bytes
+        )
     local = all(s.place in (Place.CALLER, Place.THREAD) for s in segments)
     threads = 1 + max([s.slot for s in segments if s.place is Place.THREAD], default=0)
     return Plan(flow, segments, readers, local, threads, wanted_values(flow, later))
@@ -307,66 +309,6 @@ def _in_order(segments: list[Segment]) -> list[Segment]:
     return order
 
 
-def write_program(
-    flow: Dataflow, nodes: Sequence[int], inputs: tuple[int, ...], outputs: tuple[int, ...], sizes: Sequence[float]
-) -> Program:
-    """The program of some nodes. Slots are used again once nobody reads them any more.
-
-    sizes: bytes of each value; those of large ones are let go at once, not when their slot is used again.
-    """
-    last: dict[int, int] = {}
-    for at, node in enumerate(nodes):
-        for value in flow.inputs[node]:
-            last[value] = at
-    for value in outputs:
-        last[value] = len(nodes)
-    slot = {value: place for place, value in enumerate(inputs)}
-    free: list[int] = []
-    size = len(inputs)
-    constants: dict[int, Any] = {}
-    steps: list[Step] = []
-    known, kernels, attrs = flow.constants, flow.kernels, flow.attrs
-    for at, node in enumerate(nodes):
-        if kernels[node] is None:
-            continue
-        reads = []
-        dead = []
-        for value in flow.inputs[node]:
-            place = slot.get(value)
-            if place is None:  # a constant's first use
-                place = slot[value] = size
-                size += 1
-                constants[place] = known[value]
-            reads.append(place)
-            if last[value] == at and value not in known:
-                last[value] = -1  # it may be read twice by this node, but its slot is free once
-                free.append(place)
-                if sizes[value] > _SMALL:
-                    dead.append(place)
-        writes = []
-        for value in flow.outputs[node]:
-            if free:
-                place = free.pop()
-                if place in dead:
-                    dead.remove(place)
-            else:
-                place = size
-                size += 1
-            slot[value] = place
-            writes.append(place)
-        for value in flow.outputs[node]:
-            if value not in last:
-                free.append(slot[value])
-        steps.append(
-            Step(
-                kernels[node], attrs[node], tuple(reads), writes[0] if len(writes) == 1 else tuple(writes), tuple(dead)
-            )
-        )
-    return Program(
-        tuple([slot[v] for v in inputs]), tuple([slot[v] for v in outputs]), steps, size, tuple(constants.items())
-    )
-
-
 def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:
     """Assert the invariants of a plan: tests call it."""
     flow = plan.flow
@@ -384,8 +326,3 @@ def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:
     locks = after_locks(flow)
     for segment in plan.segments:
         assert segment.locked or not locks.intersection(segment.nodes), "a free segment has a node that needs locks"
-
-
-def step_nodes(plan: Plan, segment: Segment) -> list[int]:
-    """The node of each step of a segment's program."""
-    return [node for node in segment.nodes if plan.flow.kernels[node] is not None]

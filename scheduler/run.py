@@ -19,7 +19,7 @@ from weftwork.scheduler import backend
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.failures import node_error, uninitialized
-from weftwork.scheduler.plan import Plan, Segment, step_nodes
+from weftwork.scheduler.plan import Plan, Segment
 from weftwork.scheduler.state import Cell, Mirror, new_version
 from weftwork.scheduler.trace import Trace
 
@@ -125,7 +125,7 @@ class Run:
             else:
                 outputs = segment.program(inputs, self.stop)
         except StepFailed as failed:
-            op = self.flow.ops[step_nodes(plan, segment)[failed.step]]
+            op = self.flow.ops[segment.owners[failed.step]]
             cause = failed.__cause__
             assert cause is not None
             raise node_error(op, cause) from cause
@@ -138,12 +138,13 @@ class Run:
         self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list, place: str = "caller"
     ) -> None:
         """Put a segment's measurements into the history, and into the run's trace."""
-        nodes = step_nodes(plan, segment)
         segment.measured = sum(seconds)
-        for node, spent, bytes_in, bytes_out in zip(nodes, seconds, taken, made, strict=True):
-            COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
+        for node, spent, bytes_in, bytes_out in zip(segment.owners, seconds, taken, made, strict=True):
+            if node >= 0:
+                COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
         if self.trace is not None:
-            self.trace.add(place, [self.flow.ops[node] for node in nodes], seconds)
+            steps = [(self.flow.ops[n], spent) for n, spent in zip(segment.owners, seconds, strict=True) if n >= 0]
+            self.trace.add(place, [op for op, _ in steps], [spent for _, spent in steps])
 
     def local(self, number: int) -> Any:
         """A value, brought here if Ray keeps it."""

@@ -1,14 +1,15 @@
 """Strategies: several ways to run the same dataflow, which compete.
 
-candidate   a plan, with the seconds that it was predicted to take and the best that it took
-contest     the candidates of one kind of run. Each whose prediction beats the best measurement gets a few runs; then
-            the one that was fastest stays. So nothing needs to be known of what cannot be predicted, such as
-            whether a function releases the GIL: threads are tried, and kept if they were faster.
+candidate   a plan, with the seconds that it was predicted to take and those that it took
+contest     the candidates of one kind of run. Each that has a chance gets a few runs; then the one that was fastest
+            stays. So nothing needs to be known of what cannot be predicted, such as whether a function releases the
+            GIL: threads are tried, and kept if they were faster.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import statistics
+from dataclasses import dataclass, field
 
 from weftwork.scheduler import backend
 from weftwork.scheduler.cluster import clusters, neighbours, ranks, schedule
@@ -18,6 +19,10 @@ from weftwork.scheduler.plan import Plan, after_locks, make_plan
 
 _TRIES = 3
 """Runs that a candidate gets, of which the fastest counts."""
+_HOPELESS = 1.5
+"""A candidate that is predicted to take so many times what another took is not tried."""
+_DOUBT = 1.05
+"""Several workers must be faster than the caller alone by so much: three runs can be lucky."""
 _GAIN = 0.85
 """A way with more than one worker must be predicted to take at most so much of the seconds of the caller alone."""
 _WORTH_THREADS = 150e-6
@@ -37,8 +42,12 @@ class Candidate:
     name: str
     predicted: float
     plan: Plan
-    best: float = float("inf")
-    runs: int = 0
+    took: list[float] = field(default_factory=list)
+
+    @property
+    def typical(self) -> float:
+        """The median of its runs; infinite while it had none."""
+        return statistics.median(self.took) if self.took else float("inf")
 
 
 class Contest:
@@ -48,20 +57,23 @@ class Contest:
         self.candidates = sorted(candidates, key=lambda c: c.predicted)
         self.current = self.candidates[0]
 
+        self.settled = len(candidates) == 1
+
     def record(self, seconds: float) -> None:
         """The current candidate's plan took so long; the next run may use another one."""
-        current = self.current
-        current.runs += 1
-        current.best = min(current.best, seconds)
-        if current.runs >= _TRIES and len(self.candidates) > 1:
-            self.current = self._next()
+        took = self.current.took
+        took.append(seconds)
+        if len(took) >= _TRIES and not self.settled:
+            self._next()
 
-    def _next(self) -> Candidate:
-        best = min(c.best for c in self.candidates)
+    def _next(self) -> None:
+        best = min(c.typical for c in self.candidates)
         for candidate in self.candidates:
-            if candidate.runs < _TRIES and candidate.predicted < best:
-                return candidate
-        return min(self.candidates, key=lambda c: c.best)
+            if len(candidate.took) < _TRIES and candidate.predicted < _HOPELESS * best:
+                self.current = candidate
+                return
+        self.settled = True
+        self.current = min(self.candidates, key=lambda c: c.typical * (1.0 if c.name == "caller" else _DOUBT))
 
 
 def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:

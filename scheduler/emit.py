@@ -1,0 +1,149 @@
+"""Emit: nodes become the program of a segment.
+
+slot     a place in the program's environment; used again once nobody reads its value any more
+direct   a call of a user's function without its wrapper: what the wrapper guards is settled here, once
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from weftwork.actors.program import Program, Step
+from weftwork.graph.function import UserFunction, frozen, own, own_frozen
+from weftwork.graph.nest import Slot
+from weftwork.scheduler.dataflow import Dataflow
+
+_SMALL = 64 * 1024
+"""Bytes of a value up to which nobody hurries to free it inside a segment."""
+_NO_ATTRS: Mapping[str, Any] = {}
+
+
+def write_program(
+    flow: Dataflow, nodes: Sequence[int], inputs: tuple[int, ...], outputs: tuple[int, ...], sizes: Sequence[float]
+) -> tuple[Program, list[int]]:
+    """The program of some nodes, and the node of each of its steps (-1 for one that belongs to none).
+
+    sizes: bytes of each value; those of large ones are let go at once, not when their slot is used again.
+    """
+    return _Writer(flow, nodes, inputs, outputs, sizes).program()
+
+
+class _Writer:
+    """The state of one emission: which value is in which slot, and until which step."""
+
+    def __init__(self, flow: Dataflow, nodes: Sequence[int], inputs: tuple, outputs: tuple, sizes: Sequence[float]):
+        self.flow, self.nodes, self.inputs, self.outputs, self.sizes = flow, nodes, inputs, outputs, sizes
+        self.slot = {value: place for place, value in enumerate(inputs)}
+        self.size = len(inputs)
+        self.free: list[int] = []
+        self.constants: dict[int, Any] = {}
+        self.steps: list[Step] = []
+        self.owners: list[int] = []
+        self.last: dict[int, int] = {}
+        self.seen_by_users: set[int] = set()
+        """Values that a user's function without its wrapper reads."""
+        self.frozen: set[int] = set()
+        """Values that are read-only if they are arrays."""
+        self.direct: dict[int, tuple[tuple, dict]] = {}
+
+    def program(self) -> tuple[Program, list[int]]:
+        """Write all steps."""
+        self._look_ahead()
+        for at, node in enumerate(self.nodes):
+            if self.flow.kernels[node] is not None:
+                self._step(at, node)
+        inputs, outputs = (tuple([self.slot[v] for v in values]) for values in (self.inputs, self.outputs))
+        return Program(inputs, outputs, self.steps, self.size, tuple(self.constants.items())), self.owners
+
+    def _look_ahead(self) -> None:
+        flow, last = self.flow, self.last
+        for at, node in enumerate(self.nodes):
+            inputs = flow.inputs[node]
+            for value in inputs:
+                last[value] = at
+            kernel = flow.kernels[node]
+            if type(kernel) is UserFunction:
+                call = kernel.direct(flow.attrs[node]["template"])
+                if call is not None:
+                    self.direct[node] = call
+                    self.seen_by_users.update(inputs)
+        for value in self.outputs:
+            last[value] = len(self.nodes)
+
+    def _step(self, at: int, node: int) -> None:
+        flow = self.flow
+        values = flow.inputs[node]
+        kernel: Callable = flow.kernels[node]
+        attrs, settle = flow.attrs[node], None
+        reads = tuple([self._place_of(value) for value in values])
+        call = self.direct.get(node)
+        if call is not None:
+            for value in values:
+                self._freeze(value)
+            args, attrs = call
+            kernel = kernel.function  # type: ignore[attr-defined]
+            reads = tuple([reads[arg.index] if type(arg) is Slot else self._constant(arg) for arg in args])
+            made = flow.outputs[node][0]
+            settle = own
+            if made in self.seen_by_users:
+                settle = own_frozen
+                self.frozen.add(made)
+        dead = self._released(at, values)
+        writes = self._written(node, dead)
+        step = Step(kernel, attrs, reads, writes[0] if len(writes) == 1 else tuple(writes), tuple(dead), settle)
+        self.steps.append(step)
+        self.owners.append(node)
+
+    def _new_slot(self) -> int:
+        self.size += 1
+        return self.size - 1
+
+    def _place_of(self, value: int) -> int:
+        place = self.slot.get(value)
+        if place is None:  # a constant's first use
+            place = self.slot[value] = self._constant(self.flow.constants[value])
+        return place
+
+    def _constant(self, value: Any) -> int:
+        place = self._new_slot()
+        self.constants[place] = value
+        return place
+
+    def _freeze(self, value: int) -> None:
+        """Make a value read-only before a user's function sees it, if it may be an array that is not so yet."""
+        if value in self.frozen or value in self.flow.constants:
+            return
+        self.frozen.add(value)
+        node = self.flow.producer[value]
+        if node >= 0:
+            tensor = self.flow.ops[node].outputs[self.flow.outputs[node].index(value)]
+            if tensor._shape == ():
+                return
+        self.steps.append(Step(frozen, _NO_ATTRS, (self.slot[value],), self.slot[value], ()))
+        self.owners.append(-1)
+
+    def _released(self, at: int, values: tuple[int, ...]) -> list[int]:
+        """Free the slots of values that are read for the last time; those of large ones are returned."""
+        dead = []
+        for value in values:
+            if self.last[value] == at and value not in self.flow.constants:
+                self.last[value] = -1  # it may be read twice by this node, but its slot is free once
+                self.free.append(self.slot[value])
+                if self.sizes[value] > _SMALL:
+                    dead.append(self.slot[value])
+        return dead
+
+    def _written(self, node: int, dead: list[int]) -> list[int]:
+        writes = []
+        outputs = self.flow.outputs[node]
+        for value in outputs:
+            place = self.free.pop() if self.free else self._new_slot()
+            if place in dead:
+                dead.remove(place)
+            self.slot[value] = place
+            writes.append(place)
+        for value in outputs:
+            if value not in self.last:
+                self.free.append(self.slot[value])
+        return writes
