@@ -82,6 +82,8 @@ def _fill(array: Any, shape: shapes.RawShape, verify: bool) -> Any:
     if verify:
         raise TypeError(f"Expected Tensor's shape: {shape}, got {np.shape(array)}.")
     size, wanted = np.size(array), int(np.prod(shape))  # type: ignore[arg-type]
+    if wanted == 0:
+        return np.ravel(array)[:0].reshape(shape)
     if size > wanted:
         raise ValueError(f"Too many elements provided. Needed at most {wanted}, but received {size}")
     flat = np.ravel(array)

@@ -167,6 +167,8 @@ ALL: dict[str, DType] = {
     )
 }
 _ALIASES = {"half": float16, "float": float32, "double": float64}
+_SCALARS = frozenset(np.sctypeDict.values())
+"""NumPy's concrete scalar types: what is abstract, as np.number, is no dtype."""
 _PYTHON: dict[Any, DType] = {
     builtins.float: float32,
     int: int32,
@@ -197,7 +199,7 @@ def as_dtype(type_value: Any) -> DType:
         # NumPy reads None as float64, any class as object, and a scalar as its own dtype: nobody here means that.
         if type_value is None or isinstance(type_value, np.generic):
             raise TypeError
-        if isinstance(type_value, type) and not issubclass(type_value, np.generic):
+        if isinstance(type_value, type) and type_value not in _SCALARS:
             raise TypeError
         dtype = np.dtype(type_value)
     except (TypeError, ValueError, SyntaxError):

@@ -46,13 +46,12 @@ def group(*inputs: Any, **kwargs: Any) -> Operation:
     ops = []
     for item in flatten(list(inputs)):
         element = item._as_graph_element() if hasattr(item, "_as_graph_element") else item
-        if isinstance(element, Tensor):
-            element = element.op
-        if not isinstance(element, Operation):
+        op = element if isinstance(element, Operation) else getattr(element, "op", None)
+        if not isinstance(op, Operation):
             raise TypeError(
                 f"Expected tf.Tensor or tf.Operation in group() but got {item!r} of type '{type(item).__name__}'."
             )
-        ops.append(element)
+        ops.append(op)
     graph = graph_of(ops)
     with graph.as_default(), graph.control_dependencies(ops):
         return no_op(name or "group_deps")

@@ -20,7 +20,6 @@ from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of, to_valu
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, Tensor, Traits
 
-
 _STRUCTURES = (list, tuple, dict, slice)
 
 
@@ -35,7 +34,7 @@ class UserFunction:
     def direct(self, template: Any) -> tuple[tuple, dict] | None:
         """The call as (positional arguments, keyword constants), where nothing but the function has to be called.
 
-        An argument is a Slot or a constant. None where an argument is a structure, which each call gets a copy of, where
+        An argument is a Slot or a constant. None where one is a structure, which each call gets a copy of, where
         a keyword is a tensor, and where results are checked or converted.
         """
         args, kwargs = template
@@ -99,7 +98,7 @@ class UserFunction:
 
 
 def own(value: np.ndarray) -> np.ndarray:
-    """An array that a function has returned, as nobody else's: a copy when the function still holds it, or what it views.
+    """An array that a function has returned, as nobody else's: a copy when the function still holds it or its base.
 
     The number of references tells; the reckoning is that of a fresh array in the same place.
     """

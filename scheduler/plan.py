@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from weftwork.actors.program import Program
 from weftwork.graph.operation import Traits
