@@ -132,7 +132,8 @@ def to_value(value: Any, dtype: DType | None = None) -> Any:
     if dtype is dtypes.string or (dtype is None and _is_text(value)):
         return _text_value(value)
     if isinstance(value, (np.ndarray, np.generic)):
-        return np.asarray(value) if dtype is None else _cast(value, dtype, value)
+        array = np.asarray(value) if dtype is None else _cast(value, dtype, value)
+        return array if array.ndim else array[()]
     if value is None:
         raise ValueError("None values not supported.")
     try:

@@ -151,8 +151,7 @@ def _static_shape(dense_shape: Tensor | None) -> shapes.TensorShape:
     known = static_value(dense_shape)
     if known is not None:
         return shapes.TensorShape([int(dim) for dim in known])
-    rank = dense_shape._shape and dense_shape._shape[0]
-    return shapes.TensorShape(None if rank is None else [None] * rank)
+    return shapes.unknown_shape(dense_shape._shape[0] if dense_shape._shape else None)
 
 
 def _dense(slices: IndexedSlices, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 
 class Slot(NamedTuple):
     """The place of the tensor number `index` in a template."""
@@ -73,5 +75,7 @@ def frozen(structure: Any) -> Any:
         return (dict, tuple([(key, frozen(item)) for key, item in structure.items()]))
     if isinstance(structure, slice):
         return (slice, frozen(structure.start), frozen(structure.stop), frozen(structure.step))
+    if isinstance(structure, (float, complex, np.generic)):
+        return (type(structure), repr(structure))  # exact, and tells 0.0 from -0.0
     hash(structure)
     return (type(structure), structure)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.actors.program import quiet
 from weftwork.graph import nest
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import LIBRARY, REFERENCES, WRITES, Kind, Operation, Tensor
@@ -310,7 +311,8 @@ class _Builder:
         if sum(sizes) > _FOLD_ELEMENTS:
             return None
         try:
-            result = op.kernel(*values, **op.attrs)  # type: ignore[misc]
+            with quiet():
+                result = op.kernel(*values, **op.attrs)  # type: ignore[misc]
         except Exception:  # it will raise again, with its name, when it runs
             return None
         results = result if len(op.outputs) != 1 else (result,)
@@ -354,8 +356,4 @@ def _merge_key(op: Operation, inputs: tuple[int, ...]) -> Any:
 def _exact(value: Any) -> Any:
     """A key that tells 1 from 1.0 and True, and 0.0 from -0.0."""
     kind = type(value)
-    if kind is float:
-        return (kind, value.hex())
-    if kind in (int, bool, str, bytes) or value is None:
-        return (kind, value)
-    return nest.frozen(value)
+    return (kind, value) if kind in (int, bool, str, bytes) or value is None else nest.frozen(value)

@@ -46,7 +46,7 @@ def _fast(tensor: Tensor, value: Any) -> Any:
         shape = tensor._shape
         if shape is None or shape == value.shape or shapes.compatible(shape, value.shape):
             view = value.view()
-            view.flags.writeable = False
+            view.setflags(write=False)
             return view
     return convert_feed(tensor, value)
 
@@ -124,7 +124,7 @@ def convert_feed(tensor: Tensor, value: Any) -> Any:
         if array.ndim == 0:
             return array[()]
         array = array.view()
-        array.flags.writeable = False
+        array.setflags(write=False)
     return array
 
 

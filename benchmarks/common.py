@@ -1,0 +1,83 @@
+"""What the benchmarks share: interleaved timing, and rows of a table.
+
+row    name, ours, the peer's, their ratio, the goal for the ratio. A row is printed, and is JSON for `run_all`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Callable
+from time import perf_counter
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def interleaved(functions: dict[str, Callable], rounds: int, warm: int = 10) -> dict[str, float]:
+    """The median seconds of each function, called in turn `rounds` times after `warm` calls each."""
+    took: dict[str, list[float]] = {name: [] for name in functions}
+    for function in functions.values():
+        for _ in range(warm):
+            function()
+    for _ in range(rounds):
+        for name, function in functions.items():
+            start = perf_counter()
+            function()
+            took[name].append(perf_counter() - start)
+    return {name: statistics.median(times) for name, times in took.items()}
+
+
+def row(name: str, ours: float, peer: float, goal: float, of: str, unit: str = "us", scale: float = 1e6) -> None:
+    """Print a row: ours and the peer's in `unit`, their ratio, and whether it is at most `goal`."""
+    ratio = ours / peer
+    cells = {
+        "name": name,
+        "ours": f"{ours * scale:.4g} {unit}",
+        "peer": f"{peer * scale:.4g} {unit} ({of})",
+        "ratio": f"{ratio:.3g}",
+        "goal": f"<= {goal:.3g}",
+        "reached": "yes" if ratio <= goal else "NO",
+    }
+    print("ROW " + json.dumps(cells), flush=True)
+
+
+def figure(name: str, value: float, unit: str, goal: float) -> None:
+    """Print a row for a figure that has no peer."""
+    cells = {
+        "name": name,
+        "ours": f"{value:.4g} {unit}",
+        "peer": "",
+        "ratio": "",
+        "goal": f"<= {goal:.3g} {unit}",
+        "reached": "yes" if value <= goal else "NO",
+    }
+    print("ROW " + json.dumps(cells), flush=True)
+
+
+def start_ray(cpus: int = 2) -> None:
+    """Ray for this script, before anything else starts one."""
+    import ray
+
+    ray.init(address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+
+
+def machine() -> str:
+    """The machine and the versions, in a line."""
+    import numpy
+    import ray
+
+    model = "unknown CPU"
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    python = platform.python_version()
+    return (
+        f"{os.cpu_count()} cores of {model}, {sys.platform}; Python {python}, NumPy {numpy.__version__}, "
+        f"Ray {ray.__version__}"
+    )

@@ -1,0 +1,54 @@
+"""What planning costs: microseconds and kilobytes a node, from 10^3 to 10^6 nodes (a tree of additions).
+
+Goals: 15 us a node, at 10^6 nodes at most 1.5 of what it is at 10^4, and 1.5 KB a node.
+"""
+
+from __future__ import annotations
+
+import gc
+import resource
+from time import perf_counter
+
+from benchmarks.common import figure, row
+
+
+def plan(nodes: int) -> tuple[float, float]:
+    """Seconds and bytes a node: dataflow, estimate, candidates, as a session's first run makes them."""
+    import weftwork as tf
+    from weftwork.scheduler.dataflow import Dataflow
+    from weftwork.scheduler.engine import collecting_later
+    from weftwork.scheduler.placement import Estimate
+    from weftwork.scheduler.strategy import candidates
+
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32, [])
+        level = [x + float(i) for i in range((nodes + 1) // 2)]
+        while len(level) > 1:
+            level = [a + b for a, b in zip(level[::2], level[1::2], strict=False)] + level[len(level) // 2 * 2 :]
+        gc.collect()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        start = perf_counter()
+        with collecting_later():
+            flow = Dataflow([level[0]], [x])
+            kept = candidates(flow, Estimate(flow, {}))
+        took = perf_counter() - start
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+        assert kept
+        count = len(flow.ops)
+        assert tf.Session().run(level[0], {x: 0.0}) == sum(range((nodes + 1) // 2)) or nodes > 10_000
+    return took / count, grown / count
+
+
+def main() -> None:
+    """Print a row for each size, and the ratio of the largest to 10^4."""
+    took = {}
+    for nodes in (1_000, 10_000, 100_000, 1_000_000):
+        took[nodes], grown = plan(nodes)
+        figure(f"planning {nodes:,} nodes, time", took[nodes] * 1e6, "us a node", 15)
+        if nodes == 1_000_000:
+            figure(f"planning {nodes:,} nodes, memory", grown / 1024, "KB a node", 1.5)
+    row("planning 10^6 nodes, a node", took[1_000_000], took[10_000], 1.5, "10^4 nodes")
+
+
+if __name__ == "__main__":
+    main()
