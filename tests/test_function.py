@@ -259,6 +259,25 @@ def test_what_one_function_returns_another_one_gets_as_it_is(session):
     assert isinstance(session.run(made), Scale)
 
 
+def test_a_list_or_dict_among_the_arguments_is_a_fresh_one_in_every_run(session):
+    def grow(items, keep=None):
+        items.append(1)
+        if keep is not None:
+            keep["key"] = len(keep)
+        return len(items), len(keep or ())
+
+    made = [tf.op(grow)([]), tf.op(grow)([], keep={}), tf.op(grow)([tf.constant(1)])]
+    for _ in range(6):
+        assert session.run(made) == [(1, 0), (1, 1), (2, 0)]
+
+
+def test_any_word_may_be_a_keyword_of_a_function(session):
+    words = {"class": 1, "two words": 2, "stop": 3, "v0": 4, "k0": 5, "c0": 6, "Array": 7, "template": 8}
+    for made in (tf.op(lambda **given: given)(**words), tf.op(outputs=1)(lambda **given: given)(**words)[0]):
+        for _ in range(6):
+            assert session.run(made) == words
+
+
 def test_None_and_exceptions_and_functions_are_values(session):
     error = ValueError("kept")
     assert session.run(tf.op(lambda: None)()) is None
