@@ -32,6 +32,7 @@ class Request:
     forget: versions of variables that no run needs any more.
     apart: positions of outputs that are returns of their own.
     deadline: seconds that the program may take, or None.   measure: send each step's costs back.
+    code_beside: the code is long, and is the last of the arguments beside the request.
     """
 
     program: str
@@ -44,6 +45,7 @@ class Request:
     apart: tuple[int, ...] = ()
     deadline: float | None = None
     measure: bool = False
+    code_beside: bool = False
 
 
 def is_plain(value: Any) -> bool:

@@ -79,9 +79,11 @@ class Program:
     size: int
     constants: tuple[tuple[int, Any], ...] = ()
     _function: Callable | None = field(default=None, repr=False, compare=False)
+    shipped: Any = field(default=None, repr=False, compare=False)
+    """How it is sent to other processes, once it was: its id, and its pickled form."""
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_function": None}
+        return {**self.__dict__, "_function": None, "shipped": None}
 
     def __call__(self, values: Sequence[Any], stop: list) -> list:
         """The output values for the input values. Raises StepFailed, or Stopped when `stop` fills up."""
@@ -201,7 +203,7 @@ def _spread(slots: list, outputs: tuple[int, ...], result: Any) -> None:
 
 
 def _statement(at: int, step: Step, text: Mapping[int, str], names: dict[str, Any], kernels: dict[int, str]) -> str:
-    """One line: `v7 = v3 + v5`, or `v7 = k2(v3, axis=a4_axis)`, and the check of `stop` now and then."""
+    """One line: `v7 = v3 + v5`, or `v7 = k2(v3, axis=a4_0)`, and the check of `stop` now and then."""
     args = [text[slot] for slot in step.inputs]
     infix = _INFIX.get(step.kernel)
     if infix is not None and len(args) == 2 and not step.attrs:
@@ -211,9 +213,10 @@ def _statement(at: int, step: Step, text: Mapping[int, str], names: dict[str, An
         if name is None:
             name = kernels[id(step.kernel)] = f"k{len(kernels)}"
             names[name] = step.kernel
-        for key, value in step.attrs.items():
-            names[f"a{at}_{key}"] = value
-            args.append(f"**{{{key!r}: a{at}_{key}}}" if keyword.iskeyword(key) else f"{key}=a{at}_{key}")
+        for number, (key, value) in enumerate(step.attrs.items()):
+            names[f"a{at}_{number}"] = value
+            plain = key.isascii() and key.isidentifier() and not keyword.iskeyword(key)
+            args.append(f"{key}=a{at}_{number}" if plain else f"**{{{key!r}: a{at}_{number}}}")
         call = f"{name}({', '.join(args)})"
     if type(step.outputs) is int:
         target = text[step.outputs]

@@ -96,7 +96,9 @@ def perform(request: Request, values: list) -> tuple[list, list]:
 
 
 def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
-    """A program's input values from those in the request, beside it, and in the actor."""
+    """A program's input values from those in the request, beside it (its code may be, too) and in the actor."""
+    if request.code_beside:
+        request.code, arrived = arrived[-1].data, arrived[:-1]
     values = unpack(request.small)
     for position, value in zip(request.arrived, arrived, strict=True):
         values[position] = value

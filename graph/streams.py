@@ -29,5 +29,11 @@ class Draw:
         self.kernel = kernel
         self.__name__ = kernel.__name__
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Draw) and self.kernel is other.kernel
+
+    def __hash__(self) -> int:
+        return hash(self.kernel)
+
     def __call__(self, place: tuple[tuple[int, int], int], *values: Any, **attrs: Any) -> Any:
         return self.kernel(generator(*place), *values, **attrs)

@@ -19,16 +19,18 @@ from queue import SimpleQueue
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from weftwork.actors.messages import pack
 from weftwork.actors.program import Program
 from weftwork.actors.worker import VariableServer, run_segment
 
-_INLINE_CODE = 16 * 1024
+_INLINE_CODE = 64 * 1024
+"""Bytes of a program up to which it goes with the request."""
 _lock = threading.RLock()
 _ray: Any = None
 _started_here = False
 _options: dict[Any, Any] = {}
-_code: dict[int, tuple[Any, str, bytes]] = {}
 
 
 class WorkerLost(Exception):
@@ -192,15 +194,18 @@ def nothing(message: bytes) -> None:
 # Work
 
 
-def code_of(program: Program) -> tuple[str, bytes]:
-    """A program's id and pickled form; both are kept with it."""
-    known = _code.get(id(program))
-    if known is None or known[0] is not program:
+def code_of(program: Program) -> tuple[str, bytes | None, Any]:
+    """A program's id and its pickled form: inline, or as a reference where it is long. They are kept with the program."""
+    shipped = program.shipped
+    if shipped is None:
         text = pack(program)
-        known = _code[id(program)] = (program, hashlib.sha1(text).hexdigest(), text)
-        while len(_code) > 4096:
-            _code.pop(next(iter(_code)))
-    return known[1], known[2]
+        name = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+        if len(text) <= _INLINE_CODE:
+            shipped = (name, text, None)
+        else:  # an array: workers that have the program already do not even copy it
+            shipped = (name, None, put(np.frombuffer(text, np.uint8)))
+        program.shipped = shipped
+    return shipped
 
 
 def _task(returns: int, asked: tuple[tuple[str, float], ...]) -> Any:

@@ -120,13 +120,13 @@ class Dispatcher:
         with link.lock:
             link.ensure()
             message, arrived = self._message(segment, link.programs)
-            program, _ = backend.code_of(segment.program)
+            program, _, _ = backend.code_of(segment.program)
             link.programs.add(program)
             return link.submit(message, arrived, len(segment.apart))
 
     def _message(self, segment: Segment, known: set[str]) -> tuple[bytes, list]:
         """A segment's request, and the references that go beside it."""
-        program, code = backend.code_of(segment.program)
+        program, code, code_reference = backend.code_of(segment.program)
         actor = segment.place is Place.ACTOR
         small: list = []
         beside: list[int] = []
@@ -146,6 +146,9 @@ class Dispatcher:
                 beside.append(position)
                 arrived.append(reference)
         keeps = self._keeps(segment) if actor else ()
+        beside_code = code_reference is not None and program not in known
+        if beside_code:
+            arrived.append(code_reference)
         request = Request(
             program,
             None if program in known else code,
@@ -157,6 +160,7 @@ class Dispatcher:
             segment.apart,
             self._seconds_left(),
             self.measure,
+            beside_code,
         )
         return pickle.dumps(request, protocol=5), arrived
 
