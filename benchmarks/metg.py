@@ -1,15 +1,14 @@
-"""METG(50%): the smallest granularity of tasks at which half of the machine's peak is reached, as Task Bench defines it.
+"""METG(50%): the smallest granularity of tasks at which half of the peak is reached, as Task Bench defines it.
 
 Slaughter et al., "Task Bench: a parameterized benchmark for evaluating parallel runtime performance" (2020). A graph is
 `STEPS` rows of `width` tasks; a task reads tasks of the row before, as the pattern says, and checks that it got theirs.
-Granularity is wall time x cores / tasks. The kernel hashes a buffer, which releases the GIL. Plain Ray and distributed
-Dask run fewer rows, for they need seconds a row: their overhead does not depend on the number of rows. Every task is fetched, so that
-none can be left out.
+Granularity is wall time x cores / tasks. The kernel hashes a buffer, which releases the GIL. Plain Ray and Dask run
+fewer rows, for they need longer a row: their overhead does not depend on the number of rows. Every task is fetched, so
+that none can be left out.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import statistics
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from benchmarks.common import row, start_ray
+from benchmarks.kernel import MOST, task
 
 STEPS = 200
 PATTERNS: dict[str, Callable[[int, int, int], list[int]]] = {
@@ -31,19 +31,6 @@ PATTERNS: dict[str, Callable[[int, int, int], list[int]]] = {
     "sweep": lambda s, i, w: [j for j in (i - 1, i) if 0 <= j < w],
 }
 CORES = len(os.sched_getaffinity(0))
-MOST = 20_000_000
-"""Bytes that a task hashes at most."""
-
-
-def task(size: int, step: int, place: int, wanted: tuple, *inputs):
-    """Check the inputs, hash `size` bytes, say who this was."""
-    if tuple([i for _, i in inputs]) != wanted or any([s != step - 1 for s, _ in inputs]):
-        raise ValueError(f"task {step}, {place} got {inputs}")
-    hashlib.sha1(BUFFER[:size], usedforsecurity=False).digest()
-    return step, place
-
-
-BUFFER = memoryview(bytes(MOST))
 
 
 def wanted(pattern: str, step: int, place: int, width: int) -> tuple[int, ...]:

@@ -195,7 +195,7 @@ def nothing(message: bytes) -> None:
 
 
 def code_of(program: Program) -> tuple[str, bytes | None, Any]:
-    """A program's id and its pickled form: inline, or as a reference where it is long. They are kept with the program."""
+    """A program's id and its pickled form, inline or as a reference where it is long; kept with the program."""
     shipped = program.shipped
     if shipped is None:
         text = pack(program)

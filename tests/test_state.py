@@ -1,4 +1,4 @@
-"""The values of a session's variables: pins and commits of one moment, locks in one order, draws that are given back."""
+"""The values of a session's variables: pins and commits of one moment, locks in one order, draws given back."""
 
 from __future__ import annotations
 
