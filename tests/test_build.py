@@ -321,9 +321,9 @@ def test_a_float_beside_integers_makes_floats_whatever_came_before(session, orde
 
 def test_an_int_that_the_dtype_cannot_hold_is_an_error(graph):
     with pytest.raises(OverflowError, match=r"^Python integer 300 out of bounds for int8$"):
-        tf.constant(1, tf.int8) + 300
+        _ = tf.constant(1, tf.int8) + 300
     with pytest.raises(OverflowError, match=r"^Python integer -1 out of bounds for uint8$"):
-        tf.constant(1, tf.uint8) - -1
+        _ = tf.constant(1, tf.uint8) - -1
 
 
 def test_typed_values_promote_as_in_numpy(graph):
@@ -353,7 +353,7 @@ def test_what_meets_must_be_of_one_graph(graph):
     with tf.Graph().as_default():
         other = tf.constant(2)
     with pytest.raises(ValueError, match=r"must be from the same graph as"):
-        t + other
+        _ = t + other
 
 
 def test_a_constant_goes_to_the_graph_of_the_tensor_that_it_meets(graph):
@@ -373,12 +373,11 @@ def test_the_dtype_of_a_weak_scalar_is_numpys_own(dtype, number):
     """NEP 50, against NumPy 2 on an array."""
     array = np.ones(1, dtype)
     with tf.Graph().as_default():
-        try:
-            expected = (array + number).dtype
-        except OverflowError:
+        if dtype == "uint8" and type(number) is int and number < 0:  # NumPy 1 makes int16 of it
             with pytest.raises(OverflowError):
-                tf.constant(array) + number
+                _ = tf.constant(array) + number
             return
+        expected = (array + number).dtype
         assert (tf.constant(array) + number).dtype.numpy == expected
 
 
@@ -423,7 +422,7 @@ def test_elementwise_takes_ufuncs_of_scipy(session):
 
 def test_elementwise_refuses_shapes_and_dtypes_that_do_not_fit(graph):
     with pytest.raises(ValueError, match=r".+"):
-        tf.constant([1, 2]) + tf.constant([1, 2, 3])
+        _ = tf.constant([1, 2]) + tf.constant([1, 2, 3])
     with pytest.raises(TypeError, match=r"does not take float32, int32|does not take"):
         np.bitwise_and(tf.constant(1.0), 1)
 

@@ -315,7 +315,7 @@ def test_a_partly_known_shape_broadcasts(graph):
     assert (rows + np.zeros([5, 1], np.float32)).shape.as_list() == [5, 2]
     assert (rows * rows).shape.as_list() == [None, 2]
     with pytest.raises(ValueError, match=r".+"):
-        rows + np.zeros(3, np.float32)
+        _ = rows + np.zeros(3, np.float32)
 
 
 def test_functions_of_objects_wait_for_the_run(session):
