@@ -162,6 +162,9 @@ class Engine:
             if self._in_rounds(run, flow, estimate, known):
                 return None
             if not remote and _unbound(flow, estimate):
+                if entry.contest is not None and entry.contest.still_holds(estimate.seconds):
+                    entry.epoch = epoch
+                    return entry.contest
                 with collecting_later():
                     entry.contest, entry.epoch = Contest(candidates(flow, estimate)), epoch
                 return entry.contest

@@ -23,6 +23,8 @@ _HOPELESS = 1.5
 """A candidate that is predicted to take so many times what another took is not tried."""
 _DOUBT = 1.05
 """Several workers must be faster than the caller alone by so much: three runs can be lucky."""
+_MOVED = 0.3
+"""Of the predicted work: a change by less makes no new plan."""
 _GAIN = 0.85
 """A way with more than one worker must be predicted to take at most so much of the seconds of the caller alone."""
 _WORTH_THREADS = 150e-6
@@ -56,8 +58,14 @@ class Contest:
     def __init__(self, candidates: list[Candidate]):
         self.candidates = sorted(candidates, key=lambda c: c.predicted)
         self.current = self.candidates[0]
-
+        self.work = next((c.predicted for c in candidates if c.name == "caller"), 0.0)
+        """Predicted seconds of all nodes, one after another."""
         self.settled = len(candidates) == 1
+
+    def still_holds(self, seconds: list[float | None]) -> bool:
+        """True when what is known now of the nodes' seconds would lead to the same candidates, or nearly so."""
+        work = sum([s or 0.0 for s in seconds])
+        return abs(work - self.work) < _MOVED * self.work
 
     def record(self, seconds: float) -> None:
         """The current candidate's plan took so long; the next run may use another one."""
