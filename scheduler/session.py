@@ -110,16 +110,22 @@ class BaseSession:
         session is closed or its graph empty, TypeError and ValueError for what cannot be fetched or fed.
         """
         self._check_open()
-        if self._graph.version == 0:
-            raise RuntimeError("The Session graph is empty.  Add operations to the graph before calling run().")
+        entry, fed, build = self._find(fetches, feed_dict)
+        return self._run(entry, fed, options, run_metadata, copy, build=build)
+
+    def _find(self, fetches: Any, feed_dict: Mapping | None) -> tuple[Entry, list, Callable]:
+        """The entry for fetches and feeds, the fed values, and what builds the result from the fetched ones."""
+        self._check_not_empty()
         feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
+        fed, parsed = tuple(feeds), None
         key = signature(fetches)
-        if key is not None:
-            key = (key, tuple(feeds))
-        entry = self._engine.find(key) if key is not None else None
+        if key is None:  # a structure that cannot be told from another by a look: what it asks for can
+            parsed = parse_fetches(self._graph, fetches)
+            key = ("elements", parsed.elements)
+        entry = self._engine.find((key, fed))
         if entry is None:
-            entry = self._engine.add(key, parse_fetches(self._graph, fetches), tuple(feeds))
-        return self._run(entry, list(feeds.values()), options, run_metadata, copy)
+            entry = self._engine.add((key, fed), parsed or parse_fetches(self._graph, fetches), fed)
+        return entry, list(feeds.values()), (parsed or entry.fetches).build
 
     def _run(
         self,
@@ -129,6 +135,7 @@ class BaseSession:
         metadata: RunMetadata | None = None,
         copy: bool | None = None,
         started: Callable | None = None,
+        build: Callable | None = None,
     ) -> Any:
         flow = entry.flow
         traced = _traced(options, metadata)
@@ -142,14 +149,13 @@ class BaseSession:
                 trace.fill(metadata)  # type: ignore[arg-type]
         if copy is None:
             copy = self._config.copy
-        return entry.fetches.build(owned(values, copy))
+        return (build or entry.fetches.build)(owned(values, copy))
 
     def submit(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> RunFuture:
         """Start a run in the background: a future of its result, whose `cancel` cancels the run."""
         self._check_open()
-        feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
-        entry = self._engine.add(None, parse_fetches(self._graph, fetches), tuple(feeds))
-        return RunFuture.start(lambda started: self._run(entry, list(feeds.values()), options, started=started))
+        entry, fed, build = self._find(fetches, feed_dict)
+        return RunFuture.start(lambda started: self._run(entry, fed, options, started=started, build=build))
 
     def make_callable(self, fetches: Any, feed_list: Sequence | None = None, accept_options: bool = False) -> Callable:
         """A function that runs `fetches`, with a positional argument for each tensor of `feed_list`.
@@ -160,6 +166,7 @@ class BaseSession:
         if feed_list is not None and not isinstance(feed_list, (list, tuple)):
             raise TypeError("`feed_list` must be a list or tuple.")
         self._check_open()
+        self._check_not_empty()
         tensors = [parse_feed_key(self._graph, key) for key in feed_list or ()]
         entry = self._engine.add(None, parse_fetches(self._graph, fetches), tensors)
 
@@ -194,17 +201,15 @@ class BaseSession:
         Before the first run of these fetches the costs are what is known from others.
         """
         self._check_open()
-        feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
-        key = signature(fetches)
-        key = None if key is None else (key, tuple(feeds))
-        entry = self._engine.find(key) if key is not None else None
-        if entry is None:
-            entry = self._engine.add(key, parse_fetches(self._graph, fetches), tuple(feeds))
-        return self._engine.explain(entry)
+        return self._engine.explain(self._find(fetches, feed_dict)[0])
 
     def waiting(self) -> list[Waiting]:
         """What the runs that are on their way wait for at this moment: which nodes, where, since when."""
         return self._engine.waiting()
+
+    def _check_not_empty(self) -> None:
+        if self._graph.version == 0:
+            raise RuntimeError("The Session graph is empty.  Add operations to the graph before calling run().")
 
     def _check_open(self) -> None:
         if self._closed:

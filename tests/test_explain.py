@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 import weftwork as tf
 
 
@@ -58,3 +60,22 @@ def test_a_session_says_which_node_a_stuck_run_waits_for(ray_session, graph):
         assert "hang (defined at" in item.nodes[0]
         assert "test_explain.py:" in item.nodes[0]
         assert session.waiting() == []
+
+
+def test_structures_that_have_no_key_of_their_own_share_the_plan_of_their_elements(graph):
+    class Fetches(list):
+        pass
+
+    x = tf.placeholder(tf.float32, [])
+    y = x * 2
+    with tf.Session() as session:
+        results = [session.run(Fetches([y, y]), {x: k}) for k in range(3)]
+        assert results == [[0.0, 0.0], [2.0, 2.0], [4.0, 4.0]]
+        assert session.explain(Fetches([y]), {x: 0.0}).runs == 3
+
+
+def test_an_empty_graph_is_refused_by_every_way_to_run_it(graph):
+    with tf.Session() as session:
+        for run in (session.run, session.submit, session.make_callable, session.explain):
+            with pytest.raises(RuntimeError, match="The Session graph is empty.  Add operations to the graph before"):
+                run([])
