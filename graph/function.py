@@ -40,11 +40,9 @@ class UserFunction:
         args, kwargs = template
         if self.outputs is not None or self._convert or self.retries:
             return None
-        if any([isinstance(arg, _STRUCTURES) and type(arg) is not nest.Slot for arg in args]):
-            return None
-        if any([isinstance(value, _STRUCTURES) for value in kwargs.values()]):
-            return None
-        return args, kwargs
+        if all([type(arg) is nest.Slot or _is_constant(arg) for arg in args]) and all(map(_is_constant, kwargs.values())):
+            return args, kwargs
+        return None
 
     def __call__(self, *values: Any, template: Any) -> Any:
         for value in values:
@@ -95,6 +93,13 @@ class UserFunction:
                 )
             array = array.astype(wanted.numpy)
         return array[()]
+
+
+def _is_constant(value: Any) -> bool:
+    """True for an argument that every call may get as it is: no tensor, and no structure that a call could change."""
+    if type(value) is tuple:
+        return all(map(_is_constant, value))
+    return not isinstance(value, _STRUCTURES)
 
 
 def own(value: np.ndarray) -> np.ndarray:

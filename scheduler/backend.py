@@ -15,7 +15,6 @@ import statistics
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from time import perf_counter
 from typing import Any
 
@@ -144,28 +143,6 @@ def local_cpus() -> int:
 
 
 # What dispatching costs, measured when it is first asked for
-
-
-@functools.cache
-def thread_hop() -> float:
-    """Seconds from one thread to another and on: half of a round trip, of which the median of some is taken."""
-    there: SimpleQueue = SimpleQueue()
-    back: SimpleQueue = SimpleQueue()
-    rounds = 50
-
-    def answer() -> None:
-        for _ in range(rounds):
-            back.put(there.get())
-
-    helper = threading.Thread(target=answer, daemon=True)
-    helper.start()
-    took = []
-    for _ in range(rounds):
-        start = perf_counter()
-        there.put(None)
-        back.get()
-        took.append(perf_counter() - start)
-    return statistics.median(took) / 2
 
 
 @functools.cache

@@ -26,10 +26,12 @@ _OUTLIER = 4.0
 class Record:
     """Mean seconds and bytes of the output of one function on inputs of one size class."""
 
-    __slots__ = ("bytes", "calls", "seconds")
+    __slots__ = ("bytes", "calls", "seconds", "told")
 
     def __init__(self, seconds: float, made: int):
         self.seconds, self.bytes, self.calls = seconds, float(made), 1
+        self.told = seconds
+        """The seconds when it was last said that they have changed."""
 
     def add(self, seconds: float, made: int) -> None:
         """Take a further measurement in."""
@@ -64,9 +66,9 @@ class Costs:
                 self._classes.setdefault(kernel, []).append(key[1])
                 self.epoch += 1
                 return
-            before = record.seconds
             record.add(seconds, made)
-            if abs(record.seconds - before) > 0.5 * before + 20e-6:
+            if abs(record.seconds - record.told) > 0.5 * record.told + 5e-6:
+                record.told = record.seconds
                 self.epoch += 1
 
     def find(self, kernel: Callable, taken: float) -> Record | None:

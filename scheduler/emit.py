@@ -6,17 +6,18 @@ direct   a call of a user's function without its wrapper: what the wrapper guard
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from weftwork.actors.program import Program, Step
 from weftwork.graph.function import UserFunction, frozen, own, own_frozen
 from weftwork.graph.nest import Slot
 from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.exchange import expect, newest, receive, send, signal
 
 _SMALL = 64 * 1024
 """Bytes of a value up to which nobody hurries to free it inside a segment."""
-_NO_ATTRS: Mapping[str, Any] = {}
 
 
 def write_program(
@@ -27,6 +28,30 @@ def write_program(
     sizes: bytes of each value; those of large ones are let go at once, not when their slot is used again.
     """
     return _Writer(flow, nodes, inputs, outputs, sizes).program()
+
+
+@dataclass
+class Crossings:
+    """What a slot's program gives to the programs of other slots and takes from them, by place in the exchange.
+
+    exchange: the input that is the exchange itself.   sent: to which slots each value goes.
+    newest: values that are newest versions of variables.
+    signals, expected: for nodes, the slots that are told when they are done, and the places that they wait for.
+    """
+
+    slot: int
+    exchange: int
+    sent: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    newest: frozenset[int] = frozenset()
+    signals: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    expected: dict[int, list[int]] = field(default_factory=dict)
+
+
+def write_slot_program(
+    flow: Dataflow, nodes: Sequence[int], inputs: tuple, outputs: tuple, sizes: Sequence[float], crossings: Crossings
+) -> tuple[Program, list[int]]:
+    """As `write_program`, for one of several programs that run beside each other and exchange values."""
+    return _SlotWriter(flow, nodes, inputs, outputs, sizes, crossings).program()
 
 
 class _Writer:
@@ -51,8 +76,7 @@ class _Writer:
         """Write all steps."""
         self._look_ahead()
         for at, node in enumerate(self.nodes):
-            if self.flow.kernels[node] is not None:
-                self._step(at, node)
+            self._visit(at, node)
         inputs, outputs = (tuple([self.slot[v] for v in values]) for values in (self.inputs, self.outputs))
         return Program(inputs, outputs, self.steps, self.size, tuple(self.constants.items())), self.owners
 
@@ -70,6 +94,10 @@ class _Writer:
                     self.seen_by_users.update(inputs)
         for value in self.outputs:
             last[value] = len(self.nodes)
+
+    def _visit(self, at: int, node: int) -> None:
+        if self.flow.kernels[node] is not None:
+            self._step(at, node)
 
     def _step(self, at: int, node: int) -> None:
         flow = self.flow
@@ -120,7 +148,11 @@ class _Writer:
             tensor = self.flow.ops[node].outputs[self.flow.outputs[node].index(value)]
             if tensor._shape == ():
                 return
-        self.steps.append(Step(frozen, _NO_ATTRS, (self.slot[value],), self.slot[value], ()))
+        self._own_step(frozen, {}, (self.slot[value],), self.slot[value])
+
+    def _own_step(self, kernel: Callable, attrs: dict, reads: tuple[int, ...], writes: int | tuple) -> None:
+        """A step that belongs to no node."""
+        self.steps.append(Step(kernel, attrs, reads, writes, ()))
         self.owners.append(-1)
 
     def _released(self, at: int, values: tuple[int, ...]) -> list[int]:
@@ -147,3 +179,34 @@ class _Writer:
             if value not in self.last:
                 self.free.append(self.slot[value])
         return writes
+
+
+class _SlotWriter(_Writer):
+    """Writes the program of one slot: steps that take and give values stand between those of the nodes."""
+
+    def __init__(self, flow, nodes, inputs, outputs, sizes, crossings: Crossings):
+        super().__init__(flow, nodes, inputs, outputs, sizes)
+        self.crossings = crossings
+        self.exchange = self.slot[crossings.exchange]
+
+    def _visit(self, at: int, node: int) -> None:
+        crossings = self.crossings
+        for place in crossings.expected.get(node, ()):
+            self._own_step(expect, {"place": place, "slot": crossings.slot}, (self.exchange,), ())
+        super()._visit(at, node)
+        for value in self.flow.outputs[node]:
+            to = crossings.sent.get(value)
+            if to is not None:
+                self._own_step(send, {"place": value, "to": to}, (self.exchange, self.slot[value]), ())
+        if node in crossings.signals:
+            place, to = crossings.signals[node]
+            self._own_step(signal, {"place": place, "to": to}, (self.exchange,), ())
+
+    def _place_of(self, value: int) -> int:
+        if value not in self.slot and value not in self.flow.constants:
+            place = self.slot[value] = self.free.pop() if self.free else self._new_slot()
+            if value in self.crossings.newest:
+                self._own_step(newest, {"number": value}, (self.exchange,), place)
+            else:
+                self._own_step(receive, {"place": value, "slot": self.crossings.slot}, (self.exchange,), place)
+        return super()._place_of(value)

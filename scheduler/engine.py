@@ -36,10 +36,8 @@ CLOSED = "Attempted to use a closed Session."
 _KEPT_ENTRIES = 512
 _MEASURED_RUNS = 2
 """Runs of an entry in which every node is measured."""
-_HOT_RUNS = 2
-"""Runs of a plan after which its programs are compiled."""
 _VERY_HOT_RUNS = 40
-"""Runs after which long programs are compiled: that costs 20 us a node and saves a fraction of one in each run."""
+"""Runs of an entry after which long programs are compiled: that costs 20 us a node and saves a fraction of one a run."""
 _QUICKLY_COMPILED = 5_000
 """Nodes up to which a program is not long."""
 _REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
@@ -144,8 +142,10 @@ class Engine:
             if contest is None:  # it was run in rounds, and is planned as a whole next time
                 entry.runs += 1
                 return
-        candidate = contest.current
         measure = entry.runs < _MEASURED_RUNS or run.trace is not None
+        candidate = contest.measured if measure else contest.current
+        if not measure:
+            _compile(candidate.plan, entry.runs)
         start = perf_counter()
         self._execute(run, candidate.plan, measure)
         if not (measure or contest.settled):
@@ -175,12 +175,6 @@ class Engine:
         return entry.contest
 
     def _execute(self, run: Run, plan: Plan, measure: bool) -> None:
-        plan.runs += 1
-        if plan.runs == _HOT_RUNS or plan.runs == _VERY_HOT_RUNS:
-            for segment in plan.segments:
-                if segment.place in (Place.CALLER, Place.THREAD):
-                    if len(segment.nodes) <= _QUICKLY_COMPILED or plan.runs == _VERY_HOT_RUNS:
-                        segment.program.compile()
         if plan.threads > 1:
             run_in_threads(run, plan, measure)
         elif plan.local:
@@ -243,6 +237,17 @@ class Engine:
         """End the session's processes and threads."""
         self.flusher.close()
         self.link.close()
+
+
+def _compile(plan: Plan, runs: int) -> None:
+    """Compile a plan's programs that run in this process: short ones at once, long ones when they have run often."""
+    if plan.compiled == 2 or (plan.compiled and runs < _VERY_HOT_RUNS):
+        return
+    plan.compiled = 2 if runs >= _VERY_HOT_RUNS else 1
+    for segment in plan.segments:
+        if segment.place in (Place.CALLER, Place.THREAD):
+            if plan.compiled == 2 or len(segment.nodes) <= _QUICKLY_COMPILED:
+                segment.program.compile()
 
 
 def deferred(flow: Dataflow, estimate: Estimate, done: frozenset[int], probes: int) -> frozenset[int]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from weftwork.actors.program import Program
 from weftwork.graph.operation import Traits
+from weftwork.scheduler.cluster import Schedule
 from weftwork.scheduler.cost import shape_bytes
 from weftwork.scheduler.dataflow import Dataflow
-from weftwork.scheduler.emit import write_program
+from weftwork.scheduler.emit import Crossings, write_program, write_slot_program
 from weftwork.scheduler.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place, needs_worker
 
 
@@ -67,8 +68,8 @@ class Plan:
     """How many threads it is made for."""
     wanted: set[int]
     """The values that are needed beyond the plan."""
-    runs: int = 0
-    """How often it has been run."""
+    compiled: int = 0
+    """1 once its short programs are compiled, 2 once all are."""
 
 
 def make_plan(
@@ -101,9 +102,50 @@ def make_plan(
         segment.program, segment.owners = write_program(
             flow, segment.nodes, segment.inputs, segment.outputs, estimate.bytes
         )
-    local = all(s.place in (Place.CALLER, Place.THREAD) for s in segments)
-    threads = 1 + max([s.slot for s in segments if s.place is Place.THREAD], default=0)
-    return Plan(flow, segments, readers, local, threads, wanted_values(flow, later))
+    local = all(s.place is Place.CALLER for s in segments)
+    return Plan(flow, segments, readers, local, 1, wanted_values(flow, later))
+
+
+def make_thread_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate) -> Plan:
+    """One segment for each slot of a schedule: programs that run beside each other and exchange values."""
+    position = {node: i for i, node in enumerate(foreseen.order)}
+    order = sorted(range(len(flow.ops)), key=lambda node: (foreseen.start[node], position[node]))
+    number = {slot: i for i, slot in enumerate(sorted(set(foreseen.slot)))}
+    slots = [number[slot] for slot in foreseen.slot]
+    wanted = wanted_values(flow, frozenset())
+    newest = frozenset(flow.newest.values())
+    sent: dict[int, set[int]] = {}
+    crossings = [Crossings(slot, len(flow.producer), newest=newest) for slot in range(len(number))]
+    nodes: list[list[int]] = [[] for _ in number]
+    taken: list[dict[int, None]] = [{len(flow.producer): None} for _ in number]
+    signals: dict[int, set[int]] = {}
+    for node in order:
+        slot = slots[node]
+        nodes[slot].append(node)
+        for value in flow.inputs[node]:
+            producer = flow.producer[value]
+            if producer >= 0 and slots[producer] != slot:
+                sent.setdefault(value, set()).add(slot)
+            elif producer < 0 and value not in flow.constants and value not in newest:
+                taken[slot][value] = None
+        for other in flow.after.get(node, ()):
+            if slots[other] != slot:
+                signals.setdefault(other, set()).add(slot)
+                crossings[slot].expected.setdefault(node, []).append(len(flow.producer) + other)
+    for value, to in sent.items():
+        crossings[slots[flow.producer[value]]].sent[value] = tuple(to)
+    for node, to in signals.items():
+        crossings[slots[node]].signals[node] = (len(flow.producer) + node, tuple(to))
+    segments = []
+    for slot, mine in enumerate(nodes):
+        made = tuple([v for node in mine for v in flow.outputs[node] if v in wanted])
+        segment = Segment(slot, Place.THREAD, mine, False, slot, tuple(taken[slot]), made)
+        segment.seconds = segment.priority = sum([estimate.seconds[n] or 0.0 for n in mine])
+        segment.program, segment.owners = write_slot_program(
+            flow, mine, segment.inputs, made, estimate.bytes, crossings[slot]
+        )
+        segments.append(segment)
+    return Plan(flow, segments, {}, True, len(segments), wanted)
 
 
 def after_locks(flow: Dataflow) -> set[int]:
@@ -311,6 +353,9 @@ def _in_order(segments: list[Segment]) -> list[Segment]:
 def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:
     """Assert the invariants of a plan: tests call it."""
     flow = plan.flow
+    if any(s.place is Place.THREAD for s in plan.segments):
+        _check_slots(plan)
+        return
     placed = [node for segment in plan.segments for node in segment.nodes]
     assert sorted(placed) == [n for n in range(len(flow.ops)) if n not in skip], "every node is in one segment"
     there = {v for v, node in enumerate(flow.producer) if node < 0 or node in skip}
@@ -325,3 +370,19 @@ def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:
     locks = after_locks(flow)
     for segment in plan.segments:
         assert segment.locked or not locks.intersection(segment.nodes), "a free segment has a node that needs locks"
+
+
+def _check_slots(plan: Plan) -> None:
+    """Run the slots' nodes in their orders, each as soon as what it needs is there: none may wait for ever."""
+    flow = plan.flow
+    there = {v for v, node in enumerate(flow.producer) if node < 0}
+    lists = [list(segment.nodes) for segment in plan.segments]
+    done: set[int] = set()
+    while any(lists):
+        before = len(done)
+        for nodes in lists:
+            while nodes and there.issuperset(flow.inputs[nodes[0]]) and done.issuperset(flow.after.get(nodes[0], ())):
+                done.add(nodes[0])
+                there.update(flow.outputs[nodes.pop(0)])
+        assert len(done) > before, "the slots wait for each other"
+    assert sorted(done) == list(range(len(flow.ops))), "every node is in one slot"

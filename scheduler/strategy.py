@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from weftwork.scheduler import backend
 from weftwork.scheduler.cluster import clusters, neighbours, ranks, schedule
 from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.exchange import thread_hop
 from weftwork.scheduler.placement import Estimate, Place
-from weftwork.scheduler.plan import Plan, after_locks, make_plan
+from weftwork.scheduler.plan import Plan, after_locks, make_plan, make_thread_plan
 
 _TRIES = 3
 """Runs that a candidate gets, of which the fastest counts."""
@@ -62,6 +63,13 @@ class Contest:
         """Predicted seconds of all nodes, one after another."""
         self.settled = len(candidates) == 1
 
+    @property
+    def measured(self) -> Candidate:
+        """The candidate for a run in which nodes are measured: beside other threads they take longer than they cost."""
+        if self.current.plan.threads == 1:
+            return self.current
+        return next(c for c in self.candidates if c.plan.threads == 1)
+
     def still_holds(self, seconds: list[float | None]) -> bool:
         """True when what is known now of the nodes' seconds would lead to the same candidates, or nearly so."""
         work = sum([s or 0.0 for s in seconds])
@@ -100,10 +108,9 @@ def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
     apart = [node in locked for node in range(len(seconds))]
     cpus = backend.local_cpus()
     if cpus > 1:
-        foreseen = schedule(seconds, before, rank, cpus, backend.thread_hop())
+        foreseen = schedule(seconds, before, rank, cpus, thread_hop())
         if foreseen.makespan < _GAIN * total:
-            groups = clusters(foreseen, seconds, before, apart, total)
-            plan = make_plan(flow, [Place.THREAD] * len(seconds), estimate, clusters=groups)
+            plan = make_thread_plan(flow, foreseen, estimate)
             found.append(Candidate("thread", foreseen.makespan, plan))
     slots = backend.cpus()
     if slots > 1 and total > _WORTH_TASKS and backend.is_running():

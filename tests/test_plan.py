@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from weftwork.graph.operation import WRITES
+from weftwork.scheduler.cluster import neighbours, ranks, schedule
 from weftwork.scheduler.cost import Costs
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place, place
-from weftwork.scheduler.plan import after_locks, check_plan, make_plan
+from weftwork.scheduler.plan import after_locks, check_plan, make_plan, make_thread_plan
+from weftwork.scheduler.run import Run
+from weftwork.scheduler.state import Mirror
+from weftwork.scheduler.threads import run_in_threads
 
 PLACES = [Place.CALLER, Place.ACTOR, Place.TASK]
 
@@ -72,9 +76,9 @@ def sources(flow):
     return values
 
 
-def run_node_by_node(flow):
+def run_node_by_node(flow, given=None):
     """All values of a dataflow, in the plainest way."""
-    values = sources(flow)
+    values = {**sources(flow), **(given or {})}
     for kernel, attrs, inputs, outputs in zip(flow.kernels, flow.attrs, flow.inputs, flow.outputs, strict=True):
         if kernel is not None:
             result = kernel(*[values[v] for v in inputs], **attrs)
@@ -333,3 +337,40 @@ def test_a_write_goes_to_the_actor_when_its_old_value_lies_there(graph):
     assert place(flow, estimate, "auto", set(), 4) == [Place.CALLER] * 2
     assert place(flow, estimate, "auto", set(flow.newest.values()), 4) == [Place.CALLER, Place.ACTOR]
     assert place(flow, estimate, "auto", set(flow.feeds.values()), 4) == [Place.ACTOR] * 2
+
+
+# Plans for threads
+
+
+@QUIET
+@given(st.data())
+def test_programs_of_any_schedule_exchange_their_values_and_none_waits_for_ever(data):
+    """Random costs on one to three slots, control edges and updates included."""
+    with tf.Graph().as_default():
+        fetches, x = grow(data.draw)
+        flow = Dataflow(fetches, [x])
+        costs = [data.draw(st.sampled_from([0.0, 1e-6, 1e-4, 1e-2])) for _ in flow.ops]
+        slots = data.draw(st.integers(1, 3))
+        before, after = neighbours(flow)
+        hop = data.draw(st.sampled_from([0.0, 1e-5]))
+        foreseen = schedule(costs, before, ranks(costs, after), slots, hop)
+        plan = make_thread_plan(flow, foreseen, estimate_of(flow, costs))
+        check_plan(plan)
+        mirror = Mirror()
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            values = {name: session.run(name + ":0") for name in {*flow.pinned, *flow.newest}}
+        mirror.commit({mirror.cell(name): (value, 1) for name, value in values.items()})
+        fed = {v: values[name] for name, v in [*flow.pinned.items(), *flow.newest.items()]}
+        for compiled in (False, True):
+            run = Run(flow, mirror, None, None)
+            run.begin([np.int64(3)])
+            if compiled:
+                for segment in plan.segments:
+                    segment.program.compile()
+            if plan.segments:
+                run_in_threads(run, plan, measure=not compiled)
+            got = run.fetched()
+            run.end()
+            expected = run_node_by_node(flow, {**fed, flow.feeds[x]: np.int64(3)})
+            assert got == [None if v is None else expected[v] for v in flow.fetched]
