@@ -3,8 +3,8 @@
 message   one `bytes`: Ray hands bytes over without another pickle. Values of plain types go through pickle, the rest
           through cloudpickle, which also takes the functions and classes of a user's script.
 request   run this program: its id, its code (None where the receiver has it), the small inputs, what to send back
-reply     ("done", small outputs, measurements) or ("failed", step, exception, traceback text), and after it the large
-          outputs, each a return of its own
+reply     ("done", small outputs, bytes of the large ones, measurements) or ("failed", step, exception, traceback
+          text), and after it the large outputs, each a return of its own
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ class Request:
     held: positions of inputs that the actor keeps: (position, variable, version).
     keeps: outputs that are new versions: (position, variable, version).
     forget: versions of variables that no run needs any more.
-    apart: positions of outputs that are returns of their own.
+    apart: positions of outputs that are returns of their own.   stays: positions of outputs that do not come back.
     deadline: seconds that the program may take, or None.   measure: send each step's costs back.
+    token: the name under which the segment says where it runs, should it take long.
     code_beside: the code is long, and is the last of the arguments beside the request.
     """
 
@@ -46,6 +47,8 @@ class Request:
     deadline: float | None = None
     measure: bool = False
     code_beside: bool = False
+    stays: tuple[int, ...] = ()
+    token: str = ""
 
 
 def is_plain(value: Any) -> bool:

@@ -8,38 +8,55 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from time import sleep
 from typing import Any
 
+from weftwork.actors import gpu
 from weftwork.actors.messages import Request, check_pickles, describe, pack_values, unpack
-from weftwork.actors.program import Program, StepFailed, Stopped, quiet
+from weftwork.actors.program import Program, StepFailed, Stopped, quiet, size_of
 
 _KEPT_PROGRAMS = 256
 _HOT = 8
 """Runs after which a program is compiled."""
-
-_programs: OrderedDict[str, Program] = OrderedDict()
-_runs: dict[str, int] = {}
+_TELLS_AFTER = 0.5
+"""Seconds after which a segment tells on which machine it runs: so many, or up to twice as many."""
 
 
 class ProgramMissing(Exception):
     """The process has not got the program of a request that came without its code."""
 
 
-def _program(request: Request) -> Program:
-    program = _programs.get(request.program)
-    if program is None:
-        if request.code is None:
-            raise ProgramMissing(request.program)
-        program = _programs[request.program] = unpack(request.code)
-        while len(_programs) > _KEPT_PROGRAMS:
-            old, _ = _programs.popitem(last=False)
-            _runs.pop(old, None)
-    _programs.move_to_end(request.program)
-    runs = _runs[request.program] = _runs.get(request.program, 0) + 1
-    if runs == _HOT:
-        program.compile()
-    return program
+class Programs:
+    """The programs that a process has got, by id; the least used are dropped."""
+
+    def __init__(self, adapt: Callable[[Program], Program] | None = None):
+        self._programs: OrderedDict[str, Program] = OrderedDict()
+        self._runs: dict[str, int] = {}
+        self._adapt = adapt
+
+    def get(self, request: Request) -> Program:
+        """The program of a request. Raises ProgramMissing, or what loading its code raises."""
+        program = self._programs.get(request.program)
+        if program is None:
+            if request.code is None:
+                raise ProgramMissing(request.program)
+            program = unpack(request.code)
+            if self._adapt is not None:
+                program = self._adapt(program)
+            self._programs[request.program] = program
+            while len(self._programs) > _KEPT_PROGRAMS:
+                old, _ = self._programs.popitem(last=False)
+                self._runs.pop(old, None)
+        self._programs.move_to_end(request.program)
+        runs = self._runs[request.program] = self._runs.get(request.program, 0) + 1
+        if runs == _HOT:
+            program.compile()
+        return program
+
+
+_TASKS = Programs()
 
 
 @contextmanager
@@ -58,20 +75,66 @@ def _limited(seconds: float | None):
             timer.cancel()
 
 
-def perform(request: Request, values: list) -> tuple[list, list]:
+class Herald:
+    """Tells on which machine a segment runs, should it take long: one thread of the process, which looks now and then.
+
+    tell: called with the segment's token.
+    """
+
+    def __init__(self, tell: Callable[[str], None]):
+        self._tell = tell
+        self._current = ""
+        self._started = False
+
+    @contextmanager
+    def watching(self, token: str):
+        """A segment runs meanwhile."""
+        if token and not self._started:
+            self._started = True
+            threading.Thread(target=self._look, name="weftwork-herald", daemon=True).start()
+        self._current = token
+        try:
+            yield
+        finally:
+            self._current = ""
+
+    def _look(self) -> None:
+        before = ""
+        while True:
+            sleep(_TELLS_AFTER)
+            current = self._current
+            if current and current == before:
+                self._tell(current)
+            before = current
+
+
+def _tell(token: str) -> None:
+    """Leave word of the machine that works on a segment, for `Session.waiting`."""
+    import ray
+    from ray.experimental.internal_kv import _internal_kv_put
+
+    _internal_kv_put(token, ray.get_runtime_context().get_node_id())
+
+
+_HERALD = Herald(_tell)
+
+
+def perform(request: Request, values: list, programs: Programs, device: bool = False) -> tuple[list, list]:
     """Run a request's program on `values`: its reply as [head, *large outputs], and all the outputs.
 
     A kernel that raises is part of the reply, with the number of its step; so is an output that does not pickle.
+    device: the values are those of a GPU, and come back from it.
     """
+    nothing = [None] * len(request.apart)
     try:
-        program = _program(request)
+        program = programs.get(request)
     except ProgramMissing:
-        return [pack_values(["missing"])] + [None] * len(request.apart), []
+        return [pack_values(["missing"]), *nothing], []
     except Exception as error:  # its code does not load here: a package is missing, say
-        return [pack_values(["unloadable", *describe(error)])] + [None] * len(request.apart), []
+        return [pack_values(["unloadable", *describe(error)]), *nothing], []
     measured: tuple = ()
     try:
-        with _limited(request.deadline) as stop, quiet():
+        with _HERALD.watching(request.token), _limited(request.deadline) as stop, quiet():
             if request.measure:
                 outputs, *measured_lists = program.measure(values, stop)
                 measured = tuple(measured_lists)
@@ -79,20 +142,24 @@ def perform(request: Request, values: list) -> tuple[list, list]:
                 outputs = program(values, stop)
     except StepFailed as failed:
         cause = failed.__cause__ or failed
-        return [pack_values(["failed", failed.step, *describe(cause)])] + [None] * len(request.apart), []
+        return [pack_values(["failed", failed.step, *describe(cause)]), *nothing], []
     except Stopped:
-        return [pack_values(["stopped"])] + [None] * len(request.apart), []
-    apart = set(request.apart)
-    for position, value in enumerate(outputs):
+        return [pack_values(["stopped"]), *nothing], []
+    leaving = [None if position in request.stays else value for position, value in enumerate(outputs)]
+    if device:
+        leaving = [gpu.to_host(value) for value in leaving]
+    for position, value in enumerate(leaving):
         try:
             check_pickles(value)
         except Exception as error:
             text = f"its output {position} is a {type(value).__name__} that does not pickle: {error}"
             failure = pack_values(["unpicklable", position, *describe(TypeError(text))])
-            return [failure] + [None] * len(apart), []
-    small = [None if position in apart else value for position, value in enumerate(outputs)]
-    head = pack_values(["done", small, *measured])
-    return [head, *[outputs[position] for position in request.apart]], outputs
+            return [failure, *nothing], []
+    apart = set(request.apart)
+    small = [None if position in apart else value for position, value in enumerate(leaving)]
+    large = [leaving[position] for position in request.apart]
+    head = pack_values(["done", small, [size_of(value) for value in large], *measured])
+    return [head, *large], outputs
 
 
 def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
@@ -110,7 +177,7 @@ def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
 def run_segment(message: bytes, *arrived: Any) -> Any:
     """The one task function: every segment that runs as a Ray task comes through here."""
     request: Request = unpack(message)
-    reply, _ = perform(request, inputs_of(request, arrived))
+    reply, _ = perform(request, inputs_of(request, arrived), _TASKS)
     return reply[0] if len(reply) == 1 else tuple(reply)
 
 
@@ -118,11 +185,14 @@ class VariableServer:
     """Holds variables of one session, by (name, version), and runs the segments that change them.
 
     A version becomes the variable's value when the session says so, not when it is made: what a failed run made is
-    never asked for again, and forgotten.
+    never asked for again, and forgotten. Values that stay between two segments of a run are held in the same way.
+    owns_gpu: the process has a GPU of its own, where values lie and segments run.
     """
 
-    def __init__(self, epoch: str):
+    def __init__(self, epoch: str, owns_gpu: bool = False):
         self.epoch = epoch
+        self._device = owns_gpu and gpu.available()
+        self._programs = Programs(gpu.for_device if self._device else None)
         self._values: dict[str, dict[int, Any]] = {}
         self._last = -1
         self._reply: Any = None
@@ -138,7 +208,9 @@ class VariableServer:
         except KeyError as lacking:
             reply = [pack_values(["lacking", lacking.args[0]])] + [None] * len(request.apart)
         else:
-            reply, outputs = perform(request, values)
+            if self._device:
+                values = [gpu.to_device(value) for value in values]
+            reply, outputs = perform(request, values, self._programs, self._device)
             if outputs:
                 for position, name, version in request.keeps:
                     self._values.setdefault(name, {})[version] = outputs[position]
@@ -150,7 +222,13 @@ class VariableServer:
         """Take committed values: a list of (name, version, value), large values as arguments beside it."""
         rest = list(arrived)
         for name, version, value, beside in unpack(message):
-            self._values[name] = {version: rest.pop(0) if beside else value}
+            taken = rest.pop(0) if beside else value
+            self._values[name] = {version: gpu.to_device(taken) if self._device else taken}
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Forget what stayed here for a run that is over."""
+        for name in names:
+            self._values.pop(name, None)
 
     def _held(self, name: str, version: int) -> Any:
         try:
@@ -178,4 +256,5 @@ class VariableServer:
     def read(self, name: str) -> Any:
         """The newest version of a variable that the actor holds."""
         versions = self._values[name]
-        return versions[max(versions)]
+        value = versions[max(versions)]
+        return gpu.to_host(value) if self._device else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from weftwork.graph.function import needed
+from weftwork.graph.function import needed, selected
 from weftwork.graph.stacks import get_default_graph
 
 
@@ -34,13 +34,15 @@ def resources(
     num_gpus: float | None = None,
     memory: float | None = None,
     custom: Mapping[str, float] | None = None,
+    label_selector: Mapping[str, str] | None = None,
 ):
     """A context manager: what is created inside asks for these resources of one machine, and runs in a worker.
 
     num_cpus, num_gpus; memory in bytes; custom: any other resource of the Ray cluster, e.g. {"tpu": 1}.
+    label_selector: what the machine's labels must be, in Ray's form, e.g. {"region": "eu", "gpu": "!in(T4, K80)"}.
     Raises ValueError for a negative amount; running what no machine can hold raises InvalidArgumentError.
     """
-    return get_default_graph().resources(needed(num_cpus, num_gpus, memory, custom))
+    return get_default_graph().resources(needed(num_cpus, num_gpus, memory, custom), selected(label_selector))
 
 
 def get_name_scope() -> str:

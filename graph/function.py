@@ -40,9 +40,9 @@ class UserFunction:
         args, kwargs = template
         if self.outputs is not None or self._convert or self.retries:
             return None
-        if all([type(arg) is nest.Slot or _is_constant(arg) for arg in args]) and all(map(_is_constant, kwargs.values())):
-            return args, kwargs
-        return None
+        if not all([type(arg) is nest.Slot or _is_constant(arg) for arg in args]):
+            return None
+        return (args, kwargs) if all(map(_is_constant, kwargs.values())) else None
 
     def __call__(self, *values: Any, template: Any) -> Any:
         for value in values:
@@ -249,6 +249,7 @@ def op(
     num_gpus: float | None = ...,
     memory: float | None = ...,
     resources: Mapping[str, float] | None = ...,
+    label_selector: Mapping[str, str] | None = ...,
     retries: int = ...,
     timeout: float | None = ...,
     name: str | None = ...,
@@ -266,6 +267,7 @@ def op(
     num_gpus: float | None = None,
     memory: float | None = None,
     resources: Mapping[str, float] | None = None,
+    label_selector: Mapping[str, str] | None = None,
     retries: int = 0,
     timeout: float | None = None,
     name: str | None = None,
@@ -277,7 +279,7 @@ def op(
     dtype, shape: of the output, or a list of them for several; unset, the value is any Python object.
     pure: the same arguments always give the same result and nothing else happens; equal calls may then be made once.
     isolated: never run it in the caller's process.
-    num_cpus, num_gpus, memory (bytes), resources: what one call needs, as in Ray.
+    num_cpus, num_gpus, memory (bytes), resources, label_selector: what one call needs of a machine, as in Ray.
     retries: how often it is called again when it raises.   timeout: seconds that one call may take.
     Raises TypeError or ValueError for options that make no sense.
 
@@ -301,6 +303,7 @@ def op(
         retries=retries,
         timeout=timeout,
         resources=needed(num_cpus, num_gpus, memory, resources),
+        labels=selected(label_selector),
     )
 
     def lift(function: Callable) -> Op:
@@ -335,6 +338,15 @@ def needed(
         if not isinstance(key, str) or not isinstance(value, (int, float)) or value < 0:
             raise ValueError(f"resources maps a name to an amount, 0 or more, but got {key!r}: {value!r}.")
     return tuple(sorted(asked.items()))
+
+
+def selected(label_selector: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Ray's label selector, sorted by label; ValueError when it is no mapping of text to text."""
+    chosen = dict(label_selector or {})
+    for key, value in chosen.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ValueError(f"label_selector maps a label to the value it must have, but got {key!r}: {value!r}.")
+    return tuple(sorted(chosen.items()))
 
 
 def py_func(func: Callable, inp: Sequence[Any], Tout: Any, stateful: bool = True, name: str | None = None) -> Any:

@@ -304,9 +304,9 @@ class Graph:
         """A context manager: stateful operations created inside keep their state under `container_name`."""
         return self._scopes.contained(container_name)
 
-    def resources(self, asked: tuple[tuple[str, float], ...]):
-        """A context manager: what is created inside asks for these Ray resources."""
-        return self._scopes.needing(asked)
+    def resources(self, asked: tuple[tuple[str, float], ...], labels: tuple[tuple[str, str], ...] = ()):
+        """A context manager: what is created inside asks for these Ray resources, on a machine with these labels."""
+        return self._scopes.needing(asked, labels)
 
     def switch_to_thread_local(self) -> None:
         """From now on each thread has device, colocation and control scopes of its own."""

@@ -84,6 +84,7 @@ class Traits:
     resources: Ray resources, e.g. {"CPU": 2, "GPU": 0.5, "memory": 2**30, "tpu": 1}.
     retries: how often the function is called again when it raises.
     timeout: seconds that one call may take; None is for ever.
+    labels: what a machine's labels must be, as Ray's label selectors say it, e.g. {"region": "in(eu, us)"}.
     isolated: never run it in the caller's process.
     user: the kernel is a user's function, not the library's.
     """
@@ -93,6 +94,7 @@ class Traits:
     retries: int = 0
     timeout: float | None = None
     resources: tuple[tuple[str, float], ...] = field(default=())
+    labels: tuple[tuple[str, str], ...] = field(default=())
 
 
 LIBRARY = Traits()

@@ -35,10 +35,12 @@ class _State:
         self.colocation: Operation | None = None
         self.container = ""
         self.resources: tuple[tuple[str, float], ...] = ()
+        self.labels: tuple[tuple[str, str], ...] = ()
         self.active = False
 
     def refresh(self) -> None:
-        self.active = bool(self.controllers or self.devices or self.colocation or self.container or self.resources)
+        asked = self.resources or self.labels
+        self.active = bool(self.controllers or self.devices or self.colocation or self.container or asked)
 
 
 class _ThreadState(threading.local):
@@ -85,9 +87,12 @@ class Scopes:
             op.device = state.colocation.device
         else:
             op.device = _merged_device(state.devices, op)
-        if state.resources and op.kind in COMPUTES:
-            asked = {**dict(state.resources), **dict(op.traits.resources)}
-            op.traits = dataclasses.replace(op.traits, resources=tuple(sorted(asked.items())))
+        if (state.resources or state.labels) and op.kind in COMPUTES:
+            op.traits = dataclasses.replace(
+                op.traits,
+                resources=_joined(state.resources, op.traits.resources),
+                labels=_joined(state.labels, op.traits.labels),
+            )
         if not pinned and state.controllers:
             op.control_inputs = _control_inputs(state.controllers, op)
 
@@ -147,17 +152,22 @@ class Scopes:
             state.refresh()
 
     @contextmanager
-    def needing(self, resources: tuple[tuple[str, float], ...]) -> Iterator[None]:
-        """Operations created inside ask for `resources`; an inner scope's amounts win, name by name."""
+    def needing(self, resources: tuple[tuple[str, float], ...], labels: tuple[tuple[str, str], ...]) -> Iterator[None]:
+        """Operations created inside ask for `resources` and `labels`; an inner scope's win, name by name."""
         state = self._state
-        outer = state.resources
-        state.resources = tuple(sorted({**dict(outer), **dict(resources)}.items()))
+        outer = state.resources, state.labels
+        state.resources, state.labels = _joined(outer[0], resources), _joined(outer[1], labels)
         state.refresh()
         try:
             yield
         finally:
-            state.resources = outer
+            state.resources, state.labels = outer
             state.refresh()
+
+
+def _joined(outer: tuple, inner: tuple) -> tuple:
+    """Pairs of both, sorted by name; the inner ones win."""
+    return tuple(sorted({**dict(outer), **dict(inner)}.items()))
 
 
 def _merged_device(stack: list[Any], op: Operation) -> str:

@@ -1,27 +1,32 @@
-"""A session's link to its variable actor: made when first needed, replaced when it dies.
+"""A session's links to its actors: made when first needed, replaced when they die.
 
-epoch      names one life of the actor; what it held is gone with it
-held       the versions that the actor holds, so that they need not be sent again
+home       where an actor lives: anywhere, on a certain machine, or with a certain GPU
+epoch      names one life of an actor; what it held is gone with it
+held       the versions that an actor holds, so that they need not be sent again
 """
 
 from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from weftwork.actors.messages import pack
 from weftwork.actors.program import size_of
+from weftwork.graph.errors import ResourceExhaustedError
 from weftwork.scheduler import backend
+from weftwork.scheduler.needs import ANYWHERE, Home
 from weftwork.scheduler.state import Cell
 
 _LARGE = 100 * 1024
 
 
 class ActorLink:
-    """The actor of one session."""
+    """The actor of one session at one home."""
 
-    def __init__(self):
+    def __init__(self, home: Home = ANYWHERE):
+        self.home = home
         self.lock = threading.Lock()
         self.epoch = ""
         self.actor: Any = None
@@ -29,17 +34,26 @@ class ActorLink:
         self.programs: set[str] = set()
         self.lives = 0
         self.messages = 0
+        self.busy = 0
+        """Segments on their way here."""
         self.closed = False
         self._sequence = 0
 
     def ensure(self) -> Any:
-        """The actor; started when there is none. The caller holds `lock`."""
+        """The actor; started when there is none. The caller holds `lock`. ResourceExhaustedError for a GPU in use."""
         if self.closed:
             raise backend.WorkerLost("the session is closed")
         if self.actor is None:
+            if self.home.gpu is not None and backend.free("GPU", self.home.machine) < 1:
+                raise ResourceExhaustedError(
+                    None,
+                    None,
+                    f"GPU {self.home.gpu} is in use: all GPUs of machine {self.home.machine} are held by other "
+                    "sessions or tasks. Close them, or ask for another device.",
+                )
             self.epoch = uuid.uuid4().hex
             self.lives += 1
-            self.actor = backend.new_actor(self.epoch)
+            self.actor = backend.new_actor(self.epoch, self.home)
             self.held, self.programs = {}, set()
         return self.actor
 
@@ -74,10 +88,71 @@ class ActorLink:
             self.messages += 1
             backend.store_in(actor, self.epoch, pack(entries), arrived)
 
-    def close(self) -> None:
-        """End the actor."""
+    def drop(self, names: Iterable[str]) -> None:
+        """Let the actor forget what stayed there for a run."""
         with self.lock:
-            self.closed = True
+            if self.actor is not None:
+                backend.drop_in(self.actor, list(names))
+
+    def end(self) -> None:
+        """End the actor; the next use starts another one."""
+        with self.lock:
             if self.actor is not None:
                 backend.kill(self.actor)
                 self.actor = None
+                self.held, self.programs = {}, set()
+
+    def close(self) -> None:
+        """End the actor for good."""
+        self.closed = True
+        self.end()
+
+
+class Links:
+    """All actors of one session, by home."""
+
+    def __init__(self):
+        self._links: dict[Home, ActorLink] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self.home_of: dict[str, Home] = {}
+        """Where variables are kept that have a home of their own."""
+
+    def at(self, home: Home = ANYWHERE) -> ActorLink:
+        """The link to the actor at `home`."""
+        link = self._links.get(home)
+        if link is None:
+            with self._lock:
+                link = self._links.setdefault(home, ActorLink(home))
+                link.closed = self._closed
+        return link
+
+    def all(self) -> list[ActorLink]:
+        """Every link that there is."""
+        with self._lock:
+            return list(self._links.values())
+
+    def dead(self, actor: Any) -> None:
+        """`actor` has died."""
+        for link in self.all():
+            link.dead(actor)
+
+    def flush(self, cells: list[Cell]) -> None:
+        """Hand committed versions to the actors that keep the variables."""
+        homes: dict[Home, list[Cell]] = {}
+        for cell in cells:
+            homes.setdefault(self.home_of.get(cell.name, ANYWHERE), []).append(cell)
+        for home, mine in homes.items():
+            self.at(home).flush(mine)
+
+    def free_gpus(self) -> None:
+        """End the actors that hold a GPU and have nothing to do: a task asks for one."""
+        for link in self.all():
+            if link.home.gpu is not None and not link.busy:
+                link.end()
+
+    def close(self) -> None:
+        """End all actors."""
+        self._closed = True
+        for link in self.all():
+            link.close()

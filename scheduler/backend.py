@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import atexit
 import functools
+import glob
 import hashlib
+import importlib.util
 import os
 import statistics
 import threading
@@ -127,6 +129,21 @@ def nodes() -> list[dict[str, Any]]:
     return [node for node in ray().nodes() if node["Alive"]]
 
 
+def store_bytes() -> float:
+    """The bytes that the object stores of all machines hold together."""
+    return ray().cluster_resources().get("object_store_memory", float("inf"))
+
+
+def this_machine() -> str:
+    """Ray's id of the machine that this process works on; "" while Ray is not running."""
+    return ray().get_runtime_context().get_node_id() if is_running() else ""
+
+
+def local_gpus() -> int:
+    """The GPUs that this machine seems to have, without asking Ray."""
+    return len(glob.glob("/proc/driver/nvidia/gpus/*")) or len(glob.glob("/dev/kfd"))
+
+
 def cpus() -> int:
     """The CPUs that tasks may use: the cluster's, or this machine's while Ray is not running."""
     if is_running():
@@ -185,9 +202,9 @@ def code_of(program: Program) -> tuple[str, bytes | None, Any]:
     return shipped
 
 
-def _task(returns: int, asked: tuple[tuple[str, float], ...]) -> Any:
-    """The remote function for so many returns and such resources: made once, for `.options` costs 10 us."""
-    key = (returns, asked)
+def _task(returns: int, need: Any) -> Any:
+    """The remote function for so many returns and such a need: made once, for `.options` costs 10 us."""
+    key = (returns, need)
     function = _options.get(key)
     if function is None:
         options: dict[str, Any] = {
@@ -196,7 +213,8 @@ def _task(returns: int, asked: tuple[tuple[str, float], ...]) -> Any:
             "max_calls": 0,
             "enable_task_events": False,
         }
-        options.update(ray_options(asked))
+        if need is not None:
+            options.update(ray_options(need))
         base = _options.get("task")
         if base is None:
             base = _options["task"] = ray().remote(max_calls=0)(run_segment)
@@ -205,11 +223,13 @@ def _task(returns: int, asked: tuple[tuple[str, float], ...]) -> Any:
     return function
 
 
-def ray_options(asked: tuple[tuple[str, float], ...]) -> dict[str, Any]:
-    """Ray's options for resources: CPU, GPU and memory have names of their own."""
-    options: dict[str, Any] = {}
+def ray_options(need: Any) -> dict[str, Any]:
+    """Ray's options for a need: CPU, GPU and memory have names of their own."""
+    options: dict[str, Any] = on_machine(need.home.machine)
+    if need.labels:
+        options["label_selector"] = dict(need.labels)
     custom: dict[str, float] = {}
-    for name, amount in asked:
+    for name, amount in need.resources:
         if name == "CPU":
             options["num_cpus"] = amount
         elif name == "GPU":
@@ -223,20 +243,55 @@ def ray_options(asked: tuple[tuple[str, float], ...]) -> dict[str, Any]:
     return options
 
 
-def submit(message: bytes, arrived: list, apart: int, asked: tuple[tuple[str, float], ...]) -> Handle:
+def on_machine(machine: str) -> dict[str, Any]:
+    """Ray's options for one certain machine; none for "". Work for a machine that is gone fails, and does not wait."""
+    if not machine:
+        return {}
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(machine, soft=False)}
+
+
+def submit(message: bytes, arrived: list, apart: int, need: Any) -> Handle:
     """Run a segment as a task."""
-    refs = _task(1 + apart, asked).remote(message, *arrived)
+    refs = _task(1 + apart, need).remote(message, *arrived)
     return Handle(refs, []) if apart == 0 else Handle(refs[0], refs[1:])
 
 
-def new_actor(epoch: str) -> Any:
-    """A variable actor of a session: one process, which keeps no CPU for itself while it waits."""
+def new_actor(epoch: str, home: Any) -> Any:
+    """A variable actor of a session: one process, which keeps no CPU for itself while it waits, but its GPU if any."""
     base = _options.get("actor")
     if base is None:
         base = _options["actor"] = ray().remote(
             num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=1, enable_task_events=False
         )(VariableServer)
-    return base.remote(epoch)
+    options = on_machine(home.machine)
+    if home.gpu is not None:
+        options["num_gpus"] = 1
+    return (base.options(**options) if options else base).remote(epoch, home.gpu is not None)
+
+
+def free(resource: str, machine: str) -> float:
+    """How much of a resource nobody holds at the moment, on one machine or, for "", in the cluster."""
+    module = ray()
+    if not machine:
+        return module.available_resources().get(resource, 0.0)
+    from ray._private.state import available_resources_per_node
+
+    return available_resources_per_node().get(machine, {}).get(resource, 0.0)
+
+
+@functools.cache
+def has_package(name: str, machine: str) -> bool:
+    """True when a machine has a package installed."""
+    if not machine:
+        return importlib.util.find_spec(name) is not None
+    task = ray().remote(num_cpus=0, max_retries=0, enable_task_events=False, **on_machine(machine))(_installed)
+    return ray().get(task.remote(name))
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
 
 
 def submit_to(actor: Any, epoch: str, sequence: int, message: bytes, arrived: list, apart: int) -> Handle:
@@ -249,6 +304,27 @@ def submit_to(actor: Any, epoch: str, sequence: int, message: bytes, arrived: li
 def store_in(actor: Any, epoch: str, message: bytes, arrived: list) -> Any:
     """Hand an actor committed values, without waiting for it."""
     return actor.store.remote(epoch, message, *arrived)
+
+
+def drop_in(actor: Any, names: list[str]) -> None:
+    """Let an actor forget values, without waiting for it."""
+    actor.drop.remote(names)
+
+
+def word(token: str) -> str | None:
+    """The machine that a segment said it runs on, if it has."""
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    text = _internal_kv_get(token)
+    return text.decode() if text else None
+
+
+def forget_word(token: str) -> None:
+    """The segment is done: what it said is of no use any more."""
+    from ray.experimental.internal_kv import _internal_kv_del
+
+    if is_running():
+        _internal_kv_del(token)
 
 
 def on_done(handle: Handle, callback: Callable[[], None]) -> None:

@@ -69,6 +69,7 @@ class Dataflow:
     producer: of each value, the node that makes it, or -1.
     feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as they were when the run began,
     `newest` as they are when the run's writes begin, `draws` places in random streams.
+    needs: what nodes ask for beyond a process, once it is settled.
     writes: the value that each written variable ends with.   fetched: the value of each fetch, or None.
     """
 
@@ -91,6 +92,7 @@ class Dataflow:
         self.writes: dict[str, int] = {}
         self.fetched: list[int | None] = []
         self.variables: dict[str, Operation] = {}
+        self.needs: dict[int, Any] = {}
         _Builder(self, fetches, dict.fromkeys(fed), ran).build()
 
     def new_value(self, producer: int = -1) -> int:

@@ -1,11 +1,18 @@
-"""The devices of the cluster, as TensorFlow 1 names them."""
+"""The machines of the cluster and their devices, as TensorFlow 1 names them.
+
+machine    a node of the Ray cluster, numbered: the head is task 0, the others follow in a fixed order
+job        "worker" where there are several machines, "localhost" for one; either name is understood for both
+"""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
+from weftwork.graph.devices import DeviceSpec
 from weftwork.scheduler import backend
+
+JOBS = ("localhost", "worker")
 
 
 @dataclass(frozen=True)
@@ -18,22 +25,48 @@ class DeviceAttributes:
     incarnation: int
 
 
-def list_devices() -> list[DeviceAttributes]:
-    """A CPU device for each machine and a GPU device for each GPU; this machine alone while Ray is not running."""
+@dataclass(frozen=True)
+class Machine:
+    """A machine: Ray's id of it ("" while Ray does not run), its number, its resources and labels."""
+
+    id: str
+    task: int
+    resources: dict[str, float]
+    labels: dict[str, str]
+
+    def has(self, spec: DeviceSpec, cpus: int = 1) -> bool:
+        """True when it has what a device string asks for; `cpus` is how many CPU devices a machine shows."""
+        if spec.job not in (None, *JOBS) or spec.replica not in (None, 0) or spec.task not in (None, self.task):
+            return False
+        if spec.device_type is None:
+            return True
+        count = cpus if spec.device_type == "CPU" else self.resources.get(spec.device_type, 0.0)
+        return count > (spec.device_index or 0)
+
+
+def machines() -> list[Machine]:
+    """The cluster's machines; this one alone while Ray is not running."""
     if not backend.is_running():
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return [DeviceAttributes("/job:localhost/replica:0/task:0/device:CPU:0", "CPU", memory, os.getpid())]
-    devices = []
-    machines = sorted(backend.nodes(), key=lambda node: (not _is_head(node), node["NodeID"]))
-    job = "localhost" if len(machines) == 1 else "worker"
-    for task, machine in enumerate(machines):
-        resources = machine["Resources"]
-        prefix = f"/job:{job}/replica:0/task:{task}/device:"
-        life = int(machine["NodeID"][:15], 16) or 1
-        devices.append(DeviceAttributes(f"{prefix}CPU:0", "CPU", int(resources.get("memory", 0)), life))
-        for index in range(int(resources.get("GPU", 0))):
-            devices.append(DeviceAttributes(f"{prefix}GPU:{index}", "GPU", 0, life))
-    return devices
+        return [Machine("", 0, {"CPU": float(os.cpu_count() or 1), "memory": float(memory)}, {})]
+    nodes = sorted(backend.nodes(), key=lambda node: (not _is_head(node), node["NodeID"]))
+    return [
+        Machine(node["NodeID"], task, node["Resources"], node.get("Labels") or {}) for task, node in enumerate(nodes)
+    ]
+
+
+def list_devices() -> list[DeviceAttributes]:
+    """A CPU device for each machine and a GPU device for each GPU; this machine alone while Ray is not running."""
+    found = []
+    known = machines()
+    job = JOBS[0] if len(known) == 1 else JOBS[1]
+    for machine in known:
+        prefix = f"/job:{job}/replica:0/task:{machine.task}/device:"
+        life = int(machine.id[:15], 16) or 1 if machine.id else os.getpid()
+        found.append(DeviceAttributes(f"{prefix}CPU:0", "CPU", int(machine.resources.get("memory", 0)), life))
+        for index in range(int(machine.resources.get("GPU", 0))):
+            found.append(DeviceAttributes(f"{prefix}GPU:{index}", "GPU", 0, life))
+    return found
 
 
 def _is_head(node: dict) -> bool:

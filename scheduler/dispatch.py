@@ -1,8 +1,10 @@
 """The event loop that runs a plan whose segments lie in several places.
 
-ready      segments whose predecessors are done: a heap, the longest path to the end first
+ready      segments whose predecessors are done: a heap, the longest path to the end first, then what frees more memory
 window     how many segments are shown to Ray at a time: a few more than there are slots, for Ray has no priorities
+budget     bytes of large values that may live at a time: work that would exceed it waits for work that frees some
 attempt    one try of a segment in another process; a lost process costs an attempt, not the run
+straggler  an attempt that takes far longer than predicted while slots are idle: a twin is started, the first one counts
 
 The loop runs in the thread that called `run`. Ray's threads only put the finished attempts into `run.events`. The first
 error wins: what is on its way is cancelled and waited for, by force after a grace time, and nothing is committed.
@@ -11,27 +13,37 @@ error wins: what is on its way is cancelled and waited for, by force after a gra
 from __future__ import annotations
 
 import heapq
-import pickle
+import uuid
 from dataclasses import dataclass, field
 from queue import Empty
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.messages import Request, pack_values, unpack
-from weftwork.actors.program import Stopped, quiet, size_of
+from weftwork.actors.messages import unpack
+from weftwork.actors.program import Stopped, quiet
 from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError
+from weftwork.graph.operation import Kind
 from weftwork.scheduler import backend
-from weftwork.scheduler.actor_link import ActorLink
+from weftwork.scheduler.actor_link import ActorLink, Links
 from weftwork.scheduler.backend import Handle, Interrupted, WorkerLost
+from weftwork.scheduler.budget import Budget
+from weftwork.scheduler.courier import Courier
 from weftwork.scheduler.failures import at_node, lost, node_error, unloadable
-from weftwork.scheduler.placement import REMOTE_BYTES, Place
+from weftwork.scheduler.needs import Need
+from weftwork.scheduler.placement import Place
 from weftwork.scheduler.plan import Plan, Segment
-from weftwork.scheduler.run import TIMED_OUT, Run
+from weftwork.scheduler.run import TIMED_OUT, Restart, Run
 
 ATTEMPTS = 3
 """Tries of a segment whose process dies under it."""
 _KILLS = 10
 """How often, a second apart, what does not stop is killed by force: Ray misses a cancel now and then."""
+
+
+_LATE = 1.0
+"""Seconds before which no attempt is a straggler."""
+_FAR_LONGER = 4.0
+"""Times the predicted seconds after which an attempt is a straggler."""
 
 
 @dataclass(eq=False)
@@ -42,14 +54,21 @@ class Attempt:
     handle: Handle
     expires: float | None
     """When the node's own time limit is over."""
+    token: str
+    """The name under which it says where it runs."""
+    link: ActorLink | None = None
+    """To the actor that it runs in."""
     since: float = field(default_factory=monotonic)
+    twin: Attempt | None = None
 
 
 class Dispatcher:
     """One run of one plan."""
 
-    def __init__(self, run: Run, plan: Plan, link: ActorLink, measure: bool, grace: float):
-        self.run, self.plan, self.link, self.measure, self.grace = run, plan, link, measure, grace
+    def __init__(self, run: Run, plan: Plan, links: Links, measure: bool, grace: float, budget: int):
+        self.run, self.plan, self.links, self.measure, self.grace = run, plan, links, measure, grace
+        self.courier = Courier(run, plan, measure)
+        self.budget = Budget(plan, budget)
         self.waits = {segment.number: segment.waits for segment in plan.segments}
         self.left = len(plan.segments)
         self.readers = dict(plan.readers)
@@ -57,8 +76,10 @@ class Dispatcher:
         self.there: list[Segment] = []
         self.under_way: dict[Handle, Attempt] = run.under_way
         self.tries: dict[int, int] = {}
-        self.references: dict[int, Any] = {}
-        self.window = 2 * backend.cpus() + 2
+        self.slots = backend.cpus()
+        self.window = 2 * self.slots + 2
+        self.name = f"weftwork {uuid.uuid4().hex} "
+        self.sent = 0
 
     def execute(self) -> None:
         """Run all segments. Raises the first error, after everything has come to rest."""
@@ -78,6 +99,8 @@ class Dispatcher:
             if isinstance(error, Stopped):
                 raise self.run.stopped() from None
             raise
+        finally:
+            self.courier.clean()
 
     # Starting
 
@@ -86,7 +109,11 @@ class Dispatcher:
 
     def _send(self) -> None:
         while self.there and len(self.under_way) < self.window:
-            self._start(heapq.heappop(self.there))
+            idle = not self.under_way and not self.here
+            segment = self.budget.choose(self.there, self.readers, idle)
+            if segment is None:
+                return
+            self._start(segment)
 
     def _run_here(self, segment: Segment) -> None:
         self._expire()
@@ -94,110 +121,49 @@ class Dispatcher:
             self.run.run_here(self.plan, segment, self.measure)
         self._done(segment)
 
-    def _start(self, segment: Segment) -> None:
+    def _start(self, segment: Segment) -> Attempt:
         if segment.locked:
             self.run.lock()
+        self.sent += 1
+        token = f"{self.name}{self.sent}"
+        op = self._op(segment.nodes[0])
+        link = None
         try:
             if segment.place is Place.ACTOR:
-                handle = self._start_in_actor(segment)
+                link = self.links.at(segment.home)
+                handle = self._start_in_actor(segment, link, token)
             else:
-                message, arrived = self._message(segment, set())
-                asked = segment.traits.resources if segment.traits else ()
-                handle = backend.submit(message, arrived, len(segment.apart), asked)
-        except (OpError, WorkerLost):
+                self._let_gpus_go(segment.need)
+                message, arrived = self.courier.request(segment, None, token)
+                handle = backend.submit(message, arrived, len(segment.apart), segment.need)
+        except OpError as error:
+            raise error if error.op is not None else at_node(type(error), op, error.message) from None
+        except WorkerLost:
             raise
         except Exception as error:  # an input that does not pickle, or a value too large for Ray
-            op = self.plan.flow.ops[segment.nodes[0]]
             raise node_error(op, TypeError(f"an input of {op.name} could not be sent to a worker: {error}")) from error
-        limit = segment.traits.timeout if segment.traits else None
-        attempt = Attempt(segment, handle, None if limit is None else monotonic() + limit)
+        limit = segment.need.timeout if segment.need else None
+        attempt = Attempt(segment, handle, None if limit is None else monotonic() + limit, token, link)
         self.under_way[handle] = attempt
+        self.budget.started(segment)
         events = self.run.events
         backend.on_done(handle, lambda: events.put(handle))
+        return attempt
 
-    def _start_in_actor(self, segment: Segment) -> Handle:
-        link = self.link
+    def _start_in_actor(self, segment: Segment, link: ActorLink, token: str) -> Handle:
         with link.lock:
             link.ensure()
-            message, arrived = self._message(segment, link.programs)
+            message, arrived = self.courier.request(segment, link, token)
             program, _, _ = backend.code_of(segment.program)
             link.programs.add(program)
+            link.busy += 1
             return link.submit(message, arrived, len(segment.apart))
 
-    def _message(self, segment: Segment, known: set[str]) -> tuple[bytes, list]:
-        """A segment's request, and the references that go beside it."""
-        program, code, code_reference = backend.code_of(segment.program)
-        actor = segment.place is Place.ACTOR
-        small: list = []
-        beside: list[int] = []
-        arrived: list = []
-        held: list[tuple[int, str, int]] = []
-        for position, number in enumerate(segment.inputs):
-            name, version = self.run.versions.get(number, ("", 0))
-            if actor and version and self.link.held.get(name) == version:
-                held.append((position, name, version))
-                small.append(None)
-                continue
-            reference = self._reference(number)
-            if reference is None:
-                small.append(self.run.values[number])
-            else:
-                small.append(None)
-                beside.append(position)
-                arrived.append(reference)
-        keeps = self._keeps(segment) if actor else ()
-        beside_code = code_reference is not None and program not in known
-        if beside_code:
-            arrived.append(code_reference)
-        request = Request(
-            program,
-            None if program in known else code,
-            pack_values(small),
-            tuple(beside),
-            tuple(held),
-            keeps,
-            self._forgettable() if actor else (),
-            segment.apart,
-            self._seconds_left(),
-            self.measure,
-            beside_code,
-        )
-        return pickle.dumps(request, protocol=5), arrived
-
-    def _keeps(self, segment: Segment) -> tuple[tuple[int, str, int], ...]:
-        """The outputs that the actor shall keep as new versions: large ones, which would have to be sent again."""
-        ends = {number: name for name, number in self.plan.flow.writes.items()}
-        return tuple(
-            [
-                (position, ends[number], self.run.version_of(ends[number]))
-                for position, number in enumerate(segment.outputs)
-                if number in ends
-            ]
-        )
-
-    def _forgettable(self) -> tuple[tuple[str, int], ...]:
-        return tuple([(name, self.run.mirror.cell(name).version) for name in self.link.held])
-
-    def _reference(self, number: int) -> Any:
-        """A reference to a value that is large or not here; None for one that goes by value."""
-        value = self.run.values[number]
-        if backend.is_reference(value):
-            return value
-        reference = self.references.get(number)
-        if reference is None and size_of(value) > REMOTE_BYTES:
-            name, version = self.run.versions.get(number, ("", 0))
-            cell = self.run.mirror.cell(name) if version else None
-            if cell is not None and cell.version == version and cell.reference is not None:
-                reference = cell.reference
-            else:
-                reference = backend.put(value)
-                if cell is not None and cell.version == version:
-                    cell.reference = reference
-            self.references[number] = reference
-        return reference
-
-    def _seconds_left(self) -> float | None:
-        return None if self.run.deadline is None else max(0.0, self.run.deadline - monotonic())
+    def _let_gpus_go(self, need: Need | None) -> None:
+        """The session's actors hold GPUs; those with nothing to do give theirs up to a task that asks for one."""
+        asked = dict(need.resources).get("GPU", 0.0) if need is not None else 0.0
+        if asked and backend.free("GPU", need.home.machine) < asked:  # type: ignore[union-attr]
+            self.links.free_gpus()
 
     # Waiting
 
@@ -208,6 +174,7 @@ class Dispatcher:
                 self._finished(self.run.events.get(timeout=self._next_limit()))
             except Empty:
                 self._expire()
+                self._double_stragglers()
         while True:
             try:
                 self._finished(self.run.events.get_nowait())
@@ -215,8 +182,22 @@ class Dispatcher:
                 return
 
     def _next_limit(self) -> float | None:
+        """Seconds until something must be looked at though no event has come; None for never."""
         limits = [a.expires for a in self.under_way.values() if a.expires is not None]
+        if not self.there and len(self.under_way) < self.slots:
+            limits += [due for a in self.under_way.values() if (due := _due(a, self.plan)) is not None]
         return max(0.0, min(limits) - monotonic()) if limits else None
+
+    def _double_stragglers(self) -> None:
+        """Start a twin of each attempt that is far behind, while there are slots with nothing else to do."""
+        now = monotonic()
+        for attempt in list(self.under_way.values()):
+            if self.there or len(self.under_way) >= self.slots:
+                return
+            due = _due(attempt, self.plan)
+            if due is not None and now >= due:
+                attempt.twin = self._start(attempt.segment)
+                attempt.twin.twin = attempt
 
     def _expire(self) -> None:
         """Raise when the run, or the time limit of a node, is over."""
@@ -224,13 +205,9 @@ class Dispatcher:
             raise Stopped
         for attempt in self.under_way.values():
             if attempt.expires is not None and monotonic() >= attempt.expires:
-                traits = attempt.segment.traits
-                op = next(o for o in map(self._op, attempt.segment.nodes) if o.traits is traits)
-                raise at_node(
-                    DeadlineExceededError,
-                    op,
-                    f"{op.name} took longer than its time limit of {traits.timeout:g} s",  # type: ignore[union-attr]
-                )
+                op = next(o for o in map(self._op, attempt.segment.nodes) if o.traits.timeout is not None)
+                limit = op.traits.timeout
+                raise at_node(DeadlineExceededError, op, f"{op.name} took longer than its time limit of {limit:g} s")
 
     def _op(self, node: int) -> Any:
         return self.plan.flow.ops[node]
@@ -239,6 +216,7 @@ class Dispatcher:
         attempt = self.under_way.pop(handle, None) if handle is not None else None
         if attempt is None:
             return
+        self._ended(attempt)
         try:
             reply = unpack(backend.result(attempt.handle))
         except WorkerLost as error:
@@ -246,13 +224,34 @@ class Dispatcher:
         except Interrupted:
             raise Stopped from None
         else:
+            self._give_up(attempt.twin)
             self._take_reply(attempt, reply)
+
+    def _ended(self, attempt: Attempt) -> None:
+        """An attempt is no longer on its way."""
+        self.budget.ended(attempt.segment)
+        if attempt.link is not None:
+            attempt.link.busy -= 1
+        if monotonic() - attempt.since > _LATE / 2:
+            backend.forget_word(attempt.token)
+
+    def _give_up(self, twin: Attempt | None) -> None:
+        """The other attempt at the same segment was faster."""
+        if twin is not None and self.under_way.pop(twin.handle, None) is not None:
+            self._ended(twin)
+            backend.cancel(twin.handle, force=True)
 
     def _again(self, attempt: Attempt, reason: str) -> None:
         """The process died under a segment: try once more, or give up."""
         segment = attempt.segment
+        if attempt.twin is not None and attempt.twin.handle in self.under_way:
+            attempt.twin.twin = None
+            return
         if attempt.handle.actor is not None:
-            self.link.dead(attempt.handle.actor)
+            needed = self.courier.depends_on(attempt.handle.actor)
+            self.links.dead(attempt.handle.actor)
+            if needed:
+                raise Restart(lost([self._op(node) for node in segment.nodes], 1, reason))
         tries = self.tries[segment.number] = self.tries.get(segment.number, 0) + 1
         if tries >= ATTEMPTS:
             raise lost([self._op(node) for node in segment.nodes], tries, reason)
@@ -261,10 +260,10 @@ class Dispatcher:
     def _take_reply(self, attempt: Attempt, reply: list) -> None:
         segment, kind = attempt.segment, reply[0]
         if kind == "done":
-            self._take_outputs(attempt, reply[1])
+            self._take_outputs(attempt, reply[1], reply[2])
             place = segment.place.value
-            if len(reply) > 2:
-                self.run.learn(self.plan, segment, *reply[2:], place=place)
+            if len(reply) > 3:
+                self.run.learn(self.plan, segment, *reply[3:], place=place)
             self.run.count(place, len(segment.nodes))
             self._done(segment)
         elif kind == "failed":
@@ -279,22 +278,26 @@ class Dispatcher:
             self.run.cancel(TIMED_OUT)
             raise Stopped
         else:  # "missing" or "lacking": the process has not got what we believed it had
-            with self.link.lock:
-                self.link.programs.clear()
-                self.link.held.clear()
+            if attempt.link is not None:
+                if self.courier.depends_on(attempt.handle.actor):
+                    raise Restart(lost([self._op(node) for node in segment.nodes], 1, "it has forgotten a value"))
+                with attempt.link.lock:
+                    attempt.link.programs.clear()
+                    attempt.link.held.clear()
             self._ready(segment)
 
-    def _take_outputs(self, attempt: Attempt, small: list) -> None:
+    def _take_outputs(self, attempt: Attempt, small: list, large_bytes: list[int]) -> None:
         segment, values = attempt.segment, self.run.values
         for number, value in zip(segment.outputs, small, strict=True):
             values[number] = value
-        for position, reference in zip(segment.apart, attempt.handle.apart, strict=True):
+        for position, reference, size in zip(segment.apart, attempt.handle.apart, large_bytes, strict=True):
             values[segment.outputs[position]] = reference
-        if segment.place is Place.ACTOR:
-            with self.link.lock:
-                for position, name, version in self._keeps(segment):
-                    self.link.held[name] = version
-                    self.run.versions[segment.outputs[position]] = (name, version)
+            self.budget.made(segment.outputs[position], size)
+        if attempt.link is not None:
+            with attempt.link.lock:
+                self.courier.left(segment, attempt.link)
+                for _, name, _ in self.courier.versions_of(segment):
+                    self.links.home_of[name] = segment.home
 
     def _done(self, segment: Segment) -> None:
         self.left -= 1
@@ -305,7 +308,8 @@ class Dispatcher:
         for number in segment.inputs:
             self.readers[number] -= 1
             if self.readers[number] == 0 and number not in self.plan.wanted:
-                self.references.pop(number, None)
+                self.courier.references.pop(number, None)
+                self.budget.dropped(number)
                 if self.plan.flow.producer[number] >= 0:
                     self.run.values[number] = None
 
@@ -315,12 +319,14 @@ class Dispatcher:
         """Cancel what is on its way and wait for it, by force once the grace time is over."""
         pending = dict(self.under_way)
         self.under_way.clear()
+        for attempt in pending.values():
+            self._ended(attempt)
         self.run.stop.append("drained")
         for force, seconds in ((False, self.grace), *[(True, 1.0)] * _KILLS):
             for handle in pending:
                 backend.cancel(handle, force)
                 if force and handle.actor is not None:
-                    self.link.dead(handle.actor)
+                    self.links.dead(handle.actor)
             end = monotonic() + seconds
             while pending and monotonic() < end:
                 try:
@@ -330,3 +336,13 @@ class Dispatcher:
                 pending.pop(handle, None)
             if not pending:
                 return
+
+
+def _due(attempt: Attempt, plan: Plan) -> float | None:
+    """When an attempt becomes a straggler; None for one that has a twin, or that may not be made twice."""
+    segment = attempt.segment
+    if attempt.twin is not None or attempt.link is not None or not segment.seconds:
+        return None
+    if any([plan.flow.ops[node].kind is Kind.FUNCTION for node in segment.nodes]):
+        return None
+    return attempt.since + max(_LATE, _FAR_LONGER * segment.seconds)

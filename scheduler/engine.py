@@ -17,17 +17,17 @@ from typing import Any
 
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler import backend
-from weftwork.scheduler.actor_link import ActorLink
+from weftwork.scheduler.actor_link import Links
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
-from weftwork.scheduler.dispatch import Dispatcher
+from weftwork.scheduler.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.fetches import Fetches
 from weftwork.scheduler.flusher import Flusher
-from weftwork.scheduler.placement import Estimate, Place, needs_worker, place
+from weftwork.scheduler.needs import settle_needs
+from weftwork.scheduler.placement import Estimate, Place, place
 from weftwork.scheduler.plan import Plan, make_plan
-from weftwork.scheduler.requirements import check_requirements
-from weftwork.scheduler.run import TIMED_OUT, Run, run_locally
+from weftwork.scheduler.run import TIMED_OUT, Restart, Run, run_locally
 from weftwork.scheduler.state import Draws, Mirror
 from weftwork.scheduler.strategy import Candidate, Contest, candidates
 from weftwork.scheduler.threads import run_in_threads
@@ -37,7 +37,7 @@ _KEPT_ENTRIES = 512
 _MEASURED_RUNS = 2
 """Runs of an entry in which every node is measured."""
 _VERY_HOT_RUNS = 40
-"""Runs of an entry after which long programs are compiled: that costs 20 us a node and saves a fraction of one a run."""
+"""Runs of an entry after which long programs are compiled: 20 us a node, to save a fraction of one in each run."""
 _QUICKLY_COMPILED = 5_000
 """Nodes up to which a program is not long."""
 _REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
@@ -63,8 +63,8 @@ class Engine:
         self.config = config
         self.mirror = Mirror()
         self.draws = Draws(entropy)
-        self.link = ActorLink()
-        self.flusher = Flusher(self.mirror, self.link)
+        self.links = Links()
+        self.flusher = Flusher(self.mirror, self.links)
         self.ran: dict[str, list[int]] = {}
         self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._active: set[Run] = set()
@@ -89,7 +89,7 @@ class Engine:
         """Compile fetches and feeds, without what `ran` before. With a key the entry is kept, till many others came."""
         with collecting_later():
             entry = Entry(fetches, Dataflow(fetches.elements, fed, ran))
-        check_requirements(entry.flow, self.config)
+        settle_needs(entry.flow, self.config)
         if key is not None:
             self._entries[key] = entry
             while len(self._entries) > _KEPT_ENTRIES:
@@ -103,6 +103,17 @@ class Engine:
 
         fed: values in the order of the entry's feeds.   timeout: seconds, or None.   started: told of the run.
         """
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._attempt(entry, fed, timeout, trace, started)
+            except Restart:
+                continue
+        try:
+            return self._attempt(entry, fed, timeout, trace, started)
+        except Restart as lost:
+            raise lost.cause from None
+
+    def _attempt(self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any) -> list:
         run = Run(entry.flow, self.mirror, self.draws, timeout, trace)
         with self._idle:
             if self.closed:
@@ -180,7 +191,8 @@ class Engine:
         elif plan.local:
             run_locally(run, plan, measure)
         else:
-            Dispatcher(run, plan, self.link, measure, self.config.cancel_grace_in_ms / 1000).execute()
+            grace = self.config.cancel_grace_in_ms / 1000
+            Dispatcher(run, plan, self.links, measure, grace, self.config.memory_budget).execute()
 
     # First runs
 
@@ -236,7 +248,7 @@ class Engine:
     def close(self) -> None:
         """End the session's processes and threads."""
         self.flusher.close()
-        self.link.close()
+        self.links.close()
 
 
 def _compile(plan: Plan, runs: int) -> None:
@@ -271,10 +283,9 @@ def deferred(flow: Dataflow, estimate: Estimate, done: frozenset[int], probes: i
 
 def _unbound(flow: Dataflow, estimate: Estimate) -> bool:
     """True when every node may run anywhere, and every user's function among them has been seen."""
-    for op, seconds in zip(flow.ops, estimate.seconds, strict=True):
-        if needs_worker(op) or (seconds is None and op.traits.user):
-            return False
-    return True
+    if flow.needs:
+        return False
+    return not any([s is None and op.traits.user for op, s in zip(flow.ops, estimate.seconds, strict=True)])
 
 
 @contextmanager

@@ -10,11 +10,8 @@ Each slot's program follows one order that all share, the schedule's, so no two 
 
 from __future__ import annotations
 
-import functools
-import statistics
 import zlib
 from queue import SimpleQueue
-from time import perf_counter
 from typing import Any
 
 from weftwork.actors.program import Stopped
@@ -86,26 +83,3 @@ def newest(exchange: Exchange, *, number: int) -> Any:
     """A variable's newest version: the run holds its write locks from now on."""
     exchange.run.lock()
     return exchange.run.local(number)
-
-
-@functools.cache
-def thread_hop() -> float:
-    """Seconds from one thread to another: half of a round trip, the best quarter of some, for other work may disturb."""
-    from weftwork.scheduler.threads import borrow
-
-    rounds = 50
-    exchange = Exchange(None, 2 * rounds, 2)
-
-    def answer() -> None:
-        for number in range(rounds):
-            receive(exchange, place=2 * number, slot=1)
-            send(exchange, None, place=2 * number + 1, to=(0,))
-
-    borrow(1)[0].put(answer)
-    took = []
-    for number in range(rounds):
-        start = perf_counter()
-        send(exchange, None, place=2 * number, to=(1,))
-        receive(exchange, place=2 * number + 1, slot=0)
-        took.append(perf_counter() - start)
-    return statistics.quantiles(took, n=4)[0] / 2

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from weftwork.scheduler.placement import Place, needs_worker
+from weftwork.scheduler import backend
+from weftwork.scheduler.needs import ANYWHERE
+from weftwork.scheduler.placement import Place
 from weftwork.scheduler.plan import Plan, Segment
 
 _NAMED = 3
@@ -75,21 +77,32 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a run waits for: nodes, the kind of place they run in, the seconds since they were sent there."""
+    """What a run waits for: nodes, the kind of place they run in, the seconds since they were sent there.
+
+    machine: Ray's id of the machine that works on them, "" where that is not known: a worker tells after a second.
+    """
 
     nodes: tuple[str, ...]
     place: str
     seconds: float
+    machine: str = ""
 
 
 def waiting(run: Any) -> list[Waiting]:
     """What a run that is on its way waits for at this moment."""
     now = monotonic()
     attempts = list(run.under_way.values())
-    found = [Waiting(_all_names(run, a.segment), a.segment.place.value, now - a.since) for a in attempts]
-    here = run.here
-    if here is not None:
-        found.append(Waiting(_all_names(run, here[0]), "caller", now - here[1]))
+    found = [
+        Waiting(
+            _all_names(run, a.segment),
+            a.segment.place.value,
+            now - a.since,
+            a.segment.home.machine or backend.word(a.token) or "",
+        )
+        for a in attempts
+    ]
+    for segment, since in list(run.here.values()):
+        found.append(Waiting(_all_names(run, segment), "caller", now - since, backend.this_machine()))
     return found
 
 
@@ -109,10 +122,14 @@ def _report(plan: Plan, segment: Segment) -> SegmentReport:
 
 def _why(plan: Plan, segment: Segment) -> str:
     ops = [plan.flow.ops[node] for node in segment.nodes]
-    bound = next((op for op in ops if needs_worker(op)), None)
-    if bound is not None:
-        asked = ", ".join(f"{name}={amount:g}" for name, amount in bound.traits.resources)
-        return f"asks for a worker{f' with {asked}' if asked else ''}"
+    need = segment.need
+    if need is not None and need.alone:
+        asked = ", ".join(
+            [f"{name}={amount:g}" for name, amount in need.resources] + [f"{k}={v}" for k, v in need.labels]
+        )
+        return f"asks for a worker{f' with {asked}' if asked else ''}{_at(segment)}"
+    if segment.home != ANYWHERE:
+        return f"its device is{_at(segment)}"
     if segment.place is Place.ACTOR:
         return "its variables or large inputs lie there"
     if segment.place is Place.THREAD:
@@ -121,6 +138,12 @@ def _why(plan: Plan, segment: Segment) -> str:
         unseen = any(op.traits.user for op in ops) and segment.seconds == 0.0
         return "never seen: tried in a worker" if unseen else "worth a process of its own"
     return "under the write locks" if segment.locked else "cheapest here"
+
+
+def _at(segment: Segment) -> str:
+    """Where its home is, if it has one."""
+    machine, gpu = segment.home
+    return f"{f' on machine {machine[:8]}' if machine else ''}{'' if gpu is None else f', GPU {gpu}'}"
 
 
 def _critical(plan: Plan) -> list[Segment]:

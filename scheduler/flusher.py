@@ -10,7 +10,7 @@ import threading
 from time import perf_counter
 
 from weftwork.scheduler import backend
-from weftwork.scheduler.actor_link import ActorLink
+from weftwork.scheduler.actor_link import Links
 from weftwork.scheduler.state import Mirror
 
 _PAUSE = 0.25
@@ -22,8 +22,8 @@ _SHARE = 20
 class Flusher:
     """The thread of one session that flushes. It starts with the first change that finds Ray running."""
 
-    def __init__(self, mirror: Mirror, link: ActorLink):
-        self._mirror, self._link = mirror, link
+    def __init__(self, mirror: Mirror, links: Links):
+        self._mirror, self._links = mirror, links
         self._changed = threading.Event()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -49,7 +49,7 @@ class Flusher:
             start = perf_counter()
             try:
                 if backend.is_running():
-                    self._link.flush(self._mirror.cells())
+                    self._links.flush(self._mirror.cells())
             except Exception:  # the mirror holds the state: a copy that could not be sent is sent with the next flush
                 self._changed.set()
             if self._closed.wait(max(_PAUSE, _SHARE * (perf_counter() - start))):

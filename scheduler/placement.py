@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import Any
 
 from weftwork.graph.operation import WRITES, Kind
 from weftwork.scheduler.cost import COSTS, Costs, shape_bytes
@@ -83,17 +82,22 @@ def place(flow: Dataflow, estimate: Estimate, forced: str, remote: set[int], slo
     return chosen
 
 
-def needs_worker(op: Any) -> bool:
-    """True for an operation that may not run in the caller, whatever it costs."""
-    traits = op.traits
-    return bool(traits.resources or traits.isolated or traits.timeout is not None)
+def place_needed(flow: Dataflow, node: int) -> Place | None:
+    """The place that a node's needs leave it: the actor at its home where it has a GPU or state there; else a task."""
+    need = flow.needs.get(node)
+    if need is None:
+        return None
+    if need.home.gpu is not None or (need.home.machine and flow.ops[node].kind in WRITES):
+        return Place.ACTOR
+    return Place.TASK
 
 
 def _alone(flow: Dataflow, estimate: Estimate, node: int) -> Place | None:
     """The place that a node's own nature asks for; None: a task if anything can run beside it."""
     op = flow.ops[node]
-    if needs_worker(op):
-        return Place.TASK
+    needed = place_needed(flow, node)
+    if needed is not None:
+        return needed
     seconds = estimate.seconds[node]
     if seconds is None:
         return Place.TASK if op.traits.user else Place.CALLER
@@ -148,8 +152,9 @@ def _only_toward_writes(flow: Dataflow) -> set[int]:
 
 def _forced(flow: Dataflow, node: int, forced: str) -> Place:
     op = flow.ops[node]
-    if needs_worker(op):
-        return Place.TASK
+    needed = place_needed(flow, node)
+    if needed is not None:
+        return needed
     if forced == "mixed":
         return (Place.CALLER, Place.ACTOR, Place.TASK)[(op.index * 2654435761 >> 7) % 3]
     return Place(forced)

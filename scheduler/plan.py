@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from weftwork.actors.program import Program
-from weftwork.graph.operation import Traits
 from weftwork.scheduler.cluster import Schedule
 from weftwork.scheduler.cost import shape_bytes
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.emit import Crossings, write_program, write_slot_program
-from weftwork.scheduler.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place, needs_worker
+from weftwork.scheduler.needs import ANYWHERE, Home, Need
+from weftwork.scheduler.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place
 
 
 @dataclass(eq=False)
@@ -28,9 +28,11 @@ class Segment:
     slot: which of the threads runs it, in a plan for threads.
     locked: it needs the newest versions of variables, so it starts only when the run holds its write locks.
     apart: positions in `outputs` of values that are likely large: each is a return of its own.
+    large: the bytes of these, as predicted.   frees: bytes of its inputs less those of its outputs, as predicted.
     seconds, measured: what its nodes were predicted to take together, and took when they were last measured.
     owners: the node of each step of its program, or -1.
-    traits: what the user asked for, where the segment is one node of a user's.
+    need: what its nodes ask for, or None.
+    stays: positions in `outputs` of values that only its home needs, so that they never leave it.
     """
 
     number: int
@@ -41,17 +43,25 @@ class Segment:
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     apart: tuple[int, ...] = ()
+    large: float = 0.0
+    frees: float = 0.0
     waits: int = 0
     next: list[Segment] = field(default_factory=list)
     priority: float = 0.0
     seconds: float = 0.0
     measured: float | None = None
-    traits: Traits | None = None
+    need: Need | None = None
+    stays: tuple[int, ...] = ()
     program: Program = None  # type: ignore[assignment]
     owners: list[int] = field(default_factory=list)
 
+    @property
+    def home(self) -> Home:
+        """Where the actor lives that runs it."""
+        return ANYWHERE if self.need is None else self.need.home
+
     def __lt__(self, other: Segment) -> bool:
-        return self.priority > other.priority
+        return (self.priority, self.frees) > (other.priority, other.frees)
 
 
 @dataclass
@@ -203,7 +213,7 @@ def _group(
             node = parent[node]
         return node
 
-    kinds = [(place, node in locked) for node, place in enumerate(places)]
+    kinds = [(place, node in locked, flow.needs.get(node)) for node, place in enumerate(places)]
     single = [_single(flow, places, estimate, node) for node in range(len(flow.ops))]
     for node, inputs in enumerate(flow.inputs):
         if node in skip:
@@ -267,12 +277,13 @@ def _single(flow: Dataflow, places: Sequence[Place], estimate: Estimate, node: i
     """True for a node in a worker that is worth a segment of its own: long, or a user's function."""
     op = flow.ops[node]
     long = (estimate.seconds[node] or 0.0) >= WORTH_A_TASK
-    return places[node] is Place.TASK and (long or op.traits.user or needs_worker(op))
+    need = flow.needs.get(node)
+    return places[node] is Place.TASK and (long or op.traits.user or (need is not None and need.alone))
 
 
 def _chainable(flow: Dataflow, first: int, then: int) -> bool:
-    one, two = flow.ops[first].traits, flow.ops[then].traits
-    return one.resources == two.resources and one.timeout is None and two.timeout is None
+    one, two = flow.needs.get(first), flow.needs.get(then)
+    return one == two and (one is None or one.timeout is None)
 
 
 def _segment(
@@ -280,8 +291,8 @@ def _segment(
 ) -> Segment:
     slot, nodes = cluster
     nodes = sorted(nodes)
-    traits = next((flow.ops[n].traits for n in nodes if needs_worker(flow.ops[n])), None)
-    return Segment(number, places[nodes[0]], nodes, nodes[0] in locked, slot, traits=traits)
+    need = next((flow.needs[n] for n in nodes if n in flow.needs), None)
+    return Segment(number, places[nodes[0]], nodes, nodes[0] in locked, slot, need=need)
 
 
 def _connect(flow: Dataflow, segments: list[Segment], estimate: Estimate, later: frozenset[int]) -> None:
@@ -315,7 +326,21 @@ def _connect(flow: Dataflow, segments: list[Segment], estimate: Estimate, later:
         segments[two].waits += 1
     for segment in segments:
         segment.outputs = tuple(given[segment.number])
-        segment.apart = tuple([i for i, v in enumerate(segment.outputs) if _apart(flow, estimate, v)])
+        stays = {i for i, v in enumerate(segment.outputs) if _stays(segment, v, wanted)}
+        segment.stays = tuple(stays)
+        segment.apart = tuple(
+            [i for i, v in enumerate(segment.outputs) if i not in stays and _apart(flow, estimate, v)]
+        )
+        segment.large = sum([estimate.bytes[segment.outputs[i]] for i in segment.apart])
+        made = sum([estimate.bytes[v] for v in segment.outputs])
+        segment.frees = sum([estimate.bytes[v] for v in segment.inputs]) - made
+
+
+def _stays(segment: Segment, value: int, wanted: set[int]) -> bool:
+    """True for a value on a GPU that nobody needs but other segments there."""
+    if segment.place is not Place.ACTOR or segment.home.gpu is None or value in wanted:
+        return False
+    return all([s.place is Place.ACTOR and s.home == segment.home for s in segment.next if value in s.inputs])
 
 
 def wanted_values(flow: Dataflow, later: frozenset[int]) -> set[int]:

@@ -27,6 +27,14 @@ CANCELLED = "Run call was cancelled"
 TIMED_OUT = "Timed out waiting for notification"
 
 
+class Restart(Exception):
+    """A run has lost what only a dead process held. It may begin again; if not, `cause` is raised."""
+
+    def __init__(self, cause: Exception):
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class Run:
     """The state of one run.
 
@@ -47,8 +55,8 @@ class Run:
         """Of values that are committed versions: the variable and the version."""
         self.new_versions: dict[str, int] = {}
         self.began = monotonic()
-        self.here: tuple[Segment, float] | None = None
-        """The segment that runs in the caller, and since when."""
+        self.here: dict[int, tuple[Segment, float]] = {}
+        """The segment that each of the caller's threads runs, and since when."""
         self.under_way: dict = {}
         """What is on its way in other processes: the dispatcher's attempts."""
         self.ran: dict[str, list[int]] = {}
@@ -117,7 +125,7 @@ class Run:
             self.lock()
         values = self.values
         inputs = [self.local(v) for v in segment.inputs]
-        self.here = (segment, monotonic())
+        self.here[segment.slot] = (segment, monotonic())
         try:
             if measure:
                 outputs, seconds, taken, made = segment.program.measure(inputs, self.stop)
@@ -131,7 +139,7 @@ class Run:
             raise node_error(op, cause) from cause
         for number, value in zip(segment.outputs, outputs, strict=True):
             values[number] = value
-        self.here = None
+        del self.here[segment.slot]
         self.count("caller", len(segment.nodes))
 
     def learn(

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from weftwork.scheduler import backend
 from weftwork.scheduler.cluster import clusters, neighbours, ranks, schedule
 from weftwork.scheduler.dataflow import Dataflow
-from weftwork.scheduler.exchange import thread_hop
 from weftwork.scheduler.placement import Estimate, Place
 from weftwork.scheduler.plan import Plan, after_locks, make_plan, make_thread_plan
+from weftwork.scheduler.threads import thread_hop
 
 _TRIES = 3
 """Runs that a candidate gets, of which the fastest counts."""

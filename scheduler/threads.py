@@ -8,12 +8,15 @@ Helpers belong to the process and are lent to one run at a time.
 
 from __future__ import annotations
 
+import functools
+import statistics
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from time import perf_counter
 
 from weftwork.actors.program import Stopped, quiet
-from weftwork.scheduler.exchange import Exchange
+from weftwork.scheduler.exchange import Exchange, receive, send
 from weftwork.scheduler.plan import Plan, Segment
 from weftwork.scheduler.run import Run
 
@@ -39,6 +42,27 @@ def borrow(count: int) -> list[SimpleQueue]:
         threading.Thread(target=_help, args=(jobs,), name="weftwork-helper", daemon=True).start()
         helpers.append(jobs)
     return helpers
+
+
+@functools.cache
+def thread_hop() -> float:
+    """Seconds from one thread to another: half of a round trip, the best quarter of some, as other work disturbs."""
+    rounds = 50
+    exchange = Exchange(None, 2 * rounds, 2)
+
+    def answer() -> None:
+        for number in range(rounds):
+            receive(exchange, place=2 * number, slot=1)
+            send(exchange, None, place=2 * number + 1, to=(0,))
+
+    borrow(1)[0].put(answer)
+    took = []
+    for number in range(rounds):
+        start = perf_counter()
+        send(exchange, None, place=2 * number, to=(1,))
+        receive(exchange, place=2 * number + 1, slot=0)
+        took.append(perf_counter() - start)
+    return statistics.quantiles(took, n=4)[0] / 2
 
 
 class _Team:

@@ -12,6 +12,7 @@ from weftwork.graph.operation import WRITES
 from weftwork.scheduler.cluster import neighbours, ranks, schedule
 from weftwork.scheduler.cost import Costs
 from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.needs import Need, settle_needs
 from weftwork.scheduler.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place, place
 from weftwork.scheduler.plan import after_locks, check_plan, make_plan, make_thread_plan
 from weftwork.scheduler.run import Run
@@ -171,6 +172,7 @@ def x(graph):
 def planned(fetches, fed, places=None, costs=None):
     """The checked plan of some fetches."""
     flow = Dataflow(fetches, fed)
+    settle_needs(flow, tf.ConfigProto())
     places = [Place.CALLER] * len(flow.ops) if places is None else places
     plan = make_plan(flow, places, estimate_of(flow, costs))
     check_plan(plan)
@@ -260,11 +262,11 @@ def test_what_is_large_or_may_be_is_a_return_of_its_own(graph):
     assert flow.fetched[1:] == sorted(apart)
 
 
-def test_what_asks_for_something_special_keeps_its_traits(graph):
+def test_what_asks_for_something_special_is_a_segment_that_asks_for_it(ray_session, graph):
     special = tf.op(num_cpus=2, timeout=3)(lambda: 1)()
     plan = planned([special], [], [Place.TASK])
-    assert plan.segments[0].traits is special.op.traits
-    assert planned([tf.op(lambda: 1)()], [], [Place.TASK]).segments[0].traits is None
+    assert plan.segments[0].need == Need((("CPU", 2),), timeout=3)
+    assert planned([tf.op(lambda: 1)()], [], [Place.TASK]).segments[0].need is None
 
 
 def test_a_plan_of_nothing_has_no_segments(x):
@@ -307,6 +309,7 @@ def test_check_plan_finds_what_is_wrong(x):
 def test_what_asks_for_a_worker_goes_to_one_wherever_the_rest_is_forced(x):
     made = [tf.op(isolated=True)(lambda: 1)(), tf.op(num_cpus=1)(lambda: 1)(), tf.op(timeout=1)(lambda: 1)()]
     flow = Dataflow([*made, x + 1], [x])
+    settle_needs(flow, tf.ConfigProto())
     for forced in ("auto", "caller", "actor", "mixed"):
         places = place(flow, estimate_of(flow), forced, set(), 4)
         assert places[:3] == [Place.TASK] * 3
