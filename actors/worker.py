@@ -78,18 +78,18 @@ def _limited(seconds: float | None):
 class Herald:
     """Tells on which machine a segment runs, should it take long: one thread of the process, which looks now and then.
 
-    tell: called with the segment's token.
+    tell: called with the segment's token; set by whoever runs segments in processes.
     """
 
-    def __init__(self, tell: Callable[[str], None]):
-        self._tell = tell
+    def __init__(self):
+        self.tell: Callable[[str], None] | None = None
         self._current = ""
         self._started = False
 
     @contextmanager
     def watching(self, token: str):
         """A segment runs meanwhile."""
-        if token and not self._started:
+        if token and self.tell is not None and not self._started:
             self._started = True
             threading.Thread(target=self._look, name="weftwork-herald", daemon=True).start()
         self._current = token
@@ -104,19 +104,11 @@ class Herald:
             sleep(_TELLS_AFTER)
             current = self._current
             if current and current == before:
-                self._tell(current)
+                self.tell(current)  # type: ignore[misc]
             before = current
 
 
-def _tell(token: str) -> None:
-    """Leave word of the machine that works on a segment, for `Session.waiting`."""
-    import ray
-    from ray.experimental.internal_kv import _internal_kv_put
-
-    _internal_kv_put(token, ray.get_runtime_context().get_node_id())
-
-
-_HERALD = Herald(_tell)
+HERALD = Herald()
 
 
 def perform(request: Request, values: list, programs: Programs, device: bool = False) -> tuple[list, list]:
@@ -134,7 +126,7 @@ def perform(request: Request, values: list, programs: Programs, device: bool = F
         return [pack_values(["unloadable", *describe(error)]), *nothing], []
     measured: tuple = ()
     try:
-        with _HERALD.watching(request.token), _limited(request.deadline) as stop, quiet():
+        with HERALD.watching(request.token), _limited(request.deadline) as stop, quiet():
             if request.measure:
                 outputs, *measured_lists = program.measure(values, stop)
                 measured = tuple(measured_lists)
@@ -175,7 +167,7 @@ def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
 
 
 def run_segment(message: bytes, *arrived: Any) -> Any:
-    """The one task function: every segment that runs as a Ray task comes through here."""
+    """What every task does: run a segment."""
     request: Request = unpack(message)
     reply, _ = perform(request, inputs_of(request, arrived), _TASKS)
     return reply[0] if len(reply) == 1 else tuple(reply)

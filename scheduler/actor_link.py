@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterable
+from time import monotonic, sleep
 from typing import Any
 
 from weftwork.actors.messages import pack
@@ -20,6 +21,9 @@ from weftwork.scheduler.needs import ANYWHERE, Home
 from weftwork.scheduler.state import Cell
 
 _LARGE = 100 * 1024
+_PATIENCE = 10.0
+"""Seconds that a GPU may take to become free, and an actor on it to start."""
+_taking_gpus = threading.Lock()
 
 
 class ActorLink:
@@ -44,18 +48,28 @@ class ActorLink:
         if self.closed:
             raise backend.WorkerLost("the session is closed")
         if self.actor is None:
-            if self.home.gpu is not None and backend.free("GPU", self.home.machine) < 1:
-                raise ResourceExhaustedError(
-                    None,
-                    None,
-                    f"GPU {self.home.gpu} is in use: all GPUs of machine {self.home.machine} are held by other "
-                    "sessions or tasks. Close them, or ask for another device.",
-                )
-            self.epoch = uuid.uuid4().hex
+            actor = self._start()
             self.lives += 1
-            self.actor = backend.new_actor(self.epoch, self.home)
             self.held, self.programs = {}, set()
+            self.actor = actor
         return self.actor
+
+    def _start(self) -> Any:
+        epoch = self.epoch = uuid.uuid4().hex
+        if self.home.gpu is None:
+            return backend.new_actor(epoch, self.home)
+        with _taking_gpus:  # one after another: what Ray says is free does not count actors that are just being made
+            if _is_free(self.home):
+                actor = backend.new_actor(epoch, self.home)
+                if backend.is_up(actor, _PATIENCE):
+                    return actor
+                backend.kill(actor)
+        raise ResourceExhaustedError(
+            None,
+            None,
+            f"GPU {self.home.gpu} is in use: all GPUs of machine {self.home.machine} are held by other sessions or "
+            "tasks. Close them, or ask for another device.",
+        )
 
     def submit(self, message: bytes, arrived: list, apart: int) -> backend.Handle:
         """Send a segment. The caller holds `lock`, so that numbers and messages go in one order."""
@@ -106,6 +120,16 @@ class ActorLink:
         """End the actor for good."""
         self.closed = True
         self.end()
+
+
+def _is_free(home: Home) -> bool:
+    """True when a GPU of a machine is free, or becomes so within moments: what ended just now still counts as in use."""
+    end = monotonic() + _PATIENCE
+    while backend.free("GPU", home.machine) < 1:
+        if monotonic() > end:
+            return False
+        sleep(0.05)
+    return True
 
 
 class Links:

@@ -24,7 +24,7 @@ import numpy as np
 
 from weftwork.actors.messages import pack
 from weftwork.actors.program import Program
-from weftwork.actors.worker import VariableServer, run_segment
+from weftwork.actors.worker import HERALD, VariableServer, run_segment
 
 _INLINE_CODE = 64 * 1024
 """Bytes of a program up to which it goes with the request."""
@@ -185,6 +185,29 @@ def nothing(message: bytes) -> None:
     """The task that costs no more than its dispatch."""
 
 
+# In the processes that work
+
+
+def run_task(message: bytes, *arrived: Any) -> Any:
+    """The one task function: every segment that runs as a Ray task comes through here."""
+    HERALD.tell = _leave_word
+    return run_segment(message, *arrived)
+
+
+class VariableActor(VariableServer):
+    """The variable server as a Ray actor."""
+
+    def __init__(self, epoch: str, owns_gpu: bool):
+        HERALD.tell = _leave_word
+        super().__init__(epoch, owns_gpu)
+
+
+def _leave_word(token: str) -> None:
+    from ray.experimental.internal_kv import _internal_kv_put
+
+    _internal_kv_put(token, ray().get_runtime_context().get_node_id())
+
+
 # Work
 
 
@@ -217,7 +240,7 @@ def _task(returns: int, need: Any) -> Any:
             options.update(ray_options(need))
         base = _options.get("task")
         if base is None:
-            base = _options["task"] = ray().remote(max_calls=0)(run_segment)
+            base = _options["task"] = ray().remote(max_calls=0)(run_task)
         options.pop("max_calls")
         function = _options[key] = base.options(**options)
     return function
@@ -264,11 +287,21 @@ def new_actor(epoch: str, home: Any) -> Any:
     if base is None:
         base = _options["actor"] = ray().remote(
             num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=1, enable_task_events=False
-        )(VariableServer)
+        )(VariableActor)
     options = on_machine(home.machine)
     if home.gpu is not None:
         options["num_gpus"] = 1
     return (base.options(**options) if options else base).remote(epoch, home.gpu is not None)
+
+
+def is_up(actor: Any, seconds: float) -> bool:
+    """True once an actor answers; False when it does not within `seconds`, for it waits for its resources."""
+    module = ray()
+    try:
+        module.get(actor.describe.remote(), timeout=seconds)
+    except module.exceptions.GetTimeoutError:
+        return False
+    return True
 
 
 def free(resource: str, machine: str) -> float:
