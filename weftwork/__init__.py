@@ -5,6 +5,7 @@ import weftwork as tf
 
 from __future__ import annotations
 
+from weftwork import train
 from weftwork.graph import errors
 from weftwork.graph import init_ops as initializers
 from weftwork.graph import linalg_ops as linalg
@@ -665,6 +666,7 @@ __all__ = [
     "to_int32",
     "to_int64",
     "trace",
+    "train",
     "trainable_variables",
     "transpose",
     "truediv",
