@@ -21,8 +21,10 @@ from weftwork.scheduler.needs import ANYWHERE, Home
 from weftwork.scheduler.state import Cell
 
 _LARGE = 100 * 1024
-_PATIENCE = 10.0
-"""Seconds that a GPU may take to become free, and an actor on it to start."""
+_FREED_WITHIN = 5.0
+"""Seconds for which a GPU is waited for: what ended just now still counts as in use."""
+_UP_WITHIN = 60.0
+"""Seconds that an actor on a free GPU may take to start."""
 _taking_gpus = threading.Lock()
 
 
@@ -61,7 +63,7 @@ class ActorLink:
         with _taking_gpus:  # one after another: what Ray says is free does not count actors that are just being made
             if _is_free(self.home):
                 actor = backend.new_actor(epoch, self.home)
-                if backend.is_up(actor, _PATIENCE):
+                if backend.is_up(actor, _UP_WITHIN):
                     return actor
                 backend.kill(actor)
         raise ResourceExhaustedError(
@@ -123,8 +125,8 @@ class ActorLink:
 
 
 def _is_free(home: Home) -> bool:
-    """True when a GPU of a machine is free, or becomes so within moments: what ended just now still counts as in use."""
-    end = monotonic() + _PATIENCE
+    """True when a GPU of a machine is free, or becomes so within moments."""
+    end = monotonic() + _FREED_WITHIN
     while backend.free("GPU", home.machine) < 1:
         if monotonic() > end:
             return False

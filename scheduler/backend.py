@@ -129,6 +129,11 @@ def nodes() -> list[dict[str, Any]]:
     return [node for node in ray().nodes() if node["Alive"]]
 
 
+def machine_count() -> int:
+    """The machines of the cluster; 1 while Ray is not running."""
+    return len(nodes()) if is_running() else 1
+
+
 def store_bytes() -> float:
     """The bytes that the object stores of all machines hold together."""
     return ray().cluster_resources().get("object_store_memory", float("inf"))

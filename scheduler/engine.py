@@ -180,7 +180,7 @@ class Engine:
                     entry.contest, entry.epoch = Contest(candidates(flow, estimate)), epoch
                 return entry.contest
         with collecting_later():
-            places = place(flow, estimate, self.config.placement, remote, backend.cpus())
+            places = place(flow, estimate, self.config.placement, remote, backend.cpus(), backend.machine_count())
             entry.contest = Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
         entry.epoch = epoch
         return entry.contest
@@ -206,7 +206,7 @@ class Engine:
         while True:
             later = deferred(flow, estimate, done, slots)
             remote = {n for n, value in enumerate(run.values) if backend.is_reference(value)}
-            places = place(flow, estimate, "auto", remote, slots)
+            places = place(flow, estimate, "auto", remote, slots, backend.machine_count())
             plan = make_plan(flow, places, estimate, done | later, later)
             self._execute(run, plan, measure=True)
             if not later:
@@ -225,7 +225,7 @@ class Engine:
             if self.config.placement == "auto" and _unbound(flow, estimate):
                 contest = Contest(candidates(flow, estimate))
             else:
-                places = place(flow, estimate, self.config.placement, set(), backend.cpus())
+                places = place(flow, estimate, self.config.placement, set(), backend.cpus(), backend.machine_count())
                 contest = Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
         return Explanation.of(contest, entry.runs)
 

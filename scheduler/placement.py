@@ -27,6 +27,8 @@ WORTH_A_TASK = 5e-3
 """Seconds from which a node is worth a Ray task of its own where something can run beside it: several dispatches."""
 REMOTE_BYTES = 100 * 1024
 """Values larger than this stay where they were made: Ray copies smaller ones with the message."""
+_WORTH_A_JOURNEY = 1_000_000
+"""Bytes from which work goes to where its inputs lie: between machines they take as long as the dispatch of a task."""
 _UNKNOWN_BYTES = 1e6
 """Of a value of unknown shape from a function that was never seen: it may be large."""
 PARALLEL_GAIN = 1.15
@@ -65,11 +67,13 @@ class Estimate:
                 sizes[value] = size
 
 
-def place(flow: Dataflow, estimate: Estimate, forced: str, remote: set[int], slots: int) -> list[Place]:
+def place(
+    flow: Dataflow, estimate: Estimate, forced: str, remote: set[int], slots: int, machines: int = 1
+) -> list[Place]:
     """The place of every node.
 
     forced: the session's `placement`: "auto", or one place for all, or "mixed" (spread over all three, for tests).
-    remote: values that do not lie in the caller.   slots: CPUs that tasks may use.
+    remote: values that do not lie in the caller.   slots: CPUs that tasks may use.   machines: of the cluster.
     """
     if forced != "auto":
         return [_forced(flow, node, forced) for node in range(len(flow.ops))]
@@ -78,6 +82,8 @@ def place(flow: Dataflow, estimate: Estimate, forced: str, remote: set[int], slo
         chosen = [Place.TASK if p is None else p for p in places]
     else:
         chosen = [Place.CALLER if p is None else p for p in places]
+    if machines > 1:
+        _follow_large(flow, estimate, chosen, remote)
     _keep_with_state(flow, estimate, chosen, remote)
     return chosen
 
@@ -120,6 +126,23 @@ def _gain(flow: Dataflow, estimate: Estimate) -> float:
         for value in flow.outputs[node]:
             ends[value] = done[-1]
     return total / max(done, default=0.0) if total else 1.0
+
+
+def _follow_large(flow: Dataflow, estimate: Estimate, places: list[Place], remote: set[int]) -> None:
+    """Make tasks of cheap nodes whose large inputs may lie on another machine: Ray runs a task where most of them lie.
+
+    On one machine the caller sees what a task made without a copy.
+    """
+    away = set(remote)
+    sizes = estimate.bytes
+    for node, inputs in enumerate(flow.inputs):
+        made = sum([sizes[v] for v in flow.outputs[node]])
+        if places[node] is Place.CALLER and flow.ops[node].kind not in WRITES:
+            coming = sum([sizes[v] for v in inputs if v in away])
+            if coming > _WORTH_A_JOURNEY and made < 0.5 * coming:
+                places[node] = Place.TASK
+        if places[node] is not Place.CALLER:
+            away.update(flow.outputs[node])
 
 
 def _keep_with_state(flow: Dataflow, estimate: Estimate, places: list[Place], remote: set[int]) -> None:

@@ -7,9 +7,12 @@ import os
 import time
 
 import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ray.cluster_utils import Cluster
 
 import weftwork as tf
+from tests.test_equivalence import compare
 
 
 def machine() -> str:
@@ -19,6 +22,12 @@ def machine() -> str:
     return ray.get_runtime_context().get_node_id()
 
 
+@tf.op
+def here(x):
+    """The machine that works on a value, and its sum."""
+    return machine(), float(x.sum())
+
+
 @tf.op(num_cpus=1)
 def whereabouts(branch):
     """A branch that takes a while, and says where it ran."""
@@ -26,11 +35,68 @@ def whereabouts(branch):
     return machine()
 
 
+def devices(address: str, seen: dict) -> None:
+    """Device scopes, label selectors, large inputs."""
+    from weftwork.scheduler.devices import machines
+
+    seen["machines in order"] = [m.id for m in machines()]
+    with tf.Graph().as_default():
+        tasks = []
+        for task in range(3):
+            with tf.device(f"/job:worker/task:{task}"):
+                tasks.append(tf.op(machine)())
+        with tf.resources(label_selector={"zone": "west"}):
+            west = tf.op(machine)()
+        nowhere = tf.op(label_selector={"zone": "north"})(machine)()
+        with tf.device("/job:ps/task:7"):
+            unknown = tf.op(machine)()
+        with tf.device("/job:worker/task:2/cpu:0"):
+            far = tf.Variable(np.zeros(100_000), name="far")
+        update = far.assign_add(tf.ones([100_000], tf.float64))
+        large = tf.op(resources={"loom": 1}, num_cpus=1, dtype=tf.float64, shape=[2_000_000])(np.ones)(2_000_000)
+        followed = here(large)
+        slow = tf.op(resources={"loom": 1})(lambda: (time.sleep(3), machine())[1])()
+        with tf.Session(address) as session:
+            seen["tasks"] = session.run(tasks)
+            seen["west"] = session.run(west)
+            for name, fetch in (("nowhere", nowhere), ("unknown", unknown)):
+                try:
+                    session.run(fetch)
+                except tf.errors.InvalidArgumentError as error:
+                    seen[name] = str(error)
+            session.run(far.initializer)
+            for _ in range(2):
+                session.run(update)
+            seen["far"] = session.run(far)[:2].tolist()
+            seen["far explained"] = str(session.explain(update))
+            seen["followed"] = [session.run([large[:1], followed])[1][0] for _ in range(3)]
+            started = session.submit(slow)
+            while not (told := [w for w in session.waiting() if w.machine]):
+                time.sleep(0.05)
+            seen["waiting"] = [told[0].nodes[0], told[0].machine]
+            started.result()
+
+
+def random_graphs(address: str) -> int:
+    """Random graphs with random costs against the reference interpreter: how many agreed."""
+    agreed = 0
+
+    @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def check(data):
+        nonlocal agreed
+        compare(data, address, ("auto", "mixed", "task"))
+        agreed += 1
+
+    check()
+    return agreed
+
+
 def main() -> dict:
     """Run on a head with two CPUs and two machines with a resource and fake GPUs."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    cluster.add_node(num_cpus=2, num_gpus=2, resources={"loom": 1})
-    cluster.add_node(num_cpus=2, num_gpus=1)
+    cluster.add_node(num_cpus=2, num_gpus=2, resources={"loom": 1}, labels={"zone": "east"})
+    cluster.add_node(num_cpus=2, num_gpus=1, labels={"zone": "west"})
     cluster.wait_for_nodes()
     seen: dict = {}
     with tf.Graph().as_default():
@@ -57,6 +123,8 @@ def main() -> dict:
             seen["weights"] = session.run(weights)[:2].tolist()
             seen["devices"] = [device.name for device in session.list_devices()]
             seen["placements"] = session.placements
+    devices(cluster.address, seen)
+    seen["reference"] = random_graphs(cluster.address)
     import ray
 
     seen["loom machine"] = next(n["NodeID"] for n in ray.nodes() if n["Resources"].get("loom"))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from tests.reference import Reference, same
+from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.placement import Estimate, place
 from weftwork.scheduler.plan import check_plan, make_plan
@@ -86,13 +87,23 @@ def outcome(run):
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_random_graph_gives_what_the_reference_interpreter_gives(ray_session, placement, data):
+    compare(data, "", (placement,))
+
+
+def compare(data, target, placements):
+    """Run a random graph, with costs that are made up, here and in the reference interpreter."""
+    placement = data.draw(st.sampled_from(placements))
     with tf.Graph().as_default() as graph:
         graph.seed = 7
         built = Builder(data.draw)
         initialise = tf.global_variables_initializer()
         fetchable = [*built.tensors, *built.ops, *[v._ref() for v in built.variables]]
         reference = Reference()
-        with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+        for kernel in {op.kernel for op in graph.get_operations() if op.kernel is not None}:
+            seconds = data.draw(st.sampled_from([None, 1e-6, 1e-4, 1e-2, 1.0]))
+            if seconds is not None:
+                COSTS.learn(kernel, 64, seconds, 8)
+        with tf.Session(target, config=tf.ConfigProto(placement=placement)) as session:
             session.run(initialise)
             reference.run([initialise])
             for _ in range(3):

@@ -46,6 +46,39 @@ def test_what_no_machine_can_hold_is_refused_with_what_the_machines_have(seen):
     assert "cluster_program.py:" in seen["greedy"]
 
 
+def test_a_device_scope_names_the_machine(seen):
+    assert seen["tasks"] == seen["machines in order"]
+
+
+def test_a_label_selector_chooses_the_machine(seen):
+    assert seen["west"] not in (seen["machines in order"][0], seen["loom machine"])
+    assert "the labels {'zone': 'north'}" in seen["nowhere"]
+    assert "labelled {'zone': 'west'}" in seen["nowhere"]
+
+
+def test_a_machine_that_is_not_there_is_refused_with_those_that_are(seen):
+    assert "explicitly assigned to /job:ps/task:7 but available devices are [ /job:worker/" in seen["unknown"]
+    assert "/job:worker/replica:0/task:2/device:CPU:0" in seen["unknown"]
+
+
+def test_a_variable_under_a_device_scope_is_updated_on_that_machine(seen):
+    assert seen["far"] == [2.0, 2.0]
+    assert f"its device is on machine {seen['machines in order'][2][:8]}" in seen["far explained"]
+
+
+def test_work_goes_to_where_its_large_input_lies(seen):
+    assert set(seen["followed"]) == {seen["loom machine"]}
+
+
+def test_one_can_ask_which_machine_a_run_waits_for(seen):
+    assert seen["waiting"][1] == seen["loom machine"]
+    assert "cluster_program.py:" in seen["waiting"][0]
+
+
+def test_random_graphs_give_what_the_reference_interpreter_gives_on_three_machines(seen):
+    assert seen["reference"] >= 12
+
+
 def test_large_variables_are_updated_in_the_actor(seen):
     assert seen["weights"] == [4.0, 4.0]
     assert seen["placements"]["actor"][0] == 3
