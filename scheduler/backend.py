@@ -38,6 +38,10 @@ class WorkerLost(Exception):
     """The process that ran a segment died."""
 
 
+class Unplaceable(Exception):
+    """The machine that a segment must run on is gone."""
+
+
 class Interrupted(Exception):
     """A segment was cancelled."""
 
@@ -127,6 +131,11 @@ def resources() -> dict[str, float]:
 def nodes() -> list[dict[str, Any]]:
     """The machines of the cluster that are alive, as Ray describes them."""
     return [node for node in ray().nodes() if node["Alive"]]
+
+
+def cluster() -> frozenset[str]:
+    """Something that changes when a machine comes or goes."""
+    return frozenset([node["NodeID"] for node in nodes()]) if is_running() else frozenset()
 
 
 def machine_count() -> int:
@@ -378,6 +387,8 @@ def result(handle: Handle) -> Any:
         return module.get(handle.head)
     except errors.TaskCancelledError as error:
         raise Interrupted from error
+    except (errors.TaskUnschedulableError, errors.ActorUnschedulableError) as error:
+        raise Unplaceable(str(error)) from error
     except (
         errors.WorkerCrashedError,
         errors.ActorDiedError,

@@ -25,14 +25,14 @@ from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, O
 from weftwork.graph.operation import Kind
 from weftwork.scheduler import backend
 from weftwork.scheduler.actor_link import ActorLink, Links
-from weftwork.scheduler.backend import Handle, Interrupted, WorkerLost
+from weftwork.scheduler.backend import Handle, Interrupted, Unplaceable, WorkerLost
 from weftwork.scheduler.budget import Budget
 from weftwork.scheduler.courier import Courier
 from weftwork.scheduler.failures import at_node, lost, node_error, unloadable
 from weftwork.scheduler.needs import Need
 from weftwork.scheduler.placement import Place
 from weftwork.scheduler.plan import Plan, Segment
-from weftwork.scheduler.run import TIMED_OUT, Restart, Run
+from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run
 
 ATTEMPTS = 3
 """Tries of a segment whose process dies under it."""
@@ -221,6 +221,8 @@ class Dispatcher:
             reply = unpack(backend.result(attempt.handle))
         except WorkerLost as error:
             self._again(attempt, str(error))
+        except Unplaceable as error:
+            raise Moved(lost([self._op(node) for node in attempt.segment.nodes], 1, str(error))) from None
         except Interrupted:
             raise Stopped from None
         else:

@@ -1,6 +1,7 @@
 """Engine: what a session does for one `run`: find or compile the dataflow and its plan, execute, commit.
 
-entry     a dataflow that was compiled for some fetches and feeds, and the plans that compete to run it
+entry     a dataflow that was compiled for some fetches and feeds
+variant   the plans that compete to run an entry for feeds of some sizes
 round     a part of a first run: user functions that were never seen are tried first (probes), the rest is planned
           again with what was learned
 """
@@ -15,10 +16,11 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
+from weftwork.actors.program import size_of
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler import backend
 from weftwork.scheduler.actor_link import Links
-from weftwork.scheduler.cost import COSTS
+from weftwork.scheduler.cost import COSTS, size_class
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.explain import Explanation, Waiting, waiting
@@ -27,7 +29,7 @@ from weftwork.scheduler.flusher import Flusher
 from weftwork.scheduler.needs import settle_needs
 from weftwork.scheduler.placement import Estimate, Place, place
 from weftwork.scheduler.plan import Plan, make_plan
-from weftwork.scheduler.run import TIMED_OUT, Restart, Run, run_locally
+from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.state import Draws, Mirror
 from weftwork.scheduler.strategy import Candidate, Contest, candidates
 from weftwork.scheduler.threads import run_in_threads
@@ -41,19 +43,46 @@ _VERY_HOT_RUNS = 40
 _QUICKLY_COMPILED = 5_000
 """Nodes up to which a program is not long."""
 _REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
-"""Runs of an entry after which its plan is made again, if the history has changed."""
+"""Runs of a variant after which its plan is made again, if the history or the cluster has changed."""
+_KEPT_VARIANTS = 16
+_SMALL = 1024
+"""Bytes of a feed up to which its size makes no difference."""
+
+
+class Variant:
+    """The plans of an entry for feeds of some sizes, with the history and the cluster that they were made for."""
+
+    __slots__ = ("cluster", "contest", "epoch", "runs")
+
+    def __init__(self):
+        self.contest: Contest | None = None
+        self.epoch = -1
+        self.cluster: Any = None
+        self.runs = 0
 
 
 class Entry:
     """A compiled kind of run."""
 
-    __slots__ = ("contest", "epoch", "fetches", "flow", "runs")
+    __slots__ = ("_variants", "fetches", "flow", "variant")
 
     def __init__(self, fetches: Fetches, flow: Dataflow):
         self.fetches, self.flow = fetches, flow
-        self.contest: Contest | None = None
-        self.epoch = -1
-        self.runs = 0
+        self.variant = Variant()
+        """The one that was run last."""
+        self._variants: OrderedDict[tuple, Variant] = OrderedDict()
+
+    def variant_for(self, fed: Sequence[Any]) -> Variant:
+        """The variant for the sizes of these feeds, which becomes the last one."""
+        sizes = tuple([0 if (size := size_of(value)) <= _SMALL else size_class(size) for value in fed])
+        variant = self._variants.get(sizes)
+        if variant is None:
+            variant = self.variant if not self._variants else Variant()
+            self._variants[sizes] = variant
+            if len(self._variants) > _KEPT_VARIANTS:
+                self._variants.popitem(last=False)
+        self.variant = variant
+        return variant
 
 
 class Engine:
@@ -128,7 +157,7 @@ class Engine:
             if started is not None:
                 started(run)
             run.begin(fed)
-            self._run(run, entry)
+            self._run(run, entry.flow, entry.variant_for(fed) if fed else entry.variant)
             fetched = run.fetched()
             run.commit()
         finally:
@@ -146,44 +175,50 @@ class Engine:
             self.flusher.wake()
         return fetched
 
-    def _run(self, run: Run, entry: Entry) -> None:
-        contest = entry.contest
-        if contest is None or (entry.runs in _REPLAN_AT and entry.epoch != COSTS.epoch):
-            contest = self._plan(run, entry)
+    def _run(self, run: Run, flow: Dataflow, variant: Variant) -> None:
+        contest = variant.contest
+        if contest is None or (variant.runs in _REPLAN_AT and self._outdated(variant)):
+            contest = self._plan(run, flow, variant)
             if contest is None:  # it was run in rounds, and is planned as a whole next time
-                entry.runs += 1
+                variant.runs += 1
                 return
-        measure = entry.runs < _MEASURED_RUNS or run.trace is not None
+        measure = variant.runs < _MEASURED_RUNS or run.trace is not None
         candidate = contest.measured if measure else contest.current
         if not measure:
-            _compile(candidate.plan, entry.runs)
+            _compile(candidate.plan, variant.runs)
         start = perf_counter()
-        self._execute(run, candidate.plan, measure)
+        try:
+            self._execute(run, candidate.plan, measure)
+        except Moved:
+            variant.contest = None
+            settle_needs(flow, self.config)
+            raise
         if not (measure or contest.settled):
             contest.record(perf_counter() - start)
-        entry.runs += 1
+        variant.runs += 1
 
-    def _plan(self, run: Run, entry: Entry) -> Contest | None:
-        flow = entry.flow
-        epoch = COSTS.epoch
+    def _outdated(self, variant: Variant) -> bool:
+        return variant.epoch != COSTS.epoch or variant.cluster != backend.cluster()
+
+    def _plan(self, run: Run, flow: Dataflow, variant: Variant) -> Contest | None:
+        epoch, cluster = COSTS.epoch, backend.cluster()
         known = run.bytes_of_sources()
         estimate = Estimate(flow, known)
         remote = {n for n, value in enumerate(run.values) if backend.is_reference(value)}
+        contest = None
         if self.config.placement == "auto":
             if self._in_rounds(run, flow, estimate, known):
                 return None
             if not remote and _unbound(flow, estimate):
-                if entry.contest is not None and entry.contest.still_holds(estimate.seconds):
-                    entry.epoch = epoch
-                    return entry.contest
-                with collecting_later():
-                    entry.contest, entry.epoch = Contest(candidates(flow, estimate)), epoch
-                return entry.contest
-        with collecting_later():
-            places = place(flow, estimate, self.config.placement, remote, backend.cpus(), backend.machine_count())
-            entry.contest = Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
-        entry.epoch = epoch
-        return entry.contest
+                contest = variant.contest
+                if contest is None or cluster != variant.cluster or not contest.still_holds(estimate.seconds):
+                    with collecting_later():
+                        contest = Contest(candidates(flow, estimate))
+        if contest is None:
+            with collecting_later():
+                contest = self._placed(flow, estimate, remote)
+        variant.contest, variant.epoch, variant.cluster = contest, epoch, cluster
+        return contest
 
     def _execute(self, run: Run, plan: Plan, measure: bool) -> None:
         if plan.threads > 1:
@@ -216,18 +251,22 @@ class Engine:
 
     # Looking at it
 
-    def explain(self, entry: Entry) -> Explanation:
-        """The plan that the next run of an entry would use."""
-        contest = entry.contest
+    def explain(self, entry: Entry, fed: Sequence[Any]) -> Explanation:
+        """The plan that the next run of an entry with feeds of these sizes would use."""
+        variant = entry.variant_for(fed) if fed else entry.variant
+        contest, flow = variant.contest, entry.flow
         if contest is None:
-            flow = entry.flow
             estimate = Estimate(flow, {})
             if self.config.placement == "auto" and _unbound(flow, estimate):
                 contest = Contest(candidates(flow, estimate))
             else:
-                places = place(flow, estimate, self.config.placement, set(), backend.cpus(), backend.machine_count())
-                contest = Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
-        return Explanation.of(contest, entry.runs)
+                contest = self._placed(flow, estimate, set())
+        return Explanation.of(contest, variant.runs)
+
+    def _placed(self, flow: Dataflow, estimate: Estimate, remote: set[int]) -> Contest:
+        """The one plan of a dataflow whose nodes are placed one by one."""
+        places = place(flow, estimate, self.config.placement, remote, backend.cpus(), backend.machine_count())
+        return Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
 
     def waiting(self) -> list[Waiting]:
         """What the active runs wait for."""

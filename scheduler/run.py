@@ -35,6 +35,10 @@ class Restart(Exception):
         self.cause = cause
 
 
+class Moved(Restart):
+    """As Restart: the cluster is not what the plan was made for."""
+
+
 class Run:
     """The state of one run.
 

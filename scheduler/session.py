@@ -201,7 +201,8 @@ class BaseSession:
         Before the first run of these fetches the costs are what is known from others.
         """
         self._check_open()
-        return self._engine.explain(self._find(fetches, feed_dict)[0])
+        entry, fed, _ = self._find(fetches, feed_dict)
+        return self._engine.explain(entry, fed)
 
     def waiting(self) -> list[Waiting]:
         """What the runs that are on their way wait for at this moment: which nodes, where, since when."""

@@ -200,3 +200,18 @@ def test_a_session_learns_what_its_functions_cost(tmp_path):
         names = {row["function"] for row in json.load(file)["records"]}
     assert f"{__name__}:user_function" in names
     tf.load_costs(path)
+
+
+def test_feeds_of_other_sizes_have_plans_of_their_own(ray_session, graph):
+    x = tf.placeholder(tf.float64, [None])
+    y = tf.reduce_sum(tf.sqrt(tf.exp(tf.sqrt(x))))
+    small, large = np.ones(10), np.ones(3_000_000)
+    with tf.Session() as session:
+        for _ in range(6):
+            session.run(y, {x: small})
+            session.run(y, {x: large})
+        cheap = session.explain(y, {x: small})
+        session.run(y, {x: large})
+        dear = session.explain(y, {x: large})
+    assert dear.runs == 7
+    assert dear.work > 10 * cheap.work
