@@ -1,6 +1,7 @@
 """Clustering: which nodes are worth running beside each other, and which together.
 
 slot       one of the places that can work at the same time: a thread, or a CPU that Ray has
+chain      nodes that can only run one after another: they are scheduled as one, and so run through before others begin
 hop        seconds that a value takes from one slot to another, the dispatch of the receiver included
 schedule   for every node its slot and its start, as list scheduling foresees them
 cluster    nodes that one slot runs without waiting for another: the nodes of a future segment
@@ -46,6 +47,63 @@ def neighbours(flow: Dataflow) -> tuple[list[tuple[int, ...]], list[list[int]]]:
             after[other].append(node)
         before.append(tuple(others))
     return before, after
+
+
+def chains(before: list[tuple[int, ...]], after: list[list[int]], apart: Sequence[bool]) -> list[list[int]]:
+    """The nodes in chains, most of length one: each node but the first has one predecessor, of which it is all.
+
+    What a chain makes on its way need not be kept while others work: a map over large values keeps one in each slot.
+    """
+    home: list[int] = [0] * len(before)
+    found: list[list[int]] = []
+    for node, preds in enumerate(before):
+        if len(preds) == 1 and len(after[preds[0]]) == 1 and apart[preds[0]] == apart[node]:
+            home[node] = home[preds[0]]
+            found[home[node]].append(node)
+        else:
+            home[node] = len(found)
+            found.append([node])
+    return found
+
+
+@dataclass
+class Contracted:
+    """A dataflow with its chains as nodes: seconds, predecessors and successors of each."""
+
+    chains: list[list[int]]
+    seconds: list[float]
+    before: list[tuple[int, ...]]
+    after: list[list[int]]
+
+    @classmethod
+    def of(
+        cls, seconds: Sequence[float], before: list[tuple[int, ...]], after: list[list[int]], apart: Sequence[bool]
+    ) -> Contracted:
+        """Contract every chain."""
+        found = chains(before, after, apart)
+        home = [0] * len(before)
+        for number, nodes in enumerate(found):
+            for node in nodes:
+                home[node] = number
+        # A chain's first node alone has predecessors outside, its last one alone successors.
+        return cls(
+            found,
+            [sum([seconds[node] for node in nodes]) for nodes in found],
+            [tuple({home[p] for p in before[nodes[0]]}) for nodes in found],
+            [[home[s] for s in after[nodes[-1]]] for nodes in found],
+        )
+
+    def expanded(self, foreseen: Schedule, seconds: Sequence[float]) -> Schedule:
+        """A schedule of the chains as one of the nodes."""
+        count = sum(map(len, self.chains))
+        slot, start, order = [0] * count, [0.0] * count, []
+        for chain in foreseen.order:
+            clock = foreseen.start[chain]
+            for node in self.chains[chain]:
+                slot[node], start[node] = foreseen.slot[chain], clock
+                clock += seconds[node]
+                order.append(node)
+        return Schedule(foreseen.makespan, slot, start, order)
 
 
 def ranks(seconds: Sequence[float], after: list[list[int]]) -> list[float]:

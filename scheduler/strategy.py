@@ -12,10 +12,11 @@ import statistics
 from dataclasses import dataclass, field
 
 from weftwork.scheduler import backend
-from weftwork.scheduler.cluster import clusters, neighbours, ranks, schedule
+from weftwork.scheduler.cluster import Contracted, clusters, neighbours, ranks, schedule
 from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.grouping import after_locks
 from weftwork.scheduler.placement import Estimate, Place
-from weftwork.scheduler.plan import Plan, after_locks, make_plan, make_thread_plan
+from weftwork.scheduler.plan import Plan, make_plan, make_thread_plan
 from weftwork.scheduler.threads import thread_hop
 
 _TRIES = 3
@@ -100,31 +101,37 @@ def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
     found = [Candidate("caller", total, make_plan(flow, everywhere, estimate))]
     if sum([s for s in seconds if s > _LONG]) < max(_WORTH_THREADS, 0.5 * total):
         return found
-    before, after = neighbours(flow)
-    rank = ranks(seconds, after)
-    if max(rank) > _GAIN * total:
-        return found
     locked = after_locks(flow)
     apart = [node in locked for node in range(len(seconds))]
+    chained = Contracted.of(seconds, *neighbours(flow), apart)
+    rank = ranks(chained.seconds, chained.after)
+    if max(rank) > _GAIN * total:
+        return found
     cpus = backend.local_cpus()
     if cpus > 1:
-        foreseen = schedule(seconds, before, rank, cpus, thread_hop())
+        foreseen = schedule(chained.seconds, chained.before, rank, cpus, thread_hop())
         if foreseen.makespan < _GAIN * total:
-            plan = make_thread_plan(flow, foreseen, estimate)
+            plan = make_thread_plan(flow, chained.expanded(foreseen, seconds), estimate)
             found.append(Candidate("thread", foreseen.makespan, plan))
     slots = backend.cpus()
     if slots > 1 and total > _WORTH_TASKS and backend.is_running():
         hop = backend.task_hop()
-        foreseen = schedule(seconds, before, rank, slots, hop)
+        foreseen = schedule(chained.seconds, chained.before, rank, slots, hop)
         limit = max(_DISPATCHES * hop, total / (4 * slots))
-        groups = clusters(foreseen, seconds, before, apart, limit)
+        apart = [apart[nodes[0]] for nodes in chained.chains]
+        groups = clusters(foreseen, chained.seconds, chained.before, apart, limit)
         predicted = foreseen.makespan + hop
         if predicted < _GAIN * total and total / len(groups) > _DISPATCHES * hop:
             places = list(everywhere)
-            for _, nodes in groups:
-                at = Place.CALLER if apart[nodes[0]] or sum([seconds[n] for n in nodes]) < hop else Place.TASK
+            expanded = []
+            for slot, members in groups:
+                work = sum([chained.seconds[chain] for chain in members])
+                at = Place.CALLER if apart[members[0]] or work < hop else Place.TASK
+                nodes = [node for chain in members for node in chained.chains[chain]]
+                expanded.append((slot, nodes))
                 for node in nodes:
                     places[node] = at
             # Another process never holds our GIL: where both look alike, prefer it to threads.
-            found.append(Candidate("task", 0.9 * predicted, make_plan(flow, places, estimate, clusters=groups)))
+            plan = make_plan(flow, places, estimate, clusters=expanded)
+            found.append(Candidate("task", 0.9 * predicted, plan))
     return found

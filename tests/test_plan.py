@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from weftwork.graph.operation import WRITES
-from weftwork.scheduler.cluster import neighbours, ranks, schedule
+from weftwork.scheduler.cluster import Contracted, neighbours, ranks, schedule
 from weftwork.scheduler.cost import Costs
 from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.grouping import after_locks, depth_first
 from weftwork.scheduler.needs import Need, settle_needs
 from weftwork.scheduler.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place, place
-from weftwork.scheduler.plan import after_locks, check_plan, make_plan, make_thread_plan
+from weftwork.scheduler.plan import check_plan, make_plan, make_thread_plan
 from weftwork.scheduler.run import Run
 from weftwork.scheduler.state import Mirror
 from weftwork.scheduler.threads import run_in_threads
@@ -377,3 +378,43 @@ def test_programs_of_any_schedule_exchange_their_values_and_none_waits_for_ever(
             run.end()
             expected = run_node_by_node(flow, {**fed, flow.feeds[x]: np.int64(3)})
             assert got == [None if v is None else expected[v] for v in flow.fetched]
+
+
+def test_what_is_large_is_used_soon_after_it_was_made(graph):
+    made = [tf.fill([2_000_000], tf.cast(tf.placeholder_with_default(float(k), []), tf.float64)) for k in range(8)]
+    end = tf.add_n([tf.reduce_sum(tf.sqrt(x)) for x in made])
+    plan = planned([end], [])
+    names = [plan.flow.ops[node].type for segment in plan.segments for node in segment.nodes]
+    fills = [at for at, name in enumerate(names) if name == "Fill"]
+    sums = [at for at, name in enumerate(names) if name == "Sum"]
+    assert all(fill < total for fill, total in zip(fills, sums, strict=True))
+    assert all(total < fill for total, fill in zip(sums, fills[1:], strict=False))
+
+
+@QUIET
+@given(st.data())
+def test_depth_first_order_keeps_every_dependency(data):
+    with tf.Graph().as_default():
+        fetches, x = grow(data.draw)
+        flow = Dataflow(fetches, [x])
+        estimate = estimate_of(flow)
+        estimate.bytes = [1e9] * len(estimate.bytes)
+        nodes = list(range(len(flow.ops)))
+        order = depth_first(flow, nodes, estimate)
+        assert sorted(order) == nodes
+        at = {node: i for i, node in enumerate(order)}
+        for node, inputs in enumerate(flow.inputs):
+            before = [flow.producer[v] for v in inputs if flow.producer[v] >= 0] + list(flow.after.get(node, ()))
+            assert all(at[other] < at[node] for other in before)
+
+
+def test_a_chain_is_scheduled_as_one(x):
+    heads = [tf.square(x + k) for k in range(4)]
+    tails = [tf.negative(tf.square(h)) for h in heads]
+    flow = Dataflow([tf.add_n(tails)], [x])
+    costs = [1e-3] * len(flow.ops)
+    found = Contracted.of(costs, *neighbours(flow), [False] * len(flow.ops))
+    assert sorted(map(len, found.chains)) == [1, 4, 4, 4, 4]
+    foreseen = found.expanded(schedule(found.seconds, found.before, ranks(found.seconds, found.after), 2, 0.0), costs)
+    assert foreseen.makespan == pytest.approx(9e-3)
+    check_plan(make_thread_plan(flow, foreseen, estimate_of(flow, costs)))
