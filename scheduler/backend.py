@@ -328,6 +328,28 @@ def free(resource: str, machine: str) -> float:
     return available_resources_per_node().get(machine, {}).get(resource, 0.0)
 
 
+def missing_packages(names: tuple[str, ...]) -> dict[str, list[str]]:
+    """For each machine, by its id, which of these packages cannot be imported there. All machines are asked at once."""
+
+    def missing(names):
+        import importlib
+
+        lacking = []
+        for name in names:
+            try:
+                importlib.import_module(name)
+            except ImportError as error:
+                lacking.append(f"{name} ({error})")
+        return lacking
+
+    missing.__module__ = "__main__"  # so that it travels as code: there may be nothing to import it from
+    asked = {}
+    for node in nodes():
+        options = {"num_cpus": 0, "max_retries": 0, "enable_task_events": False, **on_machine(node["NodeID"])}
+        asked[node["NodeID"]] = ray().remote(**options)(missing).remote(names)
+    return {machine: ray().get(reference) for machine, reference in asked.items()}
+
+
 @functools.cache
 def has_package(name: str, machine: str) -> bool:
     """True when a machine has a package installed."""

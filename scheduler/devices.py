@@ -6,12 +6,16 @@ job        "worker" where there are several machines, "localhost" for one; eithe
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 
 from weftwork.graph.devices import DeviceSpec
+from weftwork.graph.errors import FailedPreconditionError
 from weftwork.scheduler import backend
 
+EVERYWHERE = ("weftwork", "numpy", "scipy", "cloudpickle")
+"""What every machine must be able to import."""
 JOBS = ("localhost", "worker")
 
 
@@ -53,6 +57,23 @@ def machines() -> list[Machine]:
     return [
         Machine(node["NodeID"], task, node["Resources"], node.get("Labels") or {}) for task, node in enumerate(nodes)
     ]
+
+
+@functools.lru_cache(maxsize=8)
+def check_packages(cluster: frozenset[str], names: tuple[str, ...] = EVERYWHERE) -> None:
+    """Raise FailedPreconditionError when a machine of the cluster lacks what every machine needs; asked once."""
+    if len(cluster) < 2:
+        return
+    address = {node["NodeID"]: node["NodeManagerAddress"] for node in backend.nodes()}
+    for machine, lacking in backend.missing_packages(names).items():
+        if lacking:
+            raise FailedPreconditionError(
+                None,
+                None,
+                f"Machine {address.get(machine, '')} ({machine}) cannot import {', '.join(lacking)}. Every machine of "
+                "the cluster needs the same packages as this one: install them there (pip install weftwork), put "
+                'them into the image, or send them with ray.init(runtime_env={"pip": ["weftwork"]}).',
+            )
 
 
 def list_devices() -> list[DeviceAttributes]:

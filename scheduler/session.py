@@ -17,7 +17,7 @@ from weftwork.graph.errors import NotFoundError
 from weftwork.graph.graph import Graph
 from weftwork.scheduler import backend
 from weftwork.scheduler.config import ConfigProto, RunMetadata, RunOptions
-from weftwork.scheduler.devices import list_devices
+from weftwork.scheduler.devices import check_packages, list_devices
 from weftwork.scheduler.engine import CLOSED, Engine, Entry
 from weftwork.scheduler.explain import Explanation, Waiting
 from weftwork.scheduler.feeds import convert_feed, parse_feed_key, parse_feeds
@@ -53,6 +53,8 @@ class BaseSession:
         if config is not None:
             self._config.CopyFrom(config)
         _connect(self._target.decode(), self._config)
+        if backend.is_running():
+            check_packages(backend.cluster())
         self._closed = False
         self._closing = threading.Lock()
         self._engine = Engine(self._config, uuid.uuid4().int & ((1 << 63) - 1))
@@ -286,7 +288,8 @@ class Session(BaseSession):
     target: "" for this machine (Ray is joined when the program runs it already, else started when first needed),
         "auto", "HOST:PORT" or "ray://HOST:PORT" for a cluster.
     graph: the graph to run; the current default one when it is None.   config: a ConfigProto.
-    Raises TypeError for arguments of other types, NotFoundError for a target that is not there.
+    Raises TypeError for arguments of other types, NotFoundError for a target that is not there, and
+    FailedPreconditionError when a machine of the cluster lacks a package that it needs.
     """
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):

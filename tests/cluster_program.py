@@ -37,9 +37,14 @@ def whereabouts(branch):
 
 def devices(address: str, seen: dict) -> None:
     """Device scopes, label selectors, large inputs."""
-    from weftwork.scheduler.devices import machines
+    from weftwork.scheduler.backend import cluster
+    from weftwork.scheduler.devices import check_packages, machines
 
     seen["machines in order"] = [m.id for m in machines()]
+    try:
+        check_packages(cluster(), ("weftwork", "no_such_package"))
+    except tf.errors.FailedPreconditionError as error:
+        seen["lacking"] = str(error)
     with tf.Graph().as_default():
         tasks = []
         for task in range(3):
