@@ -32,6 +32,9 @@ _lock = threading.RLock()
 _ray: Any = None
 _started_here = False
 _options: dict[Any, Any] = {}
+_known_facts: Any = None
+_FACTS_HOLD = 1.0
+"""Seconds for which what was seen of the cluster is taken to hold."""
 
 
 class WorkerLost(Exception):
@@ -69,7 +72,7 @@ def ray() -> Any:
         if not module.is_initialized():
             _start(module, None)
         if _ray is None or not _options:
-            _options.clear()
+            _forget()
         _ray = module
     return _ray
 
@@ -100,7 +103,16 @@ def _start(module: Any, address: str | None) -> None:
         atexit.register(shutdown)
     else:
         module.init(address=address, logging_level="ERROR")
+    _forget()
+
+
+def _forget() -> None:
+    """Another Ray: what was known of the last one does not hold."""
+    global _known_facts
+    _known_facts = None
     _options.clear()
+    has_package.cache_clear()
+    task_hop.cache_clear()
 
 
 def shutdown() -> None:
@@ -110,7 +122,7 @@ def shutdown() -> None:
         if _started_here and _ray is not None and _ray.is_initialized():
             _ray.shutdown()
         _started_here, _ray = False, None
-        _options.clear()
+        _forget()
 
 
 def is_running() -> bool:
@@ -134,13 +146,24 @@ def nodes() -> list[dict[str, Any]]:
 
 
 def cluster() -> frozenset[str]:
-    """Something that changes when a machine comes or goes."""
-    return frozenset([node["NodeID"] for node in nodes()]) if is_running() else frozenset()
+    """Something that changes when a machine comes or goes; seen within a second."""
+    return _facts()[0] if is_running() else frozenset()
 
 
 def machine_count() -> int:
     """The machines of the cluster; 1 while Ray is not running."""
-    return len(nodes()) if is_running() else 1
+    return len(_facts()[0]) if is_running() else 1
+
+
+def _facts() -> tuple[frozenset[str], int]:
+    """The machines and their CPUs together: asked for once a second at most, for it takes a millisecond."""
+    global _known_facts
+    now = perf_counter()
+    if _known_facts is None or now > _known_facts[0] + _FACTS_HOLD:
+        alive = nodes()
+        cpus = int(sum([node["Resources"].get("CPU", 0.0) for node in alive]))
+        _known_facts = (now, (frozenset([node["NodeID"] for node in alive]), max(1, cpus)))
+    return _known_facts[1]
 
 
 def store_bytes() -> float:
@@ -161,7 +184,7 @@ def local_gpus() -> int:
 def cpus() -> int:
     """The CPUs that tasks may use: the cluster's, or this machine's while Ray is not running."""
     if is_running():
-        return max(1, int(ray().cluster_resources().get("CPU", 1)))
+        return _facts()[1]
     return os.cpu_count() or 1
 
 

@@ -241,9 +241,11 @@ class Engine:
         while True:
             later = deferred(flow, estimate, done, slots)
             remote = {n for n, value in enumerate(run.values) if backend.is_reference(value)}
-            places = place(flow, estimate, "auto", remote, slots, backend.machine_count())
-            plan = make_plan(flow, places, estimate, done | later, later)
-            self._execute(run, plan, measure=True)
+            skip = done | later
+            places = place(flow, estimate, "auto", remote, slots, backend.machine_count(), skip)
+            with collecting_later():
+                plan = make_plan(flow, places, estimate, skip, later)
+            self._execute(run, plan, measure=bool(later) or not estimate.complete)
             if not later:
                 return True
             done = frozenset(range(len(flow.ops))) - later
@@ -302,21 +304,31 @@ def _compile(plan: Plan, runs: int) -> None:
 
 
 def deferred(flow: Dataflow, estimate: Estimate, done: frozenset[int], probes: int) -> frozenset[int]:
-    """The nodes of later rounds: calls of unseen functions beyond the first few of each, and what waits for them."""
+    """The nodes of later rounds: calls of unseen functions beyond the first few of each, and what waits for these.
+
+    The first calls of a function run beside each other: one that waits for another is of a later round.
+    """
     tried: dict[Any, int] = {}
     later: set[int] = set()
     lacking: set[int] = set()
-    for node, inputs in enumerate(flow.inputs):
+    probing: set[int] = set()
+    after, ops, kernels, outputs = flow.after, flow.ops, flow.kernels, flow.outputs
+    for node, (inputs, seconds) in enumerate(zip(flow.inputs, estimate.seconds, strict=True)):
         if node in done:
             continue
-        if any([v in lacking for v in inputs]) or any([o in later for o in flow.after.get(node, ())]):
+        if not lacking.isdisjoint(inputs) or (after and not later.isdisjoint(after.get(node, ()))):
             later.add(node)
-        elif estimate.seconds[node] is None and flow.ops[node].traits.user:
-            count = tried[flow.kernels[node]] = tried.get(flow.kernels[node], 0) + 1
-            if count > probes:
+        elif seconds is None and ops[node].traits.user:
+            count = tried.get(kernels[node], 0)
+            if count >= probes or not probing.isdisjoint(inputs):
                 later.add(node)
-        if node in later:
-            lacking.update(flow.outputs[node])
+            else:
+                tried[kernels[node]] = count + 1
+                probing.update(outputs[node])
+                continue
+        else:
+            continue
+        lacking.update(outputs[node])
     return frozenset(later)
 
 

@@ -32,17 +32,15 @@ def groups(
     flow: Dataflow, places: Sequence[Place], estimate: Estimate, locked: set[int], skip: frozenset[int]
 ) -> list[list[int]]:
     """Convex groups of the nodes that are not in `skip`; nodes in the actor may join the `locked` ones."""
+    nodes: Sequence[int] = range(len(flow.ops))
+    if skip:
+        nodes = [node for node in nodes if node not in skip]
+    if all([places[node] is Place.CALLER for node in nodes]):  # those before the locks, those under them
+        free = [node for node in nodes if node not in locked]
+        return [group for group in (free, [node for node in nodes if node in locked]) if group]
     if Place.ACTOR in places:
         _wait_for_locks(flow, places, locked)
-    if not skip and all([p is Place.CALLER for p in places]):
-        return _one_place(flow, locked)
-    return _group(flow, places, estimate, locked, skip)
-
-
-def _one_place(flow: Dataflow, locked: set[int]) -> list[list[int]]:
-    """The groups where all nodes are in the caller: those before the locks, those under them."""
-    free = [node for node in range(len(flow.ops)) if node not in locked]
-    return [nodes for nodes in (free, sorted(locked)) if nodes]
+    return _group(flow, places, estimate, locked, nodes)
 
 
 def _wait_for_locks(flow: Dataflow, places: Sequence[Place], locked: set[int]) -> None:
@@ -59,9 +57,9 @@ def _wait_for_locks(flow: Dataflow, places: Sequence[Place], locked: set[int]) -
 
 
 def _group(
-    flow: Dataflow, places: Sequence[Place], estimate: Estimate, locked: set[int], skip: frozenset[int]
+    flow: Dataflow, places: Sequence[Place], estimate: Estimate, locked: set[int], nodes: Sequence[int]
 ) -> list[list[int]]:
-    """Convex groups of nodes.
+    """Convex groups of some nodes.
 
     Nodes of one kind (place, locked) and one level are joined along their edges; the level goes up by one wherever an
     edge crosses between kinds, so a path that has left a group can never come back to it. Nodes that are segments of
@@ -69,7 +67,7 @@ def _group(
     """
     level: list[int] = [0] * len(flow.ops)
     parent = list(range(len(flow.ops)))
-    uses = _uses(flow)
+    inside = set(nodes)
 
     def root(node: int) -> int:
         while parent[node] != node:
@@ -77,14 +75,13 @@ def _group(
             node = parent[node]
         return node
 
-    kinds = [(place, node in locked, flow.needs.get(node)) for node, place in enumerate(places)]
-    single = [_single(flow, places, estimate, node) for node in range(len(flow.ops))]
-    for node, inputs in enumerate(flow.inputs):
-        if node in skip:
-            continue
-        before = {flow.producer[v] for v in inputs}
+    kinds = {node: (places[node], node in locked, flow.needs.get(node)) for node in nodes}
+    single = {node: _single(flow, places, estimate, node) for node in nodes}
+    uses = _uses(flow) if any(single.values()) else []
+    for node in nodes:
+        before = {flow.producer[v] for v in flow.inputs[node]}
         before.update(flow.after.get(node, ()))
-        before = {other for other in before if other >= 0 and other not in skip}
+        before = {other for other in before if other in inside}
         joins, top = [], 0
         chain = (
             len(before) == 1
@@ -100,22 +97,22 @@ def _group(
         for other in joins:
             if level[other] == top:
                 parent[root(node)] = root(other)
-    _join_level(places, level, kinds, parent, root, skip, any(single))
-    groups: dict[int, list[int]] = {}
-    for node in range(len(flow.ops)):
-        if node not in skip:
-            groups.setdefault(root(node), []).append(node)
-    return list(groups.values())
+    _join_level(nodes, level, kinds, parent, root, any(single.values()))
+    found: dict[int, list[int]] = {}
+    for node in nodes:
+        found.setdefault(root(node), []).append(node)
+    return list(found.values())
 
 
-def _join_level(places, level, kinds, parent, root, skip, parallel: bool) -> None:
+def _join_level(nodes, level, kinds, parent, root, parallel: bool) -> None:
     """Join nodes of one level that have no edge between them, where two programs would gain nothing.
 
     An actor gets one message; the caller has one program unless it works beside tasks, whose results come one by one.
     """
     first: dict[tuple, int] = {}
-    for node, place in enumerate(places):
-        if node in skip or place is Place.TASK or (place is Place.CALLER and parallel):
+    for node in nodes:
+        place = kinds[node][0]
+        if place is Place.TASK or (place is Place.CALLER and parallel):
             continue
         key = (kinds[node], level[node])
         if key in first:

@@ -38,6 +38,11 @@ PARALLEL_GAIN = 1.15
 class Estimate:
     """Predicted seconds of each node and bytes of each value; None seconds for a function that was never seen."""
 
+    @property
+    def complete(self) -> bool:
+        """True when every function has been seen."""
+        return None not in self.seconds
+
     def __init__(self, flow: Dataflow, known_bytes: Sequence[int | None] | dict, costs: Costs = COSTS):
         self.seconds: list[float | None] = []
         self.bytes: list[float] = [64.0] * len(flow.producer)
@@ -68,23 +73,31 @@ class Estimate:
 
 
 def place(
-    flow: Dataflow, estimate: Estimate, forced: str, remote: set[int], slots: int, machines: int = 1
+    flow: Dataflow,
+    estimate: Estimate,
+    forced: str,
+    remote: set[int],
+    slots: int,
+    machines: int = 1,
+    skip: frozenset[int] = frozenset(),
 ) -> list[Place]:
-    """The place of every node.
+    """The place of every node; of those in `skip` it does not matter.
 
     forced: the session's `placement`: "auto", or one place for all, or "mixed" (spread over all three, for tests).
     remote: values that do not lie in the caller.   slots: CPUs that tasks may use.   machines: of the cluster.
     """
     if forced != "auto":
         return [_forced(flow, node, forced) for node in range(len(flow.ops))]
-    places = [_alone(flow, estimate, node) for node in range(len(flow.ops))]
+    here = Place.CALLER
+    places = [here if node in skip else _alone(flow, estimate, node) for node in range(len(flow.ops))]
     if slots > 1 and any(p is None for p in places) and _gain(flow, estimate) >= PARALLEL_GAIN:
         chosen = [Place.TASK if p is None else p for p in places]
     else:
         chosen = [Place.CALLER if p is None else p for p in places]
     if machines > 1:
         _follow_large(flow, estimate, chosen, remote)
-    _keep_with_state(flow, estimate, chosen, remote)
+    if flow.writes:
+        _keep_with_state(flow, estimate, chosen, remote)
     return chosen
 
 
