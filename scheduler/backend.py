@@ -41,6 +41,10 @@ class WorkerLost(Exception):
     """The process that ran a segment died."""
 
 
+class ValueLost(WorkerLost):
+    """A value went down with the machine that held it."""
+
+
 class Unplaceable(Exception):
     """The machine that a segment must run on is gone."""
 
@@ -425,11 +429,17 @@ def on_done(handle: Handle, callback: Callable[[], None]) -> None:
 
 
 def result(handle: Handle) -> Any:
-    """The head reply. Raises WorkerLost, Interrupted, or what Ray raises else."""
+    """The head reply. Raises ValueLost, WorkerLost, Unplaceable, Interrupted, or what Ray raises else."""
     module = ray()
     errors = module.exceptions
     try:
         return module.get(handle.head)
+    except errors.RayTaskError as error:  # it is also of the class of its cause
+        if isinstance(error.cause, errors.ObjectLostError):
+            raise ValueLost(str(error.cause)) from error
+        if isinstance(error.cause, (KeyboardInterrupt, errors.TaskCancelledError)):
+            raise Interrupted from error
+        raise
     except errors.TaskCancelledError as error:
         raise Interrupted from error
     except (errors.TaskUnschedulableError, errors.ActorUnschedulableError) as error:
@@ -445,19 +455,47 @@ def result(handle: Handle) -> Any:
         errors.OutOfMemoryError,
     ) as error:
         raise WorkerLost(str(error)) from error
-    except errors.RayTaskError as error:
-        if isinstance(error.cause, KeyboardInterrupt):
-            raise Interrupted from error
-        raise
 
 
 def fetch(reference: Any) -> Any:
-    """The value of a reference. Raises WorkerLost when it is gone."""
+    """The value of a reference. Raises ValueLost when it is gone."""
     module = ray()
     try:
         return module.get(reference)
     except module.exceptions.ObjectLostError as error:
-        raise WorkerLost(str(error)) from error
+        raise ValueLost(str(error)) from error
+
+
+def is_lost(reference: Any) -> bool:
+    """True for a reference whose value is gone: a task is asked to look at it where it lies."""
+    try:
+        ray().get(_nothing_task().options(num_cpus=0).remote(reference))
+    except ray().exceptions.RayTaskError as error:
+        return isinstance(error.cause, ray().exceptions.ObjectLostError)
+    except ray().exceptions.RayError:
+        return False
+    return False
+
+
+def copies(reference: Any, count: int) -> list:
+    """References to `count` copies of a value on machines where it does not lie, or fewer where there are none."""
+    from ray.experimental import get_object_locations
+
+    lies_on = set(get_object_locations([reference])[reference]["node_ids"])
+    others = [node["NodeID"] for node in nodes() if node["NodeID"] not in lies_on][:count]
+    copy = ray().remote(num_cpus=0, max_retries=0, enable_task_events=False)(copied)
+    return [copy.options(**on_machine(machine)).remote(reference) for machine in others]
+
+
+def copied(value: Any) -> Any:
+    """The task that makes a copy: what a task returns is a value of its own, where the task ran."""
+    return value
+
+
+def wait_for(references: list) -> None:
+    """Wait until all are there; they need not come here."""
+    if references:
+        ray().wait(references, num_returns=len(references), fetch_local=False)
 
 
 def put(value: Any) -> Any:

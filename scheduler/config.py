@@ -146,6 +146,12 @@ class ConfigProto(Message):
     """Ours. False: large fetched arrays are read-only views of shared memory instead of writable copies."""
     memory_budget: int = 0
     """Ours. Bytes of live intermediate values above which a run starts no further work; 0 sets it by the machine."""
+    replicas: int = 1
+    """Ours. Copies of each large variable, on so many machines: with 2, losing a machine loses nothing."""
+    checkpoint_dir: str = ""
+    """Ours. A folder or URL to which the session saves its variables by itself, and from which a new one resumes."""
+    checkpoint_every: float = 600.0
+    """Ours. Seconds between two such checkpoints."""
     cancel_grace_in_ms: int = 1000
     """Ours. Milliseconds that a cancelled function has to return before its process is ended."""
 

@@ -25,7 +25,7 @@ from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, O
 from weftwork.graph.operation import Kind
 from weftwork.scheduler import backend
 from weftwork.scheduler.actor_link import ActorLink, Links
-from weftwork.scheduler.backend import Handle, Interrupted, Unplaceable, WorkerLost
+from weftwork.scheduler.backend import Handle, Interrupted, Unplaceable, ValueLost, WorkerLost
 from weftwork.scheduler.budget import Budget
 from weftwork.scheduler.courier import Courier
 from weftwork.scheduler.failures import at_node, lost, node_error, unloadable
@@ -219,6 +219,8 @@ class Dispatcher:
         self._ended(attempt)
         try:
             reply = unpack(backend.result(attempt.handle))
+        except ValueLost as error:
+            raise Restart(lost([self._op(node) for node in attempt.segment.nodes], 1, str(error))) from None
         except WorkerLost as error:
             self._again(attempt, str(error))
         except Unplaceable as error:

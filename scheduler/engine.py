@@ -17,9 +17,11 @@ from time import perf_counter
 from typing import Any
 
 from weftwork.actors.program import size_of
+from weftwork.graph.errors import UnavailableError
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler import backend
 from weftwork.scheduler.actor_link import Links
+from weftwork.scheduler.autosave import Autosave
 from weftwork.scheduler.cost import COSTS, size_class
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.dispatch import ATTEMPTS, Dispatcher
@@ -29,6 +31,7 @@ from weftwork.scheduler.flusher import Flusher
 from weftwork.scheduler.needs import settle_needs
 from weftwork.scheduler.placement import Estimate, Place, place
 from weftwork.scheduler.plan import Plan, make_plan
+from weftwork.scheduler.recovery import Recovery
 from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.state import Draws, Mirror
 from weftwork.scheduler.strategy import Candidate, Contest, candidates
@@ -94,6 +97,9 @@ class Engine:
         self.draws = Draws(entropy)
         self.links = Links()
         self.flusher = Flusher(self.mirror, self.links)
+        self._autosave = Autosave(self.mirror, config.checkpoint_dir, config.checkpoint_every)
+        self._recovery = Recovery(self.mirror, self._autosave, config.replicas)
+        self._replicas_of = self._recovery.replicas_of if config.replicas > 1 else None
         self.ran: dict[str, list[int]] = {}
         self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._active: set[Run] = set()
@@ -132,15 +138,17 @@ class Engine:
 
         fed: values in the order of the entry's feeds.   timeout: seconds, or None.   started: told of the run.
         """
-        for _ in range(ATTEMPTS - 1):
+        for attempt in range(ATTEMPTS):
             try:
                 return self._attempt(entry, fed, timeout, trace, started)
-            except Restart:
-                continue
-        try:
-            return self._attempt(entry, fed, timeout, trace, started)
-        except Restart as lost:
-            raise lost.cause from None
+            except Restart as lost:
+                if attempt + 1 == ATTEMPTS:
+                    raise lost.cause from None
+            except backend.ValueLost as lost:
+                if attempt + 1 == ATTEMPTS:
+                    raise UnavailableError(None, None, str(lost)) from None
+            self._recovery.repair(entry.flow)
+        raise AssertionError("the last attempt returns or raises")
 
     def _attempt(self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any) -> list:
         run = Run(entry.flow, self.mirror, self.draws, timeout, trace)
@@ -159,7 +167,7 @@ class Engine:
             run.begin(fed)
             self._run(run, entry.flow, entry.variant_for(fed) if fed else entry.variant)
             fetched = run.fetched()
-            run.commit()
+            run.commit(self._replicas_of)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -173,6 +181,7 @@ class Engine:
             count[1] += nodes
         if entry.flow.writes:
             self.flusher.wake()
+            self._autosave.wake()
         return fetched
 
     def _run(self, run: Run, flow: Dataflow, variant: Variant) -> None:
@@ -288,6 +297,7 @@ class Engine:
 
     def close(self) -> None:
         """End the session's processes and threads."""
+        self._autosave.close()
         self.flusher.close()
         self.links.close()
 

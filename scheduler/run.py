@@ -6,7 +6,7 @@ to its commit it holds the locks of its write set. If anything goes wrong it pub
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from threading import Lock
 from time import monotonic
@@ -188,15 +188,21 @@ class Run:
             return DeadlineExceededError(None, None, TIMED_OUT)
         return CancelledError(None, None, CANCELLED)
 
-    def commit(self) -> None:
-        """Publish the run's writes, all at once, and let its locks go."""
+    def commit(self, replicas_of: Callable | None = None) -> None:
+        """Publish the run's writes, all at once, and let its locks go.
+
+        replicas_of: makes the copies that a value must have before it is committed.
+        """
         flow = self.flow
         if flow.writes:
             self.lock()
             committed = {}
             for name, number in flow.writes.items():
                 committed[self.mirror.cell(name)] = (self.values[number], self.version_of(name))
-            self.mirror.commit(committed)
+            copies = None
+            if replicas_of is not None:
+                copies = replicas_of([(cell, value) for cell, (value, _) in committed.items()])
+            self.mirror.commit(committed, copies)
         self._places = None
         self.end()
 

@@ -35,7 +35,7 @@ def new_version() -> int:
 class Cell:
     """A variable's committed value."""
 
-    __slots__ = ("lock", "name", "reference", "value", "version")
+    __slots__ = ("lock", "name", "reference", "replicas", "value", "version")
 
     def __init__(self, name: str):
         self.name = name
@@ -43,6 +43,8 @@ class Cell:
         self.version = 0
         self.reference: Any = None
         """A reference to the same value in Ray's object store, once somebody needed one."""
+        self.replicas: list = []
+        """References to copies of it on other machines."""
         self.lock = threading.Lock()
 
 
@@ -71,11 +73,15 @@ class Mirror:
         with self.mutex:
             return [(cell.value, cell.version) for cell in cells]
 
-    def commit(self, values: Mapping[Cell, tuple[Any, int]]) -> None:
-        """Publish (value, version) for each cell, all at once. The caller holds the cells' locks."""
+    def commit(self, values: Mapping[Cell, tuple[Any, int]], replicas: Mapping[Cell, list] | None = None) -> None:
+        """Publish (value, version) for each cell, all at once. The caller holds the cells' locks.
+
+        replicas: copies of some of the values on other machines.
+        """
         with self.mutex:
             for cell, (value, version) in values.items():
                 cell.value, cell.version, cell.reference = value, version, None
+                cell.replicas = replicas.get(cell, []) if replicas else []
 
     @contextmanager
     def locked(self, cells: Iterable[Cell], stop: Sequence = ()) -> Iterator[None]:

@@ -1,0 +1,57 @@
+"""A training loop with a known answer: integers, so that equality is exact."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import weftwork as tf
+
+SIZE = 40_000
+"""Elements of the large variable: more than what travels by value."""
+
+
+@tf.op(dtype=tf.int64, shape=[SIZE], isolated=True)
+def gradient(step, w):
+    """Something that depends on the state, computed in a worker."""
+    return np.full(SIZE, step * 3 + w[0] % 7)
+
+
+class Training:
+    """Two variables that change together in every step, one large and one small, and the model of both."""
+
+    def __init__(self, session_config=None, target: str = ""):
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            self.step = tf.placeholder(tf.int64, [], name="step")
+            self.w = tf.Variable(np.zeros(SIZE, np.int64), name="w")
+            self.count = tf.Variable(np.int64(0), name="count")
+            change = gradient(self.step, self.w)
+            self.train = tf.group(self.w.assign_add(change), self.count.assign_add(self.step))
+            self.check = [self.w[0], self.w[-1], tf.reduce_max(self.w) - tf.reduce_min(self.w), self.count]
+            initialise = tf.global_variables_initializer()
+        self.session = tf.Session(target, graph=self.graph, config=session_config)
+        self.session.run(initialise)
+        self.model_w = self.model_count = 0
+        self.failed = 0
+
+    def run(self, step: int) -> None:
+        """One step; one that fails cleanly is done again, for it has changed nothing."""
+        while True:
+            try:
+                self.session.run(self.train, {self.step: step})
+                break
+            except (tf.errors.UnavailableError, tf.errors.AbortedError):
+                self.failed += 1
+                self.verify()
+        self.model_w += step * 3 + self.model_w % 7
+        self.model_count += step
+
+    def verify(self) -> None:
+        """The session holds what the model holds: in every element, in both variables."""
+        while True:
+            try:
+                first, last, spread, count = self.session.run(self.check)
+                break
+            except tf.errors.UnavailableError:
+                self.failed += 1
+        assert (first, last, spread, count) == (self.model_w, self.model_w, 0, self.model_count)
