@@ -26,7 +26,7 @@ def seed() -> int:
 @pytest.mark.parametrize("placement", ["auto", "actor", "task"])
 def test_a_training_loop_under_kills_ends_where_it_would_have_without(ray_session, placement):
     training = Training(tf.ConfigProto(placement=placement))
-    with training.session, Killer(seed(), (0.05, 0.4)) as killer:
+    with training.session, Killer(seed(), (0.1, 0.6)) as killer:
         step = 0
         while killer.kills < 12 * LONG:
             step += 1
