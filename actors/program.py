@@ -78,6 +78,8 @@ class Program:
     steps: list[Step]
     size: int
     constants: tuple[tuple[int, Any], ...] = ()
+    stop: int | None = None
+    """The slot of the stop list, where steps take it: branches and loops do."""
     _function: Callable | None = field(default=None, repr=False, compare=False)
     shipped: Any = field(default=None, repr=False, compare=False)
     """How it is sent to other processes, once it was: its id, and its pickled form."""
@@ -104,8 +106,14 @@ class Program:
             slots[slot] = value
         return slots
 
-    def _interpret(self, values: Sequence[Any], stop: list) -> list:
+    def _started(self, values: Sequence[Any], stop: list) -> list:
         slots = self._environment(values)
+        if self.stop is not None:
+            slots[self.stop] = stop
+        return slots
+
+    def _interpret(self, values: Sequence[Any], stop: list) -> list:
+        slots = self._started(values, stop)
         at = 0
         try:
             for at, (kernel, attrs, inputs, outputs, dead, settle) in enumerate(self.steps):  # noqa: B007
@@ -129,7 +137,7 @@ class Program:
 
     def measure(self, values: Sequence[Any], stop: list) -> tuple[list, list[float], list[int], list[int]]:
         """As calling it, and also each step's seconds, bytes of inputs and bytes of outputs."""
-        slots = self._environment(values)
+        slots = self._started(values, stop)
         count = len(self.steps)
         seconds, taken, made = [0.0] * count, [0] * count, [0] * count
         at = 0
@@ -175,6 +183,8 @@ class Program:
 
     def _source(self, names: dict[str, Any]) -> list[str]:
         text = {slot: f"v{slot}" for slot in range(self.size)}
+        if self.stop is not None:
+            text[self.stop] = "stop"
         for slot, value in self.constants:
             names[f"c{slot}"] = value
             text[slot] = f"c{slot}"

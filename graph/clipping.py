@@ -1,4 +1,7 @@
-"""Keeping values or norms within limits: clip_by_value, clip_by_norm, clip_by_global_norm."""
+"""Keeping values or norms within limits: clip_by_value, clip_by_norm, clip_by_global_norm.
+
+Of IndexedSlices, such as the gradients of tables, the rows are taken as they are, and stay IndexedSlices.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,17 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph import kernels_math as kernels
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, elementwise
+from weftwork.graph.composite import IndexedSlices
 from weftwork.graph.conversion import cast
 from weftwork.graph.known import promoted, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.scopes import name_scope
 
 
-def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
+def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Any:
     """min(max(t, clip_value_min), clip_value_max). Raises ValueError when the limits do not broadcast to t's shape."""
+    if isinstance(t, IndexedSlices):
+        return _with_rows(t, clip_by_value(t.values, clip_value_min, clip_value_max, name))
     tensors = convert_together([t, clip_value_min, clip_value_max])
     shape = functools.reduce(shapes.broadcast, [tensor._shape for tensor in tensors])
     shape = shapes.merge(tensors[0]._shape, shape)
@@ -26,8 +32,10 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | 
     return apply(kernels.clip, tensors, type="ClipByValue", name=name or "clip_by_value", dtype=dtype, shape=shape)
 
 
-def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
+def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Any:
     """t, scaled down where its Euclidean norm (over `axes`, by default all) exceeds clip_norm: t * c / max(|t|, c)."""
+    if isinstance(t, IndexedSlices):
+        return _with_rows(t, clip_by_norm(t.values, clip_norm, axes, name))
     x, limit = convert_together([t, clip_norm])
     attrs = {"axes": whole_numbers(axes)}
     dtype = promoted([x, limit])
@@ -42,7 +50,7 @@ def global_norm(t_list: Any, name: str | None = None) -> Tensor | None:
 
     Raises TypeError when t_list is no list.
     """
-    tensors = [convert_to_tensor(t) for t in _sequence(t_list) if t is not None]
+    tensors = [_values(t) for t in _sequence(t_list) if t is not None]
     if not tensors:
         return None
     dtype = promoted(tensors).real_dtype
@@ -52,7 +60,7 @@ def global_norm(t_list: Any, name: str | None = None) -> Tensor | None:
 
 def clip_by_global_norm(
     t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
-) -> tuple[list[Tensor | None], Tensor | None]:
+) -> tuple[list, Tensor | None]:
     """(tensors scaled by clip_norm / max(global norm, clip_norm), global norm); None entries stay.
 
     use_norm: the norm if it is known already. An infinite norm gives NaN everywhere, to be noticed.
@@ -65,15 +73,22 @@ def clip_by_global_norm(
             return items, None
         norm, limit = convert_together([norm, clip_norm])
         scale = apply(kernels.clip_scale, [norm, limit], type="ClipScale", name="scale", dtype=norm.dtype, shape=())
-        clipped = []
-        for i, item in enumerate(items):
-            tensor = None if item is None else convert_to_tensor(item)
-            same = tensor is None or tensor.dtype.base_dtype is scale.dtype
-            factor = scale if same else cast(scale, tensor.dtype)  # type: ignore[union-attr]
-            clipped.append(
-                None if tensor is None else elementwise(np.multiply, tensor, factor, type="Mul", name=f"clipped_{i}")
-            )
-        return clipped, norm
+        return [None if item is None else _scaled(item, scale, f"clipped_{i}") for i, item in enumerate(items)], norm
+
+
+def _scaled(item: Any, scale: Tensor, name: str) -> Any:
+    tensor = _values(item)
+    factor = scale if tensor.dtype.base_dtype is scale.dtype else cast(scale, tensor.dtype)
+    product = elementwise(np.multiply, tensor, factor, type="Mul", name=name)
+    return _with_rows(item, product) if isinstance(item, IndexedSlices) else product
+
+
+def _values(item: Any) -> Tensor:
+    return item.values if isinstance(item, IndexedSlices) else convert_to_tensor(item)
+
+
+def _with_rows(slices: IndexedSlices, values: Tensor) -> IndexedSlices:
+    return IndexedSlices(values, slices.indices, slices.dense_shape)
 
 
 def _sequence(t_list: Any) -> Sequence:

@@ -11,6 +11,7 @@ from typing import Any
 from weftwork.graph.graph import Graph
 from weftwork.graph.names import Names
 from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.sections import Section
 
 
 def structure(graph: Graph) -> dict[str, Any]:
@@ -106,11 +107,13 @@ def flatten_graph(graph: Graph) -> dict[str, Any]:
             op.device,
             op.colocation,
             op.container,
+            None if op.section is None else op.section.index,
         )
         for op in graph.get_operations()
     ]
     return {
         "rows": rows,
+        "sections": [_flat_section(section) for section in graph._sections],
         "names": dict(graph._names._next),
         "collections": {name: [_flat_item(item) for item in items] for name, items in graph._collections.items()},
         "seed": graph.seed,
@@ -130,8 +133,11 @@ def restore_graph(flat: dict[str, Any]) -> Graph:
 def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
     """Put what the tables say into an empty graph."""
     ops = graph._operations
+    for word, outer, *_ in flat["sections"]:
+        Section(graph, word, None if outer is None else graph._sections[outer])
     for index, row in enumerate(flat["rows"]):
-        name, type_, kind, kernel, inputs, attrs, outputs, controls, traits, source, device, colocation, container = row
+        name, type_, kind, kernel, inputs, attrs, outputs, controls, traits, source, device, colocation, *rest = row
+        container, section = rest
         op = Operation(
             graph,
             index,
@@ -148,9 +154,16 @@ def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
             device,
             colocation,
             container,
+            None if section is None else graph._sections[section],
         )
         ops.append(op)
+        if op.section is not None:
+            op.section.ops.append(op)
         graph._by_name[name] = op
+    for section, (_, _, parameters, outputs, targets) in zip(graph._sections, flat["sections"], strict=True):
+        section.parameters = [ops[i].outputs[k] for i, k in parameters]
+        section.outputs = [ops[i].outputs[k] for i, k in outputs]
+        section.targets = [ops[i] for i in targets]
     names = Names()
     names._next = flat["names"]
     graph._names = names
@@ -161,6 +174,16 @@ def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
     for name, items in flat["collections"].items():
         graph._collections[name] = [_restored_item(graph, item, known) for item in items]
     graph._finalized = flat["finalized"]
+
+
+def _flat_section(section: Section) -> tuple:
+    return (
+        section.word,
+        None if section.outer is None else section.outer.index,
+        [(t.op.index, t.index) for t in section.parameters],
+        [(t.op.index, t.index) for t in section.outputs],
+        [op.index for op in section.targets],
+    )
 
 
 def _flat_item(item: Any) -> tuple[str, Any]:

@@ -30,6 +30,11 @@ class UserFunction:
         self.function, self.outputs, self.types, self.retries = function, outputs, types, retries
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self._convert = any(t is not dtypes.object for t in types)
+        self.gradient: Callable | None = None
+        """What `@f.gradient` gave: it makes nodes, so it stays where the graph is built."""
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "gradient": None}
 
     def direct(self, template: Any) -> tuple[tuple, dict] | None:
         """The call as (positional arguments, keyword constants), where nothing but the function has to be called.
@@ -40,8 +45,9 @@ class UserFunction:
         args, kwargs = template
         if self.outputs is not None or self._convert or self.retries:
             return None
-        if not all([type(arg) is nest.Slot or _is_constant(arg) for arg in args]):
-            return None
+        for arg in args:
+            if type(arg) is not nest.Slot and not _is_constant(arg):
+                return None
         return (args, kwargs) if all(map(_is_constant, kwargs.values())) else None
 
     def __call__(self, *values: Any, template: Any) -> Any:
@@ -97,9 +103,10 @@ class UserFunction:
 
 def _is_constant(value: Any) -> bool:
     """True for an argument that every call may get as it is: no tensor, and no structure that a call could change."""
-    if type(value) is tuple:
+    kind = type(value)
+    if kind is tuple:
         return all(map(_is_constant, value))
-    return not isinstance(value, _STRUCTURES)
+    return kind is int or not isinstance(value, _STRUCTURES)
 
 
 def own(value: np.ndarray) -> np.ndarray:
@@ -182,6 +189,21 @@ class Op:
     def kernel(self) -> UserFunction:
         """What its nodes call at run time."""
         return self._kernel
+
+    def gradient(self, function: Callable) -> Callable:
+        """A decorator: `function` makes the nodes of this function's derivative, for `weftwork.gradients`.
+
+        It is called with tensors while the graph is built: function(grad, *inputs), where grad is the gradient of the
+        output (a list of them where outputs=n), inputs the tensors among the call's arguments, in order. A parameter
+        `outputs` gets the output(s). It returns the gradient of each input, one or a list; None where there is none.
+        A derivative that needs values rather than tensors is an op itself:
+
+            @f.gradient
+            @weftwork.op
+            def f_gradient(grad, x): return grad * expensive_derivative(x)
+        """
+        self._kernel.gradient = function
+        return function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make the node; tensors anywhere in the arguments become its inputs.

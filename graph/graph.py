@@ -17,6 +17,7 @@ from weftwork.graph.dtypes import DType
 from weftwork.graph.names import Names, check_op_name, check_scope_name
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.scopes import Scopes
+from weftwork.graph.sections import Section, check_use
 from weftwork.graph.source import caller
 
 
@@ -60,6 +61,7 @@ class Graph:
         self._finalized = False
         self._unfeedable: set[Tensor] = set()
         self._unfetchable: set[Operation] = set()
+        self._sections: list[Section] = []
         self.seed: int | None = None
 
     # Nodes
@@ -87,10 +89,13 @@ class Graph:
         Raises RuntimeError when the graph is finalized, ValueError for a bad name or an input of another graph.
         """
         source = caller()
+        scopes = self._scopes
+        section = scopes.section
         for tensor in inputs:
             if tensor.op.graph is not self:
                 raise ValueError(f"{tensor} must be from the same graph as the other inputs of {name or type}.")
-        scopes = self._scopes
+            if tensor.op.section is not section:
+                check_use(tensor, section, name or type)
         with self._lock:
             if self._finalized:
                 raise RuntimeError("Graph is finalized and cannot be modified.")
@@ -100,6 +105,9 @@ class Graph:
             )
             if scopes.active():
                 scopes.apply(op, pinned)
+            if section is not None:
+                op.section = section
+                section.ops.append(op)
             if colocate is not None:
                 op.colocation = colocate.colocation or colocate.name
                 op.device = colocate.device
@@ -221,11 +229,12 @@ class Graph:
 
     def is_feedable(self, tensor: Any) -> bool:
         """False for tensors that live inside a control-flow construct."""
-        return tensor not in self._unfeedable
+        return tensor.op.section is None and tensor not in self._unfeedable
 
     def is_fetchable(self, element: Any) -> bool:
         """False for elements that live inside a control-flow construct."""
-        return (element.op if isinstance(element, Tensor) else element) not in self._unfetchable
+        op = element.op if isinstance(element, Tensor) else element
+        return op.section is None and op not in self._unfetchable
 
     def prevent_feeding(self, tensor: Tensor) -> None:
         """Mark `tensor` as one that may not be fed."""
@@ -307,6 +316,15 @@ class Graph:
     def resources(self, asked: tuple[tuple[str, float], ...], labels: tuple[tuple[str, str], ...] = ()):
         """A context manager: what is created inside asks for these Ray resources, on a machine with these labels."""
         return self._scopes.needing(asked, labels)
+
+    @property
+    def section(self) -> Section | None:
+        """The section that operations are created in now."""
+        return self._scopes.section
+
+    def in_section(self, section: Section | None):
+        """A context manager: operations created inside belong to `section`; with None to the graph itself."""
+        return self._scopes.within(section)
 
     def switch_to_thread_local(self) -> None:
         """From now on each thread has device, colocation and control scopes of its own."""

@@ -49,6 +49,8 @@ class Kind(enum.Enum):
     """kernel(*values) is the variable's new value; the old one is not needed."""
     UPDATE = "update"
     """kernel(old, *values) is the variable's new value."""
+    CONTROL = "control"
+    """Owns sections of the graph, branches or a loop, and runs them (`graph/sections.py`)."""
     NOOP = "noop"
     """Only its control inputs count."""
 
@@ -102,7 +104,10 @@ _NO_ATTRS: Mapping[str, Any] = {}
 
 
 class Operation:
-    """A node of a graph. Made by the functions that build graphs, never directly."""
+    """A node of a graph. Made by the functions that build graphs, never directly.
+
+    section: the part of the graph that it belongs to, which a control-flow operation owns; None outside of all.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -118,6 +123,7 @@ class Operation:
         "kind",
         "name",
         "outputs",
+        "section",
         "source",
         "traits",
         "type",
@@ -140,6 +146,7 @@ class Operation:
         device: str = "",
         colocation: str = "",
         container: str = "",
+        section: Any = None,
     ):
         self.graph = graph
         self.index = index
@@ -155,6 +162,7 @@ class Operation:
         self.device = device
         self.colocation = colocation
         self.container = container
+        self.section = section
         self.outputs = tuple([Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)])
 
     @property

@@ -36,6 +36,7 @@ class _State:
         self.container = ""
         self.resources: tuple[tuple[str, float], ...] = ()
         self.labels: tuple[tuple[str, str], ...] = ()
+        self.section: Any = None
         self.active = False
 
     def refresh(self) -> None:
@@ -68,6 +69,21 @@ class Scopes:
     @property
     def _state(self) -> _State:
         return self._shared if self._shared is not None else self._local.state
+
+    @property
+    def section(self) -> Any:
+        """The section that operations are created in; None outside of all."""
+        return self._state.section
+
+    @contextmanager
+    def within(self, section: Any) -> Iterator[None]:
+        """Operations created inside belong to `section`."""
+        state = self._state
+        outer, state.section = state.section, section
+        try:
+            yield
+        finally:
+            state.section = outer
 
     def active(self) -> bool:
         """True when any scope but a name scope is open."""

@@ -60,6 +60,22 @@ def merge(a: RawShape, b: RawShape) -> RawShape:
     return tuple([y if x is None else x for x, y in zip(a, b, strict=True)])
 
 
+def less_specific(shape: RawShape, other: RawShape) -> bool:
+    """True when every value of the shape `other` is one of `shape` too."""
+    if shape is None:
+        return True
+    if other is None or len(shape) != len(other):
+        return False
+    return all(a is None or a == b for a, b in zip(shape, other, strict=True))
+
+
+def common(a: RawShape, b: RawShape) -> RawShape:
+    """What is certain of a value that has one shape or the other."""
+    if a is None or b is None or len(a) != len(b):
+        return None
+    return tuple([x if x == y else None for x, y in zip(a, b, strict=True)])
+
+
 def broadcast(a: RawShape, b: RawShape) -> RawShape:
     """The shape of an elementwise result, by NumPy's rule; ValueError when the two do not fit."""
     if a is None or b is None:

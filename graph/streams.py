@@ -14,10 +14,10 @@ import numpy as np
 _MASK = (1 << 64) - 1
 
 
-def generator(key: tuple[int, int], draw: int) -> np.random.Generator:
-    """The generator for draw number `draw` of the stream `key`."""
+def generator(key: tuple[int, int], draw: int, iteration: int = 0) -> np.random.Generator:
+    """The generator for draw number `draw` of the stream `key`, in an iteration of a loop."""
     words = np.array([key[0] & _MASK, key[1] & _MASK], dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=words, counter=np.array([0, 0, draw, 0], dtype=np.uint64)))
+    return np.random.Generator(np.random.Philox(key=words, counter=np.array([0, 0, draw, iteration], dtype=np.uint64)))
 
 
 class Draw:

@@ -171,10 +171,17 @@ def variable_scope(
                 constraint if constraint is not None else parent.constraint,
             )
             _current.scopes[graph] = scope
+            opened = _opened(graph)
+            opened.add(name)
+            before = set(opened)
             try:
                 yield scope
             finally:
                 _current.scopes[graph] = outer
+                # Default names begin again in a scope that is entered again, so that its variables can be shared.
+                opened.difference_update(
+                    opened - before if again else [other for other in opened if other.startswith(f"{name}/")]
+                )
 
 
 def _check_arguments(name_or_scope: Any, default_name: Any, reuse: Any, partitioner: Any) -> None:
@@ -202,13 +209,20 @@ def _scope_name(graph: Graph, outer: VariableScope, name_or_scope: Any, default_
     prefix = f"{outer.name}/" if outer.name else ""
     if name_or_scope is not None:
         return prefix + name_or_scope
-    taken = graph.get_collection_ref(("_weftwork_default_scopes",))
+    taken = _opened(graph)
     name, number = f"{prefix}{default_name}", 0
     while name in taken:
         number += 1
         name = f"{prefix}{default_name}_{number}"
-    taken.append(name)
     return name
+
+
+def _opened(graph: Graph) -> set[str]:
+    """The names of scopes that were opened, which default names avoid."""
+    holder = graph.get_collection_ref(("_weftwork_opened_scopes",))
+    if not holder:
+        holder.append(set())
+    return holder[0]
 
 
 def _chained(inner: Callable | None, outer: Callable | None) -> Callable | None:

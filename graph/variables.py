@@ -54,7 +54,7 @@ class Variable(Operators):
         dtype = None if dtype is None else as_dtype(dtype).base_dtype
         from_function = callable(initial_value) and as_tensor(initial_value) is None
         graph = graph_of([] if from_function else [initial_value])
-        with graph.as_default(), graph.control_dependencies(None):
+        with graph.as_default(), graph.control_dependencies(None), graph.in_section(None):
             with name_scope(name, "Variable", [] if from_function else [initial_value]) as scope:
                 self._build(graph, scope, initial_value, from_function, dtype, validate_shape)
         names = [GraphKeys.GLOBAL_VARIABLES] if collections is None else list(collections)
@@ -68,6 +68,11 @@ class Variable(Operators):
                 initial = convert_to_tensor(initial_value(), dtype, name="initial_value")
         else:
             initial = convert_to_tensor(initial_value, dtype, name="initial_value")
+        if initial.op.section is not None:
+            raise ValueError(
+                f"Initializer for variable {scope} is from inside a control-flow construct, such as a loop or "
+                "conditional. When creating a variable inside a loop or conditional, use a lambda as the initializer."
+            )
         self._initial_value = initial
         kind = initial.dtype.base_dtype
         shape = initial._shape if validate_shape else None

@@ -25,6 +25,8 @@ from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
 from weftwork.scheduler.ordering import order_accesses
 
+_EFFECTS = frozenset({Kind.FUNCTION, Kind.CONTROL})
+"""Kinds of nodes that may do something besides giving values, so that others may have to wait for them."""
 _FOLD_ELEMENTS = 65_536
 """Constants with more elements than this are neither folded nor made by folding."""
 
@@ -93,7 +95,16 @@ class Dataflow:
         self.fetched: list[int | None] = []
         self.variables: dict[str, Operation] = {}
         self.needs: dict[int, Any] = {}
+        self.extra: dict[int, Tensor] = {}
+        """Of values that are no tensor's, versions that a branch or a loop makes: the variable's reference."""
         _Builder(self, fetches, dict.fromkeys(fed), ran).build()
+
+    def tensor(self, value: int) -> Tensor:
+        """The tensor that a node's output stands for."""
+        node = self.producer[value]
+        at = self.outputs[node].index(value)
+        outputs = self.ops[node].outputs
+        return outputs[at] if at < len(outputs) else self.extra[value]
 
     def new_value(self, producer: int = -1) -> int:
         """The number of a further value."""
@@ -134,10 +145,10 @@ class _Builder:
             f.op if isinstance(f, Tensor) else f for f in self.fetches if not (isinstance(f, Tensor) and f in self.fed)
         ]
         ops = prune(targets, set(self.fed), self.ran)
-        if any(op.kind in WRITES for op in ops):
+        if any(op.kind in WRITES or op.kind is Kind.CONTROL for op in ops):
             ops = self._ordered(ops)
         # Without a node that has effects of its own, control inputs have done their work once they are in the run.
-        self.keep_control = any(op.kind is Kind.FUNCTION for op in ops)
+        self.keep_control = any(op.kind in _EFFECTS for op in ops)
         for op in ops:
             self._visit(op)
         flow.writes = dict(self.version)
@@ -156,6 +167,12 @@ class _Builder:
                     initializers[op.attrs["_variable"]] = i
             for name in self._reads(op):
                 accesses.setdefault(name, []).append((i, False))
+            if op.kind is Kind.CONTROL:
+                made = compiled(op)
+                for name in made.state:
+                    accesses.setdefault(name, []).append((i, True))
+                for name in made.reads:
+                    accesses.setdefault(name, []).append((i, False))
         shared = {v: touches for v, touches in accesses.items() if len(touches) > 1 and any(w for _, w in touches)}
         if not shared:
             return ops
@@ -203,6 +220,8 @@ class _Builder:
                 raise _unfed(op)
         elif kind in WRITES:
             self._write(op)
+        elif kind is Kind.CONTROL:
+            self._control(op)
         elif kind is Kind.RANDOM:
             place = self.flow.new_value()
             self.flow.draws[place] = op
@@ -217,16 +236,51 @@ class _Builder:
         if value is not None:
             return value
         name = variable_name(tensor)
+        if not peek and name not in self.version:
+            self.flow.required.add(name)
+        return self._version(name, tensor.graph._by_name[name])
+
+    def _version(self, name: str, variable: Operation) -> int:
+        """What a variable is now: the output of the last write, or its value of before the run."""
         version = self.version.get(name)
         if version is not None:
             return version
         flow = self.flow
-        if not peek:
-            flow.required.add(name)
         if name not in flow.pinned:
             flow.pinned[name] = flow.new_value()
-            self._know(name, tensor)
+            flow.variables[name] = variable
         return flow.pinned[name]
+
+    def _newest(self, name: str) -> int:
+        """A variable's version for one who changes it."""
+        old = self.version.get(name)
+        if old is None:
+            old = self.flow.newest.get(name)
+        if old is None:
+            old = self.flow.newest[name] = self.flow.new_value()
+        return old
+
+    def _control(self, op: Operation) -> None:
+        """A branch or a loop: the versions of the variables that it may write go in, and new ones come out."""
+        flow = self.flow
+        made = compiled(op)
+        inputs = []
+        for word, what in made.order:
+            if word == "input":
+                inputs.append(self._read(op.inputs[what]))
+            elif word == "state":
+                inputs.append(self._newest(what))
+                flow.variables[what] = made.variables[what]
+            elif word == "read":
+                inputs.append(self._version(what, made.variables[what]))
+            else:
+                place = flow.new_value()
+                flow.draws[place] = what
+                inputs.append(place)
+        outputs = self._node(op, tuple(inputs), made.kernel, len(made.state))
+        for name, value in zip(made.state, outputs[len(op.outputs) :], strict=True):
+            self.version[name] = value
+            flow.extra[value] = made.variables[name].outputs[0]
 
     def _know(self, name: str, tensor: Tensor) -> None:
         self.flow.variables[name] = tensor.graph._by_name[name]
@@ -237,11 +291,9 @@ class _Builder:
         self._know(name, op.outputs[0])
         inputs = tuple([self._read(t) for t in op.inputs[1:]])
         if op.kind is Kind.UPDATE:
-            old = self.version.get(name)
-            if old is None:
-                old = flow.newest[name] = flow.new_value()
+            if name not in self.version:
                 flow.required.add(name)
-            inputs = (old, *inputs)
+            inputs = (self._newest(name), *inputs)
         self.version[name] = self._node(op, inputs)[0]
 
     def _fetched(self, fetch: Tensor | Operation) -> int | None:
@@ -249,7 +301,7 @@ class _Builder:
             return None
         return self._read(fetch)
 
-    def _node(self, op: Operation, inputs: tuple[int, ...], kernel: Any = None) -> tuple[int, ...]:
+    def _node(self, op: Operation, inputs: tuple[int, ...], kernel: Any = None, extra: int = 0) -> tuple[int, ...]:
         flow = self.flow
         attrs = op.attrs
         if attrs and op.kind is not Kind.PURE and op.kind is not Kind.FUNCTION:
@@ -266,7 +318,7 @@ class _Builder:
                 if folded is not None:
                     return folded
         node = len(flow.ops)
-        outputs = tuple([flow.new_value(node) for _ in op.outputs])
+        outputs = tuple([flow.new_value(node) for _ in range(len(op.outputs) + extra)])
         flow.ops.append(op)
         flow.inputs.append(inputs)
         flow.outputs.append(outputs)
@@ -284,7 +336,7 @@ class _Builder:
         return outputs
 
     def _bind(self, op: Operation, values: tuple[int, ...]) -> None:
-        for tensor, value in zip(op.outputs, values, strict=True):
+        for tensor, value in zip(op.outputs, values, strict=False):
             if tensor not in self.fed:
                 self.value_of[tensor] = value
 
@@ -359,3 +411,10 @@ def _exact(value: Any) -> Any:
     """A key that tells 1 from 1.0 and True, and 0.0 from -0.0."""
     kind = type(value)
     return (kind, value) if kind in (int, bool, str, bytes) or value is None else nest.frozen(value)
+
+
+def compiled(op: Operation) -> Any:
+    """A branch or a loop as a kernel. What compiles it compiles dataflows, so it is known only here."""
+    from weftwork.scheduler import control
+
+    return control.compiled(op)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from weftwork.actors.control import Control
 from weftwork.actors.program import Program, Step
 from weftwork.graph.function import UserFunction, frozen, own, own_frozen
 from weftwork.graph.nest import Slot
@@ -71,14 +72,17 @@ class _Writer:
         self.frozen: set[int] = set()
         """Values that are read-only if they are arrays."""
         self.direct: dict[int, tuple[tuple, dict]] = {}
+        self.stop: int | None = None
 
     def program(self) -> tuple[Program, list[int]]:
         """Write all steps."""
         self._look_ahead()
         for at, node in enumerate(self.nodes):
             self._visit(at, node)
-        inputs, outputs = (tuple([self.slot[v] for v in values]) for values in (self.inputs, self.outputs))
-        return Program(inputs, outputs, self.steps, self.size, tuple(self.constants.items())), self.owners
+        inputs = tuple([self.slot[v] for v in self.inputs])
+        outputs = tuple([self._place_of(v) for v in self.outputs])
+        constants = tuple(self.constants.items())
+        return Program(inputs, outputs, self.steps, self.size, constants, self.stop), self.owners
 
     def _look_ahead(self) -> None:
         flow, last = self.flow, self.last
@@ -105,6 +109,10 @@ class _Writer:
         kernel: Callable = flow.kernels[node]
         attrs, settle = flow.attrs[node], None
         reads = tuple([self._place_of(value) for value in values])
+        if isinstance(kernel, Control):
+            if self.stop is None:
+                self.stop = self._new_slot()
+            reads = (self.stop, *reads)
         call = self.direct.get(node)
         if call is not None:
             for value in values:
@@ -145,8 +153,7 @@ class _Writer:
         self.frozen.add(value)
         node = self.flow.producer[value]
         if node >= 0:
-            tensor = self.flow.ops[node].outputs[self.flow.outputs[node].index(value)]
-            if tensor._shape == ():
+            if self.flow.tensor(value)._shape == ():
                 return
         self._own_step(frozen, {}, (self.slot[value],), self.slot[value])
 

@@ -65,11 +65,13 @@ class Estimate:
             except KeyError:
                 record = known[kernel, taken] = costs.find(kernel, taken) if kernel is not None else None
             self.seconds.append(0.0 if kernel is None else None if record is None else record.seconds)
-            for value, tensor in zip(flow.outputs[node], flow.ops[node].outputs, strict=True):
+            for value, tensor in zip(flow.outputs[node], flow.ops[node].outputs, strict=False):
                 size = shape_bytes(tensor)
                 if size is None:
                     size = record.bytes if record is not None else _UNKNOWN_BYTES
                 sizes[value] = size
+        for value, tensor in flow.extra.items():
+            sizes[value] = shape_bytes(tensor) or _UNKNOWN_BYTES
 
 
 def place(

@@ -224,8 +224,7 @@ def wanted_values(flow: Dataflow, later: frozenset[int]) -> set[int]:
 def _apart(flow: Dataflow, estimate: Estimate, value: int) -> bool:
     """True for a value that is large, or may be for all that is known."""
     node = flow.producer[value]
-    tensor = flow.ops[node].outputs[flow.outputs[node].index(value)]
-    if shape_bytes(tensor) is None and estimate.seconds[node] is None:
+    if shape_bytes(flow.tensor(value)) is None and estimate.seconds[node] is None:
         return True
     return estimate.bytes[value] > REMOTE_BYTES
 

@@ -142,3 +142,28 @@ def test_bad_arguments_are_refused(graph):
         pass
     with pytest.raises(ValueError, match="not partitioned"):
         tf.get_variable("w", [1], partitioner=lambda *a: None)
+
+
+def test_default_names_begin_again_in_a_scope_that_is_entered_again(graph):
+    def block():
+        with tf.variable_scope(None, default_name="layer"):
+            return tf.get_variable("w", [2])
+
+    with tf.variable_scope("a"):
+        first, second = block(), block()
+    with tf.variable_scope("a", reuse=True):
+        assert [block(), block()] == [first, second]
+    with tf.variable_scope("b", reuse=tf.AUTO_REUSE) as scope:
+        third = block()
+    with tf.variable_scope(scope, reuse=tf.AUTO_REUSE):
+        assert block() is third
+    assert [v.op.name for v in tf.global_variables()] == ["a/layer/w", "a/layer_1/w", "b/layer/w"]
+
+
+def test_default_names_avoid_the_names_of_scopes_that_were_opened(graph):
+    for _ in range(2):
+        with tf.variable_scope("layer") as named:
+            pass
+    with tf.variable_scope(None, default_name="layer") as other:
+        pass
+    assert (named.name, other.name) == ("layer", "layer_1")

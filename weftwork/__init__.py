@@ -5,12 +5,13 @@ import weftwork as tf
 
 from __future__ import annotations
 
-from weftwork import train
+from typing import Any
+
+from weftwork import layers, losses, metrics, nn, summary, train
 from weftwork.graph import errors
 from weftwork.graph import init_ops as initializers
 from weftwork.graph import linalg_ops as linalg
 from weftwork.graph import math_ops as math
-from weftwork.graph import nn_ops as nn
 from weftwork.graph import random_ops as random
 from weftwork.graph.array_ops import (
     broadcast_dynamic_shape,
@@ -45,6 +46,7 @@ from weftwork.graph.composite import (
     SparseTensor,
     SparseTensorValue,
 )
+from weftwork.graph.control_flow import case, cond, while_loop
 from weftwork.graph.conversion import (
     angle,
     cast,
@@ -120,6 +122,19 @@ from weftwork.graph.function import (
     Op,
     op,
     py_func,
+)
+from weftwork.graph.functional_ops import foldl, foldr, map_fn, scan
+from weftwork.graph.gradient_registry import (
+    NoGradient,
+    NotDifferentiable,
+    RegisterGradient,
+    custom_gradient,
+)
+from weftwork.graph.gradients import (
+    AggregationMethod,
+    UnconnectedGradients,
+    gradients,
+    hessians,
 )
 from weftwork.graph.graph import (
     Graph,
@@ -385,6 +400,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AUTO_REUSE",
+    "AggregationMethod",
     "Config",
     "ConfigProto",
     "DType",
@@ -397,10 +413,13 @@ __all__ = [
     "IndexedSlices",
     "IndexedSlicesValue",
     "InteractiveSession",
+    "NoGradient",
+    "NotDifferentiable",
     "Op",
     "OpError",
     "Operation",
     "OptimizerOptions",
+    "RegisterGradient",
     "RunMetadata",
     "RunOptions",
     "Session",
@@ -408,6 +427,7 @@ __all__ = [
     "SparseTensorValue",
     "Tensor",
     "TensorShape",
+    "UnconnectedGradients",
     "Variable",
     "VariableScope",
     "__version__",
@@ -438,6 +458,7 @@ __all__ = [
     "broadcast_dynamic_shape",
     "broadcast_static_shape",
     "broadcast_to",
+    "case",
     "cast",
     "categorical",
     "ceil",
@@ -450,6 +471,7 @@ __all__ = [
     "complex128",
     "complex64",
     "concat",
+    "cond",
     "conj",
     "constant",
     "constant_initializer",
@@ -463,6 +485,7 @@ __all__ = [
     "cross",
     "cumprod",
     "cumsum",
+    "custom_gradient",
     "device",
     "diag",
     "diag_part",
@@ -487,6 +510,8 @@ __all__ = [
     "floor_div",
     "floordiv",
     "floormod",
+    "foldl",
+    "foldr",
     "gather",
     "gather_nd",
     "get_collection",
@@ -502,10 +527,12 @@ __all__ = [
     "global_variables_initializer",
     "glorot_normal_initializer",
     "glorot_uniform_initializer",
+    "gradients",
     "greater",
     "greater_equal",
     "group",
     "half",
+    "hessians",
     "identity",
     "identity_initializer",
     "identity_n",
@@ -525,6 +552,7 @@ __all__ = [
     "is_inf",
     "is_nan",
     "is_variable_initialized",
+    "layers",
     "less",
     "less_equal",
     "lgamma",
@@ -540,6 +568,8 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logical_xor",
+    "losses",
+    "map_fn",
     "math",
     "matmul",
     "matrix_determinant",
@@ -551,6 +581,7 @@ __all__ = [
     "matrix_triangular_solve",
     "maximum",
     "meshgrid",
+    "metrics",
     "minimum",
     "mod",
     "model_variables",
@@ -619,6 +650,7 @@ __all__ = [
     "saturate_cast",
     "save_costs",
     "scalar_mul",
+    "scan",
     "scatter_add",
     "scatter_div",
     "scatter_max",
@@ -656,6 +688,7 @@ __all__ = [
     "strided_slice",
     "string",
     "subtract",
+    "summary",
     "svd",
     "tan",
     "tanh",
@@ -690,8 +723,16 @@ __all__ = [
     "variables_initializer",
     "variance_scaling_initializer",
     "where",
+    "while_loop",
     "zeros",
     "zeros_initializer",
     "zeros_like",
     "zeta",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """TensorBoard's messages (`tf.Summary`, `tf.Event` ...), imported when first asked for."""
+    if name in summary.MESSAGES:
+        return getattr(summary, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,164 @@
+"""Branches and loops, as kernels: what runs a section of a graph, as plain Python `if` and `while`.
+
+body      the program of a section; it takes all values that the owner has, and gives the section's outputs and the
+          versions of the variables that the owner writes
+stop      the list that ends a run: these kernels take it as their first argument, and look at it in each iteration
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.actors.program import Program, StepFailed, Stopped
+from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception
+from weftwork.graph.operation import UNINITIALIZED
+
+_COMPILED_AFTER = 2
+"""Runs of a body after which it is compiled."""
+
+
+class Body:
+    """A section's program.
+
+    where: for each step, the node that it runs, as errors print it.
+    required: (position among the inputs, name, place of creation) of variables that must have a value.
+    """
+
+    def __init__(self, program: Program, where: list[str], required: list[tuple[int, str, str]]):
+        self.program, self.where, self.required = program, where, required
+        self.runs = 0
+
+    def __call__(self, stop: list, values: list) -> list:
+        """The outputs for the values. Raises the error of the node that failed, or Stopped."""
+        for position, name, defined_at in self.required:
+            if values[position] is UNINITIALIZED:
+                text = f"Attempting to use uninitialized value {name}\n\t [[node {defined_at} ]]"
+                raise FailedPreconditionError(None, None, text)
+        if self.runs == _COMPILED_AFTER:
+            self.program.compile()
+        self.runs += 1
+        try:
+            return self.program(values, stop)
+        except StepFailed as failed:
+            cause = failed.__cause__
+            assert cause is not None
+            raise self._explained(cause, failed.step) from cause
+
+    def _explained(self, cause: BaseException, step: int) -> Exception:
+        message = cause.message if isinstance(cause, OpError) else f"{type(cause).__name__}: {cause}"
+        if "(defined at" not in message:
+            message = f"{message}\n\t [[node {self.where[step]} ]]"
+        return from_exception(cause)(None, None, message)
+
+
+class Control:
+    """A kernel that takes the stop list first."""
+
+    __name__ = "control"
+
+
+class Branches(Control):
+    """kernel(stop, pred, *values): the outputs of one of two bodies."""
+
+    __name__ = "cond"
+
+    def __init__(self, true: Body, false: Body):
+        self.true, self.false = true, false
+
+    def __call__(self, stop: list, pred: Any, *values: Any) -> Any:
+        results = (self.true if pred else self.false)(stop, list(values))
+        return results[0] if len(results) == 1 else tuple(results)
+
+
+class Loop(Control):
+    """kernel(stop, *values): the loop variables and versions after the last iteration.
+
+    carried: how many of the values change from iteration to iteration: they come first, and are the outputs.
+    draws: positions of the places in random streams, which move with each iteration.   limited: the value after the
+    carried ones is the most iterations that there may be.
+    """
+
+    __name__ = "while_loop"
+
+    def __init__(self, test: Body, step: Body, carried: int, draws: tuple[int, ...], limited: bool):
+        self.test, self.step, self.carried, self.draws, self.limited = test, step, carried, draws, limited
+
+    def __call__(self, stop: list, *values: Any) -> Any:
+        state, rest = list(values[: self.carried]), list(values[self.carried :])
+        limit = int(rest[0]) if self.limited else None
+        iteration = 0
+        test, step = self.test, self.step
+        while limit is None or iteration < limit:
+            if stop:
+                raise Stopped
+            if self.draws:
+                self._move(rest, iteration)
+            if not test(stop, state + rest)[0]:
+                break
+            state = step(stop, state + rest)
+            iteration += 1
+        return state[0] if len(state) == 1 else tuple(state)
+
+    def _move(self, rest: list, iteration: int) -> None:
+        for position in self.draws:
+            key, draw = rest[position][:2]
+            rest[position] = (key, draw, iteration)
+
+
+class Sweep(Control):
+    """kernel(stop, *values): a body applied to each element along the first axis of some arrays, one after another.
+
+    values: what is carried first (`carried` values and the versions), then `elements` arrays, then what stays.
+    The body gives the next carried values, what is collected, and the versions; the results are the last carried
+    values, the collected ones stacked, and the versions.
+    """
+
+    __name__ = "sweep"
+
+    def __init__(
+        self, body: Body, carried: int, state: int, elements: int, draws: tuple[int, ...], reverse: bool, empty: tuple
+    ):
+        self.body, self.carried, self.state, self.elements = body, carried, state, elements
+        self.draws, self.reverse, self.empty = draws, reverse, empty
+
+    def __call__(self, stop: list, *values: Any) -> Any:
+        c, s = self.carried, self.state
+        held = list(values[: c + s])
+        arrays = values[c + s : c + s + self.elements]
+        rest = list(values[c + s + self.elements :])
+        count = len(arrays[0])
+        if any(len(array) != count for array in arrays):
+            raise ValueError(f"the elements have different lengths: {[len(array) for array in arrays]}")
+        collected: list[list] = [[] for _ in self.empty]
+        for iteration in range(count):
+            if stop:
+                raise Stopped
+            at = count - 1 - iteration if self.reverse else iteration
+            for position in self.draws:
+                key, draw = rest[position][:2]
+                rest[position] = (key, draw, iteration)
+            results = self.body(stop, [*held, *[array[at] for array in arrays], *rest])
+            versions = results[len(results) - s :]
+            held = [*results[:c], *versions]
+            for place, value in zip(collected, results[c : len(results) - s], strict=True):
+                place.append(value)
+        if self.reverse:
+            collected = [items[::-1] for items in collected]
+        stacked = [_stacked(items, empty) for items, empty in zip(collected, self.empty, strict=True)]
+        made = [*held[:c], *stacked, *held[c:]]
+        return made[0] if len(made) == 1 else tuple(made)
+
+
+def _stacked(items: list, empty: tuple) -> Any:
+    """Values as one array; an empty one has the (shape, dtype) that was known before."""
+    if not items:
+        return np.zeros(*empty)
+    return _objects(items) if empty[1].kind == "O" else np.stack(items)
+
+
+def _objects(items: list) -> np.ndarray:
+    array = np.empty(len(items), object)
+    array[:] = items
+    return array

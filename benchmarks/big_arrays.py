@@ -1,0 +1,124 @@
+"""The sum of 16 branches over one 400 MB array, a variable or a feed, against hand-written Ray: one `put` and 16 tasks.
+
+Each branch reads the whole array: as a user's function, or as library operations that make an array as large again.
+Each system is a process of its own, so that its memory is its own; their runs are timed in turn, with the other one idle.
+The peer of a variable puts its array once, that of a feed in each run.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+
+import numpy as np
+
+from benchmarks.common import row, start_ray
+from benchmarks.memory import CORES, Program, answer, peak_of, timed
+
+LENGTH, BRANCHES = 50_000_000, 16
+SETTLING, ROUNDS, LOOKS = 16, 5, 2
+"""Runs before anything is timed, runs that are timed, and runs in which the memory is looked at."""
+
+
+def array() -> np.ndarray:
+    """400 MB of numbers."""
+    return np.arange(LENGTH, dtype=np.float64) % 1000.0
+
+
+def branch(values: np.ndarray, factor: int) -> float:
+    """A user's function that makes nothing large."""
+    return factor * float(np.dot(values, values))
+
+
+def scaled(values: np.ndarray, factor: int) -> float:
+    """What the library's branch computes."""
+    return float(np.sum(values * factor))
+
+
+def join(*parts: float) -> float:
+    """The result."""
+    return float(sum(parts))
+
+
+def ours(source: str, kind: str) -> None:
+    """Weftwork: `source` is a variable or a feed, `kind` says what the branches are."""
+    import weftwork as tf
+
+    start_ray(CORES)
+    with tf.Graph().as_default():
+        if source == "variable":
+            held = tf.Variable(tf.op(array, dtype=tf.float64, shape=[LENGTH])())
+        else:
+            held = tf.placeholder(tf.float64, [LENGTH])
+        if kind == "functions":
+            node = tf.op(branch)
+            parts = [node(held, factor) for factor in range(1, BRANCHES + 1)]
+        else:
+            parts = [tf.reduce_sum(held * float(factor)) for factor in range(1, BRANCHES + 1)]
+        total = tf.op(join)(*parts)
+        session = tf.Session()
+        session.run(tf.global_variables_initializer())
+    feed = None if source == "variable" else {held: array()}
+    answer("ready", lambda: timed(lambda: session.run(total, feed)))
+
+
+def peer(source: str, kind: str) -> None:
+    """Hand-written Ray."""
+    import ray
+
+    start_ray(CORES)
+    values = array()
+    task = ray.remote(branch if kind == "functions" else scaled)
+
+    def run(reference) -> float:
+        return join(*ray.get([task.remote(reference, factor) for factor in range(1, BRANCHES + 1)]))
+
+    if source == "variable":
+        kept = ray.put(values)
+        del values
+        answer("ready", lambda: timed(lambda: run(kept)))
+    else:
+        answer("ready", lambda: timed(lambda: run(ray.put(values))))
+
+
+def compare(source: str, kind: str) -> None:
+    """Print the ratios of time, and of the peak memory of the process trees, for one kind of graph."""
+    with ExitStack() as stack:
+        programs = [
+            stack.enter_context(Program("benchmarks.big_arrays", system, source, kind)) for system in ("ours", "peer")
+        ]
+        results = {round(program.run()[1]) for program in programs}
+        assert len(results) == 1, f"the systems do not agree: {results}"
+        repeat(programs[0].run, SETTLING)
+        took = [[program.run()[0] for program in programs] for _ in range(ROUNDS)]
+        peaks = []
+        for program in programs:
+            with peak_of(program.pid) as peak:
+                repeat(program.run, LOOKS)
+            peaks.append(peak[0])
+    seconds = [statistics.median(times) for times in zip(*took, strict=True)]
+    name = f"{BRANCHES} branches ({kind}) over a 400 MB {source}"
+    row(f"{name}, time", *seconds, 1.1, "Ray, one put", "ms", 1e3)
+    row(f"{name}, peak memory", *peaks, 1.2, "Ray, one put", "MB", 1e-6)
+
+
+def repeat(run: Callable, times: int) -> None:
+    """Call it so often."""
+    for _ in range(times):
+        run()
+
+
+def main(sources: Iterable[str] = ("variable", "feed"), kinds: Iterable[str] = ("functions", "operations")) -> None:
+    """Print two rows for each source and kind."""
+    for source in sources:
+        for kind in kinds:
+            compare(source, kind)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        {"ours": ours, "peer": peer}[sys.argv[1]](*sys.argv[2:])
+    else:
+        main()

@@ -1,0 +1,277 @@
+"""A map over 200 chunks of 40 MB, each made and then reduced, with a 1 GB object store, against Dask distributed.
+
+8 GB pass through: a system that makes chunks faster than it reduces them fills its store and spills. Each system runs
+in a process of its own, started by this one, which reads the memory of its whole process tree from outside.
+
+program     a system's process: it prepares itself, says so, and then runs once for each line that it reads
+peak        most bytes that the process tree has at a time: what its processes have alone, their share of mapped files,
+            and the pages of Ray's object stores, which are counted once whoever maps them
+spilled     bytes, as the raylet counts them (`store_stats.spilled_bytes_total`)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks.common import figure, row
+
+CHUNKS, CHUNK = 200, 40_000_000
+STORE = 1_000_000_000
+CORES = len(os.sched_getaffinity(0))
+REPLAYS, SETTLING = 3, 12
+"""Runs that are looked at, and those between the first run and them."""
+_EVERY = 0.02
+"""Seconds between two looks at the memory."""
+_LONGEST = 180.0
+"""Seconds that one answer of a program may take."""
+_ENDING = 30.0
+
+
+# The memory of a process tree
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and all that come from it; none when it is gone."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def tree_bytes(pid: int) -> int:
+    """The bytes of memory of a process tree, whatever is shared counted once."""
+    total = 0
+    stores: dict[tuple[int, int], int] = {}
+    for process in tree(pid):
+        with suppress(OSError):
+            total += _own_bytes(process.pid)
+            stores.update(_stores(process.pid))
+    return total + sum(stores.values())
+
+
+def _own_bytes(pid: int) -> int:
+    """The proportional set size of a process, without shared memory."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        sizes = dict(line.split()[:2] for line in file.readlines()[1:])
+    return 1024 * (int(sizes["Pss_Anon:"]) + int(sizes["Pss_File:"]))
+
+
+def _stores(pid: int) -> dict[tuple[int, int], int]:
+    """Bytes of the object stores that a process has open, by device and inode: their files have no name any more."""
+    found = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        path = f"/proc/{pid}/fd/{name}"
+        with suppress(OSError):
+            if os.readlink(path).startswith("/dev/shm/"):
+                status = os.stat(path)
+                found[status.st_dev, status.st_ino] = 512 * status.st_blocks
+    return found
+
+
+@contextmanager
+def peak_of(pid: int) -> Iterator[list[int]]:
+    """Look at a process tree again and again meanwhile: a list of one number, the most bytes that were seen."""
+    peak = [tree_bytes(pid)]
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(_EVERY):
+            peak[0] = max(peak[0], tree_bytes(pid))
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        watcher.join()
+
+
+# Programs
+
+
+class Program:
+    """A system's program in a process of its own. It never outlives this one: it ends when its input does."""
+
+    def __init__(self, *arguments: str):
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.pid = self._process.pid
+        self._answer()
+
+    def run(self) -> Any:
+        """Run once: what the program says of it. Raises RuntimeError when it dies or takes too long."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("run\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        watchdog = threading.Timer(_LONGEST, self._kill, [tree(self.pid)])
+        watchdog.start()
+        try:
+            for line in self._process.stdout:
+                if line.startswith("ANSWER "):
+                    return json.loads(line[7:])
+        finally:
+            watchdog.cancel()
+        self.close()
+        raise RuntimeError(f"{self._process.args} died, or took more than {_LONGEST:g} s")
+
+    def close(self) -> None:
+        """End it, and what it has left behind."""
+        processes = tree(self.pid)
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_ENDING)
+        self._kill(processes)
+        self._process.wait()
+
+    def _kill(self, processes: list[psutil.Process]) -> None:
+        for process in [*tree(self.pid), *processes]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+def answer(ready: Any, run: Callable[[], Any]) -> None:
+    """What a program does once it is prepared: say `ready`, then run for each line that comes, and tell its result."""
+    print("ANSWER " + json.dumps(ready), flush=True)
+    for _ in sys.stdin:
+        print("ANSWER " + json.dumps(run()), flush=True)
+
+
+def timed(run: Callable) -> tuple[float, Any]:
+    """The seconds of a call, and its result."""
+    start = perf_counter()
+    result = run()
+    return perf_counter() - start, result
+
+
+# This benchmark
+
+
+def create(seed: int) -> np.ndarray:
+    """A chunk."""
+    return np.random.default_rng(seed).random(CHUNK // 8)
+
+
+def reduce(chunk: np.ndarray) -> float:
+    """A chunk's part of the result."""
+    return float(chunk.sum())
+
+
+def join(*parts: float) -> float:
+    """The result."""
+    return sum(parts)
+
+
+def ours() -> None:
+    """Weftwork with a small object store; the answers are (seconds, result, spilled bytes)."""
+    import ray
+
+    import weftwork as tf
+
+    ray.init(
+        address="local",
+        num_cpus=CORES,
+        object_store_memory=STORE,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+    )
+    with tf.Graph().as_default():
+        made = tf.op(create)
+        total = tf.op(join)(*[tf.op(reduce)(made(seed)) for seed in range(CHUNKS)])
+        session = tf.Session()
+    with tf.Graph().as_default():  # the workers are there, and have loaded what they need, before anybody looks
+        node = tf.op(lambda seed: float(np.random.default_rng(seed).random(1000).sum()))
+        with tf.Session(config=tf.ConfigProto(placement="task")) as other:
+            other.run([node(seed) for seed in range(4 * CORES)])
+    answer("ready", lambda: [*timed(lambda: session.run(total)), _spilled()])
+
+
+def dask() -> None:
+    """Dask distributed, a process a core, with as much memory in all."""
+    from distributed import Client, LocalCluster
+
+    graph: dict[str, tuple] = {}
+    for seed in range(CHUNKS):
+        graph[f"made-{seed}"] = (create, seed)
+        graph[f"part-{seed}"] = (reduce, f"made-{seed}")
+    graph["total"] = (join, *[f"part-{seed}" for seed in range(CHUNKS)])
+    with (
+        LocalCluster(
+            n_workers=CORES, threads_per_worker=1, memory_limit=STORE // CORES, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        client.run(create, 0)
+        answer("ready", lambda: [*timed(lambda: client.get(graph, "total")), 0])
+
+
+def _spilled() -> int:
+    import ray
+    from ray._private.internal_api import get_memory_info_reply, get_state_from_address
+
+    state = get_state_from_address(ray.get_runtime_context().gcs_address)
+    return get_memory_info_reply(state).store_stats.spilled_bytes_total
+
+
+def looked_at(program: Program) -> tuple[float, float, float, int]:
+    """One run: its seconds, its result, by how many bytes memory grew at most, bytes spilled so far."""
+    before = min(tree_bytes(program.pid) for _ in range(3))
+    with peak_of(program.pid) as peak:
+        seconds, result, spilled = program.run()
+    return seconds, result, peak[0] - before, spilled
+
+
+def main() -> None:
+    """Print, for the first run and for replays, what was spilled, and our peak over Dask's."""
+    found = {}
+    for system in ("ours", "dask"):
+        with Program("benchmarks.memory", system) as program:
+            first = looked_at(program)
+            for _ in range(SETTLING if system == "ours" else 0):
+                program.run()
+            found[system] = first, [looked_at(program) for _ in range(REPLAYS)]
+    results = {round(result, 3) for first, later in found.values() for _, result, _, _ in [first, *later]}
+    assert len(results) == 1, f"the systems do not agree: {results}"
+    name = f"map over {CHUNKS} chunks of {CHUNK // 10**6} MB"
+    (first, later), (peer_first, peer_later) = found["ours"], found["dask"]
+    figure(f"{name}, first run, spilled", first[3] / 1e6, "MB", 0)
+    figure(f"{name}, all runs, spilled", later[-1][3] / 1e6, "MB", 0)
+    row(f"{name}, first run, peak bytes", first[2], peer_first[2], 1.0, "Dask distributed", "MB", 1e-6)
+    row(f"{name}, replay, peak bytes", _typical(later, 2), _typical(peer_later, 2), 1.0, "Dask distributed", "MB", 1e-6)
+    row(f"{name}, first run, time", first[0], peer_first[0], 1.0, "Dask distributed", "ms", 1e3)
+    row(f"{name}, replay, time", _typical(later, 0), _typical(peer_later, 0), 1.0, "Dask distributed", "ms", 1e3)
+
+
+def _typical(runs: list[tuple], place: int) -> float:
+    return statistics.median([run[place] for run in runs])
+
+
+if __name__ == "__main__":
+    {"ours": ours, "dask": dask}.get("".join(sys.argv[1:]), main)()

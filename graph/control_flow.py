@@ -1,0 +1,327 @@
+"""Control flow: branches and loops, as operations that own sections of the graph.
+
+The functions that are given are called once, when the graph is built. What they make runs only in the branch that is
+taken, or once in each iteration; what they use from outside is evaluated once, in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from weftwork.graph import nest, shapes
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.sections import Section
+
+
+@contextmanager
+def section_of(graph: Graph, word: str):
+    """Operations created inside belong to a new section."""
+    section = Section(graph, word, graph.section)
+    with graph.as_default(), graph.control_dependencies(None), graph.in_section(section):
+        yield section
+
+
+def _ended(section: Section, result: Any, word: str) -> list:
+    """The flat results of a function as tensors of the section's end; operations become its targets and None."""
+    flat = []
+    for item in nest.flatten(result):
+        element = item._as_graph_element() if hasattr(item, "_as_graph_element") and as_tensor(item) is None else item
+        if isinstance(element, Operation):
+            section.targets.append(element)
+            flat.append(None)
+        elif element is None:
+            raise ValueError(f"{word} must have a return value.")
+        else:
+            flat.append(convert_to_tensor(element))
+    section.outputs = [t for t in flat if t is not None]
+    return flat
+
+
+def _owner(
+    graph: Graph, type: str, sections: Sequence[Section], given: Sequence[Tensor], outputs: list, name: str, attrs: dict
+) -> Operation:
+    """The operation that owns sections: its inputs are those given and what the sections capture."""
+    captured = dict.fromkeys([t for section in sections for t in section.captures()])
+    controls = dict.fromkeys([c for section in sections for c in section.controls()])
+    attrs = {**attrs, "_sections": tuple([section.index for section in sections]), "_given": len(given)}
+    with graph.as_default(), graph.control_dependencies(list(controls)):
+        return graph.add(
+            Kind.CONTROL,
+            type,
+            inputs=(*given, *captured),
+            attrs=attrs,
+            outputs=outputs,
+            name=name,
+            traits=_asked([op.traits for section in sections for op in section.ops]),
+        )
+
+
+def _asked(every: Iterable[Traits]) -> Traits:
+    """What all of the nodes inside ask for together."""
+    resources: dict[str, float] = {}
+    labels: dict[str, str] = {}
+    for traits in every:
+        labels.update(traits.labels)
+        for key, amount in traits.resources:
+            resources[key] = max(amount, resources.get(key, 0.0))
+    user, isolated = any(t.user for t in every), any(t.isolated for t in every)
+    if not (user or isolated or resources or labels):
+        return LIBRARY
+    return Traits(
+        user=user, isolated=isolated, resources=tuple(sorted(resources.items())), labels=tuple(sorted(labels.items()))
+    )
+
+
+# Branches
+
+
+def cond(
+    pred: Any,
+    true_fn: Callable | None = None,
+    false_fn: Callable | None = None,
+    strict: bool = False,
+    name: str | None = None,
+    fn1: Callable | None = None,
+    fn2: Callable | None = None,
+) -> Any:
+    """What `true_fn()` made if `pred` (a boolean tensor of rank 0) is true, else what `false_fn()` made.
+
+    Both give the same structure of tensors of the same dtypes; what is made in the branch that is not taken has no
+    effect of any kind. One tensor in a list is returned bare, unless `strict`.
+    Raises TypeError for a Python bool or what cannot be called, ValueError for functions that do not match.
+    """
+    true_fn, false_fn = (fn1 if true_fn is None else true_fn), (fn2 if false_fn is None else false_fn)
+    if not callable(true_fn):
+        raise TypeError("true_fn must be callable.")
+    if not callable(false_fn):
+        raise TypeError("false_fn must be callable.")
+    if isinstance(pred, bool):
+        raise TypeError("pred must not be a Python bool")
+    graph = graph_of([pred])
+    with graph.as_default(), name_scope(name, "cond", [pred]):
+        pred = convert_to_tensor(pred, name="pred")
+        results, flats, sections = [], [], []
+        for function, word in ((true_fn, "true_fn"), (false_fn, "false_fn")):
+            with section_of(graph, "a branch of a cond") as section:
+                result = function()
+                flats.append(_ended(section, result, word))
+                results.append(result)
+                sections.append(section)
+        _check_alike(results, flats)
+        specs = [
+            (a.dtype.base_dtype, shapes.common(a._shape, b._shape))
+            for a, b in zip(sections[0].outputs, sections[1].outputs, strict=True)
+        ]
+        op = _owner(graph, "If", sections, [pred], specs, "Merge", {})
+        structure = _structured(results[0], flats[0], op)
+    if not strict and type(structure) in (list, tuple) and len(structure) == 1:
+        return structure[0]
+    return structure
+
+
+def _check_alike(results: list, flats: list) -> None:
+    one, two = flats
+    if len(one) != len(two) or [t is None for t in one] != [t is None for t in two]:
+        raise ValueError(f"Incompatible return types/values of true_fn and false_fn: {results[0]!r}, {results[1]!r}")
+    for a, b in zip(one, two, strict=True):
+        if a is not None and a.dtype.base_dtype != b.dtype.base_dtype:
+            raise ValueError(f"Outputs of true_fn and false_fn must have the same type: {a.dtype.name}, {b.dtype.name}")
+
+
+def _structured(result: Any, flat: list, op: Operation) -> Any:
+    """A branch's structure with the owner's outputs in it; the owner itself where an operation stood."""
+    outputs = iter(op.outputs)
+    filled = iter([op if t is None else next(outputs) for t in flat])
+    return _rebuilt(result, filled)
+
+
+def _rebuilt(structure: Any, items: Any) -> Any:
+    if isinstance(structure, dict):
+        made = {key: _rebuilt(structure[key], items) for key in _ordered(structure)}
+        return type(structure)([(key, made[key]) for key in structure])
+    if isinstance(structure, (list, tuple)):
+        made = [_rebuilt(item, items) for item in structure]
+        return type(structure)(*made) if hasattr(structure, "_fields") else type(structure)(made)
+    return next(items)
+
+
+def _ordered(mapping: dict) -> list:
+    try:
+        return sorted(mapping)
+    except TypeError:
+        return list(mapping)
+
+
+def case(
+    pred_fn_pairs: Any,
+    default: Callable | None = None,
+    exclusive: bool = False,
+    strict: bool = False,
+    name: str = "case",
+) -> Any:
+    """What the function of the first true predicate made, else what `default` made (else the last function).
+
+    pred_fn_pairs: a list of (boolean tensor of rank 0, function), or a dict of these.
+    exclusive: more than one true predicate is an InvalidArgumentError when it runs.
+    """
+    pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, dict) else list(pred_fn_pairs)
+    for pair in pairs:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise TypeError("Each entry in pred_fn_pairs must be a 2-tuple")
+        if isinstance(pair[0], bool) or not isinstance(pair[0], Tensor) or not callable(pair[1]):
+            raise TypeError("pred_fn_pairs must be pairs of a boolean Tensor and a callable")
+    if not pairs:
+        raise ValueError("pred_fn_pairs must not be empty")
+    preds = [pred for pred, _ in pairs]
+    with name_scope(name, "case", preds):
+        if exclusive:
+            preds = [_alone(pred, preds, pairs) for pred in preds]
+        if default is None:
+            default = pairs[-1][1]
+            preds, pairs = preds[:-1], pairs[:-1]
+        chosen = default
+        for pred, (_, function) in zip(reversed(preds), reversed(pairs), strict=True):
+            chosen = _either(pred, function, chosen, strict)
+        return chosen()
+
+
+def _either(pred: Tensor, function: Callable, otherwise: Callable, strict: bool) -> Callable:
+    return lambda: cond(pred, function, otherwise, strict=strict)
+
+
+def _alone(pred: Tensor, preds: list, pairs: list) -> Tensor:
+    names = ", ".join(p.name for p in preds)
+    return apply(_only_one, [pred, *preds], {"names": names}, type="Assert", dtype="bool", shape=())
+
+
+def _only_one(pred: Any, *preds: Any, names: str) -> Any:
+    if sum(map(bool, preds)) > 1:
+        raise InvalidArgumentError(
+            None,
+            None,
+            f"Input error: exclusive=True: more than 1 conditions ({names}) evaluated as True: "
+            f"{list(map(bool, preds))}",
+        )
+    return pred
+
+
+# Loops
+
+
+def while_loop(
+    cond: Callable,
+    body: Callable,
+    loop_vars: Any,
+    shape_invariants: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    name: str | None = None,
+    maximum_iterations: Any = None,
+    return_same_structure: bool = False,
+) -> Any:
+    """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)`, a boolean tensor of rank 0, is true.
+
+    loop_vars: a list or tuple of (nested structures of) tensors.   maximum_iterations: at most so many.
+    shape_invariants: the shapes that they may have, where these change from one iteration to the next.
+    Returns the last loop variables in the same structure; one alone is returned bare unless `return_same_structure`.
+    Raises TypeError and ValueError for arguments that do not fit each other.
+    """
+    if not callable(cond):
+        raise TypeError("cond must be callable.")
+    if not callable(body):
+        raise TypeError("body must be callable.")
+    if not isinstance(parallel_iterations, int) or parallel_iterations < 1:
+        raise TypeError("parallel_iterations must be a positive integer.")
+    if not loop_vars:
+        raise ValueError("No loop variables provided")
+    first = nest.flatten(loop_vars)
+    graph = graph_of([t for t in first if as_tensor(t) is not None])
+    with graph.as_default(), name_scope(name, "while", first):
+        limit = None if maximum_iterations is None else convert_to_tensor(maximum_iterations, "int32")
+        enter = [convert_to_tensor(item) for item in first]
+        allowed = _invariants(loop_vars, enter, shape_invariants)
+        with section_of(graph, "while loop") as test:
+            given = _parameters(graph, test, enter, allowed)
+            test.outputs = [convert_to_tensor(cond(*_rebuilt(list(loop_vars), iter(given))))]
+        with section_of(graph, "while loop") as step:
+            given = _parameters(graph, step, enter, allowed)
+            result = body(*_rebuilt(list(loop_vars), iter(given)))
+            flat = _next(loop_vars, result, step, enter, allowed)
+        step.outputs = flat
+        specs = [(t.dtype.base_dtype, shape) for t, shape in zip(enter, allowed, strict=True)]
+        given_inputs = [*enter] if limit is None else [*enter, limit]
+        op = _owner(graph, "While", [test, step], given_inputs, specs, "Exit", {"_limited": limit is not None})
+        packed = _rebuilt(loop_vars, iter(op.outputs))
+    if isinstance(packed, (list, tuple)) and len(packed) == 1 and not return_same_structure:
+        return packed[0]
+    return packed
+
+
+def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> list:
+    if shape_invariants is None:
+        return [t._shape for t in enter]
+    given = [shapes.as_raw(s) for s in _flat_shapes(shape_invariants)]
+    if len(given) != len(enter):
+        raise ValueError("The two structures don't have the same nested structure.")
+    for tensor, shape in zip(enter, given, strict=True):
+        if not shapes.less_specific(shape, tensor._shape):
+            raise ValueError(
+                f"The shape invariant specified for {tensor.name} is not compatible with the initial shape of the "
+                f"loop variable. It enters the loop with shape {shapes.text(tensor._shape)}, but the specified shape "
+                f"invariant is {shapes.text(shape)}."
+            )
+    return given
+
+
+def _flat_shapes(structure: Any) -> list:
+    if isinstance(structure, (list, tuple)) and not all(isinstance(d, int) or d is None for d in structure):
+        return [shape for item in structure for shape in _flat_shapes(item)]
+    return [structure]
+
+
+def _parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
+    made = [
+        graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, shape)], name="Identity").outputs[0]
+        for t, shape in zip(enter, allowed, strict=True)
+    ]
+    section.parameters = made
+    return made
+
+
+def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
+    """The body's results as the next loop variables. Raises ValueError when they do not fit."""
+    if isinstance(result, Operation) or result is None:
+        raise ValueError("body must return the next loop variables")
+    whole = len(loop_vars) == 1 and isinstance(loop_vars[0], (list, tuple)) and len(result) != 1
+    packed = result if isinstance(result, (list, tuple)) and not whole else [result]
+    flat = nest.flatten(packed)
+    if len(packed) != len(loop_vars):
+        raise ValueError(
+            "The number of elements in the loop variables and what body returned must be the same number of elements: "
+            f"{len(loop_vars)}, {len(packed)}"
+        )
+    if len(flat) != len(enter):
+        raise ValueError("The two structures don't have the same nested structure.")
+    made = []
+    for item, parameter, start, shape in zip(flat, section.parameters, enter, allowed, strict=True):
+        tensor = convert_to_tensor(item, None if as_tensor(item) is not None else parameter.dtype)
+        if tensor.dtype.base_dtype != start.dtype.base_dtype:
+            raise TypeError(
+                f"The loop variable {start.name} enters the loop with dtype {start.dtype.name}, but has dtype "
+                f"{tensor.dtype.name} after one iteration."
+            )
+        if not shapes.less_specific(shape, tensor._shape):
+            raise ValueError(
+                f"Input tensor '{start.name}' enters the loop with shape {shapes.text(shape)}, but has shape "
+                f"{shapes.text(tensor._shape)} after one iteration. To allow the shape to vary across iterations, use "
+                "the `shape_invariants` argument of tf.while_loop to specify a less-specific shape."
+            )
+        made.append(tensor)
+    return made

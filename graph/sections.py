@@ -1,0 +1,80 @@
+"""Sections: the parts of a graph that a control-flow operation owns, and runs once, many times or not at all.
+
+section    operations made inside a branch of `cond` or inside the condition or the body of a loop
+owner      the operation that runs the section; it is outside, and its outputs are what the rest of the graph may use
+capture    a tensor from outside that the section uses: an input of the owner, so evaluated once and in any case
+
+Invariant: a tensor of a section is used in that section and those inside it only. Sections are never fetched or fed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from weftwork.graph.operation import REFERENCES, Kind, Operation, Tensor
+
+if TYPE_CHECKING:
+    from weftwork.graph.graph import Graph
+
+
+class Section:
+    """A part of a graph with an owner.
+
+    word: what it is part of, for messages.   outer: the section that it is in, or None.
+    parameters: placeholders that the owner gives values to.   outputs: the tensors that it ends with.
+    targets: operations that it must run besides.
+    """
+
+    __slots__ = ("index", "ops", "outer", "outputs", "parameters", "targets", "word")
+
+    def __init__(self, graph: Graph, word: str, outer: Section | None):
+        self.word, self.outer = word, outer
+        self.ops: list[Operation] = []
+        self.parameters: list[Tensor] = []
+        self.outputs: list[Tensor] = []
+        self.targets: list[Operation] = []
+        self.index = len(graph._sections)
+        graph._sections.append(self)
+
+    def inside(self, outer: Section | None) -> bool:
+        """True when this section is `outer` or within it; every section is within None."""
+        section: Section | None = self
+        while section is not None:
+            if section is outer:
+                return True
+            section = section.outer
+        return outer is None
+
+    def captures(self) -> Iterator[Tensor]:
+        """The tensors from outside that it needs; variables' references are none, for they stand for no value."""
+        mine = set(self.ops)
+        tensors = [t for op in self.ops if op.kind is not Kind.PLACEHOLDER for t in _needed(op)]
+        for tensor in dict.fromkeys([*tensors, *self.outputs]):
+            if tensor.op not in mine and tensor.op.kind not in REFERENCES:
+                yield tensor
+
+    def controls(self) -> list[Operation]:
+        """The operations from outside that those inside wait for."""
+        mine = set(self.ops)
+        return list(dict.fromkeys([c for op in self.ops for c in op.control_inputs if c not in mine]))
+
+
+def _needed(op: Operation) -> Iterable[Tensor]:
+    return [t for t in op.inputs if t.op.kind not in REFERENCES]
+
+
+def check_use(tensor: Tensor, section: Section | None, user: str) -> None:
+    """Raise ValueError when a tensor of a section is used outside it."""
+    home = tensor.op.section
+    if home is None or (section is not None and section.inside(home)):
+        return
+    if home.word != "while loop":
+        where = f"'{tensor.op.name}' is in {home.word}"
+    elif section is not None and section.word == "while loop":
+        where = "they are in different while loops"
+    else:
+        where = f"'{tensor.op.name}' is in a while loop"
+    raise ValueError(
+        f"Cannot use '{tensor.op.name}' as input to '{user}' because {where}. See info log for more details."
+    )

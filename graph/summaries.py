@@ -1,0 +1,231 @@
+"""Summaries: what a training program shows of itself, as nodes whose value is a serialised `Summary` (bytes).
+
+tag          the name under which TensorBoard shows a value: the node's name, with its scopes
+family       a group of tags, shown together
+The protocol buffers are TensorBoard's own: the package `tensorboard` is needed as soon as a summary is made.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.graph import GraphKeys
+from weftwork.graph.operation import Tensor
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.stacks import get_default_graph
+
+
+@cache
+def protos(module: str) -> Any:
+    """TensorBoard's protocol buffers: its module `summary`, `event`, `graph` ...
+
+    Raises ImportError when TensorBoard is not installed.
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(f"tensorboard.compat.proto.{module}_pb2")
+    except ImportError as error:
+        raise ImportError(
+            "Summaries are written with TensorBoard's protocol buffers: pip install 'weftwork[tensorboard]', or "
+            "pip install tensorboard."
+        ) from error
+
+
+# What is shown
+
+
+def scalar(name: str, tensor: Any, collections: Any = None, family: str | None = None) -> Tensor:
+    """A number, drawn over the steps. The run fails when it is not one."""
+    return _summary(_scalar_summary, "ScalarSummary", name, tensor, family, collections)
+
+
+def histogram(name: str, values: Any, collections: Any = None, family: str | None = None) -> Tensor:
+    """The distribution of the elements of a tensor of any shape. The run fails when one is not finite."""
+    return _summary(_histogram_summary, "HistogramSummary", name, values, family, collections)
+
+
+def image(name: str, tensor: Any, max_outputs: int = 3, collections: Any = None, family: str | None = None) -> Tensor:
+    """Pictures: the first `max_outputs` of a batch.
+
+    tensor: [batch, height, width, channels] with 1 (grey), 3 or 4 channels; uint8, or floats, which are scaled to it:
+        to 0 .. 255 when none is negative, else so that 0 is 127.
+    Raises ValueError for another rank.
+    """
+    tensor = convert_to_tensor(tensor)
+    if tensor.shape.ndims not in (None, 4):
+        raise ValueError(f"Tensor must be 4-D with last dim 1, 3, or 4, not {shapes.text(tensor._shape)}")
+    attrs = {"count": int(max_outputs)}
+    return _summary(_image_summary, "ImageSummary", name, tensor, family, collections, attrs)
+
+
+def text(name: str, tensor: Any, collections: Any = None) -> Tensor:
+    """Text, read as Markdown. tensor: strings of any shape. Raises ValueError for another dtype."""
+    tensor = convert_to_tensor(tensor)
+    if tensor.dtype.base_dtype is not dtypes.string:
+        raise ValueError(f"Expected tensor {tensor.name} to have dtype string, got {tensor.dtype.name}")
+    return _summary(_text_summary, "TensorSummaryV2", name, tensor, None, collections)
+
+
+def merge(inputs: Any, collections: Any = None, name: str | None = None) -> Tensor:
+    """Several summaries as one. Raises ValueError when there are none."""
+    inputs = [convert_to_tensor(summary) for summary in inputs]
+    if not inputs:
+        raise ValueError("Inputs to merge must be a list of at least one summary.")
+    with name_scope(_clean(name), "Merge", inputs):
+        merged = apply(
+            _merged, inputs, type="MergeSummary", name=_clean(name) or "MergeSummary", dtype=dtypes.string, shape=()
+        )
+    return _collected(merged, collections, ())
+
+
+def merge_all(key: Any = GraphKeys.SUMMARIES, scope: str | None = None, name: str | None = None) -> Tensor | None:
+    """All summaries of the default graph (of a collection, in a name scope) as one; None when there are none."""
+    found = get_default_graph().get_collection(key, scope)
+    return merge(found, name=name) if found else None
+
+
+def _summary(
+    kernel: Callable,
+    kind: str,
+    name: str,
+    tensor: Any,
+    family: str | None,
+    collections: Any,
+    attrs: dict[str, Any] | None = None,
+) -> Tensor:
+    protos("summary")
+    tensor = convert_to_tensor(tensor)
+    with _tagged(name, family, tensor) as (tag, scope):
+        attrs = {"tag": tag, **(attrs or {})}
+        made = apply(kernel, [tensor], attrs, type=kind, name=scope, dtype=dtypes.string, shape=())
+    return _collected(made, collections, (GraphKeys.SUMMARIES,))
+
+
+@contextmanager
+def _tagged(name: str, family: str | None, tensor: Tensor) -> Iterator[tuple[str, str]]:
+    """(tag, name scope) of a summary; a family is in both, the second time so that TensorBoard groups by it."""
+    name, family = _clean(name), _clean(family)
+    with name_scope(f"{family}/{name}" if family else name, None, [tensor]) as scope:
+        tag = scope.rstrip("/")
+        yield (f"{family}/{tag}" if family else tag), scope
+
+
+def _clean(name: Any) -> Any:
+    """A name of letters, digits and `-_./`, which does not begin with a slash."""
+    return name if name is None else re.sub(r"[^-/\w.]", "_", name).lstrip("/")
+
+
+def _collected(tensor: Tensor, collections: Any, default: tuple) -> Tensor:
+    get_default_graph().add_to_collections(default if collections is None else collections, tensor)
+    return tensor
+
+
+# What the nodes compute
+
+
+def _scalar_summary(value, *, tag):
+    if np.ndim(value):
+        raise ValueError(f"tags and values not the same shape: [] != {list(np.shape(value))} (tag '{tag}')")
+    return _value(tag, simple_value=float(value))
+
+
+def _histogram_summary(values, *, tag):
+    values = np.ravel(values).astype(np.float64)
+    if not np.isfinite(values).all():
+        word = "Nan" if np.isnan(values).any() else "Infinity"
+        raise ValueError(f"{word} in summary histogram for: {tag}")
+    return _value(tag, histo=_histogram(values))
+
+
+@lru_cache(maxsize=1)
+def _limits() -> np.ndarray:
+    """The upper ends of the buckets: 0, and +-1e-12 times the powers of 1.1 below 1e20, and the largest number."""
+    ends = [1e-12]
+    while ends[-1] * 1.1 < 1e20:
+        ends.append(ends[-1] * 1.1)
+    positive = np.append(ends, np.finfo(np.float64).max)
+    return np.concatenate([-positive[::-1], [0.0], positive])
+
+
+def _histogram(values: np.ndarray) -> Any:
+    """The counts of a bucket's elements, runs of empty buckets as one.  values: float64 [n]."""
+    limits = _limits()
+    counts = np.bincount(np.searchsorted(limits, values, side="right"), minlength=len(limits))[: len(limits)]
+    # Of neighbours that are both empty only the last is kept.
+    kept = np.append((counts[:-1] > 0) | (counts[1:] > 0), True)
+    biggest = np.finfo(np.float64).max
+    return protos("summary").HistogramProto(
+        min=values.min(initial=biggest),
+        max=values.max(initial=-biggest),
+        num=len(values),
+        sum=values.sum(),
+        sum_squares=np.vdot(values, values),
+        bucket_limit=limits[kept],
+        bucket=counts[kept],
+    )
+
+
+def _image_summary(images, *, tag, count):
+    if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
+        raise ValueError(f"Tensor must be 4-D with last dim 1, 3, or 4, not {list(images.shape)}")
+    images = images[:count]
+    names = [f"{tag}/image"] if count == 1 else [f"{tag}/image/{i}" for i in range(len(images))]
+    return b"".join([_value(name, image=_picture(one)) for name, one in zip(names, images, strict=False)])
+
+
+def _picture(pixels: np.ndarray) -> Any:
+    from PIL import Image
+
+    if pixels.dtype != np.uint8:
+        pixels = _bytes_of(pixels)
+    height, width, channels = pixels.shape
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(file, format="PNG")
+    return protos("summary").Summary.Image(
+        height=height, width=width, colorspace=channels, encoded_image_string=file.getvalue()
+    )
+
+
+def _bytes_of(pixels: np.ndarray) -> np.ndarray:
+    """Floats as 0 .. 255; a pixel that is not finite is red, where there is colour."""
+    finite = np.asarray(np.isfinite(pixels).all(axis=-1))
+    low, high = (f(pixels[finite], initial=0) for f in (np.min, np.max))
+    if low < 0:
+        scale, offset = 127 / max(-low, high), 128.0
+    else:
+        scale, offset = (255 / high if high > 0 else 0.0), 0.0
+    scaled = np.where(finite[:, :, np.newaxis], pixels, 0) * scale + offset
+    out = scaled.astype(np.uint8)
+    out[~finite] = ([255, 0, 0, 255] if pixels.shape[-1] > 1 else [255])[: pixels.shape[-1]]
+    return out
+
+
+def _text_summary(value, *, tag):
+    summary, tensor, types = protos("summary"), protos("tensor"), protos("types")
+    dims = protos("tensor_shape").TensorShapeProto
+    shape = dims(dim=[dims.Dim(size=size) for size in np.shape(value)])
+    content = tensor.TensorProto(
+        dtype=types.DT_STRING, tensor_shape=shape, string_val=np.ravel(np.asarray(value, object)).tolist()
+    )
+    plugin = summary.SummaryMetadata.PluginData(plugin_name="text")
+    return _value(tag, tensor=content, metadata=summary.SummaryMetadata(plugin_data=plugin))
+
+
+def _value(tag: str, **content: Any) -> bytes:
+    summary = protos("summary").Summary
+    return summary(value=[summary.Value(tag=tag, **content)]).SerializeToString()
+
+
+def _merged(*summaries):
+    """A message whose repeated field has the elements of all is their bytes, one after the other."""
+    return b"".join(summaries)

@@ -1,0 +1,113 @@
+"""Compiling branches and loops: each section of the graph becomes a body, and the owner's kernel runs the bodies.
+
+state      the variables that any of the sections writes: their versions go in, and come out, like values
+layout     the order of a kernel's values: what is carried (loop variables, state), then what stays as it is
+
+All bodies of an owner take the same values and give the same outputs: a branch that does not write a variable hands its
+version through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from weftwork.actors.control import Body, Branches, Control, Loop, Sweep
+from weftwork.graph.operation import Operation
+from weftwork.graph.sections import Section
+from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.emit import write_program
+
+
+@dataclass
+class Compiled:
+    """A control-flow operation as a kernel.
+
+    order: for each value of the kernel where it comes from: ("input", position), ("state", name), ("read", name) or
+    ("draw", operation).   state: variables whose new versions follow the outputs.   reads: those that are only read.
+    """
+
+    kernel: Control
+    order: list[tuple[str, Any]]
+    state: list[str]
+    reads: list[str]
+    variables: dict[str, Operation]
+
+
+_known: WeakKeyDictionary[Operation, Compiled] = WeakKeyDictionary()
+
+
+def compiled(op: Operation) -> Compiled:
+    """The kernel of a control-flow operation; made once, so that what it costs is remembered."""
+    made = _known.get(op)
+    if made is None:
+        made = _known[op] = _compile(op)
+    return made
+
+
+def _compile(op: Operation) -> Compiled:
+    sections = [op.graph._sections[index] for index in op.attrs["_sections"]]
+    given = op.attrs["_given"]
+    flows = [_flow(op, section, given) for section in sections]
+    state = list(dict.fromkeys([name for flow in flows for name in flow.writes]))
+    reads = [name for flow in flows for name in [*flow.pinned, *flow.newest] if name not in state]
+    reads = list(dict.fromkeys(reads))
+    draws = [draw for flow in flows for draw in flow.draws.values()]
+    variables = {name: var for flow in flows for name, var in flow.variables.items()}
+    carried = {"While": given - bool(op.attrs.get("_limited")), "Sweep": op.attrs.get("_carried", 0)}.get(op.type, 0)
+    order: list[tuple[str, Any]] = [("input", i) for i in range(carried)]
+    order += [("state", name) for name in state]
+    first = 1 if op.type == "If" else carried  # the predicate is the kernel's own
+    order += [("input", i) for i in range(first, len(op.inputs))]
+    order += [("read", name) for name in reads] + [("draw", draw) for draw in draws]
+    bodies = [
+        _body(op, section, flow, order, [] if at == 0 and op.type == "While" else state)
+        for at, (section, flow) in enumerate(zip(sections, flows, strict=True))
+    ]
+    rest = len(order) - carried - len(state)
+    places = tuple(range(rest - len(draws), rest))
+    kernel: Control
+    if op.type == "If":
+        kernel = Branches(*bodies)
+        order.insert(0, ("input", 0))
+    elif op.type == "While":
+        kernel = Loop(bodies[0], bodies[1], carried + len(state), places, bool(op.attrs["_limited"]))
+    else:
+        elements = op.attrs["_elements"]
+        places = tuple([place - elements for place in places])
+        kernel = Sweep(bodies[0], carried, len(state), elements, places, op.attrs["_reverse"], op.attrs["_empty"])
+    return Compiled(kernel, order, state, reads, variables)
+
+
+def _flow(op: Operation, section: Section, given: int) -> Dataflow:
+    fed = [*section.parameters, *op.inputs[given:]]
+    return Dataflow([*section.outputs, *section.targets], fed, frozenset(section.controls()))
+
+
+def _body(op: Operation, section: Section, flow: Dataflow, order: list, state: list[str]) -> Body:
+    """The program of a section, for values in the order of the layout."""
+    same = {flow.pinned[name]: number for name, number in flow.newest.items() if name in flow.pinned}
+    if same:
+        flow.inputs = [tuple([same.get(v, v) for v in inputs]) for inputs in flow.inputs]
+        flow.fetched = [same.get(v, v) if v is not None else None for v in flow.fetched]
+    draws = {draw: number for number, draw in flow.draws.items()}
+    inputs, required = [], []
+    for position, (word, what) in enumerate(order):
+        number = None
+        if word == "input":
+            tensor = section.parameters[what] if what < len(section.parameters) else op.inputs[what]
+            number = flow.feeds.get(tensor)
+        elif word == "draw":
+            number = draws.get(what)
+        else:
+            number = flow.newest.get(what, flow.pinned.get(what))
+            if number is not None and what in flow.required:
+                required.append((position, what, flow.variables[what].defined_at))
+        inputs.append(flow.new_value() if number is None else number)
+    place = {what: inputs[position] for position, (word, what) in enumerate(order) if word == "state"}
+    ends = [v for v in flow.fetched if v is not None] + [flow.writes.get(name, place[name]) for name in state]
+    sizes = [64.0] * len(flow.producer)
+    program, owners = write_program(flow, range(len(flow.ops)), tuple(inputs), tuple(ends), sizes)
+    where = [flow.ops[owner].defined_at if owner >= 0 else op.defined_at for owner in owners]
+    return Body(program, where, required)

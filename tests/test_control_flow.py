@@ -1,0 +1,417 @@
+"""Branches and loops."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import weftwork as tf
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+PLACEMENTS = ["caller", "actor", "task", "auto"]
+
+
+@pytest.fixture
+def session(graph):
+    """A session on the test's graph."""
+    with tf.Session() as session:
+        yield session
+
+
+@pytest.fixture
+def x(graph):
+    """A number that is fed."""
+    return tf.placeholder(tf.int64, [], name="x")
+
+
+def run(session, fetches, **feeds):
+    """Run with feeds by name."""
+    return session.run(fetches, {f"{name}:0": value for name, value in feeds.items()})
+
+
+# cond
+
+
+def test_cond_gives_what_the_taken_branch_made(x, session):
+    y = tf.cond(x > 3, lambda: x * 2, lambda: x - 1)
+    assert [run(session, y, x=5), run(session, y, x=2)] == [10, 1]
+
+
+def test_the_branch_that_is_not_taken_has_no_effect_of_any_kind(x, session):
+    calls = []
+    v = tf.Variable(np.int64(0))
+
+    def bad():
+        with tf.control_dependencies([v.assign(7)]):
+            return tf.op(dtype=tf.int64)(lambda: calls.append(1) or 1 // 0)()
+
+    y = tf.cond(x > 0, lambda: x, bad)
+    session.run(v.initializer)
+    assert run(session, y, x=1) == 1
+    assert session.run(v) == 0
+    with pytest.raises(tf.errors.OpError, match="ZeroDivisionError"):
+        run(session, y, x=-1)
+    assert session.run(v) == 0
+
+
+def test_what_a_branch_uses_from_outside_is_computed_once_in_any_case(x, session):
+    calls = []
+    outside = tf.op(dtype=tf.int64, shape=[])(lambda k: calls.append(1) or k)(x)
+    y = tf.cond(x > 0, lambda: outside + outside, lambda: x)
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        assert run(session, y, x=2) == 4
+        assert run(session, y, x=-2) == -2
+    assert len(calls) == 2
+
+
+def test_functions_are_called_once_when_the_graph_is_built(x, session):
+    calls = []
+    y = tf.cond(x > 0, lambda: calls.append(1) or x, lambda: calls.append(2) or x)
+    for _ in range(3):
+        run(session, y, x=1)
+    assert calls == [1, 2]
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_a_branch_may_write_variables_and_reads_see_its_writes(ray_session, x, placement):
+    v, w = tf.Variable(np.int64(1), name="v"), tf.Variable(np.int64(10), name="w")
+
+    def grow():
+        with tf.control_dependencies([v.assign_add(x)]):
+            return v.read_value() + w
+
+    y = tf.cond(x > 0, grow, lambda: w.assign(x))
+    after = tf.group(y.op)
+    with tf.control_dependencies([after]):
+        both = [v.read_value(), w.read_value()]
+    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+        session.run(tf.global_variables_initializer())
+        assert run(session, [y, *both], x=5) == [16, 6, 10]
+        assert run(session, [y, *both], x=-2) == [-2, 6, -2]
+        assert session.run([v, w]) == [6, -2]
+
+
+def test_an_uninitialised_variable_matters_only_to_the_branch_that_reads_it(x, session):
+    v = tf.Variable(np.int64(1), name="v")
+    y = tf.cond(x > 0, lambda: v + x, lambda: x)
+    assert run(session, y, x=-1) == -1
+    with pytest.raises(tf.errors.FailedPreconditionError, match="Attempting to use uninitialized value v"):
+        run(session, y, x=1)
+
+
+def test_an_error_in_a_branch_names_its_node_and_line(x, session):
+    y = tf.cond(x > 0, lambda: tf.op(dtype=tf.int64, name="doomed")(lambda k: 1 // 0)(x), lambda: x)
+    with pytest.raises(tf.errors.OpError, match=r"cond/doomed \(defined at .*test_control_flow.py:\d+\)"):
+        run(session, y, x=1)
+
+
+def test_structures_come_back_as_they_were(x, session):
+    y = tf.cond(x > 0, lambda: {"a": x, "b": (x + 1, [x + 2])}, lambda: {"a": -x, "b": (x, [x])})
+    assert run(session, y, x=1) == {"a": 1, "b": (2, [3])}
+    assert tf.cond(x > 0, lambda: [x], lambda: [-x]).op.type == "If"
+    assert isinstance(tf.cond(x > 0, lambda: [x], lambda: [-x], strict=True), list)
+
+
+def test_branches_may_end_in_operations(x, session):
+    v = tf.Variable(np.int64(0))
+    y = tf.cond(x > 0, lambda: v.assign(5).op, lambda: tf.no_op())
+    session.run(v.initializer)
+    assert run(session, y, x=-1) is None
+    assert session.run(v) == 0
+    run(session, y, x=1)
+    assert session.run(v) == 5
+
+
+def test_branches_nest(x, session):
+    def inner():
+        return tf.cond(x > 5, lambda: x * 100, lambda: x * 10)
+
+    y = tf.cond(x > 0, inner, lambda: x)
+    assert [run(session, y, x=k) for k in (-1, 3, 7)] == [-1, 30, 700]
+
+
+def test_what_a_predicate_is_fed_decides(x, session):
+    p = tf.constant(True)
+    y = tf.cond(p, lambda: x, lambda: -x)
+    assert session.run(y, {x: 1}) == 1
+    assert session.run(y, {x: 1, p: False}) == -1
+
+
+def test_bad_conds_are_refused(x):
+    with pytest.raises(TypeError, match="pred must not be a Python bool"):
+        tf.cond(True, lambda: x, lambda: x)
+    with pytest.raises(TypeError, match="true_fn must be callable"):
+        tf.cond(x > 0, x, lambda: x)
+    with pytest.raises(ValueError, match="true_fn must have a return value"):
+        tf.cond(x > 0, lambda: None, lambda: x)
+    with pytest.raises(ValueError, match="Incompatible return types/values of true_fn and false_fn"):
+        tf.cond(x > 0, lambda: [x, x], lambda: [x])
+    with pytest.raises(ValueError, match="Outputs of true_fn and false_fn must have the same type: int64, float32"):
+        tf.cond(x > 0, lambda: x, lambda: tf.constant(1.0))
+
+
+def test_the_inside_can_neither_be_fetched_nor_fed_nor_used(x, session):
+    inside = []
+    tf.cond(x > 0, lambda: inside.append(x + 1) or inside[0], lambda: x)
+    with pytest.raises(ValueError, match="has been marked as not fetchable"):
+        session.run(inside[0])
+    with pytest.raises(ValueError, match="may not be fed"):
+        session.run(x, {x: 1, inside[0]: 2})
+    with pytest.raises(ValueError, match="Cannot use .* as input to .* because .* is in a branch of a cond"):
+        tf.identity(inside[0])
+
+
+def test_a_variable_made_in_a_branch_is_outside_of_it(x, session):
+    made = []
+
+    def branch():
+        made.append(tf.Variable(np.int64(4), name="late"))
+        return made[0] + x
+
+    y = tf.cond(x > 0, branch, lambda: x)
+    session.run(made[0].initializer)
+    assert run(session, y, x=1) == 5
+    with pytest.raises(ValueError, match="is from inside a control-flow construct"):
+        tf.cond(x > 0, lambda: tf.Variable(x + tf.constant(np.int64(1))) + x, lambda: x)
+
+
+# case
+
+
+def test_case_takes_the_first_that_is_true(x, session):
+    y = tf.case([(x < 3, lambda: x * 10), (x < 5, lambda: x * 100)], default=lambda: -x)
+    assert [run(session, y, x=k) for k in (1, 4, 9)] == [10, 400, -9]
+
+
+def test_an_exclusive_case_with_two_true_predicates_fails(x, session):
+    y = tf.case([(x < 3, lambda: x), (x < 5, lambda: x)], default=lambda: -x, exclusive=True)
+    assert run(session, y, x=4) == 4
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Input error"):
+        run(session, y, x=1)
+
+
+# while_loop
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_a_loop_repeats_while_its_condition_is_true(ray_session, x, placement):
+    i, total = tf.while_loop(lambda i, t: i < x, lambda i, t: (i + 1, t + i), [np.int64(0), np.int64(0)])
+    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+        assert run(session, [i, total], x=10) == [10, 45]
+        assert run(session, [i, total], x=0) == [0, 0]
+
+
+def test_side_effects_happen_in_each_iteration(x, session):
+    v = tf.Variable(np.int64(1), name="v")
+
+    def body(i):
+        with tf.control_dependencies([v.assign(v * 2)]):
+            return i + 1
+
+    end = tf.while_loop(lambda i: i < 5, body, [0])
+    with tf.control_dependencies([end]):
+        after = v.read_value()
+    session.run(v.initializer)
+    assert session.run(after) == 32
+    assert session.run(v) == 32
+
+
+def test_a_loop_that_fails_has_changed_nothing(x, session):
+    v = tf.Variable(np.int64(0), name="v")
+
+    @tf.op(dtype=tf.int32, shape=[])
+    def fragile(i):
+        if i == 3:
+            raise ValueError("enough")
+        return i
+
+    def body(i):
+        with tf.control_dependencies([v.assign_add(1)]):
+            return fragile(i) + 1
+
+    end = tf.while_loop(lambda i: i < 5, body, [0])
+    session.run(v.initializer)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="enough"):
+        session.run(end)
+    assert session.run(v) == 0
+
+
+def test_the_condition_may_read_what_the_body_writes(session):
+    v = tf.Variable(np.int64(1), name="v")
+
+    def body(i):
+        with tf.control_dependencies([v.assign(v * 3)]):
+            return i + 1
+
+    end = tf.while_loop(lambda i: v.read_value() < 100, body, [0])
+    session.run(v.initializer)
+    assert session.run(end) == 5
+
+
+def test_an_infinite_loop_is_ended_by_a_time_limit(session):
+    end = tf.while_loop(lambda i: i < 10, lambda i: i * 1, [0])
+    with pytest.raises(tf.errors.DeadlineExceededError):
+        session.run(end, options=tf.RunOptions(timeout_in_ms=200))
+    assert session.run(tf.constant(1)) == 1
+
+
+def test_iterations_may_be_limited(session):
+    assert session.run(tf.while_loop(lambda i: True, lambda i: i + 1, [0], maximum_iterations=7)) == 7
+
+
+def test_random_numbers_differ_from_iteration_to_iteration_and_from_run_to_run(graph):
+    tf.set_random_seed(3)
+    draws = tf.map_fn(lambda _: tf.random_uniform([]), tf.zeros([50]))
+    with tf.Session() as one, tf.Session() as two:
+        first, second = one.run(draws), one.run(draws)
+        assert len({*first.tolist(), *second.tolist()}) == 100
+        assert two.run(draws).tolist() == first.tolist()
+
+
+def test_loop_variables_may_be_structures(session):
+    pair = (tf.constant(0), {"a": tf.constant(1), "b": tf.constant(2)})
+    end = tf.while_loop(lambda i, d: i < 3, lambda i, d: (i + 1, {"a": d["b"], "b": d["a"] + d["b"]}), pair)
+    i, values = session.run(end)
+    assert (i, values) == (3, {"a": 5, "b": 8})
+
+
+def test_shapes_may_change_where_that_was_said(session):
+    with pytest.raises(ValueError, match=r"Input tensor '.*' enters the loop with shape \(2,\), but has shape \(4,\)"):
+        tf.while_loop(lambda a: True, lambda a: [tf.concat([a, a], 0)], [tf.zeros([2])])
+    i, a = tf.while_loop(
+        lambda i, a: i < 3,
+        lambda i, a: (i + 1, tf.concat([a, a], 0)),
+        [0, tf.zeros([2])],
+        shape_invariants=[tf.TensorShape([]), tf.TensorShape([None])],
+    )
+    assert a.shape.as_list() == [None]
+    assert session.run(a).shape == (16,)
+
+
+def test_bad_loops_are_refused(x):
+    with pytest.raises(TypeError, match="cond must be callable"):
+        tf.while_loop(1, lambda i: i, [0])
+    with pytest.raises(TypeError, match="body must be callable"):
+        tf.while_loop(lambda i: True, 1, [0])
+    with pytest.raises(TypeError, match="parallel_iterations must be a positive integer"):
+        tf.while_loop(lambda i: True, lambda i: i, [0], parallel_iterations=0)
+    with pytest.raises(ValueError, match="No loop variables provided"):
+        tf.while_loop(lambda: True, lambda: 1, [])
+    with pytest.raises(ValueError, match="the same number of elements"):
+        tf.while_loop(lambda i: True, lambda i: [i, i], [0])
+    inside = []
+    tf.while_loop(lambda i: i < 1, lambda i: inside.append(i + 1) or inside[0], [0])
+    with pytest.raises(ValueError, match="because .* is in a while loop. See info log for more details"):
+        tf.identity(inside[0])
+    with pytest.raises(ValueError, match="because they are in different while loops"):
+        tf.while_loop(lambda i: i < 1, lambda i: i + inside[0], [0])
+
+
+# Functions over elements
+
+
+def test_map_fn_stacks_what_the_function_gives(session):
+    a = np.arange(12.0).reshape(4, 3)
+    assert session.run(tf.map_fn(tf.reduce_sum, tf.constant(a))).tolist() == a.sum(1).tolist()
+    sums, firsts = tf.map_fn(lambda r: (tf.reduce_sum(r[0]), r[1][0]), (a, a), dtype=(tf.float64, tf.float64))
+    assert session.run([sums, firsts])[1].tolist() == a[:, 0].tolist()
+
+
+def test_map_fn_of_nothing_is_empty(session):
+    x = tf.placeholder(tf.float32, [None, 2])
+    assert session.run(tf.map_fn(lambda r: r * 2, x), {x: np.zeros((0, 2))}).shape == (0, 2)
+
+
+def test_map_fn_refuses_another_dtype_than_was_said(graph):
+    with pytest.raises(TypeError, match="fn gave int32, but dtype is float32"):
+        tf.map_fn(lambda r: tf.cast(r, tf.int32), tf.zeros([2]))
+
+
+def test_folds_and_scans(session):
+    e = tf.constant([1, 2, 3, 4])
+    assert session.run(tf.foldl(lambda a, b: a * 2 + b, e)) == 26
+    assert session.run(tf.foldr(lambda a, b: a * 2 + b, e)) == 49
+    assert session.run(tf.foldl(lambda a, b: a + b, e, initializer=10)) == 20
+    assert session.run(tf.scan(lambda a, b: a + b, e)).tolist() == [1, 3, 6, 10]
+    assert session.run(tf.scan(lambda a, b: a + b, e, initializer=10)).tolist() == [11, 13, 16, 20]
+    assert session.run(tf.scan(lambda a, b: a + b, e, reverse=True)).tolist() == [10, 9, 7, 4]
+
+
+def test_a_graph_with_sections_pickles(graph):
+    x = tf.placeholder(tf.int32, [], name="x")
+    tf.cond(x > 0, lambda: tf.while_loop(lambda i: i < x, lambda i: i + 1, [0]), lambda: -x, name="out")
+    copy = pickle.loads(pickle.dumps(graph))
+    with tf.Session(graph=copy) as session:
+        assert session.run("out/Merge:0", {"x:0": 4}) == 4
+        assert session.run("out/Merge:0", {"x:0": -4}) == 4
+
+
+# Against Python
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_random_programs_give_what_python_gives(data):
+    """Nested branches and loops over two variables and two numbers, as a graph and as plain Python."""
+    with tf.Graph().as_default():
+        variables = [tf.Variable(np.int64(k + 1), name=f"v{k}") for k in range(2)]
+        fed = [tf.placeholder(tf.int64, [], name=f"f{k}") for k in range(2)]
+
+        def grow(depth, names):
+            """A pair: makes nodes from tensors, does the same in Python from numbers and state."""
+            kind = data.draw(st.integers(0, 5 if depth else 2))
+            a, b = data.draw(st.sampled_from(names)), data.draw(st.sampled_from(names))
+            k = data.draw(st.integers(0, 1))
+            if kind == 0:
+                return lambda t: t[a] + t[b], lambda s, t: t[a] + t[b]
+            if kind == 1:
+
+                def write(t):
+                    with tf.control_dependencies([variables[k].assign_add(t[a])]):
+                        return tf.identity(t[b])
+
+                def written(s, t):
+                    s[k] += t[a]
+                    return t[b]
+
+                return write, written
+            if kind == 2:
+                return lambda t: variables[k].read_value() - t[a], lambda s, t: s[k] - t[a]
+            if kind in (3, 4):
+                yes, no = grow(depth - 1, names), grow(depth - 1, names)
+                return (
+                    lambda t: tf.cond(t[a] > t[b], lambda: yes[0](t), lambda: no[0](t)),
+                    lambda s, t: (yes if t[a] > t[b] else no)[1](s, t),
+                )
+            body = grow(depth - 1, [*names, "i"])
+            count = data.draw(st.integers(0, 3))
+
+            def loop(t):
+                def step(i, value):
+                    return i + 1, body[0]({**t, "i": value}) % 1000
+
+                return tf.while_loop(lambda i, _: i < count, step, [tf.constant(0), tf.identity(t[a])])[1]
+
+            def looped(s, t):
+                value = t[a]
+                for _ in range(count):
+                    value = body[1](s, {**t, "i": value}) % 1000
+                return value
+
+            return loop, looped
+
+        make, plain = grow(3, ["x", "y"])
+        end = make({"x": fed[0], "y": fed[1]})
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            state = [1, 2]
+            for _ in range(3):
+                x, y = data.draw(st.integers(-5, 5)), data.draw(st.integers(-5, 5))
+                expected = plain(state, {"x": x, "y": y})
+                assert session.run(end, {fed[0]: x, fed[1]: y}) == expected
+                assert session.run(variables) == state
