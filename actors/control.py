@@ -162,3 +162,97 @@ def _objects(items: list) -> np.ndarray:
     array = np.empty(len(items), object)
     array[:] = items
     return array
+
+
+def _added(totals: list, parts: list) -> list:
+    return list(parts) if not totals else [total + part for total, part in zip(totals, parts, strict=True)]
+
+
+class LoopGradient(Control):
+    """kernel(stop, *values): the gradients of a loop, which runs again, with its states kept, and then backwards.
+
+    values: `carried` loop variables as they enter, `grads` gradients of the last ones, the limit if `limited`, others.
+    back: the body of one iteration backwards: from the state before it and the gradients after it, those before it and
+    what flows to each captured value. captures: the positions of these.
+    """
+
+    __name__ = "while_loop_grad"
+
+    def __init__(
+        self, test: Body, step: Body, back: Body, carried: int, grads: int, limited: bool, captures: tuple[int, ...]
+    ):
+        self.test, self.step, self.back = test, step, back
+        self.carried, self.grads, self.limited, self.captures = carried, grads, limited, captures
+
+    def __call__(self, stop: list, *values: Any) -> Any:
+        n, m = self.carried, self.grads
+        state, grads, rest = list(values[:n]), list(values[n : n + m]), list(values[n + m :])
+        limit = int(rest[0]) if self.limited else None
+        states = []
+        while (limit is None or len(states) < limit) and self.test(stop, [*state, *grads, *rest])[0]:
+            if stop:
+                raise Stopped
+            states.append(state)
+            state = self.step(stop, [*state, *grads, *rest])
+        totals: list = []
+        for before in reversed(states):
+            if stop:
+                raise Stopped
+            results = self.back(stop, [*before, *grads, *rest])
+            grads, totals = results[:m], _added(totals, results[m:])
+        made = [*grads, *(totals or [np.zeros_like(values[position]) for position in self.captures])]
+        return made[0] if len(made) == 1 else tuple(made)
+
+
+class SweepGradient(Control):
+    """kernel(stop, *values): the gradients of a sweep, as those of a loop.
+
+    values: `carried` ones as they enter, `elements` arrays, `grads` gradients of the last carried ones, `collected`
+    gradients of the collected arrays, the rest.   wanted: how many arrays have gradients: those come after the carried
+    ones' and before what flows to captured values.
+    """
+
+    __name__ = "sweep_grad"
+
+    def __init__(
+        self,
+        forth: Body,
+        back: Body,
+        carried: int,
+        elements: int,
+        grads: int,
+        collected: int,
+        reverse: bool,
+        wanted: tuple[int, ...],
+        captures: tuple[int, ...],
+    ):
+        self.forth, self.back, self.carried, self.elements, self.grads = forth, back, carried, elements, grads
+        self.collected, self.reverse, self.wanted, self.captures = collected, reverse, wanted, captures
+
+    def __call__(self, stop: list, *values: Any) -> Any:
+        c, e, g, k = self.carried, self.elements, self.grads, self.collected
+        state, arrays = list(values[:c]), values[c : c + e]
+        grads, given = list(values[c + e : c + e + g]), values[c + e + g : c + e + g + k]
+        rest = list(values[c + e + g + k :])
+        count = len(arrays[0])
+        order = range(count - 1, -1, -1) if self.reverse else range(count)
+        states = []
+        for at in order:
+            if stop:
+                raise Stopped
+            states.append(state)
+            items = [array[at] for array in arrays]
+            state = self.forth(stop, [*state, *items, *grads, *[array[at] for array in given], *rest])[:c]
+        totals: list = []
+        flows = [np.zeros_like(arrays[position]) for position in self.wanted]
+        for before, at in zip(reversed(states), reversed(order), strict=True):
+            if stop:
+                raise Stopped
+            items = [array[at] for array in arrays]
+            results = self.back(stop, [*before, *items, *grads, *[array[at] for array in given], *rest])
+            grads = results[:g]
+            for flow, part in zip(flows, results[g : g + len(flows)], strict=True):
+                flow[at] = part
+            totals = _added(totals, results[g + len(flows) :])
+        made = [*grads, *flows, *(totals or [np.zeros_like(values[position]) for position in self.captures])]
+        return made[0] if len(made) == 1 else tuple(made)

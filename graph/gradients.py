@@ -21,6 +21,7 @@ import numpy as np
 # The modules of rules: importing them registers what they know.
 import weftwork.graph.gradient_arrays
 import weftwork.graph.gradient_autograd
+import weftwork.graph.gradient_control
 import weftwork.graph.gradient_linalg
 import weftwork.graph.gradient_math
 import weftwork.graph.gradient_nn

@@ -317,6 +317,12 @@ class Graph:
         """A context manager: what is created inside asks for these Ray resources, on a machine with these labels."""
         return self._scopes.needing(asked, labels)
 
+    def gradient_override_map(self, op_type_map: Mapping[str, str]):
+        """A context manager: operations created inside get gradients that are registered under other names."""
+        from weftwork.graph.gradient_registry import gradient_override_map
+
+        return gradient_override_map(self, op_type_map)
+
     @property
     def section(self) -> Section | None:
         """The section that operations are created in now."""

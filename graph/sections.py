@@ -9,10 +9,10 @@ Invariant: a tensor of a section is used in that section and those inside it onl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from weftwork.graph.operation import REFERENCES, Kind, Operation, Tensor
+from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
 
 if TYPE_CHECKING:
     from weftwork.graph.graph import Graph
@@ -47,21 +47,33 @@ class Section:
         return outer is None
 
     def captures(self) -> Iterator[Tensor]:
-        """The tensors from outside that it needs; variables' references are none, for they stand for no value."""
+        """The tensors from outside that it needs; a variable that it writes, or looks at, stands for no value."""
         mine = set(self.ops)
-        tensors = [t for op in self.ops if op.kind is not Kind.PLACEHOLDER for t in _needed(op)]
-        for tensor in dict.fromkeys([*tensors, *self.outputs]):
-            if tensor.op not in mine and tensor.op.kind not in REFERENCES:
+        changing = self.changes()
+        for tensor in dict.fromkeys([*[t for op in self.ops for t in op.inputs], *self.outputs]):
+            op = tensor.op
+            if op in mine:
+                continue
+            if op.kind not in REFERENCES or (op.attrs.get("_variable", op.name) not in changing):
                 yield tensor
+
+    def changes(self) -> set[str]:
+        """The names of the variables that operations inside write, or ask whether they have a value."""
+        names = set()
+        for op in self.ops:
+            if op.kind in WRITES:
+                names.add(op.attrs["_variable"])
+            elif op.kind is Kind.PEEK:
+                names.update([t.op.attrs.get("_variable", t.op.name) for t in op.inputs])
+            elif op.kind is Kind.CONTROL:
+                for index in op.attrs["_sections"]:
+                    names |= op.graph._sections[index].changes()
+        return names
 
     def controls(self) -> list[Operation]:
         """The operations from outside that those inside wait for."""
         mine = set(self.ops)
         return list(dict.fromkeys([c for op in self.ops for c in op.control_inputs if c not in mine]))
-
-
-def _needed(op: Operation) -> Iterable[Tensor]:
-    return [t for t in op.inputs if t.op.kind not in REFERENCES]
 
 
 def check_use(tensor: Tensor, section: Section | None, user: str) -> None:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from weftwork.actors.control import Body, Branches, Control, Loop, Sweep
-from weftwork.graph.operation import Operation
+from weftwork.actors.control import Body, Branches, Control, Loop, LoopGradient, Sweep, SweepGradient
+from weftwork.graph.operation import REFERENCES, Operation
 from weftwork.graph.sections import Section
-from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.dataflow import Dataflow, variable_name
 from weftwork.scheduler.emit import write_program
 
 
@@ -55,7 +55,7 @@ def _compile(op: Operation) -> Compiled:
     reads = list(dict.fromkeys(reads))
     draws = [draw for flow in flows for draw in flow.draws.values()]
     variables = {name: var for flow in flows for name, var in flow.variables.items()}
-    carried = {"While": given - bool(op.attrs.get("_limited")), "Sweep": op.attrs.get("_carried", 0)}.get(op.type, 0)
+    carried = op.attrs.get("_carried", 0)
     order: list[tuple[str, Any]] = [("input", i) for i in range(carried)]
     order += [("state", name) for name in state]
     first = 1 if op.type == "If" else carried  # the predicate is the kernel's own
@@ -72,7 +72,14 @@ def _compile(op: Operation) -> Compiled:
         kernel = Branches(*bodies)
         order.insert(0, ("input", 0))
     elif op.type == "While":
-        kernel = Loop(bodies[0], bodies[1], carried + len(state), places, bool(op.attrs["_limited"]))
+        kernel = Loop(bodies[0], bodies[1], carried + len(state), places, op.attrs["_limited"])
+    elif op.type == "WhileGrad":
+        kernel = LoopGradient(*bodies, carried, op.attrs["_grads"], op.attrs["_limited"], op.attrs["_captures"])
+    elif op.type == "SweepGrad":
+        counts = [op.attrs[name] for name in ("_elements", "_grads", "_collected")]
+        kernel = SweepGradient(
+            *bodies, carried, *counts, op.attrs["_reverse"], op.attrs["_wanted"], op.attrs["_captures"]
+        )
     else:
         elements = op.attrs["_elements"]
         places = tuple([place - elements for place in places])
@@ -92,12 +99,16 @@ def _body(op: Operation, section: Section, flow: Dataflow, order: list, state: l
         flow.inputs = [tuple([same.get(v, v) for v in inputs]) for inputs in flow.inputs]
         flow.fetched = [same.get(v, v) if v is not None else None for v in flow.fetched]
     draws = {draw: number for number, draw in flow.draws.items()}
+    used = {v for inputs in flow.inputs for v in inputs} | set(flow.fetched)
     inputs, required = [], []
     for position, (word, what) in enumerate(order):
         number = None
         if word == "input":
             tensor = section.parameters[what] if what < len(section.parameters) else op.inputs[what]
             number = flow.feeds.get(tensor)
+            if number in used and tensor.op.kind in REFERENCES:
+                variable = op.graph._by_name[variable_name(tensor)]
+                required.append((position, variable.name, variable.defined_at))
         elif word == "draw":
             number = draws.get(what)
         else:

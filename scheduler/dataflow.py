@@ -266,8 +266,8 @@ class _Builder:
         made = compiled(op)
         inputs = []
         for word, what in made.order:
-            if word == "input":
-                inputs.append(self._read(op.inputs[what]))
+            if word == "input":  # a variable without a value matters only to the branch that reads it
+                inputs.append(self._read(op.inputs[what], peek=op.inputs[what].op.kind in REFERENCES))
             elif word == "state":
                 inputs.append(self._newest(what))
                 flow.variables[what] = made.variables[what]
