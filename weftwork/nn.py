@@ -43,6 +43,7 @@ from weftwork.graph.rnn import (
     static_bidirectional_rnn,
     static_rnn,
 )
+from weftwork.graph.rnn_dynamic import dynamic_rnn
 
 __all__ = [
     "TopK",
@@ -51,6 +52,7 @@ __all__ = [
     "bias_add",
     "conv2d",
     "dropout",
+    "dynamic_rnn",
     "elu",
     "embedding_lookup",
     "in_top_k",
