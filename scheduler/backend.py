@@ -12,6 +12,7 @@ import functools
 import glob
 import hashlib
 import importlib.util
+import itertools
 import os
 import statistics
 import threading
@@ -333,6 +334,75 @@ def new_actor(epoch: str, home: Any) -> Any:
     if home.gpu is not None:
         options["num_gpus"] = 1
     return (base.options(**options) if options else base).remote(epoch, home.gpu is not None)
+
+
+# Hosts of shared sessions
+
+_NAMESPACE = "weftwork"
+_SESSIONS_AT_ONCE = 64
+"""Runs that a host works on at a time; others wait."""
+
+
+def host(name: str, config: Any, create: bool, lasting: bool) -> Any:
+    """The host of that name in this cluster, made if `create` says so; else None.
+
+    lasting: it outlives the process that makes it.
+    """
+    from ray.experimental.internal_kv import _internal_kv_exists, _internal_kv_put
+
+    ray()
+    for life in itertools.count():  # Ray may go on to find a dead actor by its name: each life has a name of its own
+        full = f"{name} {life}"
+        if _internal_kv_exists(f"weftwork dead {full}"):
+            continue
+        actor = _host(full, config, create, lasting)
+        if actor is None:
+            return None
+        try:
+            ask(actor, "hello")
+            return actor
+        except WorkerLost:
+            _internal_kv_put(f"weftwork dead {full}", b"1")
+    return None
+
+
+def _host(name: str, config: Any, create: bool, lasting: bool) -> Any:
+    module = ray()
+    if not create:
+        try:
+            return module.get_actor(name, namespace=_NAMESPACE)
+        except ValueError:
+            return None
+    from weftwork.scheduler.host import Host
+
+    options = {"lifetime": "detached"} if lasting else {}
+    actor = module.remote(num_cpus=0, max_restarts=0, max_concurrency=_SESSIONS_AT_ONCE, enable_task_events=False)(Host)
+    return actor.options(name=name, namespace=_NAMESPACE, get_if_exists=True, **options).remote(pack(config))
+
+
+def ask(actor: Any, method: str, *args: Any) -> Any:
+    """The result of a host's method. Raises WorkerLost when it is gone."""
+    module = ray()
+    try:
+        return module.get(getattr(actor, method).remote(*args))
+    except (module.exceptions.ActorDiedError, module.exceptions.ActorUnavailableError) as error:
+        raise WorkerLost(str(error)) from error
+
+
+def tell(actor: Any, method: str, *args: Any) -> None:
+    """Call a host's method without waiting for it."""
+    if is_running():
+        getattr(actor, method).remote(*args)
+
+
+def end_host(actor: Any) -> None:
+    """Let a host end: it writes its last checkpoint, then its process is ended."""
+    if is_running():
+        try:
+            ask(actor, "close")
+        except WorkerLost:
+            return
+        kill(actor)
 
 
 def is_up(actor: Any, seconds: float) -> bool:

@@ -115,7 +115,7 @@ class ConfigProto(Message):
         share_session_state_in_clusterspec_propagation: bool = False
         optimize_for_static_graph: bool = False
 
-    _choices = {"placement": ("auto", "caller", "actor", "task", "mixed")}
+    _choices = {"placement": ("auto", "caller", "actor", "task", "mixed"), "lifetime": ("", "detached")}
 
     device_count: Map[str, int]
     """The number of devices of a type, e.g. {"CPU": 2}."""
@@ -139,6 +139,10 @@ class ConfigProto(Message):
     isolate_session_state: bool = False
     experimental: Experimental
 
+    name: str = ""
+    """Ours. A session that others of the cluster may share: those with the same name run on the same variables."""
+    lifetime: str = ""
+    """Ours. "detached": the named session outlives this process, until `Session.reset` ends it."""
     placement: str = "auto"
     """Ours. Where nodes run: "auto" as their cost says, or all of them in the "caller", in the "actor" that holds the
     variables, or in a "task" of Ray; "mixed" spreads them over all three by a hash, for tests."""

@@ -23,6 +23,7 @@ from weftwork.scheduler.explain import Explanation, Waiting
 from weftwork.scheduler.feeds import convert_feed, parse_feed_key, parse_feeds
 from weftwork.scheduler.fetches import owned, parse_fetches, signature
 from weftwork.scheduler.future import RunFuture
+from weftwork.scheduler.host import SharedEngine
 from weftwork.scheduler.partial import PartialRuns
 from weftwork.scheduler.trace import Trace
 
@@ -57,7 +58,7 @@ class BaseSession:
             check_packages(backend.cluster())
         self._closed = False
         self._closing = threading.Lock()
-        self._engine = Engine(self._config, uuid.uuid4().int & ((1 << 63) - 1))
+        self._engine = _engine(self._target.decode(), self._config, graph)
         self._partial = PartialRuns(self)
         self._finalizer = weakref.finalize(self, Engine.close, self._engine)
 
@@ -231,6 +232,24 @@ class BaseSession:
         self._partial.clear()
         self._finalizer()
 
+    @staticmethod
+    def reset(target: Any, containers: Sequence | None = None, config: ConfigProto | None = None) -> None:
+        """Forget the variables that sessions share at `target`, or under `config.name`, and close these sessions.
+
+        containers: only the variables in these; None is all. A detached session of that name is ended with None.
+        Raises NotFoundError when there is nothing of the kind.
+        """
+        config = config or ConfigProto()
+        text = target.decode() if isinstance(target, bytes) else target or ""
+        _connect(text, config)
+        name = _hosted(config) if config.name else text
+        host = backend.host(name, config, create=False, lasting=False) if name else None
+        if host is None:
+            raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.")
+        backend.ask(host, "reset", containers)
+        if config.name and containers is None:
+            backend.end_host(host)
+
     def as_default(self):
         """A context manager that makes this the thread's default session. It does not close the session."""
         return stacks.session_scope(self)
@@ -239,9 +258,35 @@ class BaseSession:
         return f"<tf.{type(self).__name__}{' (closed)' if self._closed else ''} of {self._graph!r}>"
 
 
+def _engine(target: str, config: ConfigProto, graph: Graph) -> Engine:
+    """An engine of the session's own; or one that a host shares, where the target or the config names it."""
+    entropy = uuid.uuid4().int & ((1 << 63) - 1)
+    if config.isolate_session_state:
+        return Engine(config, entropy)
+    if target.startswith("grpc://"):
+        host = backend.host(target, config, create=False, lasting=False)
+        if host is None:
+            raise NotFoundError(None, None, f"There is no server at {target} in this Ray cluster.")
+        return SharedEngine(config, host, graph, ends=False)
+    if config.name:
+        lasting = config.lifetime == "detached"
+        there = backend.host(_hosted(config), config, create=False, lasting=lasting)
+        host = there or backend.host(_hosted(config), config, create=True, lasting=lasting)
+        return SharedEngine(config, host, graph, ends=there is None and not lasting)
+    return Engine(config, entropy)
+
+
+def _hosted(config: ConfigProto) -> str:
+    return f"session {config.name}"
+
+
 def _connect(target: str, config: ConfigProto) -> None:
     """Join the Ray that `target` names; "" and "local" are this machine's, started when first needed."""
     if target in ("", "local"):
+        return
+    if target.startswith("grpc://"):
+        if not backend.is_running():
+            backend.connect("auto")
         return
     host, _, port = target.rpartition(":")
     if target != "auto" and not target.startswith("ray://") and not (host and port.isdigit()):

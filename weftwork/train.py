@@ -46,12 +46,14 @@ from weftwork.scheduler.checkpoint_state import (
     update_checkpoint_state,
 )
 from weftwork.scheduler.saver import Saver, SaverDef, export_meta_graph
+from weftwork.scheduler.server import ClusterSpec, Server
 
 __all__ = [
     "AdadeltaOptimizer",
     "AdagradOptimizer",
     "AdamOptimizer",
     "CheckpointState",
+    "ClusterSpec",
     "ExponentialMovingAverage",
     "FtrlOptimizer",
     "GradientDescentOptimizer",
@@ -63,6 +65,7 @@ __all__ = [
     "RMSPropOptimizer",
     "Saver",
     "SaverDef",
+    "Server",
     "assert_global_step",
     "checkpoint_exists",
     "cosine_decay",
