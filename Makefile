@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 EXTRAS = dev
 
-.PHONY: demo test lint check bench clean
+.PHONY: demo test lint check chaos bench clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/walkthrough.py
@@ -20,6 +20,9 @@ lint: $(VENV)/.ready
 
 check: $(VENV)/.ready
 	$(BIN)/python tests/sizes.py
+
+chaos: $(VENV)/.ready
+	WEFTWORK_CHAOS=10 $(BIN)/python -m pytest -q -s tests/chaos
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run_all
