@@ -88,6 +88,7 @@ class Traits:
     timeout: seconds that one call may take; None is for ever.
     labels: what a machine's labels must be, as Ray's label selectors say it, e.g. {"region": "in(eu, us)"}.
     isolated: never run it in the caller's process.
+    here: run it in the caller's process and nowhere else: it touches files of that machine.
     user: the kernel is a user's function, not the library's.
     """
 
@@ -97,6 +98,7 @@ class Traits:
     timeout: float | None = None
     resources: tuple[tuple[str, float], ...] = field(default=())
     labels: tuple[tuple[str, str], ...] = field(default=())
+    here: bool = False
 
 
 LIBRARY = Traits()

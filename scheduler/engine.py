@@ -344,7 +344,7 @@ def deferred(flow: Dataflow, estimate: Estimate, done: frozenset[int], probes: i
 
 def _unbound(flow: Dataflow, estimate: Estimate) -> bool:
     """True when every node may run anywhere, and every user's function among them has been seen."""
-    if flow.needs:
+    if flow.needs or any([op.traits.here for op in flow.ops]):
         return False
     return not any([s is None and op.traits.user for op, s in zip(flow.ops, estimate.seconds, strict=True)])
 

@@ -105,6 +105,8 @@ def place(
 
 def place_needed(flow: Dataflow, node: int) -> Place | None:
     """The place that a node's needs leave it: the actor at its home where it has a GPU or state there; else a task."""
+    if flow.ops[node].traits.here:
+        return Place.CALLER
     need = flow.needs.get(node)
     if need is None:
         return None
@@ -152,7 +154,8 @@ def _follow_large(flow: Dataflow, estimate: Estimate, places: list[Place], remot
     sizes = estimate.bytes
     for node, inputs in enumerate(flow.inputs):
         made = sum([sizes[v] for v in flow.outputs[node]])
-        if places[node] is Place.CALLER and flow.ops[node].kind not in WRITES:
+        op = flow.ops[node]
+        if places[node] is Place.CALLER and op.kind not in WRITES and not op.traits.here:
             coming = sum([sizes[v] for v in inputs if v in away])
             if coming > _WORTH_A_JOURNEY and made < 0.5 * coming:
                 places[node] = Place.TASK

@@ -22,7 +22,7 @@ from weftwork.actors.encoding import TYPES
 from weftwork.graph import dtypes, state_ops
 from weftwork.graph.build import constant
 from weftwork.graph.flow import group, identity
-from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import Variable
@@ -66,6 +66,9 @@ def restore_values(filename: bytes, *, wanted: tuple[Wanted, ...]) -> Any:
 
 # Nodes
 
+_HERE = Traits(here=True)
+"""A path is one of the machine that the program runs on; only shards are written where their values lie."""
+
 
 def add_nodes(
     name: str | None, prefix: str | None, saveables: Saveables, sharded: bool, reshape: bool
@@ -80,8 +83,17 @@ def add_nodes(
 
 
 def _function(type: str, kernel: Any, inputs: Iterable[Tensor], attrs: dict, outputs: list, name: str) -> Operation:
-    graph = get_default_graph()
-    return graph.add(Kind.FUNCTION, type, kernel=kernel, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name)
+    traits = LIBRARY if kernel is save_shard else _HERE
+    return get_default_graph().add(
+        Kind.FUNCTION,
+        type,
+        kernel=kernel,
+        inputs=tuple(inputs),
+        attrs=attrs,
+        outputs=outputs,
+        name=name,
+        traits=traits,
+    )
 
 
 def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool) -> Tensor:

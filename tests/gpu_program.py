@@ -24,7 +24,7 @@ def visible(x):
 @tf.op
 def crossings(*after):
     """How often arrays went to the device and back in this process."""
-    import cupy
+    import cupy  # pyright: ignore[reportMissingImports]
 
     return dict(cupy.crossed)
 
