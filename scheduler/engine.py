@@ -276,7 +276,8 @@ class Engine:
 
     def _placed(self, flow: Dataflow, estimate: Estimate, remote: set[int]) -> Contest:
         """The one plan of a dataflow whose nodes are placed one by one."""
-        places = place(flow, estimate, self.config.placement, remote, backend.cpus(), backend.machine_count())
+        slots = backend.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
+        places = place(flow, estimate, self.config.placement, remote, slots, backend.machine_count())
         return Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
 
     def waiting(self) -> list[Waiting]:
