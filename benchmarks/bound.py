@@ -1,6 +1,6 @@
 """No run is much slower than the same functions called in a plain Python loop, whatever the graph and the grain.
 
-Chain, map and tree of pure-Python functions of 1 us to 1 ms, some 30 ms of work in all. Goals: a replay takes at most
+Chain, map, tree and stencil of pure-Python functions of 1 us to 1 ms, some 30 ms of work in all. Goals: a replay takes at most
 1.05 of the loop's time, a first run at most 1.3 (Ray is up, the functions were never seen).
 """
 
@@ -47,6 +47,14 @@ def wide(node: Callable, count: int):
     return tree(node, 3) if count < 3 else node(*[node(k) for k in range(count - 1)])
 
 
+def stencil(node: Callable, count: int):
+    """Rows of eight, each node waits for its neighbours in the row before; one node waits for the last row."""
+    row = [node(k) for k in range(8)]
+    for _ in range(max(1, count // 8) - 1):
+        row = [node(*row[max(0, i - 1) : i + 2]) for i in range(8)]
+    return node(*row)
+
+
 def main() -> None:
     """Print two rows for each shape and grain: a replay and the first run."""
     import weftwork as tf
@@ -54,7 +62,7 @@ def main() -> None:
     start_ray()
     for grain, n in (("1 us", 30), ("10 us", 500), ("100 us", 5_000), ("1 ms", 50_000)):
         once = interleaved({"f": busy(n)}, rounds=50)["f"]
-        for shape in (chain, wide, tree):
+        for shape in (chain, wide, tree, stencil):
             function = busy(n)
             with tf.Graph().as_default() as graph:
                 fetch = shape(tf.op(function), max(20, int(WORK / once)))

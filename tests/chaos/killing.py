@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+import time
 from collections.abc import Callable
 
 import psutil
+
+
+_GROWN = 1.0
+"""Seconds that a process is left alone."""
 
 
 def workers() -> list[psutil.Process]:
@@ -38,7 +43,8 @@ class Killer:
     def _work(self) -> None:
         while not self._end.wait(self._random.uniform(*self._pause)):
             with contextlib.suppress(psutil.Error):
-                victims = [p for p in workers() if self._choose(p)]
+                old = time.time() - _GROWN  # who kills what is just being started lets nobody work
+                victims = [p for p in workers() if p.create_time() < old and self._choose(p)]
                 if victims:
                     self._random.choice(sorted(victims, key=lambda p: p.pid)).kill()
                     self.kills += 1
