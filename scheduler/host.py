@@ -14,14 +14,15 @@ import os
 import pickle
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any
 
 from weftwork.actors.messages import describe, pack, pack_values, unpack
-from weftwork.graph.errors import AbortedError, OpError, UnavailableError
+from weftwork.graph.errors import AbortedError, OpError, UnavailableError, UnimplementedError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler import backend
+from weftwork.scheduler.config import ConfigProto
 from weftwork.scheduler.engine import CLOSED, Engine, Entry
 from weftwork.scheduler.fetches import Fetches
 
@@ -149,11 +150,22 @@ class SharedEngine(Engine):
     """A session's engine that lets a host do the work."""
 
     def __init__(self, config: Any, host: Any, graph: Graph, ends: bool):
-        super().__init__(config, 0)
+        own = ConfigProto()
+        own.CopyFrom(config)
+        own.checkpoint_dir = ""  # the host saves
+        super().__init__(own, 0)
         self._host, self._graph, self._ends = host, graph, ends
         self._id, self._graph_id = uuid.uuid4().hex, uuid.uuid4().hex
         self._generation = backend.ask(host, "hello")
         self._sent = -1
+
+    def add(
+        self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
+    ) -> Entry:
+        """As Engine's. Raises UnimplementedError for a part of a run."""
+        if ran:
+            raise UnimplementedError(None, None, "A shared session runs no partial runs: use a session of its own.")
+        return super().add(key, fetches, fed)
 
     def execute(self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any = None) -> list:
         """As Engine's. Raises UnavailableError when the host is gone, AbortedError when it was reset."""
