@@ -16,7 +16,7 @@ from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.scopes import name_scope
-from weftwork.graph.sections import Section
+from weftwork.graph.sections import Section, captures
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def _owner(
     graph: Graph, type: str, sections: Sequence[Section], given: Sequence[Tensor], outputs: list, name: str, attrs: dict
 ) -> Operation:
     """The operation that owns sections: its inputs are those given and what the sections capture."""
-    captured = dict.fromkeys([t for section in sections for t in section.captures()])
+    captured = captures(sections)
     controls = dict.fromkeys([c for section in sections for c in section.controls()])
     attrs = {**attrs, "_sections": tuple([section.index for section in sections]), "_given": len(given)}
     with graph.as_default(), graph.control_dependencies(list(controls)):

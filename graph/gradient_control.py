@@ -16,7 +16,7 @@ from weftwork.graph.filling import zeros_like
 from weftwork.graph.gradient_registry import rule, unknown
 from weftwork.graph.gradient_tools import dense
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
-from weftwork.graph.sections import Section
+from weftwork.graph.sections import Section, captures
 
 
 def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor]) -> list[Tensor]:
@@ -172,7 +172,7 @@ def _gradient_of(
     op: Operation, type: str, sections: list, inputs: list, like: list, captured: list, attrs: dict
 ) -> Sequence[Tensor]:
     """The operation that runs a loop forth and back; its outputs are gradients of tensors `like` these."""
-    every = dict.fromkeys([t for section in sections for t in section.captures()])
-    places = tuple([len(inputs) + list(every).index(t) if t in every else -1 for t in captured])
+    every = captures(sections)
+    places = tuple([len(inputs) + every.index(t) if t in every else -1 for t in captured])
     outputs = [(t.dtype.base_dtype, t._shape) for t in like]
     return _owner(op.graph, type, sections, inputs, outputs, type, {**attrs, "_captures": places}).outputs

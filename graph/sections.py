@@ -9,7 +9,7 @@ Invariant: a tensor of a section is used in that section and those inside it onl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
@@ -46,17 +46,6 @@ class Section:
             section = section.outer
         return outer is None
 
-    def captures(self) -> Iterator[Tensor]:
-        """The tensors from outside that it needs; a variable that it writes, or looks at, stands for no value."""
-        mine = set(self.ops)
-        changing = self.changes()
-        for tensor in dict.fromkeys([*[t for op in self.ops for t in op.inputs], *self.outputs]):
-            op = tensor.op
-            if op in mine:
-                continue
-            if op.kind not in REFERENCES or (op.attrs.get("_variable", op.name) not in changing):
-                yield tensor
-
     def changes(self) -> set[str]:
         """The names of the variables that operations inside write, or ask whether they have a value."""
         names = set()
@@ -74,6 +63,19 @@ class Section:
         """The operations from outside that those inside wait for."""
         mine = set(self.ops)
         return list(dict.fromkeys([c for op in self.ops for c in op.control_inputs if c not in mine]))
+
+
+def captures(sections: Sequence[Section]) -> list[Tensor]:
+    """The tensors from outside that an owner's sections need; a variable that any writes stands for no value."""
+    changing = {name for section in sections for name in section.changes()}
+    found: dict[Tensor, None] = {}
+    for section in sections:
+        mine = set(section.ops)
+        for tensor in [*[t for op in section.ops for t in op.inputs], *section.outputs]:
+            op = tensor.op
+            if op not in mine and (op.kind not in REFERENCES or op.attrs.get("_variable", op.name) not in changing):
+                found[tensor] = None
+    return list(found)
 
 
 def check_use(tensor: Tensor, section: Section | None, user: str) -> None:

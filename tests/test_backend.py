@@ -54,7 +54,7 @@ print(ray.is_initialized(), int(ray.cluster_resources()["CPU"]))
     assert printed.split()[-2:] == ["True", "3"]
 
 
-@pytest.mark.parametrize("target", ["nowhere", "grpc://host", "host:port"])
+@pytest.mark.parametrize("target", ["nowhere", "host:port"])
 def test_an_unknown_target_is_refused(target):
     text = "No session factory registered for the given session options: "
     with tf.Graph().as_default(), pytest.raises(tf.errors.NotFoundError, match=text) as info:

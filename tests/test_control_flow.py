@@ -250,7 +250,21 @@ def test_the_condition_may_read_what_the_body_writes(session):
 
     end = tf.while_loop(lambda i: v.read_value() < 100, body, [0])
     session.run(v.initializer)
-    assert session.run(end) == 5
+    assert session.run(end, options=tf.RunOptions(timeout_in_ms=20_000)) == 5
+    assert session.run(v) == 243
+
+
+def test_one_branch_may_read_what_the_other_writes(session):
+    v = tf.Variable(np.int64(1), name="v")
+    pred = tf.placeholder(tf.bool, [])
+
+    def write():
+        with tf.control_dependencies([v.assign(v.read_value() + 4)]):
+            return v.read_value() * 10
+
+    result = tf.cond(pred, write, lambda: v * 2)
+    session.run(v.initializer)
+    assert [session.run(result, {pred: p}) for p in (False, True, False)] == [2, 50, 10]
 
 
 def test_an_infinite_loop_is_ended_by_a_time_limit(session):
