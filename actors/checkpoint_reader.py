@@ -11,14 +11,14 @@ import math
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from weftwork.actors.checkpoint import CHUNK, FORMAT, VERSION, Row, check_size, data_name, index_name
 from weftwork.actors.encoding import NUMBERS, TYPES, decode, little
-from weftwork.actors.files import Files, files_of, told
+from weftwork.actors.files import Files, files_of, split, told
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.errors import DataLossError, InvalidArgumentError, NotFoundError, OpError
 from weftwork.graph.shapes import RawShape, bracket_text
@@ -78,6 +78,10 @@ class CheckpointReader:
         """The value of a key. Raises NotFoundError when there is none, DataLossError when it is not what was saved."""
         self._check_keys([tensor_str])
         return self.read([Wanted(tensor_str, self._rows[tensor_str].dtype, None)])[0]
+
+    def data_files(self) -> list[str]:
+        """The data files that the index names."""
+        return [name for name, _ in self._shards]
 
     def debug_string(self) -> bytes:
         """A line for each value: key, dtype, shape."""
@@ -213,6 +217,18 @@ def _no_index(prefix: str, files: Files) -> OpError:
 def _foreign(name: str) -> DataLossError:
     text = f"Unable to open table file {name}: Data loss: not a Weftwork checkpoint (bad magic number): perhaps your "
     return DataLossError(None, None, text + "file is in a different file format, or corrupt")
+
+
+def tidy(prefix: str, files: Files | None = None) -> None:
+    """Delete what a save that failed has left: data files of this prefix that no index names. What cannot go, stays."""
+    files = files or files_of(prefix)
+    with suppress(OpError, OSError):
+        index = index_name(prefix)
+        named = CheckpointReader(prefix, files).data_files() if files.exists(index) else []
+        kept = {split(name)[1] for name in named}
+        for name in files.starting_with(f"{prefix}.data-"):
+            if split(name)[1] not in kept:
+                files.remove(name)
 
 
 def _row(row: Mapping[str, Any], shards: list[tuple[str, int]]) -> Row:

@@ -1,7 +1,7 @@
 """No run is much slower than the same functions called in a plain Python loop, whatever the graph and the grain.
 
-Chain, map, tree and stencil of pure-Python functions of 1 us to 1 ms, some 30 ms of work in all. Goals: a replay takes at most
-1.05 of the loop's time, a first run at most 1.3 (Ray is up, the functions were never seen).
+Chain, map, tree and stencil of pure-Python functions of 1 us to 1 ms, some 30 ms of work in all. Goals: a replay takes
+at most 1.05 of the loop's time, a first run at most 1.3 (Ray is up, the functions were never seen).
 """
 
 from __future__ import annotations

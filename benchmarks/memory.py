@@ -31,9 +31,9 @@ CHUNKS, CHUNK = 200, 40_000_000
 STORE = 1_000_000_000
 CORES = len(os.sched_getaffinity(0))
 REPLAYS, SETTLING = 3, 12
-"""Runs that are looked at, and those between the first run and them."""
-_EVERY = 0.02
-"""Seconds between two looks at the memory."""
+"""Replays that are timed, and as many that are looked at; our runs between the first one and them."""
+_EVERY = 0.05
+"""Seconds between two looks at the memory. A look holds up the page faults of a process: such runs are not timed."""
 _LONGEST = 180.0
 """Seconds that one answer of a program may take."""
 _ENDING = 30.0
@@ -54,12 +54,12 @@ def tree(pid: int) -> list[psutil.Process]:
 def tree_bytes(pid: int) -> int:
     """The bytes of memory of a process tree, whatever is shared counted once."""
     total = 0
-    stores: dict[tuple[int, int], int] = {}
+    shared: dict[tuple[int, int], int] = {}
     for process in tree(pid):
         with suppress(OSError):
             total += _own_bytes(process.pid)
-            stores.update(_stores(process.pid))
-    return total + sum(stores.values())
+            shared.update(stores(process.pid))
+    return total + sum(shared.values())
 
 
 def _own_bytes(pid: int) -> int:
@@ -69,7 +69,7 @@ def _own_bytes(pid: int) -> int:
     return 1024 * (int(sizes["Pss_Anon:"]) + int(sizes["Pss_File:"]))
 
 
-def _stores(pid: int) -> dict[tuple[int, int], int]:
+def stores(pid: int) -> dict[tuple[int, int], int]:
     """Bytes of the object stores that a process has open, by device and inode: their files have no name any more."""
     found = {}
     for name in os.listdir(f"/proc/{pid}/fd"):
@@ -137,12 +137,14 @@ class Program:
         """End it, and what it has left behind."""
         processes = tree(self.pid)
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         with suppress(OSError):
             self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING)
         self._kill(processes)
         self._process.wait()
+        self._process.stdout.close()
 
     def _kill(self, processes: list[psutil.Process]) -> None:
         for process in [*tree(self.pid), *processes]:
@@ -240,37 +242,38 @@ def _spilled() -> int:
     return get_memory_info_reply(state).store_stats.spilled_bytes_total
 
 
-def looked_at(program: Program) -> tuple[float, float, float, int]:
-    """One run: its seconds, its result, by how many bytes memory grew at most, bytes spilled so far."""
+def looked_at(program: Program) -> tuple[float, float, int]:
+    """One run: its result, by how many bytes memory grew at most, bytes spilled so far."""
     before = min(tree_bytes(program.pid) for _ in range(3))
     with peak_of(program.pid) as peak:
-        seconds, result, spilled = program.run()
-    return seconds, result, peak[0] - before, spilled
+        _, result, spilled = program.run()
+    return result, peak[0] - before, spilled
+
+
+def measured(system: str, settling: int) -> tuple[list[float], list[tuple[float, float, int]]]:
+    """Seconds of replays, and what was seen in the first run and in further replays."""
+    with Program("benchmarks.memory", system) as program:
+        seen = [looked_at(program)]
+        for _ in range(settling):
+            program.run()
+        seconds = [program.run()[0] for _ in range(REPLAYS)]
+        return seconds, seen + [looked_at(program) for _ in range(REPLAYS)]
 
 
 def main() -> None:
-    """Print, for the first run and for replays, what was spilled, and our peak over Dask's."""
-    found = {}
-    for system in ("ours", "dask"):
-        with Program("benchmarks.memory", system) as program:
-            first = looked_at(program)
-            for _ in range(SETTLING if system == "ours" else 0):
-                program.run()
-            found[system] = first, [looked_at(program) for _ in range(REPLAYS)]
-    results = {round(result, 3) for first, later in found.values() for _, result, _, _ in [first, *later]}
+    """Print, for the first run and for replays, what was spilled and our peak over Dask's; and times of replays."""
+    seconds, seen = measured("ours", SETTLING)
+    peer_seconds, peer_seen = measured("dask", 0)
+    results = {round(result, 3) for result, _, _ in seen + peer_seen}
     assert len(results) == 1, f"the systems do not agree: {results}"
     name = f"map over {CHUNKS} chunks of {CHUNK // 10**6} MB"
-    (first, later), (peer_first, peer_later) = found["ours"], found["dask"]
-    figure(f"{name}, first run, spilled", first[3] / 1e6, "MB", 0)
-    figure(f"{name}, all runs, spilled", later[-1][3] / 1e6, "MB", 0)
-    row(f"{name}, first run, peak bytes", first[2], peer_first[2], 1.0, "Dask distributed", "MB", 1e-6)
-    row(f"{name}, replay, peak bytes", _typical(later, 2), _typical(peer_later, 2), 1.0, "Dask distributed", "MB", 1e-6)
-    row(f"{name}, first run, time", first[0], peer_first[0], 1.0, "Dask distributed", "ms", 1e3)
-    row(f"{name}, replay, time", _typical(later, 0), _typical(peer_later, 0), 1.0, "Dask distributed", "ms", 1e3)
-
-
-def _typical(runs: list[tuple], place: int) -> float:
-    return statistics.median([run[place] for run in runs])
+    of, mega = "Dask distributed", ("MB", 1e-6)
+    figure(f"{name}, first run, spilled", seen[0][2] / 1e6, "MB", 0)
+    figure(f"{name}, replays, spilled", (seen[-1][2] - seen[0][2]) / 1e6, "MB", 0)
+    row(f"{name}, first run, peak bytes", seen[0][1], peer_seen[0][1], 1.0, of, *mega)
+    replay, peer_replay = (statistics.median([grown for _, grown, _ in runs[1:]]) for runs in (seen, peer_seen))
+    row(f"{name}, replay, peak bytes", replay, peer_replay, 1.0, of, *mega)
+    row(f"{name}, replay, time", statistics.median(seconds), statistics.median(peer_seconds), 1.1, of, "ms", 1e3)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 Slaughter et al., "Task Bench: a parameterized benchmark for evaluating parallel runtime performance" (2020). A graph is
 `STEPS` rows of `width` tasks; a task reads tasks of the row before, as the pattern says, and checks that it got theirs.
-Granularity is wall time x cores / tasks. The kernel hashes a buffer, which releases the GIL. Plain Ray and Dask run
-fewer rows, for they need longer a row: their overhead does not depend on the number of rows. Every task is fetched, so
-that none can be left out.
+Granularity is wall time x cores / tasks; the peak is what all cores hash in long calls, so that what a short call costs
+beside its hashing counts as overhead. The kernel hashes a buffer, which releases the GIL. The peers run fewer rows,
+for they need longer a row: their overhead does not depend on the number of rows. Plain Ray and Dask distributed are run
+at the larger width only, for they are slow, and last, for they keep processes. Every task is fetched, so that none can
+be left out.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import statistics
@@ -16,10 +19,15 @@ import sys
 from collections.abc import Callable
 from time import perf_counter
 
-from benchmarks.common import row, start_ray
+from benchmarks.common import figure, row, start_ray
 from benchmarks.kernel import MOST, task
 
 STEPS = 200
+PEER_STEPS = {"Dask threads": 40, "TF1 py_func": 40, "plain Ray tasks": 12, "Dask distributed": 16}
+FINE, COARSE = 1.15, 1.3
+"""How near the ends of a bisection come to each other, for us and for the peers."""
+GOAL = 100.0
+"""Microseconds."""
 PATTERNS: dict[str, Callable[[int, int, int], list[int]]] = {
     "trivial": lambda s, i, w: [],
     "no_comm": lambda s, i, w: [i],
@@ -91,17 +99,65 @@ def ray_tasks(pattern: str, width: int, size: int, steps: int) -> Callable:
     return run
 
 
-def metg(make: Callable, pattern: str, width: int, steps: int, repeats: int) -> float:
-    """Seconds: the least granularity with half of the peak, by bisection over the bytes that a task hashes."""
+def dask_distributed(client) -> Callable:
+    """Dask's processes, of one thread each."""
+
+    def make(pattern: str, width: int, size: int, steps: int) -> Callable:
+        graph, keys = dask_graph(pattern, width, size, steps)
+        return lambda: client.get(graph, keys)
+
+    return make
+
+
+@functools.lru_cache(maxsize=1)
+def tensorflow_graph(pattern: str, width: int, steps: int) -> Callable:
+    """TensorFlow 1's session with a `py_func` for each task, as a function of the size."""
+    import tensorflow.compat.v1 as tf1
+
+    def node(size, step: int, place: int, reads: tuple, pairs: list):
+        def function(size, *numbers):
+            return task(int(size), step, place, reads, *zip(numbers[::2], numbers[1::2], strict=True))
+
+        flat = [tensor for pair in pairs for tensor in pair]
+        return tf1.py_func(function, [size, *flat], [tf1.int64, tf1.int64])
+
+    with tf1.Graph().as_default():
+        fed = tf1.placeholder(tf1.int64, [])
+        before, every = [], []
+        for step in range(steps):
+            reads = [wanted(pattern, step, i, width) for i in range(width)]
+            before = [node(fed, step, i, reads[i], [before[j] for j in reads[i]]) for i in range(width)]
+            every += before
+        return tf1.Session().make_callable(every, [fed])
+
+
+def tensorflow_run(pattern: str, width: int, size: int, steps: int) -> Callable:
+    """TensorFlow 1, as it comes."""
+    run = tensorflow_graph(pattern, width, steps)
+    run(size)
+    return lambda: run(size)
+
+
+@functools.cache
+def peak() -> float:
+    """Bytes that a core hashes in a second, in long calls."""
+    size = 1_000_000
+    return size / min([_time(lambda: task(size, 0, 0, ())) for _ in range(200)])
+
+
+def metg(make: Callable, pattern: str, width: int, steps: int, repeats: int, near: float = COARSE) -> float:
+    """Seconds: the least granularity with half of the peak, by bisection over the bytes that a task hashes.
+
+    Infinite when the largest task does not reach it. The bisection ends when its ends differ by the factor `near`.
+    """
     low, high = 2_000, MOST
     best = math.inf
-    while high / low > 1.15:
+    while high / low > near:
         size = int(math.sqrt(low * high))
-        alone = statistics.median([_time(lambda: task(size, 0, 0, ())) for _ in range(9)])  # noqa: B023
         run = make(pattern, width, size, steps)
         took = statistics.median([_time(run) for _ in range(repeats)])
         granularity = took * CORES / (steps * width)
-        if alone / granularity >= 0.5:
+        if size / peak() / granularity >= 0.5:
             best, high = granularity, size
         else:
             low = size
@@ -114,17 +170,35 @@ def _time(function: Callable) -> float:
     return perf_counter() - start
 
 
-def main(widths: tuple[int, ...] = (2, 8)) -> None:
-    """Print a row for each width and pattern against Dask's threads, and for one pattern against plain Ray."""
+def main(widths: tuple[int, ...] = (2, 8), patterns: tuple[str, ...] = tuple(PATTERNS)) -> None:
+    """Print the rows of each width and pattern: the figure itself, and its ratios to the peers."""
     start_ray(CORES)
+    ours: dict[tuple[str, int], float] = {}
+
+    def compare(peer: str, make: Callable, pattern: str, width: int, repeats: int, goal: float) -> None:
+        theirs = metg(make, pattern, width, PEER_STEPS[peer], repeats)
+        row(f"METG(50%) {pattern}, width {width}", ours[pattern, width], theirs, goal, peer)
+
     for width in widths:
-        for pattern in PATTERNS:
-            ours = metg(weftwork_run, pattern, width, STEPS, 5)
-            peer = metg(dask_threads, pattern, width, 40, 3)
-            row(f"METG(50%) {pattern}, width {width}", ours, peer, 0.5, "Dask threads")
-    ours = metg(weftwork_run, "stencil_1d", 8, STEPS, 5)
-    row("METG(50%) stencil_1d, width 8", ours, metg(ray_tasks, "stencil_1d", 8, 8, 2), 1 / 20, "plain Ray tasks")
+        for pattern in patterns:
+            ours[pattern, width] = metg(weftwork_run, pattern, width, STEPS, 5, FINE)
+            figure(f"METG(50%) {pattern}, width {width}, absolute", ours[pattern, width] * 1e6, "us", GOAL)
+            compare("Dask threads", dask_threads, pattern, width, 3, 1 / 2)
+            compare("TF1 py_func", tensorflow_run, pattern, width, 3, 1.0)
+    width = max(widths)
+    for pattern in patterns:
+        compare("plain Ray tasks", ray_tasks, pattern, width, 2, 1 / 20)
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=CORES, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        for pattern in patterns:
+            compare("Dask distributed", dask_distributed(client), pattern, width, 2, 1 / 20)
 
 
 if __name__ == "__main__":
-    main(tuple(int(w) for w in sys.argv[1:]) or (2, 8))
+    numbers = tuple([int(w) for w in sys.argv[1:] if w.isdigit()])
+    names = tuple([p for p in sys.argv[1:] if p in PATTERNS])
+    main(numbers or (2, 8), names or tuple(PATTERNS))

@@ -1,8 +1,8 @@
 """What safety costs: a run's atomicity and mirror, and the time to go on after the variables' process has died.
 
-The peer of an update is a run that reads the same variable and adds the same, and commits nothing: what is between them
-are locks, versions, commit and mirror. Recovery has no peer: it is the time of the first run after the actor was killed,
-a new process included.
+The peer of an update is a run that reads the same variable and adds the same, and commits nothing: what is between
+them are locks, versions, commit and mirror. Recovery has no peer: it is the time of the first run after the actor was
+killed, a new process included.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def main() -> None:
             run = session.make_callable(step.op)
             reading = session.make_callable(tf.add(w, delta).op)
             took = interleaved({"ours": run, "peer": reading}, rounds=300, warm=50)
-            row(f"atomic update of {name}", took["ours"], took["peer"], 1.05, "a run that adds the same and commits nothing")
+            peer = "a run that adds the same and commits nothing"
+            row(f"atomic update of {name}", took["ours"], took["peer"], 1.05, peer)
             session.close()
     with tf.Graph().as_default():
         w = tf.Variable(np.zeros(100_000), name="w")

@@ -11,7 +11,17 @@ from pathlib import Path
 from benchmarks.common import machine
 
 HERE = Path(__file__).parent
-BENCHMARKS = {"small": 300, "metg": 900, "coarse": 300, "bound": 400, "planning": 300, "replays": 300}
+BENCHMARKS = {
+    "small": 300,
+    "metg": 900,
+    "coarse": 300,
+    "mixed": 300,
+    "bound": 400,
+    "planning": 300,
+    "big_arrays": 900,
+    "memory": 600,
+    "overheads": 300, "replays": 300,
+}
 """Seconds that each may take."""
 
 

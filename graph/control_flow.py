@@ -257,7 +257,8 @@ def while_loop(
         step.outputs = flat
         specs = [(t.dtype.base_dtype, shape) for t, shape in zip(enter, allowed, strict=True)]
         given_inputs = [*enter] if limit is None else [*enter, limit]
-        op = _owner(graph, "While", [test, step], given_inputs, specs, "Exit", {"_carried": len(enter), "_limited": limit is not None})
+        attrs = {"_carried": len(enter), "_limited": limit is not None}
+        op = _owner(graph, "While", [test, step], given_inputs, specs, "Exit", attrs)
         packed = _rebuilt(loop_vars, iter(op.outputs))
     if isinstance(packed, (list, tuple)) and len(packed) == 1 and not return_same_structure:
         return packed[0]

@@ -51,6 +51,8 @@ class Kind(enum.Enum):
     """kernel(old, *values) is the variable's new value."""
     CONTROL = "control"
     """Owns sections of the graph, branches or a loop, and runs them (`graph/sections.py`)."""
+    QUEUE = "queue"
+    """Puts into or takes from a queue of the session, and may wait for that (`graph/data_flow_ops.py`)."""
     NOOP = "noop"
     """Only its control inputs count."""
 

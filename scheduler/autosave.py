@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors import checkpoint
-from weftwork.actors.checkpoint_reader import CheckpointReader
-from weftwork.actors.files import is_url, join
+from weftwork.actors.checkpoint_reader import CheckpointReader, tidy
+from weftwork.actors.files import is_url, join, told
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import OpError
 from weftwork.graph.operation import UNINITIALIZED
@@ -44,7 +44,8 @@ class Autosave:
         self._thread: threading.Thread | None = None
         if folder:
             if not is_url(folder):
-                os.makedirs(folder, exist_ok=True)
+                with told(folder):
+                    os.makedirs(folder, exist_ok=True)
             self._resume()
 
     def wake(self) -> None:
@@ -61,20 +62,30 @@ class Autosave:
             versions = {cell.name: version for cell, (_, version) in pinned}
             if not versions or versions == self._versions:
                 return
-            self._number += 1
-            prefix = join(self._folder, f"{_NAME}-{self._number}")
             rows = []
             for cell, (value, _) in pinned:
                 value = backend.fetch(value) if backend.is_reference(value) else value
                 rows.append((cell.name, _type_of(value), value))
-            part = checkpoint.write_shard(prefix, rows)
-            checkpoint.write_index(prefix, [part])
-            self._kept.add(prefix, time())
-            leaving = self._kept.leaving()
-            update_checkpoint_state(self._folder, prefix, self._kept.paths())
+            prefix = join(self._folder, f"{_NAME}-{self._number + 1}")
+            leaving = self._write(prefix, rows)
+            self._number += 1  # not before: what fails is written again under its name, so nothing piles up
             self._prefix, self._versions = prefix, versions
             for old in leaving:
                 checkpoint.remove(old)
+
+    def _write(self, prefix: str, rows: list[tuple[str, str, Any]]) -> list[str]:
+        """Make the newest checkpoint; returns those that are too many now."""
+        before, self._kept.entries = self._kept.entries, list(self._kept.entries)
+        try:
+            checkpoint.write_index(prefix, [checkpoint.write_shard(prefix, rows)])
+            self._kept.add(prefix, time())
+            leaving = self._kept.leaving()
+            update_checkpoint_state(self._folder, prefix, self._kept.paths())
+        except OpError:
+            self._kept.entries = before
+            tidy(prefix)
+            raise
+        return leaving
 
     def saved(self, cell: Cell) -> Any:
         """The value of a cell from the last checkpoint, where that holds the cell's version; else None."""
@@ -123,7 +134,11 @@ class Autosave:
     def _try(self) -> None:
         try:
             self.save()
-        except (OpError, backend.WorkerLost) as error:  # the session goes on; the next time it may work
+        except (
+            OpError,
+            backend.WorkerLost,
+            backend.StoreFull,
+        ) as error:  # the session goes on; the next time it may work
             warnings.warn(f"The session could not write a checkpoint to {self._folder}: {error}", stacklevel=2)
 
 

@@ -29,6 +29,8 @@ from weftwork.actors.worker import HERALD, VariableServer, run_segment
 
 _INLINE_CODE = 64 * 1024
 """Bytes of a program up to which it goes with the request."""
+_SHORT = 64 * 1024
+"""Bytes below which an object is looked at that should be a large value: errors are that short."""
 _lock = threading.RLock()
 _ray: Any = None
 _started_here = False
@@ -44,6 +46,10 @@ class WorkerLost(Exception):
 
 class ValueLost(WorkerLost):
     """A value went down with the machine that held it."""
+
+
+class StoreFull(Exception):
+    """A value does not fit: neither into an object store nor onto the disk that it spills to."""
 
 
 class Unplaceable(Exception):
@@ -339,8 +345,8 @@ def new_actor(epoch: str, home: Any) -> Any:
 # Hosts of shared sessions
 
 _NAMESPACE = "weftwork"
-_SESSIONS_AT_ONCE = 64
-"""Runs that a host works on at a time; others wait."""
+_SESSIONS_AT_ONCE = 512
+"""Runs that a host works on at a time, with those that wait in queues; others wait. A thread each."""
 
 
 def host(name: str, config: Any, create: bool, lasting: bool) -> Any:
@@ -504,6 +510,8 @@ def result(handle: Handle) -> Any:
     errors = module.exceptions
     try:
         return module.get(handle.head)
+    except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:  # a worker's too: it is of both classes
+        raise StoreFull(_first_line(error)) from error
     except errors.RayTaskError as error:  # it is also of the class of its cause
         if isinstance(error.cause, errors.ObjectLostError):
             raise ValueLost(str(error.cause)) from error
@@ -528,12 +536,29 @@ def result(handle: Handle) -> Any:
 
 
 def fetch(reference: Any) -> Any:
-    """The value of a reference. Raises ValueLost when it is gone."""
+    """The value of a reference. Raises ValueLost when it is gone, StoreFull when it was never there."""
     module = ray()
+    errors = module.exceptions
     try:
         return module.get(reference)
-    except module.exceptions.ObjectLostError as error:
+    except errors.ObjectLostError as error:
         raise ValueLost(str(error)) from error
+    except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
+        raise StoreFull(_first_line(error)) from error
+
+
+def check_made(reference: Any, size: int) -> None:
+    """Raise StoreFull when a large output of `size` bytes has found no room: Ray keeps a short error in its place."""
+    from ray.experimental import get_local_object_locations
+
+    stored = get_local_object_locations([reference]).get(reference, {}).get("object_size")
+    if stored is not None and stored < min(size, _SHORT):
+        fetch(reference)
+
+
+def _first_line(error: Exception) -> str:
+    cause = getattr(error, "cause", error)
+    return str(cause).strip().splitlines()[0]
 
 
 def is_lost(reference: Any) -> bool:
@@ -569,8 +594,12 @@ def wait_for(references: list) -> None:
 
 
 def put(value: Any) -> Any:
-    """A reference to `value` in the object store, owned by this process."""
-    return ray().put(value)
+    """A reference to `value` in the object store, owned by this process. Raises StoreFull."""
+    module = ray()
+    try:
+        return module.put(value)
+    except (module.exceptions.ObjectStoreFullError, module.exceptions.OutOfDiskError) as error:
+        raise StoreFull(_first_line(error)) from error
 
 
 def is_reference(value: Any) -> bool:

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from weftwork.actors.files import files_of, write_whole
 from weftwork.graph.function import Op, UserFunction
 
 _WEIGHT = 0.3
@@ -83,15 +84,18 @@ class Costs:
         return self._records[(kernel, min(classes, key=lambda c: abs(c - wanted)))]
 
     def save(self, path: str) -> None:
-        """Write what is known of importable functions to a JSON file, for `load`."""
+        """Write what is known of importable functions to a JSON file, for `load`.
+
+        Raises OpErrors for what the operating system refuses; then a file that was there before is as it was.
+        """
         with self._lock:
             rows = [
                 {"function": name, "class": size, "seconds": r.seconds, "bytes": r.bytes, "calls": r.calls}
                 for (kernel, size), r in self._records.items()
                 if (name := _importable_name(kernel)) is not None
             ]
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump({"weftwork_costs": 1, "records": rows}, file, indent=1)
+        text = json.dumps({"weftwork_costs": 1, "records": rows}, indent=1)
+        write_whole(path, text.encode(), files_of(path))
 
     def load(self, path: str) -> None:
         """Take in what `save` wrote; what this process has measured itself stands.
@@ -146,7 +150,10 @@ COSTS = Costs()
 
 
 def save_costs(path: str) -> None:
-    """Write what this process has learned of its functions' costs to a file, so that others need not try them."""
+    """Write what this process has learned of its functions' costs to a file, so that others need not try them.
+
+    Raises OpErrors for what the operating system refuses; then a file that was there before is as it was.
+    """
     COSTS.save(path)
 
 

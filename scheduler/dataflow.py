@@ -25,7 +25,7 @@ from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
 from weftwork.scheduler.ordering import order_accesses
 
-_EFFECTS = frozenset({Kind.FUNCTION, Kind.CONTROL})
+_EFFECTS = frozenset({Kind.FUNCTION, Kind.CONTROL, Kind.QUEUE})
 """Kinds of nodes that may do something besides giving values, so that others may have to wait for them."""
 _FOLD_ELEMENTS = 65_536
 """Constants with more elements than this are neither folded nor made by folding."""
@@ -71,7 +71,7 @@ class Dataflow:
     producer: of each value, the node that makes it, or -1.
     feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as they were when the run began,
     `newest` as they are when the run's writes begin, `draws` places in random streams.
-    needs: what nodes ask for beyond a process, once it is settled.
+    needs: what nodes ask for beyond a process, once it is settled.   queued: some nodes use queues.
     writes: the value that each written variable ends with.   fetched: the value of each fetch, or None.
     """
 
@@ -95,6 +95,7 @@ class Dataflow:
         self.fetched: list[int | None] = []
         self.variables: dict[str, Operation] = {}
         self.needs: dict[int, Any] = {}
+        self.queued = False
         self.extra: dict[int, Tensor] = {}
         """Of values that are no tensor's, versions that a branch or a loop makes: the variable's reference."""
         _Builder(self, fetches, dict.fromkeys(fed), ran).build()
@@ -222,6 +223,9 @@ class _Builder:
             self._write(op)
         elif kind is Kind.CONTROL:
             self._control(op)
+        elif kind is Kind.QUEUE:
+            self.flow.queued = True
+            self._node(op, tuple([self._read(t) for t in op.inputs]))
         elif kind is Kind.RANDOM:
             place = self.flow.new_value()
             self.flow.draws[place] = op

@@ -4,6 +4,7 @@ ready      segments whose predecessors are done: a heap, the longest path to the
 window     how many segments are shown to Ray at a time: a few more than there are slots, for Ray has no priorities
 budget     bytes of large values that may live at a time: work that would exceed it waits for work that frees some
 attempt    one try of a segment in another process; a lost process costs an attempt, not the run
+wait       a queue node on its way; segments that need the write locks start when no other may wait in a queue
 straggler  an attempt that takes far longer than predicted while slots are idle: a twin is started, the first one counts
 
 The loop runs in the thread that called `run`. Ray's threads only put the finished attempts into `run.events`. The first
@@ -25,13 +26,14 @@ from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, O
 from weftwork.graph.operation import Kind
 from weftwork.scheduler import backend
 from weftwork.scheduler.actor_link import ActorLink, Links
-from weftwork.scheduler.backend import Handle, Interrupted, Unplaceable, ValueLost, WorkerLost
+from weftwork.scheduler.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, WorkerLost
 from weftwork.scheduler.budget import Budget
 from weftwork.scheduler.courier import Courier
-from weftwork.scheduler.failures import at_node, lost, node_error, unloadable
+from weftwork.scheduler.failures import at_node, does_not_fit, lost, node_error, unloadable
 from weftwork.scheduler.needs import Need
 from weftwork.scheduler.placement import Place
 from weftwork.scheduler.plan import Plan, Segment
+from weftwork.scheduler.queue_host import QueueHost, Wait
 from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run
 
 ATTEMPTS = 3
@@ -65,8 +67,9 @@ class Attempt:
 class Dispatcher:
     """One run of one plan."""
 
-    def __init__(self, run: Run, plan: Plan, links: Links, measure: bool, grace: float, budget: int):
-        self.run, self.plan, self.links, self.measure, self.grace = run, plan, links, measure, grace
+    def __init__(self, run: Run, plan: Plan, links: Links, queues: QueueHost, measure: bool, grace: float, budget: int):
+        self.run, self.plan, self.links, self.queues = run, plan, links, queues
+        self.measure, self.grace = measure, grace
         self.courier = Courier(run, plan, measure)
         self.budget = Budget(plan, budget)
         self.waits = {segment.number: segment.waits for segment in plan.segments}
@@ -80,6 +83,8 @@ class Dispatcher:
         self.window = 2 * self.slots + 2
         self.name = f"weftwork {uuid.uuid4().hex} "
         self.sent = 0
+        self.held: list[Segment] = []
+        self.queued = sum([s.place is Place.QUEUE and not s.locked for s in plan.segments])
 
     def execute(self) -> None:
         """Run all segments. Raises the first error, after everything has come to rest."""
@@ -105,7 +110,46 @@ class Dispatcher:
     # Starting
 
     def _ready(self, segment: Segment) -> None:
-        heapq.heappush(self.here if segment.place is Place.CALLER else self.there, segment)
+        if segment.place is Place.QUEUE:
+            self._wait(segment)
+        elif segment.locked and self.queued:
+            self.held.append(segment)
+        else:
+            heapq.heappush(self.here if segment.place is Place.CALLER else self.there, segment)
+
+    def _wait(self, segment: Segment) -> None:
+        """Begin what a queue node does; it waits without a thread."""
+        if segment.locked:
+            self.run.lock()
+        node = segment.nodes[0]
+        op = self._op(node)
+        wait = Wait(segment, self.run.events)
+        self.run.waits[wait] = segment
+        if op in self.run.moved:
+            wait.told(self.run.moved[op])
+            return
+        self.run.look_again(segment)
+        wait.cancel = self.queues.start(op, [self.run.local(v) for v in self.plan.flow.inputs[node]], wait.told)
+
+    def _waited(self, wait: Wait) -> None:
+        """A queue node is done. Raises its error."""
+        segment = self.run.waits.pop(wait, None)
+        if segment is None:
+            return
+        node = segment.nodes[0]
+        op = self._op(node)
+        if isinstance(wait.outcome, OpError):
+            raise at_node(type(wait.outcome), op, wait.outcome.message)
+        self.run.moved[op] = wait.outcome
+        for number, value in zip(self.plan.flow.outputs[node], wait.outcome, strict=True):
+            self.run.values[number] = value
+        self.run.count(segment.place.value, 1)
+        self.queued -= not segment.locked
+        if not self.queued:
+            held, self.held = self.held, []
+            for other in held:
+                self._ready(other)
+        self._done(segment)
 
     def _send(self) -> None:
         while self.there and len(self.under_way) < self.window:
@@ -117,6 +161,7 @@ class Dispatcher:
 
     def _run_here(self, segment: Segment) -> None:
         self._expire()
+        self.run.look_again(segment)
         with quiet():
             self.run.run_here(self.plan, segment, self.measure)
         self._done(segment)
@@ -124,6 +169,7 @@ class Dispatcher:
     def _start(self, segment: Segment) -> Attempt:
         if segment.locked:
             self.run.lock()
+        self.run.look_again(segment)
         self.sent += 1
         token = f"{self.name}{self.sent}"
         op = self._op(segment.nodes[0])
@@ -140,6 +186,8 @@ class Dispatcher:
             raise error if error.op is not None else at_node(type(error), op, error.message) from None
         except WorkerLost:
             raise
+        except StoreFull as error:
+            raise does_not_fit(op, "An input", str(error)) from error
         except Exception as error:  # an input that does not pickle, or a value too large for Ray
             raise node_error(op, TypeError(f"an input of {op.name} could not be sent to a worker: {error}")) from error
         limit = segment.need.timeout if segment.need else None
@@ -212,7 +260,10 @@ class Dispatcher:
     def _op(self, node: int) -> Any:
         return self.plan.flow.ops[node]
 
-    def _finished(self, handle: Handle | None) -> None:
+    def _finished(self, handle: Handle | Wait | None) -> None:
+        if isinstance(handle, Wait):
+            self._waited(handle)
+            return
         attempt = self.under_way.pop(handle, None) if handle is not None else None
         if attempt is None:
             return
@@ -227,6 +278,8 @@ class Dispatcher:
             raise Moved(lost([self._op(node) for node in attempt.segment.nodes], 1, str(error))) from None
         except Interrupted:
             raise Stopped from None
+        except StoreFull as error:
+            raise does_not_fit(self._op(attempt.segment.nodes[0]), "An output", str(error)) from error
         else:
             self._give_up(attempt.twin)
             self._take_reply(attempt, reply)
@@ -295,6 +348,11 @@ class Dispatcher:
         for number, value in zip(segment.outputs, small, strict=True):
             values[number] = value
         for position, reference, size in zip(segment.apart, attempt.handle.apart, large_bytes, strict=True):
+            try:
+                backend.check_made(reference, size)
+            except StoreFull as error:
+                op = self._op(self.plan.flow.producer[segment.outputs[position]])
+                raise does_not_fit(op, "The output", str(error)) from error
             values[segment.outputs[position]] = reference
             self.budget.made(segment.outputs[position], size)
         if attempt.link is not None:
@@ -321,6 +379,9 @@ class Dispatcher:
 
     def _drain(self) -> None:
         """Cancel what is on its way and wait for it, by force once the grace time is over."""
+        for wait in list(self.run.waits):
+            wait.cancel()
+        self.run.waits.clear()
         pending = dict(self.under_way)
         self.under_way.clear()
         for attempt in pending.values():

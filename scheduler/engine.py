@@ -31,6 +31,7 @@ from weftwork.scheduler.flusher import Flusher
 from weftwork.scheduler.needs import settle_needs
 from weftwork.scheduler.placement import Estimate, Place, place
 from weftwork.scheduler.plan import Plan, make_plan
+from weftwork.scheduler.queue_host import QueueHost
 from weftwork.scheduler.recovery import Recovery
 from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.state import Draws, Mirror
@@ -96,6 +97,7 @@ class Engine:
         self.mirror = Mirror()
         self.draws = Draws(entropy)
         self.links = Links()
+        self.queues = QueueHost()
         self.flusher = Flusher(self.mirror, self.links)
         self._autosave = Autosave(self.mirror, config.checkpoint_dir, config.checkpoint_every)
         self._recovery = Recovery(self.mirror, self._autosave, config.replicas)
@@ -138,9 +140,10 @@ class Engine:
 
         fed: values in the order of the entry's feeds.   timeout: seconds, or None.   started: told of the run.
         """
+        moved: dict = {}
         for attempt in range(ATTEMPTS):
             try:
-                return self._attempt(entry, fed, timeout, trace, started)
+                return self._attempt(entry, fed, timeout, trace, started, moved)
             except Restart as lost:
                 if attempt + 1 == ATTEMPTS:
                     raise lost.cause from None
@@ -150,8 +153,10 @@ class Engine:
             self._recovery.repair(entry.flow)
         raise AssertionError("the last attempt returns or raises")
 
-    def _attempt(self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any) -> list:
-        run = Run(entry.flow, self.mirror, self.draws, timeout, trace)
+    def _attempt(
+        self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any, moved: dict
+    ) -> list:
+        run = Run(entry.flow, self.mirror, self.draws, timeout, trace, moved)
         with self._idle:
             if self.closed:
                 raise RuntimeError(CLOSED)
@@ -166,6 +171,7 @@ class Engine:
                 started(run)
             run.begin(fed)
             self._run(run, entry.flow, entry.variant_for(fed) if fed else entry.variant)
+            run.look_again()
             fetched = run.fetched()
             run.commit(self._replicas_of)
         finally:
@@ -236,7 +242,7 @@ class Engine:
             run_locally(run, plan, measure)
         else:
             grace = self.config.cancel_grace_in_ms / 1000
-            Dispatcher(run, plan, self.links, measure, grace, self.config.memory_budget).execute()
+            Dispatcher(run, plan, self.links, self.queues, measure, grace, self.config.memory_budget).execute()
 
     # First runs
 
@@ -291,6 +297,8 @@ class Engine:
         """Let active runs finish within `grace` seconds, cancel the others and wait for them, `bound` at most."""
         with self._idle:
             self.closed = True
+        self.queues.close()
+        with self._idle:
             if not self._idle.wait_for(lambda: not self._active, grace):
                 for run in list(self._active):
                     run.cancel()
@@ -345,7 +353,7 @@ def deferred(flow: Dataflow, estimate: Estimate, done: frozenset[int], probes: i
 
 def _unbound(flow: Dataflow, estimate: Estimate) -> bool:
     """True when every node may run anywhere, and every user's function among them has been seen."""
-    if flow.needs or any([op.traits.here for op in flow.ops]):
+    if flow.needs or flow.queued or any([op.traits.here for op in flow.ops]):
         return False
     return not any([s is None and op.traits.user for op, s in zip(flow.ops, estimate.seconds, strict=True)])
 

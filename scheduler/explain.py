@@ -103,6 +103,8 @@ def waiting(run: Any) -> list[Waiting]:
     ]
     for segment, since in list(run.here.values()):
         found.append(Waiting(_all_names(run, segment), "caller", now - since, backend.this_machine()))
+    for wait, segment in list(run.waits.items()):
+        found.append(Waiting(_all_names(run, segment), "queue", now - wait.since, backend.this_machine()))
     return found
 
 
@@ -132,6 +134,8 @@ def _why(plan: Plan, segment: Segment) -> str:
         return f"its device is{_at(segment)}"
     if segment.place is Place.ACTOR:
         return "its variables or large inputs lie there"
+    if segment.place is Place.QUEUE:
+        return "may wait in a queue of the session"
     if segment.place is Place.THREAD:
         return f"beside others, in thread {segment.slot}"
     if segment.place is Place.TASK:

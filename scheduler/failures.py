@@ -9,6 +9,7 @@ from weftwork.graph.errors import (
     InvalidArgumentError,
     OpError,
     RemoteTraceback,
+    ResourceExhaustedError,
     UnavailableError,
     from_exception,
 )
@@ -52,6 +53,16 @@ def lost(ops: list[Operation], attempts: int, reason: str) -> OpError:
         ops[0].node_def,
         ops[0],
         f"The process that ran {names} died {attempts} times: {first}\n\t [[node {ops[0].defined_at} ]]",
+    )
+
+
+def does_not_fit(op: Operation, what: str, reason: str) -> OpError:
+    """`what` of a node, a value, found no room in an object store."""
+    return at_node(
+        ResourceExhaustedError,
+        op,
+        f"{what} of {op.name} does not fit: the object store of its machine has no room for it, nor has the disk that it "
+        f"spills to ({reason}). Make it smaller, or in parts, or give Ray more room (object_store_memory).",
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from weftwork.graph.operation import Kind
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.placement import WORTH_A_TASK, Estimate, Place
 
@@ -112,7 +113,7 @@ def _join_level(nodes, level, kinds, parent, root, parallel: bool) -> None:
     first: dict[tuple, int] = {}
     for node in nodes:
         place = kinds[node][0]
-        if place is Place.TASK or (place is Place.CALLER and parallel):
+        if place in (Place.TASK, Place.QUEUE) or (place is Place.CALLER and parallel):
             continue
         key = (kinds[node], level[node])
         if key in first:
@@ -135,14 +136,18 @@ def _uses(flow: Dataflow) -> list[int]:
 
 
 def _single(flow: Dataflow, places: Sequence[Place], estimate: Estimate, node: int) -> bool:
-    """True for a node in a worker that is worth a segment of its own: long, or a user's function."""
+    """True for a node that is worth a segment of its own: it waits in a queue, or is a user's or long in a worker."""
     op = flow.ops[node]
     long = (estimate.seconds[node] or 0.0) >= WORTH_A_TASK
     need = flow.needs.get(node)
+    if places[node] is Place.QUEUE:
+        return True
     return places[node] is Place.TASK and (long or op.traits.user or (need is not None and need.alone))
 
 
 def _chainable(flow: Dataflow, first: int, then: int) -> bool:
+    if flow.ops[then].kind is Kind.QUEUE:
+        return False
     one, two = flow.needs.get(first), flow.needs.get(then)
     return one == two and (one is None or one.timeout is None)
 

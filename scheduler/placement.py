@@ -21,8 +21,12 @@ class Place(enum.Enum):
     THREAD = "thread"
     ACTOR = "actor"
     TASK = "task"
+    QUEUE = "queue"
+    """Where the session's queues are: in the caller, and waiting there takes no thread."""
 
 
+_HERE = (Place.CALLER, Place.QUEUE)
+"""Places whose values lie in the caller."""
 WORTH_A_TASK = 5e-3
 """Seconds from which a node is worth a Ray task of its own where something can run beside it: several dispatches."""
 REMOTE_BYTES = 100 * 1024
@@ -104,7 +108,9 @@ def place(
 
 
 def place_needed(flow: Dataflow, node: int) -> Place | None:
-    """The place that a node's needs leave it: the actor at its home where it has a GPU or state there; else a task."""
+    """The place that a node's nature and needs leave it: the actor at its home for a GPU or state, else a task."""
+    if flow.ops[node].kind is Kind.QUEUE:
+        return Place.QUEUE
     if flow.ops[node].traits.here:
         return Place.CALLER
     need = flow.needs.get(node)
@@ -159,7 +165,7 @@ def _follow_large(flow: Dataflow, estimate: Estimate, places: list[Place], remot
             coming = sum([sizes[v] for v in inputs if v in away])
             if coming > _WORTH_A_JOURNEY and made < 0.5 * coming:
                 places[node] = Place.TASK
-        if places[node] is not Place.CALLER:
+        if places[node] not in _HERE:
             away.update(flow.outputs[node])
 
 
@@ -173,7 +179,7 @@ def _keep_with_state(flow: Dataflow, estimate: Estimate, places: list[Place], re
     for node in range(len(flow.ops)):
         if node in toward and places[node] is Place.CALLER and any([v in away for v in flow.inputs[node]]):
             places[node] = Place.ACTOR
-        if places[node] is not Place.CALLER:
+        if places[node] not in _HERE:
             away.update([v for v in flow.outputs[node] if estimate.bytes[v] > REMOTE_BYTES])
 
 

@@ -46,7 +46,15 @@ class Run:
     stop: a list that fills up when the run is to end.   events: what the dispatcher waits for.
     """
 
-    def __init__(self, flow: Dataflow, mirror: Mirror, draws: Any, timeout: float | None, trace: Trace | None = None):
+    def __init__(
+        self,
+        flow: Dataflow,
+        mirror: Mirror,
+        draws: Any,
+        timeout: float | None,
+        trace: Trace | None = None,
+        moved: dict | None = None,
+    ):
         self.flow = flow
         self.mirror = mirror
         self.draws = draws
@@ -66,6 +74,11 @@ class Run:
         self.ran: dict[str, list[int]] = {}
         """Segments and nodes by place."""
         self._places: list | None = None
+        self.waits: dict[Any, Segment] = {}
+        """What waits in queues."""
+        self.moved: dict[Any, list] = {} if moved is None else moved
+        """Of queue nodes that were done, also in attempts before this one, their outputs: elements move once."""
+        self._unread: dict[str, int] = dict(flow.pinned) if flow.queued else {}
         self.wakers: list = []
         """Functions that wake threads which wait for something of this run."""
         self._held: Any = None
@@ -104,6 +117,16 @@ class Run:
             self.values[number] = value
             self.versions[number] = (name, version)
         return missing
+
+    def look_again(self, segment: Segment | None = None) -> None:
+        """Pin anew what a segment, or else the fetches, are first to read: a run that waits in queues may be old."""
+        if not self.flow.queued:
+            return
+        names = {n: v for n, v in self._unread.items() if segment is None or v in segment.inputs}
+        for name in names:
+            del self._unread[name]
+        if names:
+            self._take_versions(names, [self.mirror.cell(name) for name in names])
 
     def lock(self) -> None:
         """Take the write locks, once, and with them the newest versions."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.actors.checkpoint_reader import tidy
 from weftwork.actors.files import absolute, files_of, split, write_whole
 from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
 from weftwork.graph.export import structure
@@ -164,7 +165,11 @@ class Saver:
         with self._saving:
             if self.saver_def is not None:
                 names = self.saver_def
-                sess.run(names.save_tensor_name, {names.filename_tensor_name: os.fsencode(absolute(prefix))})
+                try:
+                    sess.run(names.save_tensor_name, {names.filename_tensor_name: os.fsencode(absolute(prefix))})
+                except OpError:
+                    tidy(prefix)
+                    raise
             if self.saver_def is not None and write_state:
                 self._record(prefix, folder, latest_filename, meta_graph_suffix)
             if write_meta_graph:

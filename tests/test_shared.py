@@ -52,6 +52,28 @@ def test_sessions_of_one_name_run_on_the_same_variables(name):
     one.close()
 
 
+def test_sessions_of_one_name_share_queues(name):
+    def jobs():
+        graph = tf.Graph()
+        with graph.as_default():
+            queue = tf.FIFOQueue(2, tf.int32, shapes=[[]], name="jobs")
+            put, take = queue.enqueue(7), queue.dequeue()
+        return tf.Session(graph=graph, config=tf.ConfigProto(name=name)), put, take
+
+    one, put, take = jobs()
+    two, _, other_take = jobs()
+    got = []
+    waiting = threading.Thread(target=lambda: got.append(two.run(other_take)))
+    waiting.start()
+    one.run(put)
+    waiting.join(30)
+    assert got == [7]
+    with pytest.raises(tf.errors.DeadlineExceededError):
+        one.run(take, options=tf.RunOptions(timeout_in_ms=100))
+    one.close()
+    two.close()
+
+
 def test_a_session_without_a_name_shares_nothing(name):
     one, count, _ = counter(tf.ConfigProto(name=name))
     two, other, _ = counter()

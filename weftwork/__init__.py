@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weftwork import layers, losses, metrics, nn, summary, train
+from weftwork import layers, losses, metrics, nn, queue, summary, train
 from weftwork.graph import errors
 from weftwork.graph import init_ops as initializers
 from weftwork.graph import linalg_ops as linalg
@@ -60,6 +60,7 @@ from weftwork.graph.conversion import (
     to_int32,
     to_int64,
 )
+from weftwork.graph.data_flow_ops import FIFOQueue, PaddingFIFOQueue, PriorityQueue, QueueBase, RandomShuffleQueue
 from weftwork.graph.default_scopes import (
     add_to_collection,
     add_to_collections,
@@ -406,6 +407,7 @@ __all__ = [
     "DType",
     "DeviceSpec",
     "Dimension",
+    "FIFOQueue",
     "GPUOptions",
     "Graph",
     "GraphKeys",
@@ -419,6 +421,10 @@ __all__ = [
     "OpError",
     "Operation",
     "OptimizerOptions",
+    "PaddingFIFOQueue",
+    "PriorityQueue",
+    "QueueBase",
+    "RandomShuffleQueue",
     "RegisterGradient",
     "RunMetadata",
     "RunOptions",
@@ -609,6 +615,7 @@ __all__ = [
     "pow",
     "py_func",
     "qr",
+    "queue",
     "random",
     "random_crop",
     "random_gamma",

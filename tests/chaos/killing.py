@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import psutil
 
-
 _GROWN = 1.0
 """Seconds that a process is left alone."""
 

@@ -1,0 +1,274 @@
+"""Queues: nodes that put elements into a queue of the session, or take some out, and wait until that can be done.
+
+element    a list of components, one for each dtype of the queue
+A queue belongs to the session, like a variable: two sessions on one graph have two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from weftwork.graph import dtypes as types
+from weftwork.graph import shapes as dims
+from weftwork.graph.build import convert_to_tensor, get_seed, static_value
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.stacks import get_default_graph
+
+
+class Definition(NamedTuple):
+    """What a queue is: its class, capacity (-1: none), dtypes, shapes, and for a shuffle its seed and what it keeps."""
+
+    kind: str
+    capacity: int
+    dtypes: tuple
+    shapes: tuple | None
+    seed: int | None = None
+    keep: int = 0
+
+
+class QueueBase:
+    """What all queues share: see FIFOQueue."""
+
+    def __init__(
+        self,
+        kind: str,
+        capacity: int,
+        dtypes: Any,
+        shapes: Any,
+        names: Any,
+        shared_name: str | None,
+        name: str,
+        seed: int | None = None,
+        keep: int = 0,
+    ):
+        listed = dtypes if isinstance(dtypes, (list, tuple)) else [dtypes]
+        self._dtypes = tuple([types.as_dtype(d) for d in listed])
+        self._shapes = self._one_for_each(shapes)
+        self._names = None if names is None else tuple(names if isinstance(names, (list, tuple)) else [names])
+        if self._names is not None and len(self._names) != len(self._dtypes):
+            raise ValueError("List of names must have the same length as the list of dtypes")
+        graph = get_default_graph()
+        if graph.section is not None:
+            raise ValueError(f"A queue cannot be made in a branch or a loop: {name}. Make it outside.")
+        self._op = graph.add(Kind.NOOP, f"{kind}V2", outputs=[], name=name)
+        self._container, self._key = self._op.container, shared_name or self._op.name
+        raw = None if self._shapes is None else tuple(self._shapes)
+        self._definition = Definition(kind, -1 if capacity is None else int(capacity), self._dtypes, raw, seed, keep)
+
+    def _one_for_each(self, given: Any) -> list | None:
+        """A shape for each component; one shape alone is a single component's."""
+        if given is None:
+            return None
+        if isinstance(given, dims.TensorShape) or all([d is None or isinstance(d, int) for d in given]):
+            given = [given]
+        raw = [dims.as_raw(shape) for shape in given]
+        if not all([self._allowed(shape) for shape in raw]):
+            raise ValueError(f"{self._required}: {', '.join([dims.text(shape) for shape in raw])}.")
+        if len(raw) != len(self._dtypes):
+            raise ValueError(
+                "Queue shapes must have the same length as dtypes, "
+                f"received len(shapes)={len(raw)}, len(dtypes)={len(self._dtypes)}"
+            )
+        return raw
+
+    _required = "All shapes must be fully defined"
+
+    def _allowed(self, shape: dims.RawShape) -> bool:
+        return dims.is_full(shape)
+
+    # What it is
+
+    @property
+    def queue_ref(self) -> Operation:
+        """The operation that stands for the queue."""
+        return self._op
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._op.name
+
+    @property
+    def dtypes(self) -> list:
+        """The dtypes of the components."""
+        return list(self._dtypes)
+
+    @property
+    def shapes(self) -> list:
+        """The shapes of the components."""
+        raw = self._shapes or (None,) * len(self._dtypes)
+        return [dims.TensorShape(shape) for shape in raw]
+
+    @property
+    def names(self) -> list | None:
+        """The names of the components."""
+        return None if self._names is None else list(self._names)
+
+    # Operations
+
+    def enqueue(self, vals: Any, name: str | None = None) -> Operation:
+        """The operation that puts one element in; it waits while the queue is full.
+
+        vals: a tensor, a list of them, or a dict where the components have names.
+        Raises ValueError for values that do not fit. When it runs: CancelledError for a closed queue.
+        """
+        tensors = self._components(vals, self._shapes)
+        return self._node("enqueue", tensors, [], name or self._named("enqueue"))
+
+    def enqueue_many(self, vals: Any, name: str | None = None) -> Operation:
+        """The operation that puts the rows of `vals` in, one after another, as there is room."""
+        raw = None if self._shapes is None else tuple([None if s is None else (None, *s) for s in self._shapes])
+        tensors = self._components(vals, raw)
+        return self._node("enqueue_many", tensors, [], name or self._named("EnqueueMany"))
+
+    def dequeue(self, name: str | None = None) -> Any:
+        """An element, as a tensor, a list, or a dict where the components have names; it waits while there is none.
+
+        When it runs: OutOfRangeError for a closed queue that is empty.
+        """
+        raw = self._shapes or (None,) * len(self._dtypes)
+        outputs = list(zip(self._dtypes, raw, strict=True))
+        return self._returned(self._node("dequeue", [], outputs, name or self._named("Dequeue")))
+
+    def dequeue_many(self, n: Any, name: str | None = None) -> Any:
+        """n elements, stacked. When it runs: OutOfRangeError if the queue is closed and has fewer."""
+        return self._several("dequeue_many", n, name or self._named("DequeueMany"))
+
+    def dequeue_up_to(self, n: Any, name: str | None = None) -> Any:
+        """As dequeue_many, but a closed queue gives what it has left; OutOfRangeError only when that is nothing."""
+        return self._several("dequeue_up_to", n, name or self._named("DequeueUpTo"))
+
+    def close(self, cancel_pending_enqueues: bool = False, name: str | None = None) -> Operation:
+        """The operation that closes the queue, after the enqueues that wait now, or cancelling them."""
+        return self._node("close", [], [], name or self._named("Close"), cancel=cancel_pending_enqueues)
+
+    def size(self, name: str | None = None) -> Tensor:
+        """The number of elements, int32."""
+        return self._node("size", [], [(types.int32, ())], name or self._named("Size")).outputs[0]
+
+    def is_closed(self, name: str | None = None) -> Tensor:
+        """Whether it is closed, bool."""
+        return self._node("is_closed", [], [(types.bool, ())], name or self._named("is_closed")).outputs[0]
+
+    def _several(self, word: str, n: Any, name: str) -> Any:
+        if self._shapes is None:
+            kind = self._definition.kind
+            raise ValueError(f"{kind}'s DequeueMany and DequeueUpTo require the components to have specified shapes.")
+        count = convert_to_tensor(n, types.int32)
+        known = static_value(count) if word == "dequeue_many" else None
+        rows = None if known is None else int(known)
+        outputs = [(d, (rows, *s)) for d, s in zip(self._dtypes, self._shapes, strict=True)]
+        return self._returned(self._node(word, [count], outputs, name))
+
+    def _components(self, vals: Any, raw: tuple | None) -> list[Tensor]:
+        if isinstance(vals, dict):
+            if self._names is None:
+                raise ValueError("Queue must have names to enqueue a dictionary")
+            if sorted(self._names) != sorted(vals):
+                raise ValueError(
+                    "Keys in dictionary to enqueue do not match names of Queue.  Dictionary: "
+                    f"({sorted(vals)}), Queue: ({sorted(self._names)})"
+                )
+            vals = [vals[name] for name in self._names]
+        elif self._names is not None:
+            raise ValueError("You must enqueue a dictionary in a Queue with names")
+        items = vals if isinstance(vals, (list, tuple)) and len(self._dtypes) == len(vals) else [vals]
+        if len(items) != len(self._dtypes):
+            raise ValueError(f"The queue has {len(self._dtypes)} components, but got {len(items)}.")
+        tensors = [convert_to_tensor(v, d) for v, d in zip(items, self._dtypes, strict=True)]
+        for tensor, shape in zip(tensors, raw or (None,) * len(tensors), strict=True):
+            if not dims.compatible(tensor._shape, shape):
+                raise ValueError(f"Shapes {dims.text(tensor._shape)} and {dims.text(shape)} are incompatible")
+        return tensors
+
+    def _named(self, word: str) -> str:
+        return f"{self.name.rpartition('/')[2]}_{word}"
+
+    def _returned(self, op: Operation) -> Any:
+        if self._names is not None:
+            return dict(zip(self._names, op.outputs, strict=True))
+        return op.outputs[0] if len(op.outputs) == 1 else list(op.outputs)
+
+    def _node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False) -> Operation:
+        graph = self._op.graph
+        if graph.section is not None:
+            raise ValueError(
+                f"A queue's operation cannot be in a branch or a loop, where nothing may wait: {name}. "
+                "Put it outside, or run branch and loop in Python."
+            )
+        attrs = {
+            "_queue": self._key,
+            "_container": self._container,
+            "_definition": self._definition,
+            "_word": word,
+            "_cancel": cancel,
+        }
+        kind = "Queue" + "".join([part.capitalize() for part in word.split("_")]) + "V2"
+        with graph.as_default():
+            return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name)
+
+
+class FIFOQueue(QueueBase):
+    """A queue whose elements come out in the order in which they went in.
+
+    capacity: the most elements that it holds.   dtypes, shapes, names: of an element's components; without shapes any
+    fit, but only single elements can be taken.   shared_name: queues of one name are one queue of the session.
+    Raises ValueError for shapes that are not fully defined, or not one for each dtype.
+    """
+
+    def __init__(self, capacity: int, dtypes: Any, shapes=None, names=None, shared_name=None, name: str = "fifo_queue"):
+        super().__init__("FIFOQueue", capacity, dtypes, shapes, names, shared_name, name)
+
+
+class RandomShuffleQueue(QueueBase):
+    """A queue whose elements come out in random order; `min_after_dequeue` of them stay, for the sake of the mixing."""
+
+    def __init__(
+        self,
+        capacity: int,
+        min_after_dequeue: int,
+        dtypes: Any,
+        shapes=None,
+        names=None,
+        seed: int | None = None,
+        shared_name=None,
+        name: str = "random_shuffle_queue",
+    ):
+        seeds = get_seed(seed)
+        mixed = None if seeds is None else (seeds[0] * 1_000_003 + seeds[1]) & 0x7FFF_FFFF
+        keep = int(min_after_dequeue)
+        super().__init__("RandomShuffleQueue", capacity, dtypes, shapes, names, shared_name, name, mixed, keep)
+
+
+class PaddingFIFOQueue(QueueBase):
+    """A FIFOQueue whose elements differ in the dimensions that `shapes` leaves open; `dequeue_many` pads with zeros.
+
+    Raises ValueError for shapes of unknown rank, or not one for each dtype.
+    """
+
+    _required = "All shapes must have a defined rank"
+
+    def __init__(
+        self, capacity: int, dtypes: Any, shapes: Any, names=None, shared_name=None, name: str = "padding_fifo_queue"
+    ):
+        if shapes is None:
+            raise ValueError("Shapes must be provided for PaddingFIFOQueue.")
+        super().__init__("PaddingFIFOQueue", capacity, dtypes, shapes, names, shared_name, name)
+
+    def _allowed(self, shape: dims.RawShape) -> bool:
+        return shape is not None
+
+
+class PriorityQueue(QueueBase):
+    """A queue that gives the element with the least first component, an int64 that comes before the `types`."""
+
+    def __init__(
+        self, capacity: int, types: Any, shapes=None, names=None, shared_name=None, name: str = "priority_queue"
+    ):
+        listed = list(types) if isinstance(types, (list, tuple)) else [types]
+        if shapes is not None:
+            given = isinstance(shapes, dims.TensorShape) or all([d is None or isinstance(d, int) for d in shapes])
+            shapes = [(), *([shapes] if given and listed else shapes)]
+        named = None if names is None else ["priority", *names]
+        super().__init__("PriorityQueue", capacity, ["int64", *listed], shapes, named, shared_name, name)

@@ -1,0 +1,142 @@
+"""A training loop whose machines die at random, in a process of its own: prints what it did as JSON.
+
+replicas    every large value lies on two machines: no run may notice
+saved       the session writes checkpoints: one that has lost a value goes back as a whole, says so, and goes on from there
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import tempfile
+import threading
+
+import numpy as np
+
+import weftwork as tf
+from tests.loss_program import Machines  # before Ray is imported: it says how soon a machine counts as dead
+
+SIZE = 60_000
+BETWEEN = 3
+"""Steps from one death to the next, at least: a value must have come to two machines again."""
+
+
+@tf.op(dtype=tf.int64, shape=[SIZE], isolated=True)
+def gradient(step, w):
+    """Something that depends on the state, computed in a worker of any machine."""
+    return np.full(SIZE, step * 3 + w[0] % 7)
+
+
+def after(steps: int) -> tuple[int, int]:
+    """What w and the sum of the steps are after so many steps of a run without faults."""
+    w = 0
+    for step in range(1, steps + 1):
+        w += step * 3 + w % 7
+    return w, steps * (steps + 1) // 2
+
+
+class Reaper(threading.Thread):
+    """Kills a machine at a random moment of a loop, each time that it is told to."""
+
+    def __init__(self, machines: Machines, choose: random.Random):
+        super().__init__(daemon=True)
+        self.machines, self.choose = machines, choose
+        self.allowed, self.done = threading.Semaphore(0), threading.Event()
+
+    def run(self) -> None:
+        """Till the program ends."""
+        while self.allowed.acquire():
+            threading.Event().wait(self.choose.uniform(0, 0.2))
+            cluster = self.machines.cluster
+            cluster.remove_node(self.choose.choice(list(cluster.worker_nodes)), allow_graceful=False)
+            self.done.set()
+
+
+class Loop:
+    """A session whose large variable lies on a machine that dies now and then, and what it must hold."""
+
+    def __init__(self, machines: Machines, config: tf.ConfigProto):
+        with tf.Graph().as_default() as graph:
+            self.step = tf.placeholder(tf.int64, [])
+            with tf.device("/job:worker/task:1"):
+                w = tf.Variable(np.zeros(SIZE, np.int64), name="w")
+            total = tf.Variable(np.int64(0), name="total")
+            count = tf.Variable(np.int64(0), name="count")
+            self.train = tf.group(w.assign_add(gradient(self.step, w)), total.assign_add(self.step), count.assign_add(1))
+            self.state = [w[0], w[-1], tf.reduce_max(w) - tf.reduce_min(w), total, count]
+            initialise = tf.global_variables_initializer()
+        self.session = tf.Session(machines.cluster.address, graph=graph, config=config)
+        self.session.run(initialise)
+        self.steps = self.again = self.back = 0
+
+    def work(self) -> None:
+        """One step. What fails cleanly is done again; what has gone back goes on from there."""
+        while True:
+            try:
+                self.session.run(self.train, {self.step: self.steps + 1})
+                self.steps += 1
+                return
+            except tf.errors.UnavailableError:
+                self.again += 1
+                self.look()
+            except tf.errors.AbortedError:
+                self.back += 1
+                self.look(back=True)
+
+    def look(self, back: bool = False) -> None:
+        """The state is that of a run without faults: after the steps that were done, or after fewer if it went back."""
+        while True:
+            try:
+                first, last, spread, total, count = (int(v) for v in self.session.run(self.state))
+                break
+            except tf.errors.UnavailableError:
+                self.again += 1
+            except tf.errors.AbortedError:
+                self.back += 1
+                back = True
+        assert (first, last, spread, total) == (after(count)[0], after(count)[0], 0, after(count)[1]), "torn"
+        assert count == self.steps or (back and count < self.steps), (count, self.steps)
+        self.steps = count
+
+
+def train(machines: Machines, config: tf.ConfigProto, choose: random.Random, deaths: int) -> dict:
+    """Train until so many machines have died, and then some."""
+    loop = Loop(machines, config)
+    with loop.session:
+        if config.checkpoint_dir:
+            loop.session._engine._autosave.save()
+        reaper = Reaper(machines, choose)
+        reaper.start()
+        for _ in range(deaths):
+            for _ in range(BETWEEN):
+                loop.work()
+            reaper.done.clear()
+            reaper.allowed.release()
+            while not reaper.done.is_set():
+                loop.work()
+            for _ in range(BETWEEN):
+                loop.work()
+            machines.add()
+        loop.work()
+        loop.look()
+    return {"deaths": deaths, "steps": loop.steps, "again": loop.again, "back": loop.back}
+
+
+def main(seed: int, deaths: int) -> dict:
+    """So many deaths with replicas, as many with checkpoints."""
+    machines = Machines()
+    choose = random.Random(seed)
+    seen = {"replicas": train(machines, tf.ConfigProto(replicas=2), choose, deaths)}
+    with tempfile.TemporaryDirectory() as folder:
+        config = tf.ConfigProto(checkpoint_dir=folder, checkpoint_every=0.05)
+        seen["saved"] = train(machines, config, choose, deaths)
+    import ray
+
+    ray.shutdown()
+    machines.cluster.shutdown()
+    return seen
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]))))

@@ -1,0 +1,75 @@
+"""What the benchmarks compute with is right: graphs, bounds, and the memory of a process tree. Nothing is timed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import numpy as np
+import pytest
+
+from benchmarks import metg, mixed
+
+
+def test_the_random_graph_is_the_same_for_a_seed_and_reads_backwards_only():
+    nodes = mixed.random_graph(layers=6, width=4, seed=3)
+    assert nodes == mixed.random_graph(6, 4, 3) != mixed.random_graph(6, 4, 4)
+    assert len(nodes) == 24
+    for number, (_, aim, reads) in enumerate(nodes):
+        layer = number // 4
+        assert mixed.LEAST <= aim <= mixed.MOST
+        assert all(layer - 2 <= other // 4 < layer for other in reads)
+        assert bool(reads) == (layer > 0)
+
+
+def test_the_benchmark_s_graph_can_keep_the_cores_busy_and_has_both_kinds_of_function():
+    nodes = mixed.random_graph(mixed.LAYERS, mixed.WIDTH, mixed.SEED)
+    aims = [aim for _, aim, _ in nodes]
+    assert 150 <= len(nodes) <= 200
+    assert mixed.longest_path(nodes, aims) < sum(aims) / 2
+    free = sum(aim for name, aim, _ in nodes if name == "hashed")
+    assert 0.4 < free / sum(aims) < 0.6
+
+
+def test_the_bound_is_the_longest_path_or_the_work_shared_out():
+    diamond = [("counted", 0.0, ()), ("counted", 0.0, (0,)), ("counted", 0.0, (0,)), ("counted", 0.0, (1, 2))]
+    seconds = [1.0, 2.0, 5.0, 1.0]
+    assert mixed.longest_path(diamond, seconds) == 7.0
+    assert mixed.lower_bound(diamond, seconds, cores=1) == 9.0
+    assert mixed.lower_bound(diamond, seconds, cores=2) == 7.0
+    assert mixed.ends(diamond) == [3]
+
+
+@pytest.mark.parametrize("pattern", metg.PATTERNS)
+@pytest.mark.parametrize("width", [2, 8])
+def test_a_pattern_reads_places_of_the_row_before_and_none_in_the_first_row(pattern, width):
+    for place in range(width):
+        assert metg.wanted(pattern, 0, place, width) == ()
+        for step in range(1, 12):
+            reads = metg.wanted(pattern, step, place, width)
+            assert len(set(reads)) == len(reads)
+            assert set(reads) <= set(range(width))
+
+
+def test_memory_of_the_process_tree_counts_arrays_and_a_shared_store_once():
+    memory = pytest.importorskip("benchmarks.memory", exc_type=ImportError)
+    before = memory.tree_bytes(os.getpid())
+    array = np.ones(8_000_000)
+    grown = memory.tree_bytes(os.getpid()) - before
+    assert 0.9 * array.nbytes < grown < 1.5 * array.nbytes
+    with tempfile.TemporaryFile(dir="/dev/shm") as store:
+        store.write(bytes(1_000_000))
+        store.flush()
+        twin = os.dup(store.fileno())
+        try:
+            here = os.stat(twin)
+            assert memory.stores(os.getpid())[here.st_dev, here.st_ino] == pytest.approx(1_000_000, rel=0.05)
+        finally:
+            os.close(twin)
+
+
+def test_a_program_that_ends_without_an_answer_is_an_error_and_leaves_nothing():
+    memory = pytest.importorskip("benchmarks.memory", exc_type=ImportError)
+    with pytest.raises(RuntimeError, match="died"):
+        memory.Program("this")
+    assert not [process for process in memory.tree(os.getpid()) if "this" in process.cmdline()]

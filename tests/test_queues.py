@@ -1,0 +1,481 @@
+"""Queues: what goes in comes out, who waits holds nothing, and what is cancelled has taken nothing."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import weftwork as tf
+from tests.waiting import until
+
+QUEUES = {
+    "FIFOQueue": lambda capacity, dtypes, **more: tf.FIFOQueue(capacity, dtypes, **more),
+    "RandomShuffleQueue": lambda capacity, dtypes, **more: tf.RandomShuffleQueue(capacity, 0, dtypes, **more),
+    "PaddingFIFOQueue": lambda capacity, dtypes, **more: tf.PaddingFIFOQueue(capacity, dtypes, **more),
+}
+
+
+@pytest.fixture
+def session(graph, ray_session):
+    with tf.Session() as session:
+        yield session
+
+
+def in_thread(function, *args, **more):
+    """Call a function in a thread; the list that is returned gets its result, or its error."""
+    result = []
+
+    def work():
+        try:
+            result.append(function(*args, **more))
+        except Exception as error:
+            result.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    result_of[id(result)] = thread
+    return result
+
+
+result_of: dict[int, threading.Thread] = {}
+
+
+def end(result):
+    """The result of `in_thread`, once it is there."""
+    result_of.pop(id(result)).join(30)
+    assert result, "the call does not return"
+    return result[0]
+
+
+def blocked(session, count=1):
+    """Wait until so many runs of a session wait in queues."""
+    until(lambda: sum(w.place == "queue" for w in session.waiting()) == count)
+
+
+# Elements
+
+
+def test_elements_come_out_in_the_order_in_which_they_went_in(session):
+    queue = tf.FIFOQueue(10, tf.float32, shapes=())
+    put = queue.enqueue_many([[1.0, 2.0, 3.0]])
+    take = queue.dequeue()
+    session.run(put)
+    assert [session.run(take) for _ in range(3)] == [1.0, 2.0, 3.0]
+    assert session.run(queue.size()) == 0
+
+
+def test_an_element_has_components_of_several_types(session):
+    queue = tf.FIFOQueue(10, [tf.int32, tf.string, tf.float64], shapes=[[2], [], [2, 1]])
+    session.run(queue.enqueue([[1, 2], "name", [[0.5], [1.5]]]))
+    one, two, three = session.run(queue.dequeue())
+    assert one.tolist() == [1, 2]
+    assert two == b"name"
+    assert three.dtype == np.float64
+    assert three.tolist() == [[0.5], [1.5]]
+
+
+def test_names_make_elements_dictionaries(session):
+    queue = tf.FIFOQueue(10, [tf.int32, tf.float32], names=["i", "x"], shapes=[[], []])
+    session.run(queue.enqueue({"x": 0.5, "i": 7}))
+    session.run(queue.enqueue_many({"x": [1.5, 2.5], "i": [8, 9]}))
+    assert session.run(queue.dequeue()) == {"i": 7, "x": 0.5}
+    many = session.run(queue.dequeue_many(2))
+    assert {key: value.tolist() for key, value in many.items()} == {"i": [8, 9], "x": [1.5, 2.5]}
+
+
+@pytest.mark.parametrize("kind", QUEUES)
+def test_dequeue_many_stacks_and_knows_its_shape(session, kind):
+    queue = QUEUES[kind](10, tf.int64, shapes=[(2,)])
+    batch = queue.dequeue_many(3)
+    assert batch.shape.as_list() == [3, 2]
+    session.run(queue.enqueue_many([np.arange(8).reshape(4, 2)]))
+    rows = session.run(batch)
+    assert rows.shape == (3, 2)
+    assert {tuple(row) for row in rows.tolist()} <= {(0, 1), (2, 3), (4, 5), (6, 7)}
+    assert session.run(queue.dequeue_many(0)).shape == (0, 2)
+
+
+def test_the_number_of_elements_may_be_fed(session):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+    n = tf.placeholder(tf.int32, [])
+    several = queue.dequeue_many(n)
+    assert several.shape.as_list() == [None]
+    session.run(queue.enqueue_many([[1, 2, 3, 4]]))
+    assert session.run(several, {n: 3}).tolist() == [1, 2, 3]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must request a non-negative number"):
+        session.run(several, {n: -1})
+
+
+def test_what_was_put_in_is_not_changed_by_who_gave_it(session):
+    queue = tf.FIFOQueue(10, tf.float32, shapes=[[3]])
+    x = tf.placeholder(tf.float32, [3])
+    value = np.ones(3, np.float32)
+    session.run(queue.enqueue(x), {x: value})
+    value[:] = 5
+    assert session.run(queue.dequeue()).tolist() == [1, 1, 1]
+
+
+def test_a_padding_queue_pads_to_the_largest(session):
+    queue = tf.PaddingFIFOQueue(10, [tf.int32, tf.string], shapes=[[None, 2], [None]])
+    x, names = tf.placeholder(tf.int32, [None, 2]), tf.placeholder(tf.string, [None])
+    put = queue.enqueue([x, names])
+    for rows in (1, 3, 0):
+        session.run(put, {x: np.ones((rows, 2), np.int32), names: ["a"] * rows})
+    numbers, words = session.run(queue.dequeue_many(3))
+    assert numbers.shape == (3, 3, 2)
+    assert numbers.sum(axis=(1, 2)).tolist() == [2, 6, 0]
+    assert words.tolist() == [[b"a", b"", b""], [b"a", b"a", b"a"], [b"", b"", b""]]
+
+
+def test_a_priority_queue_gives_the_least_first(session):
+    queue = tf.PriorityQueue(10, [tf.string], shapes=[[]])
+    session.run(queue.enqueue_many([np.array([3, 1, 2, 1], np.int64), ["c", "a", "b", "d"]]))
+    keys, words = session.run(queue.dequeue_many(4))
+    assert keys.tolist() == [1, 1, 2, 3]
+    assert words.tolist() == [b"a", b"d", b"b", b"c"]
+
+
+def test_a_shuffle_keeps_some_and_gives_the_rest_at_its_end(session):
+    queue = tf.RandomShuffleQueue(100, 10, tf.int32, shapes=[[]], seed=3)
+    session.run(queue.enqueue_many([np.arange(50, dtype=np.int32)]))
+    first = session.run(queue.dequeue_many(40))
+    waiting = in_thread(session.run, queue.dequeue())
+    blocked(session)
+    session.run(queue.close())
+    rest = session.run(queue.dequeue_many(9))
+    everything = [*first.tolist(), end(waiting), *rest.tolist()]
+    assert sorted(everything) == list(range(50))
+    assert everything != list(range(50))
+
+
+def test_a_seed_makes_the_order_of_a_shuffle_the_same():
+    orders = []
+    for seed in (5, 5, 6):
+        with tf.Graph().as_default(), tf.Session() as session:
+            queue = tf.RandomShuffleQueue(100, 0, tf.int32, shapes=[[]], seed=seed)
+            session.run(queue.enqueue_many([np.arange(50, dtype=np.int32)]))
+            orders.append(session.run(queue.dequeue_many(50)).tolist())
+    assert orders[0] == orders[1] != orders[2]
+
+
+# Waiting
+
+
+def test_a_dequeue_waits_for_an_element(session):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+    doubled = queue.dequeue() * 2
+    put = queue.enqueue(21)
+    waiting = in_thread(session.run, doubled)
+    blocked(session)
+    session.run(put)
+    assert end(waiting) == 42
+
+
+def test_an_enqueue_waits_for_room_and_batches_may_exceed_the_capacity(session):
+    queue = tf.FIFOQueue(3, tf.int32, shapes=[[]])
+    many, take, size = queue.enqueue_many([np.arange(10, dtype=np.int32)]), queue.dequeue_many(10), queue.size()
+    waiting = in_thread(session.run, many)
+    blocked(session)
+    assert session.run(size) == 3
+    assert session.run(take).tolist() == list(range(10))
+    end(waiting)
+    assert session.run(size) == 0
+
+
+def test_those_who_wait_are_served_in_order(session):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+    pair, one = queue.dequeue_many(2), queue.dequeue()
+    put = queue.enqueue_many([[1, 2, 3]])
+    first = in_thread(session.run, pair)
+    blocked(session, 1)
+    second = in_thread(session.run, one)
+    blocked(session, 2)
+    session.run(put)
+    assert end(first).tolist() == [1, 2]
+    assert end(second) == 3
+
+
+def test_hundreds_of_runs_may_wait_and_others_go_on(session):
+    queue = tf.FIFOQueue(1000, tf.int32, shapes=[[]])
+    x = tf.placeholder(tf.int32, [])
+    take, put, work = queue.dequeue() * 10, queue.enqueue(x), tf.op(isolated=True)(abs)(x)
+    session.run(work, {x: -1})
+    waiting = [in_thread(session.run, take) for _ in range(300)]
+    blocked(session, 300)
+    assert session.run(work, {x: -2}) == 2
+    for i in range(300):
+        session.run(put, {x: i})
+    assert sorted(end(result) for result in waiting) == [10 * i for i in range(300)]
+
+
+def test_what_waits_holds_no_lock(session):
+    queue, counter = tf.FIFOQueue(10, tf.int32, shapes=[[]]), tf.Variable(np.int32(0))
+    consume = tf.group(counter.assign_add(100), queue.dequeue())
+    produce = tf.group(counter.assign_add(1), queue.enqueue(7))
+    session.run(counter.initializer)
+    waiting = in_thread(session.run, consume)
+    blocked(session)
+    session.run(produce)
+    end(waiting)
+    assert session.run(counter) == 101
+
+
+def test_who_waited_reads_what_was_written_meanwhile(session):
+    queue, v = tf.FIFOQueue(10, tf.int32, shapes=[[]]), tf.Variable(np.int32(0))
+    token = queue.dequeue()
+    with tf.control_dependencies([token]):
+        seen = v.read_value() * 1
+    session.run(v.initializer)
+    waiting = in_thread(session.run, seen)
+    blocked(session)
+    session.run(v.assign(5))
+    session.run(queue.enqueue(0))
+    assert end(waiting) == 5
+
+
+def test_two_sessions_have_two_queues(graph):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+    with tf.Session() as one, tf.Session() as two:
+        one.run(queue.enqueue(1))
+        assert (one.run(queue.size()), two.run(queue.size())) == (1, 0)
+
+
+def test_a_run_says_that_it_waits_in_a_queue(session):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]], name="jobs")
+    waiting = in_thread(session.run, queue.dequeue())
+    blocked(session)
+    (item,) = session.waiting()
+    assert item.nodes[0].startswith("jobs_Dequeue (defined at ")
+    session.run(queue.enqueue(1))
+    end(waiting)
+
+
+def test_an_element_is_taken_once_also_when_a_worker_dies(session, tmp_path):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+    flag = str(tmp_path / "died")
+
+    @tf.op(isolated=True, dtype=tf.int32, shape=[])
+    def fragile(x):
+        import os
+
+        if not os.path.exists(flag):
+            open(flag, "w").close()
+            os._exit(1)
+        return x
+
+    result = fragile(queue.dequeue())
+    session.run(queue.enqueue_many([[1, 2]]))
+    assert session.run(result) == 1
+    assert session.run(queue.size()) == 1
+
+
+# The end of a queue
+
+
+def test_close_comes_after_the_enqueues_that_wait(session):
+    queue = tf.FIFOQueue(2, tf.int32, shapes=[[]])
+    many, close, take = queue.enqueue_many([[1, 2, 3, 4]]), queue.close(), queue.dequeue()
+    putting = in_thread(session.run, many)
+    blocked(session, 1)
+    closing = in_thread(session.run, close)
+    blocked(session, 2)
+    assert not session.run(queue.is_closed())
+    assert [session.run(take) for _ in range(4)] == [1, 2, 3, 4]
+    end(putting)
+    end(closing)
+    assert session.run(queue.is_closed())
+    with pytest.raises(tf.errors.OutOfRangeError) as info:
+        session.run(take)
+    assert "FIFOQueue 'fifo_queue' is closed and has insufficient elements (requested 1, current size 0)" in str(
+        info.value
+    )
+    assert info.value.op is take.op
+
+
+def test_close_may_cancel_the_enqueues_that_wait(session):
+    queue = tf.FIFOQueue(2, tf.int32, shapes=[[]])
+    putting = in_thread(session.run, queue.enqueue_many([[1, 2, 3, 4]]))
+    blocked(session)
+    session.run(queue.close(cancel_pending_enqueues=True))
+    error = end(putting)
+    assert isinstance(error, tf.errors.CancelledError)
+    assert "Enqueue operation was cancelled" in error.message
+    assert session.run(queue.dequeue_many(2)).tolist() == [1, 2]
+
+
+def test_a_closed_queue_takes_nothing_more(session):
+    queue = tf.FIFOQueue(2, tf.int32, shapes=[[]], name="q")
+    session.run(queue.close())
+    with pytest.raises(tf.errors.CancelledError, match="FIFOQueue 'q' is closed."):
+        session.run(queue.enqueue(1))
+    with pytest.raises(tf.errors.CancelledError, match="Queue 'q' is already closed."):
+        session.run(queue.close())
+
+
+def test_too_few_elements_stay_where_they_are(session):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]], name="q")
+    session.run(queue.enqueue_many([[1, 2, 3]]))
+    waiting = in_thread(session.run, queue.dequeue_many(5))
+    blocked(session)
+    session.run(queue.close())
+    error = end(waiting)
+    assert isinstance(error, tf.errors.OutOfRangeError)
+    assert "(requested 5, current size 3)" in error.message
+    assert session.run(queue.dequeue_up_to(5)).tolist() == [1, 2, 3]
+    with pytest.raises(tf.errors.OutOfRangeError, match="requested 5, current size 0"):
+        session.run(queue.dequeue_up_to(5))
+
+
+# Cancelling
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_dequeue_that_timed_out_has_taken_nothing(session, many):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+    put, five = queue.enqueue_many([[1, 2]]), queue.dequeue_many(5)
+    if many:
+        session.run(put)
+    with pytest.raises(tf.errors.DeadlineExceededError, match="Timed out waiting for notification"):
+        session.run(five if many else queue.dequeue(), options=tf.RunOptions(timeout_in_ms=100))
+    if not many:
+        session.run(put)
+    assert session.run(queue.dequeue_many(2)).tolist() == [1, 2]
+
+
+def test_later_dequeues_go_on_when_one_is_cancelled(session):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+    five, one = queue.dequeue_many(5), queue.dequeue()
+    session.run(queue.enqueue(1))
+    first = in_thread(session.run, five, options=tf.RunOptions(timeout_in_ms=500))
+    blocked(session, 1)
+    second = in_thread(session.run, one)
+    blocked(session, 2)
+    assert isinstance(end(first), tf.errors.DeadlineExceededError)
+    assert end(second) == 1
+
+
+def test_a_node_that_fails_cancels_what_waits_beside_it(session):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+
+    @tf.op(dtype=tf.int32, shape=[])
+    def wrong():
+        raise ValueError("no")
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="no"):
+        session.run([queue.dequeue(), wrong()])
+    session.run(queue.enqueue(3))
+    assert session.run(queue.dequeue()) == 3
+
+
+def test_closing_the_session_cancels_what_waits(graph):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+    take = queue.dequeue()
+    session = tf.Session()
+    waiting = [in_thread(session.run, take) for _ in range(3)]
+    blocked(session, 3)
+    session.close()
+    for result in waiting:
+        error = end(result)
+        assert isinstance(error, tf.errors.CancelledError)
+        assert "Dequeue operation was cancelled" in error.message
+
+
+# Threads
+
+
+def test_producers_and_consumers_lose_and_double_nothing(session):
+    queue = tf.FIFOQueue(5, tf.int32, shapes=[[]])
+    x = tf.placeholder(tf.int32, [])
+    put, take, close = queue.enqueue(x), queue.dequeue(), queue.close()
+
+    def produce(first):
+        for i in range(first, first + 50):
+            session.run(put, {x: i})
+
+    def consume():
+        got = []
+        while True:
+            try:
+                got.append(int(session.run(take)))
+            except tf.errors.OutOfRangeError:
+                return got
+
+    producers = [in_thread(produce, 100 * i) for i in range(4)]
+    consumers = [in_thread(consume) for _ in range(3)]
+    for result in producers:
+        end(result)
+    session.run(close)
+    got = [i for result in consumers for i in end(result)]
+    assert sorted(got) == [100 * i + j for i in range(4) for j in range(50)]
+
+
+# Bad input
+
+
+def test_the_same_name_must_mean_the_same_queue(session):
+    texts = {
+        "capacity": "Shared queue 'q' has capacity 10 but requested capacity was 15.",
+        "types": r"Shared queue 'q' has component types \[float32\] but requested component types were \[int32\].",
+        "shapes": r"Shared queue 'q' has component shapes \[\(2,\)\] but requested component shapes were \[\(3,\)\].",
+        "kind": "Shared queue 'q' has type 'FIFOQueue' that does not match type of node 'RandomShuffleQueue'",
+    }
+    first = tf.FIFOQueue(10, tf.float32, shapes=[(2,)], shared_name="q")
+    others = {
+        "capacity": tf.FIFOQueue(15, tf.float32, shapes=[(2,)], shared_name="q"),
+        "types": tf.FIFOQueue(10, tf.int32, shapes=[(2,)], shared_name="q"),
+        "shapes": tf.FIFOQueue(10, tf.float32, shapes=[(3,)], shared_name="q"),
+        "kind": tf.RandomShuffleQueue(10, 1, tf.float32, shapes=[(2,)], shared_name="q"),
+    }
+    session.run(first.enqueue([[1.0, 2.0]]))
+    assert session.run(tf.FIFOQueue(10, tf.float32, shapes=[(2,)], shared_name="q").size()) == 1
+    for word, other in others.items():
+        with pytest.raises(tf.errors.InvalidArgumentError, match=texts[word]):
+            session.run(other.size())
+
+
+def test_what_does_not_fit_is_refused_when_the_graph_is_built(graph):
+    queue = tf.FIFOQueue(10, [tf.int32, tf.float32], shapes=[[], [2]])
+    with pytest.raises(ValueError, match="components"):
+        queue.enqueue([1])
+    with pytest.raises(ValueError, match="are incompatible"):
+        queue.enqueue([1, [1.0, 2.0, 3.0]])
+    with pytest.raises(TypeError):
+        queue.enqueue(["text", [1.0, 2.0]])
+    with pytest.raises(ValueError, match="Queue must have names to enqueue a dictionary"):
+        queue.enqueue({"a": 1})
+    named = tf.FIFOQueue(10, tf.int32, names=["a"])
+    with pytest.raises(ValueError, match="You must enqueue a dictionary in a Queue with names"):
+        named.enqueue(1)
+    with pytest.raises(ValueError, match="Keys in dictionary to enqueue do not match names of Queue"):
+        named.enqueue({"b": 1})
+    with pytest.raises(
+        ValueError, match="FIFOQueue's DequeueMany and DequeueUpTo require the components to have specif"
+    ):
+        named.dequeue_many(2)
+    with pytest.raises(ValueError, match="All shapes must be fully defined"):
+        tf.FIFOQueue(10, tf.int32, shapes=[[None]])
+    with pytest.raises(ValueError, match="Queue shapes must have the same length as dtypes"):
+        tf.FIFOQueue(10, [tf.int32, tf.int32], shapes=[[]])
+    with pytest.raises(ValueError, match="List of names must have the same length as the list of dtypes"):
+        tf.FIFOQueue(10, [tf.int32, tf.int32], names=["a"])
+    with pytest.raises(ValueError, match="Shapes must be provided for PaddingFIFOQueue"):
+        tf.PaddingFIFOQueue(10, tf.int32, None)
+
+
+def test_what_does_not_fit_when_it_runs_is_refused_then(session):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[2]])
+    x = tf.placeholder(tf.int32)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Shape mismatch in tuple component 0. Expected \[2\]"):
+        session.run(queue.enqueue(x), {x: [1, 2, 3]})
+    pair = tf.FIFOQueue(10, [tf.int32, tf.int32], shapes=[[], []])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must have the same size in the 0th dimension"):
+        session.run(pair.enqueue_many([x, [1, 2]]), {x: [1, 2, 3]})
+    assert session.run([queue.size(), pair.size()]) == [0, 0]
+
+
+def test_queues_do_not_go_into_branches_and_loops(graph):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+    with pytest.raises(ValueError, match="cannot be in a branch or a loop"):
+        tf.cond(tf.constant(True), queue.dequeue, lambda: tf.constant(1))
+    with pytest.raises(ValueError, match="cannot be made in a branch or a loop"):
+        tf.while_loop(lambda i: i < 3, lambda i: i + 0 * len(tf.FIFOQueue(1, tf.int32).dtypes), [0])
