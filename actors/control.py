@@ -151,6 +151,38 @@ class Sweep(Control):
         return made[0] if len(made) == 1 else tuple(made)
 
 
+class Split:
+    """kernel(*arrays): each array in `count` parts of about the same length; all first parts, then all second ones."""
+
+    __name__ = "split"
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def __call__(self, *arrays: Any) -> tuple:
+        lengths = [len(array) for array in arrays]
+        if len(set(lengths)) != 1:
+            raise ValueError(f"the elements have different lengths: {lengths}")
+        ends = [lengths[0] * k // self.count for k in range(self.count + 1)]
+        return tuple([array[a:b] for a, b in zip(ends, ends[1:], strict=False) for array in arrays])
+
+
+class Join:
+    """kernel(*parts): what `count` parts have collected, `outputs` arrays each, one behind the other."""
+
+    __name__ = "join"
+
+    def __init__(self, count: int, outputs: int):
+        self.count, self.outputs = count, outputs
+
+    def __call__(self, *parts: Any) -> Any:
+        made = []
+        for at in range(self.outputs):
+            pieces = parts[at :: self.outputs]
+            made.append(np.concatenate([piece for piece in pieces if len(piece)] or pieces[:1]))
+        return made[0] if len(made) == 1 else tuple(made)
+
+
 def _stacked(items: list, empty: tuple) -> Any:
     """Values as one array; an empty one has the (shape, dtype) that was known before."""
     if not items:

@@ -18,7 +18,7 @@ import statistics
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ from weftwork.actors.worker import HERALD, VariableServer, run_segment
 
 _INLINE_CODE = 64 * 1024
 """Bytes of a program up to which it goes with the request."""
+_KNOWN_WITHIN = 5.0
+"""Seconds after which a value of which no machine is known counts as lost."""
 _SHORT = 64 * 1024
 """Bytes below which an object is looked at that should be a large value: errors are that short."""
 _lock = threading.RLock()
@@ -572,25 +574,56 @@ def is_lost(reference: Any) -> bool:
     return False
 
 
-def copies(reference: Any, count: int) -> list:
-    """References to `count` copies of a value on machines where it does not lie, or fewer where there are none."""
+def lie_on(references: list) -> set[str]:
+    """The machines, of those that are alive, on which one of these values lies or more."""
     from ray.experimental import get_object_locations
 
-    lies_on = set(get_object_locations([reference])[reference]["node_ids"])
-    others = [node["NodeID"] for node in nodes() if node["NodeID"] not in lies_on][:count]
-    copy = ray().remote(num_cpus=0, max_retries=0, enable_task_events=False)(copied)
-    return [copy.options(**on_machine(machine)).remote(reference) for machine in others]
+    places = get_object_locations(references)
+    return {machine for place in places.values() for machine in place["node_ids"]} & {n["NodeID"] for n in nodes()}
 
 
-def copied(value: Any) -> Any:
+def copies(reference: Any, count: int) -> list:
+    """References to copies of a value on `count` machines where it does not lie, or on fewer where there are no more.
+
+    They are there when this returns. Raises ValueLost when the value is gone.
+    """
+    made, failed = [], set()
+    end = monotonic() + _KNOWN_WITHIN
+    while not (lies_on := lie_on([reference])):  # what was made just now lies nowhere yet, for all that is known here
+        if monotonic() > end:
+            raise ValueLost("no machine has it")
+        sleep(0.001)
+    while len(made) < count:
+        others = [node["NodeID"] for node in nodes() if node["NodeID"] not in lies_on | failed][: count - len(made)]
+        if not others:
+            break
+        copy = ray().remote(num_cpus=0, num_returns=2, max_retries=0, enable_task_events=False)(copied)
+        started = [(machine, *copy.options(**on_machine(machine)).remote(reference)) for machine in others]
+        for machine, result, done in started:
+            if _is_done(done):
+                made.append(result)
+                lies_on.add(machine)
+            else:
+                failed.add(machine)
+    return made
+
+
+def _is_done(reference: Any) -> bool:
+    """Wait for a copy; False when its machine has failed. Raises ValueLost when there is nothing to copy."""
+    module = ray()
+    try:
+        return module.get(reference)
+    except module.exceptions.RayTaskError as error:
+        if isinstance(error.cause, module.exceptions.ObjectLostError):
+            raise ValueLost(str(error.cause)) from error
+        return False
+    except module.exceptions.RayError:
+        return False
+
+
+def copied(value: Any) -> tuple[Any, bool]:
     """The task that makes a copy: what a task returns is a value of its own, where the task ran."""
-    return value
-
-
-def wait_for(references: list) -> None:
-    """Wait until all are there; they need not come here."""
-    if references:
-        ray().wait(references, num_returns=len(references), fetch_local=False)
+    return value, True
 
 
 def put(value: Any) -> Any:

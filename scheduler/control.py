@@ -13,9 +13,20 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from weftwork.actors.control import Body, Branches, Control, Loop, LoopGradient, Sweep, SweepGradient
-from weftwork.graph.operation import REFERENCES, Operation
+from weftwork.actors.control import (
+    Body,
+    Branches,
+    Control,
+    Join,
+    Loop,
+    LoopGradient,
+    Split,
+    Sweep,
+    SweepGradient,
+)
+from weftwork.graph.operation import LIBRARY, REFERENCES, Kind, Operation, Tensor, Traits
 from weftwork.graph.sections import Section
+from weftwork.graph.shapes import RawShape
 from weftwork.scheduler.dataflow import Dataflow, variable_name
 from weftwork.scheduler.emit import write_program
 
@@ -85,6 +96,53 @@ def _compile(op: Operation) -> Compiled:
         places = tuple([place - elements for place in places])
         kernel = Sweep(bodies[0], carried, len(state), elements, places, op.attrs["_reverse"], op.attrs["_empty"])
     return Compiled(kernel, order, state, reads, variables)
+
+
+def in_parts(op: Operation, made: Compiled) -> list[Operation]:
+    """A function over elements as operations that may run beside each other: split, some like `op`, join; or nothing.
+
+    Only where no element depends on another: nothing is carried, written or drawn. They are in no graph.
+    """
+    count = op.attrs.get("_parallel", 1)
+    if count < 2 or op.attrs["_carried"] or made.state or any([word == "draw" for word, _ in made.order]):
+        return []
+    elements = op.attrs["_elements"]
+    specs = [(t.dtype.base_dtype, _part(t)) for t in op.inputs[:elements]]
+    split = _beside(op, "split", Kind.PURE, Split(count), op.inputs[:elements], specs * count, LIBRARY)
+    outputs = [(t.dtype, _part(t)) for t in op.outputs]
+    parts = []
+    for k in range(count):
+        mine = split.outputs[k * elements : (k + 1) * elements]
+        rest = (*mine, *op.inputs[elements:])
+        parts.append(_beside(op, f"part{k}", Kind.CONTROL, made.kernel, rest, outputs, op.traits))
+    every = tuple([t for part in parts for t in part.outputs])
+    specs = [(t.dtype, t._shape) for t in op.outputs]
+    return [split, *parts, _beside(op, "join", Kind.PURE, Join(count, len(op.outputs)), every, specs, LIBRARY)]
+
+
+def _part(tensor: Tensor) -> RawShape:
+    return None if tensor._shape is None else (None, *tensor._shape[1:])
+
+
+def _beside(
+    op: Operation, word: str, kind: Kind, kernel: Any, inputs: tuple, outputs: list, traits: Traits
+) -> Operation:
+    return Operation(
+        op.graph,
+        op.index,
+        f"{op.name}/{word}",
+        op.type,
+        kind,
+        kernel,
+        inputs,
+        {},
+        outputs,
+        op.control_inputs,
+        traits,
+        op.source,
+        op.device,
+        op.colocation,
+    )
 
 
 def _flow(op: Operation, section: Section, given: int) -> Dataflow:

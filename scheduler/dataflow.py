@@ -268,6 +268,10 @@ class _Builder:
         """A branch or a loop: the versions of the variables that it may write go in, and new ones come out."""
         flow = self.flow
         made = compiled(op)
+        parts = in_parts(op, made)
+        if parts:
+            self._in_parts(op, made, parts)
+            return
         inputs = []
         for word, what in made.order:
             if word == "input":  # a variable without a value matters only to the branch that reads it
@@ -285,6 +289,23 @@ class _Builder:
         for name, value in zip(made.state, outputs[len(op.outputs) :], strict=True):
             self.version[name] = value
             flow.extra[value] = made.variables[name].outputs[0]
+
+    def _in_parts(self, op: Operation, made: Any, parts: list[Operation]) -> None:
+        """A function over elements that runs in parts beside each other; what is read is read by each."""
+        split, join = parts[0], parts[-1]
+        self._node(split, tuple([self._read(t) for t in split.inputs]))
+        for part in parts[1:-1]:
+            inputs = []
+            for word, what in made.order:
+                if word == "input":
+                    inputs.append(self._read(part.inputs[what], peek=part.inputs[what].op.kind in REFERENCES))
+                else:
+                    inputs.append(self._version(what, made.variables[what]))
+            self._node(part, tuple(inputs), made.kernel)
+        values = self._node(join, tuple([self._read(t) for t in join.inputs]))
+        self._bind(op, values)
+        if self.keep_control:
+            self.node_of[op] = self.node_of[join]
 
     def _know(self, name: str, tensor: Tensor) -> None:
         self.flow.variables[name] = tensor.graph._by_name[name]
@@ -422,3 +443,10 @@ def compiled(op: Operation) -> Any:
     from weftwork.scheduler import control
 
     return control.compiled(op)
+
+
+def in_parts(op: Operation, made: Any) -> list[Operation]:
+    """A function over elements as several operations, or nothing."""
+    from weftwork.scheduler import control
+
+    return control.in_parts(op, made)

@@ -61,8 +61,8 @@ def does_not_fit(op: Operation, what: str, reason: str) -> OpError:
     return at_node(
         ResourceExhaustedError,
         op,
-        f"{what} of {op.name} does not fit: the object store of its machine has no room for it, nor has the disk that it "
-        f"spills to ({reason}). Make it smaller, or in parts, or give Ray more room (object_store_memory).",
+        f"{what} of {op.name} does not fit: the object store of its machine has no room for it, nor has the disk that "
+        f"it spills to ({reason}). Make it smaller, or in parts, or give Ray more room (object_store_memory).",
     )
 
 

@@ -9,7 +9,7 @@ Else the session goes back to its last checkpoint, as a whole, and says so; with
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from weftwork.graph.errors import AbortedError, DataLossError
@@ -26,16 +26,43 @@ class Recovery:
     def __init__(self, mirror: Mirror, autosave: Autosave, replicas: int):
         self._mirror, self._autosave = mirror, autosave
         self._replicas = replicas
+        self._cluster: Any = None
+        """The machines for which every large value has its copies."""
 
     def replicas_of(self, values: Iterable[tuple[Cell, Any]]) -> dict[Cell, list]:
         """Copies, on further machines, of the large values that a run is about to commit; made before it does."""
         if self._replicas < 2 or backend.machine_count() < 2:
             return {}
-        copies = {
-            cell: backend.copies(value, self._replicas - 1) for cell, value in values if backend.is_reference(value)
+        committing = dict(values)
+        self._heal(committing)
+        return {
+            cell: backend.copies(value, self._replicas - 1)
+            for cell, value in committing.items()
+            if backend.is_reference(value)
         }
-        backend.wait_for([reference for references in copies.values() for reference in references])
-        return copies
+
+    def _heal(self, committing: Container[Cell]) -> None:
+        """Machines have come or gone: values that lie on too few of them, and are not about to change, get new copies.
+
+        It takes no locks of cells, for its run holds some: what has another version meanwhile is left alone.
+        """
+        cluster = backend.cluster()
+        if cluster == self._cluster:
+            return
+        for cell in self._mirror.cells():
+            with self._mirror.mutex:
+                value, version, replicas = cell.value, cell.version, cell.replicas
+            if cell in committing or not backend.is_reference(value):
+                continue
+            living = [each for each in (value, *replicas) if backend.lie_on([each])]
+            if not living:
+                continue  # it will be said when it is read
+            if len(backend.lie_on(living)) < self._replicas:
+                living += backend.copies(living[0], self._replicas - 1)
+            with self._mirror.mutex:
+                if cell.version == version:
+                    cell.value, cell.replicas = living[0], living[1:]
+        self._cluster = cluster
 
     def repair(self, flow: Dataflow) -> None:
         """Repair the variables that a dataflow reads. Raises AbortedError or DataLossError when that cannot be."""

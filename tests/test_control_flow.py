@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -339,6 +341,71 @@ def test_map_fn_stacks_what_the_function_gives(session):
 def test_map_fn_of_nothing_is_empty(session):
     x = tf.placeholder(tf.float32, [None, 2])
     assert session.run(tf.map_fn(lambda r: r * 2, x), {x: np.zeros((0, 2))}).shape == (0, 2)
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 10, 37])
+@pytest.mark.parametrize("parts", [None, 1, 4])
+def test_map_fn_gives_the_same_in_any_number_of_parts(session, length, parts):
+    x = tf.placeholder(tf.float64, [None, 2])
+    w = tf.Variable(np.array([2.0, 3.0]))
+    session.run(w.initializer)
+    a = np.arange(2.0 * length).reshape(length, 2)
+    both = tf.map_fn(lambda r: (r[0] * w, tf.reduce_sum(r[1])), (x, x), (tf.float64, tf.float64), parts)
+    scaled, sums = session.run(both, {x: a})
+    assert scaled.tolist() == (a * [2.0, 3.0]).tolist()
+    assert sums.tolist() == a.sum(1).tolist()
+
+
+def test_elements_of_map_fn_run_beside_each_other_in_several_processes(session, ray_session):
+    x = tf.placeholder(tf.int64, [None])
+
+    @tf.op(isolated=True, dtype=tf.int64, shape=[])
+    def whereabouts(i):
+        time.sleep(0.05)
+        return os.getpid()
+
+    pids = tf.map_fn(whereabouts, x)
+    found = session.run(pids, {x: np.arange(20)})
+    assert len(set(found.tolist()) - {os.getpid()}) > 1
+
+
+def test_what_fails_in_a_part_of_map_fn_is_named(session):
+    x = tf.placeholder(tf.int64, [None])
+
+    @tf.op(dtype=tf.int64, shape=[])
+    def fragile(i):
+        if i == 13:
+            raise ValueError("thirteen")
+        return i
+
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"thirteen(.|\n)*fragile \(defined at "
+    ):
+        session.run(tf.map_fn(fragile, x), {x: np.arange(20)})
+
+
+def test_map_fn_refuses_elements_of_different_lengths(session):
+    x, y = tf.placeholder(tf.int64, [None]), tf.placeholder(tf.int64, [None])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"the elements have different lengths: \[3, 4\]"):
+        session.run(tf.map_fn(lambda e: e[0] + e[1], (x, y), tf.int64), {x: [1, 2, 3], y: [1, 2, 3, 4]})
+
+
+def test_what_map_fn_writes_is_written_element_by_element(session):
+    v = tf.Variable(np.int64(1))
+
+    def body(i):
+        with tf.control_dependencies([v.assign(v.read_value() * 2 + i)]):
+            return v.read_value() + 0
+
+    session.run(v.initializer)
+    assert session.run(tf.map_fn(body, tf.constant([0, 1, 0], tf.int64))).tolist() == [2, 5, 10]
+    assert session.run(v) == 10
+
+
+@pytest.mark.parametrize("parts", [0, -1, 1.5])
+def test_map_fn_needs_a_positive_number_of_parts(graph, parts):
+    with pytest.raises(TypeError, match="parallel_iterations must be a positive integer"):
+        tf.map_fn(lambda i: i, tf.zeros([3]), parallel_iterations=parts)
 
 
 def test_map_fn_refuses_another_dtype_than_was_said(graph):

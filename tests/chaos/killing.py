@@ -10,8 +10,17 @@ from collections.abc import Callable
 
 import psutil
 
+from tests.chaos.stages import KILLS, Stages
+
 _GROWN = 1.0
 """Seconds that a process is left alone."""
+
+
+def seed() -> int:
+    """A new seed each time, printed with a failure."""
+    value = random.SystemRandom().randrange(10**6)
+    print("seed", value)
+    return value
 
 
 def workers() -> list[psutil.Process]:
@@ -24,29 +33,52 @@ def workers() -> list[psutil.Process]:
     return found
 
 
+def is_busy(process: psutil.Process) -> bool:
+    """True for a process of an actor, or of a task that runs."""
+    return "IDLE" not in process.name()
+
+
+def is_actor(process: psutil.Process) -> bool:
+    """True for the process of a variable actor."""
+    return "VariableAct" in process.name()
+
+
 class Killer:
-    """Sends SIGKILL to one worker now and then, while it is entered.
+    """Sends SIGKILL to one worker now and then, while it is entered, till it has killed enough.
 
     pause: the least and the most seconds between two kills.   choose: which of the processes it may take.
+    stages: tells the stage that a kill falls into.
     """
 
     def __init__(
-        self, seed: int, pause: tuple[float, float], choose: Callable[[psutil.Process], bool] = lambda p: True
+        self,
+        seed: int,
+        pause: tuple[float, float],
+        enough: int,
+        choose: Callable[[psutil.Process], bool] = lambda p: True,
+        stages: Stages | None = None,
     ):
         self.kills = 0
+        self.enough = enough
         self._random = random.Random(seed)
-        self._pause, self._choose = pause, choose
+        self._pause, self._choose, self._stages = pause, choose, stages
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="killer", daemon=True)
 
+    @property
+    def done(self) -> bool:
+        """True once it has killed enough."""
+        return self.kills >= self.enough
+
     def _work(self) -> None:
-        while not self._end.wait(self._random.uniform(*self._pause)):
+        while not self.done and not self._end.wait(self._random.uniform(*self._pause)):
             with contextlib.suppress(psutil.Error):
                 old = time.time() - _GROWN  # who kills what is just being started lets nobody work
                 victims = [p for p in workers() if p.create_time() < old and self._choose(p)]
                 if victims:
                     self._random.choice(sorted(victims, key=lambda p: p.pid)).kill()
                     self.kills += 1
+                    KILLS[self._stages.now if self._stages else "at any moment"] += 1
 
     def __enter__(self) -> Killer:
         self._thread.start()

@@ -9,8 +9,8 @@ import threading
 import numpy as np
 
 import weftwork as tf
-from tests.chaos.killing import Killer
-from tests.chaos.test_kills import LONG, seed
+from tests.chaos.killing import Killer, seed
+from tests.chaos.test_kills import LONG
 
 ACCOUNTS, THREADS, EACH = 100, 16, 25
 
@@ -66,7 +66,7 @@ def test_sixteen_threads_move_money_and_its_sum_never_changes(ray_session):
         session.run(initialise)
         session.run(transfers[0], {amount: 1, fail: 0})
         threads = [threading.Thread(target=work, args=(session, number + k)) for k in range(THREADS)]
-        with Killer(number, (0.2, 0.6)):
+        with Killer(number, (0.2, 0.6), 10**6):
             for thread in threads:
                 thread.start()
             try:

@@ -5,48 +5,66 @@ from __future__ import annotations
 import os
 import random
 
-import psutil
 import pytest
 
 import weftwork as tf
-from tests.chaos.killing import Killer
+from tests.chaos.killing import Killer, is_actor, is_busy, seed, workers
+from tests.chaos.stages import STAGES, Stages
 from tests.chaos.training import Training
+from tests.waiting import until
 
 LONG = int(os.environ.get("WEFTWORK_CHAOS", "1"))
 """How many times as long as in a usual test run."""
 
 
-def seed() -> int:
-    """A new seed each time, printed with a failure."""
-    value = random.SystemRandom().randrange(10**6)
-    print("seed", value)
-    return value
-
-
 @pytest.mark.parametrize("placement", ["auto", "actor", "task"])
 def test_a_training_loop_under_kills_ends_where_it_would_have_without(ray_session, placement):
     training = Training(tf.ConfigProto(placement=placement))
-    with training.session, Killer(seed(), (0.1, 0.6)) as killer:
+    with training.session, Stages() as stages, Killer(seed(), (0.1, 0.6), 8 * LONG, stages=stages) as killer:
         step = 0
-        while killer.kills < 8 * LONG:
+        while not killer.done:
             step += 1
             training.run(step)
             if step % 10 == 0:
                 training.verify()
+        training.run(step + 1)
+        training.verify()
     print(f"{killer.kills} kills, {step} steps, {training.failed} runs failed and were done again")
-    assert killer.kills >= 8 * LONG
-
-
-def actors(process: psutil.Process) -> bool:
-    """True for the process of an actor."""
-    return "VariableAct" in process.name()
 
 
 def test_variable_actors_may_die_as_often_as_they_like(ray_session):
     training = Training()
-    with training.session, Killer(seed(), (0.1, 0.5), actors) as killer:
+    with training.session, Stages() as stages, Killer(seed(), (0.1, 0.5), 4 * LONG, is_actor, stages) as killer:
         step = 0
-        while killer.kills < 4 * LONG:
+        while not killer.done:
             step += 1
             training.run(step)
+        training.run(step + 1)
+        training.verify()
+
+
+@pytest.mark.parametrize("placement", ["auto", "actor", "task"])
+def test_a_process_may_die_at_every_stage_of_a_run(ray_session, placement):
+    choose = random.Random(seed())
+
+    def kill():
+        """Somebody who works, if there is anybody: an actor as often as not."""
+        found = [p for p in workers() if is_busy(p)] or workers()
+        actors = [p for p in found if is_actor(p)]
+        victim = choose.choice(actors if actors and choose.random() < 0.5 else found)
+        victim.kill()
+        victim.wait(10)
+
+    training = Training(tf.ConfigProto(placement=placement))
+    with training.session, Stages() as stages:
+        step = 0
+        for _ in range(LONG):
+            for stage in choose.sample(STAGES, len(STAGES)):
+                until(workers)
+                stages.arm(stage, kill)
+                step += 1
+                training.run(step)
+                assert not stages.armed
+            training.verify()
+        training.run(step + 1)
         training.verify()
