@@ -81,7 +81,7 @@ def map_fn(
 
     dtype: of the result, or a structure of dtypes, where it differs from that of `elems`.
     parallel_iterations: in how many parts the elements go, which run at the same time where that pays; 10 if None.
-    Raises TypeError when `fn` cannot be called or gives another dtype than was said, or for parts that are not positive.
+    Raises TypeError when `fn` cannot be called or gives another dtype than was said, or for parts below 1.
     """
     if not callable(fn):
         raise TypeError("fn must be callable.")

@@ -29,7 +29,9 @@ from weftwork.actors.worker import HERALD, VariableServer, run_segment
 
 _INLINE_CODE = 64 * 1024
 """Bytes of a program up to which it goes with the request."""
-_KNOWN_WITHIN = 5.0
+_KEPT_BY_OWNER = 101 * 1024
+"""Bytes, with its header, up to which Ray keeps a value in the process that asked for it."""
+_KNOWN_WITHIN = 2.0
 """Seconds after which a value of which no machine is known counts as lost."""
 _SHORT = 64 * 1024
 """Bytes below which an object is looked at that should be a large value: errors are that short."""
@@ -551,11 +553,16 @@ def fetch(reference: Any) -> Any:
 
 def check_made(reference: Any, size: int) -> None:
     """Raise StoreFull when a large output of `size` bytes has found no room: Ray keeps a short error in its place."""
-    from ray.experimental import get_local_object_locations
-
-    stored = get_local_object_locations([reference]).get(reference, {}).get("object_size")
+    stored = _size(reference)
     if stored is not None and stored < min(size, _SHORT):
         fetch(reference)
+
+
+def _size(reference: Any) -> int | None:
+    """The bytes of an object of this process, as far as it knows."""
+    from ray.experimental import get_local_object_locations
+
+    return get_local_object_locations([reference]).get(reference, {}).get("object_size")
 
 
 def _first_line(error: Exception) -> str:
@@ -585,11 +592,14 @@ def lie_on(references: list) -> set[str]:
 def copies(reference: Any, count: int) -> list:
     """References to copies of a value on `count` machines where it does not lie, or on fewer where there are no more.
 
-    They are there when this returns. Raises ValueLost when the value is gone.
+    They are there when this returns. A value that Ray keeps in this process needs none. Raises ValueLost.
     """
     made, failed = [], set()
     end = monotonic() + _KNOWN_WITHIN
     while not (lies_on := lie_on([reference])):  # what was made just now lies nowhere yet, for all that is known here
+        if (size := _size(reference)) is not None and size <= _KEPT_BY_OWNER:
+            fetch(reference)
+            return []
         if monotonic() > end:
             raise ValueLost("no machine has it")
         sleep(0.001)
