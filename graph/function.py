@@ -16,9 +16,10 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from weftwork.graph import dtypes, nest, shapes
-from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of, to_value
+from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, Tensor, Traits
+from weftwork.graph.values import to_value
 
 _STRUCTURES = (list, tuple, dict, slice)
 

@@ -17,18 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.program import quiet
-from weftwork.graph import nest
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import LIBRARY, REFERENCES, WRITES, Kind, Operation, Tensor
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
+from weftwork.scheduler.folding import folded, merge_key
 from weftwork.scheduler.ordering import order_accesses
 
 _EFFECTS = frozenset({Kind.FUNCTION, Kind.CONTROL, Kind.QUEUE})
 """Kinds of nodes that may do something besides giving values, so that others may have to wait for them."""
-_FOLD_ELEMENTS = 65_536
-"""Constants with more elements than this are neither folded nor made by folding."""
 
 
 def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operation] = frozenset()) -> list[Operation]:
@@ -333,15 +330,17 @@ class _Builder:
             attrs = {key: value for key, value in attrs.items() if key[0] != "_"}
         key = None
         if op.kind is Kind.PURE and (not op.control_inputs or not self.keep_control):
-            key = _merge_key(op, inputs)
+            key = merge_key(op, inputs)
             known = self.merged.get(key) if key is not None else None
             if known is not None:
                 self._bind(op, known)
                 return known
             if op.traits is LIBRARY and not op.device and inputs and all([v in flow.constants for v in inputs]):
-                folded = self._fold(op, inputs)
-                if folded is not None:
-                    return folded
+                results = folded(op, [flow.constants[v] for v in inputs])
+                if results is not None:
+                    outputs = tuple([self._known(value) for value in results])
+                    self._bind(op, outputs)
+                    return outputs
         node = len(flow.ops)
         outputs = tuple([flow.new_value(node) for _ in range(len(op.outputs) + extra)])
         flow.ops.append(op)
@@ -381,29 +380,6 @@ class _Builder:
         self.flow.constants[number] = value
         return number
 
-    def _fold(self, op: Operation, inputs: tuple[int, ...]) -> tuple[int, ...] | None:
-        """The outputs of a pure node of small constants as constants; None when it is not to be folded."""
-        values = [self.flow.constants[v] for v in inputs]
-        if sum([np.size(v) for v in values]) > _FOLD_ELEMENTS:
-            return None
-        sizes = [1 if t._shape is None or None in t._shape else int(np.prod(t._shape)) for t in op.outputs]  # type: ignore[arg-type]
-        if sum(sizes) > _FOLD_ELEMENTS:
-            return None
-        try:
-            with quiet():
-                result = op.kernel(*values, **op.attrs)  # type: ignore[misc]
-        except Exception:  # it will raise again, with its name, when it runs
-            return None
-        results = result if len(op.outputs) != 1 else (result,)
-        for item in results:
-            if isinstance(item, np.ndarray):
-                if item.size > _FOLD_ELEMENTS:
-                    return None
-                item.flags.writeable = False
-        outputs = tuple([self._known(item) for item in results])
-        self._bind(op, outputs)
-        return outputs
-
 
 def give(*, value: Any) -> Any:
     """The kernel of a constant that waits."""
@@ -419,23 +395,6 @@ def _unfed(op: Operation) -> InvalidArgumentError:
         f"You must feed a value for placeholder tensor '{op.name}' with dtype {tensor.dtype.cpp_name}{shape}"
         f"\n\t [[node {op.defined_at} ]]",
     )
-
-
-def _merge_key(op: Operation, inputs: tuple[int, ...]) -> Any:
-    """Equal for nodes that compute the same; None for one that cannot be compared."""
-    attrs = op.attrs
-    if not attrs:
-        return (op.kernel, inputs, op.device)
-    try:
-        return (op.kernel, inputs, op.device, tuple([(name, _exact(value)) for name, value in attrs.items()]))
-    except TypeError:
-        return None
-
-
-def _exact(value: Any) -> Any:
-    """A key that tells 1 from 1.0 and True, and 0.0 from -0.0."""
-    kind = type(value)
-    return (kind, value) if kind in (int, bool, str, bytes) or value is None else nest.frozen(value)
 
 
 def compiled(op: Operation) -> Any:

@@ -33,7 +33,8 @@ from weftwork.scheduler.failures import at_node, does_not_fit, lost, node_error,
 from weftwork.scheduler.needs import Need
 from weftwork.scheduler.placement import Place
 from weftwork.scheduler.plan import Plan, Segment
-from weftwork.scheduler.queue_host import QueueHost, Wait
+from weftwork.scheduler.queue_host import QueueHost
+from weftwork.scheduler.queue_waits import Wait, Waits
 from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run
 
 ATTEMPTS = 3
@@ -68,8 +69,7 @@ class Dispatcher:
     """One run of one plan."""
 
     def __init__(self, run: Run, plan: Plan, links: Links, queues: QueueHost, measure: bool, grace: float, budget: int):
-        self.run, self.plan, self.links, self.queues = run, plan, links, queues
-        self.measure, self.grace = measure, grace
+        self.run, self.plan, self.links, self.measure, self.grace = run, plan, links, measure, grace
         self.courier = Courier(run, plan, measure)
         self.budget = Budget(plan, budget)
         self.waits = {segment.number: segment.waits for segment in plan.segments}
@@ -84,7 +84,7 @@ class Dispatcher:
         self.name = f"weftwork {uuid.uuid4().hex} "
         self.sent = 0
         self.held: list[Segment] = []
-        self.queued = sum([s.place is Place.QUEUE and not s.locked for s in plan.segments])
+        self.queued = Waits(run, plan, queues)
 
     def execute(self) -> None:
         """Run all segments. Raises the first error, after everything has come to rest."""
@@ -111,41 +111,18 @@ class Dispatcher:
 
     def _ready(self, segment: Segment) -> None:
         if segment.place is Place.QUEUE:
-            self._wait(segment)
-        elif segment.locked and self.queued:
+            self.queued.begin(segment)
+        elif segment.locked and self.queued.left:
             self.held.append(segment)
         else:
             heapq.heappush(self.here if segment.place is Place.CALLER else self.there, segment)
 
-    def _wait(self, segment: Segment) -> None:
-        """Begin what a queue node does; it waits without a thread."""
-        if segment.locked:
-            self.run.lock()
-        node = segment.nodes[0]
-        op = self._op(node)
-        wait = Wait(segment, self.run.events)
-        self.run.waits[wait] = segment
-        if op in self.run.moved:
-            wait.told(self.run.moved[op])
-            return
-        self.run.look_again(segment)
-        wait.cancel = self.queues.start(op, [self.run.local(v) for v in self.plan.flow.inputs[node]], wait.told)
-
     def _waited(self, wait: Wait) -> None:
         """A queue node is done. Raises its error."""
-        segment = self.run.waits.pop(wait, None)
+        segment = self.queued.end(wait)
         if segment is None:
             return
-        node = segment.nodes[0]
-        op = self._op(node)
-        if isinstance(wait.outcome, OpError):
-            raise at_node(type(wait.outcome), op, wait.outcome.message)
-        self.run.moved[op] = wait.outcome
-        for number, value in zip(self.plan.flow.outputs[node], wait.outcome, strict=True):
-            self.run.values[number] = value
-        self.run.count(segment.place.value, 1)
-        self.queued -= not segment.locked
-        if not self.queued:
+        if not self.queued.left:
             held, self.held = self.held, []
             for other in held:
                 self._ready(other)
@@ -379,9 +356,7 @@ class Dispatcher:
 
     def _drain(self) -> None:
         """Cancel what is on its way and wait for it, by force once the grace time is over."""
-        for wait in list(self.run.waits):
-            wait.cancel()
-        self.run.waits.clear()
+        self.queued.cancel()
         pending = dict(self.under_way)
         self.under_way.clear()
         for attempt in pending.values():

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import as_tensor, to_value
+from weftwork.graph.build import as_tensor
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
+from weftwork.graph.values import to_value
 from weftwork.scheduler.fetches import conversion_of
 
 

@@ -1,6 +1,5 @@
-"""The queues of one session, and how its runs use them. Queue nodes run here, and wait without a thread or a worker.
+"""The queues of one session. What queue nodes do happens here, and waits without a thread or a worker.
 
-wait      a queue node on its way in a run; whoever lets it go on puts it among the run's events
 A queue is made by the first node that uses it, and found by its container and its shared name or its own.
 """
 
@@ -8,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -18,21 +16,6 @@ from weftwork.graph import shapes
 from weftwork.graph.data_flow_ops import Definition
 from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError
 from weftwork.graph.operation import Operation
-
-
-class Wait:
-    """A queue node on its way. outcome: the list of its outputs or an error, once it is there."""
-
-    def __init__(self, segment: Any, events: Any):
-        self.segment, self.since = segment, monotonic()
-        self.outcome: Any = None
-        self.cancel: Callable[[], None] = _nothing
-        self._events = events
-
-    def told(self, outcome: Any) -> None:
-        """Note the outcome, and let the run know."""
-        self.outcome = outcome
-        self._events.put(self)
 
 
 class QueueHost:

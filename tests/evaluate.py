@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import shapes
-from weftwork.graph.build import to_value
 from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.values import to_value
 
 _streams: dict[Operation, np.random.Generator] = {}
 

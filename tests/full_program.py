@@ -91,7 +91,7 @@ def main() -> dict:
     for placement in ("auto", "actor", "task"):
         holder = Holder(placement)
         with holder.session:
-            names = [name for name in holder.runs if name != "grown" or placement != "auto"]  # that has room: the caller
+            names = [name for name in holder.runs if name != "grown" or placement != "auto"]  # the caller has room
             seen[placement] = {name: holder.meet(name) for name in names}
     ray.shutdown()
     return seen

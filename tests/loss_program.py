@@ -17,6 +17,7 @@ import numpy as np
 from ray.cluster_utils import Cluster
 
 import weftwork as tf
+from weftwork.scheduler import backend
 
 SIZE = 200_000
 
@@ -26,7 +27,7 @@ class Machines:
 
     def __init__(self):
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-        self.spot = self.add()
+        self.spot = self.cluster.add_node(wait=False, num_cpus=1, resources={"spot": 1})  # both start beside each other
         self.cluster.add_node(num_cpus=1)
         self.cluster.wait_for_nodes()
 
@@ -40,56 +41,79 @@ class Machines:
         self.spot = self.add()
         self.cluster.wait_for_nodes()
 
+    def close(self):
+        """All of them end, at once: nobody needs them any more."""
+        import ray
 
-def training(machines: Machines, config: tf.ConfigProto, extra: int = 0) -> dict:
-    """Count in a large variable that lies on a machine, which dies then; `extra` steps after the last checkpoint."""
-    from weftwork.scheduler.devices import machines as known
+        ray.shutdown()
+        for node in self.cluster.list_all_nodes():
+            self.cluster.remove_node(node, allow_graceful=False)
 
-    seen: dict = {"errors": []}
-    with tf.Graph().as_default(), tf.Session(machines.cluster.address, config=config) as session:
+
+class Training:
+    """Counts in a large variable that lies on the machine which will die."""
+
+    def __init__(self, machines: Machines, config: tf.ConfigProto, extra: int = 0):
+        """Three steps, a checkpoint if the session makes any, and `extra` steps after it."""
+        from weftwork.scheduler.devices import machines as known
+
+        self.session = tf.Session(machines.cluster.address, graph=tf.Graph(), config=config)
         place = next(m.task for m in known() if m.id == machines.spot.node_id)
-        with tf.device(f"/job:worker/task:{place}"):
-            w = tf.Variable(np.zeros(SIZE, np.int64), name="w")
-        step = w.assign_add(tf.ones([SIZE], tf.int64)).op  # fetched, its value would come here and be safe
-        kept = tf.Variable(5, name="kept")
-        ends = [w[0], w[-1]]
-        session.run(tf.global_variables_initializer())
+        with self.session.graph.as_default():
+            with tf.device(f"/job:worker/task:{place}"):
+                self.w = w = tf.Variable(np.zeros(SIZE, np.int64), name="w")
+                still = tf.Variable(np.zeros(SIZE, np.int64), name="still")
+            self.step = w.assign_add(tf.ones([SIZE], tf.int64)).op  # fetched, its value would come here and be safe
+            written = still.assign_add(tf.ones([SIZE], tf.int64)).op
+            self.kept = tf.Variable(5, name="kept")
+            self.ends, self.one = [w[0], w[-1]], w[0]
+            self.session.run(tf.global_variables_initializer())
+            self.session.run(written)
         for _ in range(3):
-            session.run(step)
+            self.session.run(self.step)
         if config.checkpoint_dir:
-            session._engine._autosave.save()
+            self.session._engine._autosave.save()
         for _ in range(extra):
-            session.run(step)
-        machines.replace()
-        for _ in range(2):
+            self.session.run(self.step)
+
+    def after(self) -> dict:
+        """What it sees once the machine is gone: two steps, and what is left then."""
+        seen: dict = {"errors": []}
+        with self.session as session:
+            for _ in range(2):
+                try:
+                    session.run(self.step)
+                except tf.errors.OpError as error:
+                    seen["errors"].append([type(error).__name__, str(error)])
+            still = session._engine.mirror.cell("still")
+            if backend.is_reference(still.value):
+                seen["still"] = len(backend.lie_on([still.value, *still.replicas]))
+            seen["kept"] = int(session.run(self.kept))
             try:
-                session.run(step)
+                seen["got"] = [int(v) for v in session.run(self.ends)]
             except tf.errors.OpError as error:
-                seen["errors"].append([type(error).__name__, str(error)])
-        seen["kept"] = int(session.run(kept))
-        try:
-            seen["got"] = [int(v) for v in session.run(ends)]
-        except tf.errors.OpError as error:
-            seen["got"] = type(error).__name__
-            session.run(w.initializer)
-            seen["anew"] = int(session.run(w[0]))
-    return seen
+                seen["got"] = type(error).__name__
+                session.run(self.w.initializer)
+                seen["anew"] = int(session.run(self.one))
+        return seen
 
 
 def main(folder: str) -> dict:
-    """With a replica, with a checkpoint, with nothing."""
+    """With a replica, with a checkpoint, with nothing: sessions beside each other, which lose the same machine."""
     machines = Machines()
-    checkpoints = tf.ConfigProto(checkpoint_dir=folder, checkpoint_every=3600)
-    seen = {
-        "replicas": training(machines, tf.ConfigProto(replicas=2)),
-        "saved": training(machines, checkpoints),
-        "rolled back": training(machines, checkpoints, extra=2),
-        "nothing": training(machines, tf.ConfigProto()),
-    }
-    import ray
 
-    ray.shutdown()
-    machines.cluster.shutdown()
+    def saving(name: str) -> tf.ConfigProto:
+        return tf.ConfigProto(checkpoint_dir=os.path.join(folder, name), checkpoint_every=3600)
+
+    trainings = {
+        "replicas": Training(machines, tf.ConfigProto(replicas=2)),
+        "saved": Training(machines, saving("saved")),
+        "rolled back": Training(machines, saving("rolled back"), extra=2),
+        "nothing": Training(machines, tf.ConfigProto()),
+    }
+    machines.replace()
+    seen = {name: training.after() for name, training in trainings.items()}
+    machines.close()
     return seen
 
 

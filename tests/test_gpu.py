@@ -14,27 +14,45 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def run_program(*args, path=()):
-    """What the program saw: it has a process, and a Ray, of its own."""
+def start(*args, path=()):
+    """Start the program: it has a process, and a Ray, of its own."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *map(str, path)])}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.gpu_program", *args], cwd=ROOT, env=environment, capture_output=True, text=True
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.gpu_program", *args],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
-def plain():
-    """Without CuPy."""
-    return run_program("plain")
-
-
-@pytest.fixture(scope="module")
-def double(tmp_path_factory):
-    """With a stand-in for CuPy."""
+def programs(tmp_path_factory):
+    """The program without CuPy and with a stand-in for it, beside each other: what each saw."""
     died = tmp_path_factory.mktemp("gpu") / "died"
-    return run_program("double", str(died), path=[Path(__file__).parent / "device_double"])
+    started = {
+        "plain": start("plain"),
+        "double": start("double", str(died), path=[Path(__file__).parent / "device_double"]),
+    }
+    seen = {}
+    for name, program in started.items():
+        output, errors = program.communicate()
+        assert program.returncode == 0, errors
+        seen[name] = json.loads(output.splitlines()[-1])
+    return seen
+
+
+@pytest.fixture
+def plain(programs):
+    """Without CuPy."""
+    return programs["plain"]
+
+
+@pytest.fixture
+def double(programs):
+    """With a stand-in for CuPy."""
+    return programs["double"]
 
 
 def test_a_user_s_function_under_a_gpu_scope_stays_in_one_process_that_owns_the_gpu(plain):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-import pytest
 
 import weftwork as tf
 from weftwork.scheduler import backend
@@ -94,12 +93,19 @@ if sys.argv[1] == "die":
 """
 
 
-@pytest.mark.parametrize("way", ["forget", "die"])
-def test_a_program_that_ends_without_closing_leaves_no_process(way):
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, way],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert gone(int(done.stdout.split()[-1])), done.stderr
+def test_a_program_that_ends_without_closing_leaves_no_process():
+    """One forgets to close its session, one dies: beside each other, each with a Ray of its own."""
+    ways = ("forget", "die")
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, way],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for way in ways
+    ]
+    for way, program in zip(ways, programs, strict=True):
+        output, errors = program.communicate()
+        assert gone(int(output.split()[-1])), f"{way}: {errors}"

@@ -37,11 +37,17 @@ def seen(tmp_path_factory):
 
 
 def test_with_a_replica_nothing_is_lost_with_a_machine(seen):
-    assert seen["replicas"] == {"errors": [], "kept": 5, "got": [5, 5]}
+    replicas = seen["replicas"]
+    assert (replicas["errors"], replicas["kept"], replicas["got"]) == ([], 5, [5, 5])
+
+
+def test_a_value_that_does_not_change_comes_to_a_second_machine_again(seen):
+    assert seen["replicas"]["still"] == 2
 
 
 def test_a_value_that_the_last_checkpoint_holds_comes_from_there(seen):
-    assert seen["saved"] == {"errors": [], "kept": 5, "got": [5, 5]}
+    saved = seen["saved"]
+    assert (saved["errors"], saved["kept"], saved["got"]) == ([], 5, [5, 5])
 
 
 def test_a_session_goes_back_to_its_checkpoint_as_a_whole_and_says_so(seen):

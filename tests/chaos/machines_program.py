@@ -1,7 +1,7 @@
 """A training loop whose machines die at random, in a process of its own: prints what it did as JSON.
 
 replicas    every large value lies on two machines: no run may notice
-saved       the session writes checkpoints: one that has lost a value goes back as a whole, says so, and goes on from there
+saved       the session writes checkpoints: one that has lost a value goes back as a whole, says so, and trains on
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 import numpy as np
 
 import weftwork as tf
+from tests.chaos.stages import COPIES, KILLS, STAGES, Stages
 from tests.loss_program import Machines  # before Ray is imported: it says how soon a machine counts as dead
 
 SIZE = 60_000
@@ -36,23 +37,6 @@ def after(steps: int) -> tuple[int, int]:
     return w, steps * (steps + 1) // 2
 
 
-class Reaper(threading.Thread):
-    """Kills a machine at a random moment of a loop, each time that it is told to."""
-
-    def __init__(self, machines: Machines, choose: random.Random):
-        super().__init__(daemon=True)
-        self.machines, self.choose = machines, choose
-        self.allowed, self.done = threading.Semaphore(0), threading.Event()
-
-    def run(self) -> None:
-        """Till the program ends."""
-        while self.allowed.acquire():
-            threading.Event().wait(self.choose.uniform(0, 0.2))
-            cluster = self.machines.cluster
-            cluster.remove_node(self.choose.choice(list(cluster.worker_nodes)), allow_graceful=False)
-            self.done.set()
-
-
 class Loop:
     """A session whose large variable lies on a machine that dies now and then, and what it must hold."""
 
@@ -63,7 +47,8 @@ class Loop:
                 w = tf.Variable(np.zeros(SIZE, np.int64), name="w")
             total = tf.Variable(np.int64(0), name="total")
             count = tf.Variable(np.int64(0), name="count")
-            self.train = tf.group(w.assign_add(gradient(self.step, w)), total.assign_add(self.step), count.assign_add(1))
+            change = gradient(self.step, w)
+            self.train = tf.group(w.assign_add(change), total.assign_add(self.step), count.assign_add(1))
             self.state = [w[0], w[-1], tf.reduce_max(w) - tf.reduce_min(w), total, count]
             initialise = tf.global_variables_initializer()
         self.session = tf.Session(machines.cluster.address, graph=graph, config=config)
@@ -100,42 +85,65 @@ class Loop:
         self.steps = count
 
 
-def train(machines: Machines, config: tf.ConfigProto, choose: random.Random, deaths: int) -> dict:
-    """Train until so many machines have died, and then some."""
-    loop = Loop(machines, config)
-    with loop.session:
-        if config.checkpoint_dir:
-            loop.session._engine._autosave.save()
-        reaper = Reaper(machines, choose)
-        reaper.start()
-        for _ in range(deaths):
-            for _ in range(BETWEEN):
-                loop.work()
-            reaper.done.clear()
-            reaper.allowed.release()
-            while not reaper.done.is_set():
-                loop.work()
-            for _ in range(BETWEEN):
-                loop.work()
-            machines.add()
-        loop.work()
-        loop.look()
-    return {"deaths": deaths, "steps": loop.steps, "again": loop.again, "back": loop.back}
+class Reaper:
+    """Takes machines: at a random moment, or when a run comes to a stage; each in turn, in an order of chance."""
+
+    def __init__(self, machines: Machines, stages: Stages, seed: int):
+        self.machines, self.stages = machines, stages
+        self.choose = random.Random(seed)
+        self._next: list[str | None] = []
+
+    def kill(self) -> None:
+        """One machine but the head dies."""
+        cluster = self.machines.cluster
+        cluster.remove_node(self.choose.choice(list(cluster.worker_nodes)), allow_graceful=False)
+
+    def kill_at_any_moment(self) -> None:
+        """In a thread of its own."""
+        KILLS[self.stages.now] += 1
+        self.kill()
+
+    def take_one(self, loops: list[Loop]) -> None:
+        """Kill a machine while the loops go on."""
+        if not self._next:
+            self._next = self.choose.sample([None, *STAGES, COPIES], len(STAGES) + 2)
+        stage = self._next.pop()
+        if stage is not None:
+            self.stages.arm(stage, self.kill)
+            while self.stages.armed:
+                self.choose.choice(loops).work()
+            return
+        timer = threading.Timer(self.choose.uniform(0, 0.2), self.kill_at_any_moment)
+        timer.start()
+        while timer.is_alive():
+            self.choose.choice(loops).work()
 
 
 def main(seed: int, deaths: int) -> dict:
-    """So many deaths with replicas, as many with checkpoints."""
+    """Two loops beside each other, one with replicas, one with checkpoints, until so many machines have died."""
     machines = Machines()
-    choose = random.Random(seed)
-    seen = {"replicas": train(machines, tf.ConfigProto(replicas=2), choose, deaths)}
     with tempfile.TemporaryDirectory() as folder:
-        config = tf.ConfigProto(checkpoint_dir=folder, checkpoint_every=0.05)
-        seen["saved"] = train(machines, config, choose, deaths)
-    import ray
-
-    ray.shutdown()
-    machines.cluster.shutdown()
-    return seen
+        saving = tf.ConfigProto(checkpoint_dir=folder, checkpoint_every=0.05)
+        loops = [Loop(machines, config) for config in (tf.ConfigProto(replicas=2), saving)]
+        loops[1].session._engine._autosave.save()
+        with Stages() as stages:
+            reaper = Reaper(machines, stages, seed)
+            for death in range(deaths):
+                if death:
+                    machines.add()
+                for _ in range(BETWEEN):
+                    for loop in loops:
+                        loop.work()
+                reaper.take_one(loops)
+                for loop in loops:
+                    loop.work()
+            for loop in loops:
+                loop.work()
+                loop.look()
+                loop.session.close()
+    machines.close()
+    replicas, saved = [{"steps": loop.steps, "again": loop.again, "back": loop.back} for loop in loops]
+    return {"kills": KILLS, "replicas": replicas, "saved": saved}
 
 
 if __name__ == "__main__":

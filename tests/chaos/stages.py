@@ -25,6 +25,8 @@ STAGES = (
     "after the commit, before the reply",
 )
 """In the order in which a run that needs a worker comes through them."""
+COPIES = "while copies are made"
+"""A stage of runs with replicas, between the last reply and the commit."""
 KILLS: Counter[str] = Counter()
 """Kills so far, by stage."""
 
@@ -73,6 +75,7 @@ class Stages:
         self._follow(backend, "on_done", after=works)
         self._follow(backend, "result", before=reply)
         self._follow(Run, "commit", before=commit)
+        self._follow(backend, "copies", before=COPIES)
         self._follow(Mirror, "commit", after=end)
         return self
 

@@ -16,11 +16,13 @@ ROOT = Path(__file__).parent.parent.parent
 def test_lost_requests_and_lost_replies_apply_nothing_twice():
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.rpc_program", str(10 * LONG), str(8 * LONG)],
+        [sys.executable, "-m", "tests.chaos.rpc_program", str(5 * LONG), str(8 * LONG)],
         cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout.splitlines()[-1])) == {"actor", "auto"}
+    (seen,) = [line for line in done.stdout.splitlines() if line.startswith("{")]  # Ray may have the last word
+    print(seen)
+    assert json.loads(seen)["lost"] > 0
