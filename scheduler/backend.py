@@ -14,6 +14,7 @@ import hashlib
 import importlib.util
 import itertools
 import os
+import random
 import statistics
 import threading
 from collections.abc import Callable
@@ -586,7 +587,7 @@ def lie_on(references: list) -> set[str]:
     from ray.experimental import get_object_locations
 
     places = get_object_locations(references)
-    return {machine for place in places.values() for machine in place["node_ids"]} & {n["NodeID"] for n in nodes()}
+    return {machine for place in places.values() for machine in place["node_ids"]} & cluster()
 
 
 def copies(reference: Any, count: int) -> list:
@@ -604,13 +605,14 @@ def copies(reference: Any, count: int) -> list:
             raise ValueLost("no machine has it")
         sleep(0.001)
     while len(made) < count:
-        others = [node["NodeID"] for node in nodes() if node["NodeID"] not in lies_on | failed][: count - len(made)]
+        others = sorted(cluster() - lies_on - failed)
         if not others:
             break
+        chosen = random.sample(others, min(len(others), count - len(made)))  # so that no machine gets all copies
         copy = ray().remote(num_cpus=0, num_returns=2, max_retries=0, enable_task_events=False)(copied)
-        started = [(machine, *copy.options(**on_machine(machine)).remote(reference)) for machine in others]
+        started = [(machine, *copy.options(**on_machine(machine)).remote(reference)) for machine in chosen]
         for machine, result, done in started:
-            if _is_done(done):
+            if _is_copied(reference, result, done):
                 made.append(result)
                 lies_on.add(machine)
             else:
@@ -618,16 +620,18 @@ def copies(reference: Any, count: int) -> list:
     return made
 
 
-def _is_done(reference: Any) -> bool:
-    """Wait for a copy; False when its machine has failed. Raises ValueLost when there is nothing to copy."""
+def _is_copied(reference: Any, copy: Any, done: Any) -> bool:
+    """Wait for a copy; False when its machine has failed or has no room. Raises ValueLost: there is nothing to copy."""
     module = ray()
     try:
-        return module.get(reference)
+        module.get(done)
+        check_made(copy, _size(reference) or 0)
+        return True
     except module.exceptions.RayTaskError as error:
         if isinstance(error.cause, module.exceptions.ObjectLostError):
             raise ValueLost(str(error.cause)) from error
         return False
-    except module.exceptions.RayError:
+    except (module.exceptions.RayError, StoreFull):
         return False
 
 

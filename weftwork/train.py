@@ -32,6 +32,16 @@ from weftwork.graph.training_steps import (
     get_or_create_global_step,
     global_step,
 )
+from weftwork.scheduler.basic_hooks import (
+    FeedFnHook,
+    FinalOpsHook,
+    GlobalStepWaiterHook,
+    LoggingTensorHook,
+    NanLossDuringTrainingError,
+    NanTensorHook,
+    SecondOrStepTimer,
+    StopAtStepHook,
+)
 from weftwork.scheduler.checkpoint_state import (
     CheckpointState,
     checkpoint_exists,
@@ -45,27 +55,72 @@ from weftwork.scheduler.checkpoint_state import (
     remove_checkpoint,
     update_checkpoint_state,
 )
+from weftwork.scheduler.coordinator import Coordinator, LooperThread
+from weftwork.scheduler.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
+from weftwork.scheduler.monitored_session import (
+    MonitoredSession,
+    MonitoredTrainingSession,
+    SingularMonitoredSession,
+)
+from weftwork.scheduler.queue_runner import QueueRunner, add_queue_runner, start_queue_runners
 from weftwork.scheduler.saver import Saver, SaverDef, export_meta_graph
+from weftwork.scheduler.saving_hooks import (
+    CheckpointSaverHook,
+    CheckpointSaverListener,
+    StepCounterHook,
+    SummarySaverHook,
+)
+from weftwork.scheduler.scaffold import Scaffold
 from weftwork.scheduler.server import ClusterSpec, Server
+from weftwork.scheduler.session_creators import ChiefSessionCreator, SessionCreator, WorkerSessionCreator
+from weftwork.scheduler.session_manager import SessionManager
 
 __all__ = [
     "AdadeltaOptimizer",
     "AdagradOptimizer",
     "AdamOptimizer",
+    "CheckpointSaverHook",
+    "CheckpointSaverListener",
     "CheckpointState",
+    "ChiefSessionCreator",
     "ClusterSpec",
+    "Coordinator",
     "ExponentialMovingAverage",
+    "FeedFnHook",
+    "FinalOpsHook",
     "FtrlOptimizer",
+    "GlobalStepWaiterHook",
     "GradientDescentOptimizer",
+    "LoggingTensorHook",
+    "LooperThread",
     "MomentumOptimizer",
+    "MonitoredSession",
+    "MonitoredTrainingSession",
+    "NanLossDuringTrainingError",
+    "NanTensorHook",
     "NewCheckpointReader",
     "Optimizer",
     "ProximalAdagradOptimizer",
     "ProximalGradientDescentOptimizer",
+    "QueueRunner",
     "RMSPropOptimizer",
     "Saver",
     "SaverDef",
+    "Scaffold",
+    "SecondOrStepTimer",
     "Server",
+    "SessionCreator",
+    "SessionManager",
+    "SessionRunArgs",
+    "SessionRunContext",
+    "SessionRunHook",
+    "SessionRunValues",
+    "SingularMonitoredSession",
+    "StepCounterHook",
+    "StopAtStepHook",
+    "SummarySaverHook",
+    "WorkerSessionCreator",
+    "add_queue_runner",
     "assert_global_step",
     "checkpoint_exists",
     "cosine_decay",
@@ -88,5 +143,6 @@ __all__ = [
     "piecewise_constant_decay",
     "polynomial_decay",
     "remove_checkpoint",
+    "start_queue_runners",
     "update_checkpoint_state",
 ]
