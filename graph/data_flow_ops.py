@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from weftwork.graph import dtypes as types
 from weftwork.graph import shapes as dims
 from weftwork.graph.build import convert_to_tensor, get_seed, static_value
+from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.stacks import get_default_graph
 
@@ -104,6 +105,17 @@ class QueueBase:
     def names(self) -> list | None:
         """The names of the components."""
         return None if self._names is None else list(self._names)
+
+    def to_flat(self) -> dict[str, Any]:
+        """What it is as plain data, without a way back to the graph."""
+        return {**self.__dict__, "_op": self._op.index}
+
+    @classmethod
+    def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueBase:
+        """The queue of a graph that `to_flat` told of."""
+        queue = cls.__new__(cls)
+        queue.__dict__.update(flat, _op=graph.get_operations()[flat["_op"]])
+        return queue
 
     # Operations
 

@@ -196,6 +196,8 @@ def _flat_item(item: Any) -> tuple[str, Any]:
         return "tensor", (item.op.index, item.index)
     if isinstance(item, Operation):
         return "operation", item.index
+    if hasattr(item, "to_flat"):
+        return "object", (type(item), item.to_flat())
     if isinstance(item, dict):
         return "dict", {key: _flat_item(value) for key, value in item.items()}
     return "value", item
@@ -214,6 +216,8 @@ def _restored_item(graph: Graph, item: tuple[str, Any], known: dict) -> Any:
         return ops[value[0]].outputs[value[1]]
     if kind == "operation":
         return ops[value]
+    if kind == "object":
+        return value[0].from_flat(graph, value[1])
     if kind == "dict":
         return {key: _restored_item(graph, part, known) for key, part in value.items()}
     return value

@@ -10,7 +10,7 @@ from typing import Any
 
 from weftwork.graph import stacks
 from weftwork.graph.errors import OpError, OutOfRangeError
-from weftwork.graph.graph import GraphKeys
+from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.scheduler.coordinator import Coordinator
 from weftwork.scheduler.session import BaseSession
 
@@ -46,22 +46,24 @@ class QueueRunner:
         self._close_op = queue.close() if close_op is None else close_op
         self._cancel_op = queue.close(cancel_pending_enqueues=True) if cancel_op is None else cancel_op
         self._types = types
-        self._begin()
-
-    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._running: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._raised: list[Exception] = []
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        for name in ("_lock", "_running", "_raised"):
-            del state[name]
-        return state
+    def to_flat(self) -> dict[str, Any]:
+        """What it is as plain data, without a way back to the graph."""
+        return {
+            "queue": (type(self._queue), self._queue.to_flat()),
+            "ops": [op.index for op in (*self._enqueue_ops, self._close_op, self._cancel_op)],
+            "types": self._types,
+        }
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._begin()
+    @classmethod
+    def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueRunner:
+        """The runner of a graph that `to_flat` told of."""
+        kind, queue = flat["queue"]
+        *enqueue_ops, close_op, cancel_op = [graph.get_operations()[index] for index in flat["ops"]]
+        return cls(kind.from_flat(graph, queue), enqueue_ops, close_op, cancel_op, flat["types"])
 
     @property
     def queue(self) -> Any:
