@@ -12,6 +12,8 @@ from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variable_scope import get_variable
 from weftwork.graph.variables import Variable
 
+_READ = "global_step_read_op_cache"
+
 
 def create_global_step(graph: Graph | None = None) -> Variable:
     """Make the graph's global step, int64, 0 at first. Raises ValueError when it has one."""
@@ -51,6 +53,21 @@ def get_or_create_global_step(graph: Graph | None = None) -> Any:
     graph = graph or get_default_graph()
     step = get_global_step(graph)
     return create_global_step(graph) if step is None else step
+
+
+def get_or_create_global_step_read(graph: Graph | None = None) -> Tensor | None:
+    """A tensor that is the global step before the run that fetches it; None when there is no global step."""
+    graph = graph or get_default_graph()
+    made = graph.get_collection(_READ)
+    if made:
+        return made[0]
+    step = get_global_step(graph)
+    if step is None:
+        return None
+    with graph.as_default(), graph.name_scope(None), graph.name_scope(f"{step.op.name}/"):
+        read = step + 0
+    graph.add_to_collection(_READ, read)
+    return read
 
 
 def assert_global_step(global_step_tensor: Any) -> None:

@@ -1,4 +1,4 @@
-"""Python values as run-time values: NumPy arrays, or NumPy scalars for rank 0; text as UTF-8 bytes, objects as they are."""
+"""Python values as run-time values: NumPy arrays, or NumPy scalars for rank 0; text as UTF-8 bytes."""
 
 from __future__ import annotations
 

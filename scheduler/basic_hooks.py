@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import nest, stacks
-from weftwork.graph.training_steps import get_global_step
+from weftwork.graph.training_steps import get_or_create_global_step_read
 from weftwork.scheduler.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
 
 log = logging.getLogger("weftwork")
 
 
 def needed_global_step(hook: SessionRunHook) -> Any:
-    """The graph's global step. Raises RuntimeError when there is none."""
-    step = get_global_step()
+    """The graph's global step as it was before a run. Raises RuntimeError when there is none."""
+    step = get_or_create_global_step_read()
     if step is None:
         raise RuntimeError(f"Global step should be created to use {type(hook).__name__}.")
     return step

@@ -180,7 +180,7 @@ class StepCounterHook(SessionRunHook):
                     self._tell(steps / seconds, step)  # type: ignore[operator]
 
     def _tell(self, rate: float, step: int) -> None:
-        tag = f"{self._global_step.op.name}/sec"
+        tag = f"{self._global_step.op.name.partition('/')[0]}/sec"
         if self._writer is not None:
             summary = protos("summary").Summary
             self._writer.add_summary(summary(value=[summary.Value(tag=tag, simple_value=rate)]), step)

@@ -378,9 +378,7 @@ def test_what_fails_in_a_part_of_map_fn_is_named(session):
             raise ValueError("thirteen")
         return i
 
-    with pytest.raises(
-        tf.errors.InvalidArgumentError, match=r"thirteen(.|\n)*fragile \(defined at "
-    ):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"thirteen(.|\n)*fragile \(defined at "):
         session.run(tf.map_fn(fragile, x), {x: np.arange(20)})
 
 
