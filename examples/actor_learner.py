@@ -1,0 +1,79 @@
+"""Asynchronous actor-learners: threads walk on a grid and share what they learn, until they find the shortest way.
+
+Q-learning (Watkins 1989) with several learners on one table (Mnih et al. 2016): each thread runs steps of its own in
+the same session, and each update is atomic.
+"""
+
+import threading
+
+import numpy as np
+
+import weftwork as tf
+
+SIZE, LEARNERS = 5, 4
+MOVES = np.array([[0, 1], [0, -1], [1, 0], [-1, 0]])
+GOAL = SIZE * SIZE - 1
+
+
+def walk(place, move):
+    """The place after a move, and the reward: 1 at the goal, else a small price."""
+    row, column = np.clip(np.array(divmod(place, SIZE)) + MOVES[move], 0, SIZE - 1)
+    after = row * SIZE + column
+    return after, 1.0 if after == GOAL else -0.01
+
+
+class Learner:
+    """The graph: the values of all moves at a place, and an update of one of them."""
+
+    def __init__(self):
+        self.table = tf.Variable(tf.zeros([SIZE * SIZE, 4]), name="table")
+        self.episodes = tf.Variable(0, name="episodes", trainable=False)
+        self.place = tf.placeholder(tf.int32, [], name="place")
+        self.move = tf.placeholder(tf.int32, [], name="move")
+        self.after = tf.placeholder(tf.int32, [], name="after")
+        self.reward = tf.placeholder(tf.float32, [], name="reward")
+        self.values = tf.gather(self.table, self.place)
+        best = tf.reduce_max(tf.gather(self.table, self.after))
+        target = self.reward + 0.9 * tf.where(tf.equal(self.after, GOAL), 0.0, best)
+        error = target - self.values[self.move]
+        self.update = tf.scatter_nd_add(self.table, [[self.place, self.move]], [0.5 * error])
+        self.count = tf.assign_add(self.episodes, 1)
+
+
+def learn(session, learner, seed, episodes):
+    """Walk, and learn from each step."""
+    rng = np.random.RandomState(seed)
+    while session.run(learner.count) <= episodes:
+        place = rng.randint(GOAL)
+        for _ in range(50):
+            values = session.run(learner.values, {learner.place: place})
+            move = rng.randint(4) if rng.uniform() < 0.3 else int(values.argmax())
+            after, reward = walk(place, move)
+            feed = {learner.place: place, learner.move: move, learner.after: after, learner.reward: reward}
+            session.run(learner.update, feed)
+            place = after
+            if place == GOAL:
+                break
+
+
+def main(episodes=300):
+    """Learn, and return the steps of the learned way from one corner to the other."""
+    learner = Learner()
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        coordinator = tf.train.Coordinator()
+        threads = [threading.Thread(target=learn, args=(session, learner, seed, episodes)) for seed in range(LEARNERS)]
+        for thread in threads:
+            thread.start()
+        coordinator.join(threads)
+        table = session.run(learner.table)
+    place, steps = 0, 0
+    while place != GOAL and steps < 50:
+        place, _ = walk(place, table[place].argmax())
+        steps += 1
+    print(f"{steps} steps from corner to corner")
+    return steps
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Asynchronous training with a parameter server: Ray tasks attach to one set of variables, each with data of its own.
+
+The problem is linear, so that it is known where the weights must end: they come within 0.05 of that.
+"""
+
+import numpy as np
+import ray
+
+import weftwork as tf
+
+WORKERS, SIZE = 3, 10
+
+
+def build():
+    """The graph: each process makes its own; the variables are shared by name."""
+    x = tf.placeholder(tf.float32, [None, SIZE], name="x")
+    y = tf.placeholder(tf.float32, [None], name="y")
+    weights = tf.Variable(tf.zeros([SIZE]), name="weights")
+    step = tf.train.get_or_create_global_step()
+    loss = tf.reduce_mean(tf.square(tf.reduce_sum(x * weights, axis=1) - y))
+    train = tf.train.GradientDescentOptimizer(0.05).minimize(loss, global_step=step)
+    return x, y, weights, step, loss, train
+
+
+def truth():
+    """The weights behind the data."""
+    return np.random.RandomState(0).randn(SIZE).astype(np.float32)
+
+
+@ray.remote(num_cpus=0.5)
+def work(target, seed, steps):
+    """A worker: it trains until all of them together have taken enough steps."""
+    rng = np.random.RandomState(seed)
+    taken = 0
+    with tf.Graph().as_default():
+        x, y, _, step, _, train = build()
+        with tf.train.MonitoredTrainingSession(
+            target, is_chief=False, hooks=[tf.train.StopAtStepHook(last_step=steps)]
+        ) as session:
+            while not session.should_stop():
+                points = rng.randn(32, SIZE).astype(np.float32)
+                session.run(train, {x: points, y: points @ truth()})
+                taken += 1
+    return taken
+
+
+def main(steps=300):
+    """Train, and return the greatest distance of a weight from the true one."""
+    server = tf.train.Server.create_local_server()
+    with tf.Graph().as_default():
+        _, _, weights, step, _, _ = build()
+        with tf.Session(server.target) as session:
+            session.run(tf.global_variables_initializer())
+            taken = ray.get([work.remote(server.target, seed, steps) for seed in range(WORKERS)])
+            found, count = session.run([weights, step])
+    tf.Session.reset(server.target)
+    print(f"{count} steps: {taken} by the workers")
+    return np.abs(found - truth()).max()
+
+
+if __name__ == "__main__":
+    main()
