@@ -1,0 +1,106 @@
+"""The example programs, unchanged but for the import, against TensorFlow 1: the same losses, and the time of a step.
+
+Both libraries begin with the same weights and get the same 100 feeds; the losses may differ by 1e-4 of their size. Goal
+for the small programs: TensorFlow's time of a step. Also a `while_loop` that counts to 100,000: half of its time.
+"""
+
+from __future__ import annotations
+
+from itertools import cycle
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import figure, interleaved, row
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PROGRAMS = {
+    "linear_regression": 1.0,
+    "logistic_regression": 1.0,
+    "kmeans": 1.0,
+    "perceptron": 1.0,
+    "autoencoder": 1.0,
+    "word2vec": 1.0,
+    "gan": 1.0,
+    "convolution": 2.0,
+    "lstm": 2.0,
+}
+"""The goal for the ratio of the times of a step."""
+STEPS, SAME = 100, 1e-4
+COUNT = 100_000
+
+
+def tensorflow() -> Any:
+    """TensorFlow 1's interface; Keras 3 hides the cell of the LSTM, which is still there."""
+    import tensorflow.compat.v1 as tf1
+    from tensorflow.python.keras.layers.legacy_rnn.rnn_cell_impl import BasicLSTMCell
+
+    tf1.disable_v2_behavior()
+    tf1.nn.rnn_cell = SimpleNamespace(BasicLSTMCell=BasicLSTMCell)
+    return tf1
+
+
+class Program:
+    """An example, built with one of the libraries, in a session."""
+
+    def __init__(self, name: str, tf: Any):
+        module = ModuleType(name)
+        module.__dict__["tf"] = tf
+        source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+        assert source.count("import weftwork as tf\n") == 1
+        exec(compile(source.replace("import weftwork as tf\n", ""), f"{name}.py", "exec"), module.__dict__)
+        with tf.Graph().as_default():
+            tf.set_random_seed(1)
+            self.model = module.build()
+            self.variables = {v.op.name: v for v in tf.global_variables()}
+            self.session = tf.Session()
+            self.session.run(tf.global_variables_initializer())
+        self.feeds = list(module.feeds(self.model, STEPS))
+        self._next = cycle(self.feeds)
+
+    def losses(self) -> list[float]:
+        """The losses of the steps of training."""
+        return [float(self.session.run([self.model.train, self.model.loss], feed)[1]) for feed in self.feeds]
+
+    def step(self) -> None:
+        """One step."""
+        self.session.run(self.model.train, next(self._next))
+
+
+def compare(name: str, goal: float, ours: Any, theirs: Any) -> None:
+    """Print the rows of a program."""
+    mine, peer = Program(name, ours), Program(name, theirs)
+    values = mine.session.run(mine.variables)
+    for key, variable in peer.variables.items():
+        variable.load(values[key], peer.session)
+    here, there = np.array(mine.losses()), np.array(peer.losses())
+    difference = float((np.abs(here - there) / np.maximum(np.abs(there), 1e-3)).max())
+    figure(f"{name}: difference of losses, {STEPS} steps", difference, "of their size", SAME)
+    took = interleaved({"ours": mine.step, "peer": peer.step}, rounds=200, warm=50)
+    row(f"{name}: a step", took["ours"], took["peer"], goal, "TF1 session")
+
+
+def counting(tf: Any) -> Any:
+    """A loop that counts in the graph, as a function."""
+    with tf.Graph().as_default():
+        end = tf.while_loop(lambda i: i < COUNT, lambda i: i + 1, [0])
+        session = tf.Session()
+        assert session.run(end) == COUNT
+    return lambda: session.run(end)
+
+
+def main() -> None:
+    """Print a row for each program, and one for the loop."""
+    import weftwork
+
+    theirs = tensorflow()
+    for name, goal in PROGRAMS.items():
+        compare(name, goal, weftwork, theirs)
+    took = interleaved({"ours": counting(weftwork), "peer": counting(theirs)}, rounds=5, warm=1)
+    row(f"while_loop that counts to {COUNT:,}", took["ours"], took["peer"], 0.5, "TF1 session", "ms", 1e3)
+
+
+if __name__ == "__main__":
+    main()
