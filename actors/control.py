@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.program import Program, StepFailed, Stopped
+from weftwork.actors.program import Program, StepFailed, Stopped, stop_now
 from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception
 from weftwork.graph.operation import UNINITIALIZED
 
@@ -44,9 +44,10 @@ class Body:
         except StepFailed as failed:
             cause = failed.__cause__
             assert cause is not None
-            raise self._explained(cause, failed.step) from cause
+            raise self.explained(cause, failed.step) from cause
 
-    def _explained(self, cause: BaseException, step: int) -> Exception:
+    def explained(self, cause: BaseException, step: int) -> Exception:
+        """The error of a step that raised `cause`."""
         message = cause.message if isinstance(cause, OpError) else f"{type(cause).__name__}: {cause}"
         if "(defined at" not in message:
             message = f"{message}\n\t [[node {self.where[step]} ]]"
@@ -84,6 +85,10 @@ class Loop(Control):
 
     def __init__(self, test: Body, step: Body, carried: int, draws: tuple[int, ...], limited: bool):
         self.test, self.step, self.carried, self.draws, self.limited = test, step, carried, draws, limited
+        self._fused: Fused | None = None
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_fused": None}
 
     def __call__(self, stop: list, *values: Any) -> Any:
         state, rest = list(values[: self.carried]), list(values[self.carried :])
@@ -93,6 +98,9 @@ class Loop(Control):
         while limit is None or iteration < limit:
             if stop:
                 raise Stopped
+            if iteration == _COMPILED_AFTER and not self.draws:
+                state = self._fast()(stop, None if limit is None else limit - iteration, state, rest)
+                break
             if self.draws:
                 self._move(rest, iteration)
             if not test(stop, state + rest)[0]:
@@ -101,10 +109,72 @@ class Loop(Control):
             iteration += 1
         return state[0] if len(state) == 1 else tuple(state)
 
+    def _fast(self) -> Fused:
+        if self._fused is None:
+            self._fused = Fused(self.test, self.step, self.carried)
+        return self._fused
+
     def _move(self, rest: list, iteration: int) -> None:
         for position in self.draws:
             key, draw = rest[position][:2]
             rest[position] = (key, draw, iteration)
+
+
+class Fused:
+    """A loop as one Python function, whose `while` holds the steps of the condition and of the body."""
+
+    def __init__(self, test: Body, step: Body, carried: int):
+        self._where: list[tuple[Body, int] | None] = []
+        names: dict[str, Any] = {"stop_now": stop_now}
+        count = len(test.program.inputs)
+        args = [f"s{i}" for i in range(carried)] + [f"r{i}" for i in range(count - carried)]
+        lines = [f"def loop(stop, left{''.join(f', {name}' for name in args)}):", " while left != 0:"]
+        lines.append("  stop and stop_now()")
+        self._where += [None] * len(lines)
+        (wanted,) = self._add(lines, test, args, names, "t")
+        lines += [f"  if not {wanted}: break"]
+        self._where.append(None)
+        ends = self._add(lines, step, args, names, "b")
+        lines += [f"  {', '.join(args[:carried])}, = {', '.join(ends)},"] if carried else []
+        lines += ["  left -= 1", f" return [{', '.join(args[:carried])}]"]
+        exec(compile("\n".join(lines), "<weftwork loop>", "exec"), names)
+        self._function = names["loop"]
+
+    def _add(self, lines: list[str], body: Body, args: list[str], names: dict[str, Any], prefix: str) -> list[str]:
+        """Add the lines of a body, which leaves what the loop holds as it is; the names of its outputs."""
+        program = body.program
+        written = program.written()
+        given = {}
+        for slot, name in zip(program.inputs, args, strict=True):
+            given[slot] = name
+            if slot in written:
+                given[slot] = f"{prefix}v{slot}"
+                lines.append(f"  {prefix}v{slot} = {name}")
+                self._where.append(None)
+        made, outputs = program.statements(names, prefix, given, kept=True)
+        lines += [f"  {line}" for line in made]
+        self._where += [(body, at) for at in range(len(made))]
+        return outputs
+
+    def __call__(self, stop: list, left: int | None, state: list, rest: list) -> list:
+        """The state after the last iteration; at most `left` of them."""
+        try:
+            return self._function(stop, -1 if left is None else left, *state, *rest)
+        except (Stopped, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            body, step = self._failed(error)
+            raise body.explained(error, step) from error
+
+    def _failed(self, error: BaseException) -> tuple[Body, int]:
+        """The body and the step that raised."""
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code is self._function.__code__:
+                found = self._where[trace.tb_lineno - 1] if trace.tb_lineno <= len(self._where) else None
+                return found or next(place for place in self._where if place is not None)
+            trace = trace.tb_next
+        raise error
 
 
 class Sweep(Control):

@@ -182,18 +182,33 @@ class Program:
             self._function = names["segment"]
 
     def _source(self, names: dict[str, Any]) -> list[str]:
-        text = {slot: f"v{slot}" for slot in range(self.size)}
+        lines, outputs = self.statements(names, "", {slot: f"v{slot}" for slot in self.inputs})
+        head = f"def segment(stop{''.join(f', v{slot}' for slot in self.inputs)}):"
+        return [head, *[f" {line}" for line in lines], f" return [{', '.join(outputs)}]"]
+
+    def statements(
+        self, names: dict[str, Any], prefix: str, given: Mapping[int, str], kept: bool = False
+    ) -> tuple[list[str], list[str]]:
+        """A line of Python for each step, and the names of the outputs.
+
+        names: gets what the lines use.   prefix: of all other names.   given: the names of the inputs; a step may
+        assign to them, unless they are `kept`.
+        """
+        text = {slot: f"{prefix}v{slot}" for slot in range(self.size)}
+        text.update(given)
         if self.stop is not None:
             text[self.stop] = "stop"
+        fixed = set(given) if kept else set()
         for slot, value in self.constants:
-            names[f"c{slot}"] = value
-            text[slot] = f"c{slot}"
-        lines = [f"def segment(stop{''.join(f', v{slot}' for slot in self.inputs)}):"]
-        kernels: dict[int, str] = {}
-        for at, step in enumerate(self.steps):
-            lines.append(f" {_statement(at, step, text, names, kernels)}")
-        lines.append(f" return [{', '.join(text[slot] for slot in self.outputs)}]")
-        return lines
+            names[f"{prefix}c{slot}"] = value
+            text[slot] = f"{prefix}c{slot}"
+            fixed.add(slot)
+        lines = [_statement(at, step, text, names, prefix, fixed) for at, step in enumerate(self.steps)]
+        return lines, [text[slot] for slot in self.outputs]
+
+    def written(self) -> set[int]:
+        """The slots that its steps assign to."""
+        return {slot for step in self.steps for slot in _outputs(step)}
 
     def _line_of(self, error: BaseException) -> int:
         code = self._function.__code__  # type: ignore[union-attr]
@@ -212,21 +227,26 @@ def _spread(slots: list, outputs: tuple[int, ...], result: Any) -> None:
         slots[slot] = value
 
 
-def _statement(at: int, step: Step, text: Mapping[int, str], names: dict[str, Any], kernels: dict[int, str]) -> str:
+def _outputs(step: Step) -> tuple[int, ...]:
+    return (step.outputs,) if isinstance(step.outputs, int) else step.outputs
+
+
+def _statement(
+    at: int, step: Step, text: Mapping[int, str], names: dict[str, Any], prefix: str, fixed: set[int]
+) -> str:
     """One line: `v7 = v3 + v5`, or `v7 = k2(v3, axis=a4_0)`, and the check of `stop` now and then."""
     args = [text[slot] for slot in step.inputs]
     infix = _INFIX.get(step.kernel)
     if infix is not None and len(args) == 2 and not step.attrs:
         call = f"{args[0]} {infix} {args[1]}"
     else:
-        name = kernels.get(id(step.kernel))
-        if name is None:
-            name = kernels[id(step.kernel)] = f"k{len(kernels)}"
-            names[name] = step.kernel
+        name = f"k{id(step.kernel)}"
+        names[name] = step.kernel
         for number, (key, value) in enumerate(step.attrs.items()):
-            names[f"a{at}_{number}"] = value
+            attr = f"{prefix}a{at}_{number}"
+            names[attr] = value
             plain = key.isascii() and key.isidentifier() and not keyword.iskeyword(key)
-            args.append(f"{key}=a{at}_{number}" if plain else f"**{{{key!r}: a{at}_{number}}}")
+            args.append(f"{key}={attr}" if plain else f"**{{{key!r}: {attr}}}")
         call = f"{name}({', '.join(args)})"
     if type(step.outputs) is int:
         target = text[step.outputs]
@@ -237,7 +257,7 @@ def _statement(at: int, step: Step, text: Mapping[int, str], names: dict[str, An
     if step.settle is not None:
         names["Array"], names[step.settle.__name__] = np.ndarray, step.settle
         call += f"; type({target}) is Array and ({target} := {step.settle.__name__}({target}))"
-    freed = "".join([f"; {text[slot]} = None" for slot in step.dead if text[slot][0] == "v"])
+    freed = "".join([f"; {text[slot]} = None" for slot in step.dead if slot not in fixed])
     check = "" if infix is not None and at % _STEPS_BETWEEN_CHECKS else "; stop and stop_now()"
     return f"{target} = {call}{freed}{check}"
 

@@ -30,7 +30,7 @@ def build():
     flat = tf.reshape(pooled, [-1, 128]) * keep
     logits = tf.matmul(flat, weights("w3", [128, 10])) + tf.Variable(tf.constant(0.1, shape=[10]), name="b3")
     loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits))
-    train = tf.train.AdamOptimizer(0.003).minimize(loss)
+    train = tf.train.MomentumOptimizer(0.05, 0.9).minimize(loss)
     accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), y), tf.float32))
     return SimpleNamespace(x=x, y=y, keep=keep, loss=loss, train=train, accuracy=accuracy)
 

@@ -269,6 +269,40 @@ def test_one_branch_may_read_what_the_other_writes(session):
     assert [session.run(result, {pred: p}) for p in (False, True, False)] == [2, 50, 10]
 
 
+@pytest.mark.parametrize("where", ["condition", "body"])
+def test_what_fails_in_a_late_iteration_is_named(session, where):
+    @tf.op(dtype=tf.int32, shape=[])
+    def fragile(i):
+        if i == 17:
+            raise ValueError("seventeen")
+        return i
+
+    def condition(i):
+        return (fragile(i) if where == "condition" else i) < 30
+
+    def body(i):
+        return (fragile(i) if where == "body" else i) + 1
+
+    end = tf.while_loop(condition, body, [0])
+    for _ in range(2):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"seventeen(.|\n)*fragile(_1)? \(defined at "):
+            session.run(end)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 3, 4, 9])
+def test_a_limit_holds_before_and_after_the_loop_is_hot(session, limit):
+    a = tf.placeholder(tf.float64, [3])
+    end = tf.while_loop(
+        lambda i, x, y: i < 7, lambda i, x, y: (i + 1, y + a, x * 2), [0, a, a], maximum_iterations=limit
+    )
+    x = y = np.arange(3.0)
+    for _ in range(min(limit, 7)):
+        x, y = y + np.arange(3.0), x * 2
+    for _ in range(2):
+        found = session.run(end, {a: np.arange(3.0)})
+        assert [int(found[0]), found[1].tolist(), found[2].tolist()] == [min(limit, 7), x.tolist(), y.tolist()]
+
+
 def test_an_infinite_loop_is_ended_by_a_time_limit(session):
     end = tf.while_loop(lambda i: i < 10, lambda i: i * 1, [0])
     with pytest.raises(tf.errors.DeadlineExceededError):
