@@ -20,7 +20,8 @@ BENCHMARKS = {
     "planning": 300,
     "big_arrays": 900,
     "memory": 600,
-    "overheads": 300, "replays": 300,
+    "overheads": 300,
+    "replays": 300,
 }
 """Seconds that each may take."""
 

@@ -1,7 +1,8 @@
 """The example programs, unchanged but for the import, against TensorFlow 1: the same losses, and the time of a step.
 
 Both libraries begin with the same weights and get the same 100 feeds; the losses may differ by 1e-4 of their size. Goal
-for the small programs: TensorFlow's time of a step. Also a `while_loop` that counts to 100,000: half of its time.
+for the small programs: TensorFlow's time of a step. nearest_neighbours has no loss: its predictions must be equal. Also
+a `while_loop` that counts to 100,000: half of TensorFlow's time.
 """
 
 from __future__ import annotations
@@ -82,6 +83,16 @@ def compare(name: str, goal: float, ours: Any, theirs: Any) -> None:
     row(f"{name}: a step", took["ours"], took["peer"], goal, "TF1 session")
 
 
+def compare_predictions(name: str, goal: float, ours: Any, theirs: Any) -> None:
+    """Print the rows of a program that is not trained."""
+    both = {"ours": Program(name, ours), "peer": Program(name, theirs)}
+    here, there = ([int(p.session.run(p.model.nearest, feed)) for feed in p.feeds] for p in both.values())
+    figure(f"{name}: different predictions", sum(a != b for a, b in zip(here, there, strict=True)), f"of {STEPS}", 0)
+    steps = {key: lambda p=p, feed=p.feeds[0]: p.session.run(p.model.nearest, feed) for key, p in both.items()}
+    took = interleaved(steps, rounds=200, warm=50)
+    row(f"{name}: an image", took["ours"], took["peer"], goal, "TF1 session")
+
+
 def counting(tf: Any) -> Any:
     """A loop that counts in the graph, as a function."""
     with tf.Graph().as_default():
@@ -98,6 +109,7 @@ def main() -> None:
     theirs = tensorflow()
     for name, goal in PROGRAMS.items():
         compare(name, goal, weftwork, theirs)
+    compare_predictions("nearest_neighbours", 1.0, weftwork, theirs)
     took = interleaved({"ours": counting(weftwork), "peer": counting(theirs)}, rounds=5, warm=1)
     row(f"while_loop that counts to {COUNT:,}", took["ours"], took["peer"], 0.5, "TF1 session", "ms", 1e3)
 

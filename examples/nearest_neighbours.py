@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import numpy as np
+
 import weftwork as tf
 from examples.datasets import TRAINED, digits
 
@@ -29,7 +31,7 @@ def main(count=TESTED):
     _, labels = digits()
     with tf.Session() as session:
         told = [labels[session.run(model.nearest, feed)] for feed in feeds(model, count)]
-    accuracy = (told == labels[TRAINED : TRAINED + count]).mean()
+    accuracy = np.mean(np.equal(told, labels[TRAINED : TRAINED + count]))
     print(f"accuracy {accuracy:.3f}")
     return accuracy
 

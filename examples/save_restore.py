@@ -11,7 +11,7 @@ from examples.logistic_regression import build, feeds
 
 def train(session, model, steps):
     """Some steps of training; the loss of the last one."""
-    loss = None
+    loss = 0.0
     for feed in steps:
         _, loss = session.run([model.train, model.loss], feed)
     return loss
@@ -29,8 +29,8 @@ def main(steps=100):
         with tf.Session() as session:
             session.run(init)
             train(session, model, every[: steps // 2])
-            path = saver.save(session, os.path.join(folder, "model"), global_step=steps // 2)
-            print(f"saved {os.path.basename(path)}")
+            saver.save(session, os.path.join(folder, "model"), global_step=steps // 2)
+            print(f"saved {os.listdir(folder)}")
         with tf.Session() as session:
             saver.restore(session, tf.train.latest_checkpoint(folder))
             resumed = train(session, model, every[steps // 2 :])

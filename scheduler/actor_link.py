@@ -16,7 +16,7 @@ from typing import Any
 from weftwork.actors.messages import pack
 from weftwork.actors.program import size_of
 from weftwork.graph.errors import ResourceExhaustedError
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, inventory, objects
 from weftwork.scheduler.needs import ANYWHERE, Home
 from weftwork.scheduler.state import Cell
 
@@ -96,7 +96,7 @@ class ActorLink:
             actor = self.ensure()
             entries, arrived = [], []
             for cell, value, version in stale:
-                beside = backend.is_reference(value) or size_of(value) > _LARGE
+                beside = objects.is_reference(value) or size_of(value) > _LARGE
                 entries.append((cell.name, version, None if beside else value, beside))
                 if beside:
                     arrived.append(value)
@@ -127,7 +127,7 @@ class ActorLink:
 def _is_free(home: Home) -> bool:
     """True when a GPU of a machine is free, or becomes so within moments."""
     end = monotonic() + _FREED_WITHIN
-    while backend.free("GPU", home.machine) < 1:
+    while inventory.free("GPU", home.machine) < 1:
         if monotonic() > end:
             return False
         sleep(0.05)

@@ -20,7 +20,7 @@ from weftwork.actors.files import is_url, join, told
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import OpError
 from weftwork.graph.operation import UNINITIALIZED
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, objects
 from weftwork.scheduler.checkpoint_state import Kept, latest_checkpoint, update_checkpoint_state
 from weftwork.scheduler.state import Cell, Mirror, new_version
 
@@ -64,7 +64,7 @@ class Autosave:
                 return
             rows = []
             for cell, (value, _) in pinned:
-                value = backend.fetch(value) if backend.is_reference(value) else value
+                value = objects.fetch(value) if objects.is_reference(value) else value
                 rows.append((cell.name, _type_of(value), value))
             prefix = join(self._folder, f"{_NAME}-{self._number + 1}")
             leaving = self._write(prefix, rows)

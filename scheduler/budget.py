@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 
-from weftwork.scheduler import backend
+from weftwork.scheduler import inventory
 from weftwork.scheduler.plan import Plan, Segment
 
 _SHARE = 0.5
@@ -29,7 +29,7 @@ class Budget:
         if expected < _NEGLIGIBLE and not limit:
             self._limit = float("inf")
         else:
-            self._limit = limit or _SHARE * backend.store_bytes()
+            self._limit = limit or _SHARE * inventory.store_bytes()
 
     def choose(self, ready: list[Segment], readers: Mapping[int, int], idle: bool) -> Segment | None:
         """Take the next segment from a heap of ready ones; None when all must wait for memory.

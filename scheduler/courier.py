@@ -13,7 +13,7 @@ from typing import Any
 
 from weftwork.actors.messages import Request, pack_values
 from weftwork.actors.program import size_of
-from weftwork.scheduler import backend
+from weftwork.scheduler import objects
 from weftwork.scheduler.actor_link import ActorLink
 from weftwork.scheduler.placement import REMOTE_BYTES
 from weftwork.scheduler.plan import Plan, Segment
@@ -32,7 +32,7 @@ class Courier:
     def request(self, segment: Segment, link: ActorLink | None, token: str) -> tuple[bytes, list]:
         """A segment's request, and the references that go beside it; `link` leads to the actor that gets it."""
         known = set() if link is None else link.programs
-        program, code, code_reference = backend.code_of(segment.program)
+        program, code, code_reference = objects.code_of(segment.program)
         small: list = []
         beside: list[int] = []
         arrived: list = []
@@ -117,7 +117,7 @@ class Courier:
     def reference(self, number: int) -> Any:
         """A reference to a value that is large or not here; None for one that goes by value."""
         value = self.run.values[number]
-        if backend.is_reference(value):
+        if objects.is_reference(value):
             return value
         reference = self.references.get(number)
         if reference is None and size_of(value) > REMOTE_BYTES:
@@ -126,7 +126,7 @@ class Courier:
             if cell is not None and cell.version == version and cell.reference is not None:
                 reference = cell.reference
             else:
-                reference = backend.put(value)
+                reference = objects.put(value)
                 if cell is not None and cell.version == version:
                     cell.reference = reference
             self.references[number] = reference

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from weftwork.graph.devices import DeviceSpec
 from weftwork.graph.errors import FailedPreconditionError
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, inventory
 
 EVERYWHERE = ("weftwork", "numpy", "scipy", "cloudpickle")
 """What every machine must be able to import."""
@@ -53,7 +53,7 @@ def machines() -> list[Machine]:
     if not backend.is_running():
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return [Machine("", 0, {"CPU": float(os.cpu_count() or 1), "memory": float(memory)}, {})]
-    nodes = sorted(backend.nodes(), key=lambda node: (not _is_head(node), node["NodeID"]))
+    nodes = sorted(inventory.nodes(), key=lambda node: (not _is_head(node), node["NodeID"]))
     return [
         Machine(node["NodeID"], task, node["Resources"], node.get("Labels") or {}) for task, node in enumerate(nodes)
     ]
@@ -64,8 +64,8 @@ def check_packages(cluster: frozenset[str], names: tuple[str, ...] = EVERYWHERE)
     """Raise FailedPreconditionError when a machine of the cluster lacks what every machine needs; asked once."""
     if len(cluster) < 2:
         return
-    address = {node["NodeID"]: node["NodeManagerAddress"] for node in backend.nodes()}
-    for machine, lacking in backend.missing_packages(names).items():
+    address = {node["NodeID"]: node["NodeManagerAddress"] for node in inventory.nodes()}
+    for machine, lacking in inventory.missing_packages(names).items():
         if lacking:
             raise FailedPreconditionError(
                 None,

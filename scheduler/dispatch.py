@@ -24,7 +24,7 @@ from weftwork.actors.messages import unpack
 from weftwork.actors.program import Stopped, quiet
 from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError
 from weftwork.graph.operation import Kind
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, inventory, objects
 from weftwork.scheduler.actor_link import ActorLink, Links
 from weftwork.scheduler.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, WorkerLost
 from weftwork.scheduler.budget import Budget
@@ -79,7 +79,7 @@ class Dispatcher:
         self.there: list[Segment] = []
         self.under_way: dict[Handle, Attempt] = run.under_way
         self.tries: dict[int, int] = {}
-        self.slots = backend.cpus()
+        self.slots = inventory.cpus()
         self.window = 2 * self.slots + 2
         self.name = f"weftwork {uuid.uuid4().hex} "
         self.sent = 0
@@ -179,7 +179,7 @@ class Dispatcher:
         with link.lock:
             link.ensure()
             message, arrived = self.courier.request(segment, link, token)
-            program, _, _ = backend.code_of(segment.program)
+            program, _, _ = objects.code_of(segment.program)
             link.programs.add(program)
             link.busy += 1
             return link.submit(message, arrived, len(segment.apart))
@@ -187,7 +187,7 @@ class Dispatcher:
     def _let_gpus_go(self, need: Need | None) -> None:
         """The session's actors hold GPUs; those with nothing to do give theirs up to a task that asks for one."""
         asked = dict(need.resources).get("GPU", 0.0) if need is not None else 0.0
-        if asked and backend.free("GPU", need.home.machine) < asked:  # type: ignore[union-attr]
+        if asked and inventory.free("GPU", need.home.machine) < asked:  # type: ignore[union-attr]
             self.links.free_gpus()
 
     # Waiting
@@ -326,7 +326,7 @@ class Dispatcher:
             values[number] = value
         for position, reference, size in zip(segment.apart, attempt.handle.apart, large_bytes, strict=True):
             try:
-                backend.check_made(reference, size)
+                objects.check_made(reference, size)
             except StoreFull as error:
                 op = self._op(self.plan.flow.producer[segment.outputs[position]])
                 raise does_not_fit(op, "The output", str(error)) from error

@@ -19,7 +19,7 @@ from typing import Any
 from weftwork.actors.program import size_of
 from weftwork.graph.errors import UnavailableError
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, inventory, objects
 from weftwork.scheduler.actor_link import Links
 from weftwork.scheduler.autosave import Autosave
 from weftwork.scheduler.cost import COSTS, size_class
@@ -213,13 +213,13 @@ class Engine:
         variant.runs += 1
 
     def _outdated(self, variant: Variant) -> bool:
-        return variant.epoch != COSTS.epoch or variant.cluster != backend.cluster()
+        return variant.epoch != COSTS.epoch or variant.cluster != inventory.cluster()
 
     def _plan(self, run: Run, flow: Dataflow, variant: Variant) -> Contest | None:
-        epoch, cluster = COSTS.epoch, backend.cluster()
+        epoch, cluster = COSTS.epoch, inventory.cluster()
         known = run.bytes_of_sources()
         estimate = Estimate(flow, known)
-        remote = {n for n, value in enumerate(run.values) if backend.is_reference(value)}
+        remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
         contest = None
         if self.config.placement == "auto":
             if self._in_rounds(run, flow, estimate, known):
@@ -249,15 +249,15 @@ class Engine:
     def _in_rounds(self, run: Run, flow: Dataflow, estimate: Estimate, known: dict[int, int]) -> bool:
         """Run a dataflow with many calls of unseen functions in rounds; False, and nothing is done, for few."""
         unseen = [n for n, seconds in enumerate(estimate.seconds) if seconds is None and flow.ops[n].traits.user]
-        slots = backend.cpus()
+        slots = inventory.cpus()
         if len(unseen) <= 2 * slots:
             return False
         done: frozenset[int] = frozenset()
         while True:
             later = deferred(flow, estimate, done, slots)
-            remote = {n for n, value in enumerate(run.values) if backend.is_reference(value)}
+            remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
             skip = done | later
-            places = place(flow, estimate, "auto", remote, slots, backend.machine_count(), skip)
+            places = place(flow, estimate, "auto", remote, slots, inventory.machine_count(), skip)
             with collecting_later():
                 plan = make_plan(flow, places, estimate, skip, later)
             self._execute(run, plan, measure=bool(later) or not estimate.complete)
@@ -282,8 +282,8 @@ class Engine:
 
     def _placed(self, flow: Dataflow, estimate: Estimate, remote: set[int]) -> Contest:
         """The one plan of a dataflow whose nodes are placed one by one."""
-        slots = backend.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
-        places = place(flow, estimate, self.config.placement, remote, slots, backend.machine_count())
+        slots = inventory.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
+        places = place(flow, estimate, self.config.placement, remote, slots, inventory.machine_count())
         return Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
 
     def waiting(self) -> list[Waiting]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, inventory
 from weftwork.scheduler.needs import ANYWHERE
 from weftwork.scheduler.placement import Place
 from weftwork.scheduler.plan import Plan, Segment
@@ -102,9 +102,9 @@ def waiting(run: Any) -> list[Waiting]:
         for a in attempts
     ]
     for segment, since in list(run.here.values()):
-        found.append(Waiting(_all_names(run, segment), "caller", now - since, backend.this_machine()))
+        found.append(Waiting(_all_names(run, segment), "caller", now - since, inventory.this_machine()))
     for wait, segment in list(run.waits.items()):
-        found.append(Waiting(_all_names(run, segment), "queue", now - wait.since, backend.this_machine()))
+        found.append(Waiting(_all_names(run, segment), "queue", now - wait.since, inventory.this_machine()))
     return found
 
 

@@ -21,7 +21,7 @@ from weftwork.actors.messages import describe, pack, pack_values, unpack
 from weftwork.graph.errors import AbortedError, OpError, UnavailableError, UnimplementedError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, hosts
 from weftwork.scheduler.config import ConfigProto
 from weftwork.scheduler.engine import CLOSED, Engine, Entry
 from weftwork.scheduler.fetches import Fetches
@@ -157,7 +157,7 @@ class SharedEngine(Engine):
         super().__init__(own, 0)
         self._host, self._graph, self._ends = host, graph, ends
         self._id, self._graph_id = uuid.uuid4().hex, uuid.uuid4().hex
-        self._generation = backend.ask(host, "hello")
+        self._generation = hosts.ask(host, "hello")
         self._sent = -1
 
     def add(
@@ -174,7 +174,7 @@ class SharedEngine(Engine):
             raise RuntimeError(CLOSED)
         run = uuid.uuid4().hex
         if started is not None:
-            started(_Remote(lambda: backend.tell(self._host, "cancel", self._id, run)))
+            started(_Remote(lambda: hosts.tell(self._host, "cancel", self._id, run)))
         names = tuple([_name(element) for element in entry.fetches.elements])
         feeds = tuple([tensor.name for tensor in entry.flow.feeds])
         values = pack_values(list(fed))
@@ -196,7 +196,7 @@ class SharedEngine(Engine):
                 timeout,
             )
             try:
-                kind, *rest = unpack(backend.ask(self._host, "run", pickle.dumps(message, protocol=5)))
+                kind, *rest = unpack(hosts.ask(self._host, "run", pickle.dumps(message, protocol=5)))
             except backend.WorkerLost as error:
                 raise UnavailableError(None, None, f"The process of the shared session is gone: {error}") from error
             if kind == "graph":
@@ -219,13 +219,13 @@ class SharedEngine(Engine):
     def cancel_all(self, grace: float, bound: float) -> None:
         """Cancel this session's runs at the host."""
         self.closed = True
-        backend.tell(self._host, "cancel", self._id)
+        hosts.tell(self._host, "cancel", self._id)
 
     def close(self) -> None:
         """Leave the host; the one who made it for as long as its session ends it."""
         super().close()
         if self._ends:
-            backend.end_host(self._host)
+            hosts.end_host(self._host)
 
 
 def _name(element: Tensor | Operation) -> str:

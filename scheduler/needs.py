@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from weftwork.graph.devices import DeviceSpec
 from weftwork.graph.errors import InvalidArgumentError, OpError
 from weftwork.graph.operation import LIBRARY, Operation
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, inventory
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.devices import Machine, list_devices, machines
 from weftwork.scheduler.failures import at_node
@@ -74,7 +74,7 @@ def _need(op: Operation, config: Any) -> Need:
     traits = op.traits
     home = ANYWHERE
     asks = traits.resources or traits.labels
-    if asks or ("GPU" in op.device and backend.local_gpus()):
+    if asks or ("GPU" in op.device and inventory.local_gpus()):
         backend.ray()  # only it knows what there is
     if op.device and not _anywhere(op.device):
         home = _home(op, machines(), config)
@@ -100,10 +100,10 @@ def _home(op: Operation, cluster: Sequence[Machine], config: Any) -> Home:
             "the device specification refers to a valid device, or let it run elsewhere with "
             "ConfigProto(allow_soft_placement=True)",
         )
-    here = backend.this_machine()
+    here = inventory.this_machine()
     machine = next((m for m in found if m.id == here), found[0])
     if spec.device_type == "GPU":
-        if op.traits.user or backend.has_package("cupy", machine.id):
+        if op.traits.user or inventory.has_package("cupy", machine.id):
             return Home(machine.id, spec.device_index or 0)
         if not config.allow_soft_placement:
             raise _cannot_place(

@@ -14,7 +14,7 @@ from typing import Any
 
 from weftwork.graph.errors import AbortedError, DataLossError
 from weftwork.graph.operation import Operation
-from weftwork.scheduler import backend
+from weftwork.scheduler import inventory, objects
 from weftwork.scheduler.autosave import Autosave
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.state import Cell, Mirror
@@ -31,14 +31,14 @@ class Recovery:
 
     def replicas_of(self, values: Iterable[tuple[Cell, Any]]) -> dict[Cell, list]:
         """Copies, on further machines, of the large values that a run is about to commit; made before it does."""
-        if self._replicas < 2 or backend.machine_count() < 2:
+        if self._replicas < 2 or inventory.machine_count() < 2:
             return {}
         committing = dict(values)
         self._heal(committing)
         return {
-            cell: backend.copies(value, self._replicas - 1)
+            cell: objects.copies(value, self._replicas - 1)
             for cell, value in committing.items()
-            if backend.is_reference(value)
+            if objects.is_reference(value)
         }
 
     def _heal(self, committing: Container[Cell]) -> None:
@@ -46,19 +46,19 @@ class Recovery:
 
         It takes no locks of cells, for its run holds some: what has another version meanwhile is left alone.
         """
-        cluster = backend.cluster()
+        cluster = inventory.cluster()
         if cluster == self._cluster:
             return
         for cell in self._mirror.cells():
             with self._mirror.mutex:
                 value, version, replicas = cell.value, cell.version, cell.replicas
-            if cell in committing or not backend.is_reference(value):
+            if cell in committing or not objects.is_reference(value):
                 continue
-            living = [each for each in (value, *replicas) if backend.lie_on([each])]
+            living = [each for each in (value, *replicas) if objects.lie_on([each])]
             if not living:
                 continue  # it will be said when it is read
-            if len(backend.lie_on(living)) < self._replicas:
-                living += backend.copies(living[0], self._replicas - 1)
+            if len(objects.lie_on(living)) < self._replicas:
+                living += objects.copies(living[0], self._replicas - 1)
             with self._mirror.mutex:
                 if cell.version == version:
                     cell.value, cell.replicas = living[0], living[1:]
@@ -67,8 +67,8 @@ class Recovery:
     def repair(self, flow: Dataflow) -> None:
         """Repair the variables that a dataflow reads. Raises AbortedError or DataLossError when that cannot be."""
         cells = [self._mirror.cell(name) for name in {**flow.pinned, **flow.newest}]
-        suspects = [cell for cell in cells if backend.is_reference(cell.value)]
-        lost = [cell for cell in suspects if backend.is_lost(cell.value)]
+        suspects = [cell for cell in cells if objects.is_reference(cell.value)]
+        lost = [cell for cell in suspects if objects.is_lost(cell.value)]
         lost = [cell for cell in lost if not (self._from_replica(cell) or self._from_checkpoint(cell))]
         if not lost:
             return
@@ -92,7 +92,7 @@ class Recovery:
         """Use the copy on another machine, if there is one."""
         with cell.lock, self._mirror.mutex:
             for reference in cell.replicas:
-                if not backend.is_lost(reference):
+                if not objects.is_lost(reference):
                     cell.value, cell.reference = reference, None
                     return True
         return False

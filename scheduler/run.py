@@ -15,7 +15,7 @@ from typing import Any
 from weftwork.actors.program import StepFailed, Stopped, quiet, size_of
 from weftwork.graph.errors import CancelledError, DeadlineExceededError
 from weftwork.graph.operation import UNINITIALIZED
-from weftwork.scheduler import backend
+from weftwork.scheduler import objects
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.failures import node_error, uninitialized
@@ -184,8 +184,8 @@ class Run:
     def local(self, number: int) -> Any:
         """A value, brought here if Ray keeps it."""
         value = self.values[number]
-        if backend.is_reference(value):
-            value = backend.fetch(value)
+        if objects.is_reference(value):
+            value = objects.fetch(value)
             self.values[number] = value
         return value
 
@@ -252,7 +252,7 @@ class Run:
     def bytes_of_sources(self) -> dict[int, int]:
         """The sizes of the values that were there at the start."""
         numbers = [*self.flow.feeds.values(), *self.flow.pinned.values(), *self.flow.newest.values()]
-        return {n: size_of(self.values[n]) for n in numbers if not backend.is_reference(self.values[n])}
+        return {n: size_of(self.values[n]) for n in numbers if not objects.is_reference(self.values[n])}
 
 
 def run_locally(run: Run, plan: Plan, measure: bool) -> None:

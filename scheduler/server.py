@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weftwork.graph.errors import InvalidArgumentError, UnknownError
-from weftwork.scheduler import backend
+from weftwork.scheduler import hosts
 from weftwork.scheduler.config import ConfigProto
 
 
@@ -123,7 +123,7 @@ class Server:
     def start(self) -> None:
         """Begin to serve."""
         if self._host is None:
-            self._host = backend.host(self.target, self._config, create=True, lasting=False)
+            self._host = hosts.host(self.target, self._config, create=True, lasting=False)
 
     @property
     def target(self) -> str:

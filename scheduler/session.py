@@ -15,7 +15,7 @@ from typing import Any
 from weftwork.graph import stacks
 from weftwork.graph.errors import NotFoundError
 from weftwork.graph.graph import Graph
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, hosts, inventory
 from weftwork.scheduler.config import ConfigProto, RunMetadata, RunOptions
 from weftwork.scheduler.devices import check_packages, list_devices
 from weftwork.scheduler.engine import CLOSED, Engine, Entry
@@ -55,7 +55,7 @@ class BaseSession:
             self._config.CopyFrom(config)
         _connect(self._target.decode(), self._config)
         if backend.is_running():
-            check_packages(backend.cluster())
+            check_packages(inventory.cluster())
         self._closed = False
         self._closing = threading.Lock()
         self._engine = _engine(self._target.decode(), self._config, graph)
@@ -243,12 +243,12 @@ class BaseSession:
         text = target.decode() if isinstance(target, bytes) else target or ""
         _connect(text, config)
         name = _hosted(config) if config.name else text
-        host = backend.host(name, config, create=False, lasting=False) if name else None
+        host = hosts.host(name, config, create=False, lasting=False) if name else None
         if host is None:
             raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.")
-        backend.ask(host, "reset", containers)
+        hosts.ask(host, "reset", containers)
         if config.name and containers is None:
-            backend.end_host(host)
+            hosts.end_host(host)
 
     def as_default(self):
         """A context manager that makes this the thread's default session. It does not close the session."""
@@ -264,14 +264,14 @@ def _engine(target: str, config: ConfigProto, graph: Graph) -> Engine:
     if config.isolate_session_state:
         return Engine(config, entropy)
     if target.startswith("grpc://"):
-        host = backend.host(target, config, create=False, lasting=False)
+        host = hosts.host(target, config, create=False, lasting=False)
         if host is None:
             raise NotFoundError(None, None, f"There is no server at {target} in this Ray cluster.")
         return SharedEngine(config, host, graph, ends=False)
     if config.name:
         lasting = config.lifetime == "detached"
-        there = backend.host(_hosted(config), config, create=False, lasting=lasting)
-        host = there or backend.host(_hosted(config), config, create=True, lasting=lasting)
+        there = hosts.host(_hosted(config), config, create=False, lasting=lasting)
+        host = there or hosts.host(_hosted(config), config, create=True, lasting=lasting)
         return SharedEngine(config, host, graph, ends=there is None and not lasting)
     return Engine(config, entropy)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass, field
 
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, inventory
 from weftwork.scheduler.cluster import Contracted, clusters, neighbours, ranks, schedule
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.grouping import after_locks
@@ -107,13 +107,13 @@ def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
     rank = ranks(chained.seconds, chained.after)
     if max(rank) > _GAIN * total:
         return found
-    cpus = backend.local_cpus()
+    cpus = inventory.local_cpus()
     if cpus > 1:
         foreseen = schedule(chained.seconds, chained.before, rank, cpus, thread_hop())
         if foreseen.makespan < _GAIN * total:
             plan = make_thread_plan(flow, chained.expanded(foreseen, seconds), estimate)
             found.append(Candidate("thread", foreseen.makespan, plan))
-    slots = backend.cpus()
+    slots = inventory.cpus()
     if slots > 1 and total > _WORTH_TASKS and backend.is_running():
         hop = backend.task_hop()
         foreseen = schedule(chained.seconds, chained.before, rank, slots, hop)

@@ -17,7 +17,7 @@ import numpy as np
 from ray.cluster_utils import Cluster
 
 import weftwork as tf
-from weftwork.scheduler import backend
+from weftwork.scheduler import objects
 
 SIZE = 200_000
 
@@ -86,8 +86,8 @@ class Training:
                 except tf.errors.OpError as error:
                     seen["errors"].append([type(error).__name__, str(error)])
             still = session._engine.mirror.cell("still")
-            if backend.is_reference(still.value):
-                seen["still"] = len(backend.lie_on([still.value, *still.replicas]))
+            if objects.is_reference(still.value):
+                seen["still"] = len(objects.lie_on([still.value, *still.replicas]))
             seen["kept"] = int(session.run(self.kept))
             try:
                 seen["got"] = [int(v) for v in session.run(self.ends)]

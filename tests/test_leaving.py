@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 import weftwork as tf
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, objects
 
 ROOT = Path(__file__).parent.parent
 
@@ -66,7 +66,7 @@ def test_a_session_that_was_forgotten_is_closed_with_its_processes(ray_session):
 def test_large_values_go_with_their_session(ray_session):
     session = busy_session()
     reference = session._engine.mirror.cell("w").value
-    assert backend.is_reference(reference)
+    assert objects.is_reference(reference)
     name = reference.hex()
     session.close()
     del session, reference

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, hosts
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 ROOT = Path(__file__).parent.parent
@@ -183,7 +183,7 @@ def test_a_host_that_died_is_told_and_a_checkpoint_brings_its_variables_back(nam
     while tf.train.latest_checkpoint(str(tmp_path)) is None or session.run(step) < 10:
         pass
     host = session._engine._host
-    pid = backend.ask(host, "pid")
+    pid = hosts.ask(host, "pid")
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(tf.errors.UnavailableError, match="The process of the shared session is gone"):
         session.run(step)

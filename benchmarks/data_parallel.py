@@ -1,0 +1,99 @@
+"""Data-parallel training on the cores of this machine against the same on one: `examples/data_parallel.py`.
+
+synchronous: a step with a tower for each core, a part of the batch each, against one tower on one core. (Without that
+limit the scheduler runs a single tower on two cores too: the gradients of weights and of inputs are independent.)
+asynchronous: a thread for each core trains on one session, half a batch a step, against one thread: steps a second.
+NumPy uses one thread in itself. Goal: 1.7 times as fast on two cores. The bound is what two processes, which share
+nothing but the machine, compute of the same products in that time.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from itertools import cycle
+from time import perf_counter
+
+from benchmarks.common import interleaved, row
+
+CORES = len(os.sched_getaffinity(0))
+GOAL = 1 / 1.7
+STEPS = 40
+
+
+def stepping(towers: int, placement: str) -> Callable:
+    """A step of training, as a function; placed in the "caller" it has one core."""
+    import weftwork as tf
+    from examples.data_parallel import build, feeds
+
+    with tf.Graph().as_default():
+        model = build(towers)
+        session = tf.Session(config=tf.ConfigProto(placement=placement))
+        session.run(tf.global_variables_initializer())
+    every = cycle(list(feeds(model, 10)))
+    return lambda: session.run(model.train, next(every))
+
+
+def training(threads: int) -> Callable:
+    """`STEPS` steps by some threads on one session, as a function."""
+    run = stepping(1, "caller")
+
+    def work(steps: int) -> None:
+        for _ in range(steps):
+            run()
+
+    def all_of_them() -> None:
+        workers = [threading.Thread(target=work, args=(STEPS // threads,)) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+    return all_of_them
+
+
+def products(seconds: float = 3.0) -> int:
+    """How many products of a layer's size one process computes."""
+    import numpy as np
+
+    a, b = np.ones((1024, 512), np.float32), np.ones((512, 512), np.float32)
+    count, end = 0, perf_counter() + seconds
+    while perf_counter() < end:
+        a @ b
+        count += 1
+    return count
+
+
+def machine_speed_up() -> float:
+    """How much more as many processes as there are cores compute than one."""
+    alone, together = [], []
+    for _ in range(3):
+        for times, count in ((alone, 1), (together, CORES)):
+            started = [
+                subprocess.Popen([sys.executable, "-m", "benchmarks.data_parallel", "products"], stdout=subprocess.PIPE)
+                for _ in range(count)
+            ]
+            times.append(sum([int(process.communicate()[0]) for process in started]))
+    return statistics.median(together) / statistics.median(alone)
+
+
+def main() -> None:
+    """Print the rows."""
+    bound = machine_speed_up()
+    runs = {"ours": stepping(CORES, "auto"), "peer": stepping(1, "caller")}
+    took = interleaved(runs, rounds=60, warm=40)
+    peer = f"one tower on one core; {CORES} processes gain {bound:.2f}"
+    row(f"a step with {CORES} towers", took["ours"], took["peer"], GOAL, peer, "ms", 1e3)
+    took = interleaved({"ours": training(CORES), "peer": training(1)}, rounds=5, warm=2)
+    row(f"{STEPS} steps by {CORES} threads", took["ours"], took["peer"], GOAL, "one thread", "ms", 1e3)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["products"]:
+        print(products())
+    else:
+        main()
