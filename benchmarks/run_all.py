@@ -1,4 +1,7 @@
-"""Runs every benchmark in a process of its own and writes their rows to RESULTS.md beside this file."""
+"""Runs benchmarks, each in a process of its own, and writes their rows to RESULTS.md beside this file.
+
+Each has a section with the machine and the day; those that are not run now keep theirs, and so do the notes at the end.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +13,35 @@ from pathlib import Path
 
 from benchmarks.common import machine
 
-HERE = Path(__file__).parent
+TARGET = Path(__file__).parent / "RESULTS.md"
 BENCHMARKS = {
     "small": 300,
-    "metg": 900,
+    "training": 400,
+    "metg": 1500,
     "coarse": 300,
-    "mixed": 300,
-    "bound": 400,
-    "planning": 300,
+    "data_parallel": 300,
+    "mixed": 400,
+    "bound": 600,
+    "planning": 400,
     "big_arrays": 900,
     "memory": 600,
     "overheads": 300,
     "replays": 300,
 }
 """Seconds that each may take."""
+COLUMNS = ["name", "ours", "peer", "ratio", "goal", "reached"]
+NOTES = "Notes"
 
 
 def rows_of(name: str, limit: int) -> list[dict]:
     """The rows that a benchmark printed; one that says why when it failed."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", f"benchmarks.{name}"], cwd=HERE.parent, capture_output=True, text=True, timeout=limit
+            [sys.executable, "-m", f"benchmarks.{name}"],
+            cwd=TARGET.parent.parent,
+            capture_output=True,
+            text=True,
+            timeout=limit,
         )
         output, reason = done.stdout, "" if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
     except subprocess.TimeoutExpired as error:
@@ -41,18 +52,25 @@ def rows_of(name: str, limit: int) -> list[dict]:
     return rows
 
 
+def section(name: str) -> str:
+    """Run a benchmark: its section."""
+    lines = [f"{machine()}; {date.today()}.", "", "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    for row in rows_of(name, BENCHMARKS[name]):
+        lines.append("| " + " | ".join([row[key] for key in COLUMNS]) + " |")
+        print(lines[-1], flush=True)
+    return "\n".join(lines)
+
+
 def main(names: list[str]) -> None:
-    """Run them, print the table, write it with the machine and the day; notes that stand below it are kept."""
-    header = ["name", "ours", "peer", "ratio", "goal", "reached"]
-    lines = [f"# Results\n\n{machine()}; {date.today()}. Medians, ours and the peer's interleaved in one run.\n"]
-    lines.append("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
+    """Run them, one after another; what is done is written at once."""
+    text = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
+    sections = {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in text.split("\n## ")[1:]}
     for name in names:
-        for row in rows_of(name, BENCHMARKS[name]):
-            lines.append("| " + " | ".join(row[key] for key in header) + " |")
-            print(lines[-1], flush=True)
-    target = HERE / "RESULTS.md"
-    notes = target.read_text().partition("\n## ")[2] if target.exists() else ""
-    target.write_text("\n".join(lines) + "\n" + (f"\n## {notes}" if notes else ""))
+        sections[name] = section(name)
+        kept = [key for key in (*BENCHMARKS, NOTES) if key in sections]
+        parts = [f"## {key}\n\n{sections[key]}\n" for key in kept]
+        head = "# Results\n\nMedians; ours and the peer's are interleaved in one run. `make bench` writes this file.\n"
+        TARGET.write_text("\n".join([head, *parts]), encoding="utf-8")
 
 
 if __name__ == "__main__":
