@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from weftwork.graph.kernels_reductions import max_over, sum_over
+
 # Elements of the column matrix that a convolution fills at a time: large enough for BLAS, small enough for memory.
 COLUMN_BUDGET = 1 << 22
 
@@ -58,15 +60,15 @@ def softsign(x):
 
 def softmax(x, axis):
     """exp(x - max) / sum(exp(x - max))."""
-    e = np.exp(x - x.max(axis=axis, keepdims=True))
-    e /= e.sum(axis=axis, keepdims=True)
+    e = np.exp(x - max_over(x, axis, keepdims=True))
+    e /= sum_over(e, axis, keepdims=True)
     return e
 
 
 def log_softmax(x, axis):
     """(x - max) - log(sum(exp(x - max)))."""
-    shifted = x - x.max(axis=axis, keepdims=True)
-    shifted -= np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    shifted = x - max_over(x, axis, keepdims=True)
+    shifted -= np.log(sum_over(np.exp(shifted), axis, keepdims=True))
     return shifted
 
 

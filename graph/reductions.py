@@ -16,6 +16,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph import kernels_math as kernels
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.kernels_reductions import max_over, min_over, sum_over
 from weftwork.graph.known import renamed, whole_numbers
 from weftwork.graph.operation import Tensor
 
@@ -117,11 +118,11 @@ def _reduction(
     return reduction
 
 
-reduce_sum = _reduction("reduce_sum", np.sum, "Sum", _summed, "The sum over axes.", typed=True)
+reduce_sum = _reduction("reduce_sum", sum_over, "Sum", _summed, "The sum over axes.", typed=True)
 reduce_prod = _reduction("reduce_prod", np.prod, "Prod", _summed, "The product over axes.", typed=True)
 reduce_mean = _reduction("reduce_mean", np.mean, "Mean", _averaged, "The mean over axes.")
-reduce_max = _reduction("reduce_max", np.max, "Max", _same, "The greatest over axes.")
-reduce_min = _reduction("reduce_min", np.min, "Min", _same, "The least over axes.")
+reduce_max = _reduction("reduce_max", max_over, "Max", _same, "The greatest over axes.")
+reduce_min = _reduction("reduce_min", min_over, "Min", _same, "The least over axes.")
 reduce_any = _reduction("reduce_any", np.any, "Any", _truth, "Whether any element is true, over axes.")
 reduce_all = _reduction("reduce_all", np.all, "All", _truth, "Whether all elements are true, over axes.")
 reduce_std = _reduction(

@@ -172,6 +172,23 @@ def test_reductions(name, function, axis, keepdims, dtype):
         assert value.dtype == (np.float64 if dtype == np.int32 else dtype)
 
 
+@pytest.mark.parametrize("name", ["reduce_sum", "reduce_max", "reduce_min"])
+@pytest.mark.parametrize("columns", [1, 2, 3, 5, 7, 8, 11, 32, 33])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.uint8])
+def test_reductions_over_a_short_last_axis_are_numpy_s_to_the_last_bit(name, columns, dtype):
+    rows = np.random.default_rng(columns).normal(scale=100, size=(3, 800, columns)).astype(dtype)
+    rows[0, :3] = 0
+    if dtype in (np.float32, np.float64):
+        rows[1, 5, 0] = np.nan
+    function = {"reduce_sum": np.sum, "reduce_max": np.max, "reduce_min": np.min}[name]
+    wanted = {"dtype": rows.dtype} if name == "reduce_sum" else {}
+    for axis, keepdims in ((-1, False), (2, True), ([2], False)):
+        found = evaluate(getattr(math_ops, name)(convert_to_tensor(rows), axis, keepdims))
+        expected = function(rows, axis=-1, keepdims=keepdims, **wanted)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(("name", "function"), REDUCTIONS)
 def test_reductions_over_an_axis_that_is_known_only_at_run_time(name, function):
     axis = placeholder(dtypes.int32)
