@@ -68,7 +68,7 @@ class Costs:
                 self.epoch += 1
                 return
             record.add(seconds, made)
-            if abs(record.seconds - record.told) > 0.5 * record.told + 5e-6:
+            if abs(record.seconds - record.told) > 0.5 * record.told + 1e-6:
                 record.told = record.seconds
                 self.epoch += 1
 

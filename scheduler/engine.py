@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
@@ -247,14 +247,16 @@ class Engine:
     # First runs
 
     def _in_rounds(self, run: Run, flow: Dataflow, estimate: Estimate, known: dict[int, int]) -> bool:
-        """Run a dataflow with many calls of unseen functions in rounds; False, and nothing is done, for few."""
-        unseen = [n for n, seconds in enumerate(estimate.seconds) if seconds is None and flow.ops[n].traits.user]
+        """Run a dataflow with many calls of an unseen function in rounds; False, and nothing is done, for few."""
         slots = inventory.cpus()
-        if len(unseen) <= 2 * slots:
+        unseen = [n for n, seconds in enumerate(estimate.seconds) if seconds is None and flow.ops[n].traits.user]
+        calls = Counter([flow.kernels[node] for node in unseen])
+        many = {kernel for kernel, count in calls.items() if count > 2 * slots}
+        if not many:
             return False
         done: frozenset[int] = frozenset()
         while True:
-            later = deferred(flow, estimate, done, slots)
+            later = deferred(flow, estimate, done, slots, many)
             remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
             skip = done | later
             places = place(flow, estimate, "auto", remote, slots, inventory.machine_count(), skip)
@@ -322,33 +324,45 @@ def _compile(plan: Plan, runs: int) -> None:
                 segment.program.compile()
 
 
-def deferred(flow: Dataflow, estimate: Estimate, done: frozenset[int], probes: int) -> frozenset[int]:
-    """The nodes of later rounds: calls of unseen functions beyond the first few of each, and what waits for these.
+def deferred(
+    flow: Dataflow, estimate: Estimate, done: frozenset[int], probes: int, many: Collection[Any]
+) -> frozenset[int]:
+    """The nodes of later rounds: all but the first few calls of each unseen function, and what these wait for.
 
-    The first calls of a function run beside each other: one that waits for another is of a later round.
+    many: the functions that have so many calls that it pays to try some first. The first calls of a function run beside
+    each other: one that waits for another is of a later round. Once every function is seen there are none.
     """
     tried: dict[Any, int] = {}
-    later: set[int] = set()
+    chosen: list[int] = []
     lacking: set[int] = set()
-    probing: set[int] = set()
+    waiting: set[int] = set()
     after, ops, kernels, outputs = flow.after, flow.ops, flow.kernels, flow.outputs
+    unseen = False
     for node, (inputs, seconds) in enumerate(zip(flow.inputs, estimate.seconds, strict=True)):
         if node in done:
             continue
-        if not lacking.isdisjoint(inputs) or (after and not later.isdisjoint(after.get(node, ()))):
-            later.add(node)
-        elif seconds is None and ops[node].traits.user:
+        blocked = not lacking.isdisjoint(inputs) or (after and not waiting.isdisjoint(after.get(node, ())))
+        if seconds is None and kernels[node] in many:
+            unseen = True
             count = tried.get(kernels[node], 0)
-            if count >= probes or not probing.isdisjoint(inputs):
-                later.add(node)
-            else:
+            if not blocked and count < probes:
                 tried[kernels[node]] = count + 1
-                probing.update(outputs[node])
-                continue
-        else:
-            continue
-        lacking.update(outputs[node])
-    return frozenset(later)
+                chosen.append(node)
+            blocked = True
+        if blocked:
+            lacking.update(outputs[node])
+            waiting.add(node)
+    if not unseen:
+        return frozenset()
+    now = set(done)
+    stack = chosen
+    while stack:
+        node = stack.pop()
+        if node not in now:
+            now.add(node)
+            stack += [flow.producer[v] for v in flow.inputs[node] if flow.producer[v] >= 0]
+            stack += after.get(node, ())
+    return frozenset([node for node in range(len(ops)) if node not in now])
 
 
 def _unbound(flow: Dataflow, estimate: Estimate) -> bool:
