@@ -8,8 +8,8 @@ cluster    nodes that one slot runs without waiting for another: the nodes of a 
 
 The schedule is HEFT's (Topcuoglu, Hariri, Wu, 2002): nodes in the order of their longest path to the end, each on the
 slot that can begin it first. A slot's nodes are then cut wherever one of them needs a value from another slot that was
-not there when the cluster began, or gives one away that is waited for. So each cluster can begin once the clusters that
-it reads from are done, and the clusters have no cycle.
+not there when the cluster began, or where another slot would wait for a value because the cluster goes on. So each
+cluster can begin once the clusters that it reads from are done, and the clusters have no cycle.
 """
 
 from __future__ import annotations
@@ -147,13 +147,20 @@ def schedule(
 
 
 def clusters(
-    plan: Schedule, seconds: Sequence[float], before: list[tuple[int, ...]], apart: Sequence[bool], limit: float
+    plan: Schedule,
+    seconds: Sequence[float],
+    before: list[tuple[int, ...]],
+    apart: Sequence[bool],
+    limit: float,
+    hop: float = 0.0,
 ) -> list[tuple[int, list[int]]]:
     """Cut a schedule into clusters: (slot, nodes), in an order in which they could run one after another.
 
     apart: nodes that may not share a cluster with those of which it is not true.
     limit: seconds after which a cluster ends, so that work can still be shared out differently.
+    hop: seconds that a value may be late, for a cut costs as much.
     """
+    needed = _needed(plan, before)
     position = {node: i for i, node in enumerate(plan.order)}
     nodes = sorted(range(len(seconds)), key=lambda n: (plan.start[n], position[n]))
     made: list[tuple[int, list[int]]] = []
@@ -163,10 +170,12 @@ def clusters(
     born: list[int] = []
     died: list[int] = []
     work: list[float] = []
+    due: list[float] = []
     for clock, node in enumerate(nodes):
         slot = plan.slot[node]
         mine = open_cluster.get(slot, -1)
-        if mine >= 0 and (apart[made[mine][1][0]] != apart[node] or work[mine] >= limit):
+        late = mine >= 0 and plan.start[node] + seconds[node] > due[mine] + hop
+        if mine >= 0 and (late or apart[made[mine][1][0]] != apart[node] or work[mine] >= limit):
             closed[mine], died[mine], mine = True, clock, -1
         for pred in before[node]:
             other = home[pred]
@@ -183,7 +192,19 @@ def clusters(
             born.append(clock)
             died.append(0)
             work.append(0.0)
+            due.append(float("inf"))
         made[mine][1].append(node)
+        due[mine] = min(due[mine], needed[node])
         work[mine] += seconds[node]
         home[node] = mine
     return made
+
+
+def _needed(plan: Schedule, before: list[tuple[int, ...]]) -> list[float]:
+    """For each node when another slot begins what needs its value; infinite where none does."""
+    needed = [float("inf")] * len(before)
+    for node, preds in enumerate(before):
+        for pred in preds:
+            if plan.slot[pred] != plan.slot[node] and plan.start[node] < needed[pred]:
+                needed[pred] = plan.start[node]
+    return needed

@@ -119,7 +119,7 @@ def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
         foreseen = schedule(chained.seconds, chained.before, rank, slots, hop)
         limit = max(_DISPATCHES * hop, total / (4 * slots))
         apart = [apart[nodes[0]] for nodes in chained.chains]
-        groups = clusters(foreseen, chained.seconds, chained.before, apart, limit)
+        groups = clusters(foreseen, chained.seconds, chained.before, apart, limit, hop)
         predicted = foreseen.makespan + hop
         if predicted < _GAIN * total and total / len(groups) > _DISPATCHES * hop:
             places = list(everywhere)
