@@ -4,6 +4,8 @@ The towers are placed on GPUs where there are some; soft placement puts them on 
 0.9 of the test images are told right.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 
 import weftwork as tf
@@ -27,10 +29,9 @@ def average(towers):
     ]
 
 
-def main(steps=200):
-    """Train, and return the accuracy on images that were not trained on."""
-    images, labels = digits()
-    x, y = tf.placeholder(tf.float32, [None, 64]), tf.placeholder(tf.int64, [None])
+def build():
+    """The graph: a tower on each device, the mean of their gradients, the update."""
+    x, y = tf.placeholder(tf.float32, [None, 64], name="x"), tf.placeholder(tf.int64, [None], name="y")
     optimizer = tf.train.GradientDescentOptimizer(0.5)
     parts, gradients, losses = len(DEVICES), [], []
     with tf.variable_scope(tf.get_variable_scope()):
@@ -43,18 +44,32 @@ def main(steps=200):
         train, loss = optimizer.apply_gradients(average(gradients)), tf.add_n(losses) / parts
         _, logits = tower(x, y)
     accuracy = tf.reduce_mean(tf.cast(tf.equal(tf.argmax(logits, 1), y), tf.float32))
+    return SimpleNamespace(x=x, y=y, loss=loss, train=train, accuracy=accuracy)
+
+
+def feeds(model, steps):
+    """A feed for each step: a batch of 100 images."""
+    images, labels = digits()
     rng = np.random.RandomState(1)
+    for _ in range(steps):
+        rows = rng.randint(0, TRAINED, 100)
+        yield {model.x: images[rows], model.y: labels[rows]}
+
+
+def main(steps=200):
+    """Train, and return the accuracy on images that were not trained on."""
+    model = build()
+    images, labels = digits()
     with tf.Session(config=tf.ConfigProto(allow_soft_placement=True)) as session:
         print([device.name for device in session.list_devices()])
         session.run(tf.global_variables_initializer())
-        for step in range(steps):
-            rows = rng.randint(0, TRAINED, 100)
-            _, value = session.run([train, loss], {x: images[rows], y: labels[rows]})
+        for step, feed in enumerate(feeds(model, steps)):
+            _, loss = session.run([model.train, model.loss], feed)
             if step % 50 == 0:
-                print(f"step {step}: loss {value:.4f}")
-        result = session.run(accuracy, {x: images[TRAINED:], y: labels[TRAINED:]})
-    print(f"accuracy {result:.3f}")
-    return result
+                print(f"step {step}: loss {loss:.4f}")
+        accuracy = session.run(model.accuracy, {model.x: images[TRAINED:], model.y: labels[TRAINED:]})
+    print(f"accuracy {accuracy:.3f}")
+    return accuracy
 
 
 if __name__ == "__main__":

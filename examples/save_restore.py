@@ -2,11 +2,33 @@
 
 import os
 import tempfile
+from types import SimpleNamespace
 
 import numpy as np
 
 import weftwork as tf
-from examples.logistic_regression import build, feeds
+from examples.datasets import TRAINED, digits
+
+
+def build():
+    """The graph: a linear classifier of digits, trained with momentum, which is saved too."""
+    x = tf.placeholder(tf.float32, [None, 64], name="x")
+    y = tf.placeholder(tf.int64, [None], name="y")
+    weights = tf.get_variable("weights", [64, 10], initializer=tf.zeros_initializer())
+    biases = tf.get_variable("biases", [10], initializer=tf.zeros_initializer())
+    logits = tf.matmul(x, weights) + biases
+    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits))
+    train = tf.train.MomentumOptimizer(0.1, 0.9).minimize(loss)
+    return SimpleNamespace(x=x, y=y, loss=loss, train=train)
+
+
+def feeds(model, steps):
+    """A feed for each step: a batch of 100 images."""
+    images, labels = digits()
+    rng = np.random.RandomState(1)
+    for _ in range(steps):
+        rows = rng.randint(0, TRAINED, 100)
+        yield {model.x: images[rows], model.y: labels[rows]}
 
 
 def train(session, model, steps):

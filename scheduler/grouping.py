@@ -86,7 +86,7 @@ def _group(
         joins, top = [], 0
         chain = (
             len(before) == 1
-            and single[node]
+            and places[node] is Place.TASK
             and all(single[o] and uses[o] == 1 and _chainable(flow, o, node) for o in before)
         )
         for other in before:

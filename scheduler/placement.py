@@ -100,6 +100,8 @@ def place(
         chosen = [Place.TASK if p is None else p for p in places]
     else:
         chosen = [Place.CALLER if p is None else p for p in places]
+    if Place.TASK in chosen:
+        _end_in_tasks(flow, estimate, chosen)
     if machines > 1:
         _follow_large(flow, estimate, chosen, remote)
     if flow.writes:
@@ -149,6 +151,23 @@ def _gain(flow: Dataflow, estimate: Estimate) -> float:
         for value in flow.outputs[node]:
             ends[value] = done[-1]
     return total / max(done, default=0.0) if total else 1.0
+
+
+def _end_in_tasks(flow: Dataflow, estimate: Estimate, places: list[Place]) -> None:
+    """Make tasks of cheap nodes that a task's large output is made for alone: then it need not leave that task."""
+    uses = [0] * len(flow.producer)
+    for inputs in [*flow.inputs, [v for v in (*flow.fetched, *flow.writes.values()) if v is not None]]:
+        for value in inputs:
+            uses[value] += 1
+    sizes = estimate.bytes
+    for node, inputs in enumerate(flow.inputs):
+        op = flow.ops[node]
+        if places[node] is not Place.CALLER or op.kind in WRITES or op.traits.here:
+            continue
+        large = [v for v in inputs if sizes[v] > _WORTH_A_JOURNEY and flow.producer[v] >= 0]
+        if len(large) == 1 and uses[large[0]] == 1 and places[flow.producer[large[0]]] is Place.TASK:
+            if sum([sizes[v] for v in flow.outputs[node]]) < 0.5 * sizes[large[0]]:
+                places[node] = Place.TASK
 
 
 def _follow_large(flow: Dataflow, estimate: Estimate, places: list[Place], remote: set[int]) -> None:
