@@ -246,7 +246,10 @@ class BaseSession:
         host = hosts.host(name, config, create=False, lasting=False) if name else None
         if host is None:
             raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.")
-        hosts.ask(host, "reset", containers)
+        try:
+            hosts.ask(host, "reset", containers)
+        except backend.WorkerLost:  # it was ending just now
+            raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.") from None
         if config.name and containers is None:
             hosts.end_host(host)
 

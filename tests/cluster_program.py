@@ -86,7 +86,7 @@ def random_graphs(address: str) -> int:
     """Random graphs with random costs against the reference interpreter: how many agreed."""
     agreed = 0
 
-    @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def check(data):
         nonlocal agreed

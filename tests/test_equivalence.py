@@ -84,7 +84,7 @@ def outcome(run):
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_random_graph_gives_what_the_reference_interpreter_gives(ray_session, placement, data):
     compare(data, "", (placement,))

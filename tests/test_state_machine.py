@@ -157,4 +157,4 @@ class Sessions(RuleBasedStateMachine):
 class TestSessions(Sessions.TestCase):
     """The machine, as a test."""
 
-    settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
+    settings = settings(max_examples=8, stateful_step_count=12, deadline=None)

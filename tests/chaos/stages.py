@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
-from weftwork.scheduler import backend
+from weftwork.scheduler import backend, objects
 from weftwork.scheduler.engine import Engine
 from weftwork.scheduler.run import Run
 from weftwork.scheduler.state import Mirror
@@ -75,7 +75,7 @@ class Stages:
         self._follow(backend, "on_done", after=works)
         self._follow(backend, "result", before=reply)
         self._follow(Run, "commit", before=commit)
-        self._follow(backend, "copies", before=COPIES)
+        self._follow(objects, "copies", before=COPIES)
         self._follow(Mirror, "commit", after=end)
         return self
 
