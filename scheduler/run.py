@@ -81,8 +81,8 @@ class Run:
         self._unread: dict[str, int] = dict(flow.pinned) if flow.queued else {}
         self.wakers: list = []
         """Functions that wake threads which wait for something of this run."""
-        self._held: Any = None
-        self._locks: Any = None
+        self._held: list[Cell] | None = None
+        self._locked = False
         self._guard = Lock()
 
     # Sources
@@ -130,19 +130,18 @@ class Run:
 
     def lock(self) -> None:
         """Take the write locks, once, and with them the newest versions."""
-        if self._locks is not None or not self.flow.writes:
+        if self._locked or not self.flow.writes:
             return
         with self._guard:
-            if self._locks is None:
-                locks = self.mirror.locked([self.mirror.cell(name) for name in self.flow.writes], self.stop)
+            if not self._locked:
+                cells = [self.mirror.cell(name) for name in self.flow.writes]
                 try:
-                    locks.__enter__()
+                    self._held = self.mirror.acquire(cells, self.stop)
                 except Stopped:
                     raise self.stopped() from None
-                self._held = locks
                 if self.flow.newest:
                     self._take_versions(self.flow.newest, [self.mirror.cell(name) for name in self.flow.newest])
-                self._locks = locks
+                self._locked = True
 
     # In the caller
 
@@ -239,8 +238,8 @@ class Run:
     def end(self) -> None:
         """Let go of locks and, after a failure, of places in random streams."""
         if self._held is not None:
-            self._held.__exit__(None, None, None)
-            self._held = self._locks = None
+            self.mirror.release(self._held)
+            self._held, self._locked = None, False
         if self._places is not None:
             self.draws.give_back(self.flow.draws.values(), self._places)
             self._places = None

@@ -83,20 +83,35 @@ class Mirror:
                 cell.value, cell.version, cell.reference = value, version, None
                 cell.replicas = replicas.get(cell, []) if replicas else []
 
-    @contextmanager
-    def locked(self, cells: Iterable[Cell], stop: Sequence = ()) -> Iterator[None]:
-        """Hold the locks of a write set. Raises Stopped when `stop` fills up while it waits for them."""
-        taken = []
-        try:
-            for cell in sorted(cells, key=lambda cell: cell.name):
+    def acquire(self, cells: list[Cell], stop: Sequence = ()) -> list[Cell]:
+        """Take the locks of a write set, in an order that all keep. Raises Stopped when `stop` fills up meanwhile."""
+        if len(cells) > 1:
+            cells.sort(key=lambda cell: cell.name)
+        for at, cell in enumerate(cells):
+            if cell.lock.acquire(False):
+                continue
+            try:
                 while not cell.lock.acquire(timeout=_LOOK):
                     if stop:
                         raise Stopped
-                taken.append(cell)
+            except BaseException:
+                self.release(cells[:at])
+                raise
+        return cells
+
+    def release(self, cells: Sequence[Cell]) -> None:
+        """Let the locks of a write set go."""
+        for cell in reversed(cells):
+            cell.lock.release()
+
+    @contextmanager
+    def locked(self, cells: Iterable[Cell], stop: Sequence = ()) -> Iterator[None]:
+        """Hold the locks of a write set."""
+        held = self.acquire(list(cells), stop)
+        try:
             yield
         finally:
-            for cell in reversed(taken):
-                cell.lock.release()
+            self.release(held)
 
 
 class Draws:

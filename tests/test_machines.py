@@ -81,7 +81,7 @@ def test_one_can_ask_which_machine_a_run_waits_for(seen):
 
 
 def test_random_graphs_give_what_the_reference_interpreter_gives_on_three_machines(seen):
-    assert seen["reference"] >= 12
+    assert seen["reference"] >= 8
 
 
 def test_large_variables_are_updated_in_the_actor(seen):
