@@ -19,6 +19,32 @@ os.environ.update(
 import pytest
 
 import weftwork as tf
+from tests.programs import Program
+
+
+def programs_of(item: pytest.Item) -> list[Program]:
+    """The programs that the tests of this one's module look at."""
+    return [value for value in vars(getattr(item, "module", item)).values() if isinstance(value, Program)]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that look at programs come last: these run meanwhile."""
+    items.sort(key=lambda item: bool(programs_of(item)))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start what will be looked at."""
+    if not session.config.option.collectonly:
+        for item in session.items:
+            for program in programs_of(item):
+                program.start()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End what nobody will look at any more."""
+    for item in session.items:
+        for program in programs_of(item):
+            program.stop()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 
 import numpy as np
 import ray
@@ -117,7 +118,8 @@ def main(double: bool) -> dict:
         seen["users"] = users(alone=double)
     if double:
         with tf.Graph().as_default():
-            seen["library"] = library(sys.argv[2])
+            with tempfile.TemporaryDirectory() as folder:
+                seen["library"] = library(os.path.join(folder, "died"))
     else:
         with tf.Graph().as_default():
             with tf.device("/gpu:0"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import shutil
+import tempfile
 
 os.environ.update(
     RAY_health_check_initial_delay_ms="0",
@@ -98,9 +99,10 @@ class Training:
         return seen
 
 
-def main(folder: str) -> dict:
+def main() -> dict:
     """With a replica, with a checkpoint, with nothing: sessions beside each other, which lose the same machine."""
     machines = Machines()
+    folder = tempfile.mkdtemp()
 
     def saving(name: str) -> tf.ConfigProto:
         return tf.ConfigProto(checkpoint_dir=os.path.join(folder, name), checkpoint_every=3600)
@@ -114,8 +116,9 @@ def main(folder: str) -> dict:
     machines.replace()
     seen = {name: training.after() for name, training in trainings.items()}
     machines.close()
+    shutil.rmtree(folder)
     return seen
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
+    print(json.dumps(main()))

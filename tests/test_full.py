@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
-import subprocess
-import sys
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.programs import Program
 from weftwork.actors.files import LocalFiles
 
-ROOT = Path(__file__).parent.parent
+FULL = Program("tests.full_program")
 WRITES = ("create", "write", "finish", "publish", "settle")
 """The effects for which a full disk may have no room."""
 
@@ -221,13 +218,8 @@ def test_a_file_of_costs_that_may_not_be_written_is_told_with_its_name(tmp_path,
 
 @pytest.fixture(scope="module")
 def seen():
-    """What a program saw whose object store and disk are full: it has a process, and a Ray, of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.full_program"], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    """What a program saw whose object store is full."""
+    return FULL.seen()
 
 
 @pytest.mark.parametrize("placement", ["auto", "actor", "task"])

@@ -2,57 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.programs import Program
 
-
-def start(*args, path=()):
-    """Start the program: it has a process, and a Ray, of its own."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *map(str, path)])}
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.gpu_program", *args],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+PLAIN = Program("tests.gpu_program", "plain")
+DOUBLE = Program("tests.gpu_program", "double", path=[Path(__file__).parent / "device_double"])
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory):
-    """The program without CuPy and with a stand-in for it, beside each other: what each saw."""
-    died = tmp_path_factory.mktemp("gpu") / "died"
-    started = {
-        "plain": start("plain"),
-        "double": start("double", str(died), path=[Path(__file__).parent / "device_double"]),
-    }
-    seen = {}
-    for name, program in started.items():
-        output, errors = program.communicate()
-        assert program.returncode == 0, errors
-        seen[name] = json.loads(output.splitlines()[-1])
-    return seen
+def plain():
+    """What the program saw without CuPy."""
+    return PLAIN.seen()
 
 
-@pytest.fixture
-def plain(programs):
-    """Without CuPy."""
-    return programs["plain"]
-
-
-@pytest.fixture
-def double(programs):
-    """With a stand-in for CuPy."""
-    return programs["double"]
+@pytest.fixture(scope="module")
+def double():
+    """What it saw with a stand-in for CuPy."""
+    return DOUBLE.seen()
 
 
 def test_a_user_s_function_under_a_gpu_scope_stays_in_one_process_that_owns_the_gpu(plain):

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.programs import Program
+
+CLUSTER = Program("tests.cluster_program")
 
 
 @pytest.fixture(scope="module")
 def seen():
-    """What the program saw: it has a process, and a Ray, of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.cluster_program"], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    """What the program saw."""
+    return CLUSTER.seen()
 
 
 def test_independent_branches_spread_over_the_machines(seen):

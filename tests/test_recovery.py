@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.programs import Program
 from weftwork.scheduler import backend
 from weftwork.scheduler.run import Run
 
-ROOT = Path(__file__).parent.parent
+LOSS = Program("tests.loss_program")
 SIZE = 40_000
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory):
-    """What a program saw that lost machines: it has a process, and a Ray, of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    folder = tmp_path_factory.mktemp("checkpoints")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.loss_program", str(folder)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+def seen():
+    """What a program saw that lost machines."""
+    return LOSS.seen()
 
 
 def test_with_a_replica_nothing_is_lost_with_a_machine(seen):

@@ -24,13 +24,20 @@ def seed() -> int:
 
 
 def workers() -> list[psutil.Process]:
-    """The processes that work for this program: tasks' and actors', idle ones too."""
+    """The processes that work for this program: tasks' and actors', idle ones too. Other programs' are left alone."""
     found = []
-    for process in psutil.Process().children(recursive=True):
+    for raylet in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
-            if process.name().startswith("ray::") and not process.name().endswith("Agent"):
-                found.append(process)
+            if raylet.name() == "raylet":
+                found += [process for process in raylet.children() if _works(process)]
     return found
+
+
+def _works(process: psutil.Process) -> bool:
+    try:
+        return process.name().startswith("ray::") and not process.name().endswith("Agent")
+    except psutil.Error:
+        return False
 
 
 def is_busy(process: psutil.Process) -> bool:

@@ -30,28 +30,25 @@ class Training:
             self.check = [self.w[0], self.w[-1], tf.reduce_max(self.w) - tf.reduce_min(self.w), self.count]
             initialise = tf.global_variables_initializer()
         self.session = tf.Session(target, graph=self.graph, config=session_config)
-        self.session.run(initialise)
         self.model_w = self.model_count = 0
         self.failed = 0
+        self._do(initialise)
 
     def run(self, step: int) -> None:
         """One step; one that fails cleanly is done again, for it has changed nothing."""
-        while True:
-            try:
-                self.session.run(self.train, {self.step: step})
-                break
-            except (tf.errors.UnavailableError, tf.errors.AbortedError):
-                self.failed += 1
-                self.verify()
+        self._do(self.train, {self.step: step}, self.verify)
         self.model_w += step * 3 + self.model_w % 7
         self.model_count += step
 
-    def verify(self) -> None:
-        """The session holds what the model holds: in every element, in both variables."""
+    def _do(self, fetches, feeds=None, between=lambda: None):
         while True:
             try:
-                first, last, spread, count = self.session.run(self.check)
-                break
-            except tf.errors.UnavailableError:
+                return self.session.run(fetches, feeds)
+            except (tf.errors.UnavailableError, tf.errors.AbortedError):
                 self.failed += 1
+                between()
+
+    def verify(self) -> None:
+        """The session holds what the model holds: in every element, in both variables."""
+        first, last, spread, count = self._do(self.check)
         assert (first, last, spread, count) == (self.model_w, self.model_w, 0, self.model_count)
