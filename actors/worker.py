@@ -18,6 +18,8 @@ from weftwork.actors.messages import Request, check_pickles, describe, pack_valu
 from weftwork.actors.program import Program, StepFailed, Stopped, quiet, size_of
 
 _KEPT_PROGRAMS = 256
+KEPT_BYTES = 16 << 20
+"""Bytes up to which an actor keeps a version that also lies in the object store. A larger one it reads from there."""
 _HOT = 8
 """Runs after which a program is compiled."""
 _TELLS_AFTER = 0.5
@@ -150,8 +152,14 @@ def perform(request: Request, values: list, programs: Programs, device: bool = F
     apart = set(request.apart)
     small = [None if position in apart else value for position, value in enumerate(leaving)]
     large = [leaving[position] for position in request.apart]
-    head = pack_values(["done", small, [size_of(value) for value in large], *measured])
-    return [head, *large], outputs
+    came = [_place_among(value, values, request.arrived) for value in large]
+    head = pack_values(["done", small, [size_of(value) for value in large], came, *measured])
+    return [head, *[value if place is None else None for value, place in zip(large, came, strict=True)]], outputs
+
+
+def _place_among(output: Any, inputs: list, arrived: Iterable[int]) -> int | None:
+    """The position of the input, of those that lie in the store, that an output is."""
+    return next((position for position in arrived if inputs[position] is output), None)
 
 
 def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
@@ -204,18 +212,18 @@ class VariableServer:
                 values = [gpu.to_device(value) for value in values]
             reply, outputs = perform(request, values, self._programs, self._device)
             if outputs:
+                apart = () if self._device else request.apart
                 for position, name, version in request.keeps:
-                    self._values.setdefault(name, {})[version] = outputs[position]
+                    if position not in apart or size_of(outputs[position]) <= KEPT_BYTES:
+                        self._values.setdefault(name, {})[version] = outputs[position]
         self._last = sequence
         self._reply = reply[0] if len(reply) == 1 else tuple(reply)
         return self._reply
 
-    def store(self, epoch: str, message: bytes, *arrived: Any) -> None:
-        """Take committed values: a list of (name, version, value), large values as arguments beside it."""
-        rest = list(arrived)
-        for name, version, value, beside in unpack(message):
-            taken = rest.pop(0) if beside else value
-            self._values[name] = {version: gpu.to_device(taken) if self._device else taken}
+    def store(self, epoch: str, message: bytes) -> None:
+        """Take small committed values: a list of (name, version, value)."""
+        for name, version, value in unpack(message):
+            self._values[name] = {version: gpu.to_device(value) if self._device else value}
 
     def drop(self, names: Iterable[str]) -> None:
         """Forget what stayed here for a run that is over."""

@@ -6,6 +6,7 @@ A write's kernel is a pure function: it gives the variable's new value, from the
 
 from __future__ import annotations
 
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,24 @@ def settle(value: Any, dtype: np.dtype | None) -> Any:
         value = np.asarray(value).astype(dtype)[()]
         if not isinstance(value, np.ndarray):
             return value
-    elif value.base is not None or not value.flags.owndata:
+    elif (value.base is not None or not value.flags.owndata) and not _is_immutable(value):
         value = value.copy()
     value.flags.writeable = False
     return value
+
+
+def _is_immutable(value: np.ndarray) -> bool:
+    """True for the whole of a buffer that nobody can write to: an array as it lies in Ray's object store."""
+    base: Any = value
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return False
+        base = base.base
+    try:
+        view = memoryview(base)
+    except TypeError:
+        return False
+    return view.readonly and view.nbytes == value.nbytes and not isinstance(base, mmap)
 
 
 def _bracketed(shape: Any) -> str:

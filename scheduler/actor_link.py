@@ -87,22 +87,16 @@ class ActorLink:
                 self.held, self.programs = {}, set()
 
     def flush(self, cells: list[Cell]) -> None:
-        """Hand the actor the newest committed versions that it has not got: write-behind, in one message."""
+        """Hand the actor the newest small committed versions that it has not got: write-behind, in one message."""
         with self.lock:
-            stale = [(cell, cell.value, cell.version) for cell in cells]
-            stale = [entry for entry in stale if entry[2] and self.held.get(entry[0].name) != entry[2]]
-            if not stale:
+            entries = [(cell.name, cell.version, cell.value) for cell in cells]
+            entries = [(n, v, value) for n, v, value in entries if v and self.held.get(n) != v and _is_small(value)]
+            if not entries:
                 return
             actor = self.ensure()
-            entries, arrived = [], []
-            for cell, value, version in stale:
-                beside = objects.is_reference(value) or size_of(value) > _LARGE
-                entries.append((cell.name, version, None if beside else value, beside))
-                if beside:
-                    arrived.append(value)
-                self.held[cell.name] = version
+            self.held.update([(name, version) for name, version, _ in entries])
             self.messages += 1
-            backend.store_in(actor, self.epoch, pack(entries), arrived)
+            backend.store_in(actor, self.epoch, pack(entries))
 
     def drop(self, names: Iterable[str]) -> None:
         """Let the actor forget what stayed there for a run."""
@@ -122,6 +116,11 @@ class ActorLink:
         """End the actor for good."""
         self.closed = True
         self.end()
+
+
+def _is_small(value: Any) -> bool:
+    """True for what goes by value: the rest is sent when a segment needs it, for its sake alone."""
+    return not objects.is_reference(value) and size_of(value) <= _LARGE
 
 
 def _is_free(home: Home) -> bool:

@@ -272,9 +272,9 @@ def submit_to(actor: Any, epoch: str, sequence: int, message: bytes, arrived: li
     return Handle(refs, [], actor) if apart == 0 else Handle(refs[0], refs[1:], actor)
 
 
-def store_in(actor: Any, epoch: str, message: bytes, arrived: list) -> Any:
+def store_in(actor: Any, epoch: str, message: bytes) -> None:
     """Hand an actor committed values, without waiting for it."""
-    return actor.store.remote(epoch, message, *arrived)
+    actor.store.remote(epoch, message)
 
 
 def drop_in(actor: Any, names: list[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from weftwork.actors.messages import Request, pack_values
 from weftwork.actors.program import size_of
+from weftwork.actors.worker import KEPT_BYTES
 from weftwork.scheduler import objects
 from weftwork.scheduler.actor_link import ActorLink
 from weftwork.scheduler.placement import REMOTE_BYTES
@@ -90,13 +91,17 @@ class Courier:
             ]
         )
 
-    def left(self, segment: Segment, link: ActorLink) -> None:
-        """A segment is done: note what stayed with the actor, and the versions that it holds now."""
+    def left(self, segment: Segment, link: ActorLink, sizes: dict[int, int]) -> None:
+        """A segment is done: note what stayed with the actor, and the versions that it holds now.
+
+        sizes: the bytes of the outputs that lie in the store, by position.
+        """
         for position in segment.stays:
             number = segment.outputs[position]
             self.stayed[number] = (link, self._name(number))
         for position, name, version in self.versions_of(segment):
-            link.held[name] = version
+            kept = link.home.gpu is not None or sizes.get(position, 0) <= KEPT_BYTES
+            link.held[name] = version if kept else 0
             self.run.versions[segment.outputs[position]] = (name, version)
 
     def depends_on(self, actor: Any) -> bool:
@@ -127,8 +132,8 @@ class Courier:
                 reference = cell.reference
             else:
                 reference = objects.put(value)
-                if cell is not None and cell.version == version:
-                    cell.reference = reference
+                if cell is not None:
+                    self.run.mirror.stored(cell, version, reference, size_of(value) > KEPT_BYTES)
             self.references[number] = reference
         return reference
 

@@ -294,10 +294,10 @@ class Dispatcher:
     def _take_reply(self, attempt: Attempt, reply: list) -> None:
         segment, kind = attempt.segment, reply[0]
         if kind == "done":
-            self._take_outputs(attempt, reply[1], reply[2])
+            self._take_outputs(attempt, *reply[1:4])
             place = segment.place.value
-            if len(reply) > 3:
-                self.run.learn(self.plan, segment, *reply[3:], place=place)
+            if len(reply) > 4:
+                self.run.learn(self.plan, segment, *reply[4:], place=place)
             self.run.count(place, len(segment.nodes))
             self._done(segment)
         elif kind == "failed":
@@ -320,11 +320,13 @@ class Dispatcher:
                     attempt.link.held.clear()
             self._ready(segment)
 
-    def _take_outputs(self, attempt: Attempt, small: list, large_bytes: list[int]) -> None:
+    def _take_outputs(self, attempt: Attempt, small: list, large_bytes: list[int], came: list[int | None]) -> None:
+        """Take what a reply brings. came: of each large output the position of the input that it is, or None."""
         segment, values = attempt.segment, self.run.values
         for number, value in zip(segment.outputs, small, strict=True):
             values[number] = value
-        for position, reference, size in zip(segment.apart, attempt.handle.apart, large_bytes, strict=True):
+        for position, made, size, place in zip(segment.apart, attempt.handle.apart, large_bytes, came, strict=True):
+            reference = made if place is None else self.courier.reference(segment.inputs[place])
             try:
                 objects.check_made(reference, size)
             except StoreFull as error:
@@ -334,7 +336,7 @@ class Dispatcher:
             self.budget.made(segment.outputs[position], size)
         if attempt.link is not None:
             with attempt.link.lock:
-                self.courier.left(segment, attempt.link)
+                self.courier.left(segment, attempt.link, dict(zip(segment.apart, large_bytes, strict=True)))
                 for _, name, _ in self.courier.versions_of(segment):
                     self.links.home_of[name] = segment.home
 

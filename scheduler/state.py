@@ -83,6 +83,14 @@ class Mirror:
                 cell.value, cell.version, cell.reference = value, version, None
                 cell.replicas = replicas.get(cell, []) if replicas else []
 
+    def stored(self, cell: Cell, version: int, reference: Any, alone: bool) -> None:
+        """A version lies in Ray's object store too; or `alone` there: what is large is held once."""
+        with self.mutex:
+            if cell.version == version:
+                cell.reference = reference
+                if alone:
+                    cell.value = reference
+
     def acquire(self, cells: list[Cell], stop: Sequence = ()) -> list[Cell]:
         """Take the locks of a write set, in an order that all keep. Raises Stopped when `stop` fills up meanwhile."""
         if len(cells) > 1:
