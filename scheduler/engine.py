@@ -224,7 +224,8 @@ class Engine:
         if self.config.placement == "auto":
             if self._in_rounds(run, flow, estimate, known):
                 return None
-            if not remote and _unbound(flow, estimate):
+            near = not remote or (not flow.writes and inventory.machine_count() == 1)  # the caller sees the store's values
+            if near and _unbound(flow, estimate):
                 contest = variant.contest
                 if contest is None or cluster != variant.cluster or not contest.still_holds(estimate.seconds):
                     with collecting_later():
