@@ -104,6 +104,14 @@ class Dataflow:
         outputs = self.ops[node].outputs
         return outputs[at] if at < len(outputs) else self.extra[value]
 
+    def uses(self) -> list[int]:
+        """How many times each value is taken: by nodes, as fetches, as what a variable ends with."""
+        uses = [0] * len(self.producer)
+        for inputs in [*self.inputs, [v for v in (*self.fetched, *self.writes.values()) if v is not None]]:
+            for value in inputs:
+                uses[value] += 1
+        return uses
+
     def new_value(self, producer: int = -1) -> int:
         """The number of a further value."""
         self.producer.append(producer)

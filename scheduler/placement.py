@@ -155,10 +155,7 @@ def _gain(flow: Dataflow, estimate: Estimate) -> float:
 
 def _end_in_tasks(flow: Dataflow, estimate: Estimate, places: list[Place]) -> None:
     """Make tasks of cheap nodes that a task's large output is made for alone: then it need not leave that task."""
-    uses = [0] * len(flow.producer)
-    for inputs in [*flow.inputs, [v for v in (*flow.fetched, *flow.writes.values()) if v is not None]]:
-        for value in inputs:
-            uses[value] += 1
+    uses = flow.uses()
     sizes = estimate.bytes
     for node, inputs in enumerate(flow.inputs):
         op = flow.ops[node]
