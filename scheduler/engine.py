@@ -208,7 +208,7 @@ class Engine:
             variant.contest = None
             settle_needs(flow, self.config)
             raise
-        if not (measure or contest.settled):
+        if not (measure or contest.certain):
             contest.record(perf_counter() - start)
         variant.runs += 1
 

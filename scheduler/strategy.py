@@ -1,9 +1,9 @@
 """Strategies: several ways to run the same dataflow, which compete.
 
 candidate   a plan, with the seconds that it was predicted to take and those that it took
-contest     the candidates of one kind of run. Each that has a chance gets a few runs; then the one that was fastest
-            stays. So nothing needs to be known of what cannot be predicted, such as whether a function releases the
-            GIL: threads are tried, and kept if they were faster.
+contest     the candidates of one kind of run. Each that has a chance gets a few runs, and a few again later; the one
+            that was fastest stays. So nothing needs to be known of what cannot be predicted, such as whether a function
+            releases the GIL: threads are tried, and kept if they were faster.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from weftwork.scheduler.plan import Plan, make_plan, make_thread_plan
 from weftwork.scheduler.threads import thread_hop
 
 _TRIES = 3
-"""Runs that a candidate gets, of which the fastest counts."""
+"""Runs that a candidate gets, of which the median counts."""
+_AGAIN = frozenset({40, 320, 2560})
+"""Runs after which those that had a chance are tried again: a program's first runs are slow, and three can be lucky."""
 _HOPELESS = 1.5
 """A candidate that is predicted to take so many times what another took is not tried."""
 _DOUBT = 1.05
@@ -62,7 +64,10 @@ class Contest:
         self.current = self.candidates[0]
         self.work = next((c.predicted for c in candidates if c.name == "caller"), 0.0)
         """Predicted seconds of all nodes, one after another."""
-        self.settled = len(candidates) == 1
+        self.certain = len(candidates) == 1
+        """There is nothing to try."""
+        self._settled = self.certain
+        self._runs = 0
 
     @property
     def measured(self) -> Candidate:
@@ -78,10 +83,22 @@ class Contest:
 
     def record(self, seconds: float) -> None:
         """The current candidate's plan took so long; the next run may use another one."""
-        took = self.current.took
-        took.append(seconds)
-        if len(took) >= _TRIES and not self.settled:
-            self._next()
+        self._runs += 1
+        if self._runs in _AGAIN:
+            self._again()
+        elif not self._settled:
+            took = self.current.took
+            took.append(seconds)
+            if len(took) >= _TRIES:
+                self._next()
+
+    def _again(self) -> None:
+        best = min(c.typical for c in self.candidates)
+        near = [c for c in self.candidates if c.typical < _HOPELESS * best]
+        if len(near) > 1:
+            for candidate in near:
+                candidate.took.clear()
+            self._settled, self.current = False, near[0]
 
     def _next(self) -> None:
         best = min(c.typical for c in self.candidates)
@@ -89,7 +106,7 @@ class Contest:
             if len(candidate.took) < _TRIES and candidate.predicted < _HOPELESS * best:
                 self.current = candidate
                 return
-        self.settled = True
+        self._settled = True
         self.current = min(self.candidates, key=lambda c: c.typical * (1.0 if c.name == "caller" else _DOUBT))
 
 
