@@ -21,6 +21,11 @@ MOVING_AVERAGE_VARIABLES = "moving_average_variables"
 """The collection of variables that have an average."""
 
 
+def moving_average_variables(scope: str | None = None) -> list:
+    """The variables that have a moving average."""
+    return get_default_graph().get_collection(MOVING_AVERAGE_VARIABLES, scope)
+
+
 class ExponentialMovingAverage:
     """Averages that follow variables: average = decay * average + (1 - decay) * variable at each step.
 

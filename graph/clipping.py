@@ -13,6 +13,7 @@ import numpy as np
 
 from weftwork.graph import dtypes, shapes
 from weftwork.graph import kernels_math as kernels
+from weftwork.graph.array_ops import size
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, elementwise
 from weftwork.graph.composite import IndexedSlices
 from weftwork.graph.conversion import cast
@@ -43,6 +44,14 @@ def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = No
         kernels.clip_by_norm, [x, limit], attrs, type="ClipByNorm", name=name or "clip_by_norm", dtype=dtype,
         shape=x._shape,
     )  # fmt: skip
+
+
+def clip_by_average_norm(t: Any, clip_norm: Any, name: str | None = None) -> Tensor:
+    """t, scaled down where its Euclidean norm divided by the number of its elements exceeds clip_norm."""
+    with name_scope(name, "clip_by_average_norm", [t, clip_norm]) as scope:
+        x = convert_to_tensor(t)
+        count = cast(size(x), x.dtype.base_dtype)
+        return clip_by_norm(x, count * clip_norm, name=scope)
 
 
 def global_norm(t_list: Any, name: str | None = None) -> Tensor | None:

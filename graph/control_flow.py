@@ -70,12 +70,14 @@ def _asked(every: Iterable[Traits]) -> Traits:
         labels.update(traits.labels)
         for key, amount in traits.resources:
             resources[key] = max(amount, resources.get(key, 0.0))
-    user, isolated = any(t.user for t in every), any(t.isolated for t in every)
-    if not (user or isolated or resources or labels):
-        return LIBRARY
-    return Traits(
-        user=user, isolated=isolated, resources=tuple(sorted(resources.items())), labels=tuple(sorted(labels.items()))
+    traits = Traits(
+        user=any(t.user for t in every),
+        isolated=any(t.isolated for t in every),
+        resources=tuple(sorted(resources.items())),
+        labels=tuple(sorted(labels.items())),
+        here=any(t.here for t in every),
     )
+    return LIBRARY if traits == LIBRARY else traits
 
 
 # Branches

@@ -1,4 +1,4 @@
-"""Metrics: averages over many runs, kept in local variables.
+"""Metrics: averages over many runs, kept in local variables; the matrix of what was taken for what.
 
 A metric is two tensors: `value`, what has been averaged until now, and `update_op`, which takes this run's values in
 and is the new value. Its variables are local: `tf.local_variables_initializer()` begins the average again.
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph import array_ops, dtypes, math_ops, shapes, state_ops
-from weftwork.graph.build import convert_to_tensor, convert_together
+from weftwork.graph.build import apply, convert_to_tensor, convert_together
 from weftwork.graph.default_scopes import control_dependencies
+from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.loss_weights import broadcast_weights, check_weights, safe_div
 from weftwork.graph.operation import Tensor
+from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variable_scope import variable_scope
 from weftwork.graph.variables import Variable
@@ -84,3 +88,39 @@ def _counter(name: str) -> Variable:
         collections=[GraphKeys.LOCAL_VARIABLES, METRIC_VARIABLES],
         name=name,
     )
+
+
+def counted(labels: Any, predictions: Any, *weights: Any, classes: int | None, dtype: np.dtype) -> np.ndarray:
+    """The kernel of ConfusionMatrix."""
+    for what, values in (("labels", labels), ("predictions", predictions)):
+        if np.size(values) and np.min(values) < 0:
+            raise InvalidArgumentError(None, None, f"`{what}` contains negative values")
+        if classes is not None and np.size(values) and np.max(values) >= classes:
+            raise InvalidArgumentError(None, None, f"`{what}` out of bound")
+    size = classes if classes is not None else int(max(np.max(labels, initial=-1), np.max(predictions, initial=-1))) + 1
+    matrix = np.zeros((size, size), dtype)
+    np.add.at(matrix, (labels, predictions), *(weights or (1,)))
+    return matrix
+
+
+def confusion_matrix(
+    labels: Any,
+    predictions: Any,
+    num_classes: int | None = None,
+    dtype: Any = dtypes.int32,
+    name: str | None = None,
+    weights: Any = None,
+) -> Tensor:
+    """A matrix that tells in row i, column j how often what is labelled i was predicted as j, [classes, classes].
+
+    labels, predictions: vectors of whole numbers from 0 on.   num_classes: by default one more than the largest number.
+    weights: of each pair, 1 by default.   Raises InvalidArgumentError, when it runs, for numbers out of range.
+    """
+    with name_scope(name, "confusion_matrix", [labels, predictions, weights]) as scope:
+        inputs = [math_ops.cast(convert_to_tensor(vector), dtypes.int64) for vector in (labels, predictions)]
+        kind = dtypes.as_dtype(dtype)
+        if weights is not None:
+            inputs.append(math_ops.cast(convert_to_tensor(weights), kind))
+        attrs = {"classes": num_classes, "dtype": kind.numpy}
+        shape = (num_classes, num_classes)
+        return apply(counted, inputs, attrs, type="ConfusionMatrix", name=scope, dtype=kind, shape=shape)

@@ -9,7 +9,7 @@ from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.functional_ops import sweep
 from weftwork.graph.nest import flatten, rebuild
 from weftwork.graph.operation import Tensor
-from weftwork.graph.rearranging import transpose
+from weftwork.graph.rearranging import reverse, reverse_sequence, transpose
 from weftwork.graph.rnn import first_state, step, vector_of_lengths
 from weftwork.graph.rnn_cells import check_cell
 from weftwork.graph.variable_scope import variable_scope
@@ -52,6 +52,44 @@ def dynamic_rnn(
         last, outputs = sweep(one, [convert_to_tensor(t) for t in flatten(state)], [along, numbers], name="while")
         outputs = outputs if time_major else [_turned(t) for t in outputs]
     return _filled(structure[0], outputs), _filled(state, last)
+
+
+def bidirectional_dynamic_rnn(
+    cell_fw: Any,
+    cell_bw: Any,
+    inputs: Any,
+    sequence_length: Any = None,
+    initial_state_fw: Any = None,
+    initial_state_bw: Any = None,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    swap_memory: bool = False,
+    time_major: bool = False,
+    scope: Any = None,
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """((outputs forwards, backwards), (last state forwards, backwards)) of two cells along the time axis.
+
+    One cell goes along the sequence, the other one along the reversed sequence; its outputs are turned round again.
+    Arguments as in `dynamic_rnn`.
+    """
+    time, batch = (0, 1) if time_major else (1, 0)
+
+    def turned_round(tensor: Any) -> Tensor:
+        if sequence_length is None:
+            return reverse(tensor, [time])
+        return reverse_sequence(tensor, sequence_length, seq_axis=time, batch_axis=batch)
+
+    with variable_scope(scope or "bidirectional_rnn"):
+        with variable_scope("fw") as forwards:
+            ahead, state_fw = dynamic_rnn(
+                cell_fw, inputs, sequence_length, initial_state_fw, dtype, time_major=time_major, scope=forwards
+            )
+        with variable_scope("bw") as backwards:
+            given = turned_round(convert_to_tensor(inputs))
+            back, state_bw = dynamic_rnn(
+                cell_bw, given, sequence_length, initial_state_bw, dtype, time_major=time_major, scope=backwards
+            )
+    return (ahead, _filled(back, [turned_round(tensor) for tensor in flatten(back)])), (state_fw, state_bw)
 
 
 def _turned(tensor: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as nps
 from tests.evaluate import evaluate
 from weftwork.graph import dtypes, math_ops
 from weftwork.graph.build import convert_to_tensor, placeholder
+from weftwork.graph.clipping import clip_by_average_norm
 from weftwork.graph.graph import Graph
 
 RNG = np.random.default_rng(0)
@@ -448,6 +449,12 @@ def test_clip_by_value():
     check(math_ops.clip_by_value(A, B - 0.1, B + 0.1), np.clip(A, B - 0.1, B + 0.1))
     with pytest.raises(ValueError, match="not compatible"):
         math_ops.clip_by_value(B, A, A)
+
+
+def test_clip_by_average_norm_divides_the_norm_by_the_number_of_elements():
+    x = np.array([[3.0, 4.0], [0.0, 0.0]])
+    check(clip_by_average_norm(x, 1.0), x * (4 / 5))
+    check(clip_by_average_norm(x, 2.0), x)
 
 
 def test_clip_by_norm_only_makes_shorter():

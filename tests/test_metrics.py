@@ -57,3 +57,18 @@ def test_labels_may_have_an_axis_of_one_but_no_other_shape(graph):
         assert session.run(update) == 0.75
     with pytest.raises(ValueError, match="are incompatible"):
         tf.metrics.accuracy([1, 2], [1, 2, 3])
+
+
+def test_a_confusion_matrix_counts_what_was_taken_for_what(graph):
+    labels, predictions = tf.placeholder(tf.int64, [None]), tf.placeholder(tf.int64, [None])
+    matrix = tf.confusion_matrix(labels, predictions)
+    weighted = tf.confusion_matrix(labels, predictions, 3, tf.float32, weights=[0.5, 1.0, 2.0])
+    assert weighted.shape.as_list() == [3, 3]
+    feed = {labels: [0, 1, 1], predictions: [1, 1, 1]}
+    with tf.Session() as session:
+        assert session.run(matrix, feed).tolist() == [[0, 1], [0, 2]]
+        assert session.run(weighted, feed).tolist() == [[0, 0.5, 0], [0, 3, 0], [0, 0, 0]]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`labels` contains negative values"):
+            session.run(matrix, {labels: [-1], predictions: [0]})
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`predictions` out of bound"):
+            session.run(weighted, {labels: [0, 0, 0], predictions: [3, 0, 0]})

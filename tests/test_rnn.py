@@ -226,14 +226,34 @@ def test_an_initial_state_is_where_the_sequence_begins(graph):
     close(last, value)
 
 
-@pytest.mark.parametrize("lengths", LENGTHS)
-def test_a_bidirectional_network_sees_the_sequence_from_both_ends(graph, lengths):
-    cells = [tf.nn.rnn_cell.BasicRNNCell(UNITS) for _ in range(2)]
+def static_both_ways(cells, lengths):
+    """(outputs by time, last state forwards, backwards) of an unrolled network."""
     inputs = [tf.constant(x, tf.float32) for x in X]
-    outputs, forwards, backwards = tf.nn.static_bidirectional_rnn(
-        *cells, inputs, dtype=tf.float32, sequence_length=lengths
+    return tf.nn.static_bidirectional_rnn(*cells, inputs, dtype=tf.float32, sequence_length=lengths)
+
+
+def dynamic_both_ways(cells, lengths, time_major):
+    """The same of a loop."""
+    inputs = tf.constant(X if time_major else np.swapaxes(X, 0, 1), tf.float32)
+    outputs, (forwards, backwards) = tf.nn.bidirectional_dynamic_rnn(
+        *cells, inputs, lengths, dtype=tf.float32, time_major=time_major
     )
-    (value, ahead, back), values = run([outputs, forwards, backwards])
+    both = tf.concat(outputs, 2)
+    return both if time_major else tf.transpose(both, [1, 0, 2]), forwards, backwards
+
+
+WAYS = {
+    "static": static_both_ways,
+    "dynamic": lambda cells, lengths: dynamic_both_ways(cells, lengths, False),
+    "time major": lambda cells, lengths: dynamic_both_ways(cells, lengths, True),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_a_bidirectional_network_sees_the_sequence_from_both_ends(graph, lengths, way):
+    cells = [tf.nn.rnn_cell.BasicRNNCell(UNITS) for _ in range(2)]
+    (value, ahead, back), values = run(WAYS[way](cells, lengths))
     assert [*values][::2] == [f"bidirectional_rnn/{way}/basic_rnn_cell/kernel" for way in ("fw", "bw")]
     ends = lengths or [STEPS] * BATCH
     for row, end in enumerate(ends):

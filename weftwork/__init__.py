@@ -5,9 +5,10 @@ import weftwork as tf
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
-from weftwork import layers, losses, metrics, nn, queue, summary, train
+from weftwork import debugging, layers, logging, losses, metrics, nn, queue, summary, train
 from weftwork.graph import errors
 from weftwork.graph import init_ops as initializers
 from weftwork.graph import linalg_ops as linalg
@@ -26,6 +27,7 @@ from weftwork.graph.array_ops import (
     size,
     squeeze,
 )
+from weftwork.graph.averages import moving_average_variables
 from weftwork.graph.build import (
     constant,
     convert_to_tensor,
@@ -34,7 +36,29 @@ from weftwork.graph.build import (
     placeholder_with_default,
     register_tensor_conversion_function,
 )
+from weftwork.graph.check_ops import (
+    Assert,
+    add_check_numerics_ops,
+    assert_equal,
+    assert_greater,
+    assert_greater_equal,
+    assert_integer,
+    assert_less,
+    assert_less_equal,
+    assert_near,
+    assert_negative,
+    assert_non_negative,
+    assert_non_positive,
+    assert_none_equal,
+    assert_positive,
+    assert_rank,
+    assert_rank_at_least,
+    assert_type,
+    check_numerics,
+    verify_tensor_all_finite,
+)
 from weftwork.graph.clipping import (
+    clip_by_average_norm,
     clip_by_global_norm,
     clip_by_norm,
     clip_by_value,
@@ -258,10 +282,13 @@ from weftwork.graph.math_ops import (
     truediv,
     zeta,
 )
+from weftwork.graph.metrics import confusion_matrix
 from weftwork.graph.operation import (
     Operation,
     Tensor,
 )
+from weftwork.graph.partitioning import dynamic_partition, dynamic_stitch, parallel_stitch, setdiff1d
+from weftwork.graph.printing import Print, print
 from weftwork.graph.products import (
     cross,
     einsum,
@@ -402,6 +429,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AUTO_REUSE",
     "AggregationMethod",
+    "Assert",
     "Config",
     "ConfigProto",
     "DType",
@@ -422,6 +450,7 @@ __all__ = [
     "Operation",
     "OptimizerOptions",
     "PaddingFIFOQueue",
+    "Print",
     "PriorityQueue",
     "QueueBase",
     "RandomShuffleQueue",
@@ -442,6 +471,7 @@ __all__ = [
     "acos",
     "acosh",
     "add",
+    "add_check_numerics_ops",
     "add_n",
     "add_to_collection",
     "add_to_collections",
@@ -452,6 +482,21 @@ __all__ = [
     "as_dtype",
     "asin",
     "asinh",
+    "assert_equal",
+    "assert_greater",
+    "assert_greater_equal",
+    "assert_integer",
+    "assert_less",
+    "assert_less_equal",
+    "assert_near",
+    "assert_negative",
+    "assert_non_negative",
+    "assert_non_positive",
+    "assert_none_equal",
+    "assert_positive",
+    "assert_rank",
+    "assert_rank_at_least",
+    "assert_type",
     "assign",
     "assign_add",
     "assign_sub",
@@ -468,7 +513,9 @@ __all__ = [
     "cast",
     "categorical",
     "ceil",
+    "check_numerics",
     "cholesky",
+    "clip_by_average_norm",
     "clip_by_global_norm",
     "clip_by_norm",
     "clip_by_value",
@@ -478,6 +525,7 @@ __all__ = [
     "complex64",
     "concat",
     "cond",
+    "confusion_matrix",
     "conj",
     "constant",
     "constant_initializer",
@@ -492,13 +540,18 @@ __all__ = [
     "cumprod",
     "cumsum",
     "custom_gradient",
+    "debugging",
     "device",
     "diag",
     "diag_part",
     "digamma",
+    "disable_eager_execution",
+    "disable_v2_behavior",
     "div",
     "divide",
     "double",
+    "dynamic_partition",
+    "dynamic_stitch",
     "einsum",
     "equal",
     "erf",
@@ -570,6 +623,7 @@ __all__ = [
     "local_variables_initializer",
     "log",
     "log1p",
+    "logging",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -591,6 +645,7 @@ __all__ = [
     "minimum",
     "mod",
     "model_variables",
+    "moving_average_variables",
     "multinomial",
     "multiply",
     "name_scope",
@@ -610,9 +665,11 @@ __all__ = [
     "orthogonal_initializer",
     "pad",
     "parallel_stack",
+    "parallel_stitch",
     "placeholder",
     "placeholder_with_default",
     "pow",
+    "print",
     "py_func",
     "qr",
     "queue",
@@ -677,6 +734,7 @@ __all__ = [
     "self_adjoint_eigvals",
     "sequence_mask",
     "set_random_seed",
+    "setdiff1d",
     "shape",
     "shape_n",
     "sigmoid",
@@ -729,6 +787,7 @@ __all__ = [
     "variable_scope",
     "variables_initializer",
     "variance_scaling_initializer",
+    "verify_tensor_all_finite",
     "where",
     "while_loop",
     "zeros",
@@ -738,8 +797,17 @@ __all__ = [
 ]
 
 
+def disable_v2_behavior() -> None:
+    """Nothing: there is no other behaviour here. Programs written for `tensorflow.compat.v1` call it."""
+
+
+disable_eager_execution = disable_v2_behavior
+
+
 def __getattr__(name: str) -> Any:
-    """TensorBoard's messages (`tf.Summary`, `tf.Event` ...), imported when first asked for."""
+    """What needs an extra, imported when first asked for: TensorBoard's messages (`tf.Summary` ...), `app`, `flags`."""
+    if name in ("app", "flags"):
+        return importlib.import_module(f"weftwork.{name}")
     if name in summary.MESSAGES:
         return getattr(summary, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

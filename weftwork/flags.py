@@ -1,0 +1,66 @@
+"""tf.flags, also tf.app.flags: a program's command line, by absl's flags (the extra `flags`)."""
+
+import sys
+from typing import Any
+
+try:
+    from absl import flags as _absl
+except ImportError as error:
+    raise ImportError("tf.flags is absl's: pip install 'weftwork[flags]'") from error
+
+from absl.flags import (
+    DEFINE_alias,
+    DEFINE_bool,
+    DEFINE_boolean,
+    DEFINE_enum,
+    DEFINE_flag,
+    DEFINE_float,
+    DEFINE_integer,
+    DEFINE_list,
+    DEFINE_multi_float,
+    DEFINE_multi_integer,
+    DEFINE_multi_string,
+    DEFINE_spaceseplist,
+    DEFINE_string,
+    mark_flag_as_required,
+    mark_flags_as_required,
+    register_validator,
+)
+
+__all__ = [
+    "FLAGS",
+    "DEFINE_alias",
+    "DEFINE_bool",
+    "DEFINE_boolean",
+    "DEFINE_enum",
+    "DEFINE_flag",
+    "DEFINE_float",
+    "DEFINE_integer",
+    "DEFINE_list",
+    "DEFINE_multi_float",
+    "DEFINE_multi_integer",
+    "DEFINE_multi_string",
+    "DEFINE_spaceseplist",
+    "DEFINE_string",
+    "mark_flag_as_required",
+    "mark_flags_as_required",
+    "register_validator",
+]
+
+
+class _Flags:
+    """absl's values, which read the command line when one is first asked for, as TensorFlow 1's do."""
+
+    def __getattr__(self, name: str) -> Any:
+        if not _absl.FLAGS.is_parsed():
+            _absl.FLAGS(sys.argv, known_only=True)
+        return getattr(_absl.FLAGS, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(_absl.FLAGS, name, value)
+
+    def __contains__(self, name: str) -> bool:
+        return name in _absl.FLAGS
+
+
+FLAGS = _Flags()

@@ -1,0 +1,63 @@
+"""tf.logging: Python's logging, through one logger named "weftwork", with TensorFlow's names."""
+
+import logging as _logging
+from logging import DEBUG, ERROR, FATAL, INFO, WARN
+
+_logger = _logging.getLogger("weftwork")
+
+debug, info, warn, warning = _logger.debug, _logger.info, _logger.warning, _logger.warning
+error, fatal, log = _logger.error, _logger.fatal, _logger.log
+
+__all__ = [
+    "DEBUG",
+    "ERROR",
+    "FATAL",
+    "INFO",
+    "WARN",
+    "debug",
+    "error",
+    "fatal",
+    "get_verbosity",
+    "info",
+    "log",
+    "log_every_n",
+    "log_first_n",
+    "log_if",
+    "set_verbosity",
+    "warn",
+    "warning",
+]
+
+_counts: dict[tuple, int] = {}
+
+
+def set_verbosity(v: int) -> None:
+    """Show what is logged from this level on; on the standard error, unless the program has set logging up itself."""
+    if not _logger.handlers and not _logging.getLogger().handlers:
+        handler = _logging.StreamHandler()
+        handler.setFormatter(_logging.Formatter("%(levelname)s:%(name)s:%(message)s"))
+        _logger.addHandler(handler)
+    _logger.setLevel(v)
+
+
+def get_verbosity() -> int:
+    """The level from which on is shown."""
+    return _logger.getEffectiveLevel()
+
+
+def log_if(level: int, msg: str, condition: object, *args: object) -> None:
+    """Log if the condition is true."""
+    if condition:
+        _logger.log(level, msg, *args)
+
+
+def log_every_n(level: int, msg: str, n: int, *args: object) -> None:
+    """Log the first of every n calls with this message."""
+    count = _counts[level, msg] = _counts.get((level, msg), -1) + 1
+    log_if(level, msg, count % n == 0, *args)
+
+
+def log_first_n(level: int, msg: str, n: int, *args: object) -> None:
+    """Log the first n calls with this message."""
+    count = _counts[level, msg] = _counts.get((level, msg), -1) + 1
+    log_if(level, msg, count < n, *args)
