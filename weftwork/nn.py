@@ -43,13 +43,14 @@ from weftwork.graph.rnn import (
     static_bidirectional_rnn,
     static_rnn,
 )
-from weftwork.graph.rnn_dynamic import dynamic_rnn
+from weftwork.graph.rnn_dynamic import bidirectional_dynamic_rnn, dynamic_rnn
 
 __all__ = [
     "TopK",
     "avg_pool",
     "batch_normalization",
     "bias_add",
+    "bidirectional_dynamic_rnn",
     "conv2d",
     "dropout",
     "dynamic_rnn",
