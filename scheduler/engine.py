@@ -34,7 +34,7 @@ from weftwork.scheduler.plan import Plan, make_plan
 from weftwork.scheduler.queue_host import QueueHost
 from weftwork.scheduler.recovery import Recovery
 from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
-from weftwork.scheduler.state import Draws, Mirror
+from weftwork.scheduler.state import Cells, Draws, Mirror
 from weftwork.scheduler.strategy import Candidate, Contest, candidates
 from weftwork.scheduler.threads import run_in_threads
 
@@ -68,10 +68,10 @@ class Variant:
 class Entry:
     """A compiled kind of run."""
 
-    __slots__ = ("_variants", "fetches", "flow", "variant")
+    __slots__ = ("_variants", "cells", "fetches", "flow", "variant")
 
-    def __init__(self, fetches: Fetches, flow: Dataflow):
-        self.fetches, self.flow = fetches, flow
+    def __init__(self, fetches: Fetches, flow: Dataflow, cells: Cells):
+        self.fetches, self.flow, self.cells = fetches, flow, cells
         self.variant = Variant()
         """The one that was run last."""
         self._variants: OrderedDict[tuple, Variant] = OrderedDict()
@@ -125,8 +125,9 @@ class Engine:
     ) -> Entry:
         """Compile fetches and feeds, without what `ran` before. With a key the entry is kept, till many others came."""
         with collecting_later():
-            entry = Entry(fetches, Dataflow(fetches.elements, fed, ran))
-        settle_needs(entry.flow, self.config)
+            flow = Dataflow(fetches.elements, fed, ran)
+        settle_needs(flow, self.config)
+        entry = Entry(fetches, flow, Cells(self.mirror, flow))
         if key is not None:
             self._entries[key] = entry
             while len(self._entries) > _KEPT_ENTRIES:
@@ -156,7 +157,7 @@ class Engine:
     def _attempt(
         self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any, moved: dict
     ) -> list:
-        run = Run(entry.flow, self.mirror, self.draws, timeout, trace, moved)
+        run = Run(entry.flow, entry.cells, self.draws, timeout, trace, moved)
         with self._idle:
             if self.closed:
                 raise RuntimeError(CLOSED)

@@ -20,7 +20,7 @@ from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.failures import node_error, uninitialized
 from weftwork.scheduler.plan import Plan, Segment
-from weftwork.scheduler.state import Cell, Mirror, new_version
+from weftwork.scheduler.state import Cell, Cells, new_version
 from weftwork.scheduler.trace import Trace
 
 CANCELLED = "Run call was cancelled"
@@ -49,14 +49,15 @@ class Run:
     def __init__(
         self,
         flow: Dataflow,
-        mirror: Mirror,
+        cells: Cells,
         draws: Any,
         timeout: float | None,
         trace: Trace | None = None,
         moved: dict | None = None,
     ):
         self.flow = flow
-        self.mirror = mirror
+        self.cells = cells
+        self.mirror = cells.mirror
         self.draws = draws
         self.trace = trace
         self.deadline = None if timeout is None else monotonic() + timeout
@@ -81,8 +82,10 @@ class Run:
         self._unread: dict[str, int] = dict(flow.pinned) if flow.queued else {}
         self.wakers: list = []
         """Functions that wake threads which wait for something of this run."""
-        self._held: list[Cell] | None = None
+        self._held = False
+        """Its locks are taken."""
         self._locked = False
+        """And so are the newest versions."""
         self._guard = Lock()
 
     # Sources
@@ -96,11 +99,9 @@ class Run:
             values[number] = value
         missing = []
         if flow.pinned:
-            missing = self._take_versions(flow.pinned, [self.mirror.cell(name) for name in flow.pinned])
+            missing = self._take_versions(flow.pinned, self.cells.pinned)
         if flow.newest:
-            missing += [
-                name for name in flow.newest if self.mirror.cell(name).value is UNINITIALIZED and name in flow.required
-            ]
+            missing += [c.name for c in self.cells.newest if c.value is UNINITIALIZED and c.name in flow.required]
         if missing:
             raise uninitialized([flow.variables[name] for name in dict.fromkeys(missing)])
         if flow.draws:
@@ -134,13 +135,13 @@ class Run:
             return
         with self._guard:
             if not self._locked:
-                cells = [self.mirror.cell(name) for name in self.flow.writes]
                 try:
-                    self._held = self.mirror.acquire(cells, self.stop)
+                    self.mirror.acquire(self.cells.locks, self.stop)
                 except Stopped:
                     raise self.stopped() from None
+                self._held = True
                 if self.flow.newest:
-                    self._take_versions(self.flow.newest, [self.mirror.cell(name) for name in self.flow.newest])
+                    self._take_versions(self.flow.newest, self.cells.newest)
                 self._locked = True
 
     # In the caller
@@ -219,8 +220,8 @@ class Run:
         if flow.writes:
             self.lock()
             committed = {}
-            for name, number in flow.writes.items():
-                committed[self.mirror.cell(name)] = (self.values[number], self.version_of(name))
+            for (name, number), cell in zip(flow.writes.items(), self.cells.writes, strict=True):
+                committed[cell] = (self.values[number], self.version_of(name))
             copies = None
             if replicas_of is not None:
                 copies = replicas_of([(cell, value) for cell, (value, _) in committed.items()])
@@ -237,9 +238,9 @@ class Run:
 
     def end(self) -> None:
         """Let go of locks and, after a failure, of places in random streams."""
-        if self._held is not None:
-            self.mirror.release(self._held)
-            self._held, self._locked = None, False
+        if self._held:
+            self.mirror.release(self.cells.locks)
+            self._held = self._locked = False
         if self._places is not None:
             self.draws.give_back(self.flow.draws.values(), self._places)
             self._places = None

@@ -91,10 +91,8 @@ class Mirror:
                 if alone:
                     cell.value = reference
 
-    def acquire(self, cells: list[Cell], stop: Sequence = ()) -> list[Cell]:
-        """Take the locks of a write set, in an order that all keep. Raises Stopped when `stop` fills up meanwhile."""
-        if len(cells) > 1:
-            cells.sort(key=lambda cell: cell.name)
+    def acquire(self, cells: Sequence[Cell], stop: Sequence = ()) -> None:
+        """Take the locks of a write set in the order of the names. Raises Stopped when `stop` fills up meanwhile."""
         for at, cell in enumerate(cells):
             if cell.lock.acquire(False):
                 continue
@@ -105,7 +103,6 @@ class Mirror:
             except BaseException:
                 self.release(cells[:at])
                 raise
-        return cells
 
     def release(self, cells: Sequence[Cell]) -> None:
         """Let the locks of a write set go."""
@@ -115,11 +112,28 @@ class Mirror:
     @contextmanager
     def locked(self, cells: Iterable[Cell], stop: Sequence = ()) -> Iterator[None]:
         """Hold the locks of a write set."""
-        held = self.acquire(list(cells), stop)
+        ordered = in_order(cells)
+        self.acquire(ordered, stop)
         try:
             yield
         finally:
-            self.release(held)
+            self.release(ordered)
+
+
+def in_order(cells: Iterable[Cell]) -> list[Cell]:
+    """Cells in the order of their names, in which their locks are taken."""
+    return sorted(cells, key=lambda cell: cell.name)
+
+
+class Cells:
+    """The cells that the runs of one dataflow read and write, found once."""
+
+    def __init__(self, mirror: Mirror, flow: Any):
+        self.mirror = mirror
+        self.pinned = [mirror.cell(name) for name in flow.pinned]
+        self.newest = [mirror.cell(name) for name in flow.newest]
+        self.writes = [mirror.cell(name) for name in flow.writes]
+        self.locks = in_order(self.writes)
 
 
 class Draws:

@@ -17,7 +17,7 @@ from weftwork.scheduler.needs import Need, settle_needs
 from weftwork.scheduler.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place, place
 from weftwork.scheduler.plan import check_plan, make_plan, make_thread_plan
 from weftwork.scheduler.run import Run
-from weftwork.scheduler.state import Mirror
+from weftwork.scheduler.state import Cells, Mirror
 from weftwork.scheduler.threads import run_in_threads
 
 PLACES = [Place.CALLER, Place.ACTOR, Place.TASK]
@@ -367,7 +367,7 @@ def test_programs_of_any_schedule_exchange_their_values_and_none_waits_for_ever(
         mirror.commit({mirror.cell(name): (value, 1) for name, value in values.items()})
         fed = {v: values[name] for name, v in [*flow.pinned.items(), *flow.newest.items()]}
         for compiled in (False, True):
-            run = Run(flow, mirror, None, None)
+            run = Run(flow, Cells(mirror, flow), None, None)
             run.begin([np.int64(3)])
             if compiled:
                 for segment in plan.segments:
