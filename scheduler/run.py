@@ -140,8 +140,9 @@ class Run:
                 except Stopped:
                     raise self.stopped() from None
                 self._held = True
-                if self.flow.newest:
-                    self._take_versions(self.flow.newest, self.cells.newest)
+                for (name, number), cell in zip(self.flow.newest.items(), self.cells.newest, strict=True):
+                    self.values[number] = cell.value  # of the write set: nobody else can commit another one now
+                    self.versions[number] = (name, cell.version)
                 self._locked = True
 
     # In the caller
