@@ -42,10 +42,10 @@ CLOSED = "Attempted to use a closed Session."
 _KEPT_ENTRIES = 512
 _MEASURED_RUNS = 2
 """Runs of an entry in which every node is measured."""
-_VERY_HOT_RUNS = 40
-"""Runs of an entry after which long programs are compiled: 20 us a node, to save a fraction of one in each run."""
-_QUICKLY_COMPILED = 5_000
-"""Nodes up to which a program is not long."""
+_HOT_RUNS = 40
+"""Runs of an entry after which all its programs are compiled: 20 us a node, to save a fraction of one in each run."""
+_COMPILED_IN_A_RUN = 64
+"""Nodes: a program of so many is compiled a run sooner, so that no run takes very much longer for it."""
 _REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
 """Runs of a variant after which its plan is made again, if the history or the cluster has changed."""
 _KEPT_VARIANTS = 16
@@ -317,13 +317,13 @@ class Engine:
 
 
 def _compile(plan: Plan, runs: int) -> None:
-    """Compile a plan's programs that run in this process: short ones at once, long ones when they have run often."""
-    if plan.compiled == 2 or (plan.compiled and runs < _VERY_HOT_RUNS):
+    """Compile a plan's programs that run in this process: the longer, the more often they must have run."""
+    if plan.compiled:
         return
-    plan.compiled = 2 if runs >= _VERY_HOT_RUNS else 1
+    plan.compiled = runs >= _HOT_RUNS
     for segment in plan.segments:
         if segment.place in (Place.CALLER, Place.THREAD):
-            if plan.compiled == 2 or len(segment.nodes) <= _QUICKLY_COMPILED:
+            if plan.compiled or len(segment.nodes) <= _COMPILED_IN_A_RUN * runs:
                 segment.program.compile()
 
 

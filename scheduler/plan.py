@@ -79,8 +79,8 @@ class Plan:
     """How many threads it is made for."""
     wanted: set[int]
     """The values that are needed beyond the plan."""
-    compiled: int = 0
-    """1 once its short programs are compiled, 2 once all are."""
+    compiled: bool = False
+    """All its programs are, that are compiled here."""
 
 
 def make_plan(
