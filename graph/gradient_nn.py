@@ -9,6 +9,7 @@ from typing import Any
 
 from weftwork.graph import gradient_kernels, nn_ops, shapes
 from weftwork.graph import gradient_nn_kernels as kernels
+from weftwork.graph import kernels_depthwise as depthwise
 from weftwork.graph import kernels_nn as forward
 from weftwork.graph import math_ops as m
 from weftwork.graph.array_ops import expand_dims, one_hot
@@ -182,6 +183,44 @@ def _conv2d_input_rule(op: Operation, grad: Tensor):
 def _conv2d_filter_rule(op: Operation, grad: Tensor):
     g, x, _ = op.inputs
     return [lambda: _conv2d(op, x, grad, g), lambda: _input_grad(op, g, x, grad), None]
+
+
+@rule("Conv2DTranspose")
+def _conv2d_transpose_rule(op: Operation, grad: Tensor):
+    value, filters, _ = op.inputs
+    return [lambda: _conv2d(op, grad, filters, value), lambda: _filter_grad(op, value, grad, filters), None]
+
+
+def _depthwise(op: Operation, x: Tensor, filters: Tensor, g: Tensor) -> Tensor:
+    return _node(depthwise.depthwise, [x, filters], op, "DepthwiseConv2dNative", g._shape)
+
+
+def _depthwise_input(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
+    kind = "DepthwiseConv2dNativeBackpropInput"
+    return _node(depthwise.depthwise_input_grad, [g, x, filters], op, kind, x._shape)
+
+
+def _depthwise_filter(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
+    kind = "DepthwiseConv2dNativeBackpropFilter"
+    return _node(depthwise.depthwise_filter_grad, [g, x, filters], op, kind, filters._shape)
+
+
+@rule("DepthwiseConv2dNative")
+def _depthwise_rule(op: Operation, g: Tensor):
+    x, filters = op.inputs
+    return [lambda: _depthwise_input(op, g, x, filters), lambda: _depthwise_filter(op, g, x, filters)]
+
+
+@rule("DepthwiseConv2dNativeBackpropInput")
+def _depthwise_input_rule(op: Operation, grad: Tensor):
+    g, _, filters = op.inputs
+    return [lambda: _depthwise(op, grad, filters, g), None, lambda: _depthwise_filter(op, g, grad, filters)]
+
+
+@rule("DepthwiseConv2dNativeBackpropFilter")
+def _depthwise_filter_rule(op: Operation, grad: Tensor):
+    g, x, _ = op.inputs
+    return [lambda: _depthwise(op, x, grad, g), lambda: _depthwise_input(op, g, x, grad), None]
 
 
 @rule("MaxPool")

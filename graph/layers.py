@@ -10,6 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from weftwork.graph.layers_base import ONES, ZEROS
+from weftwork.graph.layers_convolutions import (
+    AveragePooling1D,
+    Conv1D,
+    Conv2DTranspose,
+    MaxPooling1D,
+    SeparableConv2D,
+)
 from weftwork.graph.layers_core import Dense, Dropout, Flatten
 from weftwork.graph.layers_normalization import BatchNormalization
 from weftwork.graph.layers_windows import AveragePooling2D, Conv2D, MaxPooling2D
@@ -71,6 +78,133 @@ def conv2d(
         bias_constraint, trainable, name, _scope=name, _reuse=reuse,
     )  # fmt: skip
     return layer(inputs)
+
+
+def conv1d(
+    inputs: Any,
+    filters: int,
+    kernel_size: Any,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str = "channels_last",
+    dilation_rate: Any = 1,
+    activation: Any = None,
+    use_bias: bool = True,
+    kernel_initializer: Any = None,
+    bias_initializer: Any = ZEROS,
+    kernel_regularizer: Callable | None = None,
+    bias_regularizer: Callable | None = None,
+    activity_regularizer: Callable | None = None,
+    kernel_constraint: Callable | None = None,
+    bias_constraint: Callable | None = None,
+    trainable: bool = True,
+    name: str | None = None,
+    reuse: Any = None,
+) -> Tensor:
+    """activation(convolution + bias) along one axis.  inputs: [batch, length, in].  The result: [..., filters].
+
+    See `Conv1D`.
+    """
+    layer = Conv1D(
+        filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, kernel_initializer,
+        bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint,
+        bias_constraint, trainable, name, _scope=name, _reuse=reuse,
+    )  # fmt: skip
+    return layer(inputs)
+
+
+def conv2d_transpose(
+    inputs: Any,
+    filters: int,
+    kernel_size: Any,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    data_format: str = "channels_last",
+    activation: Any = None,
+    use_bias: bool = True,
+    kernel_initializer: Any = None,
+    bias_initializer: Any = ZEROS,
+    kernel_regularizer: Callable | None = None,
+    bias_regularizer: Callable | None = None,
+    activity_regularizer: Callable | None = None,
+    kernel_constraint: Callable | None = None,
+    bias_constraint: Callable | None = None,
+    trainable: bool = True,
+    name: str | None = None,
+    reuse: Any = None,
+) -> Tensor:
+    """activation(transposed convolution + bias).  inputs: [batch, rows, columns, in].  The result: [..., filters].
+
+    See `Conv2DTranspose`.
+    """
+    layer = Conv2DTranspose(
+        filters, kernel_size, strides, padding, data_format, activation, use_bias, kernel_initializer,
+        bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint,
+        bias_constraint, trainable, name, _scope=name, _reuse=reuse,
+    )  # fmt: skip
+    return layer(inputs)
+
+
+def separable_conv2d(
+    inputs: Any,
+    filters: int,
+    kernel_size: Any,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    data_format: str = "channels_last",
+    dilation_rate: Any = (1, 1),
+    depth_multiplier: int = 1,
+    activation: Any = None,
+    use_bias: bool = True,
+    depthwise_initializer: Any = None,
+    pointwise_initializer: Any = None,
+    bias_initializer: Any = ZEROS,
+    depthwise_regularizer: Callable | None = None,
+    pointwise_regularizer: Callable | None = None,
+    bias_regularizer: Callable | None = None,
+    activity_regularizer: Callable | None = None,
+    depthwise_constraint: Callable | None = None,
+    pointwise_constraint: Callable | None = None,
+    bias_constraint: Callable | None = None,
+    trainable: bool = True,
+    name: str | None = None,
+    reuse: Any = None,
+) -> Tensor:
+    """activation(each channel filtered, then mixed, + bias).  inputs: [batch, height, width, in].
+
+    See `SeparableConv2D`.
+    """
+    layer = SeparableConv2D(
+        filters, kernel_size, strides, padding, data_format, dilation_rate, depth_multiplier, activation, use_bias,
+        depthwise_initializer, pointwise_initializer, bias_initializer, depthwise_regularizer, pointwise_regularizer,
+        bias_regularizer, activity_regularizer, depthwise_constraint, pointwise_constraint, bias_constraint,
+        trainable, name, _scope=name, _reuse=reuse,
+    )  # fmt: skip
+    return layer(inputs)
+
+
+def max_pooling1d(
+    inputs: Any,
+    pool_size: Any,
+    strides: Any,
+    padding: str = "valid",
+    data_format: str = "channels_last",
+    name: str | None = None,
+) -> Tensor:
+    """The largest element of each window.  inputs: [batch, length, channels]. See `MaxPooling1D`."""
+    return MaxPooling1D(pool_size, strides, padding, data_format, name)(inputs)
+
+
+def average_pooling1d(
+    inputs: Any,
+    pool_size: Any,
+    strides: Any,
+    padding: str = "valid",
+    data_format: str = "channels_last",
+    name: str | None = None,
+) -> Tensor:
+    """The mean of each window.  inputs: [batch, length, channels]. See `AveragePooling1D`."""
+    return AveragePooling1D(pool_size, strides, padding, data_format, name)(inputs)
 
 
 def max_pooling2d(

@@ -78,16 +78,30 @@ class Conv2D(Layer):
         self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
         self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
 
+    rank = 4
+    """Axes of the inputs."""
+
+    def _kernel_shape(self, depth: int) -> list[int]:
+        return [*self.kernel_size, depth, self.filters]
+
+    def _filtered(self, inputs: Tensor) -> Tensor:
+        return nn_ops.conv2d(inputs, self.kernel, self.strides, self.padding, dilations=self.dilation_rate)
+
     def build(self, input_shape: Any) -> None:
         """Make the kernel and the bias. Raises ValueError when the number of channels is not known."""
-        depth = self._known(self._ranked(input_shape, 4, 4), -1, "channel dimension")
+        self._make_kernel(self._known(self._ranked(input_shape, self.rank, self.rank), -1, "channel dimension"))
+        self._make_bias()
+
+    def _make_kernel(self, depth: int) -> None:
         self.kernel = self.add_weight(
             "kernel",
-            [*self.kernel_size, depth, self.filters],
+            self._kernel_shape(depth),
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
+
+    def _make_bias(self) -> None:
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
@@ -100,7 +114,7 @@ class Conv2D(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """The filtered images."""
-        outputs = nn_ops.conv2d(inputs, self.kernel, self.strides, self.padding, dilations=self.dilation_rate)
+        outputs = self._filtered(inputs)
         if self.bias is not None:
             outputs = nn_ops.bias_add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)

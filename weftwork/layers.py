@@ -1,33 +1,55 @@
 """tf.layers: parts of models, as functions and as classes."""
 
 from weftwork.graph.layers import (
+    average_pooling1d,
     average_pooling2d,
     batch_normalization,
+    conv1d,
     conv2d,
+    conv2d_transpose,
     dense,
     dropout,
     flatten,
+    max_pooling1d,
     max_pooling2d,
+    separable_conv2d,
 )
 from weftwork.graph.layers_base import Layer
+from weftwork.graph.layers_convolutions import (
+    AveragePooling1D,
+    Conv1D,
+    Conv2DTranspose,
+    MaxPooling1D,
+    SeparableConv2D,
+)
 from weftwork.graph.layers_core import Dense, Dropout, Flatten
 from weftwork.graph.layers_normalization import BatchNormalization
 from weftwork.graph.layers_windows import AveragePooling2D, Conv2D, MaxPooling2D
 
 __all__ = [
+    "AveragePooling1D",
     "AveragePooling2D",
     "BatchNormalization",
+    "Conv1D",
     "Conv2D",
+    "Conv2DTranspose",
     "Dense",
     "Dropout",
     "Flatten",
     "Layer",
+    "MaxPooling1D",
     "MaxPooling2D",
+    "SeparableConv2D",
+    "average_pooling1d",
     "average_pooling2d",
     "batch_normalization",
+    "conv1d",
     "conv2d",
+    "conv2d_transpose",
     "dense",
     "dropout",
     "flatten",
+    "max_pooling1d",
     "max_pooling2d",
+    "separable_conv2d",
 ]
