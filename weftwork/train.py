@@ -42,6 +42,7 @@ from weftwork.scheduler.basic_hooks import (
     SecondOrStepTimer,
     StopAtStepHook,
 )
+from weftwork.scheduler.batching import batch, batch_join, shuffle_batch, shuffle_batch_join
 from weftwork.scheduler.checkpoint_state import (
     CheckpointState,
     checkpoint_exists,
@@ -57,6 +58,13 @@ from weftwork.scheduler.checkpoint_state import (
 )
 from weftwork.scheduler.coordinator import Coordinator, LooperThread
 from weftwork.scheduler.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
+from weftwork.scheduler.input_producers import (
+    input_producer,
+    limit_epochs,
+    range_input_producer,
+    slice_input_producer,
+    string_input_producer,
+)
 from weftwork.scheduler.monitored_session import (
     MonitoredSession,
     MonitoredTrainingSession,
@@ -122,6 +130,8 @@ __all__ = [
     "WorkerSessionCreator",
     "add_queue_runner",
     "assert_global_step",
+    "batch",
+    "batch_join",
     "checkpoint_exists",
     "cosine_decay",
     "create_global_step",
@@ -133,8 +143,10 @@ __all__ = [
     "get_global_step",
     "get_or_create_global_step",
     "global_step",
+    "input_producer",
     "inverse_time_decay",
     "latest_checkpoint",
+    "limit_epochs",
     "list_variables",
     "load_checkpoint",
     "load_variable",
@@ -142,7 +154,12 @@ __all__ = [
     "piecewise_constant",
     "piecewise_constant_decay",
     "polynomial_decay",
+    "range_input_producer",
     "remove_checkpoint",
+    "shuffle_batch",
+    "shuffle_batch_join",
+    "slice_input_producer",
     "start_queue_runners",
+    "string_input_producer",
     "update_checkpoint_state",
 ]
