@@ -198,6 +198,7 @@ case("clip_by_value", lambda x: tf.clip_by_value(x, -0.4, 0.5), apart(3, 3))
 case("clip_by_value", tf.clip_by_value, apart(3, 2), np.array(-0.4), np.array([0.5, 0.7]))
 case("clip_by_norm", lambda x: tf.clip_by_norm(x, 1.0), normal(2, 3))
 case("clip_by_norm", lambda x: tf.clip_by_norm(x, 9.0, axes=[1]), normal(2, 3), dynamic=False)
+case("clip_by_average_norm", lambda x: tf.clip_by_average_norm(x, 0.1), normal(2, 3))
 case("global_norm", lambda x, y: tf.global_norm([x, None, y]), normal(2, 3), normal(2))
 case("clip_by_global_norm", lambda x, y: tf.clip_by_global_norm([x, y], 1.0)[0], normal(2, 2), normal(2))
 
