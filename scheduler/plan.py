@@ -259,6 +259,9 @@ def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:
     for segment in plan.segments:
         assert all(v in there for v in segment.inputs), f"segment {segment.number} reads what is not there yet"
         inside = set(segment.nodes)
+        assert all(flow.needs.get(node) == segment.need for node in segment.nodes), (
+            "a segment is where its nodes ask to be"
+        )
         for node in segment.nodes:
             assert all(o in finished or o in inside for o in flow.after.get(node, ()))
             there.update(flow.outputs[node])

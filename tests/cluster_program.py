@@ -82,19 +82,39 @@ def devices(address: str, seen: dict) -> None:
             started.result()
 
 
-def random_graphs(address: str) -> int:
-    """Random graphs with random costs against the reference interpreter: how many agreed."""
-    agreed = 0
+def random_graphs(address: str) -> dict:
+    """Random graphs with random costs against the reference interpreter, and random asks: how many came out right.
 
-    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    Each ask runs on a machine that has what it asks for, or is refused where there is none.
+    """
+    import ray
+
+    living = {node["NodeID"]: (node["Resources"], node["Labels"]) for node in ray.nodes() if node["Alive"]}
+    seen = {"machines": len(living), "graphs": 0, "placed": 0, "refused": 0}
+
+    @settings(max_examples=4, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def check(data):
-        nonlocal agreed
         compare(data, address, ("auto", "mixed", "task"))
-        agreed += 1
+        seen["graphs"] += 1
+        cpus, loom, zone = (data.draw(st.sampled_from(of)) for of in ([1, 2, 3], [0, 1], [None, "east", "west"]))
+        able = {
+            name
+            for name, (has, labels) in living.items()
+            if has.get("CPU", 0) >= cpus and has.get("loom", 0) >= loom and zone in (None, labels.get("zone"))
+        }
+        asks = {"resources": {"loom": 1}} if loom else {}
+        labels = {"label_selector": {"zone": zone}} if zone else {}
+        with tf.Graph().as_default(), tf.Session(address) as session:
+            try:
+                assert session.run(tf.op(num_cpus=cpus, **asks, **labels)(machine)()) in able
+                seen["placed"] += 1
+            except tf.errors.InvalidArgumentError:
+                assert not able
+                seen["refused"] += 1
 
     check()
-    return agreed
+    return seen
 
 
 def main() -> dict:
@@ -129,10 +149,13 @@ def main() -> dict:
             seen["devices"] = [device.name for device in session.list_devices()]
             seen["placements"] = session.placements
     devices(cluster.address, seen)
-    seen["reference"] = random_graphs(cluster.address)
     import ray
 
     seen["loom machine"] = next(n["NodeID"] for n in ray.nodes() if n["Resources"].get("loom"))
+    seen["shapes"] = [random_graphs(cluster.address)]
+    for node in list(cluster.worker_nodes):
+        cluster.remove_node(node)
+        seen["shapes"].append(random_graphs(cluster.address))
     ray.shutdown()
     cluster.shutdown()
     return seen

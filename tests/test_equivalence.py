@@ -11,7 +11,8 @@ import weftwork as tf
 from tests.reference import Reference, same
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
-from weftwork.scheduler.placement import Estimate, place
+from weftwork.scheduler.needs import Home, Need
+from weftwork.scheduler.placement import Estimate, Place, place
 from weftwork.scheduler.plan import check_plan, make_plan
 
 PLACEMENTS = ["caller", "actor", "task", "mixed", "auto"]
@@ -75,6 +76,12 @@ class Builder:
         return [tf.random_uniform([], maxval=100, dtype=tf.int64, seed=self.draw(st.integers(0, 3)))]
 
 
+def some(values):
+    """Some of the values."""
+    values = list(values)
+    return st.sets(st.sampled_from(values), max_size=len(values)) if values else st.just(set())
+
+
 def outcome(run):
     """The values of a run, or that it failed."""
     try:
@@ -122,9 +129,20 @@ def compare(data, target, placements):
                 assert all(same(a, reference.variables[v.op.name]) for a, v in zip(state, built.variables, strict=True))
 
 
+NEEDS = [
+    Need(resources=(("CPU", 1.0),)),
+    Need(resources=(("CPU", 2.0), ("loom", 1.0))),
+    Need(labels=(("zone", "west"),)),
+    Need(home=Home("there")),
+    Need(home=Home("there", 1)),
+    Need(isolated=True),
+]
+
+
 @settings(max_examples=100, deadline=None)
-@given(data=st.data(), placement=st.sampled_from(PLACEMENTS[:-1]))
-def test_every_plan_is_convex_and_complete(data, placement):
+@given(data=st.data(), placement=st.sampled_from(PLACEMENTS))
+def test_every_plan_is_convex_complete_and_respects_what_its_nodes_ask_for(data, placement):
+    """Random graphs, costs, sizes, needs, values that lie elsewhere, on clusters of one to three machines."""
     with tf.Graph().as_default():
         built = Builder(data.draw)
         fetches = data.draw(
@@ -132,5 +150,12 @@ def test_every_plan_is_convex_and_complete(data, placement):
         )
         flow = Dataflow(fetches, built.feeds)
         flow.check()
+        flow.needs = {node: data.draw(st.sampled_from(NEEDS)) for node in data.draw(some(range(len(flow.ops))))}
         estimate = Estimate(flow, {})
-        check_plan(make_plan(flow, place(flow, estimate, placement, set(), 2), estimate))
+        estimate.seconds = [data.draw(st.sampled_from([None, 1e-6, 1e-3, 0.1])) for _ in flow.ops]
+        estimate.bytes = [data.draw(st.sampled_from([8.0, 1e5, 1e7])) for _ in flow.producer]
+        remote = data.draw(some([*flow.feeds.values(), *flow.pinned.values()]))
+        slots, machines = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 3))
+        places = place(flow, estimate, placement, remote, slots, machines)
+        check_plan(make_plan(flow, places, estimate))
+        assert all(places[node] is not Place.CALLER for node in flow.needs)
