@@ -39,6 +39,8 @@ _WORTH_TASKS = 8e-3
 """Seconds of work from which tasks are thought about."""
 _DISPATCHES = 4
 """A cluster for a task is worth at least so many dispatches, on average."""
+_CLUSTERS = 8
+"""Clusters for each slot, at least, where they are worth it: costs are not foreseen so well that slots never wait."""
 
 
 @dataclass
@@ -134,7 +136,7 @@ def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
     if slots > 1 and total > _WORTH_TASKS and backend.is_running():
         hop = backend.task_hop()
         foreseen = schedule(chained.seconds, chained.before, rank, slots, hop)
-        limit = max(_DISPATCHES * hop, total / (4 * slots))
+        limit = max(_DISPATCHES * hop, total / (_CLUSTERS * slots))
         apart = [apart[nodes[0]] for nodes in chained.chains]
         groups = clusters(foreseen, chained.seconds, chained.before, apart, limit, hop)
         predicted = foreseen.makespan + hop
