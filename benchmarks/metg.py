@@ -59,7 +59,7 @@ def weftwork_run(pattern: str, width: int, size: int, steps: int) -> Callable:
             before = [node(fed, step, i, reads[i], *[before[j] for j in reads[i]]) for i in range(width)]
             every += before
         run = tf.Session().make_callable(every, [fed])
-    for _ in range(50):  # the strategies have competed, twice
+    for _ in range(70):  # the strategies have competed, twice
         run(size)
     return lambda: run(size)
 

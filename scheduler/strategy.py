@@ -21,7 +21,7 @@ from weftwork.scheduler.threads import thread_hop
 
 _TRIES = 3
 """Runs that a candidate gets, of which the median counts."""
-_AGAIN = frozenset({40, 320, 2560})
+_AGAIN = 40
 """Runs after which those that had a chance are tried again: a program's first runs are slow, and three can be lucky."""
 _HOPELESS = 1.5
 """A candidate that is predicted to take so many times what another took is not tried."""
@@ -86,7 +86,7 @@ class Contest:
     def record(self, seconds: float) -> None:
         """The current candidate's plan took so long; the next run may use another one."""
         self._runs += 1
-        if self._runs in _AGAIN:
+        if self._runs == _AGAIN:
             self._again()
         elif not self._settled:
             took = self.current.took
