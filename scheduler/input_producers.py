@@ -6,6 +6,7 @@ epoch    one time through all elements; the local variable `epochs` counts them 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,8 @@ def input_producer(
     """
     with name_scope(name, "input_producer", [input_tensor]) as scope:
         rows = convert_to_tensor(input_tensor, name="input_tensor")
+        if rows._shape == ():
+            raise ValueError("Shape () must have rank at least 1")
         known = None if rows._shape is None else rows._shape[1:]
         row = shapes.merge(known, None if element_shape is None else shapes.as_raw(element_shape))
         if not shapes.is_full(row):
@@ -78,7 +81,9 @@ def fill(queue: QueueBase, enqueues: list, capacity: int, summary_name: str | No
     """Let a queue runner run these, and a summary tell how full the queue is."""
     add_queue_runner(QueueRunner(queue, enqueues, cancel_op=cancel_op))
     if summary_name is not None:
-        scalar(summary_name, math_ops.cast(queue.size(), dtypes.float32) * (1.0 / capacity))
+        full = math_ops.cast(queue.size(), dtypes.float32) * (1.0 / capacity)
+        with suppress(ImportError):  # nobody has asked for this summary: without TensorBoard there is none
+            scalar(summary_name, full)
 
 
 def string_input_producer(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 
 import weftwork as tf
+from weftwork.graph import summaries
 
 
 def everything(*fetches, most=1000):
@@ -64,6 +66,8 @@ def test_producers_without_elements_are_refused(graph):
         tf.train.slice_input_producer([])
     with pytest.raises(ValueError, match="must have a fully defined shape or `element_shape`"):
         tf.train.input_producer(tf.placeholder(tf.float32, [None, None]))
+    with pytest.raises(ValueError, match="rank at least 1"):
+        tf.train.input_producer(7)
     names = tf.placeholder(tf.string, [None])
     queue = tf.train.string_input_producer(names)
     with tf.Session() as session:
@@ -133,6 +137,14 @@ def test_a_monitored_session_runs_the_queues_by_itself(graph):
         while not session.should_stop():
             seen.append(session.run(batch).tolist())
     assert seen == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+def test_nobody_needs_tensorboard_for_a_batch(graph, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.summary_pb2", None)
+    summaries.protos.cache_clear()
+    number = tf.train.range_input_producer(4, num_epochs=1, shuffle=False).dequeue()
+    assert [batch.tolist() for batch in everything(tf.train.batch(number, 2))] == [[0, 1], [2, 3]]
+    assert tf.get_collection(tf.GraphKeys.SUMMARIES) == []
 
 
 def test_what_cannot_be_batched_is_refused(graph):
