@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.graph import Graph
 from weftwork.graph.operation import REFERENCES, Kind, Operation, Tensor
 from weftwork.scheduler.dataflow import prune
 from weftwork.scheduler.feeds import parse_feed_key, parse_feeds
@@ -47,15 +48,15 @@ class _Partial:
 
 
 class PartialRuns:
-    """The partial runs of a session."""
+    """The partial runs of a session, which hands itself in: holding it would make a cycle, and a forgotten session
+    would live until the garbage collector comes by.
+    """
 
-    def __init__(self, session: Any):
-        self._session = session
+    def __init__(self) -> None:
         self._runs: dict[str, _Partial] = {}
 
-    def setup(self, fetches: Any, feeds: Sequence | None) -> str:
+    def setup(self, graph: Graph, fetches: Any, feeds: Sequence | None) -> str:
         """Begin: a handle. Raises InvalidArgumentError when there is nothing to fetch."""
-        graph = self._session.graph
         elements = parse_fetches(graph, fetches).elements
         if not elements:
             raise InvalidArgumentError(None, None, "Must specify at least one target to fetch or execute.")
@@ -63,14 +64,14 @@ class PartialRuns:
         self._runs[handle] = _Partial(elements, [parse_feed_key(graph, key) for key in feeds or ()])
         return handle
 
-    def run(self, handle: str, fetches: Any, feed_dict: Mapping | None) -> Any:
+    def run(self, session: Any, handle: str, fetches: Any, feed_dict: Mapping | None) -> Any:
         """Go on: the values of `fetches`. A part that fails ends the run."""
         partial = self._runs.get(handle)
         if partial is None:
             raise InvalidArgumentError(None, None, "Must run 'setup' before performing partial runs!")
         with partial.lock:
             try:
-                return self._part(partial, fetches, feed_dict)
+                return _part(session, partial, fetches, feed_dict)
             except BaseException:
                 self._runs.pop(handle, None)
                 raise
@@ -82,38 +83,36 @@ class PartialRuns:
         """Forget all."""
         self._runs.clear()
 
-    def _part(self, partial: _Partial, fetches: Any, feed_dict: Mapping | None) -> Any:
-        session = self._session
-        parsed = parse_fetches(session.graph, fetches)
-        asked = [element for element in parsed.elements if isinstance(element, Tensor)]
-        if len(asked) < len(parsed.elements):
-            raise RuntimeError("partial_run() requires empty target_list.")
-        fed = parse_feeds(session.graph, feed_dict) if feed_dict else {}
-        _check(partial, asked, fed)
-        values = {**partial.values, **fed}
-        wanted = [t for t in asked if t not in values]
-        due = partial.due(values)
-        ops = prune([*[t.op for t in wanted], *due], set(values), partial.ran)
-        for tensor in wanted:
-            if any(feed.op in ops for feed in partial.feeds - values.keys()):
-                raise InvalidArgumentError(
-                    None, tensor.op, f"Fetch {tensor.name} can't be computed from the feeds that have been fed so far."
-                )
-        kept = _frontier(partial, ops, set(values))
-        computed = list(dict.fromkeys([*wanted, *kept]))
-        if computed or due:
-            known = tuple(values)
-            key = ("partial", tuple(computed), tuple(due), known, frozenset(partial.ran))
-            engine = session._engine
-            entry = engine.find(key) or engine.add(
-                key, parse_fetches(session.graph, [*computed, *due]), known, partial.ran
+
+def _part(session: Any, partial: _Partial, fetches: Any, feed_dict: Mapping | None) -> Any:
+    parsed = parse_fetches(session.graph, fetches)
+    asked = [element for element in parsed.elements if isinstance(element, Tensor)]
+    if len(asked) < len(parsed.elements):
+        raise RuntimeError("partial_run() requires empty target_list.")
+    fed = parse_feeds(session.graph, feed_dict) if feed_dict else {}
+    _check(partial, asked, fed)
+    values = {**partial.values, **fed}
+    wanted = [t for t in asked if t not in values]
+    due = partial.due(values)
+    ops = prune([*[t.op for t in wanted], *due], set(values), partial.ran)
+    for tensor in wanted:
+        if any(feed.op in ops for feed in partial.feeds - values.keys()):
+            raise InvalidArgumentError(
+                None, tensor.op, f"Fetch {tensor.name} can't be computed from the feeds that have been fed so far."
             )
-            made = session._run(entry, list(values.values()), copy=False)
-            values.update([(t, _kept(value)) for t, value in zip(computed, made, strict=False)])
-        partial.ran.update([*due, *[op for op in ops if op.kind not in _SOURCES]])
-        partial.values = values
-        partial.fetched.update(asked)
-        return parsed.build(owned([values[t] for t in asked], session._config.copy))
+    kept = _frontier(partial, ops, set(values))
+    computed = list(dict.fromkeys([*wanted, *kept]))
+    if computed or due:
+        known = tuple(values)
+        key = ("partial", tuple(computed), tuple(due), known, frozenset(partial.ran))
+        engine = session._engine
+        entry = engine.find(key) or engine.add(key, parse_fetches(session.graph, [*computed, *due]), known, partial.ran)
+        made = session._run(entry, list(values.values()), copy=False)
+        values.update([(t, _kept(value)) for t, value in zip(computed, made, strict=False)])
+    partial.ran.update([*due, *[op for op in ops if op.kind not in _SOURCES]])
+    partial.values = values
+    partial.fetched.update(asked)
+    return parsed.build(owned([values[t] for t in asked], session._config.copy))
 
 
 def _kept(value: Any) -> Any:

@@ -59,7 +59,7 @@ class BaseSession:
         self._closed = False
         self._closing = threading.Lock()
         self._engine = _engine(self._target.decode(), self._config, graph)
-        self._partial = PartialRuns(self)
+        self._partial = PartialRuns()
         self._finalizer = weakref.finalize(self, Engine.close, self._engine)
 
     # What it is
@@ -190,12 +190,12 @@ class BaseSession:
         Each of `feeds` may be fed once and each of `fetches` fetched once, in any order that the graph allows.
         """
         self._check_open()
-        return self._partial.setup(fetches, feeds)
+        return self._partial.setup(self._graph, fetches, feeds)
 
     def partial_run(self, handle: str, fetches: Any, feed_dict: Mapping | None = None) -> Any:
         """Go on with a run that `partial_run_setup` began: what was computed before is not computed again."""
         self._check_open()
-        return self._partial.run(handle, fetches, feed_dict)
+        return self._partial.run(self, handle, fetches, feed_dict)
 
     def explain(self, fetches: Any, feed_dict: Mapping | None = None) -> Explanation:
         """The plan of a run, for a reader: print it. Nothing runs.
