@@ -27,13 +27,13 @@ class Bare(Run):
     def lock(self) -> None:
         """Take the values."""
         if not self._locked:
-            for number, cell in zip(self.flow.newest.values(), self.cells.newest, strict=True):
+            for cell, _, number in self.cells.newest:
                 self.values[number] = cell.value
             self._locked = True
 
     def commit(self, replicas_of: Callable | None = None) -> None:
         """Store the values."""
-        for number, cell in zip(self.flow.writes.values(), self.cells.writes, strict=True):
+        for cell, _, number in self.cells.writes:
             cell.value = self.values[number]
 
 

@@ -101,7 +101,7 @@ class Run:
         if flow.pinned:
             missing = self._take_versions(flow.pinned, self.cells.pinned)
         if flow.newest:
-            missing += [c.name for c in self.cells.newest if c.value is UNINITIALIZED and c.name in flow.required]
+            missing += [n for c, n, _ in self.cells.newest if c.value is UNINITIALIZED and n in flow.required]
         if missing:
             raise uninitialized([flow.variables[name] for name in dict.fromkeys(missing)])
         if flow.draws:
@@ -131,7 +131,7 @@ class Run:
 
     def lock(self) -> None:
         """Take the write locks, once, and with them the newest versions."""
-        if self._locked or not self.flow.writes:
+        if self._locked or not self.cells.writes:
             return
         with self._guard:
             if not self._locked:
@@ -140,7 +140,7 @@ class Run:
                 except Stopped:
                     raise self.stopped() from None
                 self._held = True
-                for (name, number), cell in zip(self.flow.newest.items(), self.cells.newest, strict=True):
+                for cell, name, number in self.cells.newest:
                     self.values[number] = cell.value  # of the write set: nobody else can commit another one now
                     self.versions[number] = (name, cell.version)
                 self._locked = True
@@ -217,12 +217,10 @@ class Run:
 
         replicas_of: makes the copies that a value must have before it is committed.
         """
-        flow = self.flow
-        if flow.writes:
+        if self.cells.writes:
             self.lock()
-            committed = {}
-            for (name, number), cell in zip(flow.writes.items(), self.cells.writes, strict=True):
-                committed[cell] = (self.values[number], self.version_of(name))
+            values, made = self.values, self.new_versions
+            committed = {c: (values[number], made.get(name) or new_version()) for c, name, number in self.cells.writes}
             copies = None
             if replicas_of is not None:
                 copies = replicas_of([(cell, value) for cell, (value, _) in committed.items()])

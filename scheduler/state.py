@@ -24,12 +24,8 @@ from weftwork.graph.operation import UNINITIALIZED
 _LOOK = 0.02
 """Seconds after which a run that waits for a lock looks whether it is to stop."""
 
-_versions = count(1)
-
-
-def new_version() -> int:
-    """A token for a version, of no other version in this process."""
-    return next(_versions)
+new_version = count(1).__next__
+"""A token for a version, of no other version in this process: called in every run that writes."""
 
 
 class Cell:
@@ -43,7 +39,7 @@ class Cell:
         self.version = 0
         self.reference: Any = None
         """A reference to the same value in Ray's object store, once somebody needed one."""
-        self.replicas: list = []
+        self.replicas: Sequence = ()
         """References to copies of it on other machines."""
         self.lock = threading.Lock()
 
@@ -81,7 +77,7 @@ class Mirror:
         with self.mutex:
             for cell, (value, version) in values.items():
                 cell.value, cell.version, cell.reference = value, version, None
-                cell.replicas = replicas.get(cell, []) if replicas else []
+                cell.replicas = replicas.get(cell, ()) if replicas else ()
 
     def stored(self, cell: Cell, version: int, reference: Any, alone: bool) -> None:
         """A version lies in Ray's object store too; or `alone` there: what is large is held once."""
@@ -93,16 +89,19 @@ class Mirror:
 
     def acquire(self, cells: Sequence[Cell], stop: Sequence = ()) -> None:
         """Take the locks of a write set in the order of the names. Raises Stopped when `stop` fills up meanwhile."""
-        for at, cell in enumerate(cells):
-            if cell.lock.acquire(False):
-                continue
-            try:
-                while not cell.lock.acquire(timeout=_LOOK):
-                    if stop:
-                        raise Stopped
-            except BaseException:
-                self.release(cells[:at])
-                raise
+        for cell in cells:
+            if not cell.lock.acquire(False):
+                self._wait(cells, cell, stop)
+
+    def _wait(self, cells: Sequence[Cell], cell: Cell, stop: Sequence) -> None:
+        """Take a lock that another run holds; if it does not come, let those before it go."""
+        try:
+            while not cell.lock.acquire(timeout=_LOOK):
+                if stop:
+                    raise Stopped
+        except BaseException:
+            self.release(cells[: cells.index(cell)])
+            raise
 
     def release(self, cells: Sequence[Cell]) -> None:
         """Let the locks of a write set go."""
@@ -126,14 +125,17 @@ def in_order(cells: Iterable[Cell]) -> list[Cell]:
 
 
 class Cells:
-    """The cells that the runs of one dataflow read and write, found once."""
+    """The cells that the runs of one dataflow read and write, found once.
+
+    newest, writes: with the name and the number of the value that a run takes or publishes.
+    """
 
     def __init__(self, mirror: Mirror, flow: Any):
         self.mirror = mirror
         self.pinned = [mirror.cell(name) for name in flow.pinned]
-        self.newest = [mirror.cell(name) for name in flow.newest]
-        self.writes = [mirror.cell(name) for name in flow.writes]
-        self.locks = in_order(self.writes)
+        self.newest = [(mirror.cell(name), name, number) for name, number in flow.newest.items()]
+        self.writes = [(mirror.cell(name), name, number) for name, number in flow.writes.items()]
+        self.locks = in_order([cell for cell, _, _ in self.writes])
 
 
 class Draws:
