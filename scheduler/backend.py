@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import Any
 
 from weftwork.actors.messages import pack
+from weftwork.actors.resident import Resident
 from weftwork.actors.worker import HERALD, VariableServer, run_segment
 
 _lock = threading.RLock()
@@ -253,6 +254,17 @@ def new_actor(epoch: str, home: Any) -> Any:
     if home.gpu is not None:
         options["num_gpus"] = 1
     return (base.options(**options) if options else base).remote(epoch, home.gpu is not None)
+
+
+def new_resident(machine: str, folder: str, slot: int) -> tuple[Any, Any]:
+    """A resident of a session, which begins to serve: the actor, and what it returns when it ends."""
+    base = _options.get("resident")
+    if base is None:
+        base = _options["resident"] = ray().remote(
+            num_cpus=0, max_restarts=0, max_task_retries=0, enable_task_events=False
+        )(Resident)
+    actor = base.options(**on_machine(machine)).remote()
+    return actor, actor.serve.remote(folder, slot)
 
 
 def is_up(actor: Any, seconds: float) -> bool:

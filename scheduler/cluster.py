@@ -119,17 +119,24 @@ def ranks(seconds: Sequence[float], after: list[list[int]]) -> list[float]:
 
 
 def schedule(
-    seconds: Sequence[float], before: list[tuple[int, ...]], rank: list[float], slots: int, hop: float
+    seconds: Sequence[float],
+    before: list[tuple[int, ...]],
+    rank: list[float],
+    slots: int,
+    hop: float,
+    bound: Sequence[bool] | None = None,
 ) -> Schedule:
-    """Foresee a run on `slots` slots."""
+    """Foresee a run on `slots` slots. Those nodes that are `bound` are in slot 0."""
     count = len(seconds)
     order = sorted(range(count), key=rank.__getitem__, reverse=True)
     free = [0.0] * slots
     slot, start, end = [0] * count, [0.0] * count, [0.0] * count
     for node in order:
         preds = before[node]
-        if slots <= _CANDIDATES:
-            candidates: Sequence[int] = range(slots)
+        if bound is not None and bound[node]:
+            candidates: Sequence[int] = (0,)
+        elif slots <= _CANDIDATES:
+            candidates = range(slots)
         else:
             candidates = {slot[p] for p in preds} | {min(range(slots), key=free.__getitem__)}  # type: ignore[assignment]
         best, best_start = 0, float("inf")

@@ -115,7 +115,7 @@ class ConfigProto(Message):
         share_session_state_in_clusterspec_propagation: bool = False
         optimize_for_static_graph: bool = False
 
-    _choices = {"placement": ("auto", "caller", "actor", "task", "mixed"), "lifetime": ("", "detached")}
+    _choices = {"placement": ("auto", "caller", "actor", "task", "resident", "mixed"), "lifetime": ("", "detached")}
 
     device_count: Map[str, int]
     """The number of devices of a type, e.g. {"CPU": 2}."""
@@ -145,7 +145,8 @@ class ConfigProto(Message):
     """Ours. "detached": the named session outlives this process, until `Session.reset` ends it."""
     placement: str = "auto"
     """Ours. Where nodes run: "auto" as their cost says, or all of them in the "caller", in the "actor" that holds the
-    variables, or in a "task" of Ray; "mixed" spreads them over all three by a hash, for tests."""
+    variables, or in a "task" of Ray; for tests, "mixed" spreads them over these three by a hash, and "resident" over
+    the caller and the processes that the session keeps for plans of several slots."""
     copy: bool = True
     """Ours. False: large fetched arrays are read-only views of shared memory instead of writable copies."""
     memory_budget: int = 0

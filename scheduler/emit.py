@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weftwork.actors.control import Control
+from weftwork.actors.exchange import expect, newest, receive, send, signal
 from weftwork.actors.program import Program, Step
 from weftwork.graph.function import UserFunction, frozen, own, own_frozen
 from weftwork.graph.nest import Slot
 from weftwork.scheduler.dataflow import Dataflow
-from weftwork.scheduler.exchange import expect, newest, receive, send, signal
 
 _SMALL = 64 * 1024
 """Bytes of a value up to which nobody hurries to free it inside a segment."""

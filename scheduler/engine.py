@@ -28,14 +28,16 @@ from weftwork.scheduler.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.fetches import Fetches
 from weftwork.scheduler.flusher import Flusher
-from weftwork.scheduler.needs import settle_needs
+from weftwork.scheduler.needs import is_free, settle_needs
 from weftwork.scheduler.placement import Estimate, Place, place
 from weftwork.scheduler.plan import Plan, make_plan
 from weftwork.scheduler.queue_host import QueueHost
 from weftwork.scheduler.recovery import Recovery
+from weftwork.scheduler.residents import Residents, Unfit
+from weftwork.scheduler.rounds import deferred
 from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.state import Cells, Draws, Mirror
-from weftwork.scheduler.strategy import Candidate, Contest, candidates
+from weftwork.scheduler.strategy import Candidate, Contest, candidates, scattered_plan
 from weftwork.scheduler.threads import run_in_threads
 
 CLOSED = "Attempted to use a closed Session."
@@ -49,6 +51,8 @@ _COMPILED_IN_A_RUN = 64
 _REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
 """Runs of a variant after which its plan is made again, if the history or the cluster has changed."""
 _KEPT_VARIANTS = 16
+_RESIDENTS_WITHIN = 90.0
+"""Seconds for which residents are waited for where there is no other way to run."""
 _SMALL = 1024
 """Bytes of a feed up to which its size makes no difference."""
 
@@ -97,6 +101,7 @@ class Engine:
         self.mirror = Mirror()
         self.draws = Draws(entropy)
         self.links = Links()
+        self.residents = Residents()
         self.queues = QueueHost()
         self.flusher = Flusher(self.mirror, self.links)
         self._autosave = Autosave(self.mirror, config.checkpoint_dir, config.checkpoint_every)
@@ -199,7 +204,13 @@ class Engine:
                 variant.runs += 1
                 return
         measure = variant.runs < _MEASURED_RUNS or run.trace is not None
-        candidate = contest.measured if measure else contest.current
+        chosen = contest.measured if measure else contest.current
+        if (
+            chosen.plan.needs_residents and variant.runs + 1 in _REPLAN_AT
+        ):  # how well its slots are balanced depends on it
+            measure = True
+        borrowed = chosen.plan.needs_residents and self._borrow_residents(chosen, contest)
+        candidate = chosen if borrowed or not chosen.plan.needs_residents else contest.measured
         if not measure:
             _compile(candidate.plan, variant.runs)
         start = perf_counter()
@@ -209,9 +220,26 @@ class Engine:
             variant.contest = None
             settle_needs(flow, self.config)
             raise
-        if not (measure or contest.certain):
+        except Unfit:
+            if not contest.certain:
+                contest.drop(candidate)
+            raise
+        finally:
+            if borrowed:
+                self.residents.give_back()
+        if candidate is chosen and not (measure or contest.certain):
             contest.record(perf_counter() - start)
         variant.runs += 1
+
+    def _borrow_residents(self, candidate: Candidate, contest: Contest) -> bool:
+        """Take the residents for a run, if they are up and free; if they will never be, the candidate is out."""
+        forced = contest.certain
+        borrowed = self.residents.borrow(candidate.plan.slots, _RESIDENTS_WITHIN if forced else 0.0)
+        if not borrowed and forced:
+            raise UnavailableError(None, None, "The session's resident processes did not start.")
+        if not borrowed and self.residents.failed:
+            contest.drop(candidate)
+        return borrowed
 
     def _outdated(self, variant: Variant) -> bool:
         return variant.epoch != COSTS.epoch or variant.cluster != inventory.cluster()
@@ -232,6 +260,8 @@ class Engine:
                 if contest is None or cluster != variant.cluster or not contest.still_holds(estimate.seconds):
                     with collecting_later():
                         contest = Contest(candidates(flow, estimate))
+                elif contest.current.plan.needs_residents:
+                    contest.renew(candidates(flow, estimate))
         if contest is None:
             with collecting_later():
                 contest = self._placed(flow, estimate, remote)
@@ -239,12 +269,14 @@ class Engine:
         return contest
 
     def _execute(self, run: Run, plan: Plan, measure: bool) -> None:
-        if plan.threads > 1:
+        grace = self.config.cancel_grace_in_ms / 1000
+        if plan.needs_residents:
+            self.residents.run(run, plan, measure, grace)
+        elif plan.slots > 1:
             run_in_threads(run, plan, measure)
         elif plan.local:
             run_locally(run, plan, measure)
         else:
-            grace = self.config.cancel_grace_in_ms / 1000
             Dispatcher(run, plan, self.links, self.queues, measure, grace, self.config.memory_budget).execute()
 
     # First runs
@@ -287,6 +319,10 @@ class Engine:
 
     def _placed(self, flow: Dataflow, estimate: Estimate, remote: set[int]) -> Contest:
         """The one plan of a dataflow whose nodes are placed one by one."""
+        if self.config.placement == Place.RESIDENT.value and is_free(flow):
+            plan = scattered_plan(flow, estimate)
+            if plan.slots > 1:
+                return Contest([Candidate("resident", 0.0, plan)])
         slots = inventory.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
         places = place(flow, estimate, self.config.placement, remote, slots, inventory.machine_count())
         return Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
@@ -313,6 +349,7 @@ class Engine:
         """End the session's processes and threads."""
         self._autosave.close()
         self.flusher.close()
+        self.residents.close()
         self.links.close()
 
 
@@ -322,73 +359,15 @@ def _compile(plan: Plan, runs: int) -> None:
         return
     plan.compiled = runs >= _HOT_RUNS
     for segment in plan.segments:
-        if segment.place in (Place.CALLER, Place.THREAD):
+        if segment.place in (Place.CALLER, Place.THREAD) or (segment.place is Place.RESIDENT and segment.slot == 0):
             if plan.compiled or len(segment.nodes) <= _COMPILED_IN_A_RUN * runs:
                 segment.program.compile()
 
 
-def deferred(
-    flow: Dataflow, estimate: Estimate, done: frozenset[int], probes: int, many: Collection[Any]
-) -> frozenset[int]:
-    """The nodes of later rounds: all but the first few calls of each unseen function, and what these wait for.
-
-    many: the functions that have so many calls that it pays to try some first. The first calls of a function run beside
-    each other: one that waits for another is of a later round. What alone takes a first call's value goes on with it,
-    so that the value, which may be large, stays where it is made. Once every function is seen there are none.
-    """
-    tried: dict[Any, int] = {}
-    chosen: dict[int, frozenset] = {}
-    lacking: set[int] = set()
-    waiting: set[int] = set()
-    after, ops, kernels, outputs = flow.after, flow.ops, flow.kernels, flow.outputs
-    uses = flow.uses()
-    unseen = False
-
-    def goes_on(node: int) -> frozenset | None:
-        """The functions before a node in the chain from a first call that it goes on with; None for none."""
-        values = lacking.intersection(flow.inputs[node])
-        makers = {flow.producer[v] for v in values}
-        if len(makers) == 1 and node not in after and all([uses[v] == 1 for v in values]):
-            return chosen.get(makers.pop())
-        return None
-
-    for node, (inputs, seconds) in enumerate(zip(flow.inputs, estimate.seconds, strict=True)):
-        if node in done:
-            continue
-        kernel, before = kernels[node], frozenset()
-        blocked = not lacking.isdisjoint(inputs) or (after and not waiting.isdisjoint(after.get(node, ())))
-        if blocked:
-            before = goes_on(node)
-        if seconds is None and kernel in many:
-            unseen = True
-            count = tried.get(kernel, 0)
-            if before is not None and count < probes and kernel not in before:
-                tried[kernel] = count + 1
-                chosen[node] = before | {kernel}
-            blocked = True
-        elif blocked and before is not None:
-            chosen[node] = before
-        if blocked:
-            lacking.update(outputs[node])
-            waiting.add(node)
-    if not unseen:
-        return frozenset()
-    now = set(done)
-    stack = list(chosen)
-    while stack:
-        node = stack.pop()
-        if node not in now:
-            now.add(node)
-            stack += [flow.producer[v] for v in flow.inputs[node] if flow.producer[v] >= 0]
-            stack += after.get(node, ())
-    return frozenset([node for node in range(len(ops)) if node not in now])
-
-
 def _unbound(flow: Dataflow, estimate: Estimate) -> bool:
     """True when every node may run anywhere, and every user's function among them has been seen."""
-    if flow.needs or flow.queued or any([op.traits.here for op in flow.ops]):
-        return False
-    return not any([s is None and op.traits.user for op, s in zip(flow.ops, estimate.seconds, strict=True)])
+    unseen = [s is None and op.traits.user for op, s in zip(flow.ops, estimate.seconds, strict=True)]
+    return is_free(flow) and not any(unseen)
 
 
 @contextmanager

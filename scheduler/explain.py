@@ -66,7 +66,7 @@ class Explanation:
         lines = [f"{len(self.segments)} segments, {_time(self.work)} of work, run {self.runs} times so far"]
         for number, s in enumerate(self.segments):
             took = "never measured" if s.measured is None else f"took {_time(s.measured)}"
-            lines.append(f"  {number:3d} {s.place:7s} {_time(s.predicted):>9s} ({took})  {_listed(s.nodes)}: {s.why}")
+            lines.append(f"  {number:3d} {s.place:8s} {_time(s.predicted):>9s} ({took})  {_listed(s.nodes)}: {s.why}")
         lines.append(f"critical path: {_time(self.critical_seconds)}: {_listed(self.critical_path)}")
         lines.append(f"bound: {self.bound}")
         for name, predicted, best in self.ways:
@@ -102,7 +102,8 @@ def waiting(run: Any) -> list[Waiting]:
         for a in attempts
     ]
     for segment, since in list(run.here.values()):
-        found.append(Waiting(_all_names(run, segment), "caller", now - since, inventory.this_machine()))
+        place = "resident" if segment.place is Place.RESIDENT and segment.slot else "caller"
+        found.append(Waiting(_all_names(run, segment), place, now - since, inventory.this_machine()))
     for wait, segment in list(run.waits.items()):
         found.append(Waiting(_all_names(run, segment), "queue", now - wait.since, inventory.this_machine()))
     return found
@@ -138,6 +139,8 @@ def _why(plan: Plan, segment: Segment) -> str:
         return "may wait in a queue of the session"
     if segment.place is Place.THREAD:
         return f"beside others, in thread {segment.slot}"
+    if segment.place is Place.RESIDENT:
+        return f"beside others, in process {segment.slot}" if segment.slot else "beside others, in the caller"
     if segment.place is Place.TASK:
         unseen = any(op.traits.user for op in ops) and segment.seconds == 0.0
         return "never seen: tried in a worker" if unseen else "worth a process of its own"
@@ -165,7 +168,7 @@ def _bound(plan: Plan, work: float, longest: float) -> str:
         return "one segment: its own work"
     if longest > 0.8 * work:
         return "the critical path: most of the work cannot run beside other work"
-    workers = plan.threads if plan.threads > 1 else sum(s.place is Place.TASK for s in plan.segments)
+    workers = plan.slots if plan.slots > 1 else sum(s.place is Place.TASK for s in plan.segments)
     return f"the workers: {_time(work)} of work over {workers} of them at most"
 
 

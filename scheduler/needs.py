@@ -64,6 +64,11 @@ def settle_needs(flow: Dataflow, config: Any) -> None:
 _NOTHING = Need()
 
 
+def is_free(flow: Dataflow) -> bool:
+    """True when no node asks for anything, a queue or the caller's process included: each may run anywhere."""
+    return not (flow.needs or flow.queued or any([op.traits.here for op in flow.ops]))
+
+
 def _anywhere(device: str) -> bool:
     """True for a request that any machine's CPU fulfils."""
     spec = DeviceSpec.from_string(device)

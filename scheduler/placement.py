@@ -21,6 +21,7 @@ class Place(enum.Enum):
     THREAD = "thread"
     ACTOR = "actor"
     TASK = "task"
+    RESIDENT = "resident"
     QUEUE = "queue"
     """Where the session's queues are: in the caller, and waiting there takes no thread."""
 
@@ -219,8 +220,13 @@ def _forced(flow: Dataflow, node: int, forced: str) -> Place:
     if needed is not None:
         return needed
     if forced == "mixed":
-        return (Place.CALLER, Place.ACTOR, Place.TASK)[(op.index * 2654435761 >> 7) % 3]
-    return Place(forced)
+        return (Place.CALLER, Place.ACTOR, Place.TASK)[scattered(op.index, 3)]
+    return Place.CALLER if forced == Place.RESIDENT.value else Place(forced)  # for residents whole plans are made
+
+
+def scattered(number: int, ways: int) -> int:
+    """A hash of a number: which of some ways it goes."""
+    return (number * 2654435761 >> 7) % ways
 
 
 def stateful(kind: Kind) -> bool:

@@ -75,12 +75,17 @@ class Plan:
     """How many segments read each value that crosses between segments: it is dropped after the last."""
     local: bool
     """True when everything runs in the caller's process."""
-    threads: int
-    """How many threads it is made for."""
+    slots: int
+    """How many threads, or the caller and residents, it is made for."""
     wanted: set[int]
     """The values that are needed beyond the plan."""
     compiled: bool = False
     """All its programs are, that are compiled here."""
+
+    @property
+    def needs_residents(self) -> bool:
+        """True for a plan that the caller and residents run together."""
+        return self.slots > 1 and not self.local
 
 
 def make_plan(
@@ -118,8 +123,11 @@ def make_plan(
     return Plan(flow, segments, readers, local, 1, wanted_values(flow, later))
 
 
-def make_thread_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate) -> Plan:
-    """One segment for each slot of a schedule: programs that run beside each other and exchange values."""
+def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place: Place) -> Plan:
+    """One segment for each slot of a schedule: programs that run beside each other and exchange values.
+
+    place: THREAD or RESIDENT. For residents the nodes under the write locks are all in slot 0, the caller.
+    """
     position = {node: i for i, node in enumerate(foreseen.order)}
     order = sorted(range(len(flow.ops)), key=lambda node: (foreseen.start[node], position[node]))
     number = {slot: i for i, slot in enumerate(sorted(set(foreseen.slot)))}
@@ -151,13 +159,13 @@ def make_thread_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate) -> 
     segments = []
     for slot, mine in enumerate(nodes):
         made = tuple([v for node in mine for v in flow.outputs[node] if v in wanted])
-        segment = Segment(slot, Place.THREAD, mine, False, slot, tuple(taken[slot]), made)
+        segment = Segment(slot, place, mine, False, slot, tuple(taken[slot]), made)
         segment.seconds = segment.priority = sum([estimate.seconds[n] or 0.0 for n in mine])
         segment.program, segment.owners = write_slot_program(
             flow, mine, segment.inputs, made, estimate.bytes, crossings[slot]
         )
         segments.append(segment)
-    return Plan(flow, segments, {}, True, len(segments), wanted)
+    return Plan(flow, segments, {}, place is Place.THREAD, len(segments), wanted)
 
 
 def _segment(
@@ -249,7 +257,7 @@ def _in_order(segments: list[Segment]) -> list[Segment]:
 def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:
     """Assert the invariants of a plan: tests call it."""
     flow = plan.flow
-    if any(s.place is Place.THREAD for s in plan.segments):
+    if any([s.place in (Place.THREAD, Place.RESIDENT) for s in plan.segments]):
         _check_slots(plan)
         return
     placed = [node for segment in plan.segments for node in segment.nodes]

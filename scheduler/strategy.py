@@ -12,11 +12,11 @@ import statistics
 from dataclasses import dataclass, field
 
 from weftwork.scheduler import backend, inventory
-from weftwork.scheduler.cluster import Contracted, clusters, neighbours, ranks, schedule
+from weftwork.scheduler.cluster import Contracted, Schedule, clusters, neighbours, ranks, schedule
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.grouping import after_locks
-from weftwork.scheduler.placement import Estimate, Place
-from weftwork.scheduler.plan import Plan, make_plan, make_thread_plan
+from weftwork.scheduler.placement import Estimate, Place, scattered
+from weftwork.scheduler.plan import Plan, make_plan, make_slot_plan
 from weftwork.scheduler.threads import thread_hop
 
 _TRIES = 3
@@ -37,6 +37,12 @@ _LONG = 3e-6
 """Seconds of a node that can do something beside the interpreter's work of calling it."""
 _WORTH_TASKS = 8e-3
 """Seconds of work from which tasks are thought about."""
+_PROCESS_HOP = 60e-6
+"""Seconds that a value takes from one process to another, pickled and unpickled."""
+_SECONDS_A_BYTE = 1e-9
+"""What it takes longer for each byte: it is copied four times."""
+_MOST_SLOTS = 16
+"""Slots of a plan for residents: each is a process of some 100 MB."""
 _DISPATCHES = 4
 """A cluster for a task is worth at least so many dispatches, on average."""
 _CLUSTERS = 8
@@ -74,14 +80,29 @@ class Contest:
     @property
     def measured(self) -> Candidate:
         """The candidate for a run in which nodes are measured: beside other threads they take longer than they cost."""
-        if self.current.plan.threads == 1:
+        if self.current.plan.slots == 1:
             return self.current
-        return next(c for c in self.candidates if c.plan.threads == 1)
+        return next((c for c in self.candidates if c.plan.slots == 1), self.current)
 
     def still_holds(self, seconds: list[float | None]) -> bool:
         """True when what is known now of the nodes' seconds would lead to the same candidates, or nearly so."""
         work = sum([s or 0.0 for s in seconds])
         return abs(work - self.work) < _MOVED * self.work
+
+    def renew(self, fresh: list[Candidate]) -> None:
+        """The nodes' seconds are better known: each candidate gets its plan made anew, and keeps its place."""
+        made = {candidate.name: candidate for candidate in fresh}
+        for candidate in self.candidates:
+            if candidate.name in made:
+                candidate.predicted, candidate.plan = made[candidate.name].predicted, made[candidate.name].plan
+
+    def drop(self, candidate: Candidate) -> None:
+        """A candidate cannot be run."""
+        self.candidates.remove(candidate)
+        self.certain = len(self.candidates) == 1
+        self._settled = self._settled or self.certain
+        if self.current is candidate:
+            self._next()
 
     def record(self, seconds: float) -> None:
         """The current candidate's plan took so long; the next run may use another one."""
@@ -126,31 +147,90 @@ def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
     rank = ranks(chained.seconds, chained.after)
     if max(rank) > _GAIN * total:
         return found
-    cpus = inventory.local_cpus()
-    if cpus > 1:
-        foreseen = schedule(chained.seconds, chained.before, rank, cpus, thread_hop())
-        if foreseen.makespan < _GAIN * total:
-            plan = make_thread_plan(flow, chained.expanded(foreseen, seconds), estimate)
-            found.append(Candidate("thread", foreseen.makespan, plan))
-    slots = inventory.cpus()
-    if slots > 1 and total > _WORTH_TASKS and backend.is_running():
+    bound = [apart[nodes[0]] for nodes in chained.chains]
+    sharing = _Sharing(flow, estimate, seconds, total, chained, rank, bound)
+    ways = [sharing.in_threads(), sharing.in_residents(), sharing.in_tasks()]
+    return [*found, *[way for way in ways if way is not None and way.predicted < _GAIN * total]]
+
+
+@dataclass
+class _Sharing:
+    """The work of a dataflow, to be shared out among several workers: its chains, and which need the write locks."""
+
+    flow: Dataflow
+    estimate: Estimate
+    seconds: list[float]
+    total: float
+    chained: Contracted
+    rank: list[float]
+    bound: list[bool]
+
+    def in_threads(self) -> Candidate | None:
+        """Threads of this process."""
+        cpus = inventory.local_cpus()
+        if cpus < 2:
+            return None
+        foreseen = self._schedule(cpus, thread_hop())
+        return Candidate("thread", foreseen.makespan, self._slot_plan(foreseen, Place.THREAD))
+
+    def in_residents(self) -> Candidate | None:
+        """The caller, and processes of the session on this machine."""
+        cpus = min(inventory.local_cpus(), inventory.cpus(), _MOST_SLOTS)
+        if cpus < 2 or not backend.is_running():
+            return None
+        foreseen = self._schedule(cpus, _PROCESS_HOP, self.bound)
+        plan = self._slot_plan(foreseen, Place.RESIDENT)
+        took = foreseen.makespan + _PROCESS_HOP + _SECONDS_A_BYTE * self._crossing(plan)
+        # Another process never holds our GIL: where both look alike, prefer it to threads.
+        return Candidate("resident", 0.9 * took, plan)
+
+    def in_tasks(self) -> Candidate | None:
+        """Ray tasks, on any machine."""
+        slots = inventory.cpus()
+        if slots < 2 or self.total < _WORTH_TASKS or not backend.is_running():
+            return None
         hop = backend.task_hop()
-        foreseen = schedule(chained.seconds, chained.before, rank, slots, hop)
-        limit = max(_DISPATCHES * hop, total / (_CLUSTERS * slots))
-        apart = [apart[nodes[0]] for nodes in chained.chains]
-        groups = clusters(foreseen, chained.seconds, chained.before, apart, limit, hop)
-        predicted = foreseen.makespan + hop
-        if predicted < _GAIN * total and total / len(groups) > _DISPATCHES * hop:
-            places = list(everywhere)
-            expanded = []
-            for slot, members in groups:
-                work = sum([chained.seconds[chain] for chain in members])
-                at = Place.CALLER if apart[members[0]] or work < hop else Place.TASK
-                nodes = [node for chain in members for node in chained.chains[chain]]
-                expanded.append((slot, nodes))
+        chained, bound = self.chained, self.bound
+        foreseen = self._schedule(slots, hop)
+        limit = max(_DISPATCHES * hop, self.total / (_CLUSTERS * slots))
+        groups = clusters(foreseen, chained.seconds, chained.before, bound, limit, hop)
+        if self.total / len(groups) < _DISPATCHES * hop:
+            return None
+        places = [Place.CALLER] * len(self.seconds)
+        expanded = []
+        for slot, members in groups:
+            work = sum([chained.seconds[chain] for chain in members])
+            nodes = [node for chain in members for node in chained.chains[chain]]
+            expanded.append((slot, nodes))
+            if not bound[members[0]] and work >= hop:
                 for node in nodes:
-                    places[node] = at
-            # Another process never holds our GIL: where both look alike, prefer it to threads.
-            plan = make_plan(flow, places, estimate, clusters=expanded)
-            found.append(Candidate("task", 0.9 * predicted, plan))
-    return found
+                    places[node] = Place.TASK
+        plan = make_plan(self.flow, places, self.estimate, clusters=expanded)
+        return Candidate("task", foreseen.makespan + hop, plan)
+
+    def _schedule(self, slots: int, hop: float, bound: list[bool] | None = None) -> Schedule:
+        return schedule(self.chained.seconds, self.chained.before, self.rank, slots, hop, bound)
+
+    def _slot_plan(self, foreseen: Schedule, place: Place) -> Plan:
+        return make_slot_plan(self.flow, self.chained.expanded(foreseen, self.seconds), self.estimate, place)
+
+    def _crossing(self, plan: Plan) -> float:
+        """Predicted bytes of the values that cross between the slots of a plan."""
+        slot = {node: segment.slot for segment in plan.segments for node in segment.nodes}
+        crossing = {
+            (value, slot[node])
+            for node, inputs in enumerate(self.flow.inputs)
+            for value in inputs
+            if slot.get(self.flow.producer[value], 0) != slot[node] and value not in self.flow.constants
+        }
+        crossing.update([(value, 0) for segment in plan.segments if segment.slot for value in segment.outputs])
+        return sum([self.estimate.bytes[value] for value, _ in crossing])
+
+
+def scattered_plan(flow: Dataflow, estimate: Estimate) -> Plan:
+    """A plan for the caller and two residents in which a hash says which node goes where: for tests."""
+    locked = after_locks(flow)
+    count = len(flow.ops)
+    slot = [0 if node in locked else scattered(flow.ops[node].index, 3) for node in range(count)]
+    foreseen = Schedule(0.0, slot, [float(node) for node in range(count)], list(range(count)))
+    return make_slot_plan(flow, foreseen, estimate, Place.RESIDENT)

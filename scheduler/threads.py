@@ -15,8 +15,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from time import perf_counter, sleep
 
+from weftwork.actors.exchange import Exchange, receive, send
 from weftwork.actors.program import Stopped, quiet
-from weftwork.scheduler.exchange import Exchange, receive, send
 from weftwork.scheduler.plan import Plan, Segment
 from weftwork.scheduler.run import Run
 
@@ -90,7 +90,7 @@ class _Team:
 
     def __init__(self, run: Run, plan: Plan, measure: bool):
         self.run, self.plan, self.measure = run, plan, measure
-        self.exchange = Exchange(run, len(run.values) + len(plan.flow.ops), plan.threads)
+        self.exchange = Exchange(run, len(run.values) + len(plan.flow.ops), plan.slots)
         run.values.append(self.exchange)
         self.errors: list[BaseException] = []
         self.finished: SimpleQueue = SimpleQueue()
@@ -118,7 +118,7 @@ def run_in_threads(run: Run, plan: Plan, measure: bool) -> None:
     """Run a plan that was made for threads. The first error wins; it is raised once all threads have come to rest."""
     team = _Team(run, plan, measure)
     run.wakers.append(team.exchange.wake)
-    helpers = borrow(plan.threads - 1)
+    helpers = borrow(plan.slots - 1)
     for segment, jobs in zip(plan.segments[1:], helpers, strict=True):
         jobs.put(lambda segment=segment: team.helper(segment))
     try:

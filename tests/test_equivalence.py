@@ -15,7 +15,7 @@ from weftwork.scheduler.needs import Home, Need
 from weftwork.scheduler.placement import Estimate, Place, place
 from weftwork.scheduler.plan import check_plan, make_plan
 
-PLACEMENTS = ["caller", "actor", "task", "mixed", "auto"]
+PLACEMENTS = ["caller", "actor", "task", "resident", "mixed", "auto"]
 
 
 @tf.op

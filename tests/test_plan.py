@@ -15,7 +15,7 @@ from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.grouping import after_locks, depth_first
 from weftwork.scheduler.needs import Need, settle_needs
 from weftwork.scheduler.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place, place
-from weftwork.scheduler.plan import check_plan, make_plan, make_thread_plan
+from weftwork.scheduler.plan import check_plan, make_plan, make_slot_plan
 from weftwork.scheduler.run import Run
 from weftwork.scheduler.state import Cells, Mirror
 from weftwork.scheduler.threads import run_in_threads
@@ -358,7 +358,7 @@ def test_programs_of_any_schedule_exchange_their_values_and_none_waits_for_ever(
         before, after = neighbours(flow)
         hop = data.draw(st.sampled_from([0.0, 1e-5]))
         foreseen = schedule(costs, before, ranks(costs, after), slots, hop)
-        plan = make_thread_plan(flow, foreseen, estimate_of(flow, costs))
+        plan = make_slot_plan(flow, foreseen, estimate_of(flow, costs), Place.THREAD)
         check_plan(plan)
         mirror = Mirror()
         with tf.Session() as session:
@@ -417,4 +417,4 @@ def test_a_chain_is_scheduled_as_one(x):
     assert sorted(map(len, found.chains)) == [1, 4, 4, 4, 4]
     foreseen = found.expanded(schedule(found.seconds, found.before, ranks(found.seconds, found.after), 2, 0.0), costs)
     assert foreseen.makespan == pytest.approx(9e-3)
-    check_plan(make_thread_plan(flow, foreseen, estimate_of(flow, costs)))
+    check_plan(make_slot_plan(flow, foreseen, estimate_of(flow, costs), Place.THREAD))
