@@ -212,10 +212,10 @@ class _Team(ProcessExchange):
 
     def finish(self) -> None:
         """Wait for all residents' replies. Raises Stopped when the run is to end first."""
-        while self.left:
-            if self.stop:
-                raise Stopped
+        while self.left and not self.stop:
             self.look(None)
+        if self.stop:
+            raise Stopped
 
     def stop_all(self) -> None:
         """Tell all who still work to stop."""
