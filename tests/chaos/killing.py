@@ -50,6 +50,11 @@ def is_actor(process: psutil.Process) -> bool:
     return "VariableAct" in process.name()
 
 
+def is_resident(process: psutil.Process) -> bool:
+    """True for the process of a resident."""
+    return "Resident" in process.name()
+
+
 class Killer:
     """Sends SIGKILL to one worker now and then, while it is entered, till it has killed enough.
 

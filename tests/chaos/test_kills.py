@@ -8,7 +8,7 @@ import random
 import pytest
 
 import weftwork as tf
-from tests.chaos.killing import Killer, is_actor, is_busy, seed, workers
+from tests.chaos.killing import Killer, is_actor, is_busy, is_resident, seed, workers
 from tests.chaos.stages import STAGES, Stages
 from tests.chaos.training import Training
 from tests.waiting import until
@@ -41,6 +41,20 @@ def test_variable_actors_may_die_as_often_as_they_like(ray_session):
             training.run(step)
         training.run(step + 1)
         training.verify()
+
+
+def test_residents_may_die_as_often_as_they_like(ray_session):
+    training = Training(tf.ConfigProto(placement="resident"), in_parts=True)
+    with training.session, Killer(seed(), (0.8, 1.2), 4 * LONG, is_resident) as killer:
+        step = 0
+        while not killer.done:
+            step += 1
+            training.run(step)
+            if step % 10 == 0:
+                training.verify()
+        training.run(step + 1)
+        training.verify()
+    assert step > killer.kills
 
 
 @pytest.mark.parametrize("placement", ["auto", "actor", "task"])

@@ -16,16 +16,31 @@ def gradient(step, w):
     return np.full(SIZE, step * 3 + w[0] % 7)
 
 
-class Training:
-    """Two variables that change together in every step, one large and one small, and the model of both."""
+PARTS = 8
 
-    def __init__(self, session_config=None, target: str = ""):
+
+@tf.op(dtype=tf.int64, shape=[SIZE // PARTS])
+def part_of_gradient(step, w, part):
+    """The same, a part of it, wherever the session runs it."""
+    return gradient.function(step, w)[part * (SIZE // PARTS) :][: SIZE // PARTS]
+
+
+class Training:
+    """Two variables that change together in every step, one large and one small, and the model of both.
+
+    in_parts: the gradient is made by several nodes that may run beside each other, anywhere.
+    """
+
+    def __init__(self, session_config=None, target: str = "", in_parts: bool = False):
         self.graph = tf.Graph()
         with self.graph.as_default():
             self.step = tf.placeholder(tf.int64, [], name="step")
             self.w = tf.Variable(np.zeros(SIZE, np.int64), name="w")
             self.count = tf.Variable(np.int64(0), name="count")
-            change = gradient(self.step, self.w)
+            if in_parts:
+                change = tf.concat([part_of_gradient(self.step, self.w, k) for k in range(PARTS)], 0)
+            else:
+                change = gradient(self.step, self.w)
             self.train = tf.group(self.w.assign_add(change), self.count.assign_add(self.step))
             self.check = [self.w[0], self.w[-1], tf.reduce_max(self.w) - tf.reduce_min(self.w), self.count]
             initialise = tf.global_variables_initializer()
