@@ -204,13 +204,14 @@ class Engine:
                 variant.runs += 1
                 return
         measure = variant.runs < _MEASURED_RUNS or run.trace is not None
-        chosen = contest.measured if measure else contest.current
-        if (
-            chosen.plan.needs_residents and variant.runs + 1 in _REPLAN_AT
-        ):  # how well its slots are balanced depends on it
-            measure = True
-        borrowed = chosen.plan.needs_residents and self._borrow_residents(chosen, contest)
-        candidate = chosen if borrowed or not chosen.plan.needs_residents else contest.measured
+        candidate = contest.measured if measure else contest.current
+        borrowed = False
+        if candidate.plan.needs_residents:
+            borrowed = self._borrow_residents(candidate, contest)
+            if not borrowed:
+                candidate = contest.instead(candidate)
+            elif variant.runs + 1 in _REPLAN_AT:  # its balance is only as good as the costs
+                measure = True
         if not measure:
             _compile(candidate.plan, variant.runs)
         start = perf_counter()
@@ -227,13 +228,15 @@ class Engine:
         finally:
             if borrowed:
                 self.residents.give_back()
-        if candidate is chosen and not (measure or contest.certain):
-            contest.record(perf_counter() - start)
+        if not (measure or contest.certain):
+            contest.record(candidate, perf_counter() - start)
         variant.runs += 1
 
     def _borrow_residents(self, candidate: Candidate, contest: Contest) -> bool:
         """Take the residents for a run, if they are up and free; if they will never be, the candidate is out."""
         forced = contest.certain
+        if not (forced or self.residents.are_worth_starting(contest.work)):
+            return False
         borrowed = self.residents.borrow(candidate.plan.slots, _RESIDENTS_WITHIN if forced else 0.0)
         if not borrowed and forced:
             raise UnavailableError(None, None, "The session's resident processes did not start.")

@@ -27,6 +27,8 @@ from weftwork.scheduler.failures import lost, node_error
 from weftwork.scheduler.plan import Plan, Segment
 from weftwork.scheduler.run import Restart, Run
 
+_START = 0.3
+"""Seconds of a CPU that the start of one takes, most of it for imports."""
 _UP_WITHIN = 60.0
 """Seconds that a resident may take to start; then the session does without."""
 _FAILED = "failed"
@@ -50,8 +52,14 @@ class Residents:
         self._programs: dict[int, set[str]] = {}
         self._numbers = count(1)
         self._since = 0.0
+        self._missed = 0.0
         self.failed = False
         """They do not come up here: nobody need ask again."""
+
+    def are_worth_starting(self, seconds: float) -> bool:
+        """A run could share so many seconds of work with them. True once such runs would have paid for their start."""
+        self._missed += seconds
+        return self._missed > _START
 
     def borrow(self, slots: int, seconds: float = 0.0) -> bool:
         """Take the residents of slots 1 to `slots` - 1, if they are up and free; `give_back` follows.

@@ -174,7 +174,7 @@ class Run:
         self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list, place: str = "caller"
     ) -> None:
         """Put a segment's measurements into the history, and into the run's trace."""
-        segment.measured = sum(seconds)
+        segment.measured = sum([spent for node, spent in zip(segment.owners, seconds, strict=True) if node >= 0])
         for node, spent, bytes_in, bytes_out in zip(segment.owners, seconds, taken, made, strict=True):
             if node >= 0:
                 COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)

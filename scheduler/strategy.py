@@ -104,8 +104,19 @@ class Contest:
         if self.current is candidate:
             self._next()
 
-    def record(self, seconds: float) -> None:
-        """The current candidate's plan took so long; the next run may use another one."""
+    def instead(self, candidate: Candidate) -> Candidate:
+        """Another one for this run: the next to try, or the fastest."""
+        others = [c for c in self.candidates if c is not candidate]
+        best = min(c.typical for c in others)
+        untried = [c for c in others if len(c.took) < _TRIES and c.predicted < _HOPELESS * best]
+        return untried[0] if untried else min(others, key=lambda c: c.typical)
+
+    def record(self, candidate: Candidate, seconds: float) -> None:
+        """A candidate's plan took so long; the next run may use another one."""
+        if candidate is not self.current:
+            if len(candidate.took) < _TRIES:
+                candidate.took.append(seconds)
+            return
         self._runs += 1
         if self._runs == _AGAIN:
             self._again()
