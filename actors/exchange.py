@@ -93,7 +93,7 @@ class ProcessExchange:
         except Exception as error:
             raise Unsendable(f"a {type(value).__name__} does not pickle: {error}") from error
         for slot in to:
-            self.mesh.send(slot, message)
+            self.mesh.send(slot, message, self.stop)
 
     def wait(self, place: int, slot: int) -> Any:
         """What comes to `place`. Raises Stopped when the run is stopped first."""

@@ -11,7 +11,10 @@ import os
 import selectors
 import socket
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
+
+from weftwork.actors.program import Stopped
 
 _CHUNK = 1 << 18
 _HEAD = 8
@@ -80,8 +83,11 @@ class Mesh:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
 
-    def send(self, slot: int, message: bytes) -> None:
-        """Send a message to a slot. Raises Gone when nobody is there."""
+    def send(self, slot: int, message: bytes, stop: Sequence = ()) -> None:
+        """Send a message to a slot. Raises Gone when nobody is there.
+
+        Raises Stopped when the other end does not read and `stop` fills up; after half a message it is given up.
+        """
         channel = self._channels.get(slot) or self._connect(slot)
         left = memoryview(len(message).to_bytes(_HEAD, "big") + message)
         try:
@@ -89,6 +95,9 @@ class Mesh:
                 try:
                     left = left[channel.stream.send(left) :]
                 except BlockingIOError:
+                    if stop:
+                        self._drop(channel)
+                        raise Stopped from None
                     self._wait_for_room(channel)
         except OSError as error:
             self._drop(channel)

@@ -71,7 +71,7 @@ class Residents:
             return False
         up = False
         try:
-            while not (up := self._are_up(slots, end - monotonic())) and not self.failed and monotonic() < end:
+            while not (self.failed or (up := self._are_up(slots, end - monotonic()))) and monotonic() < end:
                 pass
         except OSError:  # no sockets here
             self.failed = True
@@ -184,7 +184,7 @@ class _Team(ProcessExchange):
         request = Request(name, None if name in known else code, inputs, measure=self.measure)
         self.left[segment.slot] = segment
         self.run.here[segment.slot] = (segment, monotonic())
-        self.mesh.send(segment.slot, pack(["run", self.number, request]))
+        self.mesh.send(segment.slot, pack(["run", self.number, request]), self.stop)
         known.add(name)
 
     def told(self, slot: int, message: list | None) -> None:
@@ -229,8 +229,8 @@ class _Team(ProcessExchange):
         """Tell all who still work to stop."""
         for slot in list(self.left):
             try:
-                self.mesh.send(slot, pack_values(["stop", self.number]))
-            except Gone:
+                self.mesh.send(slot, pack_values(["stop", self.number]), [_FAILED])
+            except (Gone, Stopped):
                 self.gone.add(slot)
                 self.left.pop(slot)
 

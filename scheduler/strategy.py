@@ -49,7 +49,7 @@ _CLUSTERS = 8
 """Clusters for each slot, at least, where they are worth it: costs are not foreseen so well that slots never wait."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Candidate:
     """One way to run a dataflow."""
 
@@ -98,7 +98,7 @@ class Contest:
 
     def drop(self, candidate: Candidate) -> None:
         """A candidate cannot be run."""
-        self.candidates.remove(candidate)
+        self.candidates = [c for c in self.candidates if c is not candidate]
         self.certain = len(self.candidates) == 1
         self._settled = self._settled or self.certain
         if self.current is candidate:

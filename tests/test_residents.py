@@ -188,6 +188,29 @@ def test_what_does_not_end_is_ended_and_the_session_goes_on(session, tmp_path, h
     assert session.run(made, {x: 0}) == [1] * 12
 
 
+def test_a_resident_that_does_not_read_cannot_hold_the_caller(session):
+    """It sleeps while the caller wants to send it more than the socket holds: the time limit counts all the same."""
+    here = os.getpid()
+
+    def make(k):
+        return np.zeros(1_000_000)
+
+    def rest(k):
+        while k and os.getpid() != here:
+            time.sleep(0.01)
+        return k
+
+    x = tf.placeholder(tf.int64, [])
+    resting = [tf.op(rest)(x) for _ in range(12)]
+    sums = [tf.op(lambda a, b: a.sum() + b)(made, last) for made, last in zip(spread(make), resting, strict=True)]
+    sums += [tf.op(lambda *arrays: len(arrays))(*spread(make)) for _ in range(6)]
+    assert session.run(sums, {x: 0}) == [0.0] * 12 + [12] * 6
+    for _ in range(2):
+        with pytest.raises(tf.errors.DeadlineExceededError):
+            session.run(sums, {x: 1}, options=tf.RunOptions(timeout_in_ms=700))
+        assert session.run(sums, {x: 0}) == [0.0] * 12 + [12] * 6
+
+
 def test_between_two_nodes_a_run_stops_without_a_process_being_ended(session):
     before = processes(session)
 
