@@ -7,6 +7,8 @@ stop      the list that ends a run: these kernels take it as their first argumen
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,12 +32,15 @@ class Body:
         self.program, self.where, self.required = program, where, required
         self.runs = 0
 
+    @property
+    def alone(self) -> Body | None:
+        """The body that this stands for where it is run as it is: itself."""
+        return self
+
     def __call__(self, stop: list, values: list) -> list:
         """The outputs for the values. Raises the error of the node that failed, or Stopped."""
-        for position, name, defined_at in self.required:
-            if values[position] is UNINITIALIZED:
-                text = f"Attempting to use uninitialized value {name}\n\t [[node {defined_at} ]]"
-                raise FailedPreconditionError(None, None, text)
+        if self.required:
+            check_required(self.required, values)
         if self.runs == _COMPILED_AFTER:
             self.program.compile()
         self.runs += 1
@@ -54,10 +59,30 @@ class Body:
         return from_exception(cause)(None, None, message)
 
 
+def check_required(required: list[tuple[int, str, str]], values: list) -> None:
+    """Raise FailedPreconditionError where one of the variables that must have a value has none."""
+    for position, name, defined_at in required:
+        if values[position] is UNINITIALIZED:
+            text = f"Attempting to use uninitialized value {name}\n\t [[node {defined_at} ]]"
+            raise FailedPreconditionError(None, None, text)
+
+
 class Control:
     """A kernel that takes the stop list first."""
 
     __name__ = "control"
+
+    def bodies(self) -> list[Body]:
+        """The bodies that it runs, in the order of the owner's sections."""
+        return [value for value in vars(self).values() if isinstance(value, Body)]
+
+    def over(self, others: Mapping[Body, Any]) -> Control:
+        """The same kernel over other bodies."""
+        made = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Body):
+                setattr(made, name, others[value])
+        return made
 
 
 class Branches(Control):
@@ -91,30 +116,38 @@ class Loop(Control):
         return {**self.__dict__, "_fused": None}
 
     def __call__(self, stop: list, *values: Any) -> Any:
-        state, rest = list(values[: self.carried]), list(values[self.carried :])
+        state = self.run(stop, list(values[: self.carried]), list(values[self.carried :]), 0)
+        return state[0] if len(state) == 1 else tuple(state)
+
+    def run(self, stop: list, state: list, rest: list, first: int) -> list:
+        """The state after the last iteration, from that before iteration `first` on."""
         limit = int(rest[0]) if self.limited else None
-        iteration = 0
+        iteration = first
         test, step = self.test, self.step
         while limit is None or iteration < limit:
             if stop:
                 raise Stopped
-            if iteration == _COMPILED_AFTER and not self.draws:
-                state = self._fast()(stop, None if limit is None else limit - iteration, state, rest)
-                break
+            if iteration - first == _COMPILED_AFTER and not self.draws:
+                fused = self._fast()
+                if fused is not None:
+                    return fused(stop, None if limit is None else limit - iteration, state, rest)
             if self.draws:
-                self._move(rest, iteration)
+                self.move(rest, iteration)
             if not test(stop, state + rest)[0]:
                 break
             state = step(stop, state + rest)
             iteration += 1
-        return state[0] if len(state) == 1 else tuple(state)
+        return state
 
-    def _fast(self) -> Fused:
-        if self._fused is None:
-            self._fused = Fused(self.test, self.step, self.carried)
+    def _fast(self) -> Fused | None:
+        """The loop as one function; None while one of its bodies is planned by itself."""
+        test, step = self.test.alone, self.step.alone
+        if self._fused is None and test is not None and step is not None:
+            self._fused = Fused(test, step, self.carried)
         return self._fused
 
-    def _move(self, rest: list, iteration: int) -> None:
+    def move(self, rest: list, iteration: int) -> None:
+        """Let the places in random streams among `rest` be those of an iteration."""
         for position in self.draws:
             key, draw = rest[position][:2]
             rest[position] = (key, draw, iteration)
@@ -195,14 +228,32 @@ class Sweep(Control):
 
     def __call__(self, stop: list, *values: Any) -> Any:
         c, s = self.carried, self.state
-        held = list(values[: c + s])
         arrays = values[c + s : c + s + self.elements]
-        rest = list(values[c + s + self.elements :])
-        count = len(arrays[0])
-        if any(len(array) != count for array in arrays):
-            raise ValueError(f"the elements have different lengths: {[len(array) for array in arrays]}")
         collected: list[list] = [[] for _ in self.empty]
-        for iteration in range(count):
+        held = self.run(
+            stop,
+            list(values[: c + s]),
+            arrays,
+            list(values[c + s + self.elements :]),
+            range(self.count(arrays)),
+            collected,
+        )
+        made = [*held[:c], *self.stacked(collected), *held[c:]]
+        return made[0] if len(made) == 1 else tuple(made)
+
+    def count(self, arrays: Sequence) -> int:
+        """How many elements there are. Raises ValueError for arrays of different lengths."""
+        lengths = {len(array) for array in arrays}
+        if len(lengths) != 1:
+            raise ValueError(f"the elements have different lengths: {[len(array) for array in arrays]}")
+        return lengths.pop()
+
+    def run(
+        self, stop: list, held: list, arrays: Sequence, rest: list, iterations: range, collected: list[list]
+    ) -> list:
+        """What is held after some iterations; what is collected in them is appended."""
+        c, s, count = self.carried, self.state, len(arrays[0])
+        for iteration in iterations:
             if stop:
                 raise Stopped
             at = count - 1 - iteration if self.reverse else iteration
@@ -214,11 +265,13 @@ class Sweep(Control):
             held = [*results[:c], *versions]
             for place, value in zip(collected, results[c : len(results) - s], strict=True):
                 place.append(value)
+        return held
+
+    def stacked(self, collected: list[list]) -> list:
+        """What was collected, as arrays."""
         if self.reverse:
             collected = [items[::-1] for items in collected]
-        stacked = [_stacked(items, empty) for items, empty in zip(collected, self.empty, strict=True)]
-        made = [*held[:c], *stacked, *held[c:]]
-        return made[0] if len(made) == 1 else tuple(made)
+        return [_stacked(items, empty) for items, empty in zip(collected, self.empty, strict=True)]
 
 
 class Split:

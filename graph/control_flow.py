@@ -232,6 +232,7 @@ def while_loop(
 
     loop_vars: a list or tuple of (nested structures of) tensors.   maximum_iterations: at most so many.
     shape_invariants: the shapes that they may have, where these change from one iteration to the next.
+    parallel_iterations: how many iterations may run at the same time, as far as one does not need what another gives.
     Returns the last loop variables in the same structure; one alone is returned bare unless `return_same_structure`.
     Raises TypeError and ValueError for arguments that do not fit each other.
     """
@@ -259,7 +260,7 @@ def while_loop(
         step.outputs = flat
         specs = [(t.dtype.base_dtype, shape) for t, shape in zip(enter, allowed, strict=True)]
         given_inputs = [*enter] if limit is None else [*enter, limit]
-        attrs = {"_carried": len(enter), "_limited": limit is not None}
+        attrs = {"_carried": len(enter), "_limited": limit is not None, "_parallel": parallel_iterations}
         op = _owner(graph, "While", [test, step], given_inputs, specs, "Exit", attrs)
         packed = _rebuilt(loop_vars, iter(op.outputs))
     if isinstance(packed, (list, tuple)) and len(packed) == 1 and not return_same_structure:

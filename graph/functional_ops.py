@@ -28,7 +28,8 @@ def sweep(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Apply function(carried, element) -> (carried, collected) along the first axis of `elements`.
 
-    parallel: in how many parts the elements may go, at the same time, where nothing is passed from one to the next.
+    parallel: in how many parts the elements may go, at the same time, where nothing is passed from one to the next;
+    else how many calls may run at the same time, as far as one does not need what another gives.
     Returns the last carried tensors, and the collected ones stacked along a new first axis.
     Raises ValueError for scalars, TypeError for a carried value that changes its dtype.
     """
@@ -113,9 +114,13 @@ def _of_type(item: Any, dtype: Any) -> Tensor:
     return tensor
 
 
-def _fold(fn: Callable, elems: Any, initializer: Any, reverse: bool, collect: bool, name: str | None, word: str) -> Any:
+def _fold(
+    fn: Callable, elems: Any, initializer: Any, parallel: int, reverse: bool, collect: bool, name: str | None, word: str
+) -> Any:
     if not callable(fn):
         raise TypeError("fn must be callable.")
+    if not isinstance(parallel, int) or parallel < 1:
+        raise TypeError("parallel_iterations must be a positive integer.")
     flat = _tensors(elems)
     structure = elems if initializer is None else initializer
     with name_scope(name, word, flat):
@@ -129,7 +134,7 @@ def _fold(fn: Callable, elems: Any, initializer: Any, reverse: bool, collect: bo
             ends = _tensors(fn(_packed(structure, carried), _packed(elems, element)))
             return ends, ends if collect else []
 
-        last, stacked = sweep(one, first, rest, reverse)
+        last, stacked = sweep(one, first, rest, reverse, parallel=parallel)
         if collect and initializer is None:
             from weftwork.graph.joining import concat
 
@@ -153,7 +158,7 @@ def foldl(
     name: str | None = None,
 ) -> Any:
     """fn(...fn(fn(initializer, elems[0]), elems[1])..., elems[-1]); without an initializer it begins with elems[0]."""
-    return _fold(fn, elems, initializer, False, False, name, "foldl")
+    return _fold(fn, elems, initializer, parallel_iterations, False, False, name, "foldl")
 
 
 def foldr(
@@ -166,7 +171,7 @@ def foldr(
     name: str | None = None,
 ) -> Any:
     """As foldl, from the last element to the first."""
-    return _fold(fn, elems, initializer, True, False, name, "foldr")
+    return _fold(fn, elems, initializer, parallel_iterations, True, False, name, "foldr")
 
 
 def scan(
@@ -181,4 +186,4 @@ def scan(
     name: str | None = None,
 ) -> Any:
     """As foldl, with all the values on the way, stacked: as many as there are elements."""
-    return _fold(fn, elems, initializer, reverse, True, name, "scan")
+    return _fold(fn, elems, initializer, parallel_iterations, reverse, True, name, "scan")

@@ -9,6 +9,7 @@ version through.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -46,6 +47,22 @@ class Compiled:
     variables: dict[str, Operation]
 
 
+@dataclass
+class SectionFlow:
+    """A section as a dataflow that is a pure function: all that it takes is given, all that it gives is fetched.
+
+    owner: the operation that it belongs to.
+    inputs: the number of each value of the owner's kernel.   outputs: the values that it ends with.
+    required: (position among the inputs, name, place of creation) of variables that must have a value.
+    """
+
+    owner: Operation
+    flow: Dataflow
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    required: list[tuple[int, str, str]]
+
+
 _known: WeakKeyDictionary[Operation, Compiled] = WeakKeyDictionary()
 
 
@@ -58,9 +75,8 @@ def compiled(op: Operation) -> Compiled:
 
 
 def _compile(op: Operation) -> Compiled:
-    sections = [op.graph._sections[index] for index in op.attrs["_sections"]]
-    given = op.attrs["_given"]
-    flows = [_flow(op, section, given) for section in sections]
+    sections = sections_of(op)
+    flows = [_flow(op, section) for section in sections]
     state = list(dict.fromkeys([name for flow in flows for name in flow.writes]))
     reads = [name for flow in flows for name in [*flow.pinned, *flow.newest] if name not in state]
     reads = list(dict.fromkeys(reads))
@@ -72,10 +88,7 @@ def _compile(op: Operation) -> Compiled:
     first = 1 if op.type == "If" else carried  # the predicate is the kernel's own
     order += [("input", i) for i in range(first, len(op.inputs))]
     order += [("read", name) for name in reads] + [("draw", draw) for draw in draws]
-    bodies = [
-        _body(op, section, flow, order, [] if at == 0 and op.type == "While" else state)
-        for at, (section, flow) in enumerate(zip(sections, flows, strict=True))
-    ]
+    bodies = [body_of(_closed(op, section, flow, order, state)) for section, flow in zip(sections, flows, strict=True)]
     rest = len(order) - carried - len(state)
     places = tuple(range(rest - len(draws), rest))
     kernel: Control
@@ -145,13 +158,27 @@ def _beside(
     )
 
 
-def _flow(op: Operation, section: Section, given: int) -> Dataflow:
-    fed = [*section.parameters, *op.inputs[given:]]
+def sections_of(op: Operation) -> list[Section]:
+    """The sections that an operation owns."""
+    return [op.graph._sections[index] for index in op.attrs["_sections"]]
+
+
+def section_flows(op: Operation) -> list[SectionFlow]:
+    """The sections of a control-flow operation as dataflows, to be planned by themselves."""
+    made = compiled(op)
+    order = made.order[1:] if op.type == "If" else made.order
+    return [_closed(op, section, _flow(op, section), order, made.state) for section in sections_of(op)]
+
+
+def _flow(op: Operation, section: Section) -> Dataflow:
+    fed = [*section.parameters, *op.inputs[op.attrs["_given"] :]]
     return Dataflow([*section.outputs, *section.targets], fed, frozenset(section.controls()))
 
 
-def _body(op: Operation, section: Section, flow: Dataflow, order: list, state: list[str]) -> Body:
-    """The program of a section, for values in the order of the layout."""
+def _closed(op: Operation, section: Section, flow: Dataflow, order: list, state: list[str]) -> SectionFlow:
+    """A section's dataflow as a function of the values in the order of the layout."""
+    if op.type == "While" and section is sections_of(op)[0]:
+        state = []  # a condition changes nothing
     same = {flow.pinned[name]: number for name, number in flow.newest.items() if name in flow.pinned}
     if same:
         flow.inputs = [tuple([same.get(v, v) for v in inputs]) for inputs in flow.inputs]
@@ -175,8 +202,16 @@ def _body(op: Operation, section: Section, flow: Dataflow, order: list, state: l
                 required.append((position, what, flow.variables[what].defined_at))
         inputs.append(flow.new_value() if number is None else number)
     place = {what: inputs[position] for position, (word, what) in enumerate(order) if word == "state"}
-    ends = [v for v in flow.fetched if v is not None] + [flow.writes.get(name, place[name]) for name in state]
+    outputs = [v for v in flow.fetched if v is not None] + [flow.writes.get(name, place[name]) for name in state]
+    flow.close(outputs)
+    return SectionFlow(op, flow, tuple(inputs), tuple(outputs), required)
+
+
+def body_of(section: SectionFlow, nodes: Sequence[int] | None = None) -> Body:
+    """The program of a section, or of some of its nodes."""
+    flow = section.flow
     sizes = [64.0] * len(flow.producer)
-    program, owners = write_program(flow, range(len(flow.ops)), tuple(inputs), tuple(ends), sizes)
-    where = [flow.ops[owner].defined_at if owner >= 0 else op.defined_at for owner in owners]
-    return Body(program, where, required)
+    mine = range(len(flow.ops)) if nodes is None else nodes
+    program, owners = write_program(flow, mine, section.inputs, section.outputs, sizes)
+    where = [(flow.ops[owner] if owner >= 0 else section.owner).defined_at for owner in owners]
+    return Body(program, where, section.required)

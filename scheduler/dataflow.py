@@ -93,6 +93,8 @@ class Dataflow:
         self.variables: dict[str, Operation] = {}
         self.needs: dict[int, Any] = {}
         self.queued = False
+        self.controls: list[int] = []
+        """The nodes that are branches or loops."""
         self.extra: dict[int, Tensor] = {}
         """Of values that are no tensor's, versions that a branch or a loop makes: the variable's reference."""
         _Builder(self, fetches, dict.fromkeys(fed), ran).build()
@@ -116,6 +118,11 @@ class Dataflow:
         """The number of a further value."""
         self.producer.append(producer)
         return len(self.producer) - 1
+
+    def close(self, outputs: Sequence[int]) -> None:
+        """Make it a pure function of its sources, which are given when it runs: `outputs` are all that it gives."""
+        self.feeds, self.pinned, self.newest, self.draws, self.writes = {}, {}, {}, {}, {}
+        self.fetched = list(outputs)
 
     def check(self) -> None:
         """Assert the invariant above: tests call it."""
@@ -290,6 +297,7 @@ class _Builder:
                 place = flow.new_value()
                 flow.draws[place] = what
                 inputs.append(place)
+        flow.controls.append(len(flow.ops))
         outputs = self._node(op, tuple(inputs), made.kernel, len(made.state))
         for name, value in zip(made.state, outputs[len(op.outputs) :], strict=True):
             self.version[name] = value

@@ -31,11 +31,12 @@ from weftwork.scheduler.budget import Budget
 from weftwork.scheduler.courier import Courier
 from weftwork.scheduler.failures import at_node, does_not_fit, lost, node_error, unloadable
 from weftwork.scheduler.needs import Need
+from weftwork.scheduler.nested import Call, Nesting
 from weftwork.scheduler.placement import Place
 from weftwork.scheduler.plan import Plan, Segment
 from weftwork.scheduler.queue_host import QueueHost
 from weftwork.scheduler.queue_waits import Wait, Waits
-from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run
+from weftwork.scheduler.run import CANCELLED, TIMED_OUT, Moved, Restart, Run
 
 ATTEMPTS = 3
 """Tries of a segment whose process dies under it."""
@@ -68,7 +69,17 @@ class Attempt:
 class Dispatcher:
     """One run of one plan."""
 
-    def __init__(self, run: Run, plan: Plan, links: Links, queues: QueueHost, measure: bool, grace: float, budget: int):
+    def __init__(
+        self,
+        run: Run,
+        plan: Plan,
+        links: Links,
+        queues: QueueHost,
+        nesting: Nesting,
+        measure: bool,
+        grace: float,
+        budget: int,
+    ):
         self.run, self.plan, self.links, self.measure, self.grace = run, plan, links, measure, grace
         self.courier = Courier(run, plan, measure)
         self.budget = Budget(plan, budget)
@@ -85,6 +96,7 @@ class Dispatcher:
         self.sent = 0
         self.held: list[Segment] = []
         self.queued = Waits(run, plan, queues)
+        self.nesting = nesting
 
     def execute(self) -> None:
         """Run all segments. Raises the first error, after everything has come to rest."""
@@ -114,6 +126,8 @@ class Dispatcher:
             self.queued.begin(segment)
         elif segment.locked and self.queued.left:
             self.held.append(segment)
+        elif segment.place is Place.NESTED:
+            self._nest(segment)
         else:
             heapq.heappush(self.here if segment.place is Place.CALLER else self.there, segment)
 
@@ -126,6 +140,35 @@ class Dispatcher:
             held, self.held = self.held, []
             for other in held:
                 self._ready(other)
+        self._done(segment)
+
+    def _nest(self, segment: Segment) -> None:
+        """Begin a branch or a loop whose bodies are runs of their own."""
+        if segment.locked:
+            self.run.lock()
+        self.run.look_again(segment)
+        self.run.calls[self.nesting.start(self.run, segment, self.measure)] = segment
+
+    def _returned(self, call: Call) -> None:
+        """A nested branch or loop is done. Raises its error."""
+        segment = self.run.calls.pop(call, None)
+        if segment is None:
+            return
+        (node,) = segment.nodes
+        for ran in call.ran:
+            for where, (segments, nodes) in ran.items():
+                self.run.count(where, nodes, segments)
+        error = call.error
+        if isinstance(error, Stopped):
+            self.run.cancel(call[0])
+            raise Stopped
+        if isinstance(error, (Restart, ValueLost)) or not isinstance(error, (Exception, type(None))):
+            raise error
+        if error is not None:
+            raise node_error(self._op(node), error)
+        for number, value in zip(self.plan.flow.outputs[node], call.result, strict=True):
+            self.run.values[number] = value
+        self.run.count(segment.place.value, 1)
         self._done(segment)
 
     def _send(self) -> None:
@@ -237,9 +280,12 @@ class Dispatcher:
     def _op(self, node: int) -> Any:
         return self.plan.flow.ops[node]
 
-    def _finished(self, handle: Handle | Wait | None) -> None:
+    def _finished(self, handle: Handle | Wait | Call | None) -> None:
         if isinstance(handle, Wait):
             self._waited(handle)
+            return
+        if isinstance(handle, Call):
+            self._returned(handle)
             return
         attempt = self.under_way.pop(handle, None) if handle is not None else None
         if attempt is None:
@@ -359,7 +405,10 @@ class Dispatcher:
     def _drain(self) -> None:
         """Cancel what is on its way and wait for it, by force once the grace time is over."""
         self.queued.cancel()
-        pending = dict(self.under_way)
+        calls = self.run.calls
+        for call in calls:
+            call.cancel(self.run.stop[0] if self.run.stop else CANCELLED)
+        pending: dict[Any, Attempt] = dict(self.under_way)
         self.under_way.clear()
         for attempt in pending.values():
             self._ended(attempt)
@@ -370,13 +419,14 @@ class Dispatcher:
                 if force and handle.actor is not None:
                     self.links.dead(handle.actor)
             end = monotonic() + seconds
-            while pending and monotonic() < end:
+            while (pending or calls) and monotonic() < end:
                 try:
                     handle = self.run.events.get(timeout=max(0.0, end - monotonic()))
                 except Empty:
                     break
                 pending.pop(handle, None)
-            if not pending:
+                calls.pop(handle, None)
+            if not (pending or calls):
                 return
 
 

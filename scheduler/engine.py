@@ -1,7 +1,6 @@
 """Engine: what a session does for one `run`: find or compile the dataflow and its plan, execute, commit.
 
 entry     a dataflow that was compiled for some fetches and feeds
-variant   the plans that compete to run an entry for feeds of some sizes
 round     a part of a first run: user functions that were never seen are tried first (probes), the rest is planned
           again with what was learned
 """
@@ -16,19 +15,19 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
-from weftwork.actors.program import size_of
 from weftwork.graph.errors import UnavailableError
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler import backend, inventory, objects
 from weftwork.scheduler.actor_link import Links
 from weftwork.scheduler.autosave import Autosave
-from weftwork.scheduler.cost import COSTS, size_class
+from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.fetches import Fetches
 from weftwork.scheduler.flusher import Flusher
 from weftwork.scheduler.needs import is_free, settle_needs
+from weftwork.scheduler.nested import Nesting
 from weftwork.scheduler.placement import Estimate, Place, place
 from weftwork.scheduler.plan import Plan, make_plan
 from weftwork.scheduler.queue_host import QueueHost
@@ -39,6 +38,7 @@ from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.state import Cells, Draws, Mirror
 from weftwork.scheduler.strategy import Candidate, Contest, candidates, scattered_plan
 from weftwork.scheduler.threads import run_in_threads
+from weftwork.scheduler.variants import REPLAN_AT, Variant, Variants
 
 CLOSED = "Attempted to use a closed Session."
 _KEPT_ENTRIES = 512
@@ -48,49 +48,22 @@ _HOT_RUNS = 40
 """Runs of an entry after which all its programs are compiled: 20 us a node, to save a fraction of one in each run."""
 _COMPILED_IN_A_RUN = 64
 """Nodes: a program of so many is compiled a run sooner, so that no run takes very much longer for it."""
-_REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
-"""Runs of a variant after which its plan is made again, if the history or the cluster has changed."""
-_KEPT_VARIANTS = 16
 _RESIDENTS_WITHIN = 90.0
 """Seconds for which residents are waited for where there is no other way to run."""
-_SMALL = 1024
-"""Bytes of a feed up to which its size makes no difference."""
-
-
-class Variant:
-    """The plans of an entry for feeds of some sizes, with the history and the cluster that they were made for."""
-
-    __slots__ = ("cluster", "contest", "epoch", "runs")
-
-    def __init__(self):
-        self.contest: Contest | None = None
-        self.epoch = -1
-        self.cluster: Any = None
-        self.runs = 0
 
 
 class Entry:
     """A compiled kind of run."""
 
-    __slots__ = ("_variants", "cells", "fetches", "flow", "variant")
+    __slots__ = ("_variants", "cells", "fetches", "flow")
 
     def __init__(self, fetches: Fetches, flow: Dataflow, cells: Cells):
         self.fetches, self.flow, self.cells = fetches, flow, cells
-        self.variant = Variant()
-        """The one that was run last."""
-        self._variants: OrderedDict[tuple, Variant] = OrderedDict()
+        self._variants = Variants()
 
     def variant_for(self, fed: Sequence[Any]) -> Variant:
         """The variant for the sizes of these feeds, which becomes the last one."""
-        sizes = tuple([0 if (size := size_of(value)) <= _SMALL else size_class(size) for value in fed])
-        variant = self._variants.get(sizes)
-        if variant is None:
-            variant = self.variant if not self._variants else Variant()
-            self._variants[sizes] = variant
-            if len(self._variants) > _KEPT_VARIANTS:
-                self._variants.popitem(last=False)
-        self.variant = variant
-        return variant
+        return self._variants.find(fed) if fed else self._variants.last
 
 
 class Engine:
@@ -103,6 +76,7 @@ class Engine:
         self.links = Links()
         self.residents = Residents()
         self.queues = QueueHost()
+        self._nesting = Nesting(self)
         self.flusher = Flusher(self.mirror, self.links)
         self._autosave = Autosave(self.mirror, config.checkpoint_dir, config.checkpoint_every)
         self._recovery = Recovery(self.mirror, self._autosave, config.replicas)
@@ -176,7 +150,7 @@ class Engine:
             if started is not None:
                 started(run)
             run.begin(fed)
-            self._run(run, entry.flow, entry.variant_for(fed) if fed else entry.variant)
+            self.run_flow(run, entry.flow, entry.variant_for(fed))
             run.look_again()
             fetched = run.fetched()
             run.commit(self._replicas_of)
@@ -196,9 +170,10 @@ class Engine:
             self._autosave.wake()
         return fetched
 
-    def _run(self, run: Run, flow: Dataflow, variant: Variant) -> None:
+    def run_flow(self, run: Run, flow: Dataflow, variant: Variant) -> None:
+        """Run a dataflow whose sources are there, in the way that seems best. Raises what went wrong."""
         contest = variant.contest
-        if contest is None or (variant.runs in _REPLAN_AT and self._outdated(variant)):
+        if contest is None or (variant.runs in REPLAN_AT and variant.known != self._known()):
             contest = self._plan(run, flow, variant)
             if contest is None:  # it was run in rounds, and is planned as a whole next time
                 variant.runs += 1
@@ -210,7 +185,7 @@ class Engine:
             borrowed = self._borrow_residents(candidate, contest)
             if not borrowed:
                 candidate = contest.instead(candidate)
-            elif variant.runs + 1 in _REPLAN_AT:  # its balance is only as good as the costs
+            elif variant.runs + 1 in REPLAN_AT:  # its balance is only as good as the costs
                 measure = True
         if not measure:
             _compile(candidate.plan, variant.runs)
@@ -244,31 +219,34 @@ class Engine:
             contest.drop(candidate)
         return borrowed
 
-    def _outdated(self, variant: Variant) -> bool:
-        return variant.epoch != COSTS.epoch or variant.cluster != inventory.cluster()
+    def _known(self) -> tuple:
+        """What plans are made for: the cluster, the history, and what is known of nested control flow."""
+        return inventory.cluster(), COSTS.epoch, self._nesting.epoch
 
     def _plan(self, run: Run, flow: Dataflow, variant: Variant) -> Contest | None:
-        epoch, cluster = COSTS.epoch, inventory.cluster()
+        now = self._known()
         known = run.bytes_of_sources()
         estimate = Estimate(flow, known)
+        nested: frozenset[int] = frozenset()
         remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
         contest = None
         if self.config.placement == "auto":
-            if self._in_rounds(run, flow, estimate, known):
+            nested = self._nesting.choose(flow, estimate)
+            if self._in_rounds(run, flow, estimate, known, nested):
                 return None
             # On one machine the caller sees what lies in the store.
             near = not remote or (not flow.writes and inventory.machine_count() == 1)
-            if near and _unbound(flow, estimate):
+            if near and not nested and _unbound(flow, estimate):
                 contest = variant.contest
-                if contest is None or cluster != variant.cluster or not contest.still_holds(estimate.seconds):
+                if contest is None or now[0] != variant.known[0] or not contest.still_holds(estimate.seconds):
                     with collecting_later():
                         contest = Contest(candidates(flow, estimate))
                 elif contest.current.plan.needs_residents:
                     contest.renew(candidates(flow, estimate))
         if contest is None:
             with collecting_later():
-                contest = self._placed(flow, estimate, remote)
-        variant.contest, variant.epoch, variant.cluster = contest, epoch, cluster
+                contest = self._placed(flow, estimate, remote, nested)
+        variant.contest, variant.known = contest, now
         return contest
 
     def _execute(self, run: Run, plan: Plan, measure: bool) -> None:
@@ -280,11 +258,14 @@ class Engine:
         elif plan.local:
             run_locally(run, plan, measure)
         else:
-            Dispatcher(run, plan, self.links, self.queues, measure, grace, self.config.memory_budget).execute()
+            budget = self.config.memory_budget
+            Dispatcher(run, plan, self.links, self.queues, self._nesting, measure, grace, budget).execute()
 
     # First runs
 
-    def _in_rounds(self, run: Run, flow: Dataflow, estimate: Estimate, known: dict[int, int]) -> bool:
+    def _in_rounds(
+        self, run: Run, flow: Dataflow, estimate: Estimate, known: dict[int, int], nested: frozenset[int]
+    ) -> bool:
         """Run a dataflow with many calls of an unseen function in rounds; False, and nothing is done, for few."""
         slots = inventory.cpus()
         unseen = [n for n, seconds in enumerate(estimate.seconds) if seconds is None and flow.ops[n].traits.user]
@@ -297,7 +278,7 @@ class Engine:
             later = deferred(flow, estimate, done, slots, many)
             remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
             skip = done | later
-            places = place(flow, estimate, "auto", remote, slots, inventory.machine_count(), skip)
+            places = place(flow, estimate, "auto", remote, slots, inventory.machine_count(), skip, nested)
             with collecting_later():
                 plan = make_plan(flow, places, estimate, skip, later)
             self._execute(run, plan, measure=bool(later) or not estimate.complete)
@@ -310,24 +291,27 @@ class Engine:
 
     def explain(self, entry: Entry, fed: Sequence[Any]) -> Explanation:
         """The plan that the next run of an entry with feeds of these sizes would use."""
-        variant = entry.variant_for(fed) if fed else entry.variant
+        variant = entry.variant_for(fed)
         contest, flow = variant.contest, entry.flow
         if contest is None:
             estimate = Estimate(flow, {})
-            if self.config.placement == "auto" and _unbound(flow, estimate):
+            automatic = self.config.placement == "auto"
+            nested = self._nesting.choose(flow, estimate) if automatic else frozenset()
+            if automatic and not nested and _unbound(flow, estimate):
                 contest = Contest(candidates(flow, estimate))
             else:
-                contest = self._placed(flow, estimate, set())
+                contest = self._placed(flow, estimate, set(), nested)
         return Explanation.of(contest, variant.runs)
 
-    def _placed(self, flow: Dataflow, estimate: Estimate, remote: set[int]) -> Contest:
+    def _placed(self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int]) -> Contest:
         """The one plan of a dataflow whose nodes are placed one by one."""
         if self.config.placement == Place.RESIDENT.value and is_free(flow):
             plan = scattered_plan(flow, estimate)
             if plan.slots > 1:
                 return Contest([Candidate("resident", 0.0, plan)])
         slots = inventory.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
-        places = place(flow, estimate, self.config.placement, remote, slots, inventory.machine_count())
+        machines = inventory.machine_count()
+        places = place(flow, estimate, self.config.placement, remote, slots, machines, nested=nested)
         return Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
 
     def waiting(self) -> list[Waiting]:

@@ -104,6 +104,10 @@ def waiting(run: Any) -> list[Waiting]:
     for segment, since in list(run.here.values()):
         place = "resident" if segment.place is Place.RESIDENT and segment.slot else "caller"
         found.append(Waiting(_all_names(run, segment), place, now - since, inventory.this_machine()))
+    for call, segment in list(run.calls.items()):
+        inner = waiting(call.inner) if call.inner is not None else []
+        alone = Waiting(_all_names(run, segment), "nested", now - call.since, inventory.this_machine())
+        found += inner or [alone]
     for wait, segment in list(run.waits.items()):
         found.append(Waiting(_all_names(run, segment), "queue", now - wait.since, inventory.this_machine()))
     return found
@@ -137,6 +141,8 @@ def _why(plan: Plan, segment: Segment) -> str:
         return "its variables or large inputs lie there"
     if segment.place is Place.QUEUE:
         return "may wait in a queue of the session"
+    if segment.place is Place.NESTED:
+        return "its branches or iterations are planned by themselves"
     if segment.place is Place.THREAD:
         return f"beside others, in thread {segment.slot}"
     if segment.place is Place.RESIDENT:

@@ -113,7 +113,7 @@ def _join_level(nodes, level, kinds, parent, root, parallel: bool) -> None:
     first: dict[tuple, int] = {}
     for node in nodes:
         place = kinds[node][0]
-        if place in (Place.TASK, Place.QUEUE) or (place is Place.CALLER and parallel):
+        if place in (Place.TASK, Place.QUEUE, Place.NESTED) or (place is Place.CALLER and parallel):
             continue
         key = (kinds[node], level[node])
         if key in first:
@@ -136,11 +136,11 @@ def _uses(flow: Dataflow) -> list[int]:
 
 
 def _single(flow: Dataflow, places: Sequence[Place], estimate: Estimate, node: int) -> bool:
-    """True for a node that is worth a segment of its own: it waits in a queue, or is a user's or long in a worker."""
+    """True for a node that is a segment of its own: it waits in a queue, is nested, or is a user's or long."""
     op = flow.ops[node]
     long = (estimate.seconds[node] or 0.0) >= WORTH_A_TASK
     need = flow.needs.get(node)
-    if places[node] is Place.QUEUE:
+    if places[node] in (Place.QUEUE, Place.NESTED):
         return True
     return places[node] is Place.TASK and (long or op.traits.user or (need is not None and need.alone))
 

@@ -24,9 +24,11 @@ class Place(enum.Enum):
     RESIDENT = "resident"
     QUEUE = "queue"
     """Where the session's queues are: in the caller, and waiting there takes no thread."""
+    NESTED = "nested"
+    """A thread of the caller, where the bodies of a branch or a loop are runs that are planned by themselves."""
 
 
-_HERE = (Place.CALLER, Place.QUEUE)
+_HERE = (Place.CALLER, Place.QUEUE, Place.NESTED)
 """Places whose values lie in the caller."""
 WORTH_A_TASK = 5e-3
 """Seconds from which a node is worth a Ray task of its own where something can run beside it: several dispatches."""
@@ -87,11 +89,13 @@ def place(
     slots: int,
     machines: int = 1,
     skip: frozenset[int] = frozenset(),
+    nested: frozenset[int] = frozenset(),
 ) -> list[Place]:
     """The place of every node; of those in `skip` it does not matter.
 
     forced: the session's `placement`: "auto", or one place for all, or "mixed" (spread over all three, for tests).
     remote: values that do not lie in the caller.   slots: CPUs that tasks may use.   machines: of the cluster.
+    nested: branches and loops that are to run nested.
     """
     if forced != "auto":
         return [_forced(flow, node, forced) for node in range(len(flow.ops))]
@@ -101,6 +105,8 @@ def place(
         chosen = [Place.TASK if p is None else p for p in places]
     else:
         chosen = [Place.CALLER if p is None else p for p in places]
+    for node in nested - skip:
+        chosen[node] = Place.NESTED
     if Place.TASK in chosen:
         _end_in_tasks(flow, estimate, chosen)
     if machines > 1:

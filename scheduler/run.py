@@ -77,6 +77,8 @@ class Run:
         self._places: list | None = None
         self.waits: dict[Any, Segment] = {}
         """What waits in queues."""
+        self.calls: dict[Any, Segment] = {}
+        """The nested branches and loops that are on their way."""
         self.moved: dict[Any, list] = {} if moved is None else moved
         """Of queue nodes that were done, also in attempts before this one, their outputs: elements move once."""
         self._unread: dict[str, int] = dict(flow.pinned) if flow.queued else {}
@@ -190,10 +192,10 @@ class Run:
             self.values[number] = value
         return value
 
-    def count(self, place: str, nodes: int) -> None:
-        """Note that a segment has run at `place`."""
+    def count(self, place: str, nodes: int, segments: int = 1) -> None:
+        """Note that a segment, or some, have run at `place`."""
         counted = self.ran.setdefault(place, [0, 0])
-        counted[0] += 1
+        counted[0] += segments
         counted[1] += nodes
 
     # The end
@@ -203,7 +205,7 @@ class Run:
         if not self.stop:
             self.stop.append(reason)
             self.events.put(None)
-            for wake in self.wakers:
+            for wake in list(self.wakers):
                 wake()
 
     def stopped(self) -> Exception:

@@ -12,6 +12,7 @@ DEVICES = {
     "caller": "/job:localhost/replica:0/task:0/device:CPU:0",
     "task": "/job:localhost/replica:0/task:0/device:CPU:0/ray:task",
     "actor": "/job:localhost/replica:0/task:0/device:CPU:0/ray:actor",
+    "resident": "/job:localhost/replica:0/task:0/device:CPU:0/ray:resident",
 }
 
 
