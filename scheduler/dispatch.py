@@ -31,12 +31,12 @@ from weftwork.scheduler.budget import Budget
 from weftwork.scheduler.courier import Courier
 from weftwork.scheduler.failures import at_node, does_not_fit, lost, node_error, unloadable
 from weftwork.scheduler.needs import Need
-from weftwork.scheduler.nested import Call, Nesting
+from weftwork.scheduler.nested import Call, Calls, Nesting
 from weftwork.scheduler.placement import Place
 from weftwork.scheduler.plan import Plan, Segment
 from weftwork.scheduler.queue_host import QueueHost
 from weftwork.scheduler.queue_waits import Wait, Waits
-from weftwork.scheduler.run import CANCELLED, TIMED_OUT, Moved, Restart, Run
+from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run
 
 ATTEMPTS = 3
 """Tries of a segment whose process dies under it."""
@@ -96,7 +96,7 @@ class Dispatcher:
         self.sent = 0
         self.held: list[Segment] = []
         self.queued = Waits(run, plan, queues)
-        self.nesting = nesting
+        self.nested = Calls(run, plan, nesting, measure)
 
     def execute(self) -> None:
         """Run all segments. Raises the first error, after everything has come to rest."""
@@ -127,7 +127,7 @@ class Dispatcher:
         elif segment.locked and self.queued.left:
             self.held.append(segment)
         elif segment.place is Place.NESTED:
-            self._nest(segment)
+            self.nested.begin(segment)
         else:
             heapq.heappush(self.here if segment.place is Place.CALLER else self.there, segment)
 
@@ -142,34 +142,11 @@ class Dispatcher:
                 self._ready(other)
         self._done(segment)
 
-    def _nest(self, segment: Segment) -> None:
-        """Begin a branch or a loop whose bodies are runs of their own."""
-        if segment.locked:
-            self.run.lock()
-        self.run.look_again(segment)
-        self.run.calls[self.nesting.start(self.run, segment, self.measure)] = segment
-
     def _returned(self, call: Call) -> None:
         """A nested branch or loop is done. Raises its error."""
-        segment = self.run.calls.pop(call, None)
-        if segment is None:
-            return
-        (node,) = segment.nodes
-        for ran in call.ran:
-            for where, (segments, nodes) in ran.items():
-                self.run.count(where, nodes, segments)
-        error = call.error
-        if isinstance(error, Stopped):
-            self.run.cancel(call[0])
-            raise Stopped
-        if isinstance(error, (Restart, ValueLost)) or not isinstance(error, (Exception, type(None))):
-            raise error
-        if error is not None:
-            raise node_error(self._op(node), error)
-        for number, value in zip(self.plan.flow.outputs[node], call.result, strict=True):
-            self.run.values[number] = value
-        self.run.count(segment.place.value, 1)
-        self._done(segment)
+        segment = self.nested.end(call)
+        if segment is not None:
+            self._done(segment)
 
     def _send(self) -> None:
         while self.there and len(self.under_way) < self.window:
@@ -405,9 +382,8 @@ class Dispatcher:
     def _drain(self) -> None:
         """Cancel what is on its way and wait for it, by force once the grace time is over."""
         self.queued.cancel()
+        self.nested.cancel()
         calls = self.run.calls
-        for call in calls:
-            call.cancel(self.run.stop[0] if self.run.stop else CANCELLED)
         pending: dict[Any, Attempt] = dict(self.under_way)
         self.under_way.clear()
         for attempt in pending.values():

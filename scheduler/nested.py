@@ -17,14 +17,16 @@ from weftwork.actors.program import Stopped, quiet, size_of
 from weftwork.graph.errors import OpError, from_exception
 from weftwork.graph.operation import Operation
 from weftwork.scheduler import inventory, objects
+from weftwork.scheduler.backend import ValueLost
 from weftwork.scheduler.control import SectionFlow, compiled, section_flows
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.failures import node_error
 from weftwork.scheduler.needs import settle_needs
 from weftwork.scheduler.overlap import OverlappedLoop, OverlappedSweep
 from weftwork.scheduler.placement import PARALLEL_GAIN, WORTH_A_TASK, Estimate
 from weftwork.scheduler.plan import Plan, Segment
-from weftwork.scheduler.run import CANCELLED, TIMED_OUT, Run
+from weftwork.scheduler.run import CANCELLED, TIMED_OUT, Restart, Run
 from weftwork.scheduler.state import Cells
 from weftwork.scheduler.threads import borrow
 from weftwork.scheduler.unrolling import ahead
@@ -251,6 +253,47 @@ class Nesting:
                 self.epoch += 1
         finally:
             call.outer.events.put(call)
+
+
+class Calls:
+    """The nested nodes of one run of a plan."""
+
+    def __init__(self, run: Run, plan: Plan, nesting: Nesting, measure: bool):
+        self._run, self._plan, self._nesting, self._measure = run, plan, nesting, measure
+
+    def begin(self, segment: Segment) -> None:
+        """Begin a nested node."""
+        run = self._run
+        if segment.locked:
+            run.lock()
+        run.look_again(segment)
+        run.calls[self._nesting.start(run, segment, self._measure)] = segment
+
+    def end(self, call: Call) -> Segment | None:
+        """Take what came of a call, whose segment this returns; None after a cancel. Raises its error."""
+        run, flow = self._run, self._plan.flow
+        segment = run.calls.pop(call, None)
+        if segment is None:
+            return None
+        (node,) = segment.nodes
+        for where, (segments, nodes) in [item for ran in call.ran for item in ran.items()]:
+            run.count(where, nodes, segments)
+        error = call.error
+        if isinstance(error, Stopped):
+            run.cancel(call[0])
+        if isinstance(error, (Restart, ValueLost)) or not isinstance(error, (Exception, type(None))):
+            raise error
+        if error is not None:
+            raise node_error(flow.ops[node], error)
+        for number, value in zip(flow.outputs[node], call.result, strict=True):
+            run.values[number] = value
+        run.count(segment.place.value, 1)
+        return segment
+
+    def cancel(self) -> None:
+        """End all that are on their way; each comes among the run's events once it has."""
+        for call in self._run.calls:
+            call.cancel(self._run.stop[0] if self._run.stop else CANCELLED)
 
 
 def _promises(nesting: Nesting, flow: Dataflow) -> bool:
