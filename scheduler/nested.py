@@ -3,11 +3,12 @@
 nested    a control-flow operation whose kernel runs in a thread of the caller, and whose bodies are runs of their own
 call      one such node on its way in a run of a session
 plain     a body that nothing but the caller alone can run: it is called as it is
-vain      seconds of a nested operation whose bodies were all plain: it is a node like any other from then on
+vain      seconds of a nested operation that gained nothing by it: it is a node like any other from then on
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from time import monotonic, perf_counter
 from typing import Any
@@ -34,6 +35,11 @@ from weftwork.scheduler.variants import REPLAN_AT, Variant, Variants
 
 _TRIED = 2
 """Runs of a body after which it is known what its nodes cost."""
+_GAIN = 0.9
+"""Of the seconds that a nested operation's nodes take: if it does not take less so many times in a row, it is vain."""
+_LOSSES = 12
+_AT_ONCE = 16
+"""Calls of a run that are on their way at a time: each is a thread."""
 _MORE = 4.0
 """Times the seconds for which it was vain, from which a nested operation is tried again: the inputs have grown."""
 
@@ -168,6 +174,7 @@ class Nested:
             if _promises(nesting, overlapped.unrolled(2).section.flow):
                 self.kernel, promising = overlapped, True
         self.vain = 0.0 if promising else float("inf")
+        self._losses = 0
 
     def _planned(self, engine: Any) -> Any:
         """What makes sections of several iterations, which are bodies of this operation too."""
@@ -185,11 +192,15 @@ class Nested:
             return user and not self.vain
         return seconds >= WORTH_A_TASK and seconds > _MORE * self.vain
 
-    @property
-    def pays(self) -> bool:
-        """False when all the bodies that were tried are plain."""
+    def took(self, seconds: float, work: float) -> bool:
+        """A call took so many seconds, for so many seconds of work. True when it turns out to be vain."""
+        self._losses = self._losses + 1 if seconds > _GAIN * work else 0
         tried = [body for body in self.bodies if body.variant.runs]
-        return not tried or not all([body.plain for body in tried])
+        if self._losses < _LOSSES and not (tried and all([body.plain for body in tried])):
+            return False
+        self._losses = 0
+        self.vain = max(self.vain, work)
+        return True
 
 
 class Nesting:
@@ -243,13 +254,12 @@ class Nesting:
         except BaseException as error:
             call.error = error
         else:
-            seconds = max(0.0, perf_counter() - start + call.saved)
+            seconds = perf_counter() - start
+            work = max(0.0, seconds + call.saved)
             if call.measure:
-                COSTS.learn(
-                    flow.kernels[node], sum(map(size_of, values)), seconds, sum([size_of(v) for v in call.result])
-                )
-            if not nested.pays:
-                nested.vain = max(nested.vain, seconds)
+                made = sum([size_of(value) for value in call.result])
+                COSTS.learn(flow.kernels[node], sum(map(size_of, values)), work, made)
+            if nested.took(seconds, work):
                 self.epoch += 1
         finally:
             call.outer.events.put(call)
@@ -260,10 +270,14 @@ class Calls:
 
     def __init__(self, run: Run, plan: Plan, nesting: Nesting, measure: bool):
         self._run, self._plan, self._nesting, self._measure = run, plan, nesting, measure
+        self._later: deque[Segment] = deque()
 
     def begin(self, segment: Segment) -> None:
-        """Begin a nested node."""
+        """Begin a nested node, or do it later if many are on their way."""
         run = self._run
+        if len(run.calls) >= _AT_ONCE:
+            self._later.append(segment)
+            return
         if segment.locked:
             run.lock()
         run.look_again(segment)
@@ -275,6 +289,8 @@ class Calls:
         segment = run.calls.pop(call, None)
         if segment is None:
             return None
+        if self._later and call.error is None:
+            self.begin(self._later.popleft())
         (node,) = segment.nodes
         for where, (segments, nodes) in [item for ran in call.ran for item in ran.items()]:
             run.count(where, nodes, segments)

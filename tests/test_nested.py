@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 import numpy as np
@@ -45,6 +46,9 @@ def meeting(folder):
         return np.int64(k)
 
     return tf.op(dtype=tf.int64, shape=[])(meet)
+
+
+third = tf.op(dtype=tf.int64, shape=[])(lambda k: k // 3)
 
 
 def places(session, fetches, feeds=None):
@@ -136,10 +140,16 @@ def test_explain_says_that_a_heavy_loop_is_planned_by_itself(session):
     assert "nested" in session.placements
 
 
+def test_many_branches_at_once_take_their_turns(always, session):
+    x = tf.placeholder(tf.int64, [])
+    made = [tf.cond(x > k, lambda k=k: third(x) + third(x + k), lambda: x) for k in range(40)]
+    before = threading.active_count()
+    assert session.run(made, {x: 100}) == [33 + (100 + k) // 3 for k in range(40)]
+    assert threading.active_count() - before < 30
+    assert session.placements["nested"] == (40, 40)
+
+
 # The same values as anywhere else
-
-
-third = tf.op(dtype=tf.int64, shape=[])(lambda k: k // 3)
 
 
 def grown(random, values, variables, depth):
