@@ -41,7 +41,7 @@ class Body:
         """The outputs for the values. Raises the error of the node that failed, or Stopped."""
         if self.required:
             check_required(self.required, values)
-        if self.runs == _COMPILED_AFTER:
+        if self.runs >= _COMPILED_AFTER and not self.program.compiled:
             self.program.compile()
         self.runs += 1
         try:

@@ -53,7 +53,7 @@ class Programs:
                 self._runs.pop(old, None)
         self._programs.move_to_end(request.program)
         runs = self._runs[request.program] = self._runs.get(request.program, 0) + 1
-        if runs == _HOT:
+        if runs >= _HOT and not program.compiled:
             program.compile()
         return program
 

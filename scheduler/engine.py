@@ -344,11 +344,11 @@ def _compile(plan: Plan, runs: int) -> None:
     """Compile a plan's programs that run in this process: the longer, the more often they must have run."""
     if plan.compiled:
         return
-    plan.compiled = runs >= _HOT_RUNS
+    hot = plan.compiled = runs >= _HOT_RUNS
     for segment in plan.segments:
         if segment.place in (Place.CALLER, Place.THREAD) or (segment.place is Place.RESIDENT and segment.slot == 0):
-            if plan.compiled or len(segment.nodes) <= _COMPILED_IN_A_RUN * runs:
-                segment.program.compile()
+            if (hot or len(segment.nodes) <= _COMPILED_IN_A_RUN * runs) and not segment.program.compile():
+                plan.compiled = False
 
 
 def _unbound(flow: Dataflow, estimate: Estimate) -> bool:

@@ -8,6 +8,7 @@ vain      seconds of a nested operation that gained nothing by it: it is a node 
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic, perf_counter
@@ -210,7 +211,7 @@ class Nesting:
     """
 
     def __init__(self, engine: Any):
-        self.engine = engine
+        self.engine = weakref.proxy(engine)  # it holds this: a forgotten session goes with its last reference
         self.epoch = 0
         self._nested: dict[Operation, Nested] = {}
 

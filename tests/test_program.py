@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weftwork.actors.program import (
-    LARGEST_COMPILED,
+    LONGEST_FUNCTION,
     Program,
     Step,
     StepFailed,
@@ -52,12 +52,23 @@ def step(kernel, inputs, outputs, attrs=None, dead=(), settle=None):
 
 
 def ways(program):
-    """The ways to run a program: interpreted, measured, compiled."""
+    """The ways to run a program: interpreted, measured, compiled, compiled in parts."""
     compiled = pickle.loads(pickle.dumps(program))
-    compiled.compile()
+    assert compiled.compile()
     assert compiled.compiled
     assert not program.compiled
-    return [program, lambda values, stop: program.measure(values, stop)[0], compiled]
+    return [program, lambda values, stop: program.measure(values, stop)[0], compiled, in_parts(program)]
+
+
+def in_parts(program):
+    """A copy of a program, compiled as if three steps were many."""
+    made = pickle.loads(pickle.dumps(program))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("weftwork.actors.program.LONGEST_FUNCTION", 3)
+        for _ in program.steps:
+            made.compile()
+    assert made.compile()
+    return made
 
 
 PROGRAM = Program(
@@ -270,10 +281,22 @@ def test_a_program_pickles_without_its_compiled_form():
     assert again([1, 2], []) == PROGRAM([1, 2], [])
 
 
-def test_very_long_programs_stay_interpreted():
-    program = Program((0,), (0,), [step(operator.neg, (0,), 0)] * (LARGEST_COMPILED + 1), 1)
-    program.compile()
-    assert not program.compiled
+def test_a_very_long_program_is_compiled_a_part_at_a_time():
+    program = Program((0,), (0,), [step(operator.neg, (0,), 0)] * (LONGEST_FUNCTION + 1), 1)
+    done = []
+    while not done or not done[-1]:
+        done.append(program.compile())
+        assert program([3], []) == [-3]
+    assert done == [False, False, True]
+    assert not pickle.loads(pickle.dumps(program)).compiled
+
+
+def test_a_step_that_fails_in_a_part_has_its_number():
+    steps = [step(operator.neg, (0,), 0)] * 7 + [step(fail, (0,), 0)] + [step(operator.neg, (0,), 0)] * 2
+    with pytest.raises(StepFailed) as failure:
+        in_parts(Program((0,), (0,), steps, 1))([3], [])
+    assert failure.value.step == 7
+    assert isinstance(failure.value.__cause__, LookupError)
 
 
 def test_compiling_twice_changes_nothing():
