@@ -35,7 +35,7 @@ _INFIX: dict[Callable, str] = {
     operator.ge: ">=",
 }
 _STEPS_BETWEEN_CHECKS = 64
-LONGEST_FUNCTION = 50_000
+LONGEST_FUNCTION = 65_536
 """Steps above which a program becomes several functions: compiling takes 15 us and 6 KB for each step."""
 
 
