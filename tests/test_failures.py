@@ -554,22 +554,26 @@ INTERRUPTED = """
 """
 
 
-@pytest.mark.parametrize("placement", ["caller", "task", "actor", "auto"])
-def test_a_session_is_usable_after_ctrl_c(ray_session, tmp_path, placement):
-    script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(INTERRUPTED).replace("sys.argv[0]", repr(str(script))))
-    address = "" if placement == "caller" else ray_session.get_runtime_context().gcs_address
+def test_a_session_is_usable_after_ctrl_c(ray_session, tmp_path):
+    """In four programs beside each other, one for each placement."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    process = subprocess.Popen(
-        [sys.executable, str(script), placement, address],
-        env={**os.environ, "PYTHONPATH": root},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while process.poll() is None and not os.path.exists(f"{script}.begun"):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
-    assert out.split() == ["interrupted", "1.0", "2.0", "2.0"], err
-    assert process.returncode == 0, err
+    programs = {}
+    for placement in ("caller", "task", "actor", "auto"):
+        script = tmp_path / f"{placement}.py"
+        script.write_text(textwrap.dedent(INTERRUPTED).replace("sys.argv[0]", repr(str(script))))
+        address = "" if placement == "caller" else ray_session.get_runtime_context().gcs_address
+        programs[script] = subprocess.Popen(
+            [sys.executable, str(script), placement, address],
+            env={**os.environ, "PYTHONPATH": root},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    for script, process in programs.items():
+        while process.poll() is None and not os.path.exists(f"{script}.begun"):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+    for script, process in programs.items():
+        out, err = process.communicate()
+        assert out.split() == ["interrupted", "1.0", "2.0", "2.0"], f"{script}: {err}"
+        assert process.returncode == 0, err

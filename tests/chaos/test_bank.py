@@ -69,7 +69,7 @@ def test_sixteen_threads_move_money_and_its_sum_never_changes(ray_session, place
     with tf.Session(graph=graph, config=tf.ConfigProto(placement=placement)) as session:
         session.run(initialise)
         session.run(transfers[0], {amount: 1, fail: 0})
-        with Killer(number, (0.2, 0.6), 3 * LONG) as killer:
+        with Killer(number, (0.15, 0.45), 3 * LONG) as killer:
             threads = [threading.Thread(target=work, args=(session, killer, number + k)) for k in range(THREADS)]
             for thread in threads:
                 thread.start()

@@ -45,7 +45,7 @@ def test_variable_actors_may_die_as_often_as_they_like(ray_session):
 
 def test_residents_may_die_as_often_as_they_like(ray_session):
     training = Training(tf.ConfigProto(placement="resident"), in_parts=True)
-    with training.session, Killer(seed(), (0.8, 1.2), 4 * LONG, is_resident) as killer:
+    with training.session, Killer(seed(), (0.8, 1.1), 3 * LONG, is_resident) as killer:
         step = 0
         while not killer.done:
             step += 1
