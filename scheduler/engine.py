@@ -301,7 +301,7 @@ class Engine:
                 contest = Contest(candidates(flow, estimate))
             else:
                 contest = self._placed(flow, estimate, set(), nested)
-        return Explanation.of(contest, variant.runs)
+        return Explanation.of(contest, variant.runs, self._nesting.inside)
 
     def _placed(self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int]) -> Contest:
         """The one plan of a dataflow whose nodes are placed one by one."""

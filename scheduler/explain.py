@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -17,7 +18,10 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class SegmentReport:
-    """One segment: its nodes' names, where it runs and why, seconds predicted and measured (None: never measured)."""
+    """One segment: its nodes' names, where it runs and why, seconds predicted and measured (None: never measured).
+
+    inside: the plans of its branches or iterations, where these are planned by themselves.
+    """
 
     nodes: tuple[str, ...]
     place: str
@@ -25,6 +29,7 @@ class SegmentReport:
     predicted: float
     measured: float | None
     slot: int = 0
+    inside: tuple[Explanation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,15 +50,18 @@ class Explanation:
     ways: tuple[tuple[str, float, float | None], ...] = field(default=())
 
     @classmethod
-    def of(cls, contest: Any, runs: int) -> Explanation:
-        """Explain the plan that a contest would run next."""
+    def of(cls, contest: Any, runs: int, inside: Callable[[Any], tuple[Explanation, ...]]) -> Explanation:
+        """Explain the plan that a contest would run next.
+
+        inside: the explanations of what an operation that is planned by itself holds.
+        """
         plan: Plan = contest.current.plan
         path = _critical(plan)
         work = sum(s.seconds for s in plan.segments)
         longest = sum(s.seconds for s in path)
         names = tuple([name for segment in path for name in _names(plan, segment)])
         return cls(
-            tuple([_report(plan, segment) for segment in plan.segments]),
+            tuple([_report(plan, segment, inside) for segment in plan.segments]),
             names,
             longest,
             work,
@@ -67,6 +75,7 @@ class Explanation:
         for number, s in enumerate(self.segments):
             took = "never measured" if s.measured is None else f"took {_time(s.measured)}"
             lines.append(f"  {number:3d} {s.place:8s} {_time(s.predicted):>9s} ({took})  {_listed(s.nodes)}: {s.why}")
+            lines += [f"      | {line}" for item in s.inside for line in str(item).splitlines()]
         lines.append(f"critical path: {_time(self.critical_seconds)}: {_listed(self.critical_path)}")
         lines.append(f"bound: {self.bound}")
         for name, predicted, best in self.ways:
@@ -121,9 +130,15 @@ def _names(plan: Plan, segment: Segment) -> tuple[str, ...]:
     return tuple([plan.flow.ops[node].name for node in segment.nodes])
 
 
-def _report(plan: Plan, segment: Segment) -> SegmentReport:
+def _report(plan: Plan, segment: Segment, inside: Callable) -> SegmentReport:
     return SegmentReport(
-        _names(plan, segment), segment.place.value, _why(plan, segment), segment.seconds, segment.measured, segment.slot
+        _names(plan, segment),
+        segment.place.value,
+        _why(plan, segment),
+        segment.seconds,
+        segment.measured,
+        segment.slot,
+        inside(plan.flow.ops[segment.nodes[0]]) if segment.place is Place.NESTED else (),
     )
 
 

@@ -23,6 +23,7 @@ from weftwork.scheduler.backend import ValueLost
 from weftwork.scheduler.control import SectionFlow, compiled, section_flows
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.explain import Explanation
 from weftwork.scheduler.failures import node_error
 from weftwork.scheduler.needs import settle_needs
 from weftwork.scheduler.overlap import OverlappedLoop, OverlappedSweep
@@ -235,6 +236,11 @@ class Nesting:
         if (seconds is None and not op.traits.user) or (seconds is not None and seconds < WORTH_A_TASK):
             return False
         return self.of(op).may_pay(seconds, op.traits.user)
+
+    def inside(self, op: Operation) -> tuple[Explanation, ...]:
+        """The plans of the branches or iterations of an operation that were run, and not by the caller alone."""
+        variants = [body.variant for body in self.of(op).bodies if not body.plain]
+        return tuple([Explanation.of(v.contest, v.runs, self.inside) for v in variants if v.contest is not None])
 
     def start(self, run: Run, segment: Segment, measure: bool) -> Call:
         """Begin a nested node of a run, in a thread of its own; the call comes among the run's events."""

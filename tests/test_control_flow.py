@@ -390,12 +390,16 @@ def test_map_fn_gives_the_same_in_any_number_of_parts(session, length, parts):
     assert sums.tolist() == a.sum(1).tolist()
 
 
-def test_elements_of_map_fn_run_beside_each_other_in_several_processes(session, ray_session):
+def test_elements_of_map_fn_run_beside_each_other_in_several_processes(session, tmp_path):
     x = tf.placeholder(tf.int64, [None])
 
     @tf.op(isolated=True, dtype=tf.int64, shape=[])
     def whereabouts(i):
-        time.sleep(0.05)
+        """Its process, once another process works on elements too."""
+        (tmp_path / str(os.getpid())).touch()
+        end = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
         return os.getpid()
 
     pids = tf.map_fn(whereabouts, x)

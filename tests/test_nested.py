@@ -136,7 +136,12 @@ def test_explain_says_that_a_heavy_loop_is_planned_by_itself(session):
     total = tf.while_loop(lambda i, t: i < 8, lambda i, t: (i + 1, t + slow(i)), [np.int64(0), np.int64(0)])[1]
     for _ in range(3):
         assert session.run(total) == 28
-    assert "its branches or iterations are planned by themselves" in str(session.explain(total))
+    explanation = session.explain(total)
+    assert "its branches or iterations are planned by themselves" in str(explanation)
+    (loop,) = [segment for segment in explanation.segments if segment.place == "nested"]
+    (eight,) = loop.inside
+    assert sum("slow" in name for segment in eight.segments for name in segment.nodes) == 8
+    assert str(eight).splitlines()[1] in str(explanation)
     assert "nested" in session.placements
 
 
