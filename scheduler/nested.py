@@ -40,6 +40,8 @@ _TRIED = 2
 _GAIN = 0.9
 """Of the seconds that a nested operation's nodes take: if it does not take less so many times in a row, it is vain."""
 _LOSSES = 12
+_TOGETHER = 64
+"""Iterations that are unrolled at most, whatever `parallel_iterations` allows: each is planned."""
 _AT_ONCE = 16
 """Calls of a run that are on their way at a time: each is a thread."""
 _MORE = 4.0
@@ -164,7 +166,7 @@ class Nested:
         self.bodies = [PlannedBody(engine, flow, body) for flow, body in zip(flows, bodies, strict=True)]
         self.kernel: Control = kernel.over(dict(zip(bodies, self.bodies, strict=True)))
         promising = any([_promises(nesting, flow.flow) for flow in flows])
-        many, carried = op.attrs.get("_parallel", 1), op.attrs.get("_carried", 0)
+        many, carried = min(op.attrs.get("_parallel", 1), _TOGETHER), op.attrs.get("_carried", 0)
         if many > 1 and isinstance(kernel, Loop):
             positions = ahead(flows[0], flows[1], kernel.carried)
             if positions is not None:
@@ -252,15 +254,12 @@ class Nesting:
 
     def _work(self, call: Call, node: int, values: list) -> None:
         flow = call.outer.flow
-        nested = self.of(flow.ops[node])
         start = perf_counter()
         try:
+            nested = self.of(flow.ops[node])
             with quiet():
                 result = nested.kernel(call, *values)
             call.result = (result,) if len(flow.outputs[node]) == 1 else result
-        except BaseException as error:
-            call.error = error
-        else:
             seconds = perf_counter() - start
             work = max(0.0, seconds + call.saved)
             if call.measure:
@@ -268,6 +267,8 @@ class Nesting:
                 COSTS.learn(flow.kernels[node], sum(map(size_of, values)), work, made)
             if nested.took(seconds, work):
                 self.epoch += 1
+        except BaseException as error:
+            call.error = error
         finally:
             call.outer.events.put(call)
 
