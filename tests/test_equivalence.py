@@ -139,7 +139,7 @@ NEEDS = [
 ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data(), placement=st.sampled_from(PLACEMENTS))
 def test_every_plan_is_convex_complete_and_respects_what_its_nodes_ask_for(data, placement):
     """Random graphs, costs, sizes, needs, values that lie elsewhere, on clusters of one to three machines."""
