@@ -18,13 +18,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def interleaved(functions: dict[str, Callable], rounds: int, warm: int = 10) -> dict[str, float]:
-    """The median seconds of each function, called in turn `rounds` times after `warm` calls each."""
+    """The median seconds of each function, called in turn `rounds` times after `warm` calls each.
+
+    Every other round goes backwards: else the same one would always find the memory that another one has just freed.
+    """
     took: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         for _ in range(warm):
             function()
-    for _ in range(rounds):
-        for name, function in functions.items():
+    for number in range(rounds):
+        for name, function in list(functions.items())[:: -1 if number % 2 else 1]:
             start = perf_counter()
             function()
             took[name].append(perf_counter() - start)

@@ -27,7 +27,7 @@ class Bare(Run):
     def lock(self) -> None:
         """Take the values."""
         if not self._locked:
-            for cell, _, number in self.cells.newest:
+            for number, (cell, _) in self.cells.newest.items():
                 self.values[number] = cell.value
             self._locked = True
 
@@ -37,17 +37,21 @@ class Bare(Run):
             cell.value = self.values[number]
 
 
-def bare(run: Callable) -> Callable:
-    """The same run, bare."""
+class Safe(Run):
+    """A run as it is."""
 
-    def without() -> None:
-        engine.Run = Bare
+
+def runs_as(kind: type, run: Callable) -> Callable:
+    """The same run, with another class of runs."""
+
+    def with_kind() -> None:
+        engine.Run = kind
         try:
             run()
         finally:
             engine.Run = Run
 
-    return without
+    return with_kind
 
 
 def updates() -> Iterator[tuple[str, Callable]]:
@@ -74,7 +78,7 @@ def main() -> None:
     """Print a row for a training step, for updates of some sizes, and for recovery."""
     start_ray()
     for name, run in updates():
-        took = interleaved({"ours": run, "peer": bare(run)}, rounds=1000, warm=100)
+        took = interleaved({"ours": runs_as(Safe, run), "peer": runs_as(Bare, run)}, rounds=1000, warm=100)
         row(name, took["ours"], took["peer"], 1.05, "neither locked nor committed")
     with tf.Graph().as_default():
         w = tf.Variable(np.zeros(100_000), name="w")

@@ -123,8 +123,8 @@ class Autosave:
         for value, _ in values.values():
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
-        with self._mirror.locked(values):
-            self._mirror.commit(values)
+        with self._mirror.owned(values):
+            self._mirror.put(values)
         self._prefix, self._versions = prefix, {cell.name: version for cell, (_, version) in values.items()}
 
     def _work(self) -> None:

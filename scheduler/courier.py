@@ -69,7 +69,7 @@ class Courier:
 
     def _held(self, number: int, link: ActorLink) -> tuple[str, int] | None:
         """Under which name and version the actor holds a value; None when it has not got it."""
-        name, version = self.run.versions.get(number, ("", 0))
+        name, version = self.run.version_of(number)
         if version and link.held.get(name) == version:
             return name, version
         where, name = self.stayed.get(number, (None, ""))
@@ -85,7 +85,7 @@ class Courier:
         ends = {number: name for name, number in self.plan.flow.writes.items()}
         return tuple(
             [
-                (position, ends[number], self.run.version_of(ends[number]))
+                (position, ends[number], self.run.new_version_of(ends[number]))
                 for position, number in enumerate(segment.outputs)
                 if number in ends
             ]
@@ -126,7 +126,7 @@ class Courier:
             return value
         reference = self.references.get(number)
         if reference is None and size_of(value) > REMOTE_BYTES:
-            name, version = self.run.versions.get(number, ("", 0))
+            name, version = self.run.version_of(number)
             cell = self.run.mirror.cell(name) if version else None
             if cell is not None and cell.version == version and cell.reference is not None:
                 reference = cell.reference

@@ -84,7 +84,8 @@ class Engine:
         self.ran: dict[str, list[int]] = {}
         self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._active: set[Run] = set()
-        self._idle = threading.Condition()
+        self._guard = threading.Lock()
+        self._idle = threading.Condition(self._guard)
         self.closed = False
 
     # Entries
@@ -137,7 +138,7 @@ class Engine:
         self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any, moved: dict
     ) -> list:
         run = Run(entry.flow, entry.cells, self.draws, timeout, trace, moved)
-        with self._idle:
+        with self._guard:
             if self.closed:
                 raise RuntimeError(CLOSED)
             self._active.add(run)
@@ -158,9 +159,10 @@ class Engine:
             if timer is not None:
                 timer.cancel()
             run.end()
-            with self._idle:
+            with self._guard:
                 self._active.discard(run)
-                self._idle.notify_all()
+                if self.closed:  # else nobody waits for it
+                    self._idle.notify_all()
         for where, (segments, nodes) in run.ran.items():
             count = self.ran.setdefault(where, [0, 0])
             count[0] += segments

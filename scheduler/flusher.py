@@ -32,7 +32,8 @@ class Flusher:
     def wake(self) -> None:
         """A run has changed variables."""
         if self._thread is not None:
-            self._changed.set()
+            if not self._changed.is_set():  # to look costs a tenth of setting it
+                self._changed.set()
         elif backend.is_running():
             with self._starting:
                 if self._thread is None and not self._closed.is_set():

@@ -130,7 +130,7 @@ class Host:
             }
             for cell in old.mirror.cells():
                 if cell.name not in inside and cell.version:
-                    self._engine.mirror.commit({self._engine.mirror.cell(cell.name): (cell.value, cell.version)})
+                    self._engine.mirror.put({self._engine.mirror.cell(cell.name): (cell.value, cell.version)})
             self._engine.queues.take_over(old.queues, containers)
         old.close()
 

@@ -90,7 +90,7 @@ class Recovery:
 
     def _from_replica(self, cell: Cell) -> bool:
         """Use the copy on another machine, if there is one."""
-        with cell.lock, self._mirror.mutex:
+        with self._mirror.owned([cell]), self._mirror.mutex:
             for reference in cell.replicas:
                 if not objects.is_lost(reference):
                     cell.value, cell.reference = reference, None
@@ -102,7 +102,7 @@ class Recovery:
         value = self._autosave.saved(cell)
         if value is None:
             return False
-        with cell.lock, self._mirror.mutex:
+        with self._mirror.owned([cell]), self._mirror.mutex:
             cell.value, cell.reference = value, None
         return True
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -65,7 +64,7 @@ class Run:
         self.events: SimpleQueue = SimpleQueue()
         self.values: list = [None] * len(flow.producer)
         self.versions: dict[int, tuple[str, int]] = {}
-        """Of values that are committed versions: the variable and the version."""
+        """Of values that are versions, but for the newest ones: the variable and the version."""
         self.new_versions: dict[str, int] = {}
         self.began = monotonic()
         self.here: dict[int, tuple[Segment, float]] = {}
@@ -85,10 +84,9 @@ class Run:
         self.wakers: list = []
         """Functions that wake threads which wait for something of this run."""
         self._held = False
-        """Its locks are taken."""
+        """It has begun to take the cells that it writes."""
         self._locked = False
-        """And so are the newest versions."""
-        self._guard = Lock()
+        """It has them, and their newest versions."""
 
     # Sources
 
@@ -103,7 +101,7 @@ class Run:
         if flow.pinned:
             missing = self._take_versions(flow.pinned, self.cells.pinned)
         if flow.newest:
-            missing += [n for c, n, _ in self.cells.newest if c.value is UNINITIALIZED and n in flow.required]
+            missing += [n for c, n in self.cells.newest.values() if c.value is UNINITIALIZED and n in flow.required]
         if missing:
             raise uninitialized([flow.variables[name] for name in dict.fromkeys(missing)])
         if flow.draws:
@@ -132,20 +130,23 @@ class Run:
             self._take_versions(names, [self.mirror.cell(name) for name in names])
 
     def lock(self) -> None:
-        """Take the write locks, once, and with them the newest versions."""
-        if self._locked or not self.cells.writes:
+        """Own the cells that the run writes, and take their newest versions; once."""
+        if self._locked or not self.cells.taken:
             return
-        with self._guard:
-            if not self._locked:
-                try:
-                    self.mirror.acquire(self.cells.locks, self.stop)
-                except Stopped:
-                    raise self.stopped() from None
-                self._held = True
-                for cell, name, number in self.cells.newest:
-                    self.values[number] = cell.value  # of the write set: nobody else can commit another one now
-                    self.versions[number] = (name, cell.version)
-                self._locked = True
+        self._held = True
+        try:
+            self.mirror.acquire(self.cells.taken, self, self.values, self.stop)
+        except Stopped:
+            raise self.stopped() from None
+        self._locked = True
+
+    def version_of(self, number: int) -> tuple[str, int]:
+        """The variable and the version that a value is; ("", 0) for one that is none."""
+        known = self.versions.get(number)
+        if known is None and self._locked and number in self.cells.newest:
+            cell, name = self.cells.newest[number]
+            return name, cell.version
+        return known or ("", 0)
 
     # In the caller
 
@@ -219,18 +220,18 @@ class Run:
 
         replicas_of: makes the copies that a value must have before it is committed.
         """
-        if self.cells.writes:
-            self.lock()
-            values, made = self.values, self.new_versions
-            committed = {c: (values[number], made.get(name) or new_version()) for c, name, number in self.cells.writes}
+        writes = self.cells.writes
+        if writes:
+            if not self._locked:
+                self.lock()
             copies = None
             if replicas_of is not None:
-                copies = replicas_of([(cell, value) for cell, (value, _) in committed.items()])
-            self.mirror.commit(committed, copies)
+                copies = replicas_of([(cell, self.values[number]) for cell, _, number in writes])
+            self.mirror.commit(writes, self.values, self.new_versions, copies)
+            self._held = False
         self._places = None
-        self.end()
 
-    def version_of(self, name: str) -> int:
+    def new_version_of(self, name: str) -> int:
         """The token of the version that this run makes of a variable."""
         version = self.new_versions.get(name)
         if version is None:
@@ -240,7 +241,7 @@ class Run:
     def end(self) -> None:
         """Let go of locks and, after a failure, of places in random streams."""
         if self._held:
-            self.mirror.release(self.cells.locks)
+            self.mirror.release(self.cells.taken, self)
             self._held = self._locked = False
         if self._places is not None:
             self.draws.give_back(self.flow.draws.values(), self._places)

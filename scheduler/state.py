@@ -6,8 +6,9 @@ mirror    all cells together: what this process knows of the session's state. On
 pin       take the committed values of one moment
 commit    make a run's new values visible, all at once
 
-Locks: a run that writes holds the locks of its write set from its first write to its commit, taken in the order of the
-names. `Mirror.mutex` covers only the instant of a pin or a commit.
+Locks: a run that writes owns the cells of its write set from its first write to its commit, taken in the order of the
+names, so that no two runs wait for each other. `Mirror.mutex` covers only the instants in which cells are looked at or
+changed; who owns a cell is said in the cell, so that whatever interrupts a run, its end finds what it has taken.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ new_version = count(1).__next__
 class Cell:
     """A variable's committed value."""
 
-    __slots__ = ("lock", "name", "reference", "replicas", "value", "version")
+    __slots__ = ("freed", "name", "owner", "reference", "replicas", "value", "version")
 
     def __init__(self, name: str):
         self.name = name
@@ -41,7 +42,10 @@ class Cell:
         """A reference to the same value in Ray's object store, once somebody needed one."""
         self.replicas: Sequence = ()
         """References to copies of it on other machines."""
-        self.lock = threading.Lock()
+        self.owner: Any = None
+        """The run that alone may change it now."""
+        self.freed: threading.Condition | None = None
+        """Where runs wait until they may own it, once one had to."""
 
 
 class Mirror:
@@ -69,15 +73,29 @@ class Mirror:
         with self.mutex:
             return [(cell.value, cell.version) for cell in cells]
 
-    def commit(self, values: Mapping[Cell, tuple[Any, int]], replicas: Mapping[Cell, list] | None = None) -> None:
-        """Publish (value, version) for each cell, all at once. The caller holds the cells' locks.
+    def commit(
+        self,
+        writes: Iterable[tuple[Cell, str, int]],
+        values: Any,
+        versions: Mapping[str, int] | None = None,
+        replicas: Mapping[Cell, Sequence] | None = None,
+    ) -> None:
+        """Publish values[number] for each (cell, name, number) of `writes`, all at once; nobody owns the cells then.
 
-        replicas: copies of some of the values on other machines.
+        versions: tokens of versions by name, where there are some already.   replicas: copies on other machines.
         """
         with self.mutex:
-            for cell, (value, version) in values.items():
-                cell.value, cell.version, cell.reference = value, version, None
-                cell.replicas = replicas.get(cell, ()) if replicas else ()
+            try:
+                _publish(writes, values, versions, replicas)
+            except BaseException:  # Ctrl-C between two cells: all of them are published, or none
+                _publish(writes, values, versions, replicas)
+                raise
+
+    def put(self, values: Mapping[Cell, tuple[Any, int]]) -> None:
+        """Publish (value, version) of each cell, as `commit` does."""
+        writes = [(cell, cell.name, number) for number, cell in enumerate(values)]
+        versions = {cell.name: version for cell, (_, version) in values.items()}
+        self.commit(writes, [value for value, _ in values.values()], versions)
 
     def stored(self, cell: Cell, version: int, reference: Any, alone: bool) -> None:
         """A version lies in Ray's object store too; or `alone` there: what is large is held once."""
@@ -87,55 +105,83 @@ class Mirror:
                 if alone:
                     cell.value = reference
 
-    def acquire(self, cells: Sequence[Cell], stop: Sequence = ()) -> None:
-        """Take the locks of a write set in the order of the names. Raises Stopped when `stop` fills up meanwhile."""
-        for cell in cells:
-            if not cell.lock.acquire(False):
-                self._wait(cells, cell, stop)
+    def acquire(self, cells: Iterable[tuple[Cell, int | None]], owner: Any, values: Any, stop: Sequence = ()) -> None:
+        """Own the cells of a write set, which come in the order of their names.
 
-    def _wait(self, cells: Sequence[Cell], cell: Cell, stop: Sequence) -> None:
-        """Take a lock that another run holds; if it does not come, let those before it go."""
-        try:
-            while not cell.lock.acquire(timeout=_LOOK):
-                if stop:
-                    raise Stopped
-        except BaseException:
-            self.release(cells[: cells.index(cell)])
-            raise
+        values: gets the value of each cell that comes with a number: nobody else can commit another one now.
+        Raises Stopped when `stop` fills up while another run owns one of them; what was taken is to be released then.
+        """
+        with self.mutex:
+            for cell, number in cells:
+                if cell.owner is not None:
+                    self._wait(cell, owner, stop)
+                cell.owner = owner
+                if number is not None:
+                    values[number] = cell.value
 
-    def release(self, cells: Sequence[Cell]) -> None:
-        """Let the locks of a write set go."""
-        for cell in reversed(cells):
-            cell.lock.release()
+    def _wait(self, cell: Cell, owner: Any, stop: Sequence) -> None:
+        if cell.freed is None:
+            cell.freed = threading.Condition(self.mutex)
+        while cell.owner is not None and cell.owner is not owner:
+            if stop:
+                raise Stopped
+            cell.freed.wait(_LOOK)
+
+    def release(self, cells: Iterable[tuple[Cell, Any]], owner: Any) -> None:
+        """Let go of those of the cells that `owner` owns."""
+        with self.mutex:
+            for cell, _ in cells:
+                if cell.owner is owner:
+                    cell.owner = None
+                    if cell.freed is not None:
+                        cell.freed.notify()
 
     @contextmanager
-    def locked(self, cells: Iterable[Cell], stop: Sequence = ()) -> Iterator[None]:
-        """Hold the locks of a write set."""
-        ordered = in_order(cells)
-        self.acquire(ordered, stop)
+    def owned(self, cells: Iterable[Cell], stop: Sequence = ()) -> Iterator[None]:
+        """Own some cells."""
+        owner, ordered = object(), [(cell, None) for cell in in_order(cells)]
         try:
+            self.acquire(ordered, owner, None, stop)
             yield
         finally:
-            self.release(ordered)
+            self.release(ordered, owner)
+
+
+def _publish(
+    writes: Iterable[tuple[Cell, str, int]],
+    values: Any,
+    versions: Mapping[str, int] | None,
+    replicas: Mapping[Cell, Sequence] | None,
+) -> None:
+    for cell, name, number in writes:
+        cell.value = values[number]
+        cell.version = versions[name] if versions and name in versions else new_version()
+        cell.reference = None
+        cell.replicas = replicas.get(cell, ()) if replicas else ()
+        cell.owner = None
+        if cell.freed is not None:
+            cell.freed.notify()
 
 
 def in_order(cells: Iterable[Cell]) -> list[Cell]:
-    """Cells in the order of their names, in which their locks are taken."""
+    """Cells in the order of their names, in which they are taken."""
     return sorted(cells, key=lambda cell: cell.name)
 
 
 class Cells:
     """The cells that the runs of one dataflow read and write, found once.
 
-    newest, writes: with the name and the number of the value that a run takes or publishes.
+    writes: with the name and the number of the value that a run publishes.
+    taken: the cells of the write set in the order of their names; with the number of the value that takes the newest
+        version, if there is one.   newest: of such a number, the cell and its name.
     """
 
     def __init__(self, mirror: Mirror, flow: Any):
         self.mirror = mirror
         self.pinned = [mirror.cell(name) for name in flow.pinned]
-        self.newest = [(mirror.cell(name), name, number) for name, number in flow.newest.items()]
         self.writes = [(mirror.cell(name), name, number) for name, number in flow.writes.items()]
-        self.locks = in_order([cell for cell, _, _ in self.writes])
+        self.taken = [(cell, flow.newest.get(cell.name)) for cell in in_order([cell for cell, _, _ in self.writes])]
+        self.newest = {number: (mirror.cell(name), name) for name, number in flow.newest.items()}
 
 
 class Draws:

@@ -364,7 +364,7 @@ def test_programs_of_any_schedule_exchange_their_values_and_none_waits_for_ever(
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
             values = {name: session.run(name + ":0") for name in {*flow.pinned, *flow.newest}}
-        mirror.commit({mirror.cell(name): (value, 1) for name, value in values.items()})
+        mirror.put({mirror.cell(name): (value, 1) for name, value in values.items()})
         fed = {v: values[name] for name, v in [*flow.pinned.items(), *flow.newest.items()]}
         for compiled in (False, True):
             run = Run(flow, Cells(mirror, flow), None, None)

@@ -54,7 +54,7 @@ def test_a_commit_publishes_values_and_versions_and_forgets_references():
     mirror = Mirror()
     v, w = mirror.cell("v"), mirror.cell("w")
     v.reference = "somewhere in Ray"
-    mirror.commit({v: (1, 10), w: (2, 11)})
+    mirror.put({v: (1, 10), w: (2, 11)})
     assert mirror.pin([w, v]) == [(2, 11), (1, 10)]
     assert v.reference is None
 
@@ -72,7 +72,7 @@ def test_pins_see_a_commit_as_a_whole_or_not_at_all():
 
     def write():
         for number in range(2000):
-            mirror.commit({cell: (number, number) for cell in cells})
+            mirror.put({cell: (number, number) for cell in cells})
         done.set()
 
     def read():
@@ -80,7 +80,7 @@ def test_pins_see_a_commit_as_a_whole_or_not_at_all():
             if len(set(mirror.pin(cells))) != 1:
                 torn.append(mirror.pin(cells))
 
-    mirror.commit({cell: (-1, 0) for cell in cells})
+    mirror.put({cell: (-1, 0) for cell in cells})
     threads = [threading.Thread(target=read), threading.Thread(target=read), threading.Thread(target=write)]
     for thread in threads:
         thread.start()
@@ -92,64 +92,77 @@ def test_pins_see_a_commit_as_a_whole_or_not_at_all():
 # Locks
 
 
-class Noted:
-    """A lock that notes what is done with it."""
-
-    def __init__(self, name, notes):
-        self.name, self.notes = name, notes
-        self.lock = threading.Lock()
-
-    def acquire(self, timeout=-1):
-        taken = self.lock.acquire(timeout=timeout)
-        if taken:
-            self.notes.append(("take", self.name))
-        return taken
-
-    def release(self):
-        self.notes.append(("let go", self.name))
-        self.lock.release()
-
-
-def test_locks_are_taken_in_the_order_of_the_names_and_let_go_in_reverse():
-    mirror, notes = Mirror(), []
-    cells = [mirror.cell(name) for name in "cab"]
-    for cell in cells:
-        cell.lock = Noted(cell.name, notes)
-    with mirror.locked(cells):
-        assert notes == [("take", "a"), ("take", "b"), ("take", "c")]
-        notes.clear()
-    assert notes == [("let go", "c"), ("let go", "b"), ("let go", "a")]
-
-
-def test_locks_are_let_go_when_the_run_fails():
+def test_cells_are_owned_by_one_and_let_go_when_it_fails():
     mirror = Mirror()
     cells = [mirror.cell(name) for name in "ab"]
-    with pytest.raises(KeyError), mirror.locked(cells):
+    with mirror.owned(cells):
+        assert all(cell.owner is not None for cell in cells)
+    with pytest.raises(KeyError), mirror.owned(cells):
         raise KeyError
-    assert not any(cell.lock.locked() for cell in cells)
+    assert not any(cell.owner for cell in cells)
 
 
-def test_a_run_that_is_told_to_stop_while_it_waits_lets_go_of_what_it_has():
+def test_one_that_is_told_to_stop_while_it_waits_lets_go_of_what_it_has():
     mirror = Mirror()
     a, b = mirror.cell("a"), mirror.cell("b")
-    b.lock.acquire()
-    with pytest.raises(Stopped), mirror.locked([a, b], stop=["now"]):
-        pytest.fail("it got a lock that another one holds")
-    assert not a.lock.locked()
-    assert b.lock.locked()
-    b.lock.release()
-    with mirror.locked([a, b], stop=["now"]):  # free locks are taken all the same
+    with mirror.owned([b]):
+        with pytest.raises(Stopped), mirror.owned([b, a], stop=["now"]):
+            pytest.fail("it owns what another one owns")
+        assert a.owner is None
+        assert b.owner is not None
+    with mirror.owned([a, b], stop=["now"]):  # what is free is taken all the same
         pass
 
 
-def test_threads_that_lock_overlapping_sets_in_any_order_all_finish():
+def test_several_threads_of_one_owner_may_take_the_same_cells():
+    mirror, owner, values = Mirror(), object(), {}
+    cells = [(mirror.cell("a"), 0), (mirror.cell("b"), 1)]
+    first = mirror.owned([mirror.cell("b")])
+    first.__enter__()
+    threads = [threading.Thread(target=mirror.acquire, args=(cells, owner, values)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    first.__exit__(None, None, None)
+    for thread in threads:
+        thread.join()
+    assert set(values) == {0, 1}
+    mirror.release(cells, owner)
+    with mirror.owned([cell for cell, _ in cells], stop=["now"]):
+        pass
+
+
+class Interrupting(dict):
+    """Values of which the first one of a number is never there: as if Ctrl-C came while it is looked up."""
+
+    def __init__(self, values, at):
+        super().__init__(values)
+        self.at = at
+
+    def __getitem__(self, number):
+        if number == self.at:
+            self.at = None
+            raise KeyboardInterrupt
+        return super().__getitem__(number)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_commit_that_is_interrupted_is_whole(at):
+    mirror = Mirror()
+    cells = [mirror.cell(name) for name in "abc"]
+    with pytest.raises(KeyboardInterrupt):
+        mirror.commit([(cell, cell.name, n) for n, cell in enumerate(cells)], Interrupting({0: 5, 1: 6, 2: 7}, at))
+    assert [cell.value for cell in cells] == [5, 6, 7]
+    assert not any(cell.owner for cell in cells)
+
+
+def test_threads_that_own_overlapping_sets_in_any_order_all_finish():
     mirror = Mirror()
     cells = [mirror.cell(name) for name in "abc"]
     total = dict.fromkeys("abc", 0)
 
     def work(order):
         for _ in range(200):
-            with mirror.locked([cells[i] for i in order]):
+            with mirror.owned([cells[i] for i in order]):
                 for i in order:
                     total[cells[i].name] += 1
 
