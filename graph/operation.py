@@ -56,6 +56,8 @@ class Kind(enum.Enum):
     NOOP = "noop"
     """Only its control inputs count."""
 
+    __hash__ = object.__hash__  # an Enum's own is a Python function
+
 
 class Uninitialized:
     """The value of a variable that has none."""
@@ -345,8 +347,7 @@ class Tensor(Operators):
     def __ne__(self, other):
         return self is not other
 
-    def __hash__(self):
-        return id(self)
+    __hash__ = object.__hash__  # not a Python function: planning looks up millions
 
     def __reduce__(self):
         from weftwork.graph.export import tensor_at

@@ -15,13 +15,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from weftwork.graph.errors import InvalidArgumentError
-from weftwork.graph.operation import LIBRARY, REFERENCES, WRITES, Kind, Operation, Tensor
+from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
-from weftwork.scheduler.folding import folded, merge_key
+from weftwork.scheduler.folding import Spared
 from weftwork.scheduler.ordering import order_accesses
 
 _EFFECTS = frozenset({Kind.FUNCTION, Kind.CONTROL, Kind.QUEUE})
@@ -33,25 +31,27 @@ def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operat
 
     The fed tensors need nobody to make them, and what `ran` before does not run again.
     """
-    seen: set[Operation] = set(targets)
-    stack = list(seen)
-    while stack:
-        op = stack.pop()
+    wanted = list(targets)
+    if not wanted:
+        return []
+    graph = wanted[0].graph
+    needed = bytearray(1 + max([op.index for op in wanted]))
+    for op in wanted:
+        needed[op.index] = 1
+    found: list[Operation] = []
+    at = len(needed)
+    while (at := needed.rfind(1, 0, at)) >= 0:  # what an operation takes was created before it
+        op = graph._operations[at]
+        found.append(op)
         for tensor in op.inputs:
-            producer = tensor.op
-            if producer not in seen and tensor not in fed:
-                seen.add(producer)
-                stack.append(producer)
+            if not fed or tensor not in fed:
+                needed[tensor.op.index] = 1
         for control in op.control_inputs:
             satisfied = control.kind is Kind.PLACEHOLDER and control.outputs[0] in fed
-            if control not in seen and not satisfied and control not in ran:
-                seen.add(control)
-                stack.append(control)
-    return sorted(seen, key=_creation)
-
-
-def _creation(op: Operation) -> int:
-    return op.index
+            if not satisfied and control not in ran:
+                needed[control.index] = 1
+    found.reverse()
+    return found
 
 
 def variable_name(tensor: Tensor) -> str:
@@ -148,7 +148,7 @@ class _Builder:
         self.value_of: dict[Tensor, int] = {}
         self.version: dict[str, int] = {}
         self.node_of: dict[Operation, int] = {}
-        self.merged: dict[Any, tuple[int, ...]] = {}
+        self.spared = Spared(flow)
 
     def build(self) -> None:
         flow = self.flow
@@ -219,7 +219,7 @@ class _Builder:
     def _visit(self, op: Operation) -> None:
         kind = op.kind
         if kind is Kind.PURE or kind is Kind.FUNCTION:
-            self._node(op, tuple([self._read(t) for t in op.inputs]))
+            self._node(op, self._inputs(op.inputs))
         elif kind is Kind.CONSTANT:
             if op.outputs[0] not in self.value_of:
                 self._constant(op)
@@ -244,6 +244,13 @@ class _Builder:
             self._node(op, (place, *[self._read(t) for t in op.inputs]), kernel=Draw(op.kernel))
         else:
             self._node(op, tuple([self._read(t, peek=True) for t in op.inputs]))
+
+    def _inputs(self, tensors: Sequence[Tensor]) -> tuple[int, ...]:
+        known = self.value_of
+        try:
+            return tuple([known[tensor] for tensor in tensors])
+        except KeyError:  # one is a variable
+            return tuple([self._read(tensor) for tensor in tensors])
 
     def _read(self, tensor: Tensor, peek: bool = False) -> int:
         value = self.value_of.get(tensor)
@@ -340,61 +347,44 @@ class _Builder:
         return self._read(fetch)
 
     def _node(self, op: Operation, inputs: tuple[int, ...], kernel: Any = None, extra: int = 0) -> tuple[int, ...]:
-        flow = self.flow
-        attrs = op.attrs
-        if attrs and op.kind is not Kind.PURE and op.kind is not Kind.FUNCTION:
+        flow, kind, attrs = self.flow, op.kind, op.attrs
+        if kind is Kind.PURE:
+            if inputs and (not op.control_inputs or not self.keep_control):
+                known = self.spared.outputs_of(op, inputs)
+                if known is not None:
+                    self._bind(op, known)
+                    return known
+        elif attrs and kind is not Kind.FUNCTION:
             attrs = {key: value for key, value in attrs.items() if key[0] != "_"}
-        key = None
-        if op.kind is Kind.PURE and (not op.control_inputs or not self.keep_control):
-            key = merge_key(op, inputs)
-            known = self.merged.get(key) if key is not None else None
-            if known is not None:
-                self._bind(op, known)
-                return known
-            if op.traits is LIBRARY and not op.device and inputs and all([v in flow.constants for v in inputs]):
-                results = folded(op, [flow.constants[v] for v in inputs])
-                if results is not None:
-                    outputs = tuple([self._known(value) for value in results])
-                    self._bind(op, outputs)
-                    return outputs
         node = len(flow.ops)
-        outputs = tuple([flow.new_value(node) for _ in range(len(op.outputs) + extra)])
+        if len(op.outputs) + extra == 1:
+            outputs = (len(flow.producer),)
+            flow.producer.append(node)
+        else:
+            outputs = tuple([flow.new_value(node) for _ in range(len(op.outputs) + extra)])
         flow.ops.append(op)
         flow.inputs.append(inputs)
         flow.outputs.append(outputs)
         flow.kernels.append(op.kernel if kernel is None else kernel)
         flow.attrs.append(attrs)
-        if self.keep_control and op.control_inputs:
+        if self.keep_control:
             before = [self.node_of[c] for c in op.control_inputs if c in self.node_of]
             if before:
                 flow.after[node] = tuple(before)
-        if self.keep_control:
             self.node_of[op] = node
-        if key is not None:
-            self.merged[key] = outputs
         self._bind(op, outputs)
         return outputs
 
     def _bind(self, op: Operation, values: tuple[int, ...]) -> None:
         for tensor, value in zip(op.outputs, values, strict=False):
-            if tensor not in self.fed:
+            if not self.fed or tensor not in self.fed:
                 self.value_of[tensor] = value
 
     def _constant(self, op: Operation) -> None:
         if self.keep_control and op.control_inputs:
             self._node(op, (), kernel=give)
             return
-        value = op.attrs["value"]
-        key = (type(value), value.tobytes()) if isinstance(value, np.generic) and value.dtype.kind != "O" else id(op)
-        known = self.merged.get(key)
-        if known is None:
-            known = self.merged[key] = (self._known(value),)
-        self.value_of[op.outputs[0]] = known[0]
-
-    def _known(self, value: Any) -> int:
-        number = self.flow.new_value()
-        self.flow.constants[number] = value
-        return number
+        self.value_of[op.outputs[0]] = self.spared.constant(op.attrs["value"])
 
 
 def give(*, value: Any) -> Any:

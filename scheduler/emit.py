@@ -19,6 +19,8 @@ from weftwork.scheduler.dataflow import Dataflow
 
 _SMALL = 64 * 1024
 """Bytes of a value up to which nobody hurries to free it inside a segment."""
+_DENSE = 4
+"""A segment with one in so many of a dataflow's values has a list of them; a smaller one looks its own up."""
 
 
 def write_program(
@@ -55,18 +57,31 @@ def write_slot_program(
     return _SlotWriter(flow, nodes, inputs, outputs, sizes, crossings).program()
 
 
+class _Sparse(dict):
+    """As a list of -1, in which few places are used."""
+
+    def __missing__(self, number: int) -> int:
+        return -1
+
+
 class _Writer:
     """The state of one emission: which value is in which slot, and until which step."""
 
     def __init__(self, flow: Dataflow, nodes: Sequence[int], inputs: tuple, outputs: tuple, sizes: Sequence[float]):
         self.flow, self.nodes, self.inputs, self.outputs, self.sizes = flow, nodes, inputs, outputs, sizes
-        self.slot = {value: place for place, value in enumerate(inputs)}
+        values = len(flow.producer) + 1  # the exchange is one more
+        dense = _DENSE * len(nodes) > values
+        self.slot: Any = [-1] * values if dense else _Sparse()
+        """The slot of each value, or -1."""
+        self.last: Any = [-1] * values if dense else _Sparse()
+        """The step that reads each value last, or -1."""
+        for place, value in enumerate(inputs):
+            self.slot[value] = place
         self.size = len(inputs)
         self.free: list[int] = []
         self.constants: dict[int, Any] = {}
         self.steps: list[Step] = []
         self.owners: list[int] = []
-        self.last: dict[int, int] = {}
         self.seen_by_users: set[int] = set()
         """Values that a user's function without its wrapper reads."""
         self.frozen: set[int] = set()
@@ -86,16 +101,16 @@ class _Writer:
 
     def _look_ahead(self) -> None:
         flow, last = self.flow, self.last
+        kernels, inputs = flow.kernels, flow.inputs
         for at, node in enumerate(self.nodes):
-            inputs = flow.inputs[node]
-            for value in inputs:
+            for value in inputs[node]:
                 last[value] = at
-            kernel = flow.kernels[node]
+            kernel = kernels[node]
             if type(kernel) is UserFunction:
                 call = kernel.direct(flow.attrs[node]["template"])
                 if call is not None:
                     self.direct[node] = call
-                    self.seen_by_users.update(inputs)
+                    self.seen_by_users.update(inputs[node])
         for value in self.outputs:
             last[value] = len(self.nodes)
 
@@ -104,11 +119,13 @@ class _Writer:
             self._step(at, node)
 
     def _step(self, at: int, node: int) -> None:
-        flow = self.flow
+        flow, slot = self.flow, self.slot
         values = flow.inputs[node]
         kernel: Callable = flow.kernels[node]
         attrs, settle = flow.attrs[node], None
-        reads = tuple([self._place_of(value) for value in values])
+        reads = tuple([slot[value] for value in values])
+        if -1 in reads:
+            reads = tuple([self._place_of(value) for value in values])
         if isinstance(kernel, Control):
             if self.stop is None:
                 self.stop = self._new_slot()
@@ -116,7 +133,8 @@ class _Writer:
         call = self.direct.get(node)
         if call is not None:
             for value in values:
-                self._freeze(value)
+                if value not in self.frozen:
+                    self._freeze(value)
             args, attrs = call
             kernel = kernel.function  # type: ignore[attr-defined]
             reads = tuple([reads[arg.index] if type(arg) is Slot else self._constant(arg) for arg in args])
@@ -136,8 +154,8 @@ class _Writer:
         return self.size - 1
 
     def _place_of(self, value: int) -> int:
-        place = self.slot.get(value)
-        if place is None:  # a constant's first use
+        place = self.slot[value]
+        if place < 0:  # a constant's first use
             place = self.slot[value] = self._constant(self.flow.constants[value])
         return place
 
@@ -148,9 +166,9 @@ class _Writer:
 
     def _freeze(self, value: int) -> None:
         """Make a value read-only before a user's function sees it, if it may be an array that is not so yet."""
-        if value in self.frozen or value in self.flow.constants:
-            return
         self.frozen.add(value)
+        if value in self.flow.constants:
+            return
         node = self.flow.producer[value]
         if node >= 0:
             if self.flow.tensor(value)._shape == ():
@@ -183,7 +201,7 @@ class _Writer:
             self.slot[value] = place
             writes.append(place)
         for value in outputs:
-            if value not in self.last:
+            if self.last[value] < 0:
                 self.free.append(self.slot[value])
         return writes
 
@@ -210,7 +228,7 @@ class _SlotWriter(_Writer):
             self._own_step(signal, {"place": place, "to": to}, (self.exchange,), ())
 
     def _place_of(self, value: int) -> int:
-        if value not in self.slot and value not in self.flow.constants:
+        if self.slot[value] < 0 and value not in self.flow.constants:
             place = self.slot[value] = self.free.pop() if self.free else self._new_slot()
             if value in self.crossings.newest:
                 self._own_step(newest, {"number": value}, (self.exchange,), place)

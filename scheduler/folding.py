@@ -8,10 +8,63 @@ import numpy as np
 
 from weftwork.actors.program import quiet
 from weftwork.graph import nest
-from weftwork.graph.operation import Operation
+from weftwork.graph.operation import LIBRARY, Operation
 
 _MOST_ELEMENTS = 65_536
 """Constants with more elements than this are neither folded nor made by folding."""
+
+
+class Spared:
+    """The pure nodes of a dataflow that is being built which need not run."""
+
+    def __init__(self, flow: Any):
+        self._flow = flow
+        self._scalars: dict[type, dict[bytes, int]] = {}
+        """Of constants that are NumPy scalars, by type and content: their values."""
+        self._readers: list[int | dict | None] = []
+        """Of each value the node that has it as its last input; if there are several, these by what they do."""
+
+    def constant(self, value: Any) -> int:
+        """The number of a constant; equal scalars have one."""
+        if not isinstance(value, np.generic) or value.dtype.kind == "O":
+            return self._new(value)
+        alike = self._scalars.setdefault(type(value), {})
+        content = value.tobytes()
+        number = alike.get(content)
+        if number is None:
+            number = alike[content] = self._new(value)
+        return number
+
+    def outputs_of(self, op: Operation, inputs: tuple[int, ...]) -> tuple[int, ...] | None:
+        """What a pure node with inputs gives, if it need not run; else it is the dataflow's next node, and noted."""
+        constants = self._flow.constants
+        if inputs[0] in constants and op.traits is LIBRARY and not op.device and all([v in constants for v in inputs]):
+            results = folded(op, [constants[v] for v in inputs])
+            if results is not None:
+                return tuple([self._new(value) for value in results])
+        return self._merged(op, inputs)
+
+    def _merged(self, op: Operation, inputs: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Most values are read by one node, which is like no other: only of the others it is noted what they do."""
+        flow, readers, last = self._flow, self._readers, inputs[-1]
+        if last >= len(readers):
+            readers.extend([None] * (len(flow.producer) - len(readers)))
+        known = readers[last]
+        if known is None:
+            readers[last] = len(flow.ops)
+            return None
+        if isinstance(known, int):
+            known = readers[last] = {merge_key(flow.ops[known], flow.inputs[known]): known}
+        key = merge_key(op, inputs)
+        node = known.setdefault(key, len(flow.ops))
+        return None if key is None or node == len(flow.ops) else flow.outputs[node]
+
+    def _new(self, value: Any) -> int:
+        producer = self._flow.producer
+        number = len(producer)
+        producer.append(-1)
+        self._flow.constants[number] = value
+        return number
 
 
 def merge_key(op: Operation, inputs: tuple[int, ...]) -> Any:

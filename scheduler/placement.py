@@ -27,6 +27,8 @@ class Place(enum.Enum):
     NESTED = "nested"
     """A thread of the caller, where the bodies of a branch or a loop are runs that are planned by themselves."""
 
+    __hash__ = object.__hash__  # an Enum's own is a Python function
+
 
 _HERE = (Place.CALLER, Place.QUEUE, Place.NESTED)
 """Places whose values lie in the caller."""
