@@ -35,6 +35,7 @@ _INFIX: dict[Callable, str] = {
     operator.ge: ">=",
 }
 _STEPS_BETWEEN_CHECKS = 64
+_LARGE_NUMBER = 1 << 62
 LONGEST_FUNCTION = 65_536
 """Steps above which a program becomes several functions: compiling takes 15 us and 6 KB for each step."""
 
@@ -80,6 +81,8 @@ class Program:
     constants: tuple[tuple[int, Any], ...] = ()
     stop: int | None = None
     """The slot of the stop list, where steps take it: branches and loops do."""
+    unwatched: int = 1
+    """Compiled, it looks at the stop list once in so many steps: more than 1 where all are known to be short."""
     _function: Callable | None = field(default=None, repr=False, compare=False)
     shipped: Any = field(default=None, repr=False, compare=False)
     """How it is sent to other processes, once it was: its id, and its pickled form."""
@@ -208,10 +211,13 @@ class Program:
             text[self.stop] = "stop"
         fixed = set(given) if kept else set()
         for slot, value in self.constants:
-            names[f"{prefix}c{slot}"] = value
-            text[slot] = f"{prefix}c{slot}"
             fixed.add(slot)
-        lines = [_statement(at, step, text, names, prefix, fixed) for at, step in enumerate(self.steps)]
+            if type(value) is int and abs(value) < _LARGE_NUMBER:  # found faster in the code than by its name
+                text[slot] = f"({value})" if value < 0 else str(value)
+            else:
+                names[f"{prefix}c{slot}"] = value
+                text[slot] = f"{prefix}c{slot}"
+        lines = [_statement(at, step, text, names, prefix, fixed, self.unwatched) for at, step in enumerate(self.steps)]
         return lines, [text[slot] for slot in self.outputs]
 
     def written(self) -> set[int]:
@@ -255,7 +261,7 @@ class _Parts:
         inputs = tuple([slot for slot in given if slot not in constants and slot != program.stop])
         outputs = tuple([slot for slot in written if slot in live])
         mine = tuple([(slot, constants[slot]) for slot in given if slot in constants])
-        return Program(inputs, outputs, program.steps[start:end], program.size, mine, program.stop)
+        return Program(inputs, outputs, program.steps[start:end], program.size, mine, program.stop, program.unwatched)
 
     @property
     def compiled(self) -> bool:
@@ -293,7 +299,7 @@ def _outputs(step: Step) -> tuple[int, ...]:
 
 
 def _statement(
-    at: int, step: Step, text: Mapping[int, str], names: dict[str, Any], prefix: str, fixed: set[int]
+    at: int, step: Step, text: Mapping[int, str], names: dict[str, Any], prefix: str, fixed: set[int], unwatched: int
 ) -> str:
     """One line: `v7 = v3 + v5`, or `v7 = k2(v3, axis=a4_0)`, and the check of `stop` now and then."""
     args = [text[slot] for slot in step.inputs]
@@ -319,7 +325,8 @@ def _statement(
         names["Array"], names[step.settle.__name__] = np.ndarray, step.settle
         call += f"; type({target}) is Array and ({target} := {step.settle.__name__}({target}))"
     freed = "".join([f"; {text[slot]} = None" for slot in step.dead if slot not in fixed])
-    check = "" if infix is not None and at % _STEPS_BETWEEN_CHECKS else "; stop and stop_now()"
+    apart = _STEPS_BETWEEN_CHECKS if infix is not None else unwatched
+    check = "" if at % apart else "; stop and stop_now()"
     return f"{target} = {call}{freed}{check}"
 
 

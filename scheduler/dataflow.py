@@ -349,7 +349,7 @@ class _Builder:
     def _node(self, op: Operation, inputs: tuple[int, ...], kernel: Any = None, extra: int = 0) -> tuple[int, ...]:
         flow, kind, attrs = self.flow, op.kind, op.attrs
         if kind is Kind.PURE:
-            if inputs and (not op.control_inputs or not self.keep_control):
+            if not op.control_inputs or not self.keep_control:
                 known = self.spared.outputs_of(op, inputs)
                 if known is not None:
                     self._bind(op, known)

@@ -36,7 +36,7 @@ from weftwork.scheduler.residents import Residents, Unfit
 from weftwork.scheduler.rounds import deferred
 from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.state import Cells, Draws, Mirror
-from weftwork.scheduler.strategy import Candidate, Contest, candidates, scattered_plan
+from weftwork.scheduler.strategy import Candidate, Contest, candidates, rest_in_tasks, scattered_plan
 from weftwork.scheduler.threads import run_in_threads
 from weftwork.scheduler.variants import REPLAN_AT, Variant, Variants
 
@@ -236,9 +236,7 @@ class Engine:
             nested = self._nesting.choose(flow, estimate)
             if self._in_rounds(run, flow, estimate, known, nested):
                 return None
-            # On one machine the caller sees what lies in the store.
-            near = not remote or (not flow.writes and inventory.machine_count() == 1)
-            if near and not nested and _unbound(flow, estimate):
+            if not nested and _near(flow, remote) and _unbound(flow, estimate):
                 contest = variant.contest
                 if contest is None or now[0] != variant.known[0] or not contest.still_holds(estimate.seconds):
                     with collecting_later():
@@ -277,12 +275,16 @@ class Engine:
             return False
         done: frozenset[int] = frozenset()
         while True:
-            later = deferred(flow, estimate, done, slots, many)
+            later = frozenset() if estimate.complete else deferred(flow, estimate, done, slots, many)
             remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
             skip = done | later
-            places = place(flow, estimate, "auto", remote, slots, inventory.machine_count(), skip, nested)
+            plan = None
             with collecting_later():
-                plan = make_plan(flow, places, estimate, skip, later)
+                if not (later or nested) and _near(flow, remote) and _unbound(flow, estimate):
+                    plan = rest_in_tasks(flow, estimate, done)
+                if plan is None:
+                    places = place(flow, estimate, "auto", remote, slots, inventory.machine_count(), skip, nested)
+                    plan = make_plan(flow, places, estimate, skip, later)
             self._execute(run, plan, measure=bool(later) or not estimate.complete)
             if not later:
                 return True
@@ -351,6 +353,11 @@ def _compile(plan: Plan, runs: int) -> None:
         if segment.place in (Place.CALLER, Place.THREAD) or (segment.place is Place.RESIDENT and segment.slot == 0):
             if (hot or len(segment.nodes) <= _COMPILED_IN_A_RUN * runs) and not segment.program.compile():
                 plan.compiled = False
+
+
+def _near(flow: Dataflow, remote: set[int]) -> bool:
+    """True when it does not matter which values lie in Ray's store: on one machine the caller sees them."""
+    return not remote or (not flow.writes and inventory.machine_count() == 1)
 
 
 def _unbound(flow: Dataflow, estimate: Estimate) -> bool:

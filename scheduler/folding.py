@@ -23,6 +23,8 @@ class Spared:
         """Of constants that are NumPy scalars, by type and content: their values."""
         self._readers: list[int | dict | None] = []
         """Of each value the node that has it as its last input; if there are several, these by what they do."""
+        self._sources: dict[Any, int] = {}
+        """The nodes without inputs, by what they do."""
 
     def constant(self, value: Any) -> int:
         """The number of a constant; equal scalars have one."""
@@ -38,6 +40,8 @@ class Spared:
     def outputs_of(self, op: Operation, inputs: tuple[int, ...]) -> tuple[int, ...] | None:
         """What a pure node with inputs gives, if it need not run; else it is the dataflow's next node, and noted."""
         constants = self._flow.constants
+        if not inputs:
+            return self._alike(op, inputs, self._sources)
         if inputs[0] in constants and op.traits is LIBRARY and not op.device and all([v in constants for v in inputs]):
             results = folded(op, [constants[v] for v in inputs])
             if results is not None:
@@ -55,9 +59,15 @@ class Spared:
             return None
         if isinstance(known, int):
             known = readers[last] = {merge_key(flow.ops[known], flow.inputs[known]): known}
+        return self._alike(op, inputs, known)
+
+    def _alike(self, op: Operation, inputs: tuple[int, ...], known: dict[Any, int]) -> tuple[int, ...] | None:
         key = merge_key(op, inputs)
-        node = known.setdefault(key, len(flow.ops))
-        return None if key is None or node == len(flow.ops) else flow.outputs[node]
+        if key is None:
+            return None
+        following = len(self._flow.ops)
+        node = known.setdefault(key, following)
+        return None if node == following else self._flow.outputs[node]
 
     def _new(self, value: Any) -> int:
         producer = self._flow.producer

@@ -49,15 +49,16 @@ def settle_needs(flow: Dataflow, config: Any) -> None:
     """Fill `flow.needs`. Raises InvalidArgumentError for a node that asks for what no machine has."""
     known: dict[Any, Need] = {}
     flow.needs = {}
+    last, asked, need = LIBRARY, "", _NOTHING
     for node, op in enumerate(flow.ops):
-        traits = op.traits
-        if traits is LIBRARY and not op.device:
-            continue
-        key = (traits, op.device)
-        need = known.get(key)
-        if need is None:
-            need = known[key] = _need(op, config)
-        if need != _NOTHING:
+        if op.traits is not last or op.device != asked:  # neighbours are mostly alike
+            last, asked = op.traits, op.device
+            need = known.get((last, asked))
+            if need is None:
+                need = known[last, asked] = _need(op, config)
+                if need == _NOTHING:
+                    need = known[last, asked] = _NOTHING
+        if need is not _NOTHING:
             flow.needs[node] = need
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from weftwork.graph.operation import WRITES, Kind
 from weftwork.scheduler.cost import COSTS, Costs, shape_bytes
 from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.needs import is_free
 
 
 class Place(enum.Enum):
@@ -102,7 +103,10 @@ def place(
     if forced != "auto":
         return [_forced(flow, node, forced) for node in range(len(flow.ops))]
     here = Place.CALLER
-    places = [here if node in skip else _alone(flow, estimate, node) for node in range(len(flow.ops))]
+    if is_free(flow) and all([s is not None and s < WORTH_A_TASK for s in estimate.seconds]):
+        places: list[Place | None] = [here] * len(flow.ops)
+    else:
+        places = [here if node in skip else _alone(flow, estimate, node) for node in range(len(flow.ops))]
     if slots > 1 and any(p is None for p in places) and _gain(flow, estimate) >= PARALLEL_GAIN:
         chosen = [Place.TASK if p is None else p for p in places]
     else:

@@ -19,6 +19,11 @@ from weftwork.scheduler.grouping import after_locks, depth_first, groups
 from weftwork.scheduler.needs import ANYWHERE, Home, Need
 from weftwork.scheduler.placement import REMOTE_BYTES, Estimate, Place
 
+_UNWATCHED = 200e-6
+"""Seconds for which a run that is told to stop may go on with short nodes."""
+_MOST_UNWATCHED = 32
+"""Nodes, for short ones may turn out long."""
+
 
 @dataclass(eq=False)
 class Segment:
@@ -119,6 +124,7 @@ def make_plan(
         segment.program, segment.owners = write_program(
             flow, segment.nodes, segment.inputs, segment.outputs, estimate.bytes
         )
+        segment.program.unwatched = _unwatched(estimate, segment)
     local = all(s.place is Place.CALLER for s in segments)
     return Plan(flow, segments, readers, local, 1, wanted_values(flow, later))
 
@@ -164,8 +170,17 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
         segment.program, segment.owners = write_slot_program(
             flow, mine, segment.inputs, made, estimate.bytes, crossings[slot]
         )
+        segment.program.unwatched = _unwatched(estimate, segment)
         segments.append(segment)
     return Plan(flow, segments, {}, place is Place.THREAD, len(segments), wanted)
+
+
+def _unwatched(estimate: Estimate, segment: Segment) -> int:
+    """How many of a segment's steps may go by before it is looked whether the run is to stop."""
+    seconds = [estimate.seconds[node] for node in segment.nodes]
+    if None in seconds:
+        return 1
+    return max(1, min(_MOST_UNWATCHED, int(_UNWATCHED / (max(seconds) + 1e-9))))  # type: ignore[type-var]
 
 
 def _segment(

@@ -31,12 +31,16 @@ _MOVED = 0.3
 """Of the predicted work: a change by less makes no new plan."""
 _GAIN = 0.85
 """A way with more than one worker must be predicted to take at most so much of the seconds of the caller alone."""
+_CERTAIN_GAIN = 0.7
+"""As `_GAIN`, where nothing else is tried."""
 _WORTH_THREADS = 150e-6
 """Seconds of work, in nodes that are long, from which more than one worker is thought about."""
 _LONG = 3e-6
 """Seconds of a node that can do something beside the interpreter's work of calling it."""
 _WORTH_TASKS = 8e-3
 """Seconds of work from which tasks are thought about."""
+_WORTH_SHARING = 40e-6
+"""Seconds of an average node from which work that is done once is shared out: to plan that takes some 10 us a node."""
 _PROCESS_HOP = 60e-6
 """Seconds that a value takes from one process to another, pickled and unpickled."""
 _SECONDS_A_BYTE = 1e-9
@@ -44,7 +48,7 @@ _SECONDS_A_BYTE = 1e-9
 _MOST_SLOTS = 16
 """Slots of a plan for residents: each is a process of some 100 MB."""
 _DISPATCHES = 4
-"""A cluster for a task is worth at least so many dispatches, on average."""
+"""A cluster for a task is worth so many dispatches where there are many, and half of that on average at least."""
 _CLUSTERS = 8
 """Clusters for each slot, at least, where they are worth it: costs are not foreseen so well that slots never wait."""
 
@@ -152,16 +156,24 @@ def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
     found = [Candidate("caller", total, make_plan(flow, everywhere, estimate))]
     if sum([s for s in seconds if s > _LONG]) < max(_WORTH_THREADS, 0.5 * total):
         return found
-    locked = after_locks(flow)
-    apart = [node in locked for node in range(len(seconds))]
-    chained = Contracted.of(seconds, *neighbours(flow), apart)
-    rank = ranks(chained.seconds, chained.after)
-    if max(rank) > _GAIN * total:
+    sharing = _Sharing.of(flow, estimate, seconds)
+    if max(sharing.rank) > _GAIN * total:
         return found
-    bound = [apart[nodes[0]] for nodes in chained.chains]
-    sharing = _Sharing(flow, estimate, seconds, total, chained, rank, bound)
     ways = [sharing.in_threads(), sharing.in_residents(), sharing.in_tasks()]
     return [*found, *[way for way in ways if way is not None and way.predicted < _GAIN * total]]
+
+
+def rest_in_tasks(flow: Dataflow, estimate: Estimate, done: frozenset[int]) -> Plan | None:
+    """A plan for the nodes that are not `done` in which tasks share them; None where that is not worth it."""
+    seconds = [0.0 if node in done else s or 0.0 for node, s in enumerate(estimate.seconds)]
+    total = sum(seconds)
+    if total < max(_WORTH_TASKS, _WORTH_SHARING * len(seconds)):
+        return None
+    sharing = _Sharing.of(flow, estimate, seconds, done)
+    if max(sharing.rank) > _GAIN * total:
+        return None
+    way = sharing.in_tasks()
+    return way.plan if way is not None and way.predicted < _CERTAIN_GAIN * total else None
 
 
 @dataclass
@@ -175,6 +187,20 @@ class _Sharing:
     chained: Contracted
     rank: list[float]
     bound: list[bool]
+    done: frozenset[int]
+    """Nodes that are no part of it any more."""
+
+    @classmethod
+    def of(
+        cls, flow: Dataflow, estimate: Estimate, seconds: list[float], done: frozenset[int] = frozenset()
+    ) -> _Sharing:
+        """Contract the chains."""
+        locked = after_locks(flow)
+        apart = [node in locked for node in range(len(seconds))]
+        chained = Contracted.of(seconds, *neighbours(flow, done), apart)
+        rank = ranks(chained.seconds, chained.after)
+        bound = [apart[nodes[0]] for nodes in chained.chains]
+        return cls(flow, estimate, seconds, sum(seconds), chained, rank, bound, done)
 
     def in_threads(self) -> Candidate | None:
         """Threads of this process."""
@@ -205,18 +231,20 @@ class _Sharing:
         foreseen = self._schedule(slots, hop)
         limit = max(_DISPATCHES * hop, self.total / (_CLUSTERS * slots))
         groups = clusters(foreseen, chained.seconds, chained.before, bound, limit, hop)
-        if self.total / len(groups) < _DISPATCHES * hop:
+        if self.total / len(groups) < 0.5 * _DISPATCHES * hop:
             return None
         places = [Place.CALLER] * len(self.seconds)
         expanded = []
         for slot, members in groups:
             work = sum([chained.seconds[chain] for chain in members])
-            nodes = [node for chain in members for node in chained.chains[chain]]
+            nodes = [node for chain in members for node in chained.chains[chain] if node not in self.done]
+            if not nodes:
+                continue
             expanded.append((slot, nodes))
             if not bound[members[0]] and work >= hop:
                 for node in nodes:
                     places[node] = Place.TASK
-        plan = make_plan(self.flow, places, self.estimate, clusters=expanded)
+        plan = make_plan(self.flow, places, self.estimate, self.done, clusters=expanded)
         return Candidate("task", foreseen.makespan + hop, plan)
 
     def _schedule(self, slots: int, hop: float, bound: list[bool] | None = None) -> Schedule:

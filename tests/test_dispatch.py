@@ -1,4 +1,4 @@
-"""Dispatch: which work goes first when memory is short, and what happens to work that is far behind."""
+"""Dispatch: what a first run shares out, which work goes first when memory is short, and what is far behind."""
 
 from __future__ import annotations
 
@@ -101,6 +101,22 @@ def test_a_run_under_a_small_budget_gives_the_same(ray_session, graph):
         expected = [k * MIB / 8 if i == 0 else float(k) for k in range(12) for i in range(2)]
         for _ in range(2):
             assert session.run(fetches) == expected
+
+
+# First runs
+
+
+def test_once_a_few_calls_were_seen_tasks_share_the_rest_of_the_first_run(ray_session, graph):
+    def nap(k):
+        time.sleep(0.003)
+        return k
+
+    asleep = tf.op(nap)
+    with tf.Session() as session:
+        assert session.run([asleep(k) for k in range(160)]) == list(range(160))
+        segments, nodes = session.placements["task"]
+    assert nodes > 80
+    assert segments < nodes
 
 
 # Stragglers

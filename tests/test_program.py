@@ -36,6 +36,11 @@ def single(a):
     return (a,)
 
 
+def with_type(a):
+    """A kernel that tells 1 from True."""
+    return a, type(a)
+
+
 def nothing(a):
     """A kernel without outputs."""
     return ()
@@ -241,6 +246,29 @@ def test_a_long_program_of_operators_looks_now_and_then_whether_to_stop():
             run([1], ["now"])
 
 
+def test_a_program_of_short_steps_looks_now_and_then_whether_to_stop():
+    seen = []
+    program = Program((0,), (0,), [step(seen.append, (0,), 0) for _ in range(20)], 1, unwatched=8)
+    with pytest.raises(Stopped):
+        program([0], StopsAfter(seen, 3))
+    assert len(seen) == 3  # interpreted, it looks before each step
+    seen.clear()
+    program.compile()
+    with pytest.raises(Stopped):
+        program([0], StopsAfter(seen, 3))
+    assert len(seen) == 9  # compiled, after steps 0, 8 and 16
+
+
+class StopsAfter(list):
+    """A stop list that is full once so many steps have run."""
+
+    def __init__(self, seen, count):
+        self.seen, self.count = seen, count
+
+    def __bool__(self):
+        return len(self.seen) >= self.count
+
+
 # Slots and values
 
 
@@ -270,6 +298,21 @@ def test_constants_survive_being_called_dead():
     for run in ways(program):
         assert run([1], []) == [6]
         assert run([2], []) == [7]
+
+
+@pytest.mark.parametrize("number", [0, -7, 12, True, 1 << 61, -(1 << 70), 2.5, -0.0, np.int64(3), None, "two"])
+def test_constants_are_what_they_were(number):
+    program = Program((), (1,), [step(with_type, (0,), 1)], 2, ((0, number),))
+    for run in ways(program):
+        (made,) = run([], [])
+        assert str(made) == str((number, type(number)))
+
+
+def test_infix_operators_of_numbers_keep_their_meaning():
+    steps = [step(operator.pow, (0, 1), 3), step(operator.sub, (3, 2), 3), step(operator.mod, (3, 1), 3)]
+    program = Program((), (3,), steps, 4, ((0, -3), (1, 2), (2, -4)))
+    for run in ways(program):
+        assert run([], []) == [((-3) ** 2 + 4) % 2]
 
 
 def test_a_program_pickles_without_its_compiled_form():
