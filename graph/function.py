@@ -24,6 +24,15 @@ from weftwork.graph.values import to_value
 _STRUCTURES = (list, tuple, dict, slice)
 
 
+class Straight(dict):
+    """The attributes of a call whose arguments are its inputs, in their order: one object for all such calls."""
+
+
+@functools.lru_cache(maxsize=64)
+def _straight(count: int) -> Straight:
+    return Straight(template=(tuple(map(nest.Slot, range(count))), {}))
+
+
 class UserFunction:
     """The kernel of a node that calls a user's function: fills the arguments in, checks and converts the results."""
 
@@ -37,6 +46,11 @@ class UserFunction:
     def __getstate__(self) -> dict:
         return {**self.__dict__, "gradient": None}
 
+    @property
+    def bare(self) -> bool:
+        """True when a call is a call of the function: nothing is checked, converted or tried again."""
+        return self.outputs is None and not self._convert and not self.retries
+
     def direct(self, template: Any) -> tuple[tuple, dict] | None:
         """The call as (positional arguments, keyword constants), where nothing but the function has to be called.
 
@@ -44,7 +58,7 @@ class UserFunction:
         a keyword is a tensor, and where results are checked or converted.
         """
         args, kwargs = template
-        if self.outputs is not None or self._convert or self.retries:
+        if not self.bare:
             return None
         for arg in args:
             if type(arg) is not nest.Slot and not _is_constant(arg):
@@ -216,12 +230,15 @@ class Op:
             name = kwargs.pop("name") or name
         found: list[Tensor] = []
         template = nest.lift((args, kwargs), found, as_tensor)
+        attrs: Mapping[str, Any] = {"template": template}
+        if len(found) == len(args) and not kwargs and template[0] == _straight(len(args))["template"][0]:
+            attrs = _straight(len(args))
         node = graph_of(found).add(
             self._kind,
             "PyFunc",
             kernel=self._kernel,
             inputs=tuple(found),
-            attrs={"template": template},
+            attrs=attrs,
             outputs=self._specs,
             name=name,
             traits=self._traits,

@@ -43,9 +43,8 @@ def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operat
     while (at := needed.rfind(1, 0, at)) >= 0:  # what an operation takes was created before it
         op = graph._operations[at]
         found.append(op)
-        for tensor in op.inputs:
-            if not fed or tensor not in fed:
-                needed[tensor.op.index] = 1
+        for tensor in op.inputs if not fed else [tensor for tensor in op.inputs if tensor not in fed]:
+            needed[tensor.op.index] = 1
         for control in op.control_inputs:
             satisfied = control.kind is Kind.PLACEHOLDER and control.outputs[0] in fed
             if not satisfied and control not in ran:

@@ -10,16 +10,18 @@ from __future__ import annotations
 import gc
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
+from weftwork.actors.program import Stopped
 from weftwork.graph.errors import UnavailableError
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler import backend, inventory, objects
 from weftwork.scheduler.actor_link import Links
 from weftwork.scheduler.autosave import Autosave
+from weftwork.scheduler.control import SectionFlow
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.dispatch import ATTEMPTS, Dispatcher
@@ -27,7 +29,7 @@ from weftwork.scheduler.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.fetches import Fetches
 from weftwork.scheduler.flusher import Flusher
 from weftwork.scheduler.needs import is_free, settle_needs
-from weftwork.scheduler.nested import Nesting
+from weftwork.scheduler.nested import InnerRun, Nesting
 from weftwork.scheduler.placement import Estimate, Place, place
 from weftwork.scheduler.plan import Plan, make_plan
 from weftwork.scheduler.queue_host import QueueHost
@@ -38,6 +40,7 @@ from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.state import Cells, Draws, Mirror
 from weftwork.scheduler.strategy import Candidate, Contest, candidates, rest_in_tasks, scattered_plan
 from weftwork.scheduler.threads import run_in_threads
+from weftwork.scheduler.unplanned import Next, Part, Unplanned
 from weftwork.scheduler.variants import REPLAN_AT, Variant, Variants
 
 CLOSED = "Attempted to use a closed Session."
@@ -53,12 +56,18 @@ _RESIDENTS_WITHIN = 90.0
 
 
 class Entry:
-    """A compiled kind of run."""
+    """A kind of run.
 
-    __slots__ = ("_variants", "cells", "fetches", "flow")
+    flow, cells: None until it is compiled.   unplanned: its first run, where that does without.
+    """
 
-    def __init__(self, fetches: Fetches, flow: Dataflow, cells: Cells):
-        self.fetches, self.flow, self.cells = fetches, flow, cells
+    __slots__ = ("_variants", "cells", "fed", "fetches", "flow", "ran", "unplanned")
+
+    def __init__(self, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation]):
+        self.fetches, self.fed, self.ran = fetches, fed, ran
+        self.flow: Dataflow | None = None
+        self.cells: Cells | None = None
+        self.unplanned: Unplanned | None = None
         self._variants = Variants()
 
     def variant_for(self, fed: Sequence[Any]) -> Variant:
@@ -103,16 +112,26 @@ class Engine:
     def add(
         self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
     ) -> Entry:
-        """Compile fetches and feeds, without what `ran` before. With a key the entry is kept, till many others came."""
-        with collecting_later():
-            flow = Dataflow(fetches.elements, fed, ran)
-        settle_needs(flow, self.config)
-        entry = Entry(fetches, flow, Cells(self.mirror, flow))
+        """The entry of fetches and feeds, without what `ran` before. With a key it is kept, till many others came."""
+        entry = Entry(fetches, tuple(dict.fromkeys(fed)), ran)
+        if key is not None and not ran and self.config.placement == "auto":
+            with collecting_later():
+                entry.unplanned = Unplanned.of(fetches.elements, set(fed))
+        if entry.unplanned is None:
+            self._compile(entry)
         if key is not None:
             self._entries[key] = entry
             while len(self._entries) > _KEPT_ENTRIES:
                 self._entries.popitem(last=False)
         return entry
+
+    def _compile(self, entry: Entry) -> Dataflow:
+        """The dataflow of an entry, which has one from now on. Raises InvalidArgumentError for what cannot run."""
+        with collecting_later():
+            flow = Dataflow(entry.fetches.elements, entry.fed, entry.ran)
+        settle_needs(flow, self.config)
+        entry.cells, entry.flow = Cells(self.mirror, flow), flow
+        return flow
 
     # Execution
 
@@ -131,13 +150,18 @@ class Engine:
             except backend.ValueLost as lost:
                 if attempt + 1 == ATTEMPTS:
                     raise UnavailableError(None, None, str(lost)) from None
-            self._recovery.repair(entry.flow)
+            self._recovery.repair(entry.flow or self._compile(entry))
         raise AssertionError("the last attempt returns or raises")
 
     def _attempt(
         self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any, moved: dict
     ) -> list:
-        run = Run(entry.flow, entry.cells, self.draws, timeout, trace, moved)
+        flow, cells, work = entry.flow, entry.cells, None
+        if flow is None:
+            work, entry.unplanned = entry.unplanned, None
+            flow = _NO_FLOW if work is not None and trace is None else self._compile(entry)
+            cells = entry.cells or Cells(self.mirror, flow)
+        run = Run(flow, cells, self.draws, timeout, trace, moved)
         with self._guard:
             if self.closed:
                 raise RuntimeError(CLOSED)
@@ -150,10 +174,13 @@ class Engine:
         try:
             if started is not None:
                 started(run)
-            run.begin(fed)
-            self.run_flow(run, entry.flow, entry.variant_for(fed))
-            run.look_again()
-            fetched = run.fetched()
+            if flow is _NO_FLOW:
+                fetched = self._run_unplanned(run, work, dict(zip(entry.fed, fed, strict=True)))
+            else:
+                run.begin(fed)
+                self.run_flow(run, flow, entry.variant_for(fed))
+                run.look_again()
+                fetched = run.fetched()
             run.commit(self._replicas_of)
         finally:
             if timer is not None:
@@ -167,7 +194,7 @@ class Engine:
             count = self.ran.setdefault(where, [0, 0])
             count[0] += segments
             count[1] += nodes
-        if entry.flow.writes:
+        if flow.writes:
             self.flusher.wake()
             self._autosave.wake()
         return fetched
@@ -263,6 +290,41 @@ class Engine:
 
     # First runs
 
+    def _run_unplanned(self, run: Run, work: Unplanned, feeds: Mapping[Tensor, Any]) -> list:
+        """Run without a plan what can do so, and the rest in parts: the values of the fetches."""
+        run.unplanned = work
+        work.live.update(feeds)
+        try:
+            while (following := work.go_on(run.stop)) is not Next.NOTHING:
+                part = work.trial(inventory.cpus()) if following is Next.TRIAL else work.rest()
+                work.take(part, self._run_part(run, work, part))
+                if following is Next.TRIAL and work.is_heavy:
+                    part = work.rest()
+                    work.take(part, self._run_part(run, work, part))
+        except Stopped:
+            raise run.stopped() from None
+        run.count("caller", work.called)
+        return work.values()
+
+    def _run_part(self, run: Run, work: Unplanned, part: Part) -> list:
+        """Plan and run some nodes of a run that has no plan: the values of the part's elements."""
+        with collecting_later():
+            flow = Dataflow(part.elements, part.fed, part.ran)
+        settle_needs(flow, self.config)
+        section = SectionFlow(flow.ops[-1], flow, tuple(flow.feeds.values()), (), [])
+        work.inner = inner = InnerRun(run, section, list(part.fed.values()))
+        run.wakers.append(lambda: inner.cancel(run.stop[0]))
+        try:
+            if run.stop:
+                raise Stopped
+            self.run_flow(inner, flow, Variant())
+            for where, (segments, nodes) in inner.ran.items():
+                run.count(where, nodes, segments)
+            return inner.fetched()
+        finally:
+            run.wakers.pop()
+            work.inner = None
+
     def _in_rounds(
         self, run: Run, flow: Dataflow, estimate: Estimate, known: dict[int, int], nested: frozenset[int]
     ) -> bool:
@@ -296,7 +358,7 @@ class Engine:
     def explain(self, entry: Entry, fed: Sequence[Any]) -> Explanation:
         """The plan that the next run of an entry with feeds of these sizes would use."""
         variant = entry.variant_for(fed)
-        contest, flow = variant.contest, entry.flow
+        contest, flow = variant.contest, entry.flow or self._compile(entry)
         if contest is None:
             estimate = Estimate(flow, {})
             automatic = self.config.placement == "auto"
@@ -342,6 +404,10 @@ class Engine:
         self.flusher.close()
         self.residents.close()
         self.links.close()
+
+
+_NO_FLOW = Dataflow((), ())
+"""Of a run that has none."""
 
 
 def _compile(plan: Plan, runs: int) -> None:

@@ -117,6 +117,11 @@ def waiting(run: Any) -> list[Waiting]:
         inner = waiting(call.inner) if call.inner is not None else []
         alone = Waiting(_all_names(run, segment), "nested", now - call.since, inventory.this_machine())
         found += inner or [alone]
+    work = run.unplanned
+    if work is not None and work.inner is not None:
+        found += waiting(work.inner)
+    elif work is not None and work.current is not None:
+        found.append(Waiting((work.current.defined_at,), "caller", now - work.since, inventory.this_machine()))
     for wait, segment in list(run.waits.items()):
         found.append(Waiting(_all_names(run, segment), "queue", now - wait.since, inventory.this_machine()))
     return found

@@ -176,7 +176,7 @@ class SharedEngine(Engine):
         if started is not None:
             started(_Remote(lambda: hosts.tell(self._host, "cancel", self._id, run)))
         names = tuple([_name(element) for element in entry.fetches.elements])
-        feeds = tuple([tensor.name for tensor in entry.flow.feeds])
+        feeds = tuple([tensor.name for tensor in entry.fed])
         values = pack_values(list(fed))
         flat = None
         while True:

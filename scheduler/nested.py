@@ -78,8 +78,8 @@ class Call(list):
 class InnerRun(Run):
     """One run of a body: its sources are given, and it commits nothing."""
 
-    def __init__(self, call: Call, section: SectionFlow, values: Sequence[Any]):
-        outer, flow = call.outer, section.flow
+    def __init__(self, outer: Run, section: SectionFlow, values: Sequence[Any]):
+        flow = section.flow
         super().__init__(flow, Cells(outer.mirror, flow), outer.draws, None, outer.trace)
         self.deadline = outer.deadline
         self.work = 0.0
@@ -136,7 +136,7 @@ class PlannedBody:
             variant.runs += 1
             return self._body(call, values)
         check_required(self._section.required, values)
-        inner = InnerRun(call, self._section, values)
+        inner = InnerRun(call.outer, self._section, values)
         call.inner = inner
         try:
             if call:

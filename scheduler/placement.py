@@ -35,6 +35,10 @@ _HERE = (Place.CALLER, Place.QUEUE, Place.NESTED)
 """Places whose values lie in the caller."""
 WORTH_A_TASK = 5e-3
 """Seconds from which a node is worth a Ray task of its own where something can run beside it: several dispatches."""
+WORTH_SHARING_ONCE = 0.1
+"""Seconds of work from which what runs once is shared out: to plan that and to start it elsewhere takes some 20 ms."""
+WORTH_PLANNING_ONCE = 40e-6
+"""Seconds of an average node from which it may be: a node costs some 10 us until it is planned."""
 REMOTE_BYTES = 100 * 1024
 """Values larger than this stay where they were made: Ray copies smaller ones with the message."""
 _WORTH_A_JOURNEY = 1_000_000

@@ -81,6 +81,8 @@ class Run:
         self.moved: dict[Any, list] = {} if moved is None else moved
         """Of queue nodes that were done, also in attempts before this one, their outputs: elements move once."""
         self._unread: dict[str, int] = dict(flow.pinned) if flow.queued else {}
+        self.unplanned: Any = None
+        """What it does instead, where it has no plan."""
         self.wakers: list = []
         """Functions that wake threads which wait for something of this run."""
         self._held = False

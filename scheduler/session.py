@@ -142,7 +142,7 @@ class BaseSession:
     ) -> Any:
         flow = entry.flow
         traced = _traced(options, metadata)
-        if not flow.ops and not flow.pinned:  # everything was fed or constant: nothing runs
+        if flow is not None and not flow.ops and not flow.pinned:  # everything was fed or constant: nothing runs
             values = _sources(flow, fed)
         else:
             trace = Trace() if traced else None

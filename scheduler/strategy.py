@@ -15,7 +15,7 @@ from weftwork.scheduler import backend, inventory
 from weftwork.scheduler.cluster import Contracted, Schedule, clusters, neighbours, ranks, schedule
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.grouping import after_locks
-from weftwork.scheduler.placement import Estimate, Place, scattered
+from weftwork.scheduler.placement import WORTH_PLANNING_ONCE, WORTH_SHARING_ONCE, Estimate, Place, scattered
 from weftwork.scheduler.plan import Plan, make_plan, make_slot_plan
 from weftwork.scheduler.threads import thread_hop
 
@@ -39,8 +39,6 @@ _LONG = 3e-6
 """Seconds of a node that can do something beside the interpreter's work of calling it."""
 _WORTH_TASKS = 8e-3
 """Seconds of work from which tasks are thought about."""
-_WORTH_SHARING = 40e-6
-"""Seconds of an average node from which work that is done once is shared out: to plan that takes some 10 us a node."""
 _PROCESS_HOP = 60e-6
 """Seconds that a value takes from one process to another, pickled and unpickled."""
 _SECONDS_A_BYTE = 1e-9
@@ -167,7 +165,7 @@ def rest_in_tasks(flow: Dataflow, estimate: Estimate, done: frozenset[int]) -> P
     """A plan for the nodes that are not `done` in which tasks share them; None where that is not worth it."""
     seconds = [0.0 if node in done else s or 0.0 for node, s in enumerate(estimate.seconds)]
     total = sum(seconds)
-    if total < max(_WORTH_TASKS, _WORTH_SHARING * len(seconds)):
+    if total < max(WORTH_SHARING_ONCE, WORTH_PLANNING_ONCE * len(seconds)):
         return None
     sharing = _Sharing.of(flow, estimate, seconds, done)
     if max(sharing.rank) > _GAIN * total:

@@ -1,0 +1,285 @@
+"""Unplanned: the first run of a large graph of plain nodes, which calls them one after another without a plan.
+
+A plan costs some 10 us a node, which many runs share; a graph that is run once need not pay for it. Here is no Ray and
+no session: what needs another process, the engine runs as a part of the run, and hands the values back.
+
+plain     a node that may run anywhere, and neither touches variables nor draws, waits in queues or owns sections
+left      the nodes that have not been called, in creation order
+live      the values that somebody may still take
+unseen    functions that were never called: they may block or crash a process, so a worker tries their first calls
+heavy     what is left is worth more than one process: it is planned, with the live values as feeds
+
+Invariant: the live values are all that the nodes that are left take from others, and what is fetched of those.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from time import monotonic, perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weftwork.actors.program import Stopped, quiet, size_of
+from weftwork.graph.function import Straight, UserFunction, frozen, own
+from weftwork.graph.nest import Slot
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.scheduler.cost import COSTS
+from weftwork.scheduler.dataflow import prune
+from weftwork.scheduler.failures import node_error
+from weftwork.scheduler.placement import WORTH_PLANNING_ONCE, WORTH_SHARING_ONCE
+
+_LEAST = 250
+"""Nodes from which it is worth it, and nodes for each unseen function: to try one in a worker takes 2.5 ms."""
+_AHEAD = 300
+"""Nodes among which first calls are looked for."""
+_STRIDE = 61
+"""One in so many nodes is measured, and the first one of each function."""
+
+_CALLED = frozenset({Kind.PURE, Kind.FUNCTION})
+_PLAIN = frozenset({*_CALLED, Kind.CONSTANT, Kind.NOOP})
+_AS_IT_IS = frozenset({Slot, int, float, bool, str, bytes, complex, type(None)})
+"""Types of what stands in a call's template: the places of tensors, and constants that every call may get."""
+_kernel, _kind, _traits, _device = [attrgetter(name) for name in ("kernel", "kind", "traits", "device")]
+
+
+class Next(enum.Enum):
+    """What must happen before an unplanned run can go on."""
+
+    NOTHING = "all nodes were called"
+    TRIAL = "a worker tries functions that were never seen"
+    PLAN = "what is left is planned"
+
+
+class Part(NamedTuple):
+    """Nodes of a run that the engine runs for it.
+
+    elements: what they are to give.   fed: values that are there.   ran: what need not run for them.
+    """
+
+    elements: list[Tensor | Operation]
+    fed: dict[Tensor, Any]
+    ran: set[Operation]
+    nodes: set[Operation]
+
+
+class Unplanned:
+    """One run: what is left of it, and what is there."""
+
+    def __init__(self, elements: Sequence[Tensor | Operation], ops: list[Operation], unseen: set[Callable]):
+        self.elements = elements
+        self.live: dict[Tensor, Any]
+        self.called = 0
+        """How many nodes were called here."""
+        self.left, self.live = list(ops), {}
+        if not _CALLED.issuperset(map(_kind, ops)):
+            self.left = [op for op in ops if op.kind in _CALLED]
+            self.live = {op.outputs[0]: op.attrs["value"] for op in ops if op.kind is Kind.CONSTANT}
+        self.current: Operation | None = None
+        """The node that is being called."""
+        self.inner: Any = None
+        """The run of the part that is on its way."""
+        self.since = monotonic()
+        self._ops = ops
+        self._unseen = unseen
+        self._last: dict[Tensor, Operation | None] = {t: op for op in self.left for t in op.inputs}
+        """The node that takes each value last; None for what is fetched."""
+        self._last.update({element: None for element in elements if isinstance(element, Tensor)})
+        first = dict(zip(map(_kernel, reversed(self.left)), reversed(self.left), strict=True))
+        self._measured = {*first.values(), *self.left[::_STRIDE]}
+        self._bare = {k: k.function for k in first if isinstance(k, UserFunction) and k.bare and k not in unseen}
+        self._arrays = False
+        """Some node has made an array, which must be read-only before a user's function sees it."""
+
+    @classmethod
+    def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> Unplanned | None:
+        """A run of these elements with these feeds, if it can do without a plan and that is likely to pay."""
+        wanted = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
+        if not wanted or wanted[0].graph.version < _LEAST:
+            return None
+        ops = prune(wanted, fed)
+        if fed and not {tensor.op for tensor in fed}.isdisjoint(ops):  # it runs, but its value is another
+            return None
+        alike = zip(map(_kind, ops), map(_device, ops), map(id, map(_traits, ops)), strict=True)
+        if len(ops) < _LEAST or not all([_is_plain(op) for op in dict(zip(alike, ops, strict=True)).values()]):
+            return None
+        counts = Counter(map(_kernel, ops))
+        unseen = {k for k in counts if isinstance(k, UserFunction) and COSTS.find(k, 0) is None}
+        if len(ops) < _LEAST * len(unseen) or _are_heavy(counts):
+            return None
+        return cls(elements, ops, unseen)
+
+    # In the caller
+
+    def go_on(self, stop: list) -> Next:
+        """Call nodes until something else must happen. Raises the error of a node that fails, or Stopped."""
+        with quiet():
+            following, called = self._call(stop)
+        del self.left[:called]
+        self.called += called
+        self.current = None
+        return following
+
+    def _call(self, stop: list) -> tuple[Next, int]:
+        """As `go_on`; also how many nodes were called: a loop of 0.6 us a node."""
+        live, last, bare, unseen, measured = self.live, self._last, self._bare, self._unseen, self._measured
+        began = perf_counter()
+        for at, op in enumerate(self.left):
+            kernel, attrs, inputs = op.kernel, op.attrs, op.inputs
+            values: Any = [live[tensor] for tensor in inputs]
+            function = bare.get(kernel)
+            if function is None:
+                if kernel in unseen:
+                    return Next.TRIAL, at
+                function = kernel
+            elif type(attrs) is Straight:
+                attrs = None
+            else:
+                args, kwargs = attrs["template"]
+                if kwargs or not _AS_IT_IS.issuperset(map(type, args)):
+                    function = kernel
+                else:
+                    attrs, values = None, [values[arg.index] if type(arg) is Slot else arg for arg in args]
+            if stop:
+                raise Stopped
+            if self._arrays and attrs is None:
+                for value in values:
+                    frozen(value)
+            self.current = op
+            try:
+                if op in measured:
+                    result = _measure(kernel, function, values, attrs)
+                else:
+                    result = function(*values, **attrs) if attrs else function(*values)  # type: ignore[misc]
+            except (Stopped, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                raise node_error(op, error) from error
+            if type(result) is np.ndarray:
+                self._arrays = True
+                if attrs is None:
+                    result = own(result)
+            if len(op.outputs) == 1:
+                live[op.outputs[0]] = result
+            else:
+                self._spread(op, result)
+            for tensor in inputs:
+                if last[tensor] is op:
+                    live.pop(tensor, None)
+            if op in measured and self._turns_out_heavy((perf_counter() - began) / (at + 1), at + 1):
+                return Next.PLAN, at + 1
+        return Next.NOTHING, len(self.left)
+
+    def _turns_out_heavy(self, mean: float, called: int) -> bool:
+        """Whether what is left is worth a plan, if its nodes take as long as those that were called."""
+        return mean > WORTH_PLANNING_ONCE and mean * (len(self.left) - called) > WORTH_SHARING_ONCE
+
+    def _spread(self, op: Operation, result: Any) -> None:
+        self._arrays = True
+        if len(result) != len(op.outputs):
+            wrong = ValueError(f"the node returned {len(result)} values, but has {len(op.outputs)} outputs")
+            raise node_error(op, wrong) from wrong
+        self.live.update(zip(op.outputs, result, strict=True))
+
+    # In other processes
+
+    def trial(self, most: int) -> Part:
+        """The first calls of unseen functions, some of each, which can run beside each other now.
+
+        What alone takes a first call's value goes on with it, so that the value, which may be large, stays where it is
+        made. Then these functions are no longer unseen.
+        """
+        window = self.left[:_AHEAD]
+        takers: dict[Tensor, dict[Operation, None]] = {}
+        for op in window:
+            for tensor in op.inputs:
+                takers.setdefault(tensor, {})[op] = None
+        tried: Counter = Counter()
+        nodes: list[Operation] = []
+        elements: list[Tensor | Operation] = []
+        for op in window:
+            waits = op is not window[0] and op.control_inputs
+            if op.kernel in self._unseen and tried[op.kernel] < most and not waits and self._are_live(op.inputs):
+                tried[op.kernel] += 1
+                chain = self._chain(op, takers)
+                nodes += chain
+                elements += chain[-1].outputs or (chain[-1],)
+        for kernel in tried:
+            if kernel.bare:
+                self._bare[kernel] = kernel.function
+        self._unseen -= tried.keys()
+        fed = {t: self.live[t] for op in nodes for t in op.inputs if t in self.live}
+        return Part(elements, fed, set(window[0].control_inputs), set(nodes))
+
+    def _are_live(self, tensors: Sequence[Tensor]) -> bool:
+        return all([tensor in self.live for tensor in tensors])
+
+    def _chain(self, op: Operation, takers: Mapping[Tensor, Mapping[Operation, None]]) -> list[Operation]:
+        """A first call, and the nodes that follow it: each takes the one before it, alone, and nothing that is late."""
+        chain, functions = [op], {op.kernel}
+        while len(chain[-1].outputs) == 1:
+            made = chain[-1].outputs[0]
+            following = list(takers.get(made, ()))
+            if len(following) != 1 or self._last[made] is not following[0]:
+                break
+            (then,) = following
+            others = [tensor for tensor in then.inputs if tensor is not made]
+            if then.kernel in functions or then.control_inputs or not self._are_live(others):
+                break
+            chain.append(then)
+            functions.add(then.kernel)
+        return chain
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether what is left is worth a plan, as far as its functions were seen."""
+        return _are_heavy(Counter(map(_kernel, self.left)))
+
+    def rest(self) -> Part:
+        """All that is left."""
+        left = set(self.left)
+        done = {op for op in self._ops if op.kind in _CALLED} - left
+        elements = [e for e in self.elements if e not in (self.live if isinstance(e, Tensor) else done)]
+        part = Part(elements, {t: value for t, value in self.live.items() if t.op.kind is not Kind.CONSTANT}, done, left)
+        self.live = {t: value for t, value in self.live.items() if t in self._last and self._last[t] is None}
+        return part
+
+    def take(self, part: Part, values: Sequence[Any]) -> None:
+        """A part was run: take its values in."""
+        self.live.update(zip(part.elements, values, strict=True))  # type: ignore[arg-type]
+        self.left = [op for op in self.left if op not in part.nodes]
+        self._arrays = True
+
+    def values(self) -> list:
+        """The values of the elements, None for operations: once nothing is left."""
+        return [self.live[e] if isinstance(e, Tensor) else None for e in self.elements]
+
+
+def _measure(kernel: Any, function: Callable, values: Sequence[Any], attrs: Any) -> Any:
+    """Call a node, and put what it takes into the history."""
+    start = perf_counter()
+    result = function(*values, **attrs) if attrs else function(*values)
+    seconds = perf_counter() - start
+    COSTS.learn(kernel, sum([size_of(value) for value in values]), seconds, size_of(result))
+    return result
+
+
+def _is_plain(op: Operation) -> bool:
+    traits = op.traits
+    if traits.isolated or traits.timeout is not None or traits.resources or traits.labels or traits.here:
+        return False
+    if op.kind is Kind.PURE and traits.user:  # equal calls are made once: a plan sees which are equal
+        return False
+    return op.kind in _PLAIN and not op.device
+
+
+def _are_heavy(counts: Mapping[Any, int]) -> bool:
+    """Whether so many calls of each function are worth a plan, as far as they have been seen."""
+    total = 0.0
+    for kernel, count in counts.items():
+        record = COSTS.find(kernel, 0) if kernel is not None else None
+        total += count * record.seconds if record is not None else 0.0
+    return total > max(WORTH_SHARING_ONCE, WORTH_PLANNING_ONCE * sum(counts.values()))
