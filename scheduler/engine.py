@@ -21,7 +21,6 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler import backend, inventory, objects
 from weftwork.scheduler.actor_link import Links
 from weftwork.scheduler.autosave import Autosave
-from weftwork.scheduler.control import SectionFlow
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.dispatch import ATTEMPTS, Dispatcher
@@ -311,8 +310,7 @@ class Engine:
         with collecting_later():
             flow = Dataflow(part.elements, part.fed, part.ran)
         settle_needs(flow, self.config)
-        section = SectionFlow(flow.ops[-1], flow, tuple(flow.feeds.values()), (), [])
-        work.inner = inner = InnerRun(run, section, list(part.fed.values()))
+        work.inner = inner = InnerRun(run, flow, {flow.feeds[tensor]: value for tensor, value in part.fed.items()})
         run.wakers.append(lambda: inner.cancel(run.stop[0]))
         try:
             if run.stop:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -76,18 +76,15 @@ class Call(list):
 
 
 class InnerRun(Run):
-    """One run of a body: its sources are given, and it commits nothing."""
+    """A run of a part of another run: its sources are given, and it commits nothing."""
 
-    def __init__(self, outer: Run, section: SectionFlow, values: Sequence[Any]):
-        flow = section.flow
+    def __init__(self, outer: Run, flow: Dataflow, sources: Mapping[int, Any]):
         super().__init__(flow, Cells(outer.mirror, flow), outer.draws, None, outer.trace)
         self.deadline = outer.deadline
         self.work = 0.0
         """Seconds that its nodes took, where they were measured."""
-        self._sources = section.inputs
-        for number, value in flow.constants.items():
-            self.values[number] = value
-        for number, value in zip(section.inputs, values, strict=True):
+        self._sources = tuple(sources)
+        for number, value in (*flow.constants.items(), *sources.items()):
             self.values[number] = value
 
     def bytes_of_sources(self) -> dict[int, int]:
@@ -136,7 +133,7 @@ class PlannedBody:
             variant.runs += 1
             return self._body(call, values)
         check_required(self._section.required, values)
-        inner = InnerRun(call.outer, self._section, values)
+        inner = InnerRun(call.outer, self._section.flow, dict(zip(self._section.inputs, values, strict=True)))
         call.inner = inner
         try:
             if call:

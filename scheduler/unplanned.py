@@ -162,10 +162,11 @@ class Unplanned:
                 self._arrays = True
                 if attrs is None:
                     result = own(result)
-            if len(op.outputs) == 1:
-                live[op.outputs[0]] = result
-            else:
+            outputs = op.outputs
+            if len(outputs) != 1:
                 self._spread(op, result)
+            elif outputs[0] in last:
+                live[outputs[0]] = result
             for tensor in inputs:
                 if last[tensor] is op:
                     live.pop(tensor, None)
@@ -182,7 +183,7 @@ class Unplanned:
         if len(result) != len(op.outputs):
             wrong = ValueError(f"the node returned {len(result)} values, but has {len(op.outputs)} outputs")
             raise node_error(op, wrong) from wrong
-        self.live.update(zip(op.outputs, result, strict=True))
+        self.live.update([(t, value) for t, value in zip(op.outputs, result, strict=True) if t in self._last])
 
     # In other processes
 

@@ -1,0 +1,292 @@
+"""First runs without a plan: large graphs of plain nodes give what any run gives, and unseen functions are tried first."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import weftwork as tf
+from tests.reference import Reference, same
+from tests.waiting import until
+from weftwork.scheduler import unplanned
+from weftwork.scheduler.cost import COSTS
+from weftwork.scheduler.unplanned import Next, Unplanned
+
+MANY = 300
+"""Nodes of a graph that is large enough."""
+_GO = threading.Event()
+
+
+def seen(function, seconds=1e-6):
+    """An op whose function was called before, as far as anybody knows: it runs in the caller."""
+    made = tf.op(function)
+    COSTS.learn(made.kernel, 64, seconds, 64)
+    return made
+
+
+def chain(make, x=0):
+    """Many nodes, each of which takes the one before it."""
+    for _ in range(MANY):
+        x = make(x)
+    return x
+
+
+# Results
+
+
+def random_graph(data):
+    """A graph of int64 scalars: constants, feeds, the library's and users' functions, several outputs, control edges."""
+    draw = data.draw
+    halve, divide = tf.op(lambda x: int(x) // 2), tf.op(outputs=2, dtype=tf.int64)(lambda x, by: divmod(int(x), int(by)))
+    add = tf.op(lambda x, y, k: x + y + k)
+    tensors = [tf.constant(np.int64(3)), *[tf.placeholder(tf.int64, [], name=f"feed{i}") for i in range(2)]]
+    ops = []
+    for _ in range(draw(st.integers(1, 25))):
+        controls = draw(st.lists(st.sampled_from(ops), max_size=2)) if ops else []
+        x, y, kind = draw(st.sampled_from(tensors)), draw(st.sampled_from(tensors)), draw(st.integers(0, 5))
+        with tf.control_dependencies(controls):
+            if kind <= 1:
+                made = [x + y] if kind else [x * 3 - y]
+            elif kind == 2:
+                made = [tf.cast(halve(x), tf.int64)]
+            elif kind == 3:
+                made = divide(x, y)
+            elif kind == 4:
+                made = [tf.cast(add(x, y, 5), tf.int64)]
+            else:
+                made = [tf.cast(add(x, k=x, y=7), tf.int64)]
+        tensors += made
+        ops += [tensor.op for tensor in made]
+    return tensors, ops
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_first_run_without_a_plan_gives_what_the_reference_interpreter_gives(ray_session, monkeypatch, data):
+    monkeypatch.setattr(unplanned, "_LEAST", 1)
+    with tf.Graph().as_default(), tf.Session() as session:
+        tensors, ops = random_graph(data)
+        feeds = {f"feed{i}:0": np.int64(data.draw(st.integers(0, 3))) for i in range(2)}
+        if data.draw(st.booleans()):
+            feeds[data.draw(st.sampled_from(tensors)).name] = np.int64(2)
+        fetches = data.draw(st.lists(st.sampled_from([*tensors, *ops]), min_size=1, max_size=4))
+        fed = {tf.get_default_graph().get_tensor_by_name(name): value for name, value in feeds.items()}
+        for _ in range(2):
+            ours = theirs = None
+            try:
+                theirs = Reference().run(fetches, fed)
+            except ZeroDivisionError:
+                pass
+            try:
+                ours = session.run(fetches, feeds)
+            except tf.errors.OpError as error:
+                assert theirs is None, error  # noqa: PT017
+            assert (ours is None) == (theirs is None)
+            if ours is not None and theirs is not None:
+                assert all(same(a, b) for a, b in zip(ours, theirs, strict=True)), (ours, theirs)
+
+
+def test_the_first_run_and_those_with_a_plan_give_the_same(ray_session, graph):
+    x = tf.placeholder(tf.float64, [3])
+    add = tf.op(lambda values, k: values + k)
+    y = chain(lambda t: add(t, 1.0) * 1.0, x)
+    total = tf.reduce_sum(tf.cast(y, tf.float64))
+    with tf.Session() as session:
+        for _ in range(4):
+            value, summed = session.run([y, total], {x: [0.0, 1.0, 2.0]})
+            assert value.tolist() == [300.0, 301.0, 302.0]
+            assert summed == 903.0
+        assert session.explain([y, total], {x: [0.0, 1.0, 2.0]}).runs == 3
+
+
+def test_only_the_nodes_that_are_needed_are_called_once_each(graph):
+    calls = Counter()
+    count = seen(lambda k: calls.update([k]))
+    needed = [count(k) for k in range(MANY)]
+    count(-1)
+    first = count("first")
+    with tf.control_dependencies([first]):
+        last = count("last")
+    with tf.Session() as session:
+        assert session.run([last, *needed, needed[0].op]) == [None] * (MANY + 2)
+    assert calls == Counter(["first", "last", *range(MANY)])
+
+
+# Which runs can do without a plan
+
+
+@pytest.mark.parametrize("what", ["variable", "random", "loop", "pure", "device", "isolated", "few", "heavy", "unfed"])
+def test_what_needs_a_plan_gets_one(graph, what):
+    step = seen(lambda x: x, seconds=1e-6 if what != "heavy" else 1e-2)
+    start = {
+        "variable": lambda: tf.Variable(1.0) + 0.0,
+        "random": lambda: tf.random_uniform([]),
+        "loop": lambda: tf.while_loop(lambda i: i < 3, lambda i: i + 1, [0]),
+        "pure": lambda: tf.op(pure=True)(len)("abc"),
+        "isolated": lambda: tf.op(isolated=True)(len)("abc"),
+        "unfed": lambda: tf.placeholder(tf.float32),
+    }.get(what, lambda: tf.constant(1.0))
+    with tf.device("/cpu:0" if what == "device" else None):
+        fetch = step(start()) if what == "few" else chain(step, start())
+    assert Unplanned.of([fetch], set()) is None
+
+
+def test_a_plain_graph_needs_none(graph):
+    x = tf.placeholder(tf.float32)
+    assert Unplanned.of([chain(seen(lambda x: x), x)], {x}) is not None
+
+
+def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph):
+    def nap(x):
+        time.sleep(0.002)
+        return x
+
+    work = Unplanned.of([chain(seen(nap), 1)], set())
+    assert work.go_on([]) is Next.PLAN
+    part = work.rest()
+    assert len(part.nodes) == MANY - work.called > 0
+    assert list(part.fed.values()) == [1]
+
+
+# Unseen functions
+
+
+def test_first_calls_of_an_unseen_function_are_in_a_worker_and_the_rest_is_here(ray_session, graph):
+    who = tf.op(lambda k: (k, os.getpid()))
+    with tf.Session() as session:
+        made = session.run([who(k) for k in range(MANY)])
+        assert [k for k, _ in made] == list(range(MANY))
+        tried = sum(pid != os.getpid() for _, pid in made)
+        assert 1 <= tried <= 4
+        assert session.placements["task"][1] == tried
+        assert session.placements["caller"][1] == MANY - tried
+
+
+def test_what_follows_a_first_call_alone_stays_with_it(ray_session, graph):
+    make, reduce = tf.op(lambda k: (k, os.getpid())), tf.op(lambda made: (*made, os.getpid()))
+    with tf.Session() as session:
+        for k, one, two in session.run([reduce(make(k)) for k in range(MANY)]):
+            assert one == two, k
+        assert set(session.placements) == {"task", "caller"}
+
+
+def test_an_unseen_function_that_takes_another_ones_values_is_tried_when_these_are_there(ray_session, graph):
+    one, two = tf.op(lambda x: x + 1), tf.op(lambda x, pid: (x * 2, os.getpid()))
+    summed = tf.op(lambda *values: sum(values))([one(k) for k in range(MANY)][0], *[one(k) for k in range(MANY)])
+    with tf.Session() as session:
+        made = session.run([two(summed, k) for k in range(MANY)])
+    assert {x for x, _ in made} == {2 * (1 + sum(range(1, MANY + 1)))}
+    assert os.getpid() in {pid for _, pid in made}
+    assert len({pid for _, pid in made}) > 1
+
+
+def test_heavy_functions_are_shared_out_once_they_were_tried(ray_session, graph):
+    def nap(k):
+        time.sleep(0.002)
+        return k
+
+    asleep = tf.op(nap)
+    with tf.Session() as session:
+        assert session.run([asleep(k) for k in range(MANY)]) == list(range(MANY))
+        assert session.placements["task"][1] > MANY // 2
+
+
+# Values
+
+
+def test_values_are_let_go_when_nobody_takes_them_any_more(graph):
+    alive = Counter()
+
+    class Tracked:
+        def __init__(self):
+            alive["now"] += 1
+            alive["most"] = max(alive.values())
+
+        def __del__(self):
+            alive["now"] -= 1
+
+    make = seen(lambda before: Tracked())
+    with tf.Session() as session:
+        session.run([chain(make).op, *[make(k).op for k in range(MANY)]])
+    assert alive["most"] <= 3
+
+
+def test_arrays_between_functions_are_read_only_and_fetched_ones_the_callers(graph):
+    kept = np.zeros(3)
+    make, look = seen(lambda k: kept), seen(lambda x: x.flags.writeable)
+    made = [make(k) for k in range(MANY)]
+    made_here = tf.ones([3], tf.float64) * 2.0
+    with tf.Session() as session:
+        first, second, shown, shown_too = session.run([made[0], made[1:], look(made[0]), look(made_here)])
+    assert not shown
+    assert not shown_too
+    first[0] = 5.0
+    assert kept.tolist() == [0, 0, 0]
+    assert kept.flags.writeable
+    assert second[0].tolist() == [0, 0, 0]
+
+
+# Failures
+
+
+def test_a_failing_node_is_named_and_the_session_goes_on(ray_session, graph):
+    fail = tf.op(lambda k: 1 // (k - 200))
+    nodes = [fail(k) for k in range(MANY)]
+    with tf.Session() as session:
+        with pytest.raises(tf.errors.OpError, match=r"ZeroDivisionError.*\n.*test_unplanned.py:") as caught:
+            session.run(nodes)
+        assert caught.value.op is nodes[200].op
+        assert session.run(nodes[:200])[0] == 1 // -200
+
+
+def test_a_wrong_number_of_outputs_is_an_error(graph):
+    both = tf.op(outputs=2)(lambda k: (k,))
+    COSTS.learn(both.kernel, 64, 1e-6, 64)
+    nodes = [both(k)[0] for k in range(MANY)]
+    with tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError, match="returned 1 values, but 2 outputs"):
+        session.run(nodes)
+
+
+def test_a_time_limit_ends_a_first_run(graph):
+    def spin(k):
+        end = time.perf_counter() + 2e-4
+        while time.perf_counter() < end:
+            pass
+        return k
+
+    nodes = chain(seen(spin))
+    with tf.Session() as session:
+        with pytest.raises(tf.errors.DeadlineExceededError):
+            session.run(nodes, options=tf.RunOptions(timeout_in_ms=5))
+        assert session.run(nodes) == 0
+
+
+def test_a_time_limit_ends_the_trial_of_an_unseen_function(ray_session, graph):
+    def hang(k):
+        while True:
+            time.sleep(0.01)
+
+    hanging = tf.op(hang)
+    with tf.Session(config=tf.ConfigProto(cancel_grace_in_ms=200)) as session:
+        with pytest.raises(tf.errors.DeadlineExceededError):
+            session.run([hanging(k) for k in range(MANY)], options=tf.RunOptions(timeout_in_ms=300))
+        assert session.run(tf.constant(1) + 1) == 2
+
+
+def test_a_session_says_which_node_a_first_run_is_at(graph):
+    _GO.clear()
+    step, wait = seen(lambda x: x), seen(lambda x: _GO.wait(60))
+    last = wait(chain(step))
+    with tf.Session() as session:
+        future = session.submit(last)
+        until(lambda: any(item.place == "caller" and last.op.name in item.nodes[0] for item in session.waiting()))
+        _GO.set()
+        assert future.result() is True
+        assert session.waiting() == []
