@@ -70,25 +70,27 @@ class Resident:
     def _serve(self, mesh: Mesh) -> None:
         mesh.send(0, pack_values(["up", os.getpid()]))
         early: list[tuple[int, list]] = []
-        while True:
-            sender, packed = mesh.next(None) or (0, b"")
-            if packed is None:
-                if sender == 0:
-                    return
-            elif packed:
-                message = unpack(packed)
-                if message[0] == "value":  # of a run that another slot has begun already
-                    early.append((sender, message))
-                elif message[0] == "run":
-                    stop = _Stop()
-                    exchange = stop.exchange = _Exchange(mesh, message[1], stop)
-                    for each in early:
-                        exchange.take(*each)
-                    early.clear()
-                    reply = self._perform(message[2], exchange)
-                    if exchange.gone:
-                        return
-                    mesh.send(0, reply)
+        while self._take(mesh, *(mesh.next(None) or (0, b"")), early):
+            pass
+
+    def _take(self, mesh: Mesh, sender: int, packed: bytes | None, early: list[tuple[int, list]]) -> bool:
+        """Do what a message asks for; False once the session has gone. Nothing of it is kept until the next one."""
+        if not packed:
+            return packed is not None or sender != 0
+        message = unpack(packed)
+        if message[0] == "value":  # of a run that another slot has begun already
+            early.append((sender, message))
+        elif message[0] == "run":
+            stop = _Stop()
+            exchange = stop.exchange = _Exchange(mesh, message[1], stop)
+            for each in early:
+                exchange.take(*each)
+            early.clear()
+            reply = self._perform(message[2], exchange)
+            if exchange.gone:
+                return False
+            mesh.send(0, reply)
+        return True
 
     def _perform(self, request: Request, exchange: _Exchange) -> bytes:
         """Run a program: the reply."""

@@ -1,18 +1,25 @@
 """64 independent pure-Python functions of 20 ms, against hand-written Ray tasks and against the ideal of all cores.
 
-And 40 of them in the iterations of a `while_loop`, added up.
+And 40 of them in the iterations of a `while_loop`, added up. The ideal is a function's time alone, shared out among the
+cores; beside it stands what plain processes need, one a core, for a core is slower when the others work too.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from time import perf_counter
 
 from benchmarks.common import interleaved, row, start_ray
+from benchmarks.memory import Program, answer
 
 TASKS = 64
 ITERATIONS = 40
 CORES = len(os.sched_getaffinity(0))
+_SAMPLE = 20
+"""Calls by which the ideal is measured, in turn with the systems: the machine's speed changes."""
 
 
 def work(n: int, seed: int) -> int:
@@ -23,8 +30,13 @@ def work(n: int, seed: int) -> int:
     return total
 
 
+def share(n: int, calls: int) -> None:
+    """Be a plain process that makes so many calls when it is told to."""
+    answer("ready", lambda: [work(n, seed) for seed in range(calls)] and None)
+
+
 def main() -> None:
-    """Print our time over Ray's (goal: 1/0.95), and over the ideal (goal: 1/0.9)."""
+    """Print our time over Ray's (goal: 1/0.95), over the ideal (goal: 1/0.9), and over that of plain processes."""
     import ray
 
     import weftwork as tf
@@ -34,7 +46,6 @@ def main() -> None:
     start = perf_counter()
     work(n, 0)
     n = int(n * 0.020 / (perf_counter() - start))
-    alone = interleaved({"alone": lambda: work(n, 0)}, rounds=9, warm=2)["alone"]
     node, remote = tf.op(work), ray.remote(work)
     with tf.Graph().as_default():
         fetches = [node(n, seed) for seed in range(TASKS)]
@@ -43,16 +54,29 @@ def main() -> None:
             lambda k, _: k < ITERATIONS, lambda k, added: (k + 1, added + typed(k)), [tf.constant(0, tf.int64)] * 2
         )
         session = tf.Session()
-    functions = {
-        "ours": lambda: session.run(fetches),
-        "peer": lambda: ray.get([remote.remote(n, seed) for seed in range(TASKS)]),
-    }
-    took = interleaved(functions, rounds=7, warm=8)
-    row("64 pure-Python functions of 20 ms", took["ours"], took["peer"], 1 / 0.95, "Ray tasks", "ms", 1e3)
-    row("64 pure-Python functions of 20 ms", took["ours"], TASKS * alone / CORES, 1 / 0.9, "ideal", "ms", 1e3)
-    loop = interleaved({"ours": lambda: session.run(total)}, rounds=7, warm=8)["ours"]
-    row("40 iterations of 20 ms in a while_loop", loop, ITERATIONS * alone / CORES, 1 / 0.9, "ideal", "ms", 1e3)
+    with ExitStack() as stack:
+        plain = [stack.enter_context(Program("benchmarks.coarse", str(n), str(_SAMPLE // CORES))) for _ in range(CORES)]
+        pool = stack.enter_context(ThreadPoolExecutor(CORES))
+        ideals = {
+            "alone": lambda: [work(n, seed) for seed in range(_SAMPLE)],
+            "plain": lambda: list(pool.map(Program.run, plain)),
+        }
+        functions = {
+            "ours": lambda: session.run(fetches),
+            "peer": lambda: ray.get([remote.remote(n, seed) for seed in range(TASKS)]),
+        }
+        name = f"{TASKS} pure-Python functions of 20 ms"
+        took = interleaved({**functions, **ideals}, rounds=9, warm=8)
+        row(name, took["ours"], took["peer"], 1 / 0.95, "Ray tasks", "ms", 1e3)
+        _print_ideals(name, TASKS, took)
+        took = interleaved({"ours": lambda: session.run(total), **ideals}, rounds=9, warm=8)
+        _print_ideals(f"{ITERATIONS} iterations of 20 ms in a while_loop", ITERATIONS, took)
+
+
+def _print_ideals(name: str, calls: int, took: dict[str, float]) -> None:
+    row(name, took["ours"], took["alone"] * calls / _SAMPLE / CORES, 1 / 0.9, "ideal", "ms", 1e3)
+    row(name, took["ours"], took["plain"] * calls / _SAMPLE, 1 / 0.9, "plain processes", "ms", 1e3)
 
 
 if __name__ == "__main__":
-    main()
+    share(*map(int, sys.argv[1:])) if len(sys.argv) > 1 else main()

@@ -3,19 +3,26 @@
 Half of the functions release the GIL, half are pure Python; each node is a function of its own, for the history knows
 functions, not their arguments. The bound is that of list scheduling: no schedule is shorter than the work shared out
 among the cores, nor than the longest path, with each function's time measured alone. Ours is replayed; Ray runs one
-task per node; Dask its threads, and one process a core.
+task per node; Dask its threads, and one process a core. Each system is a process of its own, so that no other's threads
+hold its GIL; their runs are timed in turn, the others idle. A second bound has the functions' times while all cores
+work, for a core is slower then.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import statistics
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from time import perf_counter
 
 from benchmarks import kernel
 from benchmarks.common import interleaved, row, start_ray
+from benchmarks.memory import Program, answer, timed
 
 LAYERS, WIDTH, SEED = 21, 8, 5
 LEAST, MOST = 1e-6, 0.1
@@ -69,12 +76,15 @@ def user_function(name: str, rounds: int) -> Callable:
     return function
 
 
-def functions_of(nodes: Sequence[Node]) -> list[Callable]:
-    """The nodes' functions, of about the seconds aimed at on this machine."""
-    speed = {}
-    for name in ("hashed", "counted"):
-        work = getattr(kernel, name)
-        speed[name] = 100_000 / interleaved({name: lambda work=work: work(100_000)}, rounds=9, warm=2)[name]
+def speeds() -> dict[str, float]:
+    """Rounds of each kernel in a second on this machine."""
+    works = {name: getattr(kernel, name) for name in ("hashed", "counted")}
+    took = interleaved({name: lambda work=work: work(100_000) for name, work in works.items()}, rounds=9, warm=2)
+    return {name: 100_000 / seconds for name, seconds in took.items()}
+
+
+def functions_of(nodes: Sequence[Node], speed: Mapping[str, float]) -> list[Callable]:
+    """The nodes' functions, of about the seconds aimed at."""
     return [user_function(name, max(1, int(aim * speed[name]))) for name, aim, _ in nodes]
 
 
@@ -92,6 +102,7 @@ def weftwork_run(nodes: Sequence[Node], functions: Sequence[Callable]) -> Callab
     """Ours."""
     import weftwork as tf
 
+    start_ray(CORES)
     with tf.Graph().as_default():
         made: list = []
         for (_, _, reads), function in zip(nodes, functions, strict=True):
@@ -105,6 +116,7 @@ def ray_run(nodes: Sequence[Node], functions: Sequence[Callable]) -> Callable:
     """One Ray task per node."""
     import ray
 
+    start_ray(CORES)
     remote = [ray.remote(function) for function in functions]
 
     def run():
@@ -126,36 +138,69 @@ def dask_run(nodes: Sequence[Node], functions: Sequence[Callable], get: Callable
     return lambda: list(get(graph, keys))
 
 
-def main() -> None:
-    """Print our time over the bound, over Ray's and over that of either Dask."""
+def perform(system: str, speed: Mapping[str, float]) -> None:
+    """Be one of the systems: it answers with its seconds and the results; `alone` with the seconds of each function."""
     import dask.threaded
     from distributed import Client, LocalCluster
 
     nodes = random_graph(LAYERS, WIDTH, SEED)
-    functions = functions_of(nodes)
-    start_ray(CORES)
-    with (
-        LocalCluster(n_workers=CORES, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        runs = {
-            "ours": weftwork_run(nodes, functions),
-            "one Ray task per node": ray_run(nodes, functions),
-            "Dask threads": dask_run(nodes, functions, lambda g, k: dask.threaded.get(g, k, num_workers=CORES)),
-            "Dask distributed": dask_run(nodes, functions, client.get),
-        }
-        results = [run() for run in runs.values()]
+    functions = functions_of(nodes, speed)
+    if system.startswith("alone"):
+        answer("ready", lambda: alone(nodes, functions))
+    elif system == "Dask distributed":
+        with (
+            LocalCluster(n_workers=CORES, threads_per_worker=1, dashboard_address=None) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            run = dask_run(nodes, functions, client.get)
+            answer("ready", lambda: timed(run))
+    elif system == "Dask threads":
+        run = dask_run(nodes, functions, lambda g, k: dask.threaded.get(g, k, num_workers=CORES))
+        answer("ready", lambda: timed(run))
+    else:
+        run = weftwork_run(nodes, functions) if system == "ours" else ray_run(nodes, functions)
+        answer("ready", lambda: timed(run))
+
+
+PEERS = ("one Ray task per node", "Dask threads", "Dask distributed")
+
+
+def main() -> None:
+    """Print our time over the bound, over Ray's and over that of either Dask."""
+    nodes = random_graph(LAYERS, WIDTH, SEED)
+    speed = json.dumps(speeds())
+    with ExitStack() as stack:
+        programs, beside = (
+            {system: stack.enter_context(Program("benchmarks.mixed", system, speed)) for system in systems}
+            for systems in (("ours", *PEERS, "alone"), [f"alone {core}" for core in range(CORES)])
+        )
+        pool = stack.enter_context(ThreadPoolExecutor(CORES))
+        results = [programs[system].run()[1] for system in ("ours", *PEERS)]
         assert all(result == results[0] for result in results), "the systems do not agree"
         for _ in range(WARM):
-            runs["ours"]()
+            programs["ours"].run()
         calls: list[list[float]] = []
-        took = interleaved({**runs, "alone": lambda: calls.append(alone(nodes, functions))}, ROUNDS, warm=1)
-    bound = lower_bound(nodes, [statistics.median(seconds) for seconds in zip(*calls, strict=True)], CORES)
+        busy: list[list[float]] = []
+        seconds: dict[str, list[float]] = {system: [] for system in ("ours", *PEERS)}
+        for number in range(ROUNDS):
+            for system, program in list(programs.items())[:: -1 if number % 2 else 1]:
+                told = program.run()
+                calls.append(told) if system == "alone" else seconds[system].append(told[0])
+            busy += pool.map(Program.run, beside.values())
+    took = {system: statistics.median(times) for system, times in seconds.items()}
+    bound, busy_bound = (
+        lower_bound(nodes, [statistics.median(each) for each in zip(*runs, strict=True)], CORES)
+        for runs in (calls, busy)
+    )
     name = f"mixed: {len(nodes)} functions of 1 us to 100 ms"
     row(name, took["ours"], bound, 1.1, "list-scheduling bound", "ms", 1e3)
-    for peer in ("one Ray task per node", "Dask threads", "Dask distributed"):
+    row(name, took["ours"], busy_bound, 1.1, "the same, of functions while all cores work", "ms", 1e3)
+    for peer in PEERS:
         row(name, took["ours"], took[peer], 1.0, peer, "ms", 1e3)
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        perform(sys.argv[1], json.loads(sys.argv[2]))
+    else:
+        main()

@@ -62,6 +62,8 @@ class Estimate:
         self.bytes: list[float] = [64.0] * len(flow.producer)
         for tensor, value in flow.feeds.items():
             self.bytes[value] = shape_bytes(tensor) or 64
+        for name, value in (*flow.pinned.items(), *flow.newest.items()):
+            self.bytes[value] = shape_bytes(flow.variables[name].outputs[0]) or 64
         for value, constant in flow.constants.items():
             self.bytes[value] = getattr(constant, "nbytes", 64)
         for value, size in dict(known_bytes).items():

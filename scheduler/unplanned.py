@@ -244,9 +244,9 @@ class Unplanned:
         left = set(self.left)
         done = {op for op in self._ops if op.kind in _CALLED} - left
         elements = [e for e in self.elements if e not in (self.live if isinstance(e, Tensor) else done)]
-        part = Part(elements, {t: value for t, value in self.live.items() if t.op.kind is not Kind.CONSTANT}, done, left)
+        fed = {t: value for t, value in self.live.items() if t.op.kind is not Kind.CONSTANT}
         self.live = {t: value for t, value in self.live.items() if t in self._last and self._last[t] is None}
-        return part
+        return Part(elements, fed, done, left)
 
     def take(self, part: Part, values: Sequence[Any]) -> None:
         """A part was run: take its values in."""

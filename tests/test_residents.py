@@ -58,6 +58,20 @@ def test_pure_python_that_is_worth_it_runs_in_residents_by_itself(graph, ray_ses
     assert "resident" in ways
 
 
+def test_a_resident_keeps_nothing_of_a_run(session):
+    x = tf.placeholder(tf.float64)
+    who = tf.op(lambda values, k: os.getpid())
+    made, large = [who(x, k) for k in range(12)], 10_000_000
+    pids = set(session.run(made, {x: np.zeros(1)})) - {os.getpid()}
+
+    def used():
+        return sum(psutil.Process(pid).memory_full_info().uss for pid in pids)
+
+    before = used()
+    session.run(made, {x: np.zeros(large)})
+    until(lambda: used() - before < 4 * large)
+
+
 def test_explain_tells_who_runs_beside_whom(session):
     text = str(session.explain(spread(work)))
     assert "beside others, in the caller" in text

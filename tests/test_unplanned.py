@@ -1,4 +1,4 @@
-"""First runs without a plan: large graphs of plain nodes give what any run gives, and unseen functions are tried first."""
+"""First runs without a plan: they give what any run gives, and unseen functions are tried in a worker."""
 
 from __future__ import annotations
 
@@ -42,9 +42,12 @@ def chain(make, x=0):
 
 
 def random_graph(data):
-    """A graph of int64 scalars: constants, feeds, the library's and users' functions, several outputs, control edges."""
+    """A graph of int64 scalars: constants, feeds, functions of the library and of users, control edges."""
     draw = data.draw
-    halve, divide = tf.op(lambda x: int(x) // 2), tf.op(outputs=2, dtype=tf.int64)(lambda x, by: divmod(int(x), int(by)))
+    halve, divide = (
+        tf.op(lambda x: int(x) // 2),
+        tf.op(outputs=2, dtype=tf.int64)(lambda x, by: divmod(int(x), int(by))),
+    )
     add = tf.op(lambda x, y, k: x + y + k)
     tensors = [tf.constant(np.int64(3)), *[tf.placeholder(tf.int64, [], name=f"feed{i}") for i in range(2)]]
     ops = []
@@ -250,7 +253,10 @@ def test_a_wrong_number_of_outputs_is_an_error(graph):
     both = tf.op(outputs=2)(lambda k: (k,))
     COSTS.learn(both.kernel, 64, 1e-6, 64)
     nodes = [both(k)[0] for k in range(MANY)]
-    with tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError, match="returned 1 values, but 2 outputs"):
+    with (
+        tf.Session() as session,
+        pytest.raises(tf.errors.InvalidArgumentError, match="returned 1 values, but 2 outputs"),
+    ):
         session.run(nodes)
 
 
