@@ -15,8 +15,8 @@ from benchmarks.common import figure, row
 def plan(nodes: int) -> tuple[float, float]:
     """Seconds and bytes a node: dataflow, estimate, candidates, as a session's first run makes them."""
     import weftwork as tf
+    from weftwork.scheduler.collector import collecting_later
     from weftwork.scheduler.dataflow import Dataflow
-    from weftwork.scheduler.engine import collecting_later
     from weftwork.scheduler.placement import Estimate
     from weftwork.scheduler.strategy import candidates
 

@@ -1,31 +1,29 @@
 """Engine: what a session does for one `run`: find or compile the dataflow and its plan, execute, commit.
 
-entry     a dataflow that was compiled for some fetches and feeds
 round     a part of a first run: user functions that were never seen are tried first (probes), the rest is planned
           again with what was learned
 """
 
 from __future__ import annotations
 
-import gc
 import threading
-from collections import Counter, OrderedDict
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
 from weftwork.actors.program import Stopped
 from weftwork.graph.errors import UnavailableError
-from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.operation import Tensor
 from weftwork.scheduler import backend, inventory, objects
 from weftwork.scheduler.actor_link import Links
 from weftwork.scheduler.autosave import Autosave
+from weftwork.scheduler.collector import collecting_later
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.dispatch import ATTEMPTS, Dispatcher
+from weftwork.scheduler.entries import Entries, Entry
 from weftwork.scheduler.explain import Explanation, Waiting, waiting
-from weftwork.scheduler.fetches import Fetches
 from weftwork.scheduler.flusher import Flusher
 from weftwork.scheduler.needs import is_free, settle_needs
 from weftwork.scheduler.nested import InnerRun, Nesting
@@ -40,10 +38,9 @@ from weftwork.scheduler.state import Cells, Draws, Mirror
 from weftwork.scheduler.strategy import Candidate, Contest, candidates, rest_in_tasks, scattered_plan
 from weftwork.scheduler.threads import run_in_threads
 from weftwork.scheduler.unplanned import Next, Part, Unplanned
-from weftwork.scheduler.variants import REPLAN_AT, Variant, Variants
+from weftwork.scheduler.variants import REPLAN_AT, Variant
 
 CLOSED = "Attempted to use a closed Session."
-_KEPT_ENTRIES = 512
 _MEASURED_RUNS = 2
 """Runs of an entry in which every node is measured."""
 _HOT_RUNS = 40
@@ -54,32 +51,13 @@ _RESIDENTS_WITHIN = 90.0
 """Seconds for which residents are waited for where there is no other way to run."""
 
 
-class Entry:
-    """A kind of run.
-
-    flow, cells: None until it is compiled.   unplanned: its first run, where that does without.
-    """
-
-    __slots__ = ("_variants", "cells", "fed", "fetches", "flow", "ran", "unplanned")
-
-    def __init__(self, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation]):
-        self.fetches, self.fed, self.ran = fetches, fed, ran
-        self.flow: Dataflow | None = None
-        self.cells: Cells | None = None
-        self.unplanned: Unplanned | None = None
-        self._variants = Variants()
-
-    def variant_for(self, fed: Sequence[Any]) -> Variant:
-        """The variant for the sizes of these feeds, which becomes the last one."""
-        return self._variants.find(fed) if fed else self._variants.last
-
-
 class Engine:
     """The machinery of one session."""
 
     def __init__(self, config: Any, entropy: int):
         self.config = config
         self.mirror = Mirror()
+        self.entries = Entries(self.mirror, config)
         self.draws = Draws(entropy)
         self.links = Links()
         self.residents = Residents()
@@ -90,47 +68,10 @@ class Engine:
         self._recovery = Recovery(self.mirror, self._autosave, config.replicas)
         self._replicas_of = self._recovery.replicas_of if config.replicas > 1 else None
         self.ran: dict[str, list[int]] = {}
-        self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._active: set[Run] = set()
         self._guard = threading.Lock()
         self._idle = threading.Condition(self._guard)
         self.closed = False
-
-    # Entries
-
-    def find(self, key: Hashable) -> Entry | None:
-        """The entry for a key, or None."""
-        entry = self._entries.get(key)
-        if entry is not None:
-            try:
-                self._entries.move_to_end(key)
-            except KeyError:  # another thread has just dropped it
-                pass
-        return entry
-
-    def add(
-        self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
-    ) -> Entry:
-        """The entry of fetches and feeds, without what `ran` before. With a key it is kept, till many others came."""
-        entry = Entry(fetches, tuple(dict.fromkeys(fed)), ran)
-        if key is not None and not ran and self.config.placement == "auto":
-            with collecting_later():
-                entry.unplanned = Unplanned.of(fetches.elements, set(fed))
-        if entry.unplanned is None:
-            self._compile(entry)
-        if key is not None:
-            self._entries[key] = entry
-            while len(self._entries) > _KEPT_ENTRIES:
-                self._entries.popitem(last=False)
-        return entry
-
-    def _compile(self, entry: Entry) -> Dataflow:
-        """The dataflow of an entry, which has one from now on. Raises InvalidArgumentError for what cannot run."""
-        with collecting_later():
-            flow = Dataflow(entry.fetches.elements, entry.fed, entry.ran)
-        settle_needs(flow, self.config)
-        entry.cells, entry.flow = Cells(self.mirror, flow), flow
-        return flow
 
     # Execution
 
@@ -149,7 +90,7 @@ class Engine:
             except backend.ValueLost as lost:
                 if attempt + 1 == ATTEMPTS:
                     raise UnavailableError(None, None, str(lost)) from None
-            self._recovery.repair(entry.flow or self._compile(entry))
+            self._recovery.repair(entry.flow or self.entries.compile(entry))
         raise AssertionError("the last attempt returns or raises")
 
     def _attempt(
@@ -158,7 +99,7 @@ class Engine:
         flow, cells, work = entry.flow, entry.cells, None
         if flow is None:
             work, entry.unplanned = entry.unplanned, None
-            flow = _NO_FLOW if work is not None and trace is None else self._compile(entry)
+            flow = _NO_FLOW if work is not None and trace is None else self.entries.compile(entry)
             cells = entry.cells or Cells(self.mirror, flow)
         run = Run(flow, cells, self.draws, timeout, trace, moved)
         with self._guard:
@@ -356,7 +297,7 @@ class Engine:
     def explain(self, entry: Entry, fed: Sequence[Any]) -> Explanation:
         """The plan that the next run of an entry with feeds of these sizes would use."""
         variant = entry.variant_for(fed)
-        contest, flow = variant.contest, entry.flow or self._compile(entry)
+        contest, flow = variant.contest, entry.flow or self.entries.compile(entry)
         if contest is None:
             estimate = Estimate(flow, {})
             automatic = self.config.placement == "auto"
@@ -428,16 +369,3 @@ def _unbound(flow: Dataflow, estimate: Estimate) -> bool:
     """True when every node may run anywhere, and every user's function among them has been seen."""
     unseen = [s is None and op.traits.user for op, s in zip(flow.ops, estimate.seconds, strict=True)]
     return is_free(flow) and not any(unseen)
-
-
-@contextmanager
-def collecting_later() -> Iterator[None]:
-    """No garbage collection meanwhile: planning makes much that stays, and the collector would look at it all often."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

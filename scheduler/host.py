@@ -23,7 +23,8 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler import backend, hosts
 from weftwork.scheduler.config import ConfigProto
-from weftwork.scheduler.engine import CLOSED, Engine, Entry
+from weftwork.scheduler.engine import CLOSED, Engine
+from weftwork.scheduler.entries import Entries, Entry
 from weftwork.scheduler.fetches import Fetches
 
 _GRACE = 1.0
@@ -88,11 +89,11 @@ class Host:
 
     def _entry(self, graph_id: str, graph: Graph, fetches: tuple, feeds: tuple) -> Entry:
         key = (graph_id, fetches, feeds)
-        entry = self._engine.find(key)
+        entry = self._engine.entries.find(key)
         if entry is None:
             elements = tuple([graph.as_graph_element(name) for name in fetches])
             fed = [graph.as_graph_element(name) for name in feeds]
-            entry = self._engine.add(key, Fetches(elements, list), fed)
+            entry = self._engine.entries.add(key, Fetches(elements, list), fed)
         return entry
 
     def _starting(self, client: str, run: str) -> Callable[[Any], None]:
@@ -147,6 +148,18 @@ class _Remote:
         self.cancel = cancel
 
 
+class _SharedEntries(Entries):
+    """The kinds of run that a session asks its host for."""
+
+    def add(
+        self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
+    ) -> Entry:
+        """As Entries'. Raises UnimplementedError for a part of a run."""
+        if ran:
+            raise UnimplementedError(None, None, "A shared session runs no partial runs: use a session of its own.")
+        return super().add(key, fetches, fed)
+
+
 class SharedEngine(Engine):
     """A session's engine that lets a host do the work."""
 
@@ -155,18 +168,11 @@ class SharedEngine(Engine):
         own.CopyFrom(config)
         own.checkpoint_dir = ""  # the host saves
         super().__init__(own, 0)
+        self.entries = _SharedEntries(self.mirror, own)
         self._host, self._graph, self._ends = host, graph, ends
         self._id, self._graph_id = uuid.uuid4().hex, uuid.uuid4().hex
         self._generation = hosts.ask(host, "hello")
         self._sent = -1
-
-    def add(
-        self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
-    ) -> Entry:
-        """As Engine's. Raises UnimplementedError for a part of a run."""
-        if ran:
-            raise UnimplementedError(None, None, "A shared session runs no partial runs: use a session of its own.")
-        return super().add(key, fetches, fed)
 
     def execute(self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any = None) -> list:
         """As Engine's. Raises UnavailableError when the host is gone, AbortedError when it was reset."""

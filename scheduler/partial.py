@@ -105,8 +105,10 @@ def _part(session: Any, partial: _Partial, fetches: Any, feed_dict: Mapping | No
     if computed or due:
         known = tuple(values)
         key = ("partial", tuple(computed), tuple(due), known, frozenset(partial.ran))
-        engine = session._engine
-        entry = engine.find(key) or engine.add(key, parse_fetches(session.graph, [*computed, *due]), known, partial.ran)
+        entries = session._engine.entries
+        entry = entries.find(key) or entries.add(
+            key, parse_fetches(session.graph, [*computed, *due]), known, partial.ran
+        )
         made = session._run(entry, list(values.values()), copy=False)
         values.update([(t, _kept(value)) for t, value in zip(computed, made, strict=False)])
     partial.ran.update([*due, *[op for op in ops if op.kind not in _SOURCES]])

@@ -229,7 +229,7 @@ class Run:
             copies = None
             if replicas_of is not None:
                 copies = replicas_of([(cell, self.values[number]) for cell, _, number in writes])
-            self.mirror.commit(writes, self.values, self.new_versions, copies)
+            self.mirror.commit(writes, self.values, self, self.new_versions, copies)
             self._held = False
         self._places = None
 

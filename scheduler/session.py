@@ -18,7 +18,8 @@ from weftwork.graph.graph import Graph
 from weftwork.scheduler import backend, hosts, inventory
 from weftwork.scheduler.config import ConfigProto, RunMetadata, RunOptions
 from weftwork.scheduler.devices import check_packages, list_devices
-from weftwork.scheduler.engine import CLOSED, Engine, Entry
+from weftwork.scheduler.engine import CLOSED, Engine
+from weftwork.scheduler.entries import Entry
 from weftwork.scheduler.explain import Explanation, Waiting
 from weftwork.scheduler.feeds import convert_feed, parse_feed_key, parse_feeds
 from weftwork.scheduler.fetches import owned, parse_fetches, signature
@@ -125,9 +126,9 @@ class BaseSession:
         if key is None:  # a structure that cannot be told from another by a look: what it asks for can
             parsed = parse_fetches(self._graph, fetches)
             key = ("elements", parsed.elements)
-        entry = self._engine.find((key, fed))
+        entry = self._engine.entries.find((key, fed))
         if entry is None:
-            entry = self._engine.add((key, fed), parsed or parse_fetches(self._graph, fetches), fed)
+            entry = self._engine.entries.add((key, fed), parsed or parse_fetches(self._graph, fetches), fed)
         return entry, list(feeds.values()), (parsed or entry.fetches).build
 
     def _run(
@@ -171,7 +172,7 @@ class BaseSession:
         self._check_open()
         self._check_not_empty()
         tensors = [parse_feed_key(self._graph, key) for key in feed_list or ()]
-        entry = self._engine.add(None, parse_fetches(self._graph, fetches), tensors)
+        entry = self._engine.entries.add(None, parse_fetches(self._graph, fetches), tensors)
 
         def run(*args: Any, **kwargs: Any) -> Any:
             self._check_open()

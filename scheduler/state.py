@@ -7,14 +7,14 @@ pin       take the committed values of one moment
 commit    make a run's new values visible, all at once
 
 Locks: a run that writes owns the cells of its write set from its first write to its commit, taken in the order of the
-names, so that no two runs wait for each other. `Mirror.mutex` covers only the instants in which cells are looked at or
-changed; who owns a cell is said in the cell, so that whatever interrupts a run, its end finds what it has taken.
+names, so that no two runs wait for each other. To take one is a single step of a dict: whatever interrupts a run, its end
+finds what it has taken. `Mirror.mutex` covers only the instants in which several values are looked at or changed.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -32,7 +32,7 @@ new_version = count(1).__next__
 class Cell:
     """A variable's committed value."""
 
-    __slots__ = ("freed", "name", "owner", "reference", "replicas", "value", "version")
+    __slots__ = ("freed", "name", "reference", "replicas", "value", "version")
 
     def __init__(self, name: str):
         self.name = name
@@ -42,8 +42,6 @@ class Cell:
         """A reference to the same value in Ray's object store, once somebody needed one."""
         self.replicas: Sequence = ()
         """References to copies of it on other machines."""
-        self.owner: Any = None
-        """The run that alone may change it now."""
         self.freed: threading.Condition | None = None
         """Where runs wait until they may own it, once one had to."""
 
@@ -53,6 +51,8 @@ class Mirror:
 
     def __init__(self):
         self.mutex = threading.Lock()
+        self.owners: dict[Cell, Any] = {}
+        """The runs that alone may change a cell now."""
         self._cells: dict[str, Cell] = {}
 
     def cell(self, name: str) -> Cell:
@@ -75,27 +75,44 @@ class Mirror:
 
     def commit(
         self,
-        writes: Iterable[tuple[Cell, str, int]],
+        writes: Collection[tuple[Cell, str, int]],
         values: Any,
+        owner: Any = None,
         versions: Mapping[str, int] | None = None,
         replicas: Mapping[Cell, Sequence] | None = None,
     ) -> None:
-        """Publish values[number] for each (cell, name, number) of `writes`, all at once; nobody owns the cells then.
+        """Publish values[number] for each (cell, name, number) of `writes`, all at once; then `owner` lets them go.
 
+        owner: the run that owns them, or None where nobody need let go.
         versions: tokens of versions by name, where there are some already.   replicas: copies on other machines.
         """
+        interrupted = None
         with self.mutex:
-            try:
-                _publish(writes, values, versions, replicas)
-            except BaseException:  # Ctrl-C between two cells: all of them are published, or none
-                _publish(writes, values, versions, replicas)
-                raise
+            while True:
+                try:
+                    for cell, name, number in writes:
+                        cell.value = values[number]
+                        cell.version = versions[name] if versions and name in versions else new_version()
+                        cell.reference = None
+                        cell.replicas = replicas.get(cell, ()) if replicas else ()
+                    break
+                except BaseException as error:  # Ctrl-C between two cells: all of them are published, or none
+                    if interrupted is not None:
+                        raise
+                    interrupted = error
+        if owner is not None:
+            for cell, _, _ in writes:
+                del self.owners[cell]
+                if cell.freed is not None:
+                    self._tell(cell)
+        if interrupted is not None:
+            raise interrupted
 
     def put(self, values: Mapping[Cell, tuple[Any, int]]) -> None:
-        """Publish (value, version) of each cell, as `commit` does."""
+        """Publish (value, version) of each cell, all at once."""
         writes = [(cell, cell.name, number) for number, cell in enumerate(values)]
         versions = {cell.name: version for cell, (_, version) in values.items()}
-        self.commit(writes, [value for value, _ in values.values()], versions)
+        self.commit(writes, [value for value, _ in values.values()], versions=versions)
 
     def stored(self, cell: Cell, version: int, reference: Any, alone: bool) -> None:
         """A version lies in Ray's object store too; or `alone` there: what is large is held once."""
@@ -111,30 +128,33 @@ class Mirror:
         values: gets the value of each cell that comes with a number: nobody else can commit another one now.
         Raises Stopped when `stop` fills up while another run owns one of them; what was taken is to be released then.
         """
-        with self.mutex:
-            for cell, number in cells:
-                if cell.owner is not None:
-                    self._wait(cell, owner, stop)
-                cell.owner = owner
-                if number is not None:
-                    values[number] = cell.value
+        owners = self.owners
+        for cell, number in cells:
+            if owners.setdefault(cell, owner) is not owner:
+                self._wait(cell, owner, stop)
+            if number is not None:
+                values[number] = cell.value
 
     def _wait(self, cell: Cell, owner: Any, stop: Sequence) -> None:
-        if cell.freed is None:
-            cell.freed = threading.Condition(self.mutex)
-        while cell.owner is not None and cell.owner is not owner:
-            if stop:
-                raise Stopped
-            cell.freed.wait(_LOOK)
+        with self.mutex:
+            if cell.freed is None:  # before the owner is looked at once more: who lets go looks at it afterwards
+                cell.freed = threading.Condition(self.mutex)
+            while self.owners.setdefault(cell, owner) is not owner:
+                if stop:
+                    raise Stopped
+                cell.freed.wait(_LOOK)
 
     def release(self, cells: Iterable[tuple[Cell, Any]], owner: Any) -> None:
         """Let go of those of the cells that `owner` owns."""
+        for cell, _ in cells:
+            if self.owners.get(cell) is owner:
+                del self.owners[cell]
+                if cell.freed is not None:
+                    self._tell(cell)
+
+    def _tell(self, cell: Cell) -> None:
         with self.mutex:
-            for cell, _ in cells:
-                if cell.owner is owner:
-                    cell.owner = None
-                    if cell.freed is not None:
-                        cell.freed.notify()
+            cell.freed.notify()  # type: ignore[union-attr]
 
     @contextmanager
     def owned(self, cells: Iterable[Cell], stop: Sequence = ()) -> Iterator[None]:
@@ -145,22 +165,6 @@ class Mirror:
             yield
         finally:
             self.release(ordered, owner)
-
-
-def _publish(
-    writes: Iterable[tuple[Cell, str, int]],
-    values: Any,
-    versions: Mapping[str, int] | None,
-    replicas: Mapping[Cell, Sequence] | None,
-) -> None:
-    for cell, name, number in writes:
-        cell.value = values[number]
-        cell.version = versions[name] if versions and name in versions else new_version()
-        cell.reference = None
-        cell.replicas = replicas.get(cell, ()) if replicas else ()
-        cell.owner = None
-        if cell.freed is not None:
-            cell.freed.notify()
 
 
 def in_order(cells: Iterable[Cell]) -> list[Cell]:

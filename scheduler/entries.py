@@ -1,0 +1,83 @@
+"""Entries: the kinds of run that a session knows, each compiled once.
+
+entry     fetches and feeds, and the dataflow that they are compiled to
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Hashable, Sequence
+from typing import Any
+
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.scheduler.collector import collecting_later
+from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.fetches import Fetches
+from weftwork.scheduler.needs import settle_needs
+from weftwork.scheduler.state import Cells, Mirror
+from weftwork.scheduler.unplanned import Unplanned
+from weftwork.scheduler.variants import Variant, Variants
+
+_KEPT = 512
+
+
+class Entry:
+    """A kind of run.
+
+    flow, cells: None until it is compiled.   unplanned: its first run, where that does without.
+    """
+
+    __slots__ = ("_variants", "cells", "fed", "fetches", "flow", "ran", "unplanned")
+
+    def __init__(self, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation]):
+        self.fetches, self.fed, self.ran = fetches, fed, ran
+        self.flow: Dataflow | None = None
+        self.cells: Cells | None = None
+        self.unplanned: Unplanned | None = None
+        self._variants = Variants()
+
+    def variant_for(self, fed: Sequence[Any]) -> Variant:
+        """The variant for the sizes of these feeds, which becomes the last one."""
+        return self._variants.find(fed) if fed else self._variants.last
+
+
+class Entries:
+    """The entries of a session."""
+
+    def __init__(self, mirror: Mirror, config: Any):
+        self._mirror, self._config = mirror, config
+        self._kept: OrderedDict[Hashable, Entry] = OrderedDict()
+
+    def find(self, key: Hashable) -> Entry | None:
+        """The entry for a key, or None."""
+        entry = self._kept.get(key)
+        if entry is not None:
+            try:
+                self._kept.move_to_end(key)
+            except KeyError:  # another thread has just dropped it
+                pass
+        return entry
+
+    def add(
+        self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
+    ) -> Entry:
+        """The entry of fetches and feeds, without what `ran` before. With a key it is kept, till many others came."""
+        entry = Entry(fetches, tuple(dict.fromkeys(fed)), ran)
+        if key is not None and not ran and self._config.placement == "auto":
+            with collecting_later():
+                entry.unplanned = Unplanned.of(fetches.elements, set(fed))
+        if entry.unplanned is None:
+            self.compile(entry)
+        if key is not None:
+            self._kept[key] = entry
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return entry
+
+    def compile(self, entry: Entry) -> Dataflow:
+        """The dataflow of an entry, which has one from now on. Raises InvalidArgumentError for what cannot run."""
+        with collecting_later():
+            flow = Dataflow(entry.fetches.elements, entry.fed, entry.ran)
+        settle_needs(flow, self._config)
+        entry.cells, entry.flow = Cells(self._mirror, flow), flow
+        return flow
