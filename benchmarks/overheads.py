@@ -78,7 +78,7 @@ def main() -> None:
     """Print a row for a training step, for updates of some sizes, and for recovery."""
     start_ray()
     for name, run in updates():
-        took = interleaved({"ours": runs_as(Safe, run), "peer": runs_as(Bare, run)}, rounds=1000, warm=100)
+        took = interleaved({"ours": runs_as(Safe, run), "peer": runs_as(Bare, run)}, rounds=5000, warm=200)
         row(name, took["ours"], took["peer"], 1.05, "neither locked nor committed")
     with tf.Graph().as_default():
         w = tf.Variable(np.zeros(100_000), name="w")

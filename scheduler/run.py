@@ -133,13 +133,18 @@ class Run:
 
     def lock(self) -> None:
         """Own the cells that the run writes, and take their newest versions; once."""
-        if self._locked or not self.cells.taken:
+        if self._locked:
             return
         self._held = True
-        try:
-            self.mirror.acquire(self.cells.taken, self, self.values, self.stop)
-        except Stopped:
-            raise self.stopped() from None
+        mirror, values = self.mirror, self.values
+        for cell, number in self.cells.taken:
+            if mirror.owners.setdefault(cell, self) is not self:
+                try:
+                    mirror.wait_for(cell, self, self.stop)
+                except Stopped:
+                    raise self.stopped() from None
+            if number is not None:  # nobody else can commit another one now
+                values[number] = cell.value
         self._locked = True
 
     def version_of(self, number: int) -> tuple[str, int]:
@@ -243,7 +248,7 @@ class Run:
     def end(self) -> None:
         """Let go of locks and, after a failure, of places in random streams."""
         if self._held:
-            self.mirror.release(self.cells.taken, self)
+            self.mirror.release([cell for cell, _ in self.cells.taken], self)
             self._held = self._locked = False
         if self._places is not None:
             self.draws.give_back(self.flow.draws.values(), self._places)

@@ -7,8 +7,8 @@ pin       take the committed values of one moment
 commit    make a run's new values visible, all at once
 
 Locks: a run that writes owns the cells of its write set from its first write to its commit, taken in the order of the
-names, so that no two runs wait for each other. To take one is a single step of a dict: whatever interrupts a run, its end
-finds what it has taken. `Mirror.mutex` covers only the instants in which several values are looked at or changed.
+names, so that no two runs wait for each other. To take one is a single step of a dict: whatever interrupts a run, its
+end finds what it has taken. `Mirror.mutex` covers only the instants in which several values are looked at or changed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Mirror:
     def __init__(self):
         self.mutex = threading.Lock()
         self.owners: dict[Cell, Any] = {}
-        """The runs that alone may change a cell now."""
+        """Who alone may change a cell now: `setdefault` takes it, if nobody has."""
         self._cells: dict[str, Cell] = {}
 
     def cell(self, name: str) -> Cell:
@@ -122,20 +122,8 @@ class Mirror:
                 if alone:
                     cell.value = reference
 
-    def acquire(self, cells: Iterable[tuple[Cell, int | None]], owner: Any, values: Any, stop: Sequence = ()) -> None:
-        """Own the cells of a write set, which come in the order of their names.
-
-        values: gets the value of each cell that comes with a number: nobody else can commit another one now.
-        Raises Stopped when `stop` fills up while another run owns one of them; what was taken is to be released then.
-        """
-        owners = self.owners
-        for cell, number in cells:
-            if owners.setdefault(cell, owner) is not owner:
-                self._wait(cell, owner, stop)
-            if number is not None:
-                values[number] = cell.value
-
-    def _wait(self, cell: Cell, owner: Any, stop: Sequence) -> None:
+    def wait_for(self, cell: Cell, owner: Any, stop: Sequence = ()) -> None:
+        """Own a cell that somebody else owns, once it is free. Raises Stopped when `stop` fills up before."""
         with self.mutex:
             if cell.freed is None:  # before the owner is looked at once more: who lets go looks at it afterwards
                 cell.freed = threading.Condition(self.mutex)
@@ -144,9 +132,9 @@ class Mirror:
                     raise Stopped
                 cell.freed.wait(_LOOK)
 
-    def release(self, cells: Iterable[tuple[Cell, Any]], owner: Any) -> None:
+    def release(self, cells: Iterable[Cell], owner: Any) -> None:
         """Let go of those of the cells that `owner` owns."""
-        for cell, _ in cells:
+        for cell in cells:
             if self.owners.get(cell) is owner:
                 del self.owners[cell]
                 if cell.freed is not None:
@@ -158,10 +146,12 @@ class Mirror:
 
     @contextmanager
     def owned(self, cells: Iterable[Cell], stop: Sequence = ()) -> Iterator[None]:
-        """Own some cells."""
-        owner, ordered = object(), [(cell, None) for cell in in_order(cells)]
+        """Own some cells. Raises Stopped when `stop` fills up while another one owns one of them."""
+        owner, ordered = object(), in_order(cells)
         try:
-            self.acquire(ordered, owner, None, stop)
+            for cell in ordered:
+                if self.owners.setdefault(cell, owner) is not owner:
+                    self.wait_for(cell, owner, stop)
             yield
         finally:
             self.release(ordered, owner)

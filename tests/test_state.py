@@ -113,20 +113,20 @@ def test_one_that_is_told_to_stop_while_it_waits_lets_go_of_what_it_has():
         pass
 
 
-def test_several_threads_of_one_owner_may_take_the_same_cells():
-    mirror, owner, values = Mirror(), object(), {}
-    cells = [(mirror.cell("a"), 0), (mirror.cell("b"), 1)]
-    first = mirror.owned([mirror.cell("b")])
+def test_several_threads_of_one_owner_may_wait_for_the_same_cell():
+    mirror, owner = Mirror(), object()
+    cell = mirror.cell("a")
+    first = mirror.owned([cell])
     first.__enter__()
-    threads = [threading.Thread(target=mirror.acquire, args=(cells, owner, values)) for _ in range(2)]
+    threads = [threading.Thread(target=mirror.wait_for, args=(cell, owner)) for _ in range(2)]
     for thread in threads:
         thread.start()
     first.__exit__(None, None, None)
     for thread in threads:
         thread.join()
-    assert set(values) == {0, 1}
-    mirror.release(cells, owner)
-    with mirror.owned([cell for cell, _ in cells], stop=["now"]):
+    assert mirror.owners == {cell: owner}
+    mirror.release([cell], owner)
+    with mirror.owned([cell], stop=["now"]):
         pass
 
 
@@ -149,7 +149,7 @@ def test_a_commit_that_is_interrupted_is_whole(at):
     mirror = Mirror()
     cells = [mirror.cell(name) for name in "abc"]
     owner, writes = object(), [(cell, cell.name, n) for n, cell in enumerate(cells)]
-    mirror.acquire([(cell, None) for cell in cells], owner, {})
+    mirror.owners.update(dict.fromkeys(cells, owner))
     with pytest.raises(KeyboardInterrupt):
         mirror.commit(writes, Interrupting({0: 5, 1: 6, 2: 7}, at), owner)
     assert [cell.value for cell in cells] == [5, 6, 7]
