@@ -37,7 +37,7 @@ from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.state import Cells, Draws, Mirror
 from weftwork.scheduler.strategy import Candidate, Contest, candidates, rest_in_tasks, scattered_plan
 from weftwork.scheduler.threads import run_in_threads
-from weftwork.scheduler.unplanned import Next, Part, Unplanned
+from weftwork.scheduler.unplanned import Calls, Next, Part, Unplanned
 from weftwork.scheduler.variants import REPLAN_AT, Variant
 
 CLOSED = "Attempted to use a closed Session."
@@ -96,10 +96,9 @@ class Engine:
     def _attempt(
         self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any, moved: dict
     ) -> list:
-        flow, cells, work = entry.flow, entry.cells, None
+        flow, cells, calls = entry.flow, entry.cells, entry.calls
         if flow is None:
-            work, entry.unplanned = entry.unplanned, None
-            flow = _NO_FLOW if work is not None and trace is None else self.entries.compile(entry)
+            flow = _NO_FLOW if calls is not None and trace is None else self.entries.compile(entry)
             cells = entry.cells or Cells(self.mirror, flow)
         run = Run(flow, cells, self.draws, timeout, trace, moved)
         with self._guard:
@@ -115,7 +114,7 @@ class Engine:
             if started is not None:
                 started(run)
             if flow is _NO_FLOW:
-                fetched = self._run_unplanned(run, work, dict(zip(entry.fed, fed, strict=True)))
+                fetched = self._run_unplanned(run, entry, calls, dict(zip(entry.fed, fed, strict=True)))
             else:
                 run.begin(fed)
                 self.run_flow(run, flow, entry.variant_for(fed))
@@ -230,10 +229,9 @@ class Engine:
 
     # First runs
 
-    def _run_unplanned(self, run: Run, work: Unplanned, feeds: Mapping[Tensor, Any]) -> list:
+    def _run_unplanned(self, run: Run, entry: Entry, calls: Calls, feeds: Mapping[Tensor, Any]) -> list:
         """Run without a plan what can do so, and the rest in parts: the values of the fetches."""
-        run.unplanned = work
-        work.live.update(feeds)
+        work = run.unplanned = calls.begin(feeds)
         try:
             while (following := work.go_on(run.stop)) is not Next.NOTHING:
                 part = work.trial(inventory.cpus()) if following is Next.TRIAL else work.rest()
@@ -244,6 +242,8 @@ class Engine:
         except Stopped:
             raise run.stopped() from None
         run.count("caller", work.called)
+        if calls.is_worth_a_plan(work, max(inventory.cpus(), inventory.local_cpus())):
+            entry.calls = None
         return work.values()
 
     def _run_part(self, run: Run, work: Unplanned, part: Part) -> list:

@@ -15,7 +15,7 @@ from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.fetches import Fetches
 from weftwork.scheduler.needs import settle_needs
 from weftwork.scheduler.state import Cells, Mirror
-from weftwork.scheduler.unplanned import Unplanned
+from weftwork.scheduler.unplanned import Calls
 from weftwork.scheduler.variants import Variant, Variants
 
 _KEPT = 512
@@ -24,16 +24,16 @@ _KEPT = 512
 class Entry:
     """A kind of run.
 
-    flow, cells: None until it is compiled.   unplanned: its first run, where that does without.
+    flow, cells: None until it is compiled.   calls: what it runs as long as it needs no plan, or None.
     """
 
-    __slots__ = ("_variants", "cells", "fed", "fetches", "flow", "ran", "unplanned")
+    __slots__ = ("_variants", "calls", "cells", "fed", "fetches", "flow", "ran")
 
     def __init__(self, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation]):
         self.fetches, self.fed, self.ran = fetches, fed, ran
         self.flow: Dataflow | None = None
         self.cells: Cells | None = None
-        self.unplanned: Unplanned | None = None
+        self.calls: Calls | None = None
         self._variants = Variants()
 
     def variant_for(self, fed: Sequence[Any]) -> Variant:
@@ -65,8 +65,8 @@ class Entries:
         entry = Entry(fetches, tuple(dict.fromkeys(fed)), ran)
         if key is not None and not ran and self._config.placement == "auto":
             with collecting_later():
-                entry.unplanned = Unplanned.of(fetches.elements, set(fed))
-        if entry.unplanned is None:
+                entry.calls = Calls.of(fetches.elements, set(fed))
+        if entry.calls is None:
             self.compile(entry)
         if key is not None:
             self._kept[key] = entry
@@ -79,5 +79,5 @@ class Entries:
         with collecting_later():
             flow = Dataflow(entry.fetches.elements, entry.fed, entry.ran)
         settle_needs(flow, self._config)
-        entry.cells, entry.flow = Cells(self._mirror, flow), flow
+        entry.cells, entry.flow, entry.calls = Cells(self._mirror, flow), flow, None
         return flow

@@ -1,10 +1,11 @@
-"""Unplanned: the first run of a large graph of plain nodes, which calls them one after another without a plan.
+"""Unplanned: the first runs of a large graph of plain nodes, which call them one after another without a plan.
 
-A plan costs some 10 us a node, which many runs share; a graph that is run once need not pay for it. Here is no Ray and
+A plan costs some 12 us a node, which many runs share; a graph that is run once need not pay for it. Here is no Ray and
 no session: what needs another process, the engine runs as a part of the run, and hands the values back.
 
 plain     a node that may run anywhere, and neither touches variables nor draws, waits in queues or owns sections
-left      the nodes that have not been called, in creation order
+calls     the plain nodes of a kind of run in creation order, looked at once for all its runs
+left      the nodes of a run that have not been called
 live      the values that somebody may still take
 unseen    functions that were never called: they may block or crash a process, so a worker tries their first calls
 heavy     what is left is worth more than one process: it is planned, with the live values as feeds
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ _LEAST = 250
 """Nodes from which it is worth it, and nodes for each unseen function: to try one in a worker takes 2.5 ms."""
 _AHEAD = 300
 """Nodes among which first calls are looked for."""
+_PLANNING, _OVERHEAD = 12e-6, 1e-6
+"""Seconds a node that a plan takes, and that a run without one takes longer than one with it."""
 _STRIDE = 61
 """One in so many nodes is measured, and the first one of each function."""
 
@@ -66,37 +69,29 @@ class Part(NamedTuple):
     nodes: set[Operation]
 
 
-class Unplanned:
-    """One run: what is left of it, and what is there."""
+class Calls:
+    """The nodes of a kind of run that needs no plan yet.
 
-    def __init__(self, elements: Sequence[Tensor | Operation], ops: list[Operation], unseen: set[Callable]):
-        self.elements = elements
-        self.live: dict[Tensor, Any]
-        self.called = 0
-        """How many nodes were called here."""
-        self.left, self.live = list(ops), {}
+    last: the node that takes each value last; None for what is fetched.
+    """
+
+    def __init__(self, elements: Sequence[Tensor | Operation], ops: list[Operation]):
+        self.elements, self.nodes = elements, ops
+        self.constants: dict[Tensor, Any] = {}
         if not _CALLED.issuperset(map(_kind, ops)):
-            self.left = [op for op in ops if op.kind in _CALLED]
-            self.live = {op.outputs[0]: op.attrs["value"] for op in ops if op.kind is Kind.CONSTANT}
-        self.current: Operation | None = None
-        """The node that is being called."""
-        self.inner: Any = None
-        """The run of the part that is on its way."""
-        self.since = monotonic()
-        self._ops = ops
-        self._unseen = unseen
-        self._last: dict[Tensor, Operation | None] = {t: op for op in self.left for t in op.inputs}
-        """The node that takes each value last; None for what is fetched."""
-        self._last.update({element: None for element in elements if isinstance(element, Tensor)})
-        first = dict(zip(map(_kernel, reversed(self.left)), reversed(self.left), strict=True))
-        self._measured = {*first.values(), *self.left[::_STRIDE]}
-        self._bare = {k: k.function for k in first if isinstance(k, UserFunction) and k.bare and k not in unseen}
-        self._arrays = False
-        """Some node has made an array, which must be read-only before a user's function sees it."""
+            self.nodes = [op for op in ops if op.kind in _CALLED]
+            self.constants = {op.outputs[0]: op.attrs["value"] for op in ops if op.kind is Kind.CONSTANT}
+        self.last: dict[Tensor, Operation | None] = {t: op for op in self.nodes for t in op.inputs}
+        self.last.update({element: None for element in elements if isinstance(element, Tensor)})
+        first = dict(zip(map(_kernel, reversed(self.nodes)), reversed(self.nodes), strict=True))
+        self.functions = [kernel for kernel in first if isinstance(kernel, UserFunction)]
+        self.measured = {*first.values(), *self.nodes[::_STRIDE]}
+        self._saved = 0.0
+        """Seconds that a plan might have saved so far."""
 
     @classmethod
-    def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> Unplanned | None:
-        """A run of these elements with these feeds, if it can do without a plan and that is likely to pay."""
+    def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> Calls | None:
+        """The calls for these elements with these feeds, if a plan is not needed and not likely to pay in one run."""
         wanted = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
         if not wanted or wanted[0].graph.version < _LEAST:
             return None
@@ -107,25 +102,63 @@ class Unplanned:
         if len(ops) < _LEAST or not all([_is_plain(op) for op in dict(zip(alike, ops, strict=True)).values()]):
             return None
         counts = Counter(map(_kernel, ops))
-        unseen = {k for k in counts if isinstance(k, UserFunction) and COSTS.find(k, 0) is None}
-        if len(ops) < _LEAST * len(unseen) or _are_heavy(counts):
+        if len(ops) < _LEAST * len(_unseen(counts)) or _are_heavy(counts):
             return None
-        return cls(elements, ops, unseen)
+        return cls(elements, ops)
+
+    def begin(self, feeds: Mapping[Tensor, Any]) -> Unplanned:
+        """A run."""
+        return Unplanned(self, feeds)
+
+    def is_worth_a_plan(self, run: Unplanned, slots: int) -> bool:
+        """Whether the next run should be planned, now that this one has gone by on a machine of so many cores.
+
+        It should once plans might have saved as much as making one takes: so both together take at most twice what the
+        better of the two would have taken, however often the graph is run.
+        """
+        self._saved += _OVERHEAD * run.called + run.seconds * (1 - 1 / slots)
+        return run.heavy or self._saved >= _PLANNING * len(self.nodes)
+
+
+class Unplanned:
+    """One run: what is left of it, and what is there."""
+
+    def __init__(self, calls: Calls, feeds: Mapping[Tensor, Any]):
+        self.left = list(calls.nodes)
+        self.live = {**calls.constants, **feeds}
+        self.called, self.seconds = 0, 0.0
+        """How many nodes were called here, and how long that took."""
+        self.heavy = False
+        """Some of it was planned."""
+        self.current: Operation | None = None
+        """The node that is being called."""
+        self.inner: Any = None
+        """The run of the part that is on its way."""
+        self.since = monotonic()
+        self._calls = calls
+        self._unseen = _unseen(calls.functions)
+        self._bare = {k: k.function for k in calls.functions if k.bare and k not in self._unseen}
+        """Functions that may be called without their wrapper."""
+        self._arrays = False
+        """Some node has made an array, which must be read-only before a user's function sees it."""
 
     # In the caller
 
     def go_on(self, stop: list) -> Next:
         """Call nodes until something else must happen. Raises the error of a node that fails, or Stopped."""
+        start = perf_counter()
         with quiet():
             following, called = self._call(stop)
         del self.left[:called]
         self.called += called
+        self.seconds += perf_counter() - start
         self.current = None
         return following
 
     def _call(self, stop: list) -> tuple[Next, int]:
         """As `go_on`; also how many nodes were called: a loop of 0.6 us a node."""
-        live, last, bare, unseen, measured = self.live, self._last, self._bare, self._unseen, self._measured
+        live, bare, unseen = self.live, self._bare, self._unseen
+        last, measured = self._calls.last, self._calls.measured
         began = perf_counter()
         for at, op in enumerate(self.left):
             kernel, attrs, inputs = op.kernel, op.attrs, op.inputs
@@ -148,9 +181,9 @@ class Unplanned:
             if self._arrays and attrs is None:
                 for value in values:
                     frozen(value)
-            self.current = op
+            self.current, measuring = op, op in measured
             try:
-                if op in measured:
+                if measuring:
                     result = _measure(kernel, function, values, attrs)
                 else:
                     result = function(*values, **attrs) if attrs else function(*values)  # type: ignore[misc]
@@ -170,7 +203,7 @@ class Unplanned:
             for tensor in inputs:
                 if last[tensor] is op:
                     live.pop(tensor, None)
-            if op in measured and self._turns_out_heavy((perf_counter() - began) / (at + 1), at + 1):
+            if measuring and self._turns_out_heavy((perf_counter() - began) / (at + 1), at + 1):
                 return Next.PLAN, at + 1
         return Next.NOTHING, len(self.left)
 
@@ -179,11 +212,11 @@ class Unplanned:
         return mean > WORTH_PLANNING_ONCE and mean * (len(self.left) - called) > WORTH_SHARING_ONCE
 
     def _spread(self, op: Operation, result: Any) -> None:
-        self._arrays = True
+        self._arrays, last = True, self._calls.last
         if len(result) != len(op.outputs):
             wrong = ValueError(f"the node returned {len(result)} values, but has {len(op.outputs)} outputs")
             raise node_error(op, wrong) from wrong
-        self.live.update([(t, value) for t, value in zip(op.outputs, result, strict=True) if t in self._last])
+        self.live.update([(t, value) for t, value in zip(op.outputs, result, strict=True) if t in last])
 
     # In other processes
 
@@ -224,7 +257,7 @@ class Unplanned:
         while len(chain[-1].outputs) == 1:
             made = chain[-1].outputs[0]
             following = list(takers.get(made, ()))
-            if len(following) != 1 or self._last[made] is not following[0]:
+            if len(following) != 1 or self._calls.last[made] is not following[0]:
                 break
             (then,) = following
             others = [tensor for tensor in then.inputs if tensor is not made]
@@ -241,11 +274,11 @@ class Unplanned:
 
     def rest(self) -> Part:
         """All that is left."""
-        left = set(self.left)
-        done = {op for op in self._ops if op.kind in _CALLED} - left
-        elements = [e for e in self.elements if e not in (self.live if isinstance(e, Tensor) else done)]
+        self.heavy, left, last = True, set(self.left), self._calls.last
+        done = set(self._calls.nodes) - left
+        elements = [e for e in self._calls.elements if e not in (self.live if isinstance(e, Tensor) else done)]
         fed = {t: value for t, value in self.live.items() if t.op.kind is not Kind.CONSTANT}
-        self.live = {t: value for t, value in self.live.items() if t in self._last and self._last[t] is None}
+        self.live = {t: value for t, value in self.live.items() if t in last and last[t] is None}
         return Part(elements, fed, done, left)
 
     def take(self, part: Part, values: Sequence[Any]) -> None:
@@ -256,7 +289,7 @@ class Unplanned:
 
     def values(self) -> list:
         """The values of the elements, None for operations: once nothing is left."""
-        return [self.live[e] if isinstance(e, Tensor) else None for e in self.elements]
+        return [self.live[e] if isinstance(e, Tensor) else None for e in self._calls.elements]
 
 
 def _measure(kernel: Any, function: Callable, values: Sequence[Any], attrs: Any) -> Any:
@@ -266,6 +299,11 @@ def _measure(kernel: Any, function: Callable, values: Sequence[Any], attrs: Any)
     seconds = perf_counter() - start
     COSTS.learn(kernel, sum([size_of(value) for value in values]), seconds, size_of(result))
     return result
+
+
+def _unseen(kernels: Iterable[Any]) -> set[UserFunction]:
+    """The users' functions among some kernels of which nothing is known."""
+    return {k for k in kernels if isinstance(k, UserFunction) and COSTS.find(k, 0) is None}
 
 
 def _is_plain(op: Operation) -> bool:
