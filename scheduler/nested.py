@@ -163,7 +163,7 @@ class Nested:
         self.bodies = [PlannedBody(engine, flow, body) for flow, body in zip(flows, bodies, strict=True)]
         self.kernel: Control = kernel.over(dict(zip(bodies, self.bodies, strict=True)))
         promising = any([_promises(nesting, flow.flow) for flow in flows])
-        many, carried = min(op.attrs.get("_parallel", 1), _TOGETHER), op.attrs.get("_carried", 0)
+        many, carried = _together(op.attrs.get("_parallel", 1)), op.attrs.get("_carried", 0)
         if many > 1 and isinstance(kernel, Loop):
             positions = ahead(flows[0], flows[1], kernel.carried)
             if positions is not None:
@@ -315,6 +315,12 @@ class Calls:
         """End all that are on their way; each comes among the run's events once it has."""
         for call in self._run.calls:
             call.cancel(self._run.stop[0] if self._run.stop else CANCELLED)
+
+
+def _together(asked: int) -> int:
+    """How many iterations to unroll where so many may overlap: as many as leave no core idle at their end."""
+    many, cores = min(asked, _TOGETHER), max(inventory.cpus(), inventory.local_cpus())
+    return many - many % cores if many > cores else many
 
 
 def _promises(nesting: Nesting, flow: Dataflow) -> bool:

@@ -302,6 +302,14 @@ def test_what_is_large_or_may_be_is_a_return_of_its_own(graph):
     assert flow.fetched[1:] == sorted(apart)
 
 
+def test_a_plan_knows_how_large_variables_are(graph):
+    read, added = tf.Variable(tf.zeros([1000]), name="read"), tf.Variable(tf.zeros([500]), name="added")
+    flow = Dataflow([read + 1.0, added.assign_add(tf.ones([500]))], [])
+    sizes = Estimate(flow, {}).bytes
+    assert sizes[flow.pinned["read"]] == 4000
+    assert sizes[flow.newest["added"]] == 2000
+
+
 def test_what_asks_for_something_special_is_a_segment_that_asks_for_it(ray_session, graph):
     special = tf.op(num_cpus=2, timeout=3)(lambda: 1)()
     plan = planned([special], [], [Place.TASK])
