@@ -68,9 +68,7 @@ class Engine:
         self._recovery = Recovery(self.mirror, self._autosave, config.replicas)
         self._replicas_of = self._recovery.replicas_of if config.replicas > 1 else None
         self.ran: dict[str, list[int]] = {}
-        self._active: set[Run] = set()
-        self._guard = threading.Lock()
-        self._idle = threading.Condition(self._guard)
+        self._idle = threading.Condition(self.mirror.mutex)
         self.closed = False
 
     # Execution
@@ -101,10 +99,11 @@ class Engine:
             flow = _NO_FLOW if calls is not None and trace is None else self.entries.compile(entry)
             cells = entry.cells or Cells(self.mirror, flow)
         run = Run(flow, cells, self.draws, timeout, trace, moved)
-        with self._guard:
+        running = self.mirror.running
+        with self.mirror.mutex:
             if self.closed:
                 raise RuntimeError(CLOSED)
-            self._active.add(run)
+            running.add(run)
         timer = None
         if timeout is not None:
             timer = threading.Timer(timeout, run.cancel, [TIMED_OUT])
@@ -125,10 +124,11 @@ class Engine:
             if timer is not None:
                 timer.cancel()
             run.end()
-            with self._guard:
-                self._active.discard(run)
-                if self.closed:  # else nobody waits for it
-                    self._idle.notify_all()
+            if run in running or self.closed:  # else a commit has taken it out
+                with self.mirror.mutex:
+                    running.discard(run)
+                    if self.closed:  # else nobody waits for it
+                        self._idle.notify_all()
         for where, (segments, nodes) in run.ran.items():
             count = self.ran.setdefault(where, [0, 0])
             count[0] += segments
@@ -322,7 +322,7 @@ class Engine:
     def waiting(self) -> list[Waiting]:
         """What the active runs wait for."""
         with self._idle:
-            return [item for run in self._active for item in waiting(run)]
+            return [item for run in self.mirror.running for item in waiting(run)]
 
     # The end
 
@@ -332,10 +332,10 @@ class Engine:
             self.closed = True
         self.queues.close()
         with self._idle:
-            if not self._idle.wait_for(lambda: not self._active, grace):
-                for run in list(self._active):
+            if not self._idle.wait_for(lambda: not self.mirror.running, grace):
+                for run in list(self.mirror.running):
                     run.cancel()
-                self._idle.wait_for(lambda: not self._active, bound)
+                self._idle.wait_for(lambda: not self.mirror.running, bound)
 
     def close(self) -> None:
         """End the session's processes and threads."""

@@ -8,7 +8,8 @@ commit    make a run's new values visible, all at once
 
 Locks: a run that writes owns the cells of its write set from its first write to its commit, taken in the order of the
 names, so that no two runs wait for each other. To take one is a single step of a dict: whatever interrupts a run, its
-end finds what it has taken. `Mirror.mutex` covers only the instants in which several values are looked at or changed.
+end finds what it has taken. `Mirror.mutex` covers only the instants in which several values, or the runs that are under
+way, are looked at or changed.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Mirror:
         self.mutex = threading.Lock()
         self.owners: dict[Cell, Any] = {}
         """Who alone may change a cell now: `setdefault` takes it, if nobody has."""
+        self.running: set[Any] = set()
+        """The runs that are under way."""
         self._cells: dict[str, Cell] = {}
 
     def cell(self, name: str) -> Cell:
@@ -81,12 +84,12 @@ class Mirror:
         versions: Mapping[str, int] | None = None,
         replicas: Mapping[Cell, Sequence] | None = None,
     ) -> None:
-        """Publish values[number] for each (cell, name, number) of `writes`, all at once; then `owner` lets them go.
+        """Publish values[number] for each (cell, name, number) of `writes`, all at once.
 
-        owner: the run that owns them, or None where nobody need let go.
+        owner: the run that owns them, which lets them go and is over; None where nobody need let go.
         versions: tokens of versions by name, where there are some already.   replicas: copies on other machines.
         """
-        interrupted = None
+        interrupted, owners = None, self.owners
         with self.mutex:
             while True:
                 try:
@@ -100,11 +103,12 @@ class Mirror:
                     if interrupted is not None:
                         raise
                     interrupted = error
-        if owner is not None:
-            for cell, _, _ in writes:
-                del self.owners[cell]
-                if cell.freed is not None:
-                    self._tell(cell)
+            if owner is not None:
+                for cell, _, _ in writes:
+                    del owners[cell]
+                    if cell.freed is not None:
+                        cell.freed.notify()
+                self.running.discard(owner)
         if interrupted is not None:
             raise interrupted
 
@@ -138,11 +142,8 @@ class Mirror:
             if self.owners.get(cell) is owner:
                 del self.owners[cell]
                 if cell.freed is not None:
-                    self._tell(cell)
-
-    def _tell(self, cell: Cell) -> None:
-        with self.mutex:
-            cell.freed.notify()  # type: ignore[union-attr]
+                    with self.mutex:
+                        cell.freed.notify()
 
     @contextmanager
     def owned(self, cells: Iterable[Cell], stop: Sequence = ()) -> Iterator[None]:

@@ -90,7 +90,7 @@ class Sessions(RuleBasedStateMachine):
     def is_cancelled(self):
         """A run that somebody ends."""
         future = self.session.submit(self.endless, {self.x: 3})
-        while not self.session._engine._active:
+        while not self.session._engine.mirror.running:
             pass
         future.cancel()
         with pytest.raises(tf.errors.CancelledError):
