@@ -12,7 +12,8 @@ import functools
 import os
 import statistics
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -352,20 +353,34 @@ def first_line(error: Exception) -> str:
     return str(cause).strip().splitlines()[0]
 
 
-def cancel(handle: Handle, force: bool) -> None:
-    """Ask a piece of work to stop; with force, kill its process.
+def cancel(handles: Iterable[Handle], force: bool) -> None:
+    """Ask pieces of work to stop; with force, kill their processes.
 
     A call of an actor is only ever stopped by force: Ray does not interrupt one that runs, and one that it takes back
     from the queue leaves a gap in the sequence, for which the actor waits half a minute.
+
+    Tasks are cancelled in Ray's own thread. From any other, a cancel that comes while the thread takes a reply in makes
+    Ray abort this process ("Tried to complete task that was not pending").
     """
-    module = ray()
-    try:
-        if handle.actor is None:
-            module.cancel(handle.head, force=force)
-        elif force:
-            module.kill(handle.actor)
-    except Exception:  # it is done already, or Ray is going down: there is nothing left to stop
+    module, handles = ray(), list(handles)
+    tasks = [handle.head for handle in handles if handle.actor is None]
+    if force:
+        for handle in handles:
+            if handle.actor is not None:
+                kill(handle.actor)
+    if not tasks:
         return
+
+    def cancel_each(*_: Any) -> None:
+        for head in tasks:
+            with suppress(Exception):  # it is done already, or Ray is going down: there is nothing left to stop
+                module.cancel(head, force=force)
+
+    try:
+        there = module.put(None)  # what is there already calls back at once, in that thread
+        there._on_ready(lambda *_: cancel_each(there))
+    except Exception:  # no room in the store for anything
+        cancel_each()
 
 
 def kill(actor: Any) -> None:

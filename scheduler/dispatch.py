@@ -296,7 +296,7 @@ class Dispatcher:
         """The other attempt at the same segment was faster."""
         if twin is not None and self.under_way.pop(twin.handle, None) is not None:
             self._ended(twin)
-            backend.cancel(twin.handle, force=True)
+            backend.cancel([twin.handle], force=True)
 
     def _again(self, attempt: Attempt, reason: str) -> None:
         """The process died under a segment: try once more, or give up."""
@@ -383,27 +383,30 @@ class Dispatcher:
         """Cancel what is on its way and wait for it, by force once the grace time is over."""
         self.queued.cancel()
         self.nested.cancel()
-        calls = self.run.calls
         pending: dict[Any, Attempt] = dict(self.under_way)
         self.under_way.clear()
         for attempt in pending.values():
             self._ended(attempt)
         self.run.stop.append("drained")
         for force, seconds in ((False, self.grace), *[(True, 1.0)] * _KILLS):
+            backend.cancel(pending, force)
             for handle in pending:
-                backend.cancel(handle, force)
                 if force and handle.actor is not None:
                     self.links.dead(handle.actor)
-            end = monotonic() + seconds
-            while (pending or calls) and monotonic() < end:
-                try:
-                    handle = self.run.events.get(timeout=max(0.0, end - monotonic()))
-                except Empty:
-                    break
-                pending.pop(handle, None)
-                calls.pop(handle, None)
-            if not (pending or calls):
+            if self._gathered(pending, monotonic() + seconds):
                 return
+
+    def _gathered(self, pending: dict[Any, Attempt], end: float) -> bool:
+        """Wait until a time for what is on its way; True once all has come."""
+        calls = self.run.calls
+        while (pending or calls) and (left := end - monotonic()) > 0:
+            try:
+                event = self.run.events.get(timeout=left)
+            except Empty:
+                break
+            pending.pop(event, None)
+            calls.pop(event, None)
+        return not (pending or calls)
 
 
 def _due(attempt: Attempt, plan: Plan) -> float | None:
