@@ -90,10 +90,18 @@ def outcome(run):
         return error
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("placement", ["caller", "task", "auto"])
+@settings(max_examples=16, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_random_graph_gives_what_the_reference_interpreter_gives(ray_session, placement, data):
+    compare(data, "", (placement,))
+
+
+@pytest.mark.parametrize("placement", ["actor", "resident", "mixed"])
+@settings(max_examples=7, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_random_graph_gives_the_same_in_processes_of_the_session(ray_session, placement, data):
+    """Fewer examples: each session starts processes of its own."""
     compare(data, "", (placement,))
 
 
