@@ -241,7 +241,8 @@ class Engine:
                     work.take(part, self._run_part(run, work, part))
         except Stopped:
             raise run.stopped() from None
-        run.count("caller", work.called)
+        if work.called:
+            run.count("caller", work.called)
         if calls.is_worth_a_plan(work, max(inventory.cpus(), inventory.local_cpus())):
             entry.calls = None
         return work.values()
