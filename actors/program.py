@@ -131,7 +131,7 @@ class Program:
                 if type(outputs) is int:
                     slots[outputs] = result
                 else:
-                    _spread(slots, outputs, result)
+                    spread(slots, outputs, result)
                 for slot in dead:
                     slots[slot] = None
         except _NOT_THE_KERNELS:
@@ -160,7 +160,7 @@ class Program:
                     slots[outputs] = result
                     made[at] = size_of(result)
                 else:
-                    _spread(slots, outputs, result)
+                    spread(slots, outputs, result)
                     made[at] = sum([size_of(item) for item in result])
                 taken[at] = sum([size_of(arg) for arg in args])
                 for slot in dead:
@@ -287,7 +287,8 @@ class _Parts:
         return [slots[slot] for slot in self._program.outputs]
 
 
-def _spread(slots: list, outputs: tuple[int, ...], result: Any) -> None:
+def spread(slots: Any, outputs: Sequence[Any], result: Any) -> None:
+    """slots[output] = value for each value of a result. Raises ValueError when their numbers differ."""
     if len(result) != len(outputs):
         raise ValueError(f"the node returned {len(result)} values, but has {len(outputs)} outputs")
     for slot, value in zip(outputs, result, strict=True):

@@ -22,7 +22,7 @@ from weftwork.scheduler.collector import collecting_later
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.dispatch import ATTEMPTS, Dispatcher
-from weftwork.scheduler.entries import Entries, Entry
+from weftwork.scheduler.entries import Entries, Entry, settled
 from weftwork.scheduler.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.flusher import Flusher
 from weftwork.scheduler.needs import is_free, settle_needs
@@ -37,7 +37,7 @@ from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.state import Cells, Draws, Mirror
 from weftwork.scheduler.strategy import Candidate, Contest, candidates, rest_in_tasks, scattered_plan
 from weftwork.scheduler.threads import run_in_threads
-from weftwork.scheduler.unplanned import Calls, Next, Part, Unplanned
+from weftwork.scheduler.unplanned import Listing, Next, Part, Unplanned
 from weftwork.scheduler.variants import REPLAN_AT, Variant
 
 CLOSED = "Attempted to use a closed Session."
@@ -94,9 +94,9 @@ class Engine:
     def _attempt(
         self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any, moved: dict
     ) -> list:
-        flow, cells, calls = entry.flow, entry.cells, entry.calls
+        flow, cells, listing = entry.flow, entry.cells, entry.listing
         if flow is None:
-            flow = _NO_FLOW if calls is not None and trace is None else self.entries.compile(entry)
+            flow = _NO_FLOW if listing is not None and trace is None else self.entries.compile(entry)
             cells = entry.cells or Cells(self.mirror, flow)
         run = Run(flow, cells, self.draws, timeout, trace, moved)
         running = self.mirror.running
@@ -113,7 +113,7 @@ class Engine:
             if started is not None:
                 started(run)
             if flow is _NO_FLOW:
-                fetched = self._run_unplanned(run, entry, calls, dict(zip(entry.fed, fed, strict=True)))
+                fetched = self._run_unplanned(run, entry, listing, dict(zip(entry.fed, fed, strict=True)))
             else:
                 run.begin(fed)
                 self.run_flow(run, flow, entry.variant_for(fed))
@@ -229,9 +229,9 @@ class Engine:
 
     # First runs
 
-    def _run_unplanned(self, run: Run, entry: Entry, calls: Calls, feeds: Mapping[Tensor, Any]) -> list:
+    def _run_unplanned(self, run: Run, entry: Entry, listing: Listing, feeds: Mapping[Tensor, Any]) -> list:
         """Run without a plan what can do so, and the rest in parts: the values of the fetches."""
-        work = run.unplanned = calls.begin(feeds)
+        work = run.unplanned = listing.begin(feeds)
         try:
             while (following := work.go_on(run.stop)) is not Next.NOTHING:
                 part = work.trial(inventory.cpus()) if following is Next.TRIAL else work.rest()
@@ -243,15 +243,13 @@ class Engine:
             raise run.stopped() from None
         if work.called:
             run.count("caller", work.called)
-        if calls.is_worth_a_plan(work, max(inventory.cpus(), inventory.local_cpus())):
-            entry.calls = None
+        if listing.is_worth_a_plan(work, max(inventory.cpus(), inventory.local_cpus())):
+            entry.listing = None
         return work.values()
 
     def _run_part(self, run: Run, work: Unplanned, part: Part) -> list:
         """Plan and run some nodes of a run that has no plan: the values of the part's elements."""
-        with collecting_later():
-            flow = Dataflow(part.elements, part.fed, part.ran)
-        settle_needs(flow, self.config)
+        flow = settled(part.elements, part.fed, part.ran, self.config)
         work.inner = inner = InnerRun(run, flow, {flow.feeds[tensor]: value for tensor, value in part.fed.items()})
         run.wakers.append(lambda: inner.cancel(run.stop[0]))
         try:

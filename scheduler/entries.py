@@ -1,4 +1,4 @@
-"""Entries: the kinds of run that a session knows, each compiled once.
+"""Entries: the kinds of run that a session knows, each compiled once, when it first needs a plan.
 
 entry     fetches and feeds, and the dataflow that they are compiled to
 """
@@ -6,7 +6,7 @@ entry     fetches and feeds, and the dataflow that they are compiled to
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any
 
 from weftwork.graph.operation import Operation, Tensor
@@ -15,7 +15,7 @@ from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.fetches import Fetches
 from weftwork.scheduler.needs import settle_needs
 from weftwork.scheduler.state import Cells, Mirror
-from weftwork.scheduler.unplanned import Calls
+from weftwork.scheduler.unplanned import Listing
 from weftwork.scheduler.variants import Variant, Variants
 
 _KEPT = 512
@@ -24,21 +24,31 @@ _KEPT = 512
 class Entry:
     """A kind of run.
 
-    flow, cells: None until it is compiled.   calls: what it runs as long as it needs no plan, or None.
+    flow, cells: None until it is compiled.   listing: what it runs as long as it needs no plan, or None.
     """
 
-    __slots__ = ("_variants", "calls", "cells", "fed", "fetches", "flow", "ran")
+    __slots__ = ("_variants", "cells", "fed", "fetches", "flow", "listing", "ran")
 
     def __init__(self, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation]):
         self.fetches, self.fed, self.ran = fetches, fed, ran
         self.flow: Dataflow | None = None
         self.cells: Cells | None = None
-        self.calls: Calls | None = None
+        self.listing: Listing | None = None
         self._variants = Variants()
 
     def variant_for(self, fed: Sequence[Any]) -> Variant:
         """The variant for the sizes of these feeds, which becomes the last one."""
         return self._variants.find(fed) if fed else self._variants.last
+
+
+def settled(
+    elements: Sequence[Tensor | Operation], fed: Iterable[Tensor], ran: Collection[Operation], config: Any
+) -> Dataflow:
+    """A dataflow whose needs are settled. Raises InvalidArgumentError for what cannot run."""
+    with collecting_later():
+        flow = Dataflow(elements, fed, ran)
+    settle_needs(flow, config)
+    return flow
 
 
 class Entries:
@@ -65,8 +75,8 @@ class Entries:
         entry = Entry(fetches, tuple(dict.fromkeys(fed)), ran)
         if key is not None and not ran and self._config.placement == "auto":
             with collecting_later():
-                entry.calls = Calls.of(fetches.elements, set(fed))
-        if entry.calls is None:
+                entry.listing = Listing.of(fetches.elements, set(fed))
+        if entry.listing is None:
             self.compile(entry)
         if key is not None:
             self._kept[key] = entry
@@ -76,8 +86,6 @@ class Entries:
 
     def compile(self, entry: Entry) -> Dataflow:
         """The dataflow of an entry, which has one from now on. Raises InvalidArgumentError for what cannot run."""
-        with collecting_later():
-            flow = Dataflow(entry.fetches.elements, entry.fed, entry.ran)
-        settle_needs(flow, self._config)
-        entry.cells, entry.flow, entry.calls = Cells(self._mirror, flow), flow, None
+        flow = settled(entry.fetches.elements, entry.fed, entry.ran, self._config)
+        entry.cells, entry.flow, entry.listing = Cells(self._mirror, flow), flow, None
         return flow

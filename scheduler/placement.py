@@ -35,9 +35,9 @@ _HERE = (Place.CALLER, Place.QUEUE, Place.NESTED)
 """Places whose values lie in the caller."""
 WORTH_A_TASK = 5e-3
 """Seconds from which a node is worth a Ray task of its own where something can run beside it: several dispatches."""
-WORTH_SHARING_ONCE = 0.1
+_WORTH_SHARING_ONCE = 0.1
 """Seconds of work from which what runs once is shared out: to plan that and to start it elsewhere takes some 20 ms."""
-WORTH_PLANNING_ONCE = 40e-6
+_WORTH_PLANNING_ONCE = 40e-6
 """Seconds of an average node from which it may be: a node costs some 10 us until it is planned."""
 REMOTE_BYTES = 100 * 1024
 """Values larger than this stay where they were made: Ray copies smaller ones with the message."""
@@ -47,6 +47,11 @@ _UNKNOWN_BYTES = 1e6
 """Of a value of unknown shape from a function that was never seen: it may be large."""
 PARALLEL_GAIN = 1.15
 """Work over critical path from which leaving the caller pays."""
+
+
+def worth_sharing_once(seconds: float, nodes: int) -> bool:
+    """Whether work of so many seconds and nodes is worth sharing out among processes though it is done once."""
+    return seconds >= max(_WORTH_SHARING_ONCE, _WORTH_PLANNING_ONCE * nodes)
 
 
 class Estimate:

@@ -15,7 +15,7 @@ from weftwork.scheduler import backend, inventory
 from weftwork.scheduler.cluster import Contracted, Schedule, clusters, neighbours, ranks, schedule
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.grouping import after_locks
-from weftwork.scheduler.placement import WORTH_PLANNING_ONCE, WORTH_SHARING_ONCE, Estimate, Place, scattered
+from weftwork.scheduler.placement import Estimate, Place, scattered, worth_sharing_once
 from weftwork.scheduler.plan import Plan, make_plan, make_slot_plan
 from weftwork.scheduler.threads import thread_hop
 
@@ -165,7 +165,7 @@ def rest_in_tasks(flow: Dataflow, estimate: Estimate, done: frozenset[int]) -> P
     """A plan for the nodes that are not `done` in which tasks share them; None where that is not worth it."""
     seconds = [0.0 if node in done else s or 0.0 for node, s in enumerate(estimate.seconds)]
     total = sum(seconds)
-    if total < max(WORTH_SHARING_ONCE, WORTH_PLANNING_ONCE * len(seconds)):
+    if not worth_sharing_once(total, len(seconds)):
         return None
     sharing = _Sharing.of(flow, estimate, seconds, done)
     if max(sharing.rank) > _GAIN * total:

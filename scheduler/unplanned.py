@@ -4,7 +4,7 @@ A plan costs some 12 us a node, which many runs share; a graph that is run once 
 no session: what needs another process, the engine runs as a part of the run, and hands the values back.
 
 plain     a node that may run anywhere, and neither touches variables nor draws, waits in queues or owns sections
-calls     the plain nodes of a kind of run in creation order, looked at once for all its runs
+listing   the plain nodes of a kind of run in creation order, looked at once for all its runs
 left      the nodes of a run that have not been called
 live      the values that somebody may still take
 unseen    functions that were never called: they may block or crash a process, so a worker tries their first calls
@@ -24,14 +24,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.actors.program import Stopped, quiet, size_of
+from weftwork.actors.program import Stopped, quiet, size_of, spread
 from weftwork.graph.function import Straight, UserFunction, frozen, own
 from weftwork.graph.nest import Slot
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import prune
 from weftwork.scheduler.failures import node_error
-from weftwork.scheduler.placement import WORTH_PLANNING_ONCE, WORTH_SHARING_ONCE
+from weftwork.scheduler.placement import worth_sharing_once
 
 _LEAST = 250
 """Nodes from which it is worth it, and nodes for each unseen function: to try one in a worker takes 2.5 ms."""
@@ -69,7 +69,7 @@ class Part(NamedTuple):
     nodes: set[Operation]
 
 
-class Calls:
+class Listing:
     """The nodes of a kind of run that needs no plan yet.
 
     last: the node that takes each value last; None for what is fetched.
@@ -90,8 +90,8 @@ class Calls:
         """Seconds that a plan might have saved so far."""
 
     @classmethod
-    def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> Calls | None:
-        """The calls for these elements with these feeds, if a plan is not needed and not likely to pay in one run."""
+    def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> Listing | None:
+        """The listing for these elements with these feeds, if a plan is not needed and not likely to pay in one run."""
         wanted = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
         if not wanted or wanted[0].graph.version < _LEAST:
             return None
@@ -123,9 +123,9 @@ class Calls:
 class Unplanned:
     """One run: what is left of it, and what is there."""
 
-    def __init__(self, calls: Calls, feeds: Mapping[Tensor, Any]):
-        self.left = list(calls.nodes)
-        self.live = {**calls.constants, **feeds}
+    def __init__(self, listing: Listing, feeds: Mapping[Tensor, Any]):
+        self.left = list(listing.nodes)
+        self.live = {**listing.constants, **feeds}
         self.called, self.seconds = 0, 0.0
         """How many nodes were called here, and how long that took."""
         self.heavy = False
@@ -135,9 +135,9 @@ class Unplanned:
         self.inner: Any = None
         """The run of the part that is on its way."""
         self.since = monotonic()
-        self._calls = calls
-        self._unseen = _unseen(calls.functions)
-        self._bare = {k: k.function for k in calls.functions if k.bare and k not in self._unseen}
+        self._listing = listing
+        self._unseen = _unseen(listing.functions)
+        self._bare = {k: k.function for k in listing.functions if k.bare and k not in self._unseen}
         """Functions that may be called without their wrapper."""
         self._arrays = False
         """Some node has made an array, which must be read-only before a user's function sees it."""
@@ -158,7 +158,7 @@ class Unplanned:
     def _call(self, stop: list) -> tuple[Next, int]:
         """As `go_on`; also how many nodes were called: a loop of 0.6 us a node."""
         live, bare, unseen = self.live, self._bare, self._unseen
-        last, measured = self._calls.last, self._calls.measured
+        last, measured = self._listing.last, self._listing.measured
         began = perf_counter()
         for at, op in enumerate(self.left):
             kernel, attrs, inputs = op.kernel, op.attrs, op.inputs
@@ -203,20 +203,20 @@ class Unplanned:
             for tensor in inputs:
                 if last[tensor] is op:
                     live.pop(tensor, None)
-            if measuring and self._turns_out_heavy((perf_counter() - began) / (at + 1), at + 1):
-                return Next.PLAN, at + 1
+            if measuring:  # what is left may take as long, a node, as what was called
+                left = len(self.left) - at - 1
+                if worth_sharing_once((perf_counter() - began) / (at + 1) * left, left):
+                    return Next.PLAN, at + 1
         return Next.NOTHING, len(self.left)
 
-    def _turns_out_heavy(self, mean: float, called: int) -> bool:
-        """Whether what is left is worth a plan, if its nodes take as long as those that were called."""
-        return mean > WORTH_PLANNING_ONCE and mean * (len(self.left) - called) > WORTH_SHARING_ONCE
-
     def _spread(self, op: Operation, result: Any) -> None:
-        self._arrays, last = True, self._calls.last
-        if len(result) != len(op.outputs):
-            wrong = ValueError(f"the node returned {len(result)} values, but has {len(op.outputs)} outputs")
-            raise node_error(op, wrong) from wrong
-        self.live.update([(t, value) for t, value in zip(op.outputs, result, strict=True) if t in last])
+        made: dict[Tensor, Any] = {}
+        try:
+            spread(made, op.outputs, result)
+        except ValueError as error:
+            raise node_error(op, error) from error
+        self._arrays, last = True, self._listing.last
+        self.live.update({tensor: value for tensor, value in made.items() if tensor in last})
 
     # In other processes
 
@@ -257,7 +257,7 @@ class Unplanned:
         while len(chain[-1].outputs) == 1:
             made = chain[-1].outputs[0]
             following = list(takers.get(made, ()))
-            if len(following) != 1 or self._calls.last[made] is not following[0]:
+            if len(following) != 1 or self._listing.last[made] is not following[0]:
                 break
             (then,) = following
             others = [tensor for tensor in then.inputs if tensor is not made]
@@ -274,9 +274,9 @@ class Unplanned:
 
     def rest(self) -> Part:
         """All that is left."""
-        self.heavy, left, last = True, set(self.left), self._calls.last
-        done = set(self._calls.nodes) - left
-        elements = [e for e in self._calls.elements if e not in (self.live if isinstance(e, Tensor) else done)]
+        self.heavy, left, last = True, set(self.left), self._listing.last
+        done = set(self._listing.nodes) - left
+        elements = [e for e in self._listing.elements if e not in (self.live if isinstance(e, Tensor) else done)]
         fed = {t: value for t, value in self.live.items() if t.op.kind is not Kind.CONSTANT}
         self.live = {t: value for t, value in self.live.items() if t in last and last[t] is None}
         return Part(elements, fed, done, left)
@@ -289,7 +289,7 @@ class Unplanned:
 
     def values(self) -> list:
         """The values of the elements, None for operations: once nothing is left."""
-        return [self.live[e] if isinstance(e, Tensor) else None for e in self._calls.elements]
+        return [self.live[e] if isinstance(e, Tensor) else None for e in self._listing.elements]
 
 
 def _measure(kernel: Any, function: Callable, values: Sequence[Any], attrs: Any) -> Any:
@@ -321,4 +321,4 @@ def _are_heavy(counts: Mapping[Any, int]) -> bool:
     for kernel, count in counts.items():
         record = COSTS.find(kernel, 0) if kernel is not None else None
         total += count * record.seconds if record is not None else 0.0
-    return total > max(WORTH_SHARING_ONCE, WORTH_PLANNING_ONCE * sum(counts.values()))
+    return worth_sharing_once(total, sum(counts.values()))

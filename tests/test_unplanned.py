@@ -17,7 +17,7 @@ from tests.reference import Reference, same
 from tests.waiting import until
 from weftwork.scheduler import unplanned
 from weftwork.scheduler.cost import COSTS
-from weftwork.scheduler.unplanned import Calls, Next
+from weftwork.scheduler.unplanned import Listing, Next
 
 MANY = 300
 """Nodes of a graph that is large enough."""
@@ -138,24 +138,24 @@ def test_what_needs_a_plan_gets_one(graph, what):
     }.get(what, lambda: tf.constant(1.0))
     with tf.device("/cpu:0" if what == "device" else None):
         fetch = step(start()) if what == "few" else chain(step, start())
-    assert Calls.of([fetch], set()) is None
+    assert Listing.of([fetch], set()) is None
 
 
 def test_a_plain_graph_needs_none(graph):
     x = tf.placeholder(tf.float32)
-    assert Calls.of([chain(seen(lambda x: x), x)], {x}) is not None
+    assert Listing.of([chain(seen(lambda x: x), x)], {x}) is not None
 
 
 def test_a_plan_is_made_once_it_might_have_paid(graph):
-    calls = Calls.of([chain(seen(lambda x: x), 1)], set())
+    listing = Listing.of([chain(seen(lambda x: x), 1)], set())
     runs = 0
     while True:
-        run = calls.begin({})
+        run = listing.begin({})
         run.called, run.seconds, runs = MANY, MANY * 2e-6, runs + 1
-        if calls.is_worth_a_plan(run, slots=2):
+        if listing.is_worth_a_plan(run, slots=2):
             break
     assert 6 <= runs <= 7
-    heavier = Calls.of([chain(seen(lambda x: x), 1)], set())
+    heavier = Listing.of([chain(seen(lambda x: x), 1)], set())
     run = heavier.begin({})
     run.called, run.seconds = MANY, MANY * 1e-4
     assert heavier.is_worth_a_plan(run, slots=2)
@@ -166,7 +166,7 @@ def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph):
         time.sleep(0.002)
         return x
 
-    work = Calls.of([chain(seen(nap), 1)], set()).begin({})
+    work = Listing.of([chain(seen(nap), 1)], set()).begin({})
     assert work.go_on([]) is Next.PLAN
     part = work.rest()
     assert len(part.nodes) == MANY - work.called > 0
