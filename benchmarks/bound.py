@@ -1,8 +1,10 @@
 """No run is much slower than the same calls in a plain Python loop, whatever the graph and the grain.
 
-Chain, map, tree and stencil of pure-Python functions of 1 us to 1 ms, some 30 ms of work in all. The loop makes the
+Chain, map, tree and stencil of pure-Python functions of 1 us to 1 ms, some 50 ms of work in all. The loop makes the
 same calls with the same arguments, and keeps as many values as wait to be read. Goals: a replay takes at most 1.05 of
 the loop's time, a first run at most 1.3 (Ray is up, its workers have been used, the functions were never seen).
+
+A row is about a grain: how many numbers a function must add to take that long is measured first.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from time import perf_counter
 
 from benchmarks.common import interleaved, row, start_ray
 
-WORK = 0.03
+WORK = 0.05
 FIRST = 5
 """First runs, each of a new graph."""
 
@@ -29,6 +31,14 @@ def busy(n: int) -> Callable:
         return total
 
     return work
+
+
+def numbers_for(seconds: float) -> int:
+    """How many numbers a function of `busy` adds in this time."""
+    n = 1000
+    for _ in range(4):
+        n = max(1, round(n * seconds / interleaved({n: busy(n)}, rounds=50)[n]))
+    return n
 
 
 def chain(node: Callable, count: int):
@@ -94,8 +104,8 @@ def main() -> None:
     start_ray()
     with tf.Graph().as_default(), tf.Session() as session:
         session.run([tf.op(busy(10**6))(k) for k in range(8)])
-    for grain, n in (("1 us", 30), ("10 us", 500), ("100 us", 5_000), ("1 ms", 50_000)):
-        once = interleaved({"f": busy(n)}, rounds=50)["f"]
+    for grain, once in (("1 us", 1e-6), ("10 us", 1e-5), ("100 us", 1e-4), ("1 ms", 1e-3)):
+        n = numbers_for(once)
         for shape in (chain, wide, tree, stencil):
             function = busy(n)
             with tf.Graph().as_default():

@@ -12,17 +12,18 @@ import statistics
 import sys
 from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def interleaved(functions: dict[str, Callable], rounds: int, warm: int = 10) -> dict[str, float]:
+def interleaved(functions: dict[Any, Callable], rounds: int, warm: int = 10) -> dict[Any, float]:
     """The median seconds of each function, called in turn `rounds` times after `warm` calls each.
 
     Every other round goes backwards: else the same one would always find the memory that another one has just freed.
     """
-    took: dict[str, list[float]] = {name: [] for name in functions}
+    took: dict[Any, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         for _ in range(warm):
             function()

@@ -156,10 +156,9 @@ def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
             container,
             None if section is None else graph._sections[section],
         )
-        ops.append(op)
+        graph._put(op)
         if op.section is not None:
             op.section.ops.append(op)
-        graph._by_name[name] = op
     for section, (_, _, parameters, outputs, targets) in zip(graph._sections, flat["sections"], strict=True):
         section.parameters = [ops[i].outputs[k] for i, k in parameters]
         section.outputs = [ops[i].outputs[k] for i, k in outputs]

@@ -24,13 +24,10 @@ from weftwork.graph.values import to_value
 _STRUCTURES = (list, tuple, dict, slice)
 
 
-class Straight(dict):
-    """The attributes of a call whose arguments are its inputs, in their order: one object for all such calls."""
-
-
 @functools.lru_cache(maxsize=64)
-def _straight(count: int) -> Straight:
-    return Straight(template=(tuple(map(nest.Slot, range(count))), {}))
+def _straight(count: int) -> dict[str, Any]:
+    """The attributes of a call whose arguments are its inputs, in their order: one object for all such calls."""
+    return {"template": (tuple(map(nest.Slot, range(count))), {})}
 
 
 class UserFunction:
@@ -40,16 +37,13 @@ class UserFunction:
         self.function, self.outputs, self.types, self.retries = function, outputs, types, retries
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self._convert = any(t is not dtypes.object for t in types)
+        self._bare = outputs is None and not self._convert and not retries
+        """A call is a call of the function: nothing is checked, converted or tried again."""
         self.gradient: Callable | None = None
         """What `@f.gradient` gave: it makes nodes, so it stays where the graph is built."""
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "gradient": None}
-
-    @property
-    def bare(self) -> bool:
-        """True when a call is a call of the function: nothing is checked, converted or tried again."""
-        return self.outputs is None and not self._convert and not self.retries
 
     def direct(self, template: Any) -> tuple[tuple, dict] | None:
         """The call as (positional arguments, keyword constants), where nothing but the function has to be called.
@@ -58,12 +52,12 @@ class UserFunction:
         a keyword is a tensor, and where results are checked or converted.
         """
         args, kwargs = template
-        if not self.bare:
+        if not self._bare:
             return None
         for arg in args:
             if type(arg) is not nest.Slot and not _is_constant(arg):
                 return None
-        return (args, kwargs) if all(map(_is_constant, kwargs.values())) else None
+        return (args, kwargs) if not kwargs or all(map(_is_constant, kwargs.values())) else None
 
     def __call__(self, *values: Any, template: Any) -> Any:
         for value in values:

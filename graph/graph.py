@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from weftwork.graph import shapes, stacks
+from weftwork.graph.census import Census
 from weftwork.graph.dtypes import DType
 from weftwork.graph.names import Names, check_op_name, check_scope_name
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
@@ -56,6 +57,7 @@ class Graph:
     def __init__(self):
         self._lock = threading.RLock()
         self._operations: list[Operation] = []
+        self._census = Census()
         self._by_name: dict[str, Operation] = {}
         self._names = Names()
         self._collections: dict[Any, list] = {}
@@ -113,9 +115,13 @@ class Graph:
             if colocate is not None:
                 op.colocation = colocate.colocation or colocate.name
                 op.device = colocate.device
-            self._operations.append(op)
-            self._by_name[full] = op
+            self._put(op)
         return op
+
+    def _put(self, op: Operation) -> None:
+        self._operations.append(op)
+        self._by_name[op.name] = op
+        self._census.add(op)
 
     def _full_name(self, name: str) -> str:
         if name.endswith("/"):

@@ -94,6 +94,7 @@ class Traits:
     isolated: never run it in the caller's process.
     here: run it in the caller's process and nowhere else: it touches files of that machine.
     user: the kernel is a user's function, not the library's.
+    anywhere: nothing of the above says where, or how, it runs.
     """
 
     user: bool = False
@@ -103,6 +104,11 @@ class Traits:
     resources: tuple[tuple[str, float], ...] = field(default=())
     labels: tuple[tuple[str, str], ...] = field(default=())
     here: bool = False
+    anywhere: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self):
+        asked = self.isolated or self.timeout is not None or self.resources or self.labels or self.here
+        object.__setattr__(self, "anywhere", not asked)
 
 
 LIBRARY = Traits()
@@ -241,9 +247,10 @@ class Tensor(Operators):
     """An output of an operation. Every NumPy function of it makes a new node; it holds no value.
 
     Operators and NumPy's functions come through NumPy's protocols (NEP 13, NEP 18). Equality is identity.
+    number: its place among the tensors of its graph, -1 for one that the graph does not list.
     """
 
-    __slots__ = ("__weakref__", "_shape", "dtype", "index", "op")
+    __slots__ = ("__weakref__", "_shape", "dtype", "index", "number", "op")
 
     __array_priority__ = 100
 
@@ -252,6 +259,7 @@ class Tensor(Operators):
         self.index = index
         self.dtype = dtype
         self._shape = shape
+        self.number = -1
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ from weftwork.scheduler.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.entries import Entries, Entry, settled
 from weftwork.scheduler.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.flusher import Flusher
+from weftwork.scheduler.listing import Listing
 from weftwork.scheduler.needs import is_free, settle_needs
 from weftwork.scheduler.nested import InnerRun, Nesting
 from weftwork.scheduler.placement import Estimate, Place, place
@@ -37,7 +38,7 @@ from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.state import Cells, Draws, Mirror
 from weftwork.scheduler.strategy import Candidate, Contest, candidates, rest_in_tasks, scattered_plan
 from weftwork.scheduler.threads import run_in_threads
-from weftwork.scheduler.unplanned import Listing, Next, Part, Unplanned
+from weftwork.scheduler.unplanned import Next, Part, Unplanned
 from weftwork.scheduler.variants import REPLAN_AT, Variant
 
 CLOSED = "Attempted to use a closed Session."
@@ -231,10 +232,10 @@ class Engine:
 
     def _run_unplanned(self, run: Run, entry: Entry, listing: Listing, feeds: Mapping[Tensor, Any]) -> list:
         """Run without a plan what can do so, and the rest in parts: the values of the fetches."""
-        work = run.unplanned = listing.begin(feeds)
+        work = run.unplanned = Unplanned(listing, feeds)
         try:
             while (following := work.go_on(run.stop)) is not Next.NOTHING:
-                part = work.trial(inventory.cpus()) if following is Next.TRIAL else work.rest()
+                part = work.trial() if following is Next.TRIAL else work.rest()
                 work.take(part, self._run_part(run, work, part))
                 if following is Next.TRIAL and work.is_heavy:
                     part = work.rest()
@@ -243,7 +244,8 @@ class Engine:
             raise run.stopped() from None
         if work.called:
             run.count("caller", work.called)
-        if listing.is_worth_a_plan(work, max(inventory.cpus(), inventory.local_cpus())):
+        slots = max(inventory.cpus(), inventory.local_cpus())
+        if work.heavy or listing.is_worth_a_plan(work.called, work.seconds, slots):
             entry.listing = None
         return work.values()
 

@@ -13,9 +13,9 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.collector import collecting_later
 from weftwork.scheduler.dataflow import Dataflow
 from weftwork.scheduler.fetches import Fetches
+from weftwork.scheduler.listing import Listing
 from weftwork.scheduler.needs import settle_needs
 from weftwork.scheduler.state import Cells, Mirror
-from weftwork.scheduler.unplanned import Listing
 from weftwork.scheduler.variants import Variant, Variants
 
 _KEPT = 512

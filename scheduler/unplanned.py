@@ -3,50 +3,44 @@
 A plan costs some 12 us a node, which many runs share; a graph that is run once need not pay for it. Here is no Ray and
 no session: what needs another process, the engine runs as a part of the run, and hands the values back.
 
-plain     a node that may run anywhere, and neither touches variables nor draws, waits in queues or owns sections
-listing   the plain nodes of a kind of run in creation order, looked at once for all its runs
-left      the nodes of a run that have not been called
-live      the values that somebody may still take
+piece     nodes that are called one after another before a look at the clock: a chunk of the listing, or a part of one
+swift     how a piece is called as long as all values are scalars, which are kept. Later values go when nobody takes
+          them any more, and arrays that a user's function sees become read-only
 unseen    functions that were never called: they may block or crash a process, so a worker tries their first calls
-heavy     what is left is worth more than one process: it is planned, with the live values as feeds
+heavy     what is left is worth more than one process: it is planned, with the values that are there as feeds
 
-Invariant: the live values are all that the nodes that are left take from others, and what is fetched of those.
+Invariant: the values that are there are at least those that the nodes that are left take, and what is fetched.
 """
 
 from __future__ import annotations
 
 import enum
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import length_hint
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from weftwork.actors.program import Stopped, quiet, size_of, spread
-from weftwork.graph.function import Straight, UserFunction, frozen, own
-from weftwork.graph.nest import Slot
+from weftwork.graph.census import CALLED
+from weftwork.graph.function import frozen, own
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.scheduler.cost import COSTS
-from weftwork.scheduler.dataflow import prune
 from weftwork.scheduler.failures import node_error
+from weftwork.scheduler.listing import ABSENT, CHUNK, Listing, are_heavy, unseen
 from weftwork.scheduler.placement import worth_sharing_once
 
-_LEAST = 250
-"""Nodes from which it is worth it, and nodes for each unseen function: to try one in a worker takes 2.5 ms."""
 _AHEAD = 300
 """Nodes among which first calls are looked for."""
-_PLANNING, _OVERHEAD = 12e-6, 1e-6
-"""Seconds a node that a plan takes, and that a run without one takes longer than one with it."""
-_STRIDE = 61
-"""One in so many nodes is measured, and the first one of each function."""
 
-_CALLED = frozenset({Kind.PURE, Kind.FUNCTION})
-_PLAIN = frozenset({*_CALLED, Kind.CONSTANT, Kind.NOOP})
-_AS_IT_IS = frozenset({Slot, int, float, bool, str, bytes, complex, type(None)})
-"""Types of what stands in a call's template: the places of tensors, and constants that every call may get."""
-_kernel, _kind, _traits, _device = [attrgetter(name) for name in ("kernel", "kind", "traits", "device")]
+_SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()]) - {
+    np.void,
+    np.object_,
+    np.str_,
+    np.bytes_,
+}
+"""Types of values that are small, and that nobody can change."""
 
 
 class Next(enum.Enum):
@@ -69,199 +63,237 @@ class Part(NamedTuple):
     nodes: set[Operation]
 
 
-class Listing:
-    """The nodes of a kind of run that needs no plan yet.
+class _Pace:
+    """How long nodes take, by looks at the clock. What is left is heavy when two looks in a row say so.
 
-    last: the node that takes each value last; None for what is fetched.
+    One look may meet a pause of the collector, or of the machine.   is_suspect: the last look said so.
     """
 
-    def __init__(self, elements: Sequence[Tensor | Operation], ops: list[Operation]):
-        self.elements, self.nodes = elements, ops
-        self.constants: dict[Tensor, Any] = {}
-        if not _CALLED.issuperset(map(_kind, ops)):
-            self.nodes = [op for op in ops if op.kind in _CALLED]
-            self.constants = {op.outputs[0]: op.attrs["value"] for op in ops if op.kind is Kind.CONSTANT}
-        self.last: dict[Tensor, Operation | None] = {t: op for op in self.nodes for t in op.inputs}
-        self.last.update({element: None for element in elements if isinstance(element, Tensor)})
-        first = dict(zip(map(_kernel, reversed(self.nodes)), reversed(self.nodes), strict=True))
-        self.functions = [kernel for kernel in first if isinstance(kernel, UserFunction)]
-        self.measured = {*first.values(), *self.nodes[::_STRIDE]}
-        self._saved = 0.0
-        """Seconds that a plan might have saved so far."""
+    def __init__(self, at: int, end: int):
+        self.is_suspect = False
+        self._start = self._at = at
+        self._end = end
+        self._began = self._looked = perf_counter()
 
-    @classmethod
-    def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> Listing | None:
-        """The listing for these elements with these feeds, if a plan is not needed and not likely to pay in one run."""
-        wanted = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
-        if not wanted or wanted[0].graph.version < _LEAST:
-            return None
-        ops = prune(wanted, fed)
-        if fed and not {tensor.op for tensor in fed}.isdisjoint(ops):  # it runs, but its value is another
-            return None
-        alike = zip(map(_kind, ops), map(_device, ops), map(id, map(_traits, ops)), strict=True)
-        if len(ops) < _LEAST or not all([_is_plain(op) for op in dict(zip(alike, ops, strict=True)).values()]):
-            return None
-        counts = Counter(map(_kernel, ops))
-        if len(ops) < _LEAST * len(_unseen(counts)) or _are_heavy(counts):
-            return None
-        return cls(elements, ops)
-
-    def begin(self, feeds: Mapping[Tensor, Any]) -> Unplanned:
-        """A run."""
-        return Unplanned(self, feeds)
-
-    def is_worth_a_plan(self, run: Unplanned, slots: int) -> bool:
-        """Whether the next run should be planned, now that this one has gone by on a machine of so many cores.
-
-        It should once plans might have saved as much as making one takes: so both together take at most twice what the
-        better of the two would have taken, however often the graph is run.
-        """
-        self._saved += _OVERHEAD * run.called + run.seconds * (1 - 1 / slots)
-        return run.heavy or self._saved >= _PLANNING * len(self.nodes)
+    def is_heavy(self, at: int) -> bool:
+        """Whether what is left is, if a node takes as long as the nodes before: all, or those since the last look."""
+        now, left = perf_counter(), self._end - at
+        pace = min((now - self._began) / (at - self._start), (now - self._looked) / (at - self._at))
+        before, self.is_suspect = self.is_suspect, left > 0 and worth_sharing_once(pace * left, left)
+        self._looked, self._at = now, at
+        return before and self.is_suspect
 
 
 class Unplanned:
-    """One run: what is left of it, and what is there."""
+    """One run: how far it is, and what is there."""
 
     def __init__(self, listing: Listing, feeds: Mapping[Tensor, Any]):
-        self.left = list(listing.nodes)
-        self.live = {**listing.constants, **feeds}
         self.called, self.seconds = 0, 0.0
         """How many nodes were called here, and how long that took."""
         self.heavy = False
         """Some of it was planned."""
-        self.current: Operation | None = None
-        """The node that is being called."""
         self.inner: Any = None
         """The run of the part that is on its way."""
         self.since = monotonic()
         self._listing = listing
-        self._unseen = _unseen(listing.functions)
-        self._bare = {k: k.function for k in listing.functions if k.bare and k not in self._unseen}
-        """Functions that may be called without their wrapper."""
-        self._arrays = False
-        """Some node has made an array, which must be read-only before a user's function sees it."""
+        self._values = listing.values(feeds)
+        self._at = 0
+        """How many nodes of the listing are done."""
+        self._ahead: set[Operation] = set()
+        """Nodes beyond these that are done as well."""
+        self._unseen = unseen(listing.functions)
+        self._swift = _SCALARS.issuperset(map(type, feeds.values()))
+        """All values so far are scalars."""
+        self._calling: tuple[list[Operation], Iterator] = ([], iter(()))
+        """Nodes that are called one after another, and what was not begun of them."""
 
     # In the caller
+
+    @property
+    def current(self) -> Any:
+        """The node that is being called."""
+        rows, rest = self._calling
+        begun = len(rows) - length_hint(rest)
+        return rows[begun - 1] if begun else None
 
     def go_on(self, stop: list) -> Next:
         """Call nodes until something else must happen. Raises the error of a node that fails, or Stopped."""
         start = perf_counter()
-        with quiet():
-            following, called = self._call(stop)
-        del self.left[:called]
-        self.called += called
-        self.seconds += perf_counter() - start
-        self.current = None
-        return following
+        try:
+            with quiet():
+                return self._call(stop)
+        finally:
+            self.seconds += perf_counter() - start
+            self._calling = [], iter(())
 
-    def _call(self, stop: list) -> tuple[Next, int]:
-        """As `go_on`; also how many nodes were called: a loop of 0.6 us a node."""
-        live, bare, unseen = self.live, self._bare, self._unseen
-        last, measured = self._listing.last, self._listing.measured
-        began = perf_counter()
-        for at, op in enumerate(self.left):
-            kernel, attrs, inputs = op.kernel, op.attrs, op.inputs
-            values: Any = [live[tensor] for tensor in inputs]
-            function = bare.get(kernel)
-            if function is None:
-                if kernel in unseen:
-                    return Next.TRIAL, at
-                function = kernel
-            elif type(attrs) is Straight:
-                attrs = None
-            else:
-                args, kwargs = attrs["template"]
-                if kwargs or not _AS_IT_IS.issuperset(map(type, args)):
-                    function = kernel
-                else:
-                    attrs, values = None, [values[arg.index] if type(arg) is Slot else arg for arg in args]
-            if stop:
-                raise Stopped
-            if self._arrays and attrs is None:
-                for value in values:
-                    frozen(value)
-            self.current, measuring = op, op in measured
+    def _call(self, stop: list) -> Next:
+        ops = self._listing.ops
+        pace = _Pace(self._at, len(ops))
+        while (at := self._at) < len(ops):
+            end = self._end_of_piece(at)
+            if end == at:
+                return Next.TRIAL
+            if pace.is_suspect:
+                end = at + 1
+            rows = ops[at:end]
+            if self._ahead:
+                rows = [op for op in rows if op not in self._ahead]
+                self._ahead.difference_update(ops[at:end])
+            begun = 0
             try:
-                if measuring:
-                    result = _measure(kernel, function, values, attrs)
-                else:
-                    result = function(*values, **attrs) if attrs else function(*values)  # type: ignore[misc]
+                if self._swift and len(rows) > 1:
+                    calls = iter(self._listing.calls_of(rows))
+                    self._calling = rows, calls
+                    self._call_swiftly(calls, stop)
+                    begun = len(rows) - length_hint(calls)
+                rest = iter(rows[begun:])
+                self._calling = rows, rest
+                for op in rest:
+                    if stop:
+                        raise Stopped
+                    self._step(op)
             except (Stopped, KeyboardInterrupt):
                 raise
             except BaseException as error:
-                raise node_error(op, error) from error
-            if type(result) is np.ndarray:
-                self._arrays = True
-                if attrs is None:
-                    result = own(result)
-            outputs = op.outputs
-            if len(outputs) != 1:
-                self._spread(op, result)
-            elif outputs[0] in last:
-                live[outputs[0]] = result
-            for tensor in inputs:
-                if last[tensor] is op:
-                    live.pop(tensor, None)
-            if measuring:  # what is left may take as long, a node, as what was called
-                left = len(self.left) - at - 1
-                if worth_sharing_once((perf_counter() - began) / (at + 1) * left, left):
-                    return Next.PLAN, at + 1
-        return Next.NOTHING, len(self.left)
+                raise node_error(self.current, error) from error
+            self.called += len(rows)
+            self._at = end
+            if pace.is_heavy(end):
+                return Next.PLAN
+        return Next.NOTHING
 
-    def _spread(self, op: Operation, result: Any) -> None:
+    def _end_of_piece(self, at: int) -> int:
+        """Up to where nodes may be called one after another: `at` itself before a function that was never seen.
+
+        A piece is a chunk or a part of one; a node that is to be measured is a piece of its own.
+        """
+        ops, listing = self._listing.ops, self._listing
+        chunk = at // CHUNK
+        end = min((chunk + 1) * CHUNK, len(ops))
+        if self._unseen:
+            end = next((k for k in range(at, end) if ops[k].kernel in self._unseen), end)
+        if chunk in listing.watched:
+            end = next((max(k, at + 1) for k in range(at, end) if ops[k] in listing.measured), end)
+        return end
+
+    def _call_swiftly(self, calls: Iterator[tuple], stop: list) -> None:
+        """Make calls as long as they give scalars: 0.1 us each."""
+        values, scalars = self._values, _SCALARS
+        for call in calls:
+            if stop:
+                raise Stopped
+            count = len(call)
+            if count == 3:
+                number, function, a = call
+                result = function(values[a])
+            elif count == 4:
+                number, function, a, b = call
+                result = function(values[a], values[b])
+            elif count == 5:
+                number, function, a, b, c = call
+                result = function(values[a], values[b], values[c])
+            elif count == 1:
+                self._step(self.current)
+                if not self._swift:
+                    return
+                continue
+            else:
+                number, function, *places = call
+                result = function(*[values[a] for a in places])
+            if type(result) not in scalars:
+                op = self.current
+                if op.traits.user and type(result) is np.ndarray:
+                    result = own(result)
+                self._keep(op, result)
+                return
+            values[number] = result
+
+    def _step(self, op: Operation) -> None:
+        """Call any node."""
+        values, call = self._values, self._listing.calls[op.index]
+        function: Any = op.kernel
+        attrs: Mapping[str, Any] = {}
+        if op.kind not in CALLED:
+            self.called -= 1
+            if op.kind is Kind.CONSTANT:
+                self._keep(op, op.attrs["value"])
+            return
+        if len(call) > 1:
+            _, function, *places = call
+            given = [values[place] for place in places]
+            if op.traits.user and not self._swift:
+                for tensor in op.inputs:
+                    frozen(values[tensor.number])
+        else:
+            attrs = op.attrs
+            given = [values[tensor.number] for tensor in op.inputs]
+        if op in self._listing.measured:
+            kernel: Any = op.kernel
+            start = perf_counter()
+            result = function(*given, **attrs)
+            seconds = perf_counter() - start
+            COSTS.learn(kernel, sum([size_of(value) for value in given]), seconds, size_of(result))
+        else:
+            result = function(*given, **attrs)
+        if op.traits.user and type(result) is np.ndarray:
+            result = own(result)  # here: it counts references
+        self._keep(op, result)
+
+    def _keep(self, op: Operation, result: Any) -> None:
+        """Take in what a node gave, and let go what it took last."""
+        values, last, outputs = self._values, self._listing.last, op.outputs
+        if type(result) not in _SCALARS:
+            self._swift = False
         made: dict[Tensor, Any] = {}
-        try:
-            spread(made, op.outputs, result)
-        except ValueError as error:
-            raise node_error(op, error) from error
-        self._arrays, last = True, self._listing.last
-        self.live.update({tensor: value for tensor, value in made.items() if tensor in last})
+        spread(made, outputs, (result,) if len(outputs) == 1 else result)
+        for tensor, value in made.items():
+            if last[tensor.number] >= 0:
+                values[tensor.number] = value
+        for tensor in op.inputs:
+            if last[tensor.number] == op.index:
+                values[tensor.number] = ABSENT
 
     # In other processes
 
-    def trial(self, most: int) -> Part:
-        """The first calls of unseen functions, some of each, which can run beside each other now.
+    def trial(self) -> Part:
+        """A first call of each unseen function that can run now: they run beside each other.
 
         What alone takes a first call's value goes on with it, so that the value, which may be large, stays where it is
         made. Then these functions are no longer unseen.
         """
-        window = self.left[:_AHEAD]
-        takers: dict[Tensor, dict[Operation, None]] = {}
+        window = [op for op in self._listing.ops[self._at : self._at + _AHEAD] if op not in self._ahead]
         for op in window:
-            for tensor in op.inputs:
-                takers.setdefault(tensor, {})[op] = None
-        tried: Counter = Counter()
+            if op.kind is Kind.CONSTANT:
+                self._keep(op, op.attrs["value"])
         nodes: list[Operation] = []
         elements: list[Tensor | Operation] = []
         for op in window:
             waits = op is not window[0] and op.control_inputs
-            if op.kernel in self._unseen and tried[op.kernel] < most and not waits and self._are_live(op.inputs):
-                tried[op.kernel] += 1
-                chain = self._chain(op, takers)
+            if op.kernel in self._unseen and not waits and all(map(self._is_there, op.inputs)):
+                chain = self._chain(op, window)
                 nodes += chain
                 elements += chain[-1].outputs or (chain[-1],)
-        for kernel in tried:
-            if kernel.bare:
-                self._bare[kernel] = kernel.function
-        self._unseen -= tried.keys()
-        fed = {t: self.live[t] for op in nodes for t in op.inputs if t in self.live}
-        return Part(elements, fed, set(window[0].control_inputs), set(nodes))
+                self._unseen -= {op.kernel for op in chain}
+        return Part(elements, self._feeds_of(nodes), set(window[0].control_inputs), set(nodes))
 
-    def _are_live(self, tensors: Sequence[Tensor]) -> bool:
-        return all([tensor in self.live for tensor in tensors])
+    def _is_there(self, tensor: Tensor) -> bool:
+        return self._values[tensor.number] is not ABSENT
 
-    def _chain(self, op: Operation, takers: Mapping[Tensor, Mapping[Operation, None]]) -> list[Operation]:
+    def _feeds_of(self, nodes: Iterable[Operation]) -> dict[Tensor, Any]:
+        """What is there of what some nodes take."""
+        return {t: self._values[t.number] for op in nodes for t in op.inputs if self._is_there(t)}
+
+    def _chain(self, op: Operation, window: list[Operation]) -> list[Operation]:
         """A first call, and the nodes that follow it: each takes the one before it, alone, and nothing that is late."""
         chain, functions = [op], {op.kernel}
         while len(chain[-1].outputs) == 1:
             made = chain[-1].outputs[0]
-            following = list(takers.get(made, ()))
-            if len(following) != 1 or self._listing.last[made] is not following[0]:
+            following = [op for op in window if any([tensor is made for tensor in op.inputs])]
+            if len(following) != 1 or self._listing.last[made.number] != following[0].index:
                 break
             (then,) = following
             others = [tensor for tensor in then.inputs if tensor is not made]
-            if then.kernel in functions or then.control_inputs or not self._are_live(others):
+            if then.kernel in functions or then.control_inputs or not all(map(self._is_there, others)):
                 break
             chain.append(then)
             functions.add(then.kernel)
@@ -270,55 +302,29 @@ class Unplanned:
     @property
     def is_heavy(self) -> bool:
         """Whether what is left is worth a plan, as far as its functions were seen."""
-        return _are_heavy(Counter(map(_kernel, self.left)))
+        return are_heavy(self._listing.counts)
 
     def rest(self) -> Part:
         """All that is left."""
-        self.heavy, left, last = True, set(self.left), self._listing.last
-        done = set(self._listing.nodes) - left
-        elements = [e for e in self._listing.elements if e not in (self.live if isinstance(e, Tensor) else done)]
-        fed = {t: value for t, value in self.live.items() if t.op.kind is not Kind.CONSTANT}
-        self.live = {t: value for t, value in self.live.items() if t in last and last[t] is None}
-        return Part(elements, fed, done, left)
+        ops, wanted, values = self._listing.ops, self._listing.elements, self._values
+        left = set(ops[self._at :]) - self._ahead
+        fed = {t: value for t, value in self._feeds_of(left).items() if t.op.kind is not Kind.CONSTANT}
+        self._values = [ABSENT] * len(values)
+        for element in wanted:
+            if isinstance(element, Tensor):
+                self._values[element.number] = values[element.number]
+        elements = [e for e in wanted if (not self._is_there(e) if isinstance(e, Tensor) else e in left)]
+        self._at, self.heavy = len(ops), True
+        return Part(elements, fed, set(ops) - left, left)
 
     def take(self, part: Part, values: Sequence[Any]) -> None:
         """A part was run: take its values in."""
-        self.live.update(zip(part.elements, values, strict=True))  # type: ignore[arg-type]
-        self.left = [op for op in self.left if op not in part.nodes]
-        self._arrays = True
+        for element, value in zip(part.elements, values, strict=True):
+            if isinstance(element, Tensor):
+                self._values[element.number] = value
+        self._ahead |= part.nodes
+        self._swift = self._swift and _SCALARS.issuperset(map(type, values))
 
     def values(self) -> list:
         """The values of the elements, None for operations: once nothing is left."""
-        return [self.live[e] if isinstance(e, Tensor) else None for e in self._listing.elements]
-
-
-def _measure(kernel: Any, function: Callable, values: Sequence[Any], attrs: Any) -> Any:
-    """Call a node, and put what it takes into the history."""
-    start = perf_counter()
-    result = function(*values, **attrs) if attrs else function(*values)
-    seconds = perf_counter() - start
-    COSTS.learn(kernel, sum([size_of(value) for value in values]), seconds, size_of(result))
-    return result
-
-
-def _unseen(kernels: Iterable[Any]) -> set[UserFunction]:
-    """The users' functions among some kernels of which nothing is known."""
-    return {k for k in kernels if isinstance(k, UserFunction) and COSTS.find(k, 0) is None}
-
-
-def _is_plain(op: Operation) -> bool:
-    traits = op.traits
-    if traits.isolated or traits.timeout is not None or traits.resources or traits.labels or traits.here:
-        return False
-    if op.kind is Kind.PURE and traits.user:  # equal calls are made once: a plan sees which are equal
-        return False
-    return op.kind in _PLAIN and not op.device
-
-
-def _are_heavy(counts: Mapping[Any, int]) -> bool:
-    """Whether so many calls of each function are worth a plan, as far as they have been seen."""
-    total = 0.0
-    for kernel, count in counts.items():
-        record = COSTS.find(kernel, 0) if kernel is not None else None
-        total += count * record.seconds if record is not None else 0.0
-    return worth_sharing_once(total, sum(counts.values()))
+        return [self._values[e.number] if isinstance(e, Tensor) else None for e in self._listing.elements]

@@ -1,0 +1,103 @@
+"""Census: what a graph counts as it grows, so that a run of all of it need not look at every node first.
+
+number   of a tensor: its place among the tensors of its graph, in creation order
+place    where an argument of a call stands: a tensor's number, or -1, -2, ... for a constant
+call     of a node: (number of its output, function, place of each argument...), or (its index,) where that is not all
+plain    a node that may run anywhere, and neither touches variables nor draws, waits in queues or owns sections
+end      what nobody wants unless it is asked for: a tensor that no node takes, or a node without outputs
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from weftwork.graph.nest import Slot
+from weftwork.graph.operation import Kind, Operation, Tensor
+
+CALLED = frozenset({Kind.PURE, Kind.FUNCTION})
+_PLAIN = frozenset({*CALLED, Kind.CONSTANT, Kind.NOOP})
+
+
+class Census:
+    """The counts of a graph, or of some of its nodes.
+
+    tensors, constants: of the graph; the place of the first constant is -1.   calls: of all nodes of the graph.
+    last: of each tensor, by its number, the index of the node that takes it last, or -1.   ends: how many there are.
+    counts: how often each kernel is called.   first: the first node of each.   others: of the nodes that are not plain.
+    """
+
+    def __init__(self):
+        self.tensors = 0
+        self.constants: list[Any] = []
+        self.calls: list[tuple] = []
+        self.last = array("q")
+        self.ends = 0
+        self.counts: dict[Callable, int] = {}
+        self.first: list[Operation] = []
+        self.others: list[Operation] = []
+
+    def add(self, op: Operation) -> None:
+        """Number a new node's outputs, find out how it is called, and count it."""
+        number = self.tensors
+        self.calls.append(self._call(op, number))
+        for tensor in op.outputs:
+            tensor.number = number
+            self.last.append(-1)
+            number += 1
+        self.tensors = number
+        self._count(op)
+
+    def part(self, ops: Collection[Operation]) -> Census:
+        """The census of these nodes of the graph alone."""
+        part = Census()
+        part.tensors, part.constants, part.calls = self.tensors, self.constants, self.calls
+        part.last = array("q", [-1]) * self.tensors
+        for op in ops:
+            part._count(op)
+        return part
+
+    def copy(self) -> Census:
+        """The census of now."""
+        copy = Census()
+        copy.tensors, copy.constants, copy.calls = self.tensors, self.constants[:], self.calls
+        copy.last, copy.ends, copy.counts = self.last[:], self.ends, dict(self.counts)
+        copy.first, copy.others = self.first[:], self.others[:]
+        return copy
+
+    def _count(self, op: Operation) -> None:
+        last, index = self.last, op.index
+        for tensor in op.inputs:
+            if last[tensor.number] < 0:
+                self.ends -= 1
+            last[tensor.number] = index
+        self.ends += len(op.outputs) or 1
+        kind, traits = op.kind, op.traits
+        if kind in CALLED:
+            count = self.counts.get(op.kernel, 0)
+            if not count:
+                self.first.append(op)
+            self.counts[op.kernel] = count + 1
+        if kind not in _PLAIN or op.device or op.section is not None or not traits.anywhere:
+            self.others.append(op)
+        elif traits.user and kind is Kind.PURE:  # equal calls are made once: a plan sees which are equal
+            self.others.append(op)
+
+    def _call(self, op: Operation, number: int) -> tuple:
+        kernel = op.kernel
+        if op.kind not in CALLED or kernel is None:
+            return (op.index,)
+        if not op.traits.user:
+            simple = not op.attrs and len(op.outputs) == 1
+            return (number, kernel, *[tensor.number for tensor in op.inputs]) if simple else (op.index,)
+        direct = kernel.direct(op.attrs["template"])
+        if direct is None or direct[1]:
+            return (op.index,)
+        return (number, kernel.function, *[self._place(argument, op.inputs) for argument in direct[0]])
+
+    def _place(self, argument: Any, inputs: Sequence[Tensor]) -> int:
+        if type(argument) is Slot:
+            return inputs[argument.index].number
+        self.constants.append(argument)
+        return -len(self.constants)
