@@ -4,8 +4,8 @@ Half of the functions release the GIL, half are pure Python; each node is a func
 functions, not their arguments. The bound is that of list scheduling: no schedule is shorter than the work shared out
 among the cores, nor than the longest path, with each function's time measured alone. Ours is replayed; Ray runs one
 task per node; Dask its threads, and one process a core. Each system is a process of its own, so that no other's threads
-hold its GIL; their runs are timed in turn, the others idle. A second bound has the functions' times while all cores
-work, for a core is slower then.
+hold its GIL; their runs are timed in turn, while the others stand still. A second bound has the functions' times while
+all cores work, for a core is slower then.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LAYERS, WIDTH, SEED = 21, 8, 5
 LEAST, MOST = 1e-6, 0.1
 """Seconds."""
 CORES = len(os.sched_getaffinity(0))
-WARM, ROUNDS = 24, 9
+WARM, ROUNDS = 24, 13
 
 Node = tuple[str, float, tuple[int, ...]]
 """The kernel's name, the seconds aimed at, the numbers of the nodes that it reads."""
@@ -171,8 +171,11 @@ def main() -> None:
     speed = json.dumps(speeds())
     with ExitStack() as stack:
         programs, beside = (
-            {system: stack.enter_context(Program("benchmarks.mixed", system, speed)) for system in systems}
-            for systems in (("ours", *PEERS, "alone"), [f"alone {core}" for core in range(CORES)])
+            {
+                system: stack.enter_context(Program("benchmarks.mixed", system, speed, stands_still=True))
+                for system in systems
+            }
+            for systems in (("ours", "alone", *PEERS), [f"alone {core}" for core in range(CORES)])
         )
         pool = stack.enter_context(ThreadPoolExecutor(CORES))
         results = [programs[system].run()[1] for system in ("ours", *PEERS)]
