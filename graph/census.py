@@ -10,7 +10,9 @@ end      what nobody wants unless it is asked for: a tensor that no node takes, 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from weftwork.graph.nest import Slot
@@ -18,6 +20,7 @@ from weftwork.graph.operation import Kind, Operation, Tensor
 
 CALLED = frozenset({Kind.PURE, Kind.FUNCTION})
 _PLAIN = frozenset({*CALLED, Kind.CONSTANT, Kind.NOOP})
+_kernel = attrgetter("kernel")
 
 
 class Census:
@@ -47,26 +50,6 @@ class Census:
             self.last.append(-1)
             number += 1
         self.tensors = number
-        self._count(op)
-
-    def part(self, ops: Collection[Operation]) -> Census:
-        """The census of these nodes of the graph alone."""
-        part = Census()
-        part.tensors, part.constants, part.calls = self.tensors, self.constants, self.calls
-        part.last = array("q", [-1]) * self.tensors
-        for op in ops:
-            part._count(op)
-        return part
-
-    def copy(self) -> Census:
-        """The census of now."""
-        copy = Census()
-        copy.tensors, copy.constants, copy.calls = self.tensors, self.constants[:], self.calls
-        copy.last, copy.ends, copy.counts = self.last[:], self.ends, dict(self.counts)
-        copy.first, copy.others = self.first[:], self.others[:]
-        return copy
-
-    def _count(self, op: Operation) -> None:
         last, index = self.last, op.index
         for tensor in op.inputs:
             if last[tensor.number] < 0:
@@ -83,6 +66,30 @@ class Census:
             self.others.append(op)
         elif traits.user and kind is Kind.PURE:  # equal calls are made once: a plan sees which are equal
             self.others.append(op)
+
+    def part(self, ops: Sequence[Operation]) -> Census:
+        """The census of these nodes of the graph alone, in creation order; its ends are not counted."""
+        part = Census()
+        part.tensors, part.constants, part.calls = self.tensors, self.constants, self.calls
+        last = part.last = array("q", [-1]) * self.tensors
+        for op in ops:
+            index = op.index
+            for tensor in op.inputs:
+                last[tensor.number] = index
+        called = [op for op in ops if op.kind in CALLED]
+        part.counts = dict(Counter(map(_kernel, called)))
+        part.first = list(dict(zip(map(_kernel, called[::-1]), called[::-1], strict=True)).values())
+        needed = set(ops) if self.others else ()
+        part.others = [op for op in self.others if op in needed]
+        return part
+
+    def copy(self) -> Census:
+        """The census of now."""
+        copy = Census()
+        copy.tensors, copy.constants, copy.calls = self.tensors, self.constants[:], self.calls
+        copy.last, copy.ends, copy.counts = self.last[:], self.ends, dict(self.counts)
+        copy.first, copy.others = self.first[:], self.others[:]
+        return copy
 
     def _call(self, op: Operation, number: int) -> tuple:
         kernel = op.kernel

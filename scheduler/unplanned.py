@@ -178,7 +178,8 @@ class Unplanned:
 
     def _call_swiftly(self, calls: Iterator[tuple], stop: list) -> None:
         """Make calls as long as they give scalars: 0.1 us each."""
-        values, scalars = self._values, _SCALARS
+        values = self._values
+        usual: type = int
         for call in calls:
             if stop:
                 raise Stopped
@@ -200,7 +201,11 @@ class Unplanned:
             else:
                 number, function, *places = call
                 result = function(*[values[a] for a in places])
-            if type(result) not in scalars:
+            if type(result) is not usual:
+                usual = type(result)
+                if usual in _SCALARS:
+                    values[number] = result
+                    continue
                 op = self.current
                 if op.traits.user and type(result) is np.ndarray:
                     result = own(result)
