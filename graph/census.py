@@ -2,7 +2,7 @@
 
 number   of a tensor: its place among the tensors of its graph, in creation order
 place    where an argument of a call stands: a tensor's number, or -1, -2, ... for a constant
-call     of a node: (number of its output, function, place of each argument...), or (its index,) where that is not all
+call     of a node: (number of its output, function, place of each argument...), or (node,) where that is not all
 plain    a node that may run anywhere, and neither touches variables nor draws, waits in queues or owns sections
 end      what nobody wants unless it is asked for: a tensor that no node takes, or a node without outputs
 """
@@ -94,13 +94,13 @@ class Census:
     def _call(self, op: Operation, number: int) -> tuple:
         kernel = op.kernel
         if op.kind not in CALLED or kernel is None:
-            return (op.index,)
+            return (op,)
         if not op.traits.user:
             simple = not op.attrs and len(op.outputs) == 1
-            return (number, kernel, *[tensor.number for tensor in op.inputs]) if simple else (op.index,)
+            return (number, kernel, *[tensor.number for tensor in op.inputs]) if simple else (op,)
         direct = kernel.direct(op.attrs["template"])
         if direct is None or direct[1]:
-            return (op.index,)
+            return (op,)
         return (number, kernel.function, *[self._place(argument, op.inputs) for argument in direct[0]])
 
     def _place(self, argument: Any, inputs: Sequence[Tensor]) -> int:

@@ -233,6 +233,7 @@ class Engine:
     def _run_unplanned(self, run: Run, entry: Entry, listing: Listing, feeds: Mapping[Tensor, Any]) -> list:
         """Run without a plan what can do so, and the rest in parts: the values of the fetches."""
         work = run.unplanned = Unplanned(listing, feeds)
+        run.wakers.append(work.stop)
         try:
             while (following := work.go_on(run.stop)) is not Next.NOTHING:
                 part = work.trial() if following is Next.TRIAL else work.rest()

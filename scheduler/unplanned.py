@@ -104,6 +104,8 @@ class Unplanned:
         self._unseen = unseen(listing.functions)
         self._swift = _SCALARS.issuperset(map(type, feeds.values()))
         """All values so far are scalars."""
+        self._calls: list[tuple] = []
+        """The calls of a piece that is called swiftly: a copy."""
         self._calling: tuple[list[Operation], Iterator] = ([], iter(()))
         """Nodes that are called one after another, and what was not begun of them."""
 
@@ -142,9 +144,13 @@ class Unplanned:
             begun = 0
             try:
                 if self._swift and len(rows) > 1:
-                    calls = iter(self._listing.calls_of(rows))
+                    self._calls = self._listing.calls_of(rows)
+                    calls = iter(self._calls)
                     self._calling = rows, calls
-                    self._call_swiftly(calls, stop)
+                    if not stop:
+                        self._call_swiftly(calls)
+                    if stop:
+                        raise Stopped
                     begun = len(rows) - length_hint(calls)
                 rest = iter(rows[begun:])
                 self._calling = rows, rest
@@ -155,12 +161,18 @@ class Unplanned:
             except (Stopped, KeyboardInterrupt):
                 raise
             except BaseException as error:
+                if stop:  # what was being called is not known any more
+                    raise Stopped from error
                 raise node_error(self.current, error) from error
             self.called += len(rows)
             self._at = end
             if pace.is_heavy(end):
                 return Next.PLAN
         return Next.NOTHING
+
+    def stop(self) -> None:
+        """The run's list `stop` has filled up: there are no further calls, which is cheaper than to look for it."""
+        self._calls.clear()
 
     def _end_of_piece(self, at: int) -> int:
         """Up to where nodes may be called one after another: `at` itself before a function that was never seen.
@@ -176,13 +188,11 @@ class Unplanned:
             end = next((max(k, at + 1) for k in range(at, end) if ops[k] in listing.measured), end)
         return end
 
-    def _call_swiftly(self, calls: Iterator[tuple], stop: list) -> None:
-        """Make calls as long as they give scalars: 0.1 us each."""
+    def _call_swiftly(self, calls: Iterator[tuple]) -> None:
+        """Make calls as long as they give scalars, 0.1 us each, and till the run is stopped."""
         values = self._values
         usual: type = int
         for call in calls:
-            if stop:
-                raise Stopped
             count = len(call)
             if count == 3:
                 number, function, a = call
@@ -194,7 +204,7 @@ class Unplanned:
                 number, function, a, b, c = call
                 result = function(values[a], values[b], values[c])
             elif count == 1:
-                self._step(self.current)
+                self._step(call[0])
                 if not self._swift:
                     return
                 continue

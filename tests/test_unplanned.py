@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import operator
 import os
 import pickle
@@ -333,6 +334,20 @@ def test_a_time_limit_ends_a_first_run(graph):
         with pytest.raises(tf.errors.DeadlineExceededError):
             session.run(nodes, options=tf.RunOptions(timeout_in_ms=5))
         assert session.run(nodes) == 0
+
+
+def test_a_cancelled_run_calls_nothing_more(graph):
+    _GO.clear()
+    called = []
+    step = seen(lambda k: called.append(k) or (k == 150 and _GO.wait(60)) or k + 1)
+    with tf.Session() as session:
+        future = session.submit(chain(step, 0))
+        until(lambda: len(called) > 150)
+        future.cancel()
+        _GO.set()
+        with pytest.raises((tf.errors.CancelledError, concurrent.futures.CancelledError)):
+            future.result()
+    assert called == list(range(151))
 
 
 def test_a_time_limit_ends_the_trial_of_an_unseen_function(ray_session, graph):
