@@ -106,10 +106,10 @@ def peak_of(pid: int) -> Iterator[list[int]]:
 
 
 class Program:
-    """A system's program in a process of its own. It never outlives this one: it ends when its input does.
+    """A system's program in a process of its own. It ends when its input does, so it does not outlive this one.
 
-    stands_still: between runs all its processes are stopped, so that it takes nothing from the one that is measured:
-        an idle Ray takes 3.5 % of a core here, an idle Dask cluster as much.
+    stands_still: between runs all its processes are stopped, so that it takes nothing from the one that is measured: an
+        idle Ray takes some 3 % of a core. What stands still while this process is killed must be ended by hand.
     """
 
     def __init__(self, *arguments: str, stands_still: bool = False):
