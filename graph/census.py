@@ -84,9 +84,9 @@ class Census:
         return part
 
     def copy(self) -> Census:
-        """The census of now."""
+        """The census of now. Constants and calls are only ever added to, so they are shared."""
         copy = Census()
-        copy.tensors, copy.constants, copy.calls = self.tensors, self.constants[:], self.calls
+        copy.tensors, copy.constants, copy.calls = self.tensors, self.constants, self.calls
         copy.last, copy.ends, copy.counts = self.last[:], self.ends, dict(self.counts)
         copy.first, copy.others = self.first[:], self.others[:]
         return copy

@@ -245,8 +245,7 @@ class Engine:
             raise run.stopped() from None
         if work.called:
             run.count("caller", work.called)
-        slots = max(inventory.cpus(), inventory.local_cpus())
-        if work.heavy or listing.is_worth_a_plan(work.called, work.seconds, slots):
+        if work.heavy or listing.is_worth_a_plan(work.called, work.seconds, inventory.slots()):
             entry.listing = None
         return work.values()
 

@@ -77,6 +77,11 @@ def local_cpus() -> int:
         return os.cpu_count() or 1
 
 
+def slots() -> int:
+    """How many nodes can run at a time: on the CPUs of the cluster, or on those of this process if these are more."""
+    return max(cpus(), local_cpus())
+
+
 def free(resource: str, machine: str) -> float:
     """How much of a resource nobody holds at the moment, on one machine or, for "", in the cluster."""
     module = backend.ray()

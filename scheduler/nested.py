@@ -224,7 +224,7 @@ class Nesting:
 
     def choose(self, flow: Dataflow, estimate: Estimate) -> frozenset[int]:
         """The nodes of a dataflow that are to run nested."""
-        if not flow.controls or max(inventory.cpus(), inventory.local_cpus()) < 2:
+        if not flow.controls or inventory.slots() < 2:
             return frozenset()
         return frozenset([node for node in flow.controls if self._chosen(flow, node, estimate.seconds[node])])
 
@@ -319,7 +319,7 @@ class Calls:
 
 def _together(asked: int) -> int:
     """How many iterations to unroll where so many may overlap: as many as leave no core idle at their end."""
-    many, cores = min(asked, _TOGETHER), max(inventory.cpus(), inventory.local_cpus())
+    many, cores = min(asked, _TOGETHER), inventory.slots()
     return many - many % cores if many > cores else many
 
 

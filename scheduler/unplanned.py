@@ -227,7 +227,7 @@ class Unplanned:
         """Call any node."""
         values, call = self._values, self._listing.calls[op.index]
         function: Any = op.kernel
-        attrs: Mapping[str, Any] = {}
+        kernel, attrs = function, {}
         if op.kind not in CALLED:
             self.called -= 1
             if op.kind is Kind.CONSTANT:
@@ -242,14 +242,11 @@ class Unplanned:
         else:
             attrs = op.attrs
             given = [values[tensor.number] for tensor in op.inputs]
+        start = perf_counter()
+        result = function(*given, **attrs)
         if op in self._listing.measured:
-            kernel: Any = op.kernel
-            start = perf_counter()
-            result = function(*given, **attrs)
             seconds = perf_counter() - start
             COSTS.learn(kernel, sum([size_of(value) for value in given]), seconds, size_of(result))
-        else:
-            result = function(*given, **attrs)
         if op.traits.user and type(result) is np.ndarray:
             result = own(result)  # here: it counts references
         self._keep(op, result)
@@ -316,7 +313,7 @@ class Unplanned:
 
     @property
     def is_heavy(self) -> bool:
-        """Whether what is left is worth a plan, as far as its functions were seen."""
+        """Whether the run is worth a plan, as far as its functions were seen."""
         return are_heavy(self._listing.counts)
 
     def rest(self) -> Part:
