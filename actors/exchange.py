@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from weftwork.actors.mesh import Mesh
-from weftwork.actors.messages import pack_values, unpack
+from weftwork.actors.messages import pack_parts, unpack_parts
 from weftwork.actors.program import Stopped
 
 _LOOKS = 24
@@ -89,7 +89,7 @@ class ProcessExchange:
     def give(self, place: int, value: Any, to: tuple[int, ...]) -> None:
         """Send a value to the slots `to`. Raises Unsendable, or Gone."""
         try:
-            message = pack_values(["value", self.number, place, value])
+            message = pack_parts(["value", self.number, place, value])
         except Exception as error:
             raise Unsendable(f"a {type(value).__name__} does not pickle: {error}") from error
         for slot in to:
@@ -109,7 +109,7 @@ class ProcessExchange:
         came = self.mesh.next(seconds)
         if came is not None:
             slot, message = came
-            self.take(slot, None if message is None else unpack(message))
+            self.take(slot, None if message is None else unpack_parts(message))
 
     def take(self, slot: int, message: list | None) -> None:
         """A message came from a slot; None: its process has gone."""

@@ -2,6 +2,7 @@
 
 slot      a process's number; each has a socket of its name in a folder that only this user can enter
 channel   a stream of messages between two slots, made when one first sends to the other
+message   one or more parts, each a buffer of bytes: a large one goes from where it lies to where it will be read
 Invariant: who sends takes in what comes meanwhile, so no two that send to each other wait for ever.
 """
 
@@ -13,12 +14,17 @@ import socket
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
+
+import numpy as np
 
 from weftwork.actors.program import Stopped
 
 _CHUNK = 1 << 18
 _HEAD = 8
-"""Bytes of a message's length, which goes before it."""
+"""Bytes that go before each part: twice its length, and one more if another part follows."""
+_AT_ONCE = 64
+"""Buffers that are given to the system at a time."""
 _BUFFER = 1 << 20
 """Bytes that may be on their way in a channel before its sender waits."""
 
@@ -36,31 +42,63 @@ class _Channel:
         self.stream, self.slot = stream, slot
         """The other end's slot; None until it has told."""
         self._came = bytearray()
+        """What has come of parts that have not come whole, if they are small."""
+        self._large: Any = None
+        """The place of a large part that is coming."""
+        self._filled, self._more = 0, False
+        self._parts: list[Any] = []
+        """The parts that have come of a message of which others have not."""
 
-    def take(self) -> tuple[list[bytes], bool]:
-        """The messages that have come whole, and whether the other end is still there."""
-        came, alive = self._came, True
+    def take(self) -> tuple[list[list], bool]:
+        """The messages that have come whole, each a list of parts, and whether the other end is still there."""
+        found: list[list] = []
         try:
             while True:
-                chunk = self.stream.recv(_CHUNK)
-                came += chunk
-                if not chunk:
-                    alive = False
-                if len(chunk) < _CHUNK:
-                    break
+                if self._large is not None:
+                    count = self.stream.recv_into(memoryview(self._large)[self._filled :])
+                    self._filled += count
+                    if self._filled == len(self._large):
+                        self._take_part(found, self._large, self._more)
+                        self._large = None
+                    full = True
+                else:
+                    chunk = self.stream.recv(_CHUNK)
+                    count = len(chunk)
+                    self._came += chunk
+                    self._take_parts(found)
+                    full = count == _CHUNK or self._large is not None
+                if not count:
+                    return found, False
+                if not full:
+                    return found, True
         except BlockingIOError:
-            pass
+            return found, True
         except OSError:
-            alive = False
-        found, at = [], 0
+            return found, False
+
+    def _take_parts(self, found: list[list]) -> None:
+        came, at = self._came, 0
         while len(came) >= at + _HEAD:
-            end = at + _HEAD + int.from_bytes(came[at : at + _HEAD], "big")
-            if len(came) < end:
+            head = int.from_bytes(came[at : at + _HEAD], "big")
+            length, more = head >> 1, bool(head & 1)
+            at += _HEAD
+            if len(came) < at + length:
+                if length > _CHUNK:
+                    self._large, self._filled, self._more = np.empty(length, np.uint8), len(came) - at, more
+                    memoryview(self._large)[: self._filled] = came[at:]
+                    at = len(came)
+                else:
+                    at -= _HEAD
                 break
-            found.append(bytes(came[at + _HEAD : end]))
-            at = end
+            self._take_part(found, came[at : at + length], more)
+            at += length
         del came[:at]
-        return found, alive
+
+    def _take_part(self, found: list[list], part: Any, more: bool) -> None:
+        self._parts.append(part)
+        if not more:
+            found.append(self._parts)
+            self._parts = []
 
 
 class Mesh:
@@ -69,7 +107,7 @@ class Mesh:
     def __init__(self, folder: str, slot: int):
         self._folder, self._slot = folder, slot
         self._channels: dict[int, _Channel] = {}
-        self._inbox: deque[tuple[int, bytes | None]] = deque()
+        self._inbox: deque[tuple[int, list | None]] = deque()
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX)
         with suppress(FileNotFoundError):  # of one that had this slot before
@@ -83,17 +121,17 @@ class Mesh:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
 
-    def send(self, slot: int, message: bytes, stop: Sequence = ()) -> None:
+    def send(self, slot: int, parts: Sequence, stop: Sequence = ()) -> None:
         """Send a message to a slot. Raises Gone when nobody is there.
 
         Raises Stopped when the other end does not read and `stop` fills up; after half a message it is given up.
         """
         channel = self._channels.get(slot) or self._connect(slot)
-        left = memoryview(len(message).to_bytes(_HEAD, "big") + message)
+        left = _framed(parts)
         try:
             while left:
                 try:
-                    left = left[channel.stream.send(left) :]
+                    _advance(left, channel.stream.sendmsg(left[:_AT_ONCE]))
                 except BlockingIOError:
                     if stop:
                         self._drop(channel)
@@ -103,8 +141,8 @@ class Mesh:
             self._drop(channel)
             raise Gone(f"the process in slot {slot} has gone: {error}") from error
 
-    def next(self, seconds: float | None) -> tuple[int, bytes | None] | None:
-        """The next message and the slot that it is from; (slot, None) when one has gone.
+    def next(self, seconds: float | None) -> tuple[int, list | None] | None:
+        """The next message, a list of parts, and the slot that it is from; (slot, None) when one has gone.
 
         Waits so many `seconds` for it, or for ever; None when nothing came, or `wake` was called.
         """
@@ -131,7 +169,7 @@ class Mesh:
         stream = socket.socket(socket.AF_UNIX)
         try:
             stream.connect(self._path(slot))
-            stream.sendall(_HEAD.to_bytes(_HEAD, "big") + self._slot.to_bytes(_HEAD, "big"))
+            stream.sendall(b"".join(_framed([self._slot.to_bytes(_HEAD, "big")])))
         except OSError as error:
             stream.close()
             raise Gone(f"nobody is in slot {slot}: {error}") from error
@@ -166,7 +204,7 @@ class Mesh:
     def _take(self, channel: _Channel) -> None:
         messages, alive = channel.take()
         if channel.slot is None and messages:
-            channel.slot = int.from_bytes(messages.pop(0), "big")
+            channel.slot = int.from_bytes(messages.pop(0)[0], "big")
             self._channels.setdefault(channel.slot, channel)
         slot = channel.slot
         self._inbox.extend([(slot, message) for message in messages if slot is not None])
@@ -182,3 +220,24 @@ class Mesh:
         if channel.slot is not None and self._channels.get(channel.slot) is channel:
             del self._channels[channel.slot]
         return True
+
+
+def _framed(parts: Sequence) -> list[Any]:
+    """The buffers to be sent for a message."""
+    last = len(parts) - 1
+    framed: list[Any] = []
+    for number, part in enumerate(parts):
+        head = (len(part) << 1 | (number < last)).to_bytes(_HEAD, "big")
+        framed += [head, part] if len(part) > _CHUNK else [b"".join((head, part))]
+    return framed
+
+
+def _advance(left: list[Any], sent: int) -> None:
+    """Take from the buffers that are left what was sent."""
+    done = 0
+    while done < len(left) and sent >= len(left[done]):
+        sent -= len(left[done])
+        done += 1
+    del left[:done]
+    if sent:
+        left[0] = memoryview(left[0])[sent:]

@@ -2,6 +2,7 @@
 
 message   one `bytes`: Ray hands bytes over without another pickle. Values of plain types go through pickle, the rest
           through cloudpickle, which also takes the functions and classes of a user's script.
+parts     a message that need not be one piece: the `bytes`, and the data of large arrays, which are not copied
 request   run this program: its id, its code (None where the receiver has it), the small inputs, what to send back
 reply     ("done", small outputs, bytes of the large ones, measurements) or ("failed", step, exception, traceback
           text), and after it the large outputs, each a return of its own
@@ -11,12 +12,15 @@ from __future__ import annotations
 
 import pickle
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
 import numpy as np
 
+_APART = 1 << 16
+"""Bytes of data from which it is a part of its own."""
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 
 
@@ -38,7 +42,7 @@ class Request:
 
     program: str
     code: bytes | None
-    small: bytes
+    small: bytes = b""
     arrived: tuple[int, ...] = ()
     held: tuple[tuple[int, str, int], ...] = ()
     keeps: tuple[tuple[int, str, int], ...] = ()
@@ -70,12 +74,32 @@ def pack(value: Any) -> bytes:
 
 def pack_values(values: list) -> bytes:
     """A list of values as a message: the fast way where all are plain."""
-    if all([is_plain(value) for value in values]):
-        return pickle.dumps(values, protocol=5)
-    return cloudpickle.dumps(values, protocol=5)
+    return _dumps_for(values)(values, protocol=5)
+
+
+def pack_parts(values: list) -> list[Any]:
+    """A list of values as the parts of a message."""
+    apart: list[memoryview] = []
+
+    def stays_inside(buffer: pickle.PickleBuffer) -> bool:
+        data = buffer.raw()
+        if data.nbytes >= _APART:
+            apart.append(data)
+        return data.nbytes < _APART
+
+    return [_dumps_for(values)(values, protocol=5, buffer_callback=stays_inside), *apart]
+
+
+def _dumps_for(values: list) -> Callable:
+    return pickle.dumps if all([is_plain(value) for value in values]) else cloudpickle.dumps
 
 
 unpack = pickle.loads
+
+
+def unpack_parts(parts: list) -> Any:
+    """What `pack_parts` was given. Its large arrays lie in the parts."""
+    return pickle.loads(parts[0], buffers=parts[1:])
 
 
 def check_pickles(value: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from weftwork.actors.exchange import ProcessExchange, Unsendable
 from weftwork.actors.mesh import Gone, Mesh
-from weftwork.actors.messages import Request, describe, pack, pack_values, unpack
+from weftwork.actors.messages import Request, describe, pack_parts, unpack_parts
 from weftwork.actors.program import StepFailed, Stopped, quiet
 from weftwork.actors.worker import ProgramMissing, Programs
 
@@ -63,21 +63,21 @@ class Resident:
         mesh = Mesh(folder, slot)
         self._serve(mesh)
         try:
-            mesh.send(0, pack_values(["over", slot]))
+            mesh.send(0, pack_parts(["over", slot]))
         except Gone:  # the session's process died, and had no time for it
             shutil.rmtree(folder, ignore_errors=True)
 
     def _serve(self, mesh: Mesh) -> None:
-        mesh.send(0, pack_values(["up", os.getpid()]))
+        mesh.send(0, pack_parts(["up", os.getpid()]))
         early: list[tuple[int, list]] = []
-        while self._take(mesh, *(mesh.next(None) or (0, b"")), early):
+        while self._take(mesh, *(mesh.next(None) or (0, [])), early):
             pass
 
-    def _take(self, mesh: Mesh, sender: int, packed: bytes | None, early: list[tuple[int, list]]) -> bool:
+    def _take(self, mesh: Mesh, sender: int, parts: list | None, early: list[tuple[int, list]]) -> bool:
         """Do what a message asks for; False once the session has gone. Nothing of it is kept until the next one."""
-        if not packed:
-            return packed is not None or sender != 0
-        message = unpack(packed)
+        if not parts:
+            return parts is not None or sender != 0
+        message = unpack_parts(parts)
         if message[0] == "value":  # of a run that another slot has begun already
             early.append((sender, message))
         elif message[0] == "run":
@@ -86,38 +86,38 @@ class Resident:
             for each in early:
                 exchange.take(*each)
             early.clear()
-            reply = self._perform(message[2], exchange)
+            reply = self._perform(message[2], parts[1:], exchange)
             if exchange.gone:
                 return False
             mesh.send(0, reply)
         return True
 
-    def _perform(self, request: Request, exchange: _Exchange) -> bytes:
-        """Run a program: the reply."""
+    def _perform(self, request: Request, inputs: list, exchange: _Exchange) -> list:
+        """Run a program on packed inputs: the reply."""
         number = exchange.number
         try:
             program = self._programs.get(request)
         except ProgramMissing:
-            return pack_values(["missing", number])
+            return pack_parts(["missing", number])
         except Exception as error:  # its code does not load here: a package is missing, say
-            return pack_values(["unfit", number, *describe(error)])
+            return pack_parts(["unfit", number, *describe(error)])
         measured: list = []
         try:
-            values = [exchange, *unpack(request.small)]
+            values = [exchange, *unpack_parts(inputs)]
             with quiet():
                 if request.measure:
                     outputs, *measured = program.measure(values, exchange.stop)
                 else:
                     outputs = program(values, exchange.stop)
         except (Stopped, Gone):
-            return pack_values(["stopped", number])
+            return pack_parts(["stopped", number])
         except StepFailed as failed:
             cause = failed.__cause__ or failed
             if isinstance(cause, Gone):
-                return pack_values(["stopped", number])
+                return pack_parts(["stopped", number])
             kind = "unfit" if isinstance(cause, Unsendable) else "failed"
-            return pack_values([kind, number, *describe(cause), failed.step])
+            return pack_parts([kind, number, *describe(cause), failed.step])
         try:
-            return pack_values(["done", number, outputs, *measured])
+            return pack_parts(["done", number, outputs, *measured])
         except Exception as error:
-            return pack(["unfit", number, *describe(error)])
+            return pack_parts(["unfit", number, *describe(error)])

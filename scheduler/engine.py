@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
-from weftwork.actors.program import Stopped
+from weftwork.actors.program import Stopped, size_of
 from weftwork.graph.errors import UnavailableError
 from weftwork.graph.operation import Tensor
 from weftwork.scheduler import backend, inventory, objects
@@ -28,15 +28,15 @@ from weftwork.scheduler.flusher import Flusher
 from weftwork.scheduler.listing import Listing
 from weftwork.scheduler.needs import is_free, settle_needs
 from weftwork.scheduler.nested import InnerRun, Nesting
-from weftwork.scheduler.placement import Estimate, Place, place
+from weftwork.scheduler.placement import REMOTE_BYTES, Estimate, Place, place
 from weftwork.scheduler.plan import Plan, make_plan
 from weftwork.scheduler.queue_host import QueueHost
 from weftwork.scheduler.recovery import Recovery
-from weftwork.scheduler.residents import Residents, Unfit
+from weftwork.scheduler.residents import Residents, Unfit, residents
 from weftwork.scheduler.rounds import deferred
 from weftwork.scheduler.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.state import Cells, Draws, Mirror
-from weftwork.scheduler.strategy import Candidate, Contest, candidates, rest_in_tasks, scattered_plan
+from weftwork.scheduler.strategy import Candidate, Contest, candidates, rest_in_tasks, scattered_plan, trial_plan
 from weftwork.scheduler.threads import run_in_threads
 from weftwork.scheduler.unplanned import Next, Part, Unplanned
 from weftwork.scheduler.variants import REPLAN_AT, Variant
@@ -61,7 +61,6 @@ class Engine:
         self.entries = Entries(self.mirror, config)
         self.draws = Draws(entropy)
         self.links = Links()
-        self.residents = Residents()
         self.queues = QueueHost()
         self._nesting = Nesting(self)
         self.flusher = Flusher(self.mirror, self.links)
@@ -149,10 +148,10 @@ class Engine:
                 return
         measure = variant.runs < _MEASURED_RUNS or run.trace is not None
         candidate = contest.measured if measure else contest.current
-        borrowed = False
+        team = None
         if candidate.plan.needs_residents:
-            borrowed = self._borrow_residents(candidate, contest)
-            if not borrowed:
+            team = self._borrow_residents(candidate, contest)
+            if team is None:
                 candidate = contest.instead(candidate)
             elif variant.runs + 1 in REPLAN_AT:  # its balance is only as good as the costs
                 measure = True
@@ -160,7 +159,7 @@ class Engine:
             _compile(candidate.plan, variant.runs)
         start = perf_counter()
         try:
-            self._execute(run, candidate.plan, measure)
+            self._execute(run, candidate.plan, measure, team)
         except Moved:
             variant.contest = None
             settle_needs(flow, self.config)
@@ -170,23 +169,24 @@ class Engine:
                 contest.drop(candidate)
             raise
         finally:
-            if borrowed:
-                self.residents.give_back()
+            if team is not None:
+                team.give_back()
         if not (measure or contest.certain):
             contest.record(candidate, perf_counter() - start)
         variant.runs += 1
 
-    def _borrow_residents(self, candidate: Candidate, contest: Contest) -> bool:
+    def _borrow_residents(self, candidate: Candidate, contest: Contest) -> Residents | None:
         """Take the residents for a run, if they are up and free; if they will never be, the candidate is out."""
-        forced = contest.certain
-        if not (forced or self.residents.are_worth_starting(contest.work)):
-            return False
-        borrowed = self.residents.borrow(candidate.plan.slots, _RESIDENTS_WITHIN if forced else 0.0)
-        if not borrowed and forced:
-            raise UnavailableError(None, None, "The session's resident processes did not start.")
-        if not borrowed and self.residents.failed:
+        forced, team = contest.certain, residents()
+        if not (forced or team.are_worth_starting(contest.work)):
+            return None
+        if team.borrow(candidate.plan.slots, _RESIDENTS_WITHIN if forced else 0.0):
+            return team
+        if forced:
+            raise UnavailableError(None, None, "The resident processes did not start.")
+        if team.failed:
             contest.drop(candidate)
-        return borrowed
+        return None
 
     def _known(self) -> tuple:
         """What plans are made for: the cluster, the history, and what is known of nested control flow."""
@@ -216,10 +216,10 @@ class Engine:
         variant.contest, variant.known = contest, now
         return contest
 
-    def _execute(self, run: Run, plan: Plan, measure: bool) -> None:
+    def _execute(self, run: Run, plan: Plan, measure: bool, team: Residents | None = None) -> None:
         grace = self.config.cancel_grace_in_ms / 1000
-        if plan.needs_residents:
-            self.residents.run(run, plan, measure, grace)
+        if team is not None:
+            team.run(run, plan, measure, grace)
         elif plan.slots > 1:
             run_in_threads(run, plan, measure)
         elif plan.local:
@@ -234,33 +234,52 @@ class Engine:
         """Run without a plan what can do so, and the rest in parts: the values of the fetches."""
         work = run.unplanned = Unplanned(listing, feeds)
         run.wakers.append(work.stop)
+        missed = False
         try:
             while (following := work.go_on(run.stop)) is not Next.NOTHING:
-                part = work.trial() if following is Next.TRIAL else work.rest()
-                work.take(part, self._run_part(run, work, part))
-                if following is Next.TRIAL and work.is_heavy:
-                    part = work.rest()
-                    work.take(part, self._run_part(run, work, part))
+                if following is Next.TRIAL and not self._run_in_resident(run, work, part := work.trial()):
+                    missed = True
+                    self._run_part(run, work, part)
+                if following is Next.PLAN or work.is_heavy:
+                    self._run_part(run, work, work.rest())
         except Stopped:
             raise run.stopped() from None
         if work.called:
             run.count("caller", work.called)
         if work.heavy or listing.is_worth_a_plan(work.called, work.seconds, inventory.slots()):
             entry.listing = None
+        if missed:
+            residents().start()
         return work.values()
 
-    def _run_part(self, run: Run, work: Unplanned, part: Part) -> list:
-        """Plan and run some nodes of a run that has no plan: the values of the part's elements."""
+    def _run_in_resident(self, run: Run, work: Unplanned, part: Part) -> bool:
+        """Run a part in a resident, which answers ten times as soon as a task; False where one is not up, or failed."""
+        team = residents()
+        if not part.is_chain or sum(map(size_of, part.fed.values())) > REMOTE_BYTES or not team.borrow(2, start=False):
+            return False
+        try:
+            self._run_part(run, work, part, team)
+            return True
+        except Restart:  # it died, or cannot send a value
+            return False
+        finally:
+            team.give_back()
+
+    def _run_part(self, run: Run, work: Unplanned, part: Part, team: Residents | None = None) -> None:
+        """Plan and run some nodes of a run that has no plan; where there is a team, all in its first resident."""
         flow = settled(part.elements, part.fed, part.ran, self.config)
         work.inner = inner = InnerRun(run, flow, {flow.feeds[tensor]: value for tensor, value in part.fed.items()})
         run.wakers.append(lambda: inner.cancel(run.stop[0]))
         try:
             if run.stop:
                 raise Stopped
-            self.run_flow(inner, flow, Variant())
+            if team is None:
+                self.run_flow(inner, flow, Variant())
+            else:
+                self._execute(inner, trial_plan(flow), True, team)
             for where, (segments, nodes) in inner.ran.items():
                 run.count(where, nodes, segments)
-            return inner.fetched()
+            work.take(part, inner.fetched())
         finally:
             run.wakers.pop()
             work.inner = None
@@ -342,7 +361,6 @@ class Engine:
         """End the session's processes and threads."""
         self._autosave.close()
         self.flusher.close()
-        self.residents.close()
         self.links.close()
 
 

@@ -132,11 +132,12 @@ def make_plan(
 def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place: Place) -> Plan:
     """One segment for each slot of a schedule: programs that run beside each other and exchange values.
 
-    place: THREAD or RESIDENT. For residents the nodes under the write locks are all in slot 0, the caller.
+    place: THREAD or RESIDENT. For residents the nodes under the write locks are all in slot 0, the caller, which may
+    have nothing to do.
     """
     position = {node: i for i, node in enumerate(foreseen.order)}
     order = sorted(range(len(flow.ops)), key=lambda node: (foreseen.start[node], position[node]))
-    number = {slot: i for i, slot in enumerate(sorted(set(foreseen.slot)))}
+    number = {slot: i for i, slot in enumerate(sorted({0, *foreseen.slot}))}
     slots = [number[slot] for slot in foreseen.slot]
     wanted = wanted_values(flow, frozenset())
     newest = frozenset(flow.newest.values())
@@ -180,7 +181,7 @@ def _unwatched(estimate: Estimate, segment: Segment) -> int:
     seconds = [estimate.seconds[node] for node in segment.nodes]
     if None in seconds:
         return 1
-    return max(1, min(_MOST_UNWATCHED, int(_UNWATCHED / (max(seconds) + 1e-9))))  # type: ignore[type-var]
+    return max(1, min(_MOST_UNWATCHED, int(_UNWATCHED / (max(seconds, default=0.0) + 1e-9))))  # type: ignore[type-var]
 
 
 def _segment(

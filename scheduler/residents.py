@@ -1,25 +1,27 @@
-"""Residents: processes of a session that run the programs of a plan beside each other, and beside the caller.
+"""Residents: processes of the program that run the programs of a plan beside each other, and beside the caller.
 
 slot     the caller is slot 0, each resident another one; each runs one program, and they exchange values
 
 Worth it for code that holds the GIL where the grain is too fine for Ray: a run costs each resident one message, and a
-value crosses in tens of microseconds, for it goes through a socket of this machine. Ray starts the processes, and ends
-them with the session.
+value crosses in tens of microseconds, for it goes through a socket of this machine. All sessions share them. Ray starts
+the processes, and ends them with the program.
 """
 
 from __future__ import annotations
 
+import functools
 import pickle
 import shutil
 import tempfile
 import threading
+import weakref
 from itertools import count
 from time import monotonic
 from typing import Any
 
 from weftwork.actors.exchange import ProcessExchange, Unsendable
 from weftwork.actors.mesh import Gone, Mesh
-from weftwork.actors.messages import Request, pack, pack_values, unpack
+from weftwork.actors.messages import Request, pack, pack_parts, unpack, unpack_parts
 from weftwork.actors.program import Program, Stopped, quiet
 from weftwork.graph.errors import InvalidArgumentError, OpError
 from weftwork.scheduler import backend, inventory, objects
@@ -30,7 +32,7 @@ from weftwork.scheduler.run import Restart, Run
 _START = 0.3
 """Seconds of a CPU that the start of one takes, most of it for imports."""
 _UP_WITHIN = 60.0
-"""Seconds that a resident may take to start; then the session does without."""
+"""Seconds that a resident may take to start; then the program does without."""
 _FAILED = "failed"
 _KILLED_WITHIN = 10.0
 """Seconds for which the end of one that was killed is waited for."""
@@ -41,7 +43,7 @@ class Unfit(Restart):
 
 
 class Residents:
-    """The residents of a session. They work for one run at a time."""
+    """The residents of one Ray that this program uses. They work for one run at a time."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -61,18 +63,22 @@ class Residents:
         self._missed += seconds
         return self._missed > _START
 
-    def borrow(self, slots: int, seconds: float = 0.0) -> bool:
+    def borrow(self, slots: int, seconds: float = 0.0, start: bool = True) -> bool:
         """Take the residents of slots 1 to `slots` - 1, if they are up and free; `give_back` follows.
 
-        Those that are not there are started. They are waited for `seconds` at most.
+        Those that are not there are started, if they shall be. They are waited for `seconds` at most.
         """
         end = monotonic() + seconds
         if self.failed or not self._lock.acquire(timeout=seconds):
             return False
         up = False
         try:
-            while not (self.failed or (up := self._are_up(slots, end - monotonic()))) and monotonic() < end:
-                pass
+            while not self.failed:
+                if start:
+                    self._fill(slots)
+                up = self._are_up(slots, end - monotonic())
+                if up or monotonic() >= end:
+                    break
         except OSError:  # no sockets here
             self.failed = True
         finally:
@@ -80,42 +86,44 @@ class Residents:
                 self._lock.release()
         return up
 
+    def start(self) -> None:
+        """Start the first one, for the runs to come: nobody waits for it."""
+        if self.borrow(2):
+            self.give_back()
+
     def give_back(self) -> None:
         """The run is over."""
         self._lock.release()
 
-    def close(self) -> None:
-        """End them all."""
-        self.failed = True
-        with self._lock:
-            for slot in list(self._actors):
-                self._end(slot)
-            if self._mesh is not None:
-                self._mesh.close()
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._mesh = None
-
-    def _are_up(self, slots: int, seconds: float) -> bool:
+    def _fill(self, slots: int) -> None:
+        """Start those that are not there."""
         if self._mesh is None:
             self._folder = tempfile.mkdtemp(prefix="weftwork-")  # nobody else can enter it
             self._mesh = Mesh(self._folder, 0)
+            weakref.finalize(self, _leave, self._mesh, self._folder)
         for slot in range(1, slots):
             if slot not in self._actors:
                 self._actors[slot] = backend.new_resident(inventory.this_machine(), self._folder, slot)
                 self._programs[slot] = set()
                 self._since = monotonic()
+
+    def _are_up(self, slots: int, seconds: float) -> bool:
+        if self._mesh is None:
+            return False
         missing = set(range(1, slots)) - self._up
         came = self._mesh.next(max(0.0, seconds) if missing else 0)
         while came is not None:
             slot, message = came
             if message is None:
                 self._end(slot)
-            elif unpack(message)[0] == "up":
+            elif unpack_parts(message)[0] == "up":
                 self._up.add(slot)
             came = self._mesh.next(0)
         missing = set(range(1, slots)) - self._up
         if missing and monotonic() > self._since + _UP_WITHIN:
             self.failed = True
+            for slot in missing:
+                self._end(slot)
         return not missing
 
     def _end(self, slot: int) -> None:
@@ -160,6 +168,25 @@ class Residents:
                 known.clear()
 
 
+def residents() -> Residents:
+    """Those of the Ray that runs now, which is started if there is none."""
+    backend.ray()
+    return _of_this_ray()
+
+
+@functools.cache
+def _of_this_ray() -> Residents:
+    return Residents()
+
+
+backend.FORGETTERS.append(_of_this_ray.cache_clear)
+
+
+def _leave(mesh: Mesh, folder: str) -> None:
+    mesh.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class _Team(ProcessExchange):
     """One run of one plan by the caller and residents: the caller's end of their exchange."""
 
@@ -178,13 +205,13 @@ class _Team(ProcessExchange):
         """Send a segment to its resident, which knows some programs."""
         try:
             name, code = _code_of(segment.program)
-            inputs = pack_values([self.run.local(value) for value in segment.inputs[1:]])
+            inputs = pack_parts([self.run.local(value) for value in segment.inputs[1:]])
         except (TypeError, AttributeError, pickle.PicklingError) as error:
             raise self._unfit(error) from error
-        request = Request(name, None if name in known else code, inputs, measure=self.measure)
+        request = Request(name, None if name in known else code, measure=self.measure)
         self.left[segment.slot] = segment
         self.run.here[segment.slot] = (segment, monotonic())
-        self.mesh.send(segment.slot, pack(["run", self.number, request]), self.stop)
+        self.mesh.send(segment.slot, [pack(["run", self.number, request]), *inputs], self.stop)
         known.add(name)
 
     def told(self, slot: int, message: list | None) -> None:
@@ -229,7 +256,7 @@ class _Team(ProcessExchange):
         """Tell all who still work to stop."""
         for slot in list(self.left):
             try:
-                self.mesh.send(slot, pack_values(["stop", self.number]), [_FAILED])
+                self.mesh.send(slot, pack_parts(["stop", self.number]), [_FAILED])
             except (Gone, Stopped):
                 self.gone.add(slot)
                 self.left.pop(slot)

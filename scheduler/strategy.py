@@ -269,5 +269,15 @@ def scattered_plan(flow: Dataflow, estimate: Estimate) -> Plan:
     locked = after_locks(flow)
     count = len(flow.ops)
     slot = [0 if node in locked else scattered(flow.ops[node].index, 3) for node in range(count)]
-    foreseen = Schedule(0.0, slot, [float(node) for node in range(count)], list(range(count)))
-    return make_slot_plan(flow, foreseen, estimate, Place.RESIDENT)
+    return _resident_plan(flow, estimate, slot)
+
+
+def trial_plan(flow: Dataflow) -> Plan:
+    """A plan in which one resident does everything, and the caller waits for it."""
+    return _resident_plan(flow, Estimate(flow, {}), [1] * len(flow.ops))
+
+
+def _resident_plan(flow: Dataflow, estimate: Estimate, slot: list[int]) -> Plan:
+    """A plan for the caller and residents in which each node is in a certain slot."""
+    nodes = range(len(slot))
+    return make_slot_plan(flow, Schedule(0.0, slot, [float(n) for n in nodes], list(nodes)), estimate, Place.RESIDENT)

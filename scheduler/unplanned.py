@@ -55,12 +55,14 @@ class Part(NamedTuple):
     """Nodes of a run that the engine runs for it.
 
     elements: what they are to give.   fed: values that are there.   ran: what need not run for them.
+    is_chain: each takes the one before it, and they are to be tried.
     """
 
     elements: list[Tensor | Operation]
     fed: dict[Tensor, Any]
     ran: set[Operation]
     nodes: set[Operation]
+    is_chain: bool = False
 
 
 class _Pace:
@@ -279,14 +281,16 @@ class Unplanned:
                 self._keep(op, op.attrs["value"])
         nodes: list[Operation] = []
         elements: list[Tensor | Operation] = []
+        chains = 0
         for op in window:
             waits = op is not window[0] and op.control_inputs
             if op.kernel in self._unseen and not waits and all(map(self._is_there, op.inputs)):
                 chain = self._chain(op, window)
+                chains += 1
                 nodes += chain
                 elements += chain[-1].outputs or (chain[-1],)
                 self._unseen -= {op.kernel for op in chain}
-        return Part(elements, self._feeds_of(nodes), set(window[0].control_inputs), set(nodes))
+        return Part(elements, self._feeds_of(nodes), set(window[0].control_inputs), set(nodes), chains == 1)
 
     def _is_there(self, tensor: Tensor) -> bool:
         return self._values[tensor.number] is not ABSENT

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -13,6 +15,7 @@ import pytest
 
 import weftwork as tf
 from tests.waiting import until
+from weftwork.scheduler.residents import residents
 
 
 @pytest.fixture
@@ -259,14 +262,30 @@ def test_what_does_not_pickle_is_refused_by_force_alone(graph, ray_session):
         assert session.run(spread(work, 9)) == list(range(9))
 
 
-def test_a_closed_session_leaves_neither_process_nor_folder(graph, ray_session):
-    session = tf.Session(config=tf.ConfigProto(placement="resident"))
-    running = [psutil.Process(number) for number in processes(session)]
-    folder = session._engine.residents._folder
-    assert len(running) == 2
-    assert os.path.isdir(folder)
+def test_sessions_share_them_one_after_another_and_at_the_same_time(graph, ray_session):
+    config = tf.ConfigProto(placement="resident")
+    with tf.Session(config=config) as first, tf.Session(config=config) as second:
+        pids = processes(first)
+        assert len(pids) == 2
+        assert processes(second) == pids
+        futures = [session.submit(spread(work)) for session in (first, second) for _ in range(3)]
+        assert [future.result() for future in futures] == [list(range(12))] * 6
+    with tf.Session(config=config) as third:
+        assert processes(third) == pids
+    folder = residents()._folder
     assert os.stat(folder).st_mode & 0o077 == 0
-    session.close()
-    for process in running:
-        process.wait(60)
-    assert not os.path.exists(folder)
+
+
+def test_a_program_that_ends_leaves_neither_process_nor_folder(tmp_path):
+    program = """
+import os, psutil, weftwork as tf
+from weftwork.scheduler.residents import residents
+with tf.Session(config=tf.ConfigProto(placement="resident")) as session:
+    pids = set(session.run([tf.op(lambda k: os.getpid())(k) for k in range(40)]))
+print(residents()._folder, *pids - {os.getpid()})
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    folder, *pids = ended.stdout.split()
+    assert len(pids) == 2
+    until(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids))
+    until(lambda: not os.path.exists(folder))

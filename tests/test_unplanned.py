@@ -6,6 +6,7 @@ import concurrent.futures
 import operator
 import os
 import pickle
+import signal
 import threading
 import time
 from collections import Counter
@@ -16,11 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import weftwork as tf
+from tests.chaos.killing import is_resident, workers
 from tests.reference import Reference, same
 from tests.waiting import until
 from weftwork.scheduler import listing as listings
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.listing import Listing
+from weftwork.scheduler.residents import residents
 from weftwork.scheduler.unplanned import Next, Unplanned
 
 MANY = 300
@@ -206,26 +209,38 @@ def test_a_pause_does_not_make_nodes_heavy(graph):
 # Unseen functions
 
 
-def test_first_calls_of_an_unseen_function_are_in_a_worker_and_the_rest_is_here(ray_session, graph):
+@pytest.fixture(params=["task", "resident"])
+def tried_in(request, ray_session):
+    """Where unseen functions are tried: in a resident that is up, or in tasks while others have it."""
+    team = residents()
+    assert team.borrow(2, 60)
+    if request.param == "resident":
+        team.give_back()
+    yield request.param
+    if request.param == "task":
+        team.give_back()
+
+
+def test_first_calls_of_an_unseen_function_are_in_a_worker_and_the_rest_is_here(tried_in, graph):
     who = tf.op(lambda k: (k, os.getpid()))
     with tf.Session() as session:
         made = session.run([who(k) for k in range(MANY)])
         assert [k for k, _ in made] == list(range(MANY))
         tried = sum(pid != os.getpid() for _, pid in made)
         assert 1 <= tried <= 4
-        assert session.placements["task"][1] == tried
+        assert session.placements[tried_in][1] == tried
         assert session.placements["caller"][1] == MANY - tried
 
 
-def test_what_follows_a_first_call_alone_stays_with_it(ray_session, graph):
+def test_what_follows_a_first_call_alone_stays_with_it(tried_in, graph):
     make, reduce = tf.op(lambda k: (k, os.getpid())), tf.op(lambda made: (*made, os.getpid()))
     with tf.Session() as session:
         for k, one, two in session.run([reduce(make(k)) for k in range(MANY)]):
             assert one == two, k
-        assert set(session.placements) == {"task", "caller"}
+        assert {place for place, (_, nodes) in session.placements.items() if nodes} == {tried_in, "caller"}
 
 
-def test_an_unseen_function_that_takes_another_ones_values_is_tried_when_these_are_there(ray_session, graph):
+def test_an_unseen_function_that_takes_another_ones_values_is_tried_when_these_are_there(tried_in, graph):
     one, two = tf.op(lambda x: x + 1), tf.op(lambda x, pid: (x * 2, os.getpid()))
     summed = tf.op(lambda *values: sum(values))([one(k) for k in range(MANY)][0], *[one(k) for k in range(MANY)])
     with tf.Session() as session:
@@ -235,7 +250,7 @@ def test_an_unseen_function_that_takes_another_ones_values_is_tried_when_these_a
     assert len({pid for _, pid in made}) > 1
 
 
-def test_heavy_functions_are_shared_out_once_they_were_tried(ray_session, graph):
+def test_heavy_functions_are_shared_out_once_they_were_tried(tried_in, graph):
     def nap(k):
         time.sleep(0.002)
         return k
@@ -350,7 +365,7 @@ def test_a_cancelled_run_calls_nothing_more(graph):
     assert called == list(range(151))
 
 
-def test_a_time_limit_ends_the_trial_of_an_unseen_function(ray_session, graph):
+def test_a_time_limit_ends_the_trial_of_an_unseen_function(tried_in, graph):
     def hang(k):
         while True:
             time.sleep(0.01)
@@ -360,6 +375,82 @@ def test_a_time_limit_ends_the_trial_of_an_unseen_function(ray_session, graph):
         with pytest.raises(tf.errors.DeadlineExceededError):
             session.run([hanging(k) for k in range(MANY)], options=tf.RunOptions(timeout_in_ms=300))
         assert session.run(tf.constant(1) + 1) == 2
+
+
+def test_the_trial_of_an_unseen_function_can_be_cancelled(tried_in, graph, tmp_path):
+    def hang(k):
+        (tmp_path / "here").touch()
+        while True:
+            time.sleep(0.01)
+
+    hanging = tf.op(hang)
+    with tf.Session(config=tf.ConfigProto(cancel_grace_in_ms=200)) as session:
+        future = session.submit([hanging(k) for k in range(MANY)])
+        until((tmp_path / "here").exists)
+        until(lambda: any(item.place == tried_in for item in session.waiting()))
+        future.cancel()
+        with pytest.raises((tf.errors.CancelledError, concurrent.futures.CancelledError)):
+            future.result()
+        assert session.run(tf.constant(1) + 1) == 2
+
+
+def test_a_first_call_that_fails_names_its_node(tried_in, graph):
+    def fail(k):
+        raise RuntimeError("no")
+
+    failing = tf.op(fail)
+    nodes = [failing(k) for k in range(MANY)]
+    with tf.Session() as session:
+        with pytest.raises(tf.errors.OpError, match=r"(?s)RuntimeError: no.*test_unplanned.py") as failure:
+            session.run(nodes)
+        assert failure.value.op is nodes[0].op
+        assert session.run(tf.constant(1) + 1) == 2
+
+
+def test_a_first_call_that_ends_its_process_is_tried_again(tried_in, graph, tmp_path):
+    def die(k):
+        if not (tmp_path / "once").exists():
+            (tmp_path / "once").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return k
+
+    dying = tf.op(die)
+    with tf.Session() as session:
+        assert session.run([dying(k) for k in range(MANY)]) == list(range(MANY))
+
+
+def test_a_first_call_whose_value_does_not_pickle_is_told_so(tried_in, graph):
+    locked = tf.op(lambda k: threading.Lock())
+    nodes = [locked(k) for k in range(MANY)]
+    with tf.Session() as session, pytest.raises(tf.errors.OpError, match="does not pickle") as failure:
+        session.run(nodes)
+    assert failure.value.op is nodes[0].op
+
+
+def test_behind_a_first_run_that_tried_in_a_task_a_resident_is_started(ray_session):
+    for process in filter(is_resident, workers()):
+        process.kill()
+
+    def places():
+        with tf.Graph().as_default(), tf.Session() as session:
+            step = tf.op(lambda k: k)
+            session.run([step(k) for k in range(MANY)])
+            return set(session.placements)
+
+    assert "task" in places()
+    until(lambda: "resident" in places())
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_first_calls_take_and_give_values_of_any_size(tried_in, graph, size):
+    x = tf.placeholder(tf.float64, [None])
+    add = tf.op(lambda values, k: values + k)
+    with tf.Session() as session:
+        made = session.run(
+            [add(x, k) for k in range(MANY)][:2] + [add(x, k).op for k in range(MANY)], {x: np.ones(size)}
+        )
+    np.testing.assert_array_equal(made[0], np.ones(size))
+    np.testing.assert_array_equal(made[1], np.full(size, 2.0))
 
 
 def test_a_session_says_which_node_a_first_run_is_at(graph):

@@ -59,7 +59,7 @@ class Killer:
     """Sends SIGKILL to one worker now and then, while it is entered, till it has killed enough.
 
     pause: the least and the most seconds between two kills.   choose: which of the processes it may take.
-    stages: tells the stage that a kill falls into.
+    stages: tells the stage that a kill falls into.   allowed: what must be set between two kills, if not None.
     """
 
     def __init__(
@@ -69,11 +69,12 @@ class Killer:
         enough: int,
         choose: Callable[[psutil.Process], bool] = lambda p: True,
         stages: Stages | None = None,
+        allowed: threading.Event | None = None,
     ):
         self.kills = 0
         self.enough = enough
         self._random = random.Random(seed)
-        self._pause, self._choose, self._stages = pause, choose, stages
+        self._pause, self._choose, self._stages, self._allowed = pause, choose, stages, allowed
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="killer", daemon=True)
 
@@ -84,6 +85,11 @@ class Killer:
 
     def _work(self) -> None:
         while not self.done and not self._end.wait(self._random.uniform(*self._pause)):
+            if self._allowed is not None:
+                while not self._allowed.wait(0.05):
+                    if self._end.is_set():
+                        return
+                self._allowed.clear()
             with contextlib.suppress(psutil.Error):
                 old = time.time() - _GROWN  # who kills what is just being started lets nobody work
                 victims = [p for p in workers() if p.create_time() < old and self._choose(p)]
