@@ -222,6 +222,18 @@ class Mesh:
         return True
 
 
+def is_left(folder: str) -> bool:
+    """True for a folder whose slot 0 had a process, which has gone."""
+    with socket.socket(socket.AF_UNIX) as stream:
+        try:
+            stream.connect(os.path.join(folder, "0"))
+        except ConnectionRefusedError:
+            return True
+        except OSError:  # another user's, or just being made
+            return False
+    return False
+
+
 def _framed(parts: Sequence) -> list[Any]:
     """The buffers to be sent for a message."""
     last = len(parts) - 1

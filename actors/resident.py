@@ -6,7 +6,6 @@ A run costs it one message, its inputs, and one reply; what crosses between slot
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
@@ -61,13 +60,6 @@ class Resident:
     def serve(self, folder: str, slot: int) -> None:
         """Run what the session sends, until it goes."""
         mesh = Mesh(folder, slot)
-        self._serve(mesh)
-        try:
-            mesh.send(0, pack_parts(["over", slot]))
-        except Gone:  # the session's process died, and had no time for it
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _serve(self, mesh: Mesh) -> None:
         mesh.send(0, pack_parts(["up", os.getpid()]))
         early: list[tuple[int, list]] = []
         while self._take(mesh, *(mesh.next(None) or (0, [])), early):

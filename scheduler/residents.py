@@ -10,17 +10,19 @@ the processes, and ends them with the program.
 from __future__ import annotations
 
 import functools
+import os
 import pickle
 import shutil
 import tempfile
 import threading
 import weakref
+from glob import glob
 from itertools import count
 from time import monotonic
 from typing import Any
 
 from weftwork.actors.exchange import ProcessExchange, Unsendable
-from weftwork.actors.mesh import Gone, Mesh
+from weftwork.actors.mesh import Gone, Mesh, is_left
 from weftwork.actors.messages import Request, pack, pack_parts, unpack, unpack_parts
 from weftwork.actors.program import Program, Stopped, quiet
 from weftwork.graph.errors import InvalidArgumentError, OpError
@@ -33,6 +35,8 @@ _START = 0.3
 """Seconds of a CPU that the start of one takes, most of it for imports."""
 _UP_WITHIN = 60.0
 """Seconds that a resident may take to start; then the program does without."""
+_PREFIX = "weftwork-residents-"
+"""Of the names of the folders in which they meet."""
 _FAILED = "failed"
 _KILLED_WITHIN = 10.0
 """Seconds for which the end of one that was killed is waited for."""
@@ -98,7 +102,10 @@ class Residents:
     def _fill(self, slots: int) -> None:
         """Start those that are not there."""
         if self._mesh is None:
-            self._folder = tempfile.mkdtemp(prefix="weftwork-")  # nobody else can enter it
+            for folder in glob(os.path.join(tempfile.gettempdir(), f"{_PREFIX}*")):
+                if is_left(folder):  # by a program that died
+                    shutil.rmtree(folder, ignore_errors=True)
+            self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # nobody else can enter it
             self._mesh = Mesh(self._folder, 0)
             weakref.finalize(self, _leave, self._mesh, self._folder)
         for slot in range(1, slots):
@@ -140,7 +147,7 @@ class Residents:
         Raises Unfit when the plan is not for them, and Restart when one has died.
         """
         assert self._mesh is not None
-        team = _Team(run, plan, self._mesh, next(self._numbers), measure)
+        team = _Team(run, plan, self._mesh, next(self._numbers), measure, self._up)
         run.wakers.append(self._mesh.wake)
         run.values.append(team)
         failure: BaseException | None = None
@@ -154,6 +161,9 @@ class Residents:
             failure = error
         if failure is not None:
             self._rest(team, grace)
+        for slot in team.gone:
+            self._end(slot)
+        if failure is not None:
             raise team.verdict(failure)
 
     def _rest(self, team: _Team, grace: float) -> None:
@@ -190,9 +200,9 @@ def _leave(mesh: Mesh, folder: str) -> None:
 class _Team(ProcessExchange):
     """One run of one plan by the caller and residents: the caller's end of their exchange."""
 
-    def __init__(self, run: Run, plan: Plan, mesh: Mesh, number: int, measure: bool):
+    def __init__(self, run: Run, plan: Plan, mesh: Mesh, number: int, measure: bool, up: set[int]):
         super().__init__(mesh, number, run.stop, run)
-        self.plan, self.measure = plan, measure
+        self.plan, self.measure, self.up = plan, measure, up
         self.left: dict[int, Segment] = {}
         """What residents have not done yet, by slot."""
         self.gone: set[int] = set()
@@ -215,13 +225,17 @@ class _Team(ProcessExchange):
         known.add(name)
 
     def told(self, slot: int, message: list | None) -> None:
-        """A resident has answered, or died."""
+        """A resident has answered, or died; one that has no part in the run may do so too, or come up."""
         if message is None:
             self.gone.add(slot)
             self.left.pop(slot, None)
-            self._fail(self._lost(self.plan.segments[slot], "a resident has died"))
+            if slot < len(self.plan.segments):
+                self._fail(self._lost(self.plan.segments[slot], "a resident has died"))
             return
         kind, number, *rest = message
+        if kind == "up":
+            self.up.add(slot)
+            return
         segment = self.left.pop(slot, None) if number == self.number else None
         if segment is None:
             return

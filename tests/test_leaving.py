@@ -15,6 +15,7 @@ import psutil
 
 import weftwork as tf
 from weftwork.scheduler import backend, objects
+from weftwork.scheduler.residents import Residents
 
 ROOT = Path(__file__).parent.parent
 
@@ -83,29 +84,40 @@ def test_large_values_go_with_their_session(ray_session):
 PROGRAM = """
 import sys, os, weftwork as tf, numpy as np
 from weftwork.scheduler import backend
+from weftwork.scheduler.residents import residents
 w = tf.Variable(np.zeros(100_000), name="w")
 session = tf.Session(config=tf.ConfigProto(placement="actor"))
 session.run(w.initializer)
 session.run(w.assign_add(np.ones(100_000)).op)
-print(backend.ray().get(session._engine.links.at().actor.describe.remote())["pid"], flush=True)
+pids = {backend.ray().get(session._engine.links.at().actor.describe.remote())["pid"]}
+other = tf.Session(config=tf.ConfigProto(placement="resident"))
+pids.update(other.run([tf.op(lambda k: os.getpid())(k) for k in range(40)]))
+print(residents()._folder, *pids - {os.getpid()}, flush=True)
 if sys.argv[1] == "die":
     os._exit(1)
 """
 
 
-def test_a_program_that_ends_without_closing_leaves_no_process():
+def program(way):
+    """Start the program: it ends in such a way."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, way],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_program_that_ends_without_closing_leaves_no_process(ray_session):
     """One forgets to close its session, one dies: beside each other, each with a Ray of its own."""
-    ways = ("forget", "die")
-    programs = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, way],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for way in ways
-    ]
-    for way, program in zip(ways, programs, strict=True):
-        output, errors = program.communicate()
-        assert gone(int(output.split()[-1])), f"{way}: {errors}"
+    folders = []
+    for way, ended in [(way, program(way)) for way in ("forget", "die")]:
+        output, errors = ended.communicate()
+        folder, *pids = output.splitlines()[-1].split()
+        assert len(pids) == 3, f"{way}: {errors}"
+        assert all([gone(int(pid)) for pid in pids]), f"{way}: {errors}"
+        folders.append(folder)
+    assert not os.path.exists(folders[0])
+    Residents().borrow(2)  # whoever comes next clears up after one that died
+    assert not os.path.exists(folders[1])

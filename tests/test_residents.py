@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -274,18 +272,3 @@ def test_sessions_share_them_one_after_another_and_at_the_same_time(graph, ray_s
         assert processes(third) == pids
     folder = residents()._folder
     assert os.stat(folder).st_mode & 0o077 == 0
-
-
-def test_a_program_that_ends_leaves_neither_process_nor_folder(tmp_path):
-    program = """
-import os, psutil, weftwork as tf
-from weftwork.scheduler.residents import residents
-with tf.Session(config=tf.ConfigProto(placement="resident")) as session:
-    pids = set(session.run([tf.op(lambda k: os.getpid())(k) for k in range(40)]))
-print(residents()._folder, *pids - {os.getpid()})
-"""
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
-    folder, *pids = ended.stdout.split()
-    assert len(pids) == 2
-    until(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids))
-    until(lambda: not os.path.exists(folder))

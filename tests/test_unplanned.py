@@ -12,6 +12,7 @@ import time
 from collections import Counter
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -427,9 +428,16 @@ def test_a_first_call_whose_value_does_not_pickle_is_told_so(tried_in, graph):
     assert failure.value.op is nodes[0].op
 
 
-def test_behind_a_first_run_that_tried_in_a_task_a_resident_is_started(ray_session):
-    for process in filter(is_resident, workers()):
+def kill_residents():
+    """End all that there are."""
+    there = [process for process in workers() if is_resident(process)]
+    for process in there:
         process.kill()
+    assert not psutil.wait_procs(there, 30)[1]
+
+
+def test_behind_a_first_run_that_tried_in_a_task_a_resident_is_started(ray_session):
+    kill_residents()
 
     def places():
         with tf.Graph().as_default(), tf.Session() as session:
@@ -439,6 +447,44 @@ def test_behind_a_first_run_that_tried_in_a_task_a_resident_is_started(ray_sessi
 
     assert "task" in places()
     until(lambda: "resident" in places())
+
+
+def test_another_resident_may_come_up_or_die_meanwhile(ray_session, tmp_path):
+    team = residents()
+    kill_residents()
+    until(lambda: team.borrow(2, 1))
+    team.give_back()
+
+    def wait(k):
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        while not (tmp_path / "go").exists():
+            time.sleep(0.01)
+        return k
+
+    def others():
+        mine = (tmp_path / "pid").read_text()
+        return [process for process in workers() if is_resident(process) and str(process.pid) != mine]
+
+    def first_run(change):
+        (tmp_path / "go").unlink(missing_ok=True)
+        (tmp_path / "pid").unlink(missing_ok=True)
+        with tf.Graph().as_default(), tf.Session() as session:
+            step = tf.op(lambda k: wait(k))
+            future = session.submit([step(k) for k in range(MANY)])
+            until((tmp_path / "pid").exists)
+            change()
+            time.sleep(0.5)
+            (tmp_path / "go").touch()
+            assert future.result() == list(range(MANY))
+            assert session.placements["resident"][1] == 1
+
+    assert not team.borrow(3)  # it is started
+    first_run(lambda: until(others))
+    until(lambda: team.borrow(3, 1), 20)
+    team.give_back()
+    first_run(lambda: others()[0].kill())
+    until(lambda: team.borrow(3, 1), 20)
+    team.give_back()
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000])
