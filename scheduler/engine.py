@@ -237,7 +237,9 @@ class Engine:
         missed = False
         try:
             while (following := work.go_on(run.stop)) is not Next.NOTHING:
-                if following is Next.TRIAL and not self._run_in_resident(run, work, part := work.trial()):
+                if following is Next.TRIAL and not self._run_in_resident(
+                    run, work, part := work.trial(inventory.slots())
+                ):
                     missed = True
                     self._run_part(run, work, part)
                 if following is Next.PLAN or work.is_heavy:

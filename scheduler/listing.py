@@ -19,8 +19,8 @@ from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.dataflow import prune
 from weftwork.scheduler.placement import worth_sharing_once
 
-_LEAST = 250
-"""Nodes from which it is worth it, and nodes for each unseen function: to try one in a worker takes 2 to 5 ms."""
+_LEAST = 20
+"""Nodes from which it is worth it, and nodes for each unseen function: to try one takes 0.5 to 4 ms."""
 _SPREAD = 16
 """Tensors of the graph for each node of the run up to which it is: a run has a place for each of them."""
 _SURE = 1e-3

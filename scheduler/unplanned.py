@@ -33,6 +33,8 @@ from weftwork.scheduler.placement import worth_sharing_once
 
 _AHEAD = 300
 """Nodes among which first calls are looked for."""
+_OFTEN = 10
+"""Calls for each slot from which a function is tried once: else its calls are so few that some do more than to try."""
 
 _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()]) - {
     np.void,
@@ -269,11 +271,11 @@ class Unplanned:
 
     # In other processes
 
-    def trial(self) -> Part:
-        """A first call of each unseen function that can run now: they run beside each other.
+    def trial(self, slots: int) -> Part:
+        """A first call of each unseen function that can run now, or `slots` of one that is seldom called.
 
-        What alone takes a first call's value goes on with it, so that the value, which may be large, stays where it is
-        made. Then these functions are no longer unseen.
+        They run beside each other. What alone takes a first call's value goes on with it, so that the value, which may
+        be large, stays where it is made. Then these functions are no longer unseen.
         """
         window = [op for op in self._listing.ops[self._at : self._at + _AHEAD] if op not in self._ahead]
         for op in window:
@@ -281,14 +283,17 @@ class Unplanned:
                 self._keep(op, op.attrs["value"])
         nodes: list[Operation] = []
         elements: list[Tensor | Operation] = []
+        left = {k: 1 if self._listing.counts[k] >= _OFTEN * slots else slots for k in self._unseen}
         chains = 0
         for op in window:
             waits = op is not window[0] and op.control_inputs
-            if op.kernel in self._unseen and not waits and all(map(self._is_there, op.inputs)):
+            if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):
                 chain = self._chain(op, window)
                 chains += 1
                 nodes += chain
                 elements += chain[-1].outputs or (chain[-1],)
+                for kernel in {op.kernel for op in chain} & left.keys():
+                    left[kernel] -= 1
                 self._unseen -= {op.kernel for op in chain}
         return Part(elements, self._feeds_of(nodes), set(window[0].control_inputs), set(nodes), chains == 1)
 

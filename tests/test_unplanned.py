@@ -21,6 +21,7 @@ import weftwork as tf
 from tests.chaos.killing import is_resident, workers
 from tests.reference import Reference, same
 from tests.waiting import until
+from weftwork.scheduler import inventory
 from weftwork.scheduler import listing as listings
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.listing import Listing
@@ -249,6 +250,16 @@ def test_an_unseen_function_that_takes_another_ones_values_is_tried_when_these_a
     assert {x for x, _ in made} == {2 * (1 + sum(range(1, MANY + 1)))}
     assert os.getpid() in {pid for _, pid in made}
     assert len({pid for _, pid in made}) > 1
+
+
+def test_of_a_function_that_is_seldom_called_several_calls_are_tried_beside_each_other(ray_session, graph):
+    slots = inventory.slots()
+    rare, usual = tf.op(lambda k: os.getpid()), seen(lambda k: k)
+    fetches = [rare(k) for k in range(slots + 1)] + [usual(k) for k in range(MANY)]
+    with tf.Session() as session:
+        pids = session.run(fetches)[: slots + 1]
+        assert sum(pid != os.getpid() for pid in pids) == slots
+        assert session.placements["task"] == (slots, slots)
 
 
 def test_heavy_functions_are_shared_out_once_they_were_tried(tried_in, graph):
