@@ -41,6 +41,8 @@ class _Channel:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         self.stream, self.slot = stream, slot
         """The other end's slot; None until it has told."""
+        self._chunk = memoryview(bytearray(_CHUNK))
+        """Where what comes is put at first: to make a new place each time takes 10 us."""
         self._came = bytearray()
         """What has come of parts that have not come whole, if they are small."""
         self._large: Any = None
@@ -62,9 +64,8 @@ class _Channel:
                         self._large = None
                     full = True
                 else:
-                    chunk = self.stream.recv(_CHUNK)
-                    count = len(chunk)
-                    self._came += chunk
+                    count = self.stream.recv_into(self._chunk)
+                    self._came += self._chunk[:count]
                     self._take_parts(found)
                     full = count == _CHUNK or self._large is not None
                 if not count:

@@ -41,8 +41,8 @@ _WORTH_TASKS = 8e-3
 """Seconds of work from which tasks are thought about."""
 _PROCESS_HOP = 60e-6
 """Seconds that a value takes from one process to another, pickled and unpickled."""
-_SECONDS_A_BYTE = 1e-9
-"""What it takes longer for each byte: it is copied four times."""
+_SECONDS_A_BYTE = 3e-10
+"""What it takes longer for each byte: it is copied twice, to memory that may be new."""
 _MOST_SLOTS = 16
 """Slots of a plan for residents: each is a process of some 100 MB."""
 _DISPATCHES = 4
@@ -209,7 +209,7 @@ class _Sharing:
         return Candidate("thread", foreseen.makespan, self._slot_plan(foreseen, Place.THREAD))
 
     def in_residents(self) -> Candidate | None:
-        """The caller, and processes of the session on this machine."""
+        """The caller, and residents."""
         cpus = min(inventory.local_cpus(), inventory.cpus(), _MOST_SLOTS)
         if cpus < 2 or not backend.is_running():
             return None

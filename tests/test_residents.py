@@ -37,7 +37,7 @@ def pid(k):
 
 
 def processes(session):
-    """The process ids of a session's residents."""
+    """The process ids of the residents that a session's runs use."""
     return sorted(set(session.run(spread(pid, 40))) - {os.getpid()})
 
 
