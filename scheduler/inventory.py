@@ -78,8 +78,9 @@ def local_cpus() -> int:
 
 
 def slots() -> int:
-    """How many nodes can run at a time: on the CPUs of the cluster, or on those of this process if these are more."""
-    return max(cpus(), local_cpus())
+    """How many nodes can run at a time: on the cluster's CPUs, as last seen, or on this process's if these are more."""
+    seen = _known_facts[1][1] if _known_facts is not None and backend.is_running() else cpus()
+    return max(seen, local_cpus())
 
 
 def free(resource: str, machine: str) -> float:

@@ -21,8 +21,11 @@ from weftwork.scheduler.threads import thread_hop
 
 _TRIES = 3
 """Runs that a candidate gets, of which the median counts."""
-_AGAIN = 40
-"""Runs after which those that had a chance are tried again: a program's first runs are slow, and three can be lucky."""
+_AGAIN, _LATER = 40, 10
+"""Runs after which those that had a chance are tried again, and then after ten times as many and so on.
+
+A program's first runs are slow, three can be lucky, and a machine may be busy for a while.
+"""
 _HOPELESS = 1.5
 """A candidate that is predicted to take so many times what another took is not tried."""
 _DOUBT = 1.05
@@ -77,7 +80,7 @@ class Contest:
         self.certain = len(candidates) == 1
         """There is nothing to try."""
         self._settled = self.certain
-        self._runs = 0
+        self._runs, self._again_at = 0, _AGAIN
 
     @property
     def measured(self) -> Candidate:
@@ -120,7 +123,8 @@ class Contest:
                 candidate.took.append(seconds)
             return
         self._runs += 1
-        if self._runs == _AGAIN:
+        if self._runs == self._again_at:
+            self._again_at *= _LATER
             self._again()
         elif not self._settled:
             took = self.current.took
