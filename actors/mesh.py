@@ -111,10 +111,10 @@ class Mesh:
         self._inbox: deque[tuple[int, list | None]] = deque()
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX)
-        with suppress(FileNotFoundError):  # of one that had this slot before
-            os.unlink(self._path(slot))
-        self._listener.bind(self._path(slot))
+        new = f"{self._path(slot)}.new"  # there may be one that had this slot before; and who sees it can connect
+        self._listener.bind(new)
         self._listener.listen(64)
+        os.rename(new, self._path(slot))
         self._listener.setblocking(False)
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)

@@ -237,11 +237,11 @@ class Engine:
         missed = False
         try:
             while (following := work.go_on(run.stop)) is not Next.NOTHING:
-                if following is Next.TRIAL and not self._run_in_resident(
-                    run, work, part := work.trial(inventory.slots())
-                ):
-                    missed = True
-                    self._run_part(run, work, part)
+                if following is Next.TRIAL:
+                    part = work.trial(inventory.slots())
+                    if not self._run_in_resident(run, work, part):
+                        missed = True
+                        self._run_part(run, work, part)
                 if following is Next.PLAN or work.is_heavy:
                     self._run_part(run, work, work.rest())
         except Stopped:

@@ -107,7 +107,7 @@ class Residents:
                     shutil.rmtree(folder, ignore_errors=True)
             self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # nobody else can enter it
             self._mesh = Mesh(self._folder, 0)
-            weakref.finalize(self, _leave, self._mesh, self._folder)
+            weakref.finalize(self, _leave, self._mesh, self._folder, os.getpid())
         for slot in range(1, slots):
             if slot not in self._actors:
                 self._actors[slot] = backend.new_resident(inventory.this_machine(), self._folder, slot)
@@ -127,9 +127,10 @@ class Residents:
                 self._up.add(slot)
             came = self._mesh.next(0)
         missing = set(range(1, slots)) - self._up
-        if missing and monotonic() > self._since + _UP_WITHIN:
+        late = missing.intersection(self._actors)
+        if late and monotonic() > self._since + _UP_WITHIN:
             self.failed = True
-            for slot in missing:
+            for slot in late:
                 self._end(slot)
         return not missing
 
@@ -192,9 +193,10 @@ def _of_this_ray() -> Residents:
 backend.FORGETTERS.append(_of_this_ray.cache_clear)
 
 
-def _leave(mesh: Mesh, folder: str) -> None:
-    mesh.close()
-    shutil.rmtree(folder, ignore_errors=True)
+def _leave(mesh: Mesh, folder: str, pid: int) -> None:
+    if os.getpid() == pid:  # else it was forked off
+        mesh.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Team(ProcessExchange):

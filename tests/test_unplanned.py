@@ -23,6 +23,7 @@ from tests.reference import Reference, same
 from tests.waiting import until
 from weftwork.scheduler import inventory
 from weftwork.scheduler import listing as listings
+from weftwork.scheduler import residents as residents_module
 from weftwork.scheduler.cost import COSTS
 from weftwork.scheduler.listing import Listing
 from weftwork.scheduler.residents import residents
@@ -447,8 +448,14 @@ def kill_residents():
     assert not psutil.wait_procs(there, 30)[1]
 
 
-def test_behind_a_first_run_that_tried_in_a_task_a_resident_is_started(ray_session):
+def test_behind_a_first_run_that_tried_in_a_task_a_resident_is_started(ray_session, monkeypatch):
+    """However long ago the one before it was started."""
+    assert residents().borrow(2, 60)
+    residents().give_back()
     kill_residents()
+    with monkeypatch.context() as patched:
+        patched.setattr(residents_module, "_UP_WITHIN", 0.0)
+        assert not residents().borrow(2, start=False)
 
     def places():
         with tf.Graph().as_default(), tf.Session() as session:
