@@ -30,7 +30,7 @@ from benchmarks.common import figure, row
 CHUNKS, CHUNK = 200, 40_000_000
 STORE = 1_000_000_000
 CORES = len(os.sched_getaffinity(0))
-REPLAYS, SETTLING = 3, 12
+REPLAYS, SETTLING = 3, 18
 """Replays that are timed, and as many that are looked at; our runs between the first one and them."""
 _EVERY = 0.05
 """Seconds between two looks at the memory. A look holds up the page faults of a process: such runs are not timed."""

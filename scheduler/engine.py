@@ -48,6 +48,8 @@ _HOT_RUNS = 40
 """Runs of an entry after which all its programs are compiled: 20 us a node, to save a fraction of one in each run."""
 _COMPILED_IN_A_RUN = 64
 """Nodes: a program of so many is compiled a run sooner, so that no run takes very much longer for it."""
+_MOST_FED = 10_000_000
+"""Bytes of feeds of a run without a plan: each of its parts that runs elsewhere sends them there anew."""
 _RESIDENTS_WITHIN = 90.0
 """Seconds for which residents are waited for where there is no other way to run."""
 
@@ -96,7 +98,8 @@ class Engine:
     ) -> list:
         flow, cells, listing = entry.flow, entry.cells, entry.listing
         if flow is None:
-            flow = _NO_FLOW if listing is not None and trace is None else self.entries.compile(entry)
+            fits = trace is None and sum(map(size_of, fed)) <= _MOST_FED
+            flow = _NO_FLOW if listing is not None and fits else self.entries.compile(entry)
             cells = entry.cells or Cells(self.mirror, flow)
         run = Run(flow, cells, self.draws, timeout, trace, moved)
         running = self.mirror.running

@@ -44,8 +44,8 @@ _WORTH_TASKS = 8e-3
 """Seconds of work from which tasks are thought about."""
 _PROCESS_HOP = 60e-6
 """Seconds that a value takes from one process to another, pickled and unpickled."""
-_SECONDS_A_BYTE = 3e-10
-"""What it takes longer for each byte: it is copied twice, to memory that may be new."""
+_SECONDS_A_BYTE = 1e-9
+"""What it takes longer for each byte: it is copied twice, to memory that is new and must be made first."""
 _MOST_SLOTS = 16
 """Slots of a plan for residents: each is a process of some 100 MB."""
 _DISPATCHES = 4

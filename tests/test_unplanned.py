@@ -163,6 +163,16 @@ def test_a_plain_graph_needs_none(graph):
     assert Listing.of([chain(seen(lambda x: x), x)], {x}) is not None
 
 
+def test_a_run_that_is_fed_large_values_gets_a_plan(graph):
+    x = tf.placeholder(tf.float64, [None])
+    fetch = chain(seen(lambda x: x), x)
+    with tf.Session() as session:
+        session.run(fetch, {x: np.zeros(10)})
+        assert session.explain(fetch, {x: np.zeros(10)}).runs == 0
+        session.run(fetch, {x: np.zeros(2_000_000)})
+        assert session.explain(fetch, {x: np.zeros(2_000_000)}).runs == 1
+
+
 def test_a_run_of_little_of_a_large_graph_gets_a_plan(graph):
     step = seen(lambda x: x)
     part = chain(step)
@@ -489,7 +499,7 @@ def test_another_resident_may_come_up_or_die_meanwhile(ray_session, tmp_path):
         with tf.Graph().as_default(), tf.Session() as session:
             step = tf.op(lambda k: wait(k))
             future = session.submit([step(k) for k in range(MANY)])
-            until((tmp_path / "pid").exists)
+            until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
             change()
             time.sleep(0.5)
             (tmp_path / "go").touch()
