@@ -18,6 +18,8 @@ from benchmarks.memory import Program, answer
 TASKS = 64
 ITERATIONS = 40
 CORES = len(os.sched_getaffinity(0))
+WARM = 20
+"""Runs before anything is measured: until then the ways to run a graph compete."""
 _SAMPLE = 20
 """Calls by which the ideal is measured, in turn with the systems: the machine's speed changes."""
 
@@ -66,10 +68,10 @@ def main() -> None:
             "peer": lambda: ray.get([remote.remote(n, seed) for seed in range(TASKS)]),
         }
         name = f"{TASKS} pure-Python functions of 20 ms"
-        took = interleaved({**functions, **ideals}, rounds=9, warm=8)
+        took = interleaved({**functions, **ideals}, rounds=9, warm=WARM)
         row(name, took["ours"], took["peer"], 1 / 0.95, "Ray tasks", "ms", 1e3)
         _print_ideals(name, TASKS, took)
-        took = interleaved({"ours": lambda: session.run(total), **ideals}, rounds=9, warm=8)
+        took = interleaved({"ours": lambda: session.run(total), **ideals}, rounds=9, warm=WARM)
         _print_ideals(f"{ITERATIONS} iterations of 20 ms in a while_loop", ITERATIONS, took)
 
 
