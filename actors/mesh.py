@@ -111,7 +111,7 @@ class Mesh:
         self._inbox: deque[tuple[int, list | None]] = deque()
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX)
-        new = f"{self._path(slot)}.new"  # there may be one that had this slot before; and who sees it can connect
+        new = f"{self._path(slot)}.{os.getpid()}"  # there may be one of an earlier process; and who sees it can connect
         self._listener.bind(new)
         self._listener.listen(64)
         os.rename(new, self._path(slot))

@@ -1,4 +1,4 @@
-"""Resident: a process that works for one session and runs one slot's programs of its plans, run after run.
+"""Resident: a process that works for one program and runs one slot of its sessions' plans, run after run.
 
 A run costs it one message, its inputs, and one reply; what crosses between slots goes straight from process to process.
 """
@@ -21,7 +21,7 @@ _LOOKS_EVERY = 5e-3
 
 
 class _Stop(Sequence):
-    """What a program looks at between two steps, as at a list: true once the session has told it to stop."""
+    """What a program looks at between two steps, as at a list: true once the caller has told it to stop."""
 
     def __init__(self):
         self.exchange: Any = None
@@ -42,10 +42,10 @@ class _Exchange(ProcessExchange):
     """A resident's end of a run's exchange."""
 
     gone = False
-    """The session has."""
+    """The caller has."""
 
     def told(self, slot: int, message: list | None) -> None:
-        """The session says that the run ends; or a process has gone, without which it cannot go on."""
+        """The caller says that the run ends; or a process has gone, without which it cannot go on."""
         if message is None or message == ["stop", self.number]:
             self.stop.told = True
             self.gone = self.gone or (message is None and slot == 0)
@@ -58,7 +58,7 @@ class Resident:
         self._programs = Programs()
 
     def serve(self, folder: str, slot: int) -> None:
-        """Run what the session sends, until it goes."""
+        """Run what the caller, slot 0, sends, until it goes."""
         mesh = Mesh(folder, slot)
         mesh.send(0, pack_parts(["up", os.getpid()]))
         early: list[tuple[int, list]] = []
@@ -66,7 +66,7 @@ class Resident:
             pass
 
     def _take(self, mesh: Mesh, sender: int, parts: list | None, early: list[tuple[int, list]]) -> bool:
-        """Do what a message asks for; False once the session has gone. Nothing of it is kept until the next one."""
+        """Do what a message asks for; False once the caller has gone. Nothing of it is kept until the next one."""
         if not parts:
             return parts is not None or sender != 0
         message = unpack_parts(parts)

@@ -258,7 +258,7 @@ def new_actor(epoch: str, home: Any) -> Any:
 
 
 def new_resident(machine: str, folder: str, slot: int) -> tuple[Any, Any]:
-    """A resident of a session, which begins to serve: the actor, and what it returns when it ends."""
+    """A resident, which begins to serve: the actor, and what it returns when it ends."""
     base = _options.get("resident")
     if base is None:
         base = _options["resident"] = ray().remote(

@@ -171,7 +171,7 @@ class Residents:
         """Tell all to stop and wait for it; who has not within `grace` seconds is ended."""
         team.stop_all()
         team.rest(grace)
-        for slot in [*team.left, *team.gone]:
+        for slot in team.left:
             self._end(slot)
         team.rest(_KILLED_WITHIN)
         if team.forgotten:

@@ -292,9 +292,10 @@ class Unplanned:
                 chains += 1
                 nodes += chain
                 elements += chain[-1].outputs or (chain[-1],)
-                for kernel in {op.kernel for op in chain} & left.keys():
+                tried = {op.kernel for op in chain}
+                for kernel in tried & left.keys():
                     left[kernel] -= 1
-                self._unseen -= {op.kernel for op in chain}
+                self._unseen -= tried
         return Part(elements, self._feeds_of(nodes), set(window[0].control_inputs), set(nodes), chains == 1)
 
     def _is_there(self, tensor: Tensor) -> bool:
