@@ -17,8 +17,9 @@ import numpy as np
 
 import weftwork as tf
 from benchmarks.common import figure, interleaved, row, start_ray
-from weftwork.scheduler import backend, engine
-from weftwork.scheduler.run import Run
+from weftwork.scheduler.machines import backend
+from weftwork.scheduler.run import engine
+from weftwork.scheduler.run.run import Run
 
 
 class Bare(Run):

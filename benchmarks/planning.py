@@ -15,10 +15,10 @@ from benchmarks.common import figure, row
 def plan(nodes: int) -> tuple[float, float]:
     """Seconds and bytes a node: dataflow, estimate, candidates, as a session's first run makes them."""
     import weftwork as tf
-    from weftwork.scheduler.collector import collecting_later
-    from weftwork.scheduler.dataflow import Dataflow
-    from weftwork.scheduler.placement import Estimate
-    from weftwork.scheduler.strategy import candidates
+    from weftwork.scheduler.compile.dataflow import Dataflow
+    from weftwork.scheduler.plan.autotune import candidates
+    from weftwork.scheduler.plan.collector import collecting_later
+    from weftwork.scheduler.plan.placement import Estimate
 
     with tf.Graph().as_default():
         x = tf.placeholder(tf.float32, [])

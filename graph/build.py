@@ -17,6 +17,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import _NO_ATTRS, Kind, Operation, Tensor
+from weftwork.graph.seams import seams
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.values import dtype_of, filled, freeze, to_value
 
@@ -113,9 +114,7 @@ def convert_to_tensor(
             )
         return tensor
     if isinstance(value, (list, tuple)) and _holds_tensor(value):
-        from weftwork.graph.array_ops import stack
-
-        return stack([convert_to_tensor(item, dtype) for item in value], name=name or "packed")
+        return seams.stack([convert_to_tensor(item, dtype) for item in value], name=name or "packed")
     if isinstance(value, (shapes.TensorShape, shapes.Dimension)):
         value = value.as_list() if isinstance(value, shapes.TensorShape) else int(value)
     hint = preferred_dtype if preferred_dtype is not None else dtype_hint
@@ -366,3 +365,6 @@ def placeholder_with_default(input: Any, shape: Any = None, name: str | None = N
 def as_it_is(value: Any) -> Any:
     """The kernel of a node that hands its input on."""
     return value
+
+
+seams.graph_of = graph_of

@@ -256,3 +256,10 @@ def from_exception(error: BaseException) -> type[OpError]:
     if isinstance(error, (ValueError, TypeError)):
         return InvalidArgumentError
     return UnknownError
+
+
+def at_node(kind: type[OpError], op: Any, message: str) -> OpError:
+    """An error of a node: the message, and where the node was created."""
+    if "(defined at" not in message:
+        message = f"{message}\n\t [[node {op.defined_at} ]]"
+    return kind(op.node_def, op, message)

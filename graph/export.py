@@ -10,8 +10,14 @@ from typing import Any
 
 from weftwork.graph.graph import Graph
 from weftwork.graph.names import Names
-from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.operation import Kind, Operation, Tensor, operation_at, tensor_at
+from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section
+
+__all__ = ["operation_at", "tensor_at"]  # older pickles find them here
+
+FLAT_TYPES: dict[str, Any] = {}
+"""Classes above the language whose objects lie in collections, by the word that their data is kept under."""
 
 
 def structure(graph: Graph) -> dict[str, Any]:
@@ -187,10 +193,9 @@ def _flat_section(section: Section) -> tuple:
 
 def _flat_item(item: Any) -> tuple[str, Any]:
     """An item of a collection, without a way back to the graph."""
-    from weftwork.graph.variables import Variable
-
-    if isinstance(item, Variable):
-        return "variable", item.to_flat()
+    for word, kind in FLAT_TYPES.items():
+        if isinstance(item, kind):
+            return word, item.to_flat()
     if isinstance(item, Tensor):
         return "tensor", (item.op.index, item.index)
     if isinstance(item, Operation):
@@ -203,13 +208,11 @@ def _flat_item(item: Any) -> tuple[str, Any]:
 
 
 def _restored_item(graph: Graph, item: tuple[str, Any], known: dict) -> Any:
-    from weftwork.graph.variables import Variable
-
     kind, value = item
     ops = graph._operations
-    if kind == "variable":
+    if kind in FLAT_TYPES:
         if value["op"] not in known:
-            known[value["op"]] = Variable.from_flat(graph, value)
+            known[value["op"]] = FLAT_TYPES[kind].from_flat(graph, value)
         return known[value["op"]]
     if kind == "tensor":
         return ops[value[0]].outputs[value[1]]
@@ -222,22 +225,14 @@ def _restored_item(graph: Graph, item: tuple[str, Any], known: dict) -> Any:
     return value
 
 
-def operation_at(graph: Graph, index: int) -> Operation:
-    """How a pickled Operation is found again."""
-    return graph._operations[index]
-
-
-def tensor_at(graph: Graph, index: int, output: int) -> Tensor:
-    """How a pickled Tensor is found again."""
-    return graph._operations[index].outputs[output]
-
-
 def variable_at(graph: Graph, flat: dict) -> Any:
     """How a pickled Variable is found again: the one in the graph's collections, if it is in one."""
-    from weftwork.graph.variables import Variable
-
+    variable = FLAT_TYPES["variable"]
     for items in graph._collections.values():
         for item in items:
-            if isinstance(item, Variable) and item.op.index == flat["op"]:
+            if isinstance(item, variable) and item.op.index == flat["op"]:
                 return item
-    return Variable.from_flat(graph, flat)
+    return variable.from_flat(graph, flat)
+
+
+seams.flatten_graph, seams.fill_graph = flatten_graph, fill_graph

@@ -13,13 +13,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from weftwork.graph import shapes, stacks
-from weftwork.graph.census import Census
 from weftwork.graph.dtypes import DType
 from weftwork.graph.names import Names, check_op_name, check_scope_name
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.scopes import Scopes
+from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section, check_use
 from weftwork.graph.source import caller
+from weftwork.graph.statistics import Census
+
+GRADIENT_OVERRIDES = ("_weftwork_gradient_overrides",)
+"""The collection of what `gradient_override_map` was told: (first operation, end, names)."""
 
 
 class GraphKeys:
@@ -325,11 +329,20 @@ class Graph:
         """A context manager: what is created inside asks for these Ray resources, on a machine with these labels."""
         return self._scopes.needing(asked, labels)
 
-    def gradient_override_map(self, op_type_map: Mapping[str, str]):
-        """A context manager: operations created inside get gradients that are registered under other names."""
-        from weftwork.graph.gradient_registry import gradient_override_map
+    @contextmanager
+    def gradient_override_map(self, op_type_map: Mapping[str, str]) -> Iterator[None]:
+        """A context manager: operations created inside get the gradient that is registered under another name.
 
-        return gradient_override_map(self, op_type_map)
+        op_type_map: from the type of operation to the name. Raises TypeError unless both are strings.
+        """
+        for key, value in op_type_map.items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise TypeError("op_type_map must be a dictionary mapping strings to strings")
+        start = self.version
+        try:
+            yield
+        finally:
+            self.get_collection_ref(GRADIENT_OVERRIDES).append((start, self.version, tuple(op_type_map.items())))
 
     @property
     def section(self) -> Section | None:
@@ -387,14 +400,13 @@ class Graph:
             self._collections.pop(name, None)
 
     def __reduce__(self):
-        from weftwork.graph.export import flatten_graph
-
-        return Graph, (), flatten_graph(self)
+        return Graph, (), seams.flatten_graph(self)
 
     def __setstate__(self, flat: dict) -> None:
-        from weftwork.graph.export import fill_graph
-
-        fill_graph(self, flat)
+        seams.fill_graph(self, flat)
 
     def __repr__(self) -> str:
         return f"<tf.Graph with {len(self._operations)} operations>"
+
+
+seams.new_graph = Graph

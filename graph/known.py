@@ -15,6 +15,7 @@ from weftwork.graph import shapes
 from weftwork.graph.build import as_tensor, convert_to_tensor, static_value
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Tensor
+from weftwork.graph.shapes import index_of
 
 Entries = tuple[int | None, ...] | None
 """The elements of a vector of whole numbers as far as they are known; None when not even their number is."""
@@ -73,8 +74,6 @@ def _joined(tensor: Tensor) -> Entries:
 
 
 def _part(tensor: Tensor) -> Entries:
-    from weftwork.graph.kernels_array import index_of
-
     whole, spec = entries(tensor.op.inputs[0]), tensor.op.attrs.get("spec")
     if whole is None or len(tensor.op.inputs) > 1 or spec is None or len(spec) != 1 or spec[0] is None:
         return None

@@ -17,6 +17,7 @@ from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.build import apply, as_tensor, elementwise
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.operation import Tensor
+from weftwork.graph.seams import seams
 
 _DATA_DEPENDENT = frozenset(
     "unique unique_all unique_counts unique_inverse unique_values nonzero argwhere flatnonzero where extract compress "
@@ -35,9 +36,7 @@ def array_ufunc(ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict) -> An
         raise TypeError(f"np.{ufunc.__name__} cannot write into a Tensor: a graph's values are never changed in place.")
     if method == "__call__" and not kwargs:
         if ufunc is np.matmul:
-            from weftwork.graph.math_ops import matmul
-
-            return matmul(*inputs)
+            return seams.matmul(*inputs)
         if ufunc.signature is None:
             return elementwise(ufunc, *inputs)
     function = ufunc if method == "__call__" else _UfuncMethod(ufunc, method)
@@ -120,3 +119,6 @@ def _sample(tensor: Tensor, known: bool) -> Any:
 def _spec(value: Any, certain: bool, loose: bool) -> tuple:
     dtype = as_dtype(value.dtype) if value.dtype.kind in "biufc" and not loose else dtypes.object
     return (dtype, value.shape if certain else None)
+
+
+seams.array_ufunc, seams.array_function = array_ufunc, array_function

@@ -20,7 +20,9 @@ import numpy as np
 
 from weftwork.graph import shapes
 from weftwork.graph.dtypes import DType
+from weftwork.graph.seams import seams
 from weftwork.graph.source import Source
+from weftwork.graph.stacks import session_for
 
 if TYPE_CHECKING:
     from weftwork.graph.graph import Graph
@@ -52,7 +54,7 @@ class Kind(enum.Enum):
     CONTROL = "control"
     """Owns sections of the graph, branches or a loop, and runs them (`graph/sections.py`)."""
     QUEUE = "queue"
-    """Puts into or takes from a queue of the session, and may wait for that (`graph/data_flow_ops.py`)."""
+    """Puts into or takes from a queue of the session, and may wait for that (`graph/ops/queues.py`)."""
     NOOP = "noop"
     """Only its control inputs count."""
 
@@ -220,13 +222,9 @@ class Operation:
 
     def run(self, feed_dict: Mapping | None = None, session: Any = None) -> None:
         """Run this operation, and what it depends on, in `session` or the default session."""
-        from weftwork.graph.stacks import session_for
-
         session_for(self.graph, session, "execute operation", "run").run(self, feed_dict)
 
     def __reduce__(self):
-        from weftwork.graph.export import operation_at
-
         return operation_at, (self.graph, self.index)
 
     def __repr__(self) -> str:
@@ -300,24 +298,16 @@ class Tensor(Operators):
 
     def eval(self, feed_dict: Mapping | None = None, session: Any = None) -> Any:
         """The value, computed in `session` or the default session."""
-        from weftwork.graph.stacks import session_for
-
         return session_for(self.graph, session, "evaluate tensor", "eval").run(self, feed_dict)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        from weftwork.graph.numpy_protocol import array_ufunc
-
-        return array_ufunc(ufunc, method, inputs, kwargs)
+        return seams.array_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func, types, args, kwargs):
-        from weftwork.graph.numpy_protocol import array_function
-
-        return array_function(func, args, kwargs)
+        return seams.array_function(func, args, kwargs)
 
     def __getitem__(self, item):
-        from weftwork.graph.array_ops import slice_helper
-
-        return slice_helper(self, item)
+        return seams.getitem(self, item)
 
     def __array__(self, dtype=None, copy=None):
         raise NotImplementedError(f"Cannot convert a symbolic Tensor ({self.name}) to a numpy array.")
@@ -358,8 +348,6 @@ class Tensor(Operators):
     __hash__ = object.__hash__  # not a Python function: planning looks up millions
 
     def __reduce__(self):
-        from weftwork.graph.export import tensor_at
-
         return tensor_at, (self.op.graph, self.op.index, self.index)
 
     def __repr__(self) -> str:
@@ -368,3 +356,13 @@ class Tensor(Operators):
     def __str__(self) -> str:
         shape = "" if self._shape is None else f", shape={shapes.text(self._shape)}"
         return f'Tensor("{self.name}"{shape}, dtype={self.dtype.name})'
+
+
+def operation_at(graph: Graph, index: int) -> Operation:
+    """How a pickled Operation is found again."""
+    return graph._operations[index]
+
+
+def tensor_at(graph: Graph, index: int, output: int) -> Tensor:
+    """How a pickled Tensor is found again."""
+    return graph._operations[index].outputs[output]

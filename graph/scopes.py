@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from weftwork.graph import devices
 from weftwork.graph.operation import COMPUTES
+from weftwork.graph.seams import seams
 
 if TYPE_CHECKING:
     from weftwork.graph.operation import Operation
@@ -217,10 +218,8 @@ def name_scope(name: str | None, default_name: str | None = None, values: Any = 
 
     Yields the prefix, `a/b/`. Raises TypeError when both names are None and values were given.
     """
-    from weftwork.graph.build import graph_of
-
     if name is None and default_name is None and values is not None:
         raise TypeError("At least one of name (None) and default_name (None) should be provided")
-    graph = graph_of(values or ())
+    graph = seams.graph_of(values or ())
     with graph.as_default(), graph.name_scope(default_name if name is None else name) as prefix:
         yield prefix

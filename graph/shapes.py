@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 RawShape = tuple[int | None, ...] | None
@@ -334,3 +335,9 @@ class TensorShape:
 def unknown_shape(ndims: int | None = None) -> TensorShape:
     """A shape of unknown dimensions, of a known rank or none."""
     return TensorShape(None if ndims is None else [None] * ndims)
+
+
+@lru_cache(maxsize=4096)
+def index_of(spec: tuple) -> tuple:
+    """What NumPy is indexed with."""
+    return tuple([slice(*part) if isinstance(part, tuple) else part for part in spec])

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from weftwork.graph.seams import seams
+
 if TYPE_CHECKING:
     from weftwork.graph.graph import Graph
 
@@ -73,9 +75,7 @@ def get_default_graph() -> Graph:
     if _stacks.graphs:
         return _stacks.graphs[-1]
     if _stacks.fallback is None:
-        from weftwork.graph.graph import Graph
-
-        _stacks.fallback = Graph()
+        _stacks.fallback = seams.new_graph()
     return _stacks.fallback
 
 
@@ -86,9 +86,7 @@ def reset_default_graph() -> None:
             "Do not use tf.reset_default_graph() to clear nested graphs. If you need a cleared graph, exit the nesting "
             "and create a new graph."
         )
-    from weftwork.graph.graph import Graph
-
-    _stacks.fallback = Graph()
+    _stacks.fallback = seams.new_graph()
 
 
 def get_default_session() -> Any:

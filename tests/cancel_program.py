@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import weftwork as tf
-from weftwork.scheduler.cost import COSTS
+from weftwork.scheduler.plan.cost import COSTS
 
 RUNS = 600
 

@@ -37,8 +37,8 @@ def whereabouts(branch):
 
 def devices(address: str, seen: dict) -> None:
     """Device scopes, label selectors, large inputs."""
-    from weftwork.scheduler.devices import check_packages, machines
-    from weftwork.scheduler.inventory import cluster
+    from weftwork.scheduler.machines.devices import check_packages, machines
+    from weftwork.scheduler.machines.inventory import cluster
 
     seen["machines in order"] = [m.id for m in machines()]
     try:

@@ -14,7 +14,7 @@ import numpy as np
 import ray
 
 import weftwork as tf
-from weftwork.scheduler import actor_link
+from weftwork.scheduler.state import actor_link
 
 
 @tf.op

@@ -18,7 +18,7 @@ import numpy as np
 from ray.cluster_utils import Cluster
 
 import weftwork as tf
-from weftwork.scheduler import objects
+from weftwork.scheduler.machines import objects
 
 SIZE = 200_000
 
@@ -56,7 +56,7 @@ class Training:
 
     def __init__(self, machines: Machines, config: tf.ConfigProto, extra: int = 0):
         """Three steps, a checkpoint if the session makes any, and `extra` steps after it."""
-        from weftwork.scheduler.devices import machines as known
+        from weftwork.scheduler.machines.devices import machines as known
 
         self.session = tf.Session(machines.cluster.address, graph=tf.Graph(), config=config)
         place = next(m.task for m in known() if m.id == machines.spot.node_id)

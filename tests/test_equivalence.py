@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from tests.reference import Reference, same
-from weftwork.scheduler.cost import COSTS
-from weftwork.scheduler.dataflow import Dataflow
-from weftwork.scheduler.needs import Home, Need
-from weftwork.scheduler.placement import Estimate, Place, place
-from weftwork.scheduler.plan import check_plan, make_plan
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.needs import Home, Need
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.placement import Estimate, Place, place
+from weftwork.scheduler.plan.plan import check_plan, make_plan
 
 PLACEMENTS = ["caller", "actor", "task", "resident", "mixed", "auto"]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 import weftwork as tf
-from weftwork.scheduler import backend
+from weftwork.scheduler.machines import backend
 
 LARGE = 20_000
 

@@ -10,24 +10,6 @@ from typing import Any
 
 from weftwork import debugging, layers, logging, losses, metrics, nn, queue, summary, train
 from weftwork.graph import errors
-from weftwork.graph import init_ops as initializers
-from weftwork.graph import linalg_ops as linalg
-from weftwork.graph import math_ops as math
-from weftwork.graph import random_ops as random
-from weftwork.graph.array_ops import (
-    broadcast_dynamic_shape,
-    broadcast_static_shape,
-    broadcast_to,
-    expand_dims,
-    newaxis,
-    rank,
-    reshape,
-    shape,
-    shape_n,
-    size,
-    squeeze,
-)
-from weftwork.graph.averages import moving_average_variables
 from weftwork.graph.build import (
     constant,
     convert_to_tensor,
@@ -36,55 +18,6 @@ from weftwork.graph.build import (
     placeholder_with_default,
     register_tensor_conversion_function,
 )
-from weftwork.graph.check_ops import (
-    Assert,
-    add_check_numerics_ops,
-    assert_equal,
-    assert_greater,
-    assert_greater_equal,
-    assert_integer,
-    assert_less,
-    assert_less_equal,
-    assert_near,
-    assert_negative,
-    assert_non_negative,
-    assert_non_positive,
-    assert_none_equal,
-    assert_positive,
-    assert_rank,
-    assert_rank_at_least,
-    assert_type,
-    check_numerics,
-    verify_tensor_all_finite,
-)
-from weftwork.graph.clipping import (
-    clip_by_average_norm,
-    clip_by_global_norm,
-    clip_by_norm,
-    clip_by_value,
-    global_norm,
-)
-from weftwork.graph.composite import (
-    IndexedSlices,
-    IndexedSlicesValue,
-    SparseTensor,
-    SparseTensorValue,
-)
-from weftwork.graph.control_flow import case, cond, while_loop
-from weftwork.graph.conversion import (
-    angle,
-    cast,
-    complex,
-    conj,
-    imag,
-    real,
-    saturate_cast,
-    to_double,
-    to_float,
-    to_int32,
-    to_int64,
-)
-from weftwork.graph.data_flow_ops import FIFOQueue, PaddingFIFOQueue, PriorityQueue, QueueBase, RandomShuffleQueue
 from weftwork.graph.default_scopes import (
     add_to_collection,
     add_to_collections,
@@ -126,46 +59,85 @@ from weftwork.graph.dtypes import (
 from weftwork.graph.errors import (
     OpError,
 )
-from weftwork.graph.filling import (
-    eye,
-    fill,
-    ones,
-    ones_like,
-    sequence_mask,
-    zeros,
-    zeros_like,
-)
-from weftwork.graph.flow import (
-    group,
-    identity,
-    identity_n,
-    no_op,
-    stop_gradient,
-    tuple,
-)
 from weftwork.graph.function import (
     Op,
     op,
     py_func,
 )
-from weftwork.graph.functional_ops import foldl, foldr, map_fn, scan
-from weftwork.graph.gradient_registry import (
-    NoGradient,
-    NotDifferentiable,
-    RegisterGradient,
-    custom_gradient,
-)
-from weftwork.graph.gradients import (
-    AggregationMethod,
-    UnconnectedGradients,
-    gradients,
-    hessians,
-)
+from weftwork.graph.gradients.registry import NoGradient, NotDifferentiable, RegisterGradient, custom_gradient
+from weftwork.graph.gradients.walk import AggregationMethod, UnconnectedGradients, gradients, hessians
 from weftwork.graph.graph import (
     Graph,
     GraphKeys,
 )
-from weftwork.graph.indexing import (
+from weftwork.graph.moved import keep_old_names
+from weftwork.graph.operation import (
+    Operation,
+    Tensor,
+)
+from weftwork.graph.ops import linalg_ops as linalg
+from weftwork.graph.ops import math_ops as math
+from weftwork.graph.ops import random_ops as random
+from weftwork.graph.ops.array_ops import (
+    broadcast_dynamic_shape,
+    broadcast_static_shape,
+    broadcast_to,
+    expand_dims,
+    newaxis,
+    rank,
+    reshape,
+    shape,
+    shape_n,
+    size,
+    squeeze,
+)
+from weftwork.graph.ops.assertions import (
+    Assert,
+    add_check_numerics_ops,
+    assert_equal,
+    assert_greater,
+    assert_greater_equal,
+    assert_integer,
+    assert_less,
+    assert_less_equal,
+    assert_near,
+    assert_negative,
+    assert_non_negative,
+    assert_non_positive,
+    assert_none_equal,
+    assert_positive,
+    assert_rank,
+    assert_rank_at_least,
+    assert_type,
+    check_numerics,
+    verify_tensor_all_finite,
+)
+from weftwork.graph.ops.clipping import (
+    clip_by_average_norm,
+    clip_by_global_norm,
+    clip_by_norm,
+    clip_by_value,
+    global_norm,
+)
+from weftwork.graph.ops.composite import IndexedSlices, IndexedSlicesValue, SparseTensor, SparseTensorValue
+from weftwork.graph.ops.control_flow import case, cond, while_loop
+from weftwork.graph.ops.conversion import (
+    angle,
+    cast,
+    complex,
+    conj,
+    imag,
+    real,
+    saturate_cast,
+    to_double,
+    to_float,
+    to_int32,
+    to_int64,
+)
+from weftwork.graph.ops.filling import eye, fill, ones, ones_like, sequence_mask, zeros, zeros_like
+from weftwork.graph.ops.flow import group, identity, identity_n, no_op, stop_gradient, tuple
+from weftwork.graph.ops.functional import foldl, foldr, map_fn, scan
+from weftwork.graph.ops.indexing import (
     boolean_mask,
     gather,
     gather_nd,
@@ -175,29 +147,8 @@ from weftwork.graph.indexing import (
     strided_slice,
     where,
 )
-from weftwork.graph.init_ops import (
-    constant_initializer,
-    glorot_normal_initializer,
-    glorot_uniform_initializer,
-    identity_initializer,
-    ones_initializer,
-    orthogonal_initializer,
-    random_normal_initializer,
-    random_uniform_initializer,
-    truncated_normal_initializer,
-    uniform_unit_scaling_initializer,
-    variance_scaling_initializer,
-    zeros_initializer,
-)
-from weftwork.graph.joining import (
-    concat,
-    meshgrid,
-    parallel_stack,
-    split,
-    stack,
-    unstack,
-)
-from weftwork.graph.linalg_ops import (
+from weftwork.graph.ops.joining import concat, meshgrid, parallel_stack, split, stack, unstack
+from weftwork.graph.ops.linalg_ops import (
     cholesky,
     matrix_determinant,
     matrix_inverse,
@@ -210,7 +161,7 @@ from weftwork.graph.linalg_ops import (
     self_adjoint_eigvals,
     svd,
 )
-from weftwork.graph.math_ops import (
+from weftwork.graph.ops.math_ops import (
     abs,
     accumulate_n,
     acos,
@@ -282,21 +233,11 @@ from weftwork.graph.math_ops import (
     truediv,
     zeta,
 )
-from weftwork.graph.metrics import confusion_matrix
-from weftwork.graph.operation import (
-    Operation,
-    Tensor,
-)
-from weftwork.graph.partitioning import dynamic_partition, dynamic_stitch, parallel_stitch, setdiff1d
-from weftwork.graph.printing import Print, print
-from weftwork.graph.products import (
-    cross,
-    einsum,
-    matmul,
-    tensordot,
-    trace,
-)
-from weftwork.graph.random_ops import (
+from weftwork.graph.ops.partitioning import dynamic_partition, dynamic_stitch, parallel_stitch, setdiff1d
+from weftwork.graph.ops.printing import Print, print
+from weftwork.graph.ops.products import cross, einsum, matmul, tensordot, trace
+from weftwork.graph.ops.queues import FIFOQueue, PaddingFIFOQueue, PriorityQueue, QueueBase, RandomShuffleQueue
+from weftwork.graph.ops.random_ops import (
     categorical,
     multinomial,
     random_crop,
@@ -308,7 +249,7 @@ from weftwork.graph.random_ops import (
     set_random_seed,
     truncated_normal,
 )
-from weftwork.graph.rearranging import (
+from weftwork.graph.ops.rearranging import (
     diag,
     diag_part,
     invert_permutation,
@@ -324,7 +265,7 @@ from weftwork.graph.rearranging import (
     unique,
     unique_with_counts,
 )
-from weftwork.graph.reductions import (
+from weftwork.graph.ops.reductions import (
     argmax,
     argmin,
     bincount,
@@ -362,7 +303,48 @@ from weftwork.graph.stacks import (
     get_default_session,
     reset_default_graph,
 )
-from weftwork.graph.state_ops import (
+from weftwork.graph.training.averages import moving_average_variables
+from weftwork.graph.training.metrics import confusion_matrix
+from weftwork.graph.variables import initializers
+from weftwork.graph.variables.initializers import (
+    constant_initializer,
+    glorot_normal_initializer,
+    glorot_uniform_initializer,
+    identity_initializer,
+    ones_initializer,
+    orthogonal_initializer,
+    random_normal_initializer,
+    random_uniform_initializer,
+    truncated_normal_initializer,
+    uniform_unit_scaling_initializer,
+    variance_scaling_initializer,
+    zeros_initializer,
+)
+from weftwork.graph.variables.sharing import (
+    AUTO_REUSE,
+    VariableScope,
+    get_variable,
+    get_variable_scope,
+    no_regularizer,
+    variable_op_scope,
+    variable_scope,
+)
+from weftwork.graph.variables.variable import (
+    Variable,
+    all_variables,
+    global_variables,
+    global_variables_initializer,
+    initialize_all_variables,
+    initialize_local_variables,
+    initialize_variables,
+    local_variables,
+    local_variables_initializer,
+    model_variables,
+    report_uninitialized_variables,
+    trainable_variables,
+    variables_initializer,
+)
+from weftwork.graph.variables.writes import (
     assign,
     assign_add,
     assign_sub,
@@ -379,31 +361,8 @@ from weftwork.graph.state_ops import (
     scatter_sub,
     scatter_update,
 )
-from weftwork.graph.variable_scope import (
-    AUTO_REUSE,
-    VariableScope,
-    get_variable,
-    get_variable_scope,
-    no_regularizer,
-    variable_op_scope,
-    variable_scope,
-)
-from weftwork.graph.variables import (
-    Variable,
-    all_variables,
-    global_variables,
-    global_variables_initializer,
-    initialize_all_variables,
-    initialize_local_variables,
-    initialize_variables,
-    local_variables,
-    local_variables_initializer,
-    model_variables,
-    report_uninitialized_variables,
-    trainable_variables,
-    variables_initializer,
-)
-from weftwork.scheduler.config import (
+from weftwork.scheduler.plan.cost import load_costs, save_costs
+from weftwork.scheduler.request.config import (
     Config,
     ConfigProto,
     GPUOptions,
@@ -412,19 +371,12 @@ from weftwork.scheduler.config import (
     RunMetadata,
     RunOptions,
 )
-from weftwork.scheduler.cost import (
-    load_costs,
-    save_costs,
-)
-from weftwork.scheduler.fetches import (
-    register_session_run_conversion_functions,
-)
-from weftwork.scheduler.session import (
-    InteractiveSession,
-    Session,
-)
+from weftwork.scheduler.request.fetches import register_session_run_conversion_functions
+from weftwork.scheduler.session.session import InteractiveSession, Session
 
 __version__ = "0.1.0"
+
+keep_old_names()
 
 __all__ = [
     "AUTO_REUSE",

@@ -1,6 +1,6 @@
 """tf.debugging: assertions, and checks for numbers that are none."""
 
-from weftwork.graph.check_ops import (
+from weftwork.graph.ops.assertions import (
     Assert,
     assert_equal,
     assert_greater,
@@ -19,8 +19,8 @@ from weftwork.graph.check_ops import (
     assert_type,
     check_numerics,
 )
-from weftwork.graph.check_ops import verify_tensor_all_finite as assert_all_finite
-from weftwork.graph.math_ops import is_finite, is_inf, is_nan
+from weftwork.graph.ops.assertions import verify_tensor_all_finite as assert_all_finite
+from weftwork.graph.ops.math_ops import is_finite, is_inf, is_nan
 
 __all__ = [
     "Assert",

@@ -1,6 +1,9 @@
 """tf.layers: parts of models, as functions and as classes."""
 
-from weftwork.graph.layers import (
+from weftwork.graph.layers.base import Layer
+from weftwork.graph.layers.convolutions import AveragePooling1D, Conv1D, Conv2DTranspose, MaxPooling1D, SeparableConv2D
+from weftwork.graph.layers.core import Dense, Dropout, Flatten
+from weftwork.graph.layers.functions import (
     average_pooling1d,
     average_pooling2d,
     batch_normalization,
@@ -14,17 +17,8 @@ from weftwork.graph.layers import (
     max_pooling2d,
     separable_conv2d,
 )
-from weftwork.graph.layers_base import Layer
-from weftwork.graph.layers_convolutions import (
-    AveragePooling1D,
-    Conv1D,
-    Conv2DTranspose,
-    MaxPooling1D,
-    SeparableConv2D,
-)
-from weftwork.graph.layers_core import Dense, Dropout, Flatten
-from weftwork.graph.layers_normalization import BatchNormalization
-from weftwork.graph.layers_windows import AveragePooling2D, Conv2D, MaxPooling2D
+from weftwork.graph.layers.normalization import BatchNormalization
+from weftwork.graph.layers.windows import AveragePooling2D, Conv2D, MaxPooling2D
 
 __all__ = [
     "AveragePooling1D",

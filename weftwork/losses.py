@@ -1,6 +1,6 @@
 """tf.losses: how far predictions are from labels."""
 
-from weftwork.graph.loss_weights import (
+from weftwork.graph.training.loss_weights import (
     Reduction,
     add_loss,
     compute_weighted_loss,
@@ -9,7 +9,7 @@ from weftwork.graph.loss_weights import (
     get_regularization_losses,
     get_total_loss,
 )
-from weftwork.graph.losses import (
+from weftwork.graph.training.losses import (
     absolute_difference,
     hinge_loss,
     huber_loss,

@@ -1,5 +1,5 @@
 """tf.metrics: averages over many runs."""
 
-from weftwork.graph.metrics import accuracy, mean
+from weftwork.graph.training.metrics import accuracy, mean
 
 __all__ = ["accuracy", "mean"]

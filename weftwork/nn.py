@@ -1,13 +1,7 @@
 """tf.nn: activations, convolutions, losses, sampled losses, recurrent networks (cells are in `tf.nn.rnn_cell`)."""
 
 from weftwork import rnn_cell
-from weftwork.graph.candidate_sampling import (
-    log_uniform_candidate_sampler,
-    nce_loss,
-    sampled_softmax_loss,
-    uniform_candidate_sampler,
-)
-from weftwork.graph.nn_convolutions import (
+from weftwork.graph.nn.convolutions import (
     conv1d,
     conv2d_transpose,
     crelu,
@@ -18,7 +12,7 @@ from weftwork.graph.nn_convolutions import (
     separable_conv2d,
     zero_fraction,
 )
-from weftwork.graph.nn_ops import (
+from weftwork.graph.nn.ops import (
     TopK,
     avg_pool,
     batch_normalization,
@@ -50,11 +44,14 @@ from weftwork.graph.nn_ops import (
     weighted_cross_entropy_with_logits,
     xw_plus_b,
 )
-from weftwork.graph.rnn import (
-    static_bidirectional_rnn,
-    static_rnn,
+from weftwork.graph.nn.sampling import (
+    log_uniform_candidate_sampler,
+    nce_loss,
+    sampled_softmax_loss,
+    uniform_candidate_sampler,
 )
-from weftwork.graph.rnn_dynamic import bidirectional_dynamic_rnn, dynamic_rnn
+from weftwork.graph.recurrent.dynamic import bidirectional_dynamic_rnn, dynamic_rnn
+from weftwork.graph.recurrent.static import static_bidirectional_rnn, static_rnn
 
 __all__ = [
     "TopK",

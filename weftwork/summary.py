@@ -5,8 +5,8 @@
 
 from typing import Any
 
-from weftwork.graph.summaries import histogram, image, merge, merge_all, protos, scalar, text
-from weftwork.scheduler.event_files import FileWriter, FileWriterCache
+from weftwork.graph.training.summaries import histogram, image, merge, merge_all, protos, scalar, text
+from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache
 
 __all__ = [
     "FileWriter",

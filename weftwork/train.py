@@ -1,14 +1,9 @@
 """tf.train: what a training program needs around its graph."""
 
-from weftwork.actors.checkpoint_reader import CheckpointReader as NewCheckpointReader
-from weftwork.graph.averages import ExponentialMovingAverage
-from weftwork.graph.optimizer_base import Optimizer
-from weftwork.graph.optimizer_regularized import (
-    FtrlOptimizer,
-    ProximalAdagradOptimizer,
-    ProximalGradientDescentOptimizer,
-)
-from weftwork.graph.optimizers import (
+from weftwork.actors.checkpoints.reader import CheckpointReader as NewCheckpointReader
+from weftwork.graph.training.averages import ExponentialMovingAverage
+from weftwork.graph.training.optimizer import Optimizer
+from weftwork.graph.training.optimizers import (
     AdadeltaOptimizer,
     AdagradOptimizer,
     AdamOptimizer,
@@ -16,7 +11,12 @@ from weftwork.graph.optimizers import (
     MomentumOptimizer,
     RMSPropOptimizer,
 )
-from weftwork.graph.schedules import (
+from weftwork.graph.training.regularized import (
+    FtrlOptimizer,
+    ProximalAdagradOptimizer,
+    ProximalGradientDescentOptimizer,
+)
+from weftwork.graph.training.schedules import (
     cosine_decay,
     exponential_decay,
     inverse_time_decay,
@@ -25,25 +25,15 @@ from weftwork.graph.schedules import (
     piecewise_constant_decay,
     polynomial_decay,
 )
-from weftwork.graph.training_steps import (
+from weftwork.graph.training.steps import (
     assert_global_step,
     create_global_step,
     get_global_step,
     get_or_create_global_step,
     global_step,
 )
-from weftwork.scheduler.basic_hooks import (
-    FeedFnHook,
-    FinalOpsHook,
-    GlobalStepWaiterHook,
-    LoggingTensorHook,
-    NanLossDuringTrainingError,
-    NanTensorHook,
-    SecondOrStepTimer,
-    StopAtStepHook,
-)
-from weftwork.scheduler.batching import batch, batch_join, shuffle_batch, shuffle_batch_join
-from weftwork.scheduler.checkpoint_state import (
+from weftwork.scheduler.session.server import ClusterSpec, Server
+from weftwork.scheduler.state.checkpoint_state import (
     CheckpointState,
     checkpoint_exists,
     generate_checkpoint_state_proto,
@@ -56,32 +46,42 @@ from weftwork.scheduler.checkpoint_state import (
     remove_checkpoint,
     update_checkpoint_state,
 )
-from weftwork.scheduler.coordinator import Coordinator, LooperThread
-from weftwork.scheduler.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
-from weftwork.scheduler.input_producers import (
+from weftwork.scheduler.training.basic_hooks import (
+    FeedFnHook,
+    FinalOpsHook,
+    GlobalStepWaiterHook,
+    LoggingTensorHook,
+    NanLossDuringTrainingError,
+    NanTensorHook,
+    SecondOrStepTimer,
+    StopAtStepHook,
+)
+from weftwork.scheduler.training.batching import batch, batch_join, shuffle_batch, shuffle_batch_join
+from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
+from weftwork.scheduler.training.creators import ChiefSessionCreator, SessionCreator, WorkerSessionCreator
+from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
+from weftwork.scheduler.training.input_producers import (
     input_producer,
     limit_epochs,
     range_input_producer,
     slice_input_producer,
     string_input_producer,
 )
-from weftwork.scheduler.monitored_session import (
+from weftwork.scheduler.training.manager import SessionManager
+from weftwork.scheduler.training.monitored_session import (
     MonitoredSession,
     MonitoredTrainingSession,
     SingularMonitoredSession,
 )
-from weftwork.scheduler.queue_runner import QueueRunner, add_queue_runner, start_queue_runners
-from weftwork.scheduler.saver import Saver, SaverDef, export_meta_graph
-from weftwork.scheduler.saving_hooks import (
+from weftwork.scheduler.training.queue_runner import QueueRunner, add_queue_runner, start_queue_runners
+from weftwork.scheduler.training.saver import Saver, SaverDef, export_meta_graph
+from weftwork.scheduler.training.saving_hooks import (
     CheckpointSaverHook,
     CheckpointSaverListener,
     StepCounterHook,
     SummarySaverHook,
 )
-from weftwork.scheduler.scaffold import Scaffold
-from weftwork.scheduler.server import ClusterSpec, Server
-from weftwork.scheduler.session_creators import ChiefSessionCreator, SessionCreator, WorkerSessionCreator
-from weftwork.scheduler.session_manager import SessionManager
+from weftwork.scheduler.training.scaffold import Scaffold
 
 __all__ = [
     "AdadeltaOptimizer",

@@ -20,7 +20,7 @@ os.environ["RAY_timeout_ms_task_wait_for_death_info"] = "100"  # how long Ray wa
 
 import weftwork as tf
 from tests.chaos.training import Training
-from weftwork.scheduler import backend
+from weftwork.scheduler.machines import backend
 
 
 def main(steps: int) -> dict:

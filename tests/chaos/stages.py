@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
-from weftwork.scheduler import backend, objects
-from weftwork.scheduler.engine import Engine
-from weftwork.scheduler.run import Run
-from weftwork.scheduler.state import Mirror
+from weftwork.scheduler.machines import backend, objects
+from weftwork.scheduler.run.engine import Engine
+from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.state.mirror import Mirror
 
 BETWEEN = "between runs"
 STAGES = (

@@ -1,0 +1,252 @@
+"""Reading checkpoints: from an index that is checked first, each value into the array that it stays in.
+
+What an index or a data file says is believed only as far as it is possible and its checksum is right, so a corrupt or a
+malicious checkpoint gives an error, not a wrong value; it names no other files than its own. Format: `checkpoint`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weftwork.actors.checkpoints.encoding import NUMBERS, TYPES, decode, little
+from weftwork.actors.checkpoints.files import Files, files_of, split, told
+from weftwork.actors.checkpoints.writer import CHUNK, FORMAT, VERSION, Row, check_size, data_name, index_name
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.errors import DataLossError, InvalidArgumentError, NotFoundError, OpError
+from weftwork.graph.shapes import RawShape, bracket_text
+
+_HEADER = 200
+"""Bytes within which the first line of an index ends."""
+
+
+class Wanted(NamedTuple):
+    """What is to be read: a key, and the type and shape that the value must have; shape None takes any."""
+
+    key: str
+    dtype: str
+    shape: RawShape
+    reshape: bool = False
+
+
+class CheckpointReader:
+    """What is in a checkpoint. Only the index is read at first.
+
+    Raises NotFoundError when there is none of this prefix, DataLossError when the index is corrupt or foreign.
+    """
+
+    def __init__(self, prefix: str, files: Files | None = None):
+        self._prefix = prefix
+        self._files = files or files_of(prefix)
+        self._shards: list[tuple[str, int]] = []
+        self._rows: dict[str, Row] = {}
+        self._load(_read_index(prefix, self._files))
+
+    def _load(self, body: bytes) -> None:
+        try:
+            index = json.loads(body)
+            shards = index["shards"]
+            for number, shard in enumerate(shards):
+                token, size = shard["token"], _whole(shard["bytes"])
+                if not re.fullmatch("[0-9a-f]*", token):  # a name of its own choice could be any file's
+                    raise ValueError(f"{token!r} is no token")
+                self._shards.append((data_name(self._prefix, number, len(shards), token), size))
+            self._rows = {key: _row(row, self._shards) for key, row in index["tensors"].items()}
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise DataLossError(None, None, f"{index_name(self._prefix)}: corrupt index: {error}") from error
+
+    def has_tensor(self, tensor_str: str) -> bool:
+        """Whether there is a value of that key."""
+        return tensor_str in self._rows
+
+    def get_variable_to_shape_map(self) -> dict[str, list[int] | None]:
+        """The shape of each value by its key; None for Python objects."""
+        return {key: None if row.shape is None else list(row.shape) for key, row in self._rows.items()}
+
+    def get_variable_to_dtype_map(self) -> dict[str, dtypes.DType]:
+        """The dtype of each value by its key."""
+        return {key: dtypes.ALL[row.dtype] for key, row in self._rows.items()}
+
+    def get_tensor(self, tensor_str: str) -> Any:
+        """The value of a key. Raises NotFoundError when there is none, DataLossError when it is not what was saved."""
+        self._check_keys([tensor_str])
+        return self.read([Wanted(tensor_str, self._rows[tensor_str].dtype, None)])[0]
+
+    def data_files(self) -> list[str]:
+        """The data files that the index names."""
+        return [name for name, _ in self._shards]
+
+    def debug_string(self) -> bytes:
+        """A line for each value: key, dtype, shape."""
+        lines = [
+            f"{key} (DT_{dtypes.ALL[row.dtype].cpp_name.upper()}) {bracket_text(row.shape)}\n"
+            for key, row in sorted(self._rows.items())
+        ]
+        return "".join(lines).encode()
+
+    def read(self, wanted: Sequence[Wanted]) -> list[Any]:
+        """The values, in the order asked for. Everything is checked, keys, types and shapes before anything is read.
+
+        Raises NotFoundError for a key or a data file that is not there, InvalidArgumentError for another type or shape,
+        DataLossError for data that is not what was saved.
+        """
+        self._check_keys([want.key for want in wanted])
+        targets = [self._target(want, self._rows[want.key]) for want in wanted]
+        with ExitStack() as opened:
+            readers: dict[int, Any] = {}
+            found = []
+            for want, shape in zip(wanted, targets, strict=True):
+                row = self._rows[want.key]
+                if row.shard not in readers:
+                    readers[row.shard] = opened.enter_context(self._open(row.shard))
+                found.append(self._value(row, shape, readers[row.shard]))
+        return found
+
+    def _check_keys(self, keys: Iterable[str]) -> None:
+        missing = [key for key in keys if key not in self._rows]
+        if missing:
+            more = f"; also missing: {', '.join(missing[1:])}" if missing[1:] else ""
+            raise NotFoundError(None, None, f"Key {missing[0]} not found in checkpoint {self._prefix}{more}")
+
+    def _target(self, want: Wanted, row: Row) -> tuple[int, ...] | None:
+        """The shape that a value is read in."""
+        if want.dtype != row.dtype:
+            expected, original = (dtypes.ALL[name].cpp_name for name in (want.dtype, row.dtype))
+            text = f"tensor_name = {want.key}; expected dtype {expected} does not equal original dtype {original}"
+            raise InvalidArgumentError(None, None, text)
+        if want.shape is None or row.shape is None or shapes.compatible(want.shape, row.shape):
+            return row.shape
+        if not want.reshape or None in want.shape:
+            raise InvalidArgumentError(
+                None,
+                None,
+                f"Assign requires shapes of both tensors to match. lhs shape= {bracket_text(want.shape)} "
+                f"rhs shape= {bracket_text(row.shape)}: {want.key} in the checkpoint has another shape",
+            )
+        has, needs = math.prod(row.shape), math.prod(want.shape)  # type: ignore[arg-type]
+        if has != needs:
+            text = f"Input to reshape is a tensor with {has} values, but the requested shape has {needs}: {want.key}"
+            raise InvalidArgumentError(None, None, text)
+        return want.shape  # type: ignore[return-value]
+
+    def _open(self, shard: int) -> Any:
+        name, size = self._shards[shard]
+        check_size(name, size, self._files)
+        with told(name):
+            return self._files.open(name)
+
+    def _value(self, row: Row, shape: tuple[int, ...] | None, reader: Any) -> Any:
+        name, size = self._shards[row.shard]
+        numbers = row.dtype in NUMBERS
+        made = np.empty(shape if numbers else row.bytes, little(row.dtype) if numbers else np.uint8)  # type: ignore[arg-type]
+        raw = made.reshape(-1).view(np.uint8)
+        with told(name):
+            checksum = _fill(raw, row.offset, reader, name)
+        if checksum != row.crc32:
+            raise DataLossError(
+                None,
+                None,
+                f"TensorBundle at {self._prefix} shard {row.shard} ({size} bytes): Checksum does not match: stored "
+                f"{row.crc32} vs. calculated on the restored bytes {checksum}",
+            )
+        if row.dtype == "bool" and raw.max(initial=0) > 1:
+            raise DataLossError(None, None, f"{name}: a truth value is neither 0 nor 1")
+        if numbers:
+            made = made.astype(NUMBERS[row.dtype], copy=False)
+            return made if made.ndim else made[()]
+        try:
+            return decode(raw.tobytes(), row.dtype, shape)
+        except ValueError as error:
+            raise DataLossError(None, None, f"{name}: {error}") from error
+
+
+def _fill(raw: np.ndarray, offset: int, reader: Any, name: str) -> int:
+    """Read bytes into `raw`: their checksum."""
+    view, at, checksum = raw.data, 0, 0
+    reader.seek(offset)
+    while at < len(view):
+        count = reader.readinto(view[at : at + CHUNK])
+        if not count:
+            raise DataLossError(None, None, f"{name}: Read less bytes than requested")
+        checksum = zlib.crc32(view[at : at + count], checksum)
+        at += count
+    return checksum
+
+
+def _read_index(prefix: str, files: Files) -> bytes:
+    """The checked body of an index."""
+    name = index_name(prefix)
+    with told(name):
+        if not files.exists(name):
+            raise _no_index(prefix, files)
+        with files.open(name) as reader:
+            content = reader.read()
+    head, newline, body = content.partition(b"\n")
+    try:
+        about = json.loads(head) if newline and len(head) < _HEADER else None
+    except (ValueError, RecursionError):
+        about = None
+    if type(about) is not dict or about.get("format") != FORMAT:
+        raise _foreign(name)
+    if about.get("version") != VERSION:
+        text = f"{name} is a checkpoint of version {about.get('version')}; this program reads version {VERSION}"
+        raise InvalidArgumentError(None, None, text)
+    if about.get("bytes") != len(body):
+        raise DataLossError(None, None, f"{name} is truncated: {len(body)} of {about.get('bytes')} bytes are there")
+    checksum = zlib.crc32(body)
+    if about.get("crc32") != checksum:
+        text = f"{name}: Checksum does not match: stored {about.get('crc32')} vs. calculated {checksum}"
+        raise DataLossError(None, None, text)
+    return body
+
+
+def _no_index(prefix: str, files: Files) -> OpError:
+    if files.exists(prefix):
+        return _foreign(prefix)
+    text = f"Unsuccessful TensorSliceReader constructor: Failed to find any matching files for {prefix}"
+    return NotFoundError(None, None, text)
+
+
+def _foreign(name: str) -> DataLossError:
+    text = f"Unable to open table file {name}: Data loss: not a Weftwork checkpoint (bad magic number): perhaps your "
+    return DataLossError(None, None, text + "file is in a different file format, or corrupt")
+
+
+def tidy(prefix: str, files: Files | None = None) -> None:
+    """Delete what a save that failed has left: data files of this prefix that no index names. What cannot go, stays."""
+    files = files or files_of(prefix)
+    with suppress(OpError, OSError):
+        index = index_name(prefix)
+        named = CheckpointReader(prefix, files).data_files() if files.exists(index) else []
+        kept = {split(name)[1] for name in named}
+        for name in files.starting_with(f"{prefix}.data-"):
+            if split(name)[1] not in kept:
+                files.remove(name)
+
+
+def _row(row: Mapping[str, Any], shards: list[tuple[str, int]]) -> Row:
+    """A row of the index, checked: what it says must be possible."""
+    dtype, shape = row["dtype"], row["shape"]
+    shard, offset, size, checksum = (_whole(row[word]) for word in ("shard", "offset", "bytes", "crc32"))
+    if dtype not in TYPES or (shape is None) != (dtype == "object"):
+        raise ValueError(f"there are no values of type {dtype!r} and shape {shape!r}")
+    if shape is not None:
+        shape = tuple([_whole(d) for d in shape])
+    if offset + size > shards[shard][1]:
+        raise ValueError("a value ends beyond its file")
+    if shape is not None and dtype in NUMBERS and math.prod(shape) * NUMBERS[dtype].itemsize != size:
+        raise ValueError(f"a value of type {dtype} and shape {list(shape)} cannot have {size} bytes")
+    return Row(dtype, shape, shard, offset, size, checksum)
+
+
+def _whole(number: Any) -> int:
+    if type(number) is not int or number < 0:
+        raise ValueError(f"{number!r} is no whole number")
+    return number

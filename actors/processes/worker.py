@@ -1,0 +1,260 @@
+"""Running programs in a process that works for a session: once per task, or for long in an actor.
+
+A program reaches a process once; later requests carry only its id. Requests of one session are numbered, and an actor
+answers a repeated one from memory, so a message that arrives twice is applied once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from time import sleep
+from typing import Any
+
+from weftwork.actors.processes.messages import Request, check_pickles, describe, pack_values, unpack
+from weftwork.actors.programs import gpu
+from weftwork.actors.programs.program import Program, StepFailed, Stopped, quiet, size_of
+
+_KEPT_PROGRAMS = 256
+KEPT_BYTES = 16 << 20
+"""Bytes up to which an actor keeps a version that also lies in the object store. A larger one it reads from there."""
+_HOT = 8
+"""Runs after which a program is compiled."""
+_TELLS_AFTER = 0.5
+"""Seconds after which a segment tells on which machine it runs: so many, or up to twice as many."""
+
+
+class ProgramMissing(Exception):
+    """The process has not got the program of a request that came without its code."""
+
+
+class Programs:
+    """The programs that a process has got, by id; the least used are dropped."""
+
+    def __init__(self, adapt: Callable[[Program], Program] | None = None):
+        self._programs: OrderedDict[str, Program] = OrderedDict()
+        self._runs: dict[str, int] = {}
+        self._adapt = adapt
+
+    def get(self, request: Request) -> Program:
+        """The program of a request. Raises ProgramMissing, or what loading its code raises."""
+        program = self._programs.get(request.program)
+        if program is None:
+            if request.code is None:
+                raise ProgramMissing(request.program)
+            program = unpack(request.code)
+            if self._adapt is not None:
+                program = self._adapt(program)
+            self._programs[request.program] = program
+            while len(self._programs) > _KEPT_PROGRAMS:
+                old, _ = self._programs.popitem(last=False)
+                self._runs.pop(old, None)
+        self._programs.move_to_end(request.program)
+        runs = self._runs[request.program] = self._runs.get(request.program, 0) + 1
+        if runs >= _HOT and not program.compiled:
+            program.compile()
+        return program
+
+
+_TASKS = Programs()
+
+
+@contextmanager
+def _limited(seconds: float | None):
+    """A stop list that fills up after `seconds`."""
+    stop: list = []
+    timer = None
+    if seconds is not None:
+        timer = threading.Timer(seconds, stop.append, [True])
+        timer.daemon = True
+        timer.start()
+    try:
+        yield stop
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+class Herald:
+    """Tells on which machine a segment runs, should it take long: one thread of the process, which looks now and then.
+
+    tell: called with the segment's token; set by whoever runs segments in processes.
+    """
+
+    def __init__(self):
+        self.tell: Callable[[str], None] | None = None
+        self._current = ""
+        self._started = False
+
+    @contextmanager
+    def watching(self, token: str):
+        """A segment runs meanwhile."""
+        if token and self.tell is not None and not self._started:
+            self._started = True
+            threading.Thread(target=self._look, name="weftwork-herald", daemon=True).start()
+        self._current = token
+        try:
+            yield
+        finally:
+            self._current = ""
+
+    def _look(self) -> None:
+        before = ""
+        while True:
+            sleep(_TELLS_AFTER)
+            current = self._current
+            if current and current == before:
+                self.tell(current)  # type: ignore[misc]
+            before = current
+
+
+HERALD = Herald()
+
+
+def perform(request: Request, values: list, programs: Programs, device: bool = False) -> tuple[list, list]:
+    """Run a request's program on `values`: its reply as [head, *large outputs], and all the outputs.
+
+    A kernel that raises is part of the reply, with the number of its step; so is an output that does not pickle.
+    device: the values are those of a GPU, and come back from it.
+    """
+    nothing = [None] * len(request.apart)
+    try:
+        program = programs.get(request)
+    except ProgramMissing:
+        return [pack_values(["missing"]), *nothing], []
+    except Exception as error:  # its code does not load here: a package is missing, say
+        return [pack_values(["unloadable", *describe(error)]), *nothing], []
+    measured: tuple = ()
+    try:
+        with HERALD.watching(request.token), _limited(request.deadline) as stop, quiet():
+            if request.measure:
+                outputs, *measured_lists = program.measure(values, stop)
+                measured = tuple(measured_lists)
+            else:
+                outputs = program(values, stop)
+    except StepFailed as failed:
+        cause = failed.__cause__ or failed
+        return [pack_values(["failed", failed.step, *describe(cause)]), *nothing], []
+    except Stopped:
+        return [pack_values(["stopped"]), *nothing], []
+    leaving = [None if position in request.stays else value for position, value in enumerate(outputs)]
+    if device:
+        leaving = [gpu.to_host(value) for value in leaving]
+    for position, value in enumerate(leaving):
+        try:
+            check_pickles(value)
+        except Exception as error:
+            text = f"its output {position} is a {type(value).__name__} that does not pickle: {error}"
+            failure = pack_values(["unpicklable", position, *describe(TypeError(text))])
+            return [failure, *nothing], []
+    apart = set(request.apart)
+    small = [None if position in apart else value for position, value in enumerate(leaving)]
+    large = [leaving[position] for position in request.apart]
+    came = [_place_among(value, values, request.arrived) for value in large]
+    head = pack_values(["done", small, [size_of(value) for value in large], came, *measured])
+    return [head, *[value if place is None else None for value, place in zip(large, came, strict=True)]], outputs
+
+
+def _place_among(output: Any, inputs: list, arrived: Iterable[int]) -> int | None:
+    """The position of the input, of those that lie in the store, that an output is."""
+    return next((position for position in arrived if inputs[position] is output), None)
+
+
+def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
+    """A program's input values from those in the request, beside it (its code may be, too) and in the actor."""
+    if request.code_beside:
+        request.code, arrived = arrived[-1].data, arrived[:-1]
+    values = unpack(request.small)
+    for position, value in zip(request.arrived, arrived, strict=True):
+        values[position] = value
+    for position, name, version in request.held:
+        values[position] = held(name, version)
+    return values
+
+
+def run_segment(message: bytes, *arrived: Any) -> Any:
+    """What every task does: run a segment."""
+    request: Request = unpack(message)
+    reply, _ = perform(request, inputs_of(request, arrived), _TASKS)
+    return reply[0] if len(reply) == 1 else tuple(reply)
+
+
+class VariableServer:
+    """Holds variables of one session, by (name, version), and runs the segments that change them.
+
+    A version becomes the variable's value when the session says so, not when it is made: what a failed run made is
+    never asked for again, and forgotten. Values that stay between two segments of a run are held in the same way.
+    owns_gpu: the process has a GPU of its own, where values lie and segments run.
+    """
+
+    def __init__(self, epoch: str, owns_gpu: bool = False):
+        self.epoch = epoch
+        self._device = owns_gpu and gpu.available()
+        self._programs = Programs(gpu.for_device if self._device else None)
+        self._values: dict[str, dict[int, Any]] = {}
+        self._last = -1
+        self._reply: Any = None
+
+    def run(self, epoch: str, sequence: int, message: bytes, *arrived: Any) -> Any:
+        """Run a segment. A repeated sequence number gets the first one's reply."""
+        if sequence == self._last:
+            return self._reply
+        request: Request = unpack(message)
+        self._forget(request.forget)
+        try:
+            values = inputs_of(request, arrived, self._held)
+        except KeyError as lacking:
+            reply = [pack_values(["lacking", lacking.args[0]])] + [None] * len(request.apart)
+        else:
+            if self._device:
+                values = [gpu.to_device(value) for value in values]
+            reply, outputs = perform(request, values, self._programs, self._device)
+            if outputs:
+                apart = () if self._device else request.apart
+                for position, name, version in request.keeps:
+                    if position not in apart or size_of(outputs[position]) <= KEPT_BYTES:
+                        self._values.setdefault(name, {})[version] = outputs[position]
+        self._last = sequence
+        self._reply = reply[0] if len(reply) == 1 else tuple(reply)
+        return self._reply
+
+    def store(self, epoch: str, message: bytes) -> None:
+        """Take small committed values: a list of (name, version, value)."""
+        for name, version, value in unpack(message):
+            self._values[name] = {version: gpu.to_device(value) if self._device else value}
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Forget what stayed here for a run that is over."""
+        for name in names:
+            self._values.pop(name, None)
+
+    def _held(self, name: str, version: int) -> Any:
+        try:
+            return self._values[name][version]
+        except KeyError:
+            raise KeyError(name) from None
+
+    def _forget(self, versions: tuple[tuple[str, int], ...]) -> None:
+        for name, kept in versions:
+            known = self._values.get(name)
+            if known is not None:
+                for version in [v for v in known if v < kept]:
+                    del known[version]
+
+    def describe(self) -> dict[str, Any]:
+        """Who this is and what it holds: epoch, process id, names and versions."""
+        import os
+
+        return {
+            "epoch": self.epoch,
+            "pid": os.getpid(),
+            "variables": {name: sorted(versions) for name, versions in self._values.items()},
+        }
+
+    def read(self, name: str) -> Any:
+        """The newest version of a variable that the actor holds."""
+        versions = self._values[name]
+        value = versions[max(versions)]
+        return gpu.to_host(value) if self._device else value

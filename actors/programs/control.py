@@ -1,0 +1,413 @@
+"""Branches and loops, as kernels: what runs a section of a graph, as plain Python `if` and `while`.
+
+body      the program of a section; it takes all values that the owner has, and gives the section's outputs and the
+          versions of the variables that the owner writes
+stop      the list that ends a run: these kernels take it as their first argument, and look at it in each iteration
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from weftwork.actors.programs.program import Program, StepFailed, Stopped, stop_now
+from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception
+from weftwork.graph.operation import UNINITIALIZED
+
+_COMPILED_AFTER = 2
+"""Runs of a body after which it is compiled."""
+
+
+class Body:
+    """A section's program.
+
+    where: for each step, the node that it runs, as errors print it.
+    required: (position among the inputs, name, place of creation) of variables that must have a value.
+    """
+
+    def __init__(self, program: Program, where: list[str], required: list[tuple[int, str, str]]):
+        self.program, self.where, self.required = program, where, required
+        self.runs = 0
+
+    @property
+    def alone(self) -> Body | None:
+        """The body that this stands for where it is run as it is: itself."""
+        return self
+
+    def __call__(self, stop: list, values: list) -> list:
+        """The outputs for the values. Raises the error of the node that failed, or Stopped."""
+        if self.required:
+            check_required(self.required, values)
+        if self.runs >= _COMPILED_AFTER and not self.program.compiled:
+            self.program.compile()
+        self.runs += 1
+        try:
+            return self.program(values, stop)
+        except StepFailed as failed:
+            cause = failed.__cause__
+            assert cause is not None
+            raise self.explained(cause, failed.step) from cause
+
+    def explained(self, cause: BaseException, step: int) -> Exception:
+        """The error of a step that raised `cause`."""
+        message = cause.message if isinstance(cause, OpError) else f"{type(cause).__name__}: {cause}"
+        if "(defined at" not in message:
+            message = f"{message}\n\t [[node {self.where[step]} ]]"
+        return from_exception(cause)(None, None, message)
+
+
+def check_required(required: list[tuple[int, str, str]], values: list) -> None:
+    """Raise FailedPreconditionError where one of the variables that must have a value has none."""
+    for position, name, defined_at in required:
+        if values[position] is UNINITIALIZED:
+            text = f"Attempting to use uninitialized value {name}\n\t [[node {defined_at} ]]"
+            raise FailedPreconditionError(None, None, text)
+
+
+class Control:
+    """A kernel that takes the stop list first."""
+
+    __name__ = "control"
+
+    def bodies(self) -> list[Body]:
+        """The bodies that it runs, in the order of the owner's sections."""
+        return [value for value in vars(self).values() if isinstance(value, Body)]
+
+    def over(self, others: Mapping[Body, Any]) -> Control:
+        """The same kernel over other bodies."""
+        made = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Body):
+                setattr(made, name, others[value])
+        return made
+
+
+class Branches(Control):
+    """kernel(stop, pred, *values): the outputs of one of two bodies."""
+
+    __name__ = "cond"
+
+    def __init__(self, true: Body, false: Body):
+        self.true, self.false = true, false
+
+    def __call__(self, stop: list, pred: Any, *values: Any) -> Any:
+        results = (self.true if pred else self.false)(stop, list(values))
+        return results[0] if len(results) == 1 else tuple(results)
+
+
+class Loop(Control):
+    """kernel(stop, *values): the loop variables and versions after the last iteration.
+
+    carried: how many of the values change from iteration to iteration: they come first, and are the outputs.
+    draws: positions of the places in random streams, which move with each iteration.   limited: the value after the
+    carried ones is the most iterations that there may be.
+    """
+
+    __name__ = "while_loop"
+
+    def __init__(self, test: Body, step: Body, carried: int, draws: tuple[int, ...], limited: bool):
+        self.test, self.step, self.carried, self.draws, self.limited = test, step, carried, draws, limited
+        self._fused: Fused | None = None
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_fused": None}
+
+    def __call__(self, stop: list, *values: Any) -> Any:
+        state = self.run(stop, list(values[: self.carried]), list(values[self.carried :]), 0)
+        return state[0] if len(state) == 1 else tuple(state)
+
+    def run(self, stop: list, state: list, rest: list, first: int) -> list:
+        """The state after the last iteration, from that before iteration `first` on."""
+        limit = int(rest[0]) if self.limited else None
+        iteration = first
+        test, step = self.test, self.step
+        while limit is None or iteration < limit:
+            if stop:
+                raise Stopped
+            if iteration - first == _COMPILED_AFTER and not self.draws:
+                fused = self._fast()
+                if fused is not None:
+                    return fused(stop, None if limit is None else limit - iteration, state, rest)
+            if self.draws:
+                self.move(rest, iteration)
+            if not test(stop, state + rest)[0]:
+                break
+            state = step(stop, state + rest)
+            iteration += 1
+        return state
+
+    def _fast(self) -> Fused | None:
+        """The loop as one function; None while one of its bodies is planned by itself."""
+        test, step = self.test.alone, self.step.alone
+        if self._fused is None and test is not None and step is not None:
+            self._fused = Fused(test, step, self.carried)
+        return self._fused
+
+    def move(self, rest: list, iteration: int) -> None:
+        """Let the places in random streams among `rest` be those of an iteration."""
+        for position in self.draws:
+            key, draw = rest[position][:2]
+            rest[position] = (key, draw, iteration)
+
+
+class Fused:
+    """A loop as one Python function, whose `while` holds the steps of the condition and of the body."""
+
+    def __init__(self, test: Body, step: Body, carried: int):
+        self._where: list[tuple[Body, int] | None] = []
+        names: dict[str, Any] = {"stop_now": stop_now}
+        count = len(test.program.inputs)
+        args = [f"s{i}" for i in range(carried)] + [f"r{i}" for i in range(count - carried)]
+        lines = [f"def loop(stop, left{''.join(f', {name}' for name in args)}):", " while left != 0:"]
+        lines.append("  stop and stop_now()")
+        self._where += [None] * len(lines)
+        (wanted,) = self._add(lines, test, args, names, "t")
+        lines += [f"  if not {wanted}: break"]
+        self._where.append(None)
+        ends = self._add(lines, step, args, names, "b")
+        lines += [f"  {', '.join(args[:carried])}, = {', '.join(ends)},"] if carried else []
+        lines += ["  left -= 1", f" return [{', '.join(args[:carried])}]"]
+        exec(compile("\n".join(lines), "<weftwork loop>", "exec"), names)
+        self._function = names["loop"]
+
+    def _add(self, lines: list[str], body: Body, args: list[str], names: dict[str, Any], prefix: str) -> list[str]:
+        """Add the lines of a body, which leaves what the loop holds as it is; the names of its outputs."""
+        program = body.program
+        written = program.written()
+        given = {}
+        for slot, name in zip(program.inputs, args, strict=True):
+            given[slot] = name
+            if slot in written:
+                given[slot] = f"{prefix}v{slot}"
+                lines.append(f"  {prefix}v{slot} = {name}")
+                self._where.append(None)
+        made, outputs = program.statements(names, prefix, given, kept=True)
+        lines += [f"  {line}" for line in made]
+        self._where += [(body, at) for at in range(len(made))]
+        return outputs
+
+    def __call__(self, stop: list, left: int | None, state: list, rest: list) -> list:
+        """The state after the last iteration; at most `left` of them."""
+        try:
+            return self._function(stop, -1 if left is None else left, *state, *rest)
+        except (Stopped, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            body, step = self._failed(error)
+            raise body.explained(error, step) from error
+
+    def _failed(self, error: BaseException) -> tuple[Body, int]:
+        """The body and the step that raised."""
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code is self._function.__code__:
+                found = self._where[trace.tb_lineno - 1] if trace.tb_lineno <= len(self._where) else None
+                return found or next(place for place in self._where if place is not None)
+            trace = trace.tb_next
+        raise error
+
+
+class Sweep(Control):
+    """kernel(stop, *values): a body applied to each element along the first axis of some arrays, one after another.
+
+    values: what is carried first (`carried` values and the versions), then `elements` arrays, then what stays.
+    The body gives the next carried values, what is collected, and the versions; the results are the last carried
+    values, the collected ones stacked, and the versions.
+    """
+
+    __name__ = "sweep"
+
+    def __init__(
+        self, body: Body, carried: int, state: int, elements: int, draws: tuple[int, ...], reverse: bool, empty: tuple
+    ):
+        self.body, self.carried, self.state, self.elements = body, carried, state, elements
+        self.draws, self.reverse, self.empty = draws, reverse, empty
+
+    def __call__(self, stop: list, *values: Any) -> Any:
+        c, s = self.carried, self.state
+        arrays = values[c + s : c + s + self.elements]
+        collected: list[list] = [[] for _ in self.empty]
+        held = self.run(
+            stop,
+            list(values[: c + s]),
+            arrays,
+            list(values[c + s + self.elements :]),
+            range(self.count(arrays)),
+            collected,
+        )
+        made = [*held[:c], *self.stacked(collected), *held[c:]]
+        return made[0] if len(made) == 1 else tuple(made)
+
+    def count(self, arrays: Sequence) -> int:
+        """How many elements there are. Raises ValueError for arrays of different lengths."""
+        lengths = {len(array) for array in arrays}
+        if len(lengths) != 1:
+            raise ValueError(f"the elements have different lengths: {[len(array) for array in arrays]}")
+        return lengths.pop()
+
+    def run(
+        self, stop: list, held: list, arrays: Sequence, rest: list, iterations: range, collected: list[list]
+    ) -> list:
+        """What is held after some iterations; what is collected in them is appended."""
+        c, s, count = self.carried, self.state, len(arrays[0])
+        for iteration in iterations:
+            if stop:
+                raise Stopped
+            at = count - 1 - iteration if self.reverse else iteration
+            for position in self.draws:
+                key, draw = rest[position][:2]
+                rest[position] = (key, draw, iteration)
+            results = self.body(stop, [*held, *[array[at] for array in arrays], *rest])
+            versions = results[len(results) - s :]
+            held = [*results[:c], *versions]
+            for place, value in zip(collected, results[c : len(results) - s], strict=True):
+                place.append(value)
+        return held
+
+    def stacked(self, collected: list[list]) -> list:
+        """What was collected, as arrays."""
+        if self.reverse:
+            collected = [items[::-1] for items in collected]
+        return [_stacked(items, empty) for items, empty in zip(collected, self.empty, strict=True)]
+
+
+class Split:
+    """kernel(*arrays): each array in `count` parts of about the same length; all first parts, then all second ones."""
+
+    __name__ = "split"
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def __call__(self, *arrays: Any) -> tuple:
+        lengths = [len(array) for array in arrays]
+        if len(set(lengths)) != 1:
+            raise ValueError(f"the elements have different lengths: {lengths}")
+        ends = [lengths[0] * k // self.count for k in range(self.count + 1)]
+        return tuple([array[a:b] for a, b in zip(ends, ends[1:], strict=False) for array in arrays])
+
+
+class Join:
+    """kernel(*parts): what `count` parts have collected, `outputs` arrays each, one behind the other."""
+
+    __name__ = "join"
+
+    def __init__(self, count: int, outputs: int):
+        self.count, self.outputs = count, outputs
+
+    def __call__(self, *parts: Any) -> Any:
+        made = []
+        for at in range(self.outputs):
+            pieces = parts[at :: self.outputs]
+            made.append(np.concatenate([piece for piece in pieces if len(piece)] or pieces[:1]))
+        return made[0] if len(made) == 1 else tuple(made)
+
+
+def _stacked(items: list, empty: tuple) -> Any:
+    """Values as one array; an empty one has the (shape, dtype) that was known before."""
+    if not items:
+        return np.zeros(*empty)
+    return _objects(items) if empty[1].kind == "O" else np.stack(items)
+
+
+def _objects(items: list) -> np.ndarray:
+    array = np.empty(len(items), object)
+    array[:] = items
+    return array
+
+
+def _added(totals: list, parts: list) -> list:
+    return list(parts) if not totals else [total + part for total, part in zip(totals, parts, strict=True)]
+
+
+class LoopGradient(Control):
+    """kernel(stop, *values): the gradients of a loop, which runs again, with its states kept, and then backwards.
+
+    values: `carried` loop variables as they enter, `grads` gradients of the last ones, the limit if `limited`, others.
+    back: the body of one iteration backwards: from the state before it and the gradients after it, those before it and
+    what flows to each captured value. captures: the positions of these.
+    """
+
+    __name__ = "while_loop_grad"
+
+    def __init__(
+        self, test: Body, step: Body, back: Body, carried: int, grads: int, limited: bool, captures: tuple[int, ...]
+    ):
+        self.test, self.step, self.back = test, step, back
+        self.carried, self.grads, self.limited, self.captures = carried, grads, limited, captures
+
+    def __call__(self, stop: list, *values: Any) -> Any:
+        n, m = self.carried, self.grads
+        state, grads, rest = list(values[:n]), list(values[n : n + m]), list(values[n + m :])
+        limit = int(rest[0]) if self.limited else None
+        states = []
+        while (limit is None or len(states) < limit) and self.test(stop, [*state, *grads, *rest])[0]:
+            if stop:
+                raise Stopped
+            states.append(state)
+            state = self.step(stop, [*state, *grads, *rest])
+        totals: list = []
+        for before in reversed(states):
+            if stop:
+                raise Stopped
+            results = self.back(stop, [*before, *grads, *rest])
+            grads, totals = results[:m], _added(totals, results[m:])
+        made = [*grads, *(totals or [np.zeros_like(values[position]) for position in self.captures])]
+        return made[0] if len(made) == 1 else tuple(made)
+
+
+class SweepGradient(Control):
+    """kernel(stop, *values): the gradients of a sweep, as those of a loop.
+
+    values: `carried` ones as they enter, `elements` arrays, `grads` gradients of the last carried ones, `collected`
+    gradients of the collected arrays, the rest.   wanted: how many arrays have gradients: those come after the carried
+    ones' and before what flows to captured values.
+    """
+
+    __name__ = "sweep_grad"
+
+    def __init__(
+        self,
+        forth: Body,
+        back: Body,
+        carried: int,
+        elements: int,
+        grads: int,
+        collected: int,
+        reverse: bool,
+        wanted: tuple[int, ...],
+        captures: tuple[int, ...],
+    ):
+        self.forth, self.back, self.carried, self.elements, self.grads = forth, back, carried, elements, grads
+        self.collected, self.reverse, self.wanted, self.captures = collected, reverse, wanted, captures
+
+    def __call__(self, stop: list, *values: Any) -> Any:
+        c, e, g, k = self.carried, self.elements, self.grads, self.collected
+        state, arrays = list(values[:c]), values[c : c + e]
+        grads, given = list(values[c + e : c + e + g]), values[c + e + g : c + e + g + k]
+        rest = list(values[c + e + g + k :])
+        count = len(arrays[0])
+        order = range(count - 1, -1, -1) if self.reverse else range(count)
+        states = []
+        for at in order:
+            if stop:
+                raise Stopped
+            states.append(state)
+            items = [array[at] for array in arrays]
+            state = self.forth(stop, [*state, *items, *grads, *[array[at] for array in given], *rest])[:c]
+        totals: list = []
+        flows = [np.zeros_like(arrays[position]) for position in self.wanted]
+        for before, at in zip(reversed(states), reversed(order), strict=True):
+            if stop:
+                raise Stopped
+            items = [array[at] for array in arrays]
+            results = self.back(stop, [*before, *items, *grads, *[array[at] for array in given], *rest])
+            grads = results[:g]
+            for flow, part in zip(flows, results[g : g + len(flows)], strict=True):
+                flow[at] = part
+            totals = _added(totals, results[g + len(flows) :])
+        made = [*grads, *flows, *(totals or [np.zeros_like(values[position]) for position in self.captures])]
+        return made[0] if len(made) == 1 else tuple(made)

@@ -1,0 +1,1 @@
+"""Queues, and the place where they live."""

@@ -1,0 +1,157 @@
+"""The queues of one session. What queue nodes do happens here, and waits without a thread or a worker.
+
+A queue is made by the first node that uses it, and found by its container and its shared name or its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+
+from weftwork.actors.queues.queue import Attempt, Queue
+from weftwork.graph import shapes
+from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError
+from weftwork.graph.operation import Operation
+from weftwork.graph.ops.queues import Definition
+
+
+class QueueHost:
+    """Holds queues."""
+
+    def __init__(self):
+        self._queues: dict[tuple[str, str], Queue] = {}
+        self._lock = threading.RLock()
+        self._closed = False
+
+    def start(self, op: Operation, values: list, told: Callable[[Any], None]) -> Callable[[], None]:
+        """Begin what a queue node does; `told` gets the list of its outputs, or an error. Returns what cancels it."""
+        attrs = op.attrs
+        word, definition = attrs["_word"], attrs["_definition"]
+        with self._lock:
+            try:
+                queue = self._queue(attrs["_container"], attrs["_queue"], definition)
+                attempt = _attempt(word, definition, values, told)
+            except OpError as error:
+                told(error)
+                return _nothing
+            if attempt is None:
+                told([np.int32(queue.size) if word == "size" else np.bool_(queue.closed)])
+                return _nothing
+            if word == "close" and attrs["_cancel"]:
+                queue.cancel_enqueues()
+            queue.start(attempt)
+        return lambda: self._cancel(queue, attempt)
+
+    def _cancel(self, queue: Queue, attempt: Attempt) -> None:
+        with self._lock:
+            queue.cancel(attempt)
+
+    def _queue(self, container: str, name: str, definition: Definition) -> Queue:
+        if self._closed:
+            raise CancelledError(None, None, "The session is closed, and its queues with it.")
+        queue = self._queues.get((container, name))
+        if queue is None:
+            queue = self._queues[container, name] = Queue(name, definition)
+        elif queue.definition != definition:
+            raise InvalidArgumentError(None, None, _difference(name, queue.definition, definition))
+        return queue
+
+    def take_over(self, other: QueueHost, but: Collection[str]) -> None:
+        """Hold the queues of another that ends, except those in some containers."""
+        with self._lock:
+            self._queues.update({key: queue for key, queue in other._queues.items() if key[0] not in but})
+
+    def close(self) -> None:
+        """The session ends: nothing waits any more, and nothing begins."""
+        with self._lock:
+            self._closed = True
+            for queue in self._queues.values():
+                queue.cancel_all()
+
+
+def _nothing() -> None:
+    return None
+
+
+def _difference(name: str, held: Definition, asked: Definition) -> str:
+    """Why two queues of one name cannot be one."""
+    if held.kind != asked.kind:
+        return f"Shared queue '{name}' has type '{held.kind}' that does not match type of node '{asked.kind}'"
+    words = {"capacity": "capacity", "dtypes": "component types", "shapes": "component shapes", "seed": "random seed"}
+    for field, word in {**words, "keep": "min_after_dequeue"}.items():
+        has, wants = getattr(held, field), getattr(asked, field)
+        if has != wants:
+            was = "was" if field in ("capacity", "keep", "seed") else "were"
+            return f"Shared queue '{name}' has {word} {_listed(has)} but requested {word} {was} {_listed(wants)}."
+    raise AssertionError("equal definitions")
+
+
+def _listed(value: Any) -> str:
+    if not isinstance(value, tuple):
+        return str(value)
+    return f"[{', '.join([shapes.text(v) if isinstance(v, tuple) else v.name for v in value])}]"
+
+
+def _attempt(word: str, definition: Definition, values: list, told: Callable[[Any], None]) -> Attempt | None:
+    """The attempt that a node makes, or None for one that only looks. Raises InvalidArgumentError."""
+    if word in ("size", "is_closed"):
+        return None
+    if word == "close":
+        return Attempt("close", lambda result: told(_failed(result) or []))
+    if word in ("enqueue", "enqueue_many"):
+        rows = [tuple(values)] if word == "enqueue" else _rows(values)
+        return Attempt("enqueue", lambda result: told(_failed(result) or []), [_checked(definition, r) for r in rows])
+    if word == "dequeue":
+        return Attempt("dequeue", lambda result: told(_failed(result) or list(result[0])), wanted=1)
+    wanted = int(values[0])
+    if wanted < 0:
+        kind = "DequeueMany" if word == "dequeue_many" else "DequeueUpTo"
+        raise InvalidArgumentError(None, None, f"Queue{kind} must request a non-negative number of elements: {wanted}")
+
+    def together(result: Any) -> None:
+        told(
+            _failed(result) or [_stacked(definition, i, [e[i] for e in result]) for i in range(len(definition.dtypes))]
+        )
+
+    return Attempt("dequeue", together, wanted=wanted, less=word == "dequeue_up_to")
+
+
+def _rows(values: list) -> list[tuple]:
+    lengths = [len(value) for value in values]
+    if len(set(lengths)) != 1:
+        text = f"All input tensors must have the same size in the 0th dimension, but they have {lengths}"
+        raise InvalidArgumentError(None, None, text)
+    return list(zip(*values, strict=True))
+
+
+def _failed(result: Any) -> Any:
+    return result if isinstance(result, Exception) else None
+
+
+def _checked(definition: Definition, element: tuple) -> tuple:
+    """An element, of the queue's shapes, that nobody else writes to. Raises InvalidArgumentError."""
+    made = []
+    for i, value in enumerate(element):
+        shape = None if definition.shapes is None else definition.shapes[i]
+        if not shapes.compatible(np.shape(value), shape):
+            expected, got = shapes.bracket_text(shape), shapes.bracket_text(np.shape(value))
+            text = f"Shape mismatch in tuple component {i}. Expected {expected}, got {got}"
+            raise InvalidArgumentError(None, None, text)
+        shared = isinstance(value, np.ndarray) and (value.flags.writeable or value.base is not None)
+        made.append(value.copy() if shared else value)
+    return tuple(made)
+
+
+def _stacked(definition: Definition, component: int, values: list) -> Any:
+    """Elements' components as one array, padded with zeros to the largest where a dimension is open."""
+    shape = definition.shapes[component]  # type: ignore[index]
+    largest = tuple([max([np.shape(v)[axis] for v in values], default=d or 0) for axis, d in enumerate(shape)])
+    array = np.zeros((len(values), *largest), definition.dtypes[component].as_numpy_dtype)
+    if array.dtype == object:
+        array.fill(b"")
+    for at, value in enumerate(values):
+        array[(at, *[slice(0, d) for d in np.shape(value)])] = value
+    return array

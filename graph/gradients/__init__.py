@@ -1,0 +1,29 @@
+"""Derivatives of graphs. The modules of rules register what they know when they are imported."""
+
+from weftwork.graph.gradients import (
+    arrays,
+    control_flow,
+    elementwise,
+    linalg,
+    nn,
+    numpy_rules,
+    products,
+    reductions,
+)
+from weftwork.graph.gradients.walk import AggregationMethod, UnconnectedGradients, gradients, hessians, is_trainable
+
+__all__ = [
+    "AggregationMethod",
+    "UnconnectedGradients",
+    "arrays",
+    "control_flow",
+    "elementwise",
+    "gradients",
+    "hessians",
+    "is_trainable",
+    "linalg",
+    "nn",
+    "numpy_rules",
+    "products",
+    "reductions",
+]

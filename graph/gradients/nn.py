@@ -1,0 +1,264 @@
+"""Derivatives of the operations of `tf.nn`: activations, losses, convolution, pooling, picking.
+
+x, y, g: an operation's input, its output, and the gradient of its output.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weftwork.graph import shapes
+from weftwork.graph.build import apply
+from weftwork.graph.gradients.registry import not_differentiable, rule
+from weftwork.graph.gradients.tools import sum_to
+from weftwork.graph.kernels import depthwise
+from weftwork.graph.kernels import derivatives as gradient_kernels
+from weftwork.graph.kernels import nn as forward
+from weftwork.graph.kernels import nn_derivatives as kernels
+from weftwork.graph.nn import ops as nn_ops
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.ops import math_ops as m
+from weftwork.graph.ops.array_ops import expand_dims, one_hot, shape
+from weftwork.graph.ops.indexing import where
+from weftwork.graph.ops.reductions import reduce_sum
+
+not_differentiable("InTopKV2")
+
+# Activations
+
+
+@rule("Relu")
+def _relu(op: Operation, g: Tensor):
+    return [g * m.greater(op.outputs[0], 0.0)]
+
+
+@rule("Relu6")
+def _relu6(op: Operation, g: Tensor):
+    y = op.outputs[0]
+    return [g * m.logical_and(m.greater(y, 0.0), m.less(y, 6.0))]
+
+
+@rule("LeakyRelu")
+def _leaky_relu(op: Operation, g: Tensor):
+    x, slope = op.inputs
+    positive = m.greater(x, 0.0)
+    return [lambda: where(positive, g, g * slope), lambda: sum_to(where(positive, 0.0, g * x), slope, x)]
+
+
+@rule("Elu")
+def _elu(op: Operation, g: Tensor):
+    y = op.outputs[0]
+    return [where(m.less(y, 0.0), g * (y + 1.0), g)]
+
+
+@rule("Selu")
+def _selu(op: Operation, g: Tensor):
+    y, scale, alpha = op.outputs[0], 1.0507009873554805, 1.6732632423543772
+    return [where(m.less(y, 0.0), g * (y + scale * alpha), g * scale)]
+
+
+@rule("Softplus")
+def _softplus(op: Operation, g: Tensor):
+    return [g * m.sigmoid(op.inputs[0])]
+
+
+@rule("Softsign")
+def _softsign(op: Operation, g: Tensor):
+    return [g / m.square(1.0 + m.abs(op.inputs[0]))]
+
+
+@rule("Softmax")
+def _softmax(op: Operation, g: Tensor):
+    y = op.outputs[0]
+    return [(g - reduce_sum(g * y, op.attrs["axis"], keepdims=True)) * y]
+
+
+@rule("LogSoftmax")
+def _log_softmax(op: Operation, g: Tensor):
+    axis = op.attrs["axis"]
+    return [g - m.exp(op.outputs[0]) * reduce_sum(g, axis, keepdims=True)]
+
+
+# Losses
+
+
+@rule("L2Loss")
+def _l2_loss(op: Operation, g: Tensor):
+    return [g * op.inputs[0]]
+
+
+@rule("SoftmaxCrossEntropyWithLogits")
+def _softmax_cross_entropy(op: Operation, g: Tensor):
+    """softmax - labels, as in TensorFlow: right where the labels of each example add up to one."""
+    logits, labels = op.inputs
+    axis = op.attrs["axis"]
+    each = expand_dims(g, axis)
+    return [
+        lambda: sum_to((nn_ops.softmax(logits, axis) - labels) * each, logits, labels),
+        lambda: sum_to(-(nn_ops.log_softmax(logits, axis) * each), labels, logits),
+    ]
+
+
+@rule("SparseSoftmaxCrossEntropyWithLogits")
+def _sparse_softmax_cross_entropy(op: Operation, g: Tensor):
+    logits, labels = op.inputs
+    attrs: Any = None
+    return [
+        lambda: apply(
+            gradient_kernels.sparse_softmax_grad, [g, logits, labels], attrs, type="SparseSoftmaxGrad",
+            dtype=g.dtype.base_dtype, shape=logits._shape,
+        ),
+        None,
+    ]  # fmt: skip
+
+
+@rule("SparseSoftmaxGrad")
+def _sparse_softmax_grad(op: Operation, grad: Tensor):
+    g, logits, labels = op.inputs
+    wrong = nn_ops.softmax(logits) - _hot(labels, logits)
+    softmax = nn_ops.softmax(logits)
+    each = grad * expand_dims(g, -1)
+    return [
+        lambda: reduce_sum(grad * wrong, -1),
+        lambda: (each - reduce_sum(each * softmax, -1, keepdims=True)) * softmax,
+        None,
+    ]
+
+
+def _hot(labels: Tensor, logits: Tensor) -> Tensor:
+    known = None if logits._shape is None else logits._shape[-1]
+    return one_hot(labels, shape(logits)[-1] if known is None else known, dtype=logits.dtype.base_dtype)
+
+
+@rule("SigmoidCrossEntropyWithLogits")
+def _sigmoid_cross_entropy(op: Operation, g: Tensor):
+    logits, labels = op.inputs
+    return [lambda: g * (m.sigmoid(logits) - labels), lambda: -(g * logits)]
+
+
+@rule("WeightedCrossEntropyWithLogits")
+def _weighted_cross_entropy(op: Operation, g: Tensor):
+    """Of (1 - z) x + l softplus(-x), l = 1 + (q - 1) z."""
+    x, z, q = op.inputs
+    return [
+        lambda: sum_to(g * (1.0 - z - (1.0 + (q - 1.0) * z) * m.sigmoid(-x)), x, z, q),
+        lambda: sum_to(g * ((q - 1.0) * nn_ops.softplus(-x) - x), z, x, q),
+        lambda: sum_to(g * z * nn_ops.softplus(-x), q, x, z),
+    ]
+
+
+# Windows
+
+
+def _node(kernel: Any, inputs: list[Tensor], op: Operation, kind: str, shape: shapes.RawShape) -> Tensor:
+    dtype = inputs[0].dtype.base_dtype
+    return apply(kernel, inputs, dict(op.attrs), type=kind, dtype=dtype, shape=shape)
+
+
+def _filter_grad(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
+    return _node(kernels.conv2d_filter_grad, [g, x, filters], op, "Conv2DBackpropFilter", filters._shape)
+
+
+def _input_grad(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
+    return _node(kernels.conv2d_input_grad, [g, x, filters], op, "Conv2DBackpropInput", x._shape)
+
+
+def _conv2d(op: Operation, x: Tensor, filters: Tensor, g: Tensor) -> Tensor:
+    return _node(forward.conv2d, [x, filters], op, "Conv2D", g._shape)
+
+
+@rule("Conv2D")
+def _conv2d_rule(op: Operation, g: Tensor):
+    x, filters = op.inputs
+    return [lambda: _input_grad(op, g, x, filters), lambda: _filter_grad(op, g, x, filters)]
+
+
+@rule("Conv2DBackpropInput")
+def _conv2d_input_rule(op: Operation, grad: Tensor):
+    g, _, filters = op.inputs
+    return [lambda: _conv2d(op, grad, filters, g), None, lambda: _filter_grad(op, g, grad, filters)]
+
+
+@rule("Conv2DBackpropFilter")
+def _conv2d_filter_rule(op: Operation, grad: Tensor):
+    g, x, _ = op.inputs
+    return [lambda: _conv2d(op, x, grad, g), lambda: _input_grad(op, g, x, grad), None]
+
+
+@rule("Conv2DTranspose")
+def _conv2d_transpose_rule(op: Operation, grad: Tensor):
+    value, filters, _ = op.inputs
+    return [lambda: _conv2d(op, grad, filters, value), lambda: _filter_grad(op, value, grad, filters), None]
+
+
+def _depthwise(op: Operation, x: Tensor, filters: Tensor, g: Tensor) -> Tensor:
+    return _node(depthwise.depthwise, [x, filters], op, "DepthwiseConv2dNative", g._shape)
+
+
+def _depthwise_input(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
+    kind = "DepthwiseConv2dNativeBackpropInput"
+    return _node(depthwise.depthwise_input_grad, [g, x, filters], op, kind, x._shape)
+
+
+def _depthwise_filter(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
+    kind = "DepthwiseConv2dNativeBackpropFilter"
+    return _node(depthwise.depthwise_filter_grad, [g, x, filters], op, kind, filters._shape)
+
+
+@rule("DepthwiseConv2dNative")
+def _depthwise_rule(op: Operation, g: Tensor):
+    x, filters = op.inputs
+    return [lambda: _depthwise_input(op, g, x, filters), lambda: _depthwise_filter(op, g, x, filters)]
+
+
+@rule("DepthwiseConv2dNativeBackpropInput")
+def _depthwise_input_rule(op: Operation, grad: Tensor):
+    g, _, filters = op.inputs
+    return [lambda: _depthwise(op, grad, filters, g), None, lambda: _depthwise_filter(op, g, grad, filters)]
+
+
+@rule("DepthwiseConv2dNativeBackpropFilter")
+def _depthwise_filter_rule(op: Operation, grad: Tensor):
+    g, x, _ = op.inputs
+    return [lambda: _depthwise(op, x, grad, g), lambda: _depthwise_input(op, g, x, grad), None]
+
+
+@rule("MaxPool")
+def _max_pool(op: Operation, g: Tensor):
+    x, y = op.inputs[0], op.outputs[0]
+    return [_node(kernels.max_pool_grad, [g, x, y], op, "MaxPoolGrad", x._shape)]
+
+
+@rule("MaxPoolGrad")
+def _max_pool_grad(op: Operation, grad: Tensor):
+    g, x, y = op.inputs
+    return [lambda: _node(kernels.max_pool_pick, [grad, x, y], op, "MaxPoolPick", g._shape), None, None]
+
+
+@rule("MaxPoolPick")
+def _max_pool_pick(op: Operation, grad: Tensor):
+    _, x, y = op.inputs
+    return [lambda: _node(kernels.max_pool_grad, [grad, x, y], op, "MaxPoolGrad", x._shape), None, None]
+
+
+@rule("AvgPool")
+def _avg_pool(op: Operation, g: Tensor):
+    x = op.inputs[0]
+    return [_node(kernels.avg_pool_grad, [g, x], op, "AvgPoolGrad", x._shape)]
+
+
+@rule("AvgPoolGrad")
+def _avg_pool_grad(op: Operation, grad: Tensor):
+    return [lambda: _node(forward.avg_pool, [grad], op, "AvgPool", op.inputs[0]._shape), None]
+
+
+# Picking
+
+
+@rule("TopKV2")
+def _top_k(op: Operation, g: Tensor, _: Any):
+    x, indices = op.inputs[0], op.outputs[1]
+    attrs = {"function": gradient_kernels.take_last, "options": (), "unique": True}
+    inputs = [g, x, indices]
+    dtype = g.dtype.base_dtype
+    return [apply(gradient_kernels.unpick, inputs, attrs, type="Unpick", dtype=dtype, shape=x._shape), None]

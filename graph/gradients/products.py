@@ -1,0 +1,103 @@
+"""Derivatives of products of tensors: matmul, cross, einsum. Those of tensordot are autograd's."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.build import apply
+from weftwork.graph.gradients.numpy_rules import numpy_rule
+from weftwork.graph.gradients.registry import rule, unknown
+from weftwork.graph.gradients.tools import sum_to
+from weftwork.graph.kernels import derivatives as kernels
+from weftwork.graph.known import promoted
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.ops import math_ops as m
+
+
+def product(a: Tensor, b: Tensor, **turned: bool) -> Tensor:
+    """The matrix product; turned: transpose_a, transpose_b."""
+    flags = {key: True for key, value in turned.items() if value}
+    shape: Any = None
+    if a._shape is not None and b._shape is not None and len(a._shape) == len(b._shape) == 2:
+        rows = a._shape[1 if "transpose_a" in flags else 0]
+        columns = b._shape[0 if "transpose_b" in flags else 1]
+        shape = (rows, columns)
+    kernel = kernels.product if flags else np.matmul
+    return apply(kernel, [a, b], flags, type="MatMul", dtype=promoted([a, b]), shape=shape)
+
+
+@rule("MatMul", "BatchMatMulV2")
+def _matmul(op: Operation, g: Tensor):
+    a, b = op.inputs
+    ranks = [None if t._shape is None else len(t._shape) for t in (a, b)]
+    if not op.attrs and (None in ranks or 1 in ranks):
+        return numpy_rule(op, g)  # a vector, or what may be one
+    turned_a = bool(op.attrs.get("transpose_a") or op.attrs.get("adjoint_a"))
+    turned_b = bool(op.attrs.get("transpose_b") or op.attrs.get("adjoint_b"))
+
+    def left() -> Tensor:
+        factor = b if op.attrs.get("adjoint_b") else m.conj(b)
+        if turned_a:
+            made = product(factor, g, transpose_a=turned_b, transpose_b=True)
+        else:
+            made = product(g, factor, transpose_b=not turned_b)
+        return unbatched(m.conj(made) if op.attrs.get("adjoint_a") else made, a, b)
+
+    def right() -> Tensor:
+        factor = a if op.attrs.get("adjoint_a") else m.conj(a)
+        if turned_b:
+            made = product(g, factor, transpose_a=True, transpose_b=turned_a)
+        else:
+            made = product(factor, g, transpose_a=not turned_a)
+        return unbatched(m.conj(made) if op.attrs.get("adjoint_b") else made, b, a)
+
+    return [left, right]
+
+
+def unbatched(made: Tensor, x: Tensor, other: Tensor) -> Tensor:
+    """A gradient with the batch axes of both factors of a matrix product, summed to those of x."""
+    if x._shape is not None and other._shape is not None:
+        mine, theirs = x._shape[:-2], other._shape[:-2]
+        if (mine == theirs and None not in mine) or not theirs:
+            return made
+    return apply(kernels.sum_like, [made, x], type="SumLike", dtype=made.dtype.base_dtype, shape=x._shape)
+
+
+@rule("Cross")
+def _cross(op: Operation, g: Tensor):
+    a, b = op.inputs
+    return [lambda: sum_to(m.cross(m.conj(b), g), a, b), lambda: sum_to(m.cross(g, m.conj(a)), b, a)]
+
+
+@rule("Einsum")
+def _einsum(op: Operation, g: Tensor):
+    terms, _, result = op.attrs["equation"].partition("->")
+    parts = terms.split(",")
+    if any([len(set(part) - {"."}) < len(part.replace(".", "")) for part in parts]):
+        raise unknown(op, "an index occurs twice in one operand")
+    plain = "." not in terms
+    traced = numpy_rule(op, g)
+    found = []
+    for i, part in enumerate(parts):
+        others = [p for k, p in enumerate(parts) if k != i]
+        if plain and set(part) <= set(result).union(*others) and _same_sizes(op, parts):
+            equation = ",".join([result, *others]) + "->" + part
+            rest = [m.conj(t) for k, t in enumerate(op.inputs) if k != i]
+            found.append(functools.partial(m.einsum, equation, g, *rest))
+        else:
+            found.append(traced[i])
+    return found
+
+
+def _same_sizes(op: Operation, parts: list[str]) -> bool:
+    """Whether no index is known to be 1 in one operand and may be more in another: that would be a broadcast."""
+    sizes: dict[str, set] = {}
+    for tensor, part in zip(op.inputs, parts, strict=True):
+        if tensor._shape is None:
+            return False
+        for index, dim in zip(part, tensor._shape, strict=True):
+            sizes.setdefault(index, set()).add(dim)
+    return all([len(dims) == 1 or 1 not in dims for dims in sizes.values()])

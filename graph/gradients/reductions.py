@@ -1,0 +1,198 @@
+"""Derivatives of the operations that run along axes: sums, means, extremes, products, scans, segments, traces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weftwork.graph.build import apply
+from weftwork.graph.gradients.composition import by_composition
+from weftwork.graph.gradients.registry import not_differentiable, rule
+from weftwork.graph.gradients.tools import spread
+from weftwork.graph.kernels import derivatives as kernels
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.ops import math_ops as m
+from weftwork.graph.ops.array_ops import ones_like, shape, zeros_like
+from weftwork.graph.ops.indexing import where
+from weftwork.graph.ops.reductions import cumsum, reduce_mean, reduce_prod, reduce_sum, unsorted_segment_prod
+from weftwork.graph.ops.reductions import unsorted_segment_sum as segment_sum
+
+not_differentiable("Any", "All", "CountNonzero", "ArgMax", "ArgMin")
+
+
+def _axis(op: Operation) -> Any:
+    return op.inputs[1] if len(op.inputs) > 1 else op.attrs["axis"]
+
+
+def _keeps(op: Operation) -> bool:
+    return bool(op.attrs.get("keepdims"))
+
+
+def _alone(op: Operation, grad: Any) -> list:
+    """The gradient of the first input; the others, an axis, have none."""
+    return [grad] + [None] * (len(op.inputs) - 1)
+
+
+def _back(op: Operation, value: Tensor, mean: bool = False) -> Tensor:
+    """A value of the reduced shape in each place of the input."""
+    return spread(value, op.inputs[0], _axis(op), _keeps(op), mean)
+
+
+@rule("Sum")
+def _sum(op: Operation, g: Tensor):
+    return _alone(op, _back(op, g))
+
+
+@rule("Mean")
+def _mean(op: Operation, g: Tensor):
+    return _alone(op, _back(op, g, mean=True))
+
+
+@rule("Max", "Min")
+def _extreme(op: Operation, g: Tensor):
+    """Equals share the gradient, as in TensorFlow."""
+    x = op.inputs[0]
+    same = m.cast(m.equal(x, _back(op, op.outputs[0])), g.dtype.base_dtype)
+    count = reduce_sum(same, _axis(op), _keeps(op))
+    return _alone(op, same * _back(op, g / count))
+
+
+@rule("Prod")
+def _prod(op: Operation, g: Tensor):
+    x = op.inputs[0]
+    attrs = {"keepdims": _keeps(op)}
+    if len(op.inputs) == 1:
+        attrs["axis"] = op.attrs["axis"]
+    inputs = [m.conj(t) if t is x else t for t in (g, *op.inputs)]
+    made = apply(kernels.product_without_each, inputs, attrs, type="ProdGrad", dtype=g.dtype.base_dtype, shape=x._shape)
+    return _alone(op, made)
+
+
+@rule("ProdGrad")
+@by_composition
+def _prod_grad(op: Operation, g: Tensor, x: Tensor, *axis: Tensor):
+    along = axis[0] if axis else op.attrs["axis"]
+    whole = spread(g * reduce_prod(x, along, _keeps(op)), x, along, _keeps(op))
+    return whole / x
+
+
+@rule("ReduceVariance")
+def _variance(op: Operation, g: Tensor):
+    return _alone(op, _centred(op) * _back(op, g, mean=True) * 2.0)
+
+
+@rule("ReduceStd")
+def _std(op: Operation, g: Tensor):
+    y = op.outputs[0]
+    some = m.not_equal(y, 0.0)  # all equal: no slope, not a division by zero
+    return _alone(op, _centred(op) * _back(op, where(some, g / where(some, y, 1.0), 0.0), mean=True))
+
+
+def _centred(op: Operation) -> Tensor:
+    x = op.inputs[0]
+    return x - reduce_mean(x, _axis(op), keepdims=True)
+
+
+@rule("ReduceLogsumexp")
+def _logsumexp(op: Operation, g: Tensor):
+    x = op.inputs[0]
+    return _alone(op, _back(op, g) * m.exp(x - _back(op, op.outputs[0])))
+
+
+# Along one axis
+
+
+@rule("Cumsum")
+def _cumsum(op: Operation, g: Tensor):
+    return _alone(op, cumsum(g, _axis(op), bool(op.attrs.get("exclusive")), not op.attrs.get("reverse")))
+
+
+@rule("Cumprod")
+def _cumprod(op: Operation, g: Tensor):
+    """As TensorFlow's, not a number where an element is zero."""
+    x, y = op.inputs[0], op.outputs[0]
+    total = cumsum(g * m.conj(y), _axis(op), bool(op.attrs.get("exclusive")), not op.attrs.get("reverse"))
+    return _alone(op, total / m.conj(x))
+
+
+@rule("Trace")
+def _trace(op: Operation, g: Tensor):
+    x = op.inputs[0]
+    return [apply(kernels.diagonal_like, [g, x], type="TraceGrad", dtype=g.dtype.base_dtype, shape=x._shape)]
+
+
+@rule("TraceGrad")
+def _trace_grad(op: Operation, g: Tensor):
+    return [lambda: m.trace(g), None]
+
+
+# Segments
+
+
+def kept(x: Tensor, ids: Tensor) -> Tensor:
+    """x[ids], and zeros where an id is not a row of x."""
+    raw = None if x._shape is None or ids._shape is None else (*ids._shape, *x._shape[1:])
+    return apply(kernels.gather_kept, [x, ids], type="GatherKept", dtype=x.dtype.base_dtype, shape=raw)
+
+
+@rule("DenseRows")
+def _dense_rows(op: Operation, grad: Tensor):
+    return [lambda: kept(grad, op.inputs[1]), None]
+
+
+@rule("GatherKept")
+def _gather_kept(op: Operation, g: Tensor):
+    x, ids = op.inputs
+    inputs = [g, ids, x]
+    return [
+        lambda: apply(kernels.scatter_kept, inputs, type="ScatterKept", dtype=g.dtype.base_dtype, shape=x._shape),
+        None,
+    ]
+
+
+@rule("ScatterKept")
+def _scatter_kept(op: Operation, g: Tensor):
+    return [lambda: kept(g, op.inputs[1]), None, None]
+
+
+@rule("SegmentSum", "UnsortedSegmentSum")
+def _segment_sum(op: Operation, g: Tensor):
+    return _alone(op, kept(g, op.inputs[1]))
+
+
+@rule("SegmentMax", "SegmentMin", "UnsortedSegmentMax", "UnsortedSegmentMin")
+def _segment_extreme(op: Operation, g: Tensor):
+    x, ids = op.inputs[:2]
+    same = m.cast(m.equal(x, kept(op.outputs[0], ids)), g.dtype.base_dtype)
+    count = segment_sum(same, ids, _rows(op))
+    return _alone(op, same * kept(g / m.maximum(count, 1.0), ids))
+
+
+@rule("SegmentProd", "UnsortedSegmentProd")
+def _segment_prod(op: Operation, g: Tensor):
+    """Where an element is zero it gets the product of the others, which is zero if another is."""
+    x, ids = op.inputs[:2]
+    zero = m.equal(x, 0.0)
+    zeros = segment_sum(m.cast(zero, g.dtype.base_dtype), ids, _rows(op))
+    g = where(m.greater(zeros, 1.0), zeros_like(g), g)
+    others = unsorted_segment_prod(where(zero, ones_like(x), x), ids, _rows(op))
+    slope = where(zero, kept(others, ids), kept(op.outputs[0], ids) / where(zero, ones_like(x), x))
+    return _alone(op, kept(g, ids) * slope)
+
+
+def _rows(op: Operation) -> Any:
+    y = op.outputs[0]
+    known = None if y._shape is None else y._shape[0]
+    return shape(y)[0] if known is None else known
+
+
+@rule("Bincount")
+def _bincount(op: Operation, g: Tensor):
+    return [None, lambda: kept(g, op.inputs[0])]
+
+
+@rule("Unique", "UniqueWithCounts")
+def _unique(op: Operation, g: Tensor, *_: Any):
+    """Equals share the gradient."""
+    places = op.outputs[1]
+    count = segment_sum(ones_like(op.inputs[0]), places, _rows(op))
+    return [kept(g / count, places)]

@@ -1,0 +1,188 @@
+"""Which derivative belongs to which operation.
+
+rule       a function (op, *grads): for the gradients with respect to an operation's outputs, those with respect to its
+           inputs, one for each. Each is a tensor, IndexedSlices, None (nothing flows there), or a function without
+           arguments that makes one of these and is called only where the gradient is wanted.
+RULES      the rules by the type of operation: what this package knows, and what `RegisterGradient` adds
+override   a rule that stands for one operation only: `gradient_override_map`, `custom_gradient`, `@f.gradient`
+
+Invariant: a rule makes ordinary nodes of the operation's graph and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from weftwork.graph import nest
+from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.function import UserFunction
+from weftwork.graph.graph import GRADIENT_OVERRIDES
+from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
+from weftwork.graph.scopes import name_scope
+
+Rule = Callable[..., Any]
+
+RULES: dict[str, Rule] = {}
+FALLBACKS: list[tuple[Callable[[Operation], bool], Rule]] = []
+"""(whether it knows an operation, its rule): for pure operations whose type has no rule."""
+
+_CUSTOM = "CustomGradient"
+_CUSTOM_RULES = ("_weftwork_custom_gradients",)
+
+
+def rule(*types: str) -> Callable[[Rule], Rule]:
+    """A decorator: the function is the rule of these types of operation."""
+
+    def register(function: Rule) -> Rule:
+        for name in types:
+            assert name not in RULES, name
+            RULES[name] = function
+        return function
+
+    return register
+
+
+def nothing(op: Operation, *grads: Any) -> list[None]:
+    """The rule of an operation through which no gradient flows."""
+    return [None] * len(op.inputs)
+
+
+def not_differentiable(*types: str) -> None:
+    """No gradient flows through operations of these types, and asking for one is no mistake."""
+    for name in types:
+        rule(name)(nothing)
+
+
+def unknown(op: Operation, why: str = "") -> LookupError:
+    """The error of an operation that has no derivative here."""
+    reason = f": {why}" if why else ""
+    return LookupError(
+        f"No gradient defined for operation '{op.name}' (op type: {op.type}){reason}\n\t [[node {op.defined_at} ]]"
+    )
+
+
+def rule_of(op: Operation) -> Rule:
+    """The rule of an operation. Raises LookupError, which names it and its line, when it has none."""
+    found = _override(op) or RULES.get(op.type)
+    if found is not None:
+        return found
+    if op.kind in WRITES or (op.kind is Kind.RANDOM and op.type not in ("RandomGamma", "RandomShuffle")):
+        return nothing
+    if op.kind is Kind.PURE:
+        for knows, fallback in FALLBACKS:
+            if knows(op):
+                return fallback
+    raise unknown(op)
+
+
+# TensorFlow 1's spellings
+
+
+class RegisterGradient:
+    """A decorator: the function (op, *grads) gives the gradients of every operation of a type.
+
+    Raises TypeError when the type is no string, KeyError when it has a gradient already.
+    """
+
+    def __init__(self, op_type: str):
+        if not isinstance(op_type, str):
+            raise TypeError("op_type must be a string")
+        self._op_type = op_type
+
+    def __call__(self, function: Callable) -> Callable:
+        """Register `function`."""
+        if self._op_type in RULES:
+            raise KeyError(f"Registering two gradient with name '{self._op_type}'!")
+        RULES[self._op_type] = function
+        return function
+
+
+def NotDifferentiable(op_type: str) -> None:
+    """No gradient flows through operations of this type. Raises TypeError when it is no string."""
+    RegisterGradient(op_type)(nothing)
+
+
+NoGradient = NotDifferentiable
+
+
+def _override(op: Operation) -> Rule | None:
+    kernel = op.kernel
+    if type(kernel) is UserFunction:
+        if kernel.gradient is not None:
+            return _users_rule
+    elif op.type == _CUSTOM:
+        for made in op.graph.get_collection(_CUSTOM_RULES):
+            if made.name == op.name and made.function is not None:
+                return _custom_rule(made.function)
+    for start, end, names in reversed(op.graph.get_collection(GRADIENT_OVERRIDES)):
+        for of_type, name in names:
+            if of_type == op.type and start <= op.index < end:
+                if name not in RULES:
+                    raise unknown(op, f"nothing is registered as {name!r}")
+                return RULES[name]
+    return None
+
+
+# A user's function
+
+
+def _users_rule(op: Operation, *grads: Any) -> list:
+    """Calls the function given to `@f.gradient`."""
+    function = op.kernel.gradient  # type: ignore[union-attr]
+    target = getattr(function, "function", function)
+    options = {}
+    if "outputs" in inspect.signature(target).parameters:
+        options["outputs"] = op.outputs[0] if len(op.outputs) == 1 else list(op.outputs)
+    found = function(grads[0] if len(grads) == 1 else list(grads), *op.inputs, **options)
+    return found if isinstance(found, (list, tuple)) else [found]  # type: ignore[return-value]
+
+
+class _Local:
+    """A function that belongs to this process: it is left behind when the graph is pickled."""
+
+    def __init__(self, name: str, function: Callable | None):
+        self.name, self.function = name, function
+
+    def __reduce__(self):
+        return _Local, (self.name, None)
+
+
+def first_of(*values: Any, count: int) -> Any:
+    """The kernel of `custom_gradient`'s node: its results, which come before its arguments."""
+    return values[0] if count == 1 else values[:count]
+
+
+def custom_gradient(f: Callable) -> Callable:
+    """A decorator: `f` makes nodes and returns (result, grad_fn), and grad_fn gives its gradient instead of theirs.
+
+    f(*args): any number of tensors; its result is a tensor or a list of them.
+    grad_fn(*grads): for the gradients with respect to the results, those with respect to the args, one or a list.
+    """
+
+    @functools.wraps(f)
+    def call(*args: Any) -> Any:
+        tensors = [convert_to_tensor(arg) for arg in args]
+        with name_scope(None, getattr(f, "__name__", _CUSTOM).strip("_<>") or _CUSTOM, tensors) as scope:
+            result, grad_fn = f(*tensors)
+            results = [convert_to_tensor(item) for item in nest.flatten(result)]
+            specs = [(t.dtype.base_dtype, t._shape) for t in results]
+            made = apply(
+                first_of, [*results, *tensors], {"count": len(results)}, type=_CUSTOM, name=scope, outputs=specs
+            )
+        op = made[0].op
+        op.graph.get_collection_ref(_CUSTOM_RULES).append(_Local(op.name, grad_fn))
+        return made[0] if isinstance(result, Tensor) else made
+
+    return call
+
+
+def _custom_rule(function: Callable) -> Rule:
+    def found(op: Operation, *grads: Any) -> list:
+        made = function(*grads)
+        made = list(made) if isinstance(made, (list, tuple)) else [made]
+        return [None] * len(op.outputs) + made
+
+    return found

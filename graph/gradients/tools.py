@@ -1,0 +1,168 @@
+"""What the rules of derivatives share: undoing a broadcast, restoring a shape.
+
+Each function makes at most a node or two, and none at all where the static shapes show that nothing is to be done.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import shapes
+from weftwork.graph.build import apply
+from weftwork.graph.gradients.registry import not_differentiable, rule
+from weftwork.graph.kernels import derivatives as kernels
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.ops.array_ops import reshape
+from weftwork.graph.ops.composite import IndexedSlices
+from weftwork.graph.ops.reductions import known_axes, reduce_mean, reduce_sum
+
+
+def sum_to(grad: Tensor, x: Tensor, *others: Tensor) -> Tensor:
+    """`grad`, of the shape of x broadcast with the others, summed to x's own shape."""
+    axes = _summed_axes(x._shape, [other._shape for other in others])
+    if axes is None:
+        return apply(kernels.sum_like, [grad, x], type="SumLike", dtype=grad.dtype.base_dtype, shape=x._shape)
+    lead, ones = axes
+    if not lead and not ones:
+        return grad
+    attrs = {"lead": lead, "ones": ones}
+    return apply(kernels.sum_axes, [grad], attrs, type="SumAxes", dtype=grad.dtype.base_dtype, shape=x._shape)
+
+
+def _summed_axes(shape: shapes.RawShape, others: list[shapes.RawShape]) -> tuple[int, tuple[int, ...]] | None:
+    """(how many leading axes, which axes of size 1) a broadcast has repeated; None when that shows only at run time."""
+    if shape is None or not others:
+        return None
+    rank, ones = len(shape), []
+    lead = 0
+    for other in others:
+        if other is None:
+            return None
+        lead = max(lead, len(other) - rank)
+    for i in range(1, rank + 1):
+        mine = shape[-i]
+        theirs = [other[-i] for other in others if other is not None and i <= len(other)]
+        if mine not in (1, None) or all([dim == 1 for dim in theirs]):
+            continue
+        if mine is None:
+            return None
+        ones.append(rank - i)
+    return lead, tuple(reversed(ones))
+
+
+@rule("SumLike", "SumAxes")
+def _sum_axes(op: Operation, grad: Tensor):
+    return [lambda: broadcast_like(grad, op.inputs[0])] + [None] * (len(op.inputs) - 1)
+
+
+def broadcast_like(grad: Tensor, x: Tensor) -> Tensor:
+    """`grad` repeated to the shape of x."""
+    if shapes.is_full(x._shape):
+        if x._shape == grad._shape:
+            return grad
+        attrs = {"shape": x._shape}
+        return apply(np.broadcast_to, [grad], attrs, type="BroadcastTo", dtype=grad.dtype.base_dtype, shape=x._shape)
+    return apply(kernels.broadcast_like, [grad, x], type="BroadcastLike", dtype=grad.dtype.base_dtype, shape=x._shape)
+
+
+@rule("BroadcastTo", "BroadcastLike")
+def _broadcast(op: Operation, grad: Tensor):
+    return [sum_to(grad, op.inputs[0], op.outputs[0])] + [None] * (len(op.inputs) - 1)
+
+
+def spread(grad: Tensor, x: Tensor, axis: Any = None, keepdims: bool = False, mean: bool = False) -> Tensor:
+    """A reduction of x over `axis` undone: `grad` (divided by the number of elements, for a mean) in each place.
+
+    axis: ints, None for all, or a tensor.
+    """
+    attrs: dict[str, Any] = {"keepdims": keepdims, "mean": mean}
+    dtype = grad.dtype.base_dtype
+    if isinstance(axis, Tensor):
+        return apply(kernels.spread_over, [grad, x, axis], attrs, type="Spread", dtype=dtype, shape=x._shape)
+    if shapes.is_full(x._shape):
+        axes = known_axes(axis, len(x._shape))  # type: ignore[arg-type]
+        attrs.update(shape=x._shape, axis=axes)
+        return apply(kernels.spread_to, [grad], attrs, type="Spread", dtype=dtype, shape=x._shape)
+    attrs["axis"] = axis
+    return apply(kernels.spread, [grad, _of_same_shape(x)], attrs, type="Spread", dtype=dtype, shape=x._shape)
+
+
+_SAME_SHAPE = frozenset("Neg Square Sqrt Exp Log Log1p Abs Tanh Sigmoid Relu Softplus Cast Identity".split())
+_LOSSES = frozenset(["SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits"])
+
+
+def _of_same_shape(x: Tensor) -> Tensor:
+    """A tensor of x's shape that is there before x: a step of training then need not compute the loss itself."""
+    while x.op.type in _SAME_SHAPE and x.op.kind is Kind.PURE:
+        x = x.op.inputs[0]
+    if x.op.type in _LOSSES:
+        attrs, dtype = {"axis": x.op.attrs.get("axis")}, x.dtype.base_dtype
+        return apply(kernels.zeros_like_loss, x.op.inputs, attrs, type="LossShape", dtype=dtype, shape=x._shape)
+    return x
+
+
+not_differentiable("LossShape")
+
+
+@rule("Spread")
+def _spread(op: Operation, grad: Tensor):
+    axis = op.inputs[2] if len(op.inputs) == 3 else op.attrs["axis"]
+    reduce = reduce_mean if op.attrs["mean"] else reduce_sum
+    return [lambda: reduce(grad, axis, op.attrs["keepdims"])] + [None] * (len(op.inputs) - 1)
+
+
+def reshape_like(grad: Tensor, x: Tensor) -> Tensor:
+    """`grad` in the shape of x, which has as many elements."""
+    raw = x._shape
+    if raw is not None and raw.count(None) <= 1 and 0 not in raw:
+        return reshape(grad, [-1 if dim is None else dim for dim in raw])
+    return apply(kernels.reshape_like, [grad, x], type="ReshapeLike", dtype=grad.dtype.base_dtype, shape=raw)
+
+
+@rule("Reshape", "ReshapeLike", "ExpandDims", "Squeeze")
+def _reshape(op: Operation, grad: Tensor):
+    return [lambda: reshape_like(grad, op.inputs[0])] + [None] * (len(op.inputs) - 1)
+
+
+def dense(slices: IndexedSlices, x: Tensor) -> Tensor:
+    """IndexedSlices of x as a tensor of x's shape: rows of the same index add up."""
+    inputs = [slices.values, slices.indices, x]
+    dtype = slices.dtype.base_dtype
+    if shapes.is_full(x._shape):
+        attrs = {"shape": x._shape}
+        return apply(kernels.rows_in, inputs[:2], attrs, type="DenseRows", dtype=dtype, shape=x._shape)
+    return apply(kernels.scatter_kept, inputs, type="ScatterKept", dtype=dtype, shape=x._shape)
+
+
+def picked(op: Operation, grad: Tensor, unique: bool = False) -> list:
+    """The gradients of an operation whose kernel only picks elements of its first input, or moves them.
+
+    unique: no element is picked twice.
+    """
+    x = op.inputs[0]
+    rest = op.inputs[1:]
+    attrs = {"function": op.kernel, "options": tuple(op.attrs.items()), "unique": unique}
+
+    def first() -> Tensor:
+        dtype, inputs = grad.dtype.base_dtype, [grad, x, *rest]
+        return apply(kernels.unpick, inputs, attrs, type="Unpick", dtype=dtype, shape=x._shape)
+
+    return [first] + [None] * len(rest)
+
+
+@rule("Unpick")
+def _unpick(op: Operation, grad: Tensor):
+    def again() -> Tensor:
+        shape, dtype = op.inputs[0]._shape, grad.dtype.base_dtype
+        attrs = dict(op.attrs["options"])
+        inputs = [grad, *op.inputs[2:]]
+        return apply(op.attrs["function"], inputs, attrs, type="Pick", dtype=dtype, shape=shape)
+
+    return [again] + [None] * (len(op.inputs) - 1)
+
+
+@rule("Pick")
+def _pick(op: Operation, grad: Tensor):
+    return picked(op, grad)

@@ -1,0 +1,288 @@
+"""Derivatives: `gradients` walks a graph backwards from what is differentiated, and makes the nodes of its gradient.
+
+y, x         what is differentiated, and with respect to what
+connected    a tensor on a way from an x to a y along which a derivative flows; nothing else is looked at
+seed         the gradient of a y with respect to itself: ones, or the `grad_ys` given
+trainable    of a dtype that has derivatives: floats, complex numbers, any Python object
+
+Invariant: when the walk comes to an operation, the gradients of its outputs are complete, for operations are visited
+against the order of their creation. The rules are in `registry`; what they make are ordinary nodes.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, constant, convert_to_tensor
+from weftwork.graph.gradients.registry import RULES, rule_of
+from weftwork.graph.gradients.tools import dense
+from weftwork.graph.kernels import derivatives as kernels
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.ops.array_ops import concat, reshape, stack, zeros_like
+from weftwork.graph.ops.composite import IndexedSlices
+from weftwork.graph.ops.conversion import cast
+from weftwork.graph.ops.filling import ones, ones_like
+from weftwork.graph.ops.flow import tuple as gate
+from weftwork.graph.ops.math_ops import add, add_n
+from weftwork.graph.scopes import name_scope
+
+
+class AggregationMethod:
+    """How gradients that meet are added: all of these words mean one sum."""
+
+    ADD_N = 0
+    DEFAULT = ADD_N
+    EXPERIMENTAL_TREE = 1
+    EXPERIMENTAL_ACCUMULATE_N = 2
+
+
+class UnconnectedGradients(enum.Enum):
+    """What the gradient with respect to an x is that no y depends on: None, or zeros."""
+
+    NONE = "none"
+    ZERO = "zero"
+
+
+def gradients(
+    ys: Any,
+    xs: Any,
+    grad_ys: Any = None,
+    name: str = "gradients",
+    colocate_gradients_with_ops: bool = False,
+    gate_gradients: bool = False,
+    aggregation_method: int | None = None,
+    stop_gradients: Any = None,
+    unconnected_gradients: UnconnectedGradients | str = UnconnectedGradients.NONE,
+) -> list:
+    """The derivatives of the sum of all elements of `ys` with respect to each of `xs`: a list as long as `xs`.
+
+    xs: variables or tensors, also ones on the way. A gradient is a tensor of its x's shape and dtype, IndexedSlices
+        where rows of a table were looked up, or None where no y depends on the x.
+    grad_ys: what the gradients with respect to ys are to begin with, None for ones.
+    stop_gradients: tensors that are held constant.   gate_gradients: use gradients only when all of an operation's are
+        there.   aggregation_method: changes nothing.
+    Complex numbers: conj(dy/dx) times the gradient, as in TensorFlow.
+    Raises LookupError for an operation on the way that has no derivative, ValueError or TypeError for arguments that
+    do not fit.
+    """
+    ys, xs = _listed(ys), _listed(xs)
+    stops = [_source(t) for t in _listed(stop_gradients or [])]
+    given = [None] * len(ys) if grad_ys is None else _listed(grad_ys)
+    if len(given) != len(ys):
+        raise ValueError(f"Passed {len(given)} grad_ys for {len(ys)} ys")
+    wants_zeros = UnconnectedGradients(unconnected_gradients) is UnconnectedGradients.ZERO
+    with name_scope(name, "gradients", [*ys, *xs, *stops, *[g for g in given if g is not None]]):
+        targets, sources = [_target(y) for y in ys], [_source(x) for x in xs]
+        walk = _Walk(targets, sources, stops, colocate_gradients_with_ops, gate_gradients)
+        for i, (y, grad) in enumerate(zip(targets, given, strict=True)):
+            walk.add(y, _seed(y, grad, i))
+        walk.run()
+        found = [walk.total(x) for x in sources]
+        if wants_zeros:
+            found = [zeros_like(x) if g is None else g for x, g in zip(sources, found, strict=True)]
+    return found
+
+
+def hessians(
+    ys: Any,
+    xs: Any,
+    name: str = "hessians",
+    colocate_gradients_with_ops: bool = False,
+    gate_gradients: bool = False,
+    aggregation_method: int | None = None,
+) -> list[Tensor]:
+    """The second derivatives of the sum of ys with respect to each of xs, whose shape must be known: shape + shape."""
+    found = []
+    with name_scope(name, "hessians", [*_listed(ys), *_listed(xs)]):
+        for x in _listed(xs):
+            source = _source(x)
+            if not shapes.is_full(source._shape):
+                raise ValueError(f"hessians needs the shape of {source}, which is not known.")
+            raw: Any = source._shape
+            flat = reshape(convert_to_tensor(gradients(ys, x)[0]), [-1])
+            rows = [gradients(flat[i], x)[0] for i in range(math.prod(raw))]
+            rows = [zeros_like(source) if row is None else convert_to_tensor(row) for row in rows]
+            found.append(reshape(stack(rows), [*raw, *raw]))
+    return found
+
+
+class _Walk:
+    """One way back from the ys to the xs."""
+
+    def __init__(self, ys: list[Tensor], xs: list[Tensor], stops: list[Tensor], colocate: bool, gated: bool):
+        self.xs, self.colocate, self.gated = set(xs), colocate, gated
+        self.grads: dict[Tensor, list] = {}
+        self.stops = set(stops)
+        self.reached: set[Operation] = set()
+        self.ops = self._between(ys)
+
+    def _between(self, ys: list[Tensor]) -> list[Operation]:
+        """The operations that connect xs with ys, the last created first."""
+        seen: set[Operation] = set()
+        stack = [y for y in ys if y not in self.stops]
+        while stack:
+            op = stack.pop().op
+            if op not in seen:
+                seen.add(op)
+                stack += [t for t in op.inputs if t not in self.stops and is_trainable(t)]
+        for op in sorted(seen, key=lambda op: op.index):
+            if any([self.connected(t) for t in op.inputs]):
+                self.reached.add(op)
+        return sorted(self.reached, key=lambda op: -op.index)
+
+    def connected(self, tensor: Tensor) -> bool:
+        """Whether the gradient with respect to a tensor is wanted, for its own sake or for those before it."""
+        on_the_way = tensor.op in self.reached and tensor not in self.stops
+        return (tensor in self.xs or on_the_way) and is_trainable(tensor)
+
+    def add(self, tensor: Tensor, grad: Any) -> None:
+        """A further part of the gradient with respect to a tensor."""
+        self.grads.setdefault(tensor, []).append(grad)
+
+    def total(self, tensor: Tensor) -> Any:
+        """The sum of the parts, None if there are none; afterwards the only part."""
+        parts = self.grads.get(tensor)
+        if not parts:
+            return None
+        if len(parts) > 1:
+            parts[:] = [_sum(parts, tensor)]
+        return parts[0]
+
+    def run(self) -> None:
+        """Visit every operation on the way."""
+        for op in self.ops:
+            outs = [self.total(t) if is_trainable(t) and t not in self.stops else None for t in op.outputs]
+            if any([grad is not None for grad in outs]):
+                graph = op.graph
+                with graph.name_scope(f"{op.name}_grad"), graph.colocate_with(op) if self.colocate else nullcontext():
+                    self._visit(op, outs)
+
+    def _visit(self, op: Operation, outs: list) -> None:
+        if RULES.get(op.type) is not hand_on:
+            outs = [dense(g, t) if isinstance(g, IndexedSlices) else g for g, t in zip(outs, op.outputs, strict=True)]
+        outs = [zeros_like(t) if g is None and is_trainable(t) else g for t, g in zip(op.outputs, outs, strict=True)]
+        found = rule_of(op)(op, *outs)
+        found = list(found) if isinstance(found, (list, tuple)) else [found]
+        if len(found) != len(op.inputs):
+            raise ValueError(
+                f"Num gradients {len(found)} generated for op {op.defined_at} do not match num inputs {len(op.inputs)}"
+            )
+        wanted = [(i, t) for i, t in enumerate(op.inputs) if self.connected(t)]
+        made = [_made(found[i]) for i, _ in wanted]
+        if self.gated and len([g for g in made if g is not None]) > 1:
+            made = gated(made)
+        for (i, tensor), grad in zip(wanted, made, strict=True):
+            if grad is not None:
+                self.add(tensor, _fitted(op, i, tensor, grad))
+
+
+def hand_on(op: Operation, grad: Any) -> list:
+    """The rule of an operation that hands its first input on: the gradient goes through as it is."""
+    return [grad] + [None] * (len(op.inputs) - 1)
+
+
+for _type in ("Identity", "PlaceholderWithDefault", "Print", "CheckNumerics"):
+    RULES[_type] = hand_on
+
+
+def is_trainable(tensor: Tensor) -> bool:
+    """Whether a tensor's dtype has derivatives."""
+    dtype = tensor.dtype.base_dtype
+    return dtype.numpy.kind in "fc" or dtype is dtypes.object
+
+
+def _made(grad: Any) -> Any:
+    return grad() if callable(grad) else grad
+
+
+def gated(grads: list) -> list:
+    """The same gradients, none of which is there before all are."""
+    ready = iter(gate([g.values if isinstance(g, IndexedSlices) else g for g in grads if g is not None]))
+    return [None if g is None else _with_values(g, next(ready)) for g in grads]
+
+
+def _with_values(grad: Any, values: Tensor) -> Any:
+    return IndexedSlices(values, grad.indices, grad.dense_shape) if isinstance(grad, IndexedSlices) else values
+
+
+def _fitted(op: Operation, number: int, x: Tensor, grad: Any) -> Any:
+    """A gradient, of its input's dtype, and with what its input knows of the shape."""
+    dtype = x.dtype.base_dtype
+    if isinstance(grad, IndexedSlices):
+        if grad.dtype.base_dtype is not dtype:
+            grad = IndexedSlices(cast(grad.values, dtype), grad.indices, grad.dense_shape)
+        return grad
+    grad = convert_to_tensor(grad)
+    if grad.dtype.base_dtype is not dtype and dtype is not dtypes.object:
+        grad = cast(grad, dtype)
+    if grad._shape != x._shape:
+        try:
+            grad.set_shape(x.shape)
+        except ValueError:
+            raise ValueError(
+                f"Incompatible shapes between op input and calculated input gradient. Forward operation: {op.name}. "
+                f"Input index: {number}. Original input shape: {shapes.text(x._shape)}. Calculated input gradient "
+                f"shape: {shapes.text(grad._shape)}"
+            ) from None
+    return grad
+
+
+def _sum(parts: list, x: Tensor) -> Any:
+    """The sum of parts of the gradient of x; IndexedSlices are joined if there is nothing else."""
+    if all([isinstance(part, IndexedSlices) for part in parts]):
+        values = concat([part.values for part in parts], 0)
+        indices = concat([part.indices for part in parts], 0)
+        return IndexedSlices(values, indices, parts[0].dense_shape)
+    tensors = [dense(part, x) if isinstance(part, IndexedSlices) else part for part in parts]
+    return add(*tensors, name="AddN") if len(tensors) == 2 else add_n(tensors)
+
+
+# Arguments
+
+
+def _listed(value: Any) -> list:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _target(y: Any) -> Tensor:
+    return y.values if isinstance(y, IndexedSlices) else convert_to_tensor(y, name="y")
+
+
+def _source(x: Any) -> Tensor:
+    """A variable's own reference, of which its reads are made, or a tensor."""
+    if isinstance(x, IndexedSlices):
+        return x.values
+    return x._ref() if hasattr(x, "_ref") else convert_to_tensor(x, name="x")
+
+
+def _seed(y: Tensor, grad: Any, number: int) -> Any:
+    dtype = y.dtype.base_dtype
+    if grad is None:
+        if dtype.is_complex:
+            raise TypeError(f"Gradients of complex tensors must set grad_ys (y.dtype = {dtype!r})")
+        name = f"grad_ys_{number}"
+        if dtype is dtypes.object:
+            return apply(kernels.ones_for, [y], type="OnesLike", name=name, dtype=dtype, shape=y._shape)
+        if y._shape == ():
+            return constant(1, dtype, name=name)
+        if shapes.is_full(y._shape):
+            return ones(y._shape, dtype, name)
+        return ones_like(y, name=name)
+    if isinstance(grad, IndexedSlices):
+        return grad
+    grad = convert_to_tensor(grad, None if isinstance(grad, (np.ndarray, Tensor)) else dtype, name=f"grad_ys_{number}")
+    if grad.dtype.is_complex != dtype.is_complex and dtype is not dtypes.object:
+        kind = "complex-valued" if dtype.is_complex else "real or integer-valued"
+        must = "complex" if dtype.is_complex else "real or integer"
+        raise TypeError(
+            f"Gradient type {grad.dtype.name} generated for {kind} tensor {y} with type {dtype.name} must be {must}"
+        )
+    if not shapes.compatible(grad._shape, y._shape):
+        raise ValueError(f"grad_ys {grad} does not have the shape of {y}.")
+    return grad

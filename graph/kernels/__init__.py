@@ -1,0 +1,1 @@
+"""What nodes call when the graph runs: functions of arrays. They know nothing of graphs."""

@@ -1,0 +1,329 @@
+"""What the array operations compute where no function of NumPy does it alone: called at run time.
+
+Where an argument may be fixed when the graph is built or known only at run time, the kernel takes it by the same name:
+as an attribute or as its next input.
+
+spec: an index as hashable data, a tuple of ints, None (new axis), Ellipsis and slices. A slice is (start, stop, step);
+      Input(k) stands for the k-th further input of the node.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weftwork.graph.shapes import index_of
+
+
+class Input(NamedTuple):
+    """A part of an index that is known only at run time: the node's further input number k."""
+
+    k: int
+
+
+# Shapes
+
+
+def shape_of(x, dtype):
+    """The shape of x as a vector."""
+    return np.array(np.shape(x), dtype)
+
+
+def size_of(x, dtype):
+    """The number of elements."""
+    return dtype.type(np.size(x))
+
+
+def rank_of(x, dtype):
+    """The number of axes."""
+    return dtype.type(np.ndim(x))
+
+
+def broadcast_shape(a, b):
+    """The shape of the elementwise result of arrays of shapes a and b."""
+    return np.array(np.broadcast_shapes(tuple(a), tuple(b)), a.dtype)
+
+
+def reshape(x, shape):
+    """The same elements in another shape."""
+    return x.reshape(shape)
+
+
+def reshape_text(x, shape):
+    """The same, of strings and objects, of which a scalar is no array."""
+    return _objects(x).reshape(shape)
+
+
+def expand_dims(x, axis):
+    """A new axis of size 1, at a place known only at run time."""
+    return np.expand_dims(x, int(axis))
+
+
+def transpose(x, perm):
+    """Axes in an order known only at run time."""
+    return np.transpose(x, tuple(perm))
+
+
+def flip(x, axis):
+    """Axes known only at run time, reversed."""
+    return np.flip(x, tuple(np.ravel(axis)))
+
+
+def roll(x, shift, axis):
+    """np.roll by a shift known only at run time."""
+    return np.roll(x, tuple(np.ravel(shift).tolist()), tuple(np.ravel(axis).tolist()))
+
+
+def _objects(x: Any) -> np.ndarray:
+    if isinstance(x, np.ndarray):
+        return x
+    out = np.empty((), object)
+    out[()] = x
+    return out
+
+
+# Joining and splitting
+
+
+def concat(*values, axis):
+    """np.concatenate of the inputs."""
+    return np.concatenate(values, axis=axis)
+
+
+def concat_over(axis, *values):
+    """np.concatenate over an axis known only at run time."""
+    return np.concatenate(values, axis=int(axis))
+
+
+def stack(*values, axis):
+    """np.stack of the inputs."""
+    return np.stack(values, axis=axis) if axis or isinstance(values[0], np.ndarray) else np.array(values)
+
+
+def stack_objects(*values, axis):
+    """np.stack of strings or objects, which stay what they are."""
+    return np.stack([_objects(v) for v in values], axis=axis)
+
+
+def unstack(x, num, axis):
+    """The parts of x along an axis."""
+    if x.shape[axis] != num:
+        raise ValueError(f"unstack of {num} parts along axis {axis}, but the shape is {x.shape}")
+    return tuple(np.moveaxis(x, axis, 0))
+
+
+def split(x, num, axis):
+    """num equal parts of x along an axis."""
+    return tuple(np.split(x, num, axis=axis))
+
+
+def split_sizes(x, sizes, axis):
+    """Parts of x of the given sizes along an axis; one of them may be -1: the rest."""
+    sizes = np.array(sizes)
+    sizes[sizes < 0] = x.shape[axis] - sizes[sizes >= 0].sum()
+    if sizes.sum() != x.shape[axis]:
+        raise ValueError(f"split sizes {sizes.tolist()} do not add up to {x.shape[axis]}")
+    return tuple(np.split(x, np.cumsum(sizes)[:-1], axis=axis))
+
+
+def split_over(axis, x, num):
+    """`split` along an axis known only at run time."""
+    return split(x, num, int(axis))
+
+
+def meshgrid(*values, indexing):
+    """np.meshgrid of the inputs."""
+    return tuple(np.meshgrid(*values, indexing=indexing))
+
+
+def only(*values, function, **attrs):
+    """The one part that `function` gives."""
+    (part,) = function(*values, **attrs)
+    return part
+
+
+# Filling
+
+
+def fill(value, dims, dtype):
+    """An array that has `value` everywhere."""
+    out = np.empty(dims, dtype)
+    out.fill(value)  # np.full would cut the NULs off a string's end
+    return out
+
+
+def like(x, value, dtype):
+    """An array of x's shape that has `value` everywhere."""
+    return fill(value, np.shape(x), dtype)
+
+
+def eye(rows, columns, batch, dtype):
+    """A batch of identity matrices."""
+    return np.broadcast_to(np.eye(int(rows), int(columns), dtype=dtype), (*batch, int(rows), int(columns)))
+
+
+def diag(x):
+    """A tensor of twice the rank with x on its diagonal."""
+    return np.diag(np.ravel(x)).reshape(x.shape * 2)
+
+
+def diag_part(x):
+    """The diagonal of a tensor of shape s + s."""
+    shape = x.shape[: x.ndim // 2]
+    size = int(np.prod(shape))
+    return np.diagonal(x.reshape(size, size)).reshape(shape)
+
+
+def matrix_diag(x):
+    """Square matrices with the rows of x as diagonals."""
+    n = x.shape[-1]
+    out = np.zeros((*x.shape, n), x.dtype)
+    out[..., np.arange(n), np.arange(n)] = x
+    return out
+
+
+def pad(x, pad_width, value=None, *, mode):
+    """np.pad by its modes; value: of mode constant."""
+    return np.pad(x, pad_width, mode) if value is None else np.pad(x, pad_width, mode, constant_values=value)
+
+
+def one_hot(indices, on, off, depth, axis):
+    """`on` where the new axis' index is the number in `indices`, else `off`."""
+    axis = axis % (np.ndim(indices) + 1)
+    classes = np.arange(int(depth)).reshape((-1,) + (1,) * (np.ndim(indices) - axis))
+    return np.where(np.expand_dims(indices, axis) == classes, on, off)
+
+
+def sequence_mask(lengths, maxlen=None, *, dtype):
+    """True at the first `length` places of each row."""
+    lengths = np.asarray(lengths)
+    maxlen = int(lengths.max(initial=0) if maxlen is None else maxlen)
+    return (np.arange(maxlen) < lengths[..., None]).astype(dtype)
+
+
+def reverse_sequence(x, lengths, seq_axis, batch_axis):
+    """The first `length` elements along seq_axis reversed, for each element of batch_axis."""
+    place = np.arange(x.shape[seq_axis])
+    rows = np.asarray(lengths)[:, None]
+    index = np.where(place < rows, rows - 1 - place, place)  # [batch, seq]
+    if seq_axis < batch_axis:
+        index = index.T
+    kept = [x.shape[axis] if axis in (seq_axis, batch_axis) else 1 for axis in range(x.ndim)]
+    return np.take_along_axis(x, index.reshape(kept), axis=seq_axis)
+
+
+# Picking
+
+
+def getitem(x, spec):
+    """x[...] with an index that is known when the graph is built."""
+    return x[index_of(spec)]
+
+
+def getitem_at(x, *values, spec):
+    """x[...] with an index of which some parts are further inputs."""
+    return x[tuple([_filled(part, values) for part in spec])]
+
+
+def _filled(part: Any, values: tuple) -> Any:
+    if isinstance(part, Input):
+        return int(values[part.k])
+    if isinstance(part, tuple):
+        return slice(*[int(values[p.k]) if isinstance(p, Input) else p for p in part])
+    return part
+
+
+def slice_at(x, begin, size):
+    """size elements of each axis from begin on; size -1 is the rest."""
+    parts = zip(begin.tolist(), size.tolist(), x.shape, strict=True)
+    index = tuple([slice(b, n if s < 0 else b + s) for b, s, n in parts])
+    for at, part, n in zip(begin.tolist(), index, x.shape, strict=True):
+        if at < 0 or part.stop > n or part.stop < at:
+            raise ValueError(f"slice from {begin.tolist()} of size {size.tolist()} leaves the shape {x.shape}")
+    return x[index]
+
+
+def strided_slice(x, begin, end, strides, masks):
+    """TensorFlow's strided slice with bounds that are known only at run time."""
+    return x[index_of(masked_spec(begin.tolist(), end.tolist(), strides.tolist(), *masks))]
+
+
+def masked_spec(begin, end, strides, begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask):
+    """The index that TensorFlow's five bit masks describe, bit i for entry i."""
+    spec: list[Any] = []
+    for i, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
+        bit = 1 << i
+        if ellipsis_mask & bit:
+            spec.append(Ellipsis)
+        elif new_axis_mask & bit:
+            spec.append(None)
+        elif shrink_axis_mask & bit:
+            spec.append(first)
+        else:
+            spec.append((None if begin_mask & bit else first, None if end_mask & bit else last, step))
+    return tuple(spec)
+
+
+def gather_over(x, indices, axis):
+    """np.take along an axis known only at run time."""
+    return np.take(x, indices, axis=int(axis))
+
+
+def batch_gather(x, indices, batch_dims):
+    """np.take along axis batch_dims, with indices of their own for each element of the axes before it."""
+    index = []
+    for axis in range(batch_dims):
+        index.append(np.arange(x.shape[axis]).reshape([-1 if i == axis else 1 for i in range(indices.ndim)]))
+    return x[(*index, indices)]
+
+
+def gather_nd(x, indices):
+    """x[i, j...] for each row (i, j...) of indices."""
+    if indices.shape[-1] == 0:
+        return np.broadcast_to(x, indices.shape[:-1] + x.shape)
+    return x[tuple(np.moveaxis(indices, -1, 0))]
+
+
+def scatter_nd(indices, updates, shape):
+    """Zeros of a shape, with the updates added at the rows of indices."""
+    out = np.zeros(shape, updates.dtype)
+    np.add.at(out, tuple(np.moveaxis(indices, -1, 0)), updates)
+    return out
+
+
+def boolean_mask(x, mask, axis):
+    """x where mask is true; the axes of the mask become one."""
+    return x[(slice(None),) * axis + (mask,)]
+
+
+def select(condition, x, y):
+    """np.where, but a vector of conditions chooses whole rows of x and y."""
+    rank = max(np.ndim(x), np.ndim(y))
+    if np.ndim(condition) == 1 and rank > 1:
+        condition = condition.reshape((-1,) + (1,) * (rank - 1))
+    return np.where(condition, x, y)
+
+
+# Sets and permutations
+
+
+def unique(x, dtype):
+    """The different elements in order of their first appearance, the place of each element in them, their counts."""
+    values, first, inverse, counts = np.unique(x, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(first)
+    place = np.empty(len(order), dtype)
+    place[order] = np.arange(len(order))
+    return values[order], place[inverse.reshape(-1)], counts[order].astype(dtype)
+
+
+def unique_pair(x, dtype):
+    """`unique` without the counts."""
+    return unique(x, dtype)[:2]
+
+
+def invert_permutation(x):
+    """y with y[x[i]] = i."""
+    out = np.empty_like(x)
+    out[x] = np.arange(len(x), dtype=x.dtype)
+    return out

@@ -1,0 +1,68 @@
+"""Convolution of each channel with filters of its own, and its derivatives: called at run time.
+
+Images are [batch, height, width, in], filters [height, width, in, multiplier], results [batch, rows, columns, in times
+multiplier]. tap, margin: as in `nn`. Each tap is one multiplication of whole arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.kernels.nn import _margin, _pad, output_size
+
+
+def depthwise(x, filters, strides, dilations, paddings):
+    """out[b, i, j, c, m] = sum over (di, dj) of x[b, s i + d di, s j + d dj, c] filters[di, dj, c, m]."""
+    margins, extents = _around(x, filters, strides, dilations, paddings)
+    padded = _pad(x, margins, 0)
+    rows, columns = (
+        output_size(size, extent, stride, (0, 0))
+        for size, extent, stride in zip(padded.shape[1:3], extents, strides, strict=True)
+    )
+    depth, multiplier = filters.shape[2:]
+    out = np.zeros((len(x), rows, columns, depth, multiplier), np.result_type(x, filters))
+    for tap, seen in _taps(filters.shape, (rows, columns), strides, dilations):
+        out += padded[seen][..., None] * filters[tap]
+    return out.reshape(len(x), rows, columns, depth * multiplier)
+
+
+def depthwise_input_grad(grad, x, filters, strides, dilations, paddings):
+    """The gradient of the images, of which only the shape counts."""
+    ((top, bottom), (left, right)), _ = _around(x, filters, strides, dilations, paddings)
+    n, height, width, depth = x.shape
+    out = np.zeros((n, top + height + bottom, left + width + right, depth), grad.dtype)
+    apart = grad.reshape(*grad.shape[:3], depth, -1)
+    for tap, seen in _taps(filters.shape, grad.shape[1:3], strides, dilations):
+        out[seen] += (apart * filters[tap]).sum(-1)
+    return out[:, top : top + height, left : left + width]
+
+
+def depthwise_filter_grad(grad, x, filters, strides, dilations, paddings):
+    """The gradient of the filters, of which only the shape counts."""
+    margins, _ = _around(x, filters, strides, dilations, paddings)
+    padded = _pad(x, margins, 0)
+    apart = grad.reshape(*grad.shape[:3], x.shape[3], -1)
+    out = np.zeros(filters.shape, grad.dtype)
+    for tap, seen in _taps(filters.shape, grad.shape[1:3], strides, dilations):
+        out[tap] = (padded[seen][..., None] * apart).sum((0, 1, 2))
+    return out
+
+
+def _around(x: Any, filters: Any, strides: Any, dilations: Any, paddings: Any) -> tuple[list, list]:
+    """The margins of height and width, and how far the filters reach."""
+    extents = [(size - 1) * dilation + 1 for size, dilation in zip(filters.shape, dilations, strict=False)]
+    return [_margin(*axis) for axis in zip(x.shape[1:3], extents, strides, paddings, strict=True)], extents
+
+
+def _taps(shape: Any, counts: Any, strides: Any, dilations: Any) -> Iterator[tuple]:
+    """Of each tap its place in the filters, and what it sees of the padded images."""
+    for tap in np.ndindex(*shape[:2]):
+        starts = [place * dilation for place, dilation in zip(tap, dilations, strict=True)]
+        seen = [
+            slice(start, start + (count - 1) * stride + 1, stride)
+            for start, count, stride in zip(starts, counts, strides, strict=True)
+        ]
+        yield tap, (slice(None), *seen)

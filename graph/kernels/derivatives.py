@@ -1,0 +1,244 @@
+"""What derivatives compute where no operation of the library does it: called at run time.
+
+Every kernel keeps the dtype of the gradient that it gets, and leaves its inputs as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.kernels.arrays import index_of
+from weftwork.graph.kernels.nn import softmax
+
+# Broadcasts and reductions
+
+
+def ones_for(y):
+    """The gradient that a Python object starts with: ones of its shape."""
+    array = np.asarray(y)
+    return np.ones(array.shape, array.dtype if array.dtype.kind in "fc" else np.float64)[()]
+
+
+def sum_like(grad, x):
+    """`grad` summed over the axes along which x was repeated."""
+    shape = np.shape(x)
+    if np.shape(grad) == shape:
+        return grad
+    lead = grad.ndim - len(shape)
+    ones = [i for i, n in enumerate(shape) if n == 1 and grad.shape[lead + i] != 1]
+    return sum_axes(grad, lead, tuple(ones))
+
+
+def sum_axes(grad, lead, ones):
+    """`grad` summed over its first `lead` axes, and then over the axes `ones`, which stay."""
+    if lead:
+        grad = np.add.reduce(grad, axis=0 if lead == 1 else tuple(range(lead)))
+    return np.add.reduce(grad, axis=ones, keepdims=True) if ones else grad
+
+
+def broadcast_like(grad, x):
+    """`grad` repeated to x's shape."""
+    return np.broadcast_to(grad, np.shape(x))[()]
+
+
+def reshape_like(grad, x):
+    """`grad` in x's shape."""
+    return np.reshape(grad, np.shape(x))[()]
+
+
+def spread_to(grad, shape, axis, keepdims, mean):
+    """The reduced `grad` (over the number of reduced elements, for a mean) in each place of a shape."""
+    if mean:
+        count = 1
+        for i in range(len(shape)) if axis is None else axis:
+            count *= shape[i]
+        grad = grad / grad.dtype.type(max(count, 1))
+    if axis is None or len(axis) == len(shape):
+        return np.full(shape, grad.reshape(()), grad.dtype)[()]
+    if not keepdims:
+        gone = {a % len(shape) for a in axis}
+        grad = grad.reshape([1 if i in gone else n for i, n in enumerate(shape)])
+    return np.broadcast_to(grad, shape)
+
+
+def spread(grad, x, axis, keepdims, mean):
+    """`spread_to` the shape of x."""
+    axes = axis if axis is None or isinstance(axis, tuple) else (axis,)
+    return spread_to(grad, np.shape(x), axes, keepdims, mean)
+
+
+def spread_over(grad, x, axis, keepdims, mean):
+    """`spread` over axes that are known only at run time."""
+    return spread(grad, x, tuple([int(a) for a in np.ravel(axis)]), keepdims, mean)
+
+
+def product_without_each(grad, x, *rest, axis=None, keepdims=False):
+    """grad times the product of the other elements of the reduced axes, zeros or not."""
+    if rest:
+        axis = tuple([int(a) for a in np.ravel(rest[0])])
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = tuple([a % x.ndim for a in axes]) if x.ndim else ()
+    order = [i for i in range(x.ndim) if i not in axes] + list(axes)
+    moved = np.transpose(x, order)
+    flat = moved.reshape((*moved.shape[: x.ndim - len(axes)], -1))
+    one = np.ones_like(flat[..., :1])
+    left = np.cumprod(np.concatenate([one, flat[..., :-1]], axis=-1), axis=-1)
+    right = np.cumprod(np.concatenate([one, flat[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
+    others = np.transpose((left * right).reshape(moved.shape), np.argsort(order)) if flat.size else x
+    return spread(grad, x, axes, keepdims, False) * others
+
+
+# Products
+
+
+def product(a, b, transpose_a=False, transpose_b=False):
+    """The matrix product of a and b, each transposed first."""
+    return np.matmul(a.swapaxes(-1, -2) if transpose_a else a, b.swapaxes(-1, -2) if transpose_b else b)
+
+
+def diagonal_like(grad, x):
+    """Zeros of x's shape with `grad`, [...] or [..., n], on the main diagonals of the last two axes."""
+    out = np.zeros(x.shape, grad.dtype)
+    at = np.arange(min(x.shape[-2:]))
+    out[..., at, at] = grad if grad.ndim == x.ndim - 1 else grad[..., None]
+    return out
+
+
+# Elements picked
+
+
+def unpick(grad, x, *rest, function, options, unique):
+    """Zeros of x's shape with `grad` added where function(x, *rest, **options) has picked its elements.
+
+    The function is asked which: it is called on the numbers of the elements.
+    """
+    shape = np.shape(x)
+    numbers = np.arange(np.size(x)).reshape(shape)
+    places = np.ravel(function(numbers, *rest, **dict(options)))
+    out = np.zeros(numbers.size, grad.dtype)
+    if unique:
+        out[places] = np.ravel(grad)
+    else:
+        np.add.at(out, places, np.ravel(grad))
+    return out.reshape(shape)[()]
+
+
+def unslice(grad, shape, spec):
+    """Zeros of a shape with `grad` at an index of ints and slices, which picks no element twice."""
+    out = np.zeros(shape, grad.dtype)
+    out[index_of(spec)] = grad
+    return out
+
+
+def unslice_like(grad, x, spec):
+    """`unslice` in the shape of x."""
+    return unslice(grad, x.shape, spec)
+
+
+def take_last(x, indices):
+    """The elements of the last axis at `indices`, row by row."""
+    return np.take_along_axis(x, indices, axis=-1)
+
+
+def gather_kept(x, ids):
+    """x[ids], and zeros where an id is negative or beyond the end."""
+    ids = np.asarray(ids)
+    inside = (ids >= 0) & (ids < len(x))
+    if inside.all():
+        return x[ids]
+    out = np.zeros((*ids.shape, *x.shape[1:]), x.dtype)
+    out[inside] = x[ids[inside]]
+    return out
+
+
+def scatter_kept(grad, ids, x):
+    """`rows_in` x's shape."""
+    return rows_in(grad, ids, x.shape)
+
+
+def rows_in(rows, ids, shape):
+    """Zeros of a shape with rows added at ids; those outside are dropped.
+
+    Rows are added up by runs of equal ids: np.add.at would take ten times as long.
+    """
+    ids = np.ravel(ids)
+    rows = rows.reshape((-1, *shape[1:]))
+    out = np.zeros(shape, rows.dtype)
+    if not len(ids):
+        return out
+    order = np.argsort(ids, kind="stable")
+    ascending = ids[order]
+    starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
+    once = ascending[starts]
+    inside = (once >= 0) & (once < shape[0])
+    sums = np.add.reduceat(rows[order], starts, axis=0)
+    out[once[inside]] = sums[inside]
+    return out
+
+
+def split_like(grad, *parts, axis):
+    """`grad` split along an axis into pieces of the sizes of `parts`."""
+    ends = np.cumsum([part.shape[axis] for part in parts])[:-1]
+    return tuple(np.split(grad, ends, axis=axis))
+
+
+def split_like_over(grad, axis, *parts):
+    """`split_like` along an axis known only at run time."""
+    return split_like(grad, *parts, axis=int(axis))
+
+
+def untile(grad, reps):
+    """The sum of the copies that np.tile(x, reps) has made."""
+    reps = tuple([int(n) for n in np.ravel(reps)])
+    shape = [n for size, rep in zip(grad.shape, reps, strict=True) for n in (rep, size // max(rep, 1))]
+    return np.add.reduce(grad.reshape(shape), axis=tuple(range(0, 2 * len(reps), 2)))[()]
+
+
+def crop(grad, pad_width):
+    """What np.pad has put `pad_width` around."""
+    return grad[tuple([slice(int(a), n - int(b)) for (a, b), n in zip(pad_width, grad.shape, strict=True)])]
+
+
+def rows_of_part(ids, grad, *params, part, by_mod):
+    """(rows of `grad`, indices into params[part]) for the ids that lie in one part of a table in parts."""
+    ids = np.ravel(ids)
+    if by_mod:
+        mine, places = ids % len(params) == part, ids // len(params)
+    else:
+        start = sum([len(p) for p in params[:part]])
+        mine, places = (ids >= start) & (ids < start + len(params[part])), ids - start
+    rows = grad.reshape((-1, *params[part].shape[1:]))
+    return rows[mine], places[mine]
+
+
+def unrows_of_part(grad, ids, rows, *params, part, by_mod):
+    """Zeros of the shape of `rows` with `grad` at the rows that lie in one part: what `rows_of_part` gives, undone."""
+    numbers = np.arange(np.size(ids))
+    out = np.zeros((numbers.size, *params[part].shape[1:]), grad.dtype)
+    picked: Any = rows_of_part(ids, np.broadcast_to(numbers.reshape(-1, *[1] * (out.ndim - 1)), out.shape), *params,
+                               part=part, by_mod=by_mod)[0]  # fmt: skip
+    out[picked.reshape(len(picked), -1)[:, 0] if out.ndim > 1 else picked] = grad
+    return out.reshape(rows.shape)
+
+
+# Losses
+
+
+def zeros_like_loss(logits, labels, axis):
+    """Zeros of the shape of a cross entropy along `axis`; None: of labels that are class numbers."""
+    if axis is None:
+        return np.zeros(np.broadcast_shapes(logits.shape[:-1], np.shape(labels)), logits.dtype)[()]
+    shape = list(np.broadcast_shapes(logits.shape, labels.shape))
+    del shape[axis]
+    return np.zeros(shape, logits.dtype)[()]
+
+
+def sparse_softmax_grad(grad, logits, labels):
+    """grad (softmax(logits) - 1 at the label), example by example.  grad, labels: [...].  logits: [..., classes]."""
+    out = softmax(logits, -1)
+    rows = out.reshape(-1, out.shape[-1])
+    rows[np.arange(len(rows)), np.ravel(labels)] -= 1
+    out *= grad[..., None]
+    return out

@@ -1,0 +1,31 @@
+"""Layers of neural networks: classes that hold variables, and functions that make one and call it."""
+
+from weftwork.graph.layers.functions import (
+    average_pooling1d,
+    average_pooling2d,
+    batch_normalization,
+    conv1d,
+    conv2d,
+    conv2d_transpose,
+    dense,
+    dropout,
+    flatten,
+    max_pooling1d,
+    max_pooling2d,
+    separable_conv2d,
+)
+
+__all__ = [
+    "average_pooling1d",
+    "average_pooling2d",
+    "batch_normalization",
+    "conv1d",
+    "conv2d",
+    "conv2d_transpose",
+    "dense",
+    "dropout",
+    "flatten",
+    "max_pooling1d",
+    "max_pooling2d",
+    "separable_conv2d",
+]

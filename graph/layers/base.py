@@ -1,0 +1,266 @@
+"""What layers share: a scope for their variables, made when the first input comes and used again by every later call.
+
+base name   what the layer is called: the name it was given, or its class's in small letters
+scope       the variable scope of its variables and, of the same name, of its operations. A name of a layer function is
+            taken as it is (and so may be shared), any other is made unique.
+built       whether the variables are there. From then on calls share them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from weftwork.graph import shapes
+from weftwork.graph.build import as_tensor, convert_to_tensor
+from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.graph import GraphKeys
+from weftwork.graph.nest import flatten, rebuild
+from weftwork.graph.nn import ops as nn_ops
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.variables import initializers as init_ops
+from weftwork.graph.variables.sharing import VariableScope, get_variable, variable_scope
+from weftwork.graph.variables.variable import Variable
+
+ZEROS, ONES = init_ops.Zeros(), init_ops.Ones()
+
+
+def snake_case(name: str) -> str:
+    """`BasicLSTMCell` as `basic_lstm_cell`, `Conv2D` as `conv2d`; a scope's name may not begin with "_"."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", name).lower()
+    return f"private{words}" if words.startswith("_") else words
+
+
+def activation_of(activation: Any) -> Callable | None:
+    """A function of a tensor, or that of `tf.nn` by its name; None and "linear" are none. Else raises ValueError."""
+    if activation is None or callable(activation):
+        return activation
+    if activation == "linear":
+        return None
+    if activation not in nn_ops.__all__:
+        raise ValueError(f"Unknown activation function: {activation}")
+    return getattr(nn_ops, activation)
+
+
+class Layer:
+    """A part of a model: variables, and a function of tensors that uses them.
+
+    A subclass makes its variables in `build(input_shape)` by `add_weight`, and its operations in `call(inputs, ...)`.
+    dtype: of the variables; None for that of the first input.
+    """
+
+    def __init__(
+        self,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: Any = None,
+        activity_regularizer: Any = None,
+        _scope: Any = None,
+        _reuse: Any = None,
+    ):
+        self.trainable = trainable
+        self.built = False
+        self._given_name = name
+        self._base_name = name or snake_case(type(self).__name__)
+        self._dtype = None if dtype is None else as_dtype(dtype).base_dtype
+        self._activity_regularizer = activity_regularizer
+        self._reuse = _reuse
+        self._scope: VariableScope | None = None
+        self._weights: list[Variable] = []
+        self._losses: list[Tensor] = []
+        self._updates: list[Operation] = []
+        if _scope is not None:
+            with variable_scope(_scope) as scope:
+                self._scope = scope
+
+    # What it is
+
+    @property
+    def name(self) -> str:
+        """The name it was given; else that of its scope, or of its class before it has one."""
+        return self._given_name or (self._scope.name.rpartition("/")[2] if self._scope else self._base_name)
+
+    @property
+    def scope_name(self) -> str:
+        """The name of its variable scope. Raises ValueError before the first call."""
+        if self._scope is None:
+            raise ValueError(
+                f'No name available for layer scope because the layer "{self.name}" has not been used yet. The scope '
+                "name is determined the first time the layer instance is called."
+            )
+        return self._scope.name
+
+    @property
+    def dtype(self) -> DType | None:
+        """Of its variables; None while that is not known."""
+        return self._dtype
+
+    @property
+    def graph(self) -> Any:
+        """The graph of its variables; the default one while there are none."""
+        return self._weights[0].graph if self._weights else get_default_graph()
+
+    @property
+    def weights(self) -> list[Variable]:
+        """Its variables: those that optimizers work on, then the others."""
+        return self.trainable_weights + self.non_trainable_weights
+
+    variables = weights
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The variables that optimizers work on."""
+        return [v for v in self._weights if v.trainable] if self.trainable else []
+
+    trainable_variables = trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The variables that optimizers leave alone."""
+        return [v for v in self._weights if not (self.trainable and v.trainable)]
+
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """What its regularizers add to the loss."""
+        return list(self._losses)
+
+    @property
+    def updates(self) -> list[Operation]:
+        """What is to run with each training step, e.g. the updates of moving averages."""
+        return list(self._updates)
+
+    # Using it
+
+    def __call__(self, inputs: Any, *args: Any, scope: Any = None, **kwargs: Any) -> Any:
+        """The layer's output for `inputs`: a tensor, what becomes one, or a structure of them.
+
+        The first call makes the variables. Further arguments go to `call`. Raises ValueError for a shape that does not
+        fit.
+        """
+        self._open_scope(scope)
+        assert self._scope is not None
+        reuse = True if self.built else self._reuse
+        opened = variable_scope(self._scope, reuse=reuse, auxiliary_name_scope=False, custom_getter=self._getter)
+        with opened as current:
+            with get_default_graph().name_scope(current.original_name_scope):
+                inputs = _converted(inputs)
+                if not self.built:
+                    self._build_for(inputs)
+                outputs = self.call(inputs, *args, **kwargs)
+                if self._activity_regularizer is not None:
+                    for output in flatten(outputs):
+                        self.add_loss(self._activity_regularizer(output))
+        return outputs
+
+    def apply(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The same as calling the layer."""
+        return self(inputs, *args, **kwargs)
+
+    def _open_scope(self, scope: Any) -> None:
+        if self._scope is not None:
+            return
+        if self._reuse:
+            opened = variable_scope(self._base_name if scope is None else scope)
+        else:
+            opened = variable_scope(scope, default_name=self._base_name)
+        with opened as captured:
+            self._scope = captured
+
+    def _build_for(self, inputs: Any) -> None:
+        tensors = flatten(inputs)
+        if self._dtype is None and tensors:
+            self._dtype = tensors[0].dtype.base_dtype
+        self.build(inputs.shape if isinstance(inputs, Tensor) else [t.shape for t in tensors])
+        self.built = True
+
+    # For subclasses
+
+    _getter: Callable | None = None
+    """What `get_variable` goes through inside `call`, see `sharing`."""
+
+    def build(self, input_shape: Any) -> None:
+        """Make the variables. input_shape: the TensorShape of the input, or a list of them."""
+
+    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Make the operations for one input."""
+        return inputs
+
+    def add_weight(
+        self,
+        name: str,
+        shape: Any,
+        dtype: Any = None,
+        initializer: Any = None,
+        regularizer: Any = None,
+        trainable: bool = True,
+        constraint: Any = None,
+    ) -> Variable:
+        """The variable `name` in the layer's scope, made or shared. Arguments as in `get_variable`."""
+        graph = get_default_graph()
+        before = len(graph.get_collection(GraphKeys.REGULARIZATION_LOSSES))
+        variable = get_variable(
+            name,
+            shape=shape,
+            dtype=dtype or self._dtype,
+            initializer=initializer,
+            regularizer=regularizer,
+            trainable=trainable and self.trainable,
+            constraint=constraint,
+        )
+        self._losses += graph.get_collection(GraphKeys.REGULARIZATION_LOSSES)[before:]
+        if variable not in self._weights:
+            self._weights.append(variable)
+        return variable
+
+    add_variable = add_weight
+
+    def add_loss(self, losses: Any, inputs: Any = None) -> None:
+        """Put what is not None of `losses` (one or a list) into REGULARIZATION_LOSSES."""
+        found = [loss for loss in (losses if isinstance(losses, (list, tuple)) else [losses]) if loss is not None]
+        self._losses += found
+        for loss in found:
+            get_default_graph().add_to_collection(GraphKeys.REGULARIZATION_LOSSES, loss)
+
+    def add_update(self, updates: Any, inputs: Any = None) -> None:
+        """Put `updates` (one or a list) into UPDATE_OPS."""
+        found = list(updates) if isinstance(updates, (list, tuple)) else [updates]
+        self._updates += found
+        for update in found:
+            get_default_graph().add_to_collection(GraphKeys.UPDATE_OPS, update)
+
+    def _ranked(self, input_shape: Any, least: int, most: int | None = None) -> list[int | None]:
+        """The raw shape of the input. Raises ValueError when its rank is not known or not within the bounds."""
+        raw = shapes.as_raw(input_shape)
+        if raw is None:
+            raise ValueError(
+                f"Inputs to `{type(self).__name__}` should have known rank: the layer {self.name} got unknown."
+            )
+        if len(raw) < least:
+            raise ValueError(
+                f"Input 0 of layer {self.name} is incompatible with the layer: expected min_ndim={least}, found "
+                f"ndim={len(raw)}. Full shape received: {list(raw)}"
+            )
+        if most is not None and len(raw) > most:
+            raise ValueError(
+                f"Input 0 of layer {self.name} is incompatible with the layer: expected ndim={most}, found "
+                f"ndim={len(raw)}. Full shape received: {list(raw)}"
+            )
+        return list(raw)
+
+    def _known(self, raw: list[int | None], axis: int, what: str) -> int:
+        """The size of an axis. Raises ValueError when it is not known."""
+        size = raw[axis]
+        if size is None:
+            raise ValueError(f"The {what} of the inputs to `{type(self).__name__}` should be defined. Found `None`.")
+        return size
+
+
+def _converted(inputs: Any) -> Any:
+    """`inputs` as tensors: one, or a structure where there are some in it."""
+    if isinstance(inputs, (list, tuple, dict)) and any(as_tensor(item) is not None for item in flatten(inputs)):
+        return rebuild(inputs, _converted)
+    return convert_to_tensor(inputs)

@@ -1,0 +1,194 @@
+"""Modules that have moved: their old names stay importable, for pickled graphs and files of costs name them.
+
+An old name gives the module that is meant, the same object, so a class has one identity whichever way it is found.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+_MOVED = {
+    "actors.checkpoint": "actors.checkpoints.writer",
+    "actors.checkpoint_reader": "actors.checkpoints.reader",
+    "actors.control": "actors.programs.control",
+    "actors.encoding": "actors.checkpoints.encoding",
+    "actors.exchange": "actors.programs.exchange",
+    "actors.files": "actors.checkpoints.files",
+    "actors.gpu": "actors.programs.gpu",
+    "actors.mesh": "actors.processes.transport",
+    "actors.messages": "actors.processes.messages",
+    "actors.program": "actors.programs.program",
+    "actors.resident": "actors.processes.local_worker",
+    "actors.worker": "actors.processes.worker",
+    "graph.array_ops": "graph.ops.array_ops",
+    "graph.averages": "graph.training.averages",
+    "graph.candidate_sampling": "graph.nn.sampling",
+    "graph.census": "graph.statistics",
+    "graph.check_ops": "graph.ops.assertions",
+    "graph.clipping": "graph.ops.clipping",
+    "graph.composite": "graph.ops.composite",
+    "graph.control_flow": "graph.ops.control_flow",
+    "graph.conversion": "graph.ops.conversion",
+    "graph.data_flow_ops": "graph.ops.queues",
+    "graph.filling": "graph.ops.filling",
+    "graph.flow": "graph.ops.flow",
+    "graph.functional_ops": "graph.ops.functional",
+    "graph.gradient_arrays": "graph.gradients.arrays",
+    "graph.gradient_autograd": "graph.gradients.numpy_rules",
+    "graph.gradient_control": "graph.gradients.control_flow",
+    "graph.gradient_kernels": "graph.kernels.derivatives",
+    "graph.gradient_linalg": "graph.gradients.linalg",
+    "graph.gradient_math": "graph.gradients.elementwise",
+    "graph.gradient_nn": "graph.gradients.nn",
+    "graph.gradient_nn_kernels": "graph.kernels.nn_derivatives",
+    "graph.gradient_products": "graph.gradients.products",
+    "graph.gradient_reductions": "graph.gradients.reductions",
+    "graph.gradient_registry": "graph.gradients.registry",
+    "graph.gradient_tools": "graph.gradients.tools",
+    "graph.gradient_vjps": "graph.gradients.vjps",
+    "graph.indexing": "graph.ops.indexing",
+    "graph.init_ops": "graph.variables.initializers",
+    "graph.joining": "graph.ops.joining",
+    "graph.kernels_array": "graph.kernels.arrays",
+    "graph.kernels_depthwise": "graph.kernels.depthwise",
+    "graph.kernels_math": "graph.kernels.elementwise",
+    "graph.kernels_nn": "graph.kernels.nn",
+    "graph.kernels_reductions": "graph.kernels.reductions",
+    "graph.layers_base": "graph.layers.base",
+    "graph.layers_convolutions": "graph.layers.convolutions",
+    "graph.layers_core": "graph.layers.core",
+    "graph.layers_normalization": "graph.layers.normalization",
+    "graph.layers_windows": "graph.layers.windows",
+    "graph.linalg_ops": "graph.ops.linalg_ops",
+    "graph.loss_weights": "graph.training.loss_weights",
+    "graph.losses": "graph.training.losses",
+    "graph.math_ops": "graph.ops.math_ops",
+    "graph.metrics": "graph.training.metrics",
+    "graph.nn_convolutions": "graph.nn.convolutions",
+    "graph.nn_losses": "graph.nn.cross_entropies",
+    "graph.nn_ops": "graph.nn.ops",
+    "graph.nn_windows": "graph.nn.windows",
+    "graph.optimizer_base": "graph.training.optimizer",
+    "graph.optimizer_kernels": "graph.training.kernels",
+    "graph.optimizer_regularized": "graph.training.regularized",
+    "graph.optimizer_update": "graph.training.update",
+    "graph.optimizers": "graph.training.optimizers",
+    "graph.partitioning": "graph.ops.partitioning",
+    "graph.printing": "graph.ops.printing",
+    "graph.products": "graph.ops.products",
+    "graph.random_ops": "graph.ops.random_ops",
+    "graph.rearranging": "graph.ops.rearranging",
+    "graph.reductions": "graph.ops.reductions",
+    "graph.rnn": "graph.recurrent.static",
+    "graph.rnn_cells": "graph.recurrent.cells",
+    "graph.rnn_dynamic": "graph.recurrent.dynamic",
+    "graph.rnn_wrappers": "graph.recurrent.wrappers",
+    "graph.schedules": "graph.training.schedules",
+    "graph.state_ops": "graph.variables.writes",
+    "graph.summaries": "graph.training.summaries",
+    "graph.training_steps": "graph.training.steps",
+    "graph.variable_scope": "graph.variables.sharing",
+    "scheduler.actor_link": "scheduler.state.actor_link",
+    "scheduler.autosave": "scheduler.state.autosave",
+    "scheduler.backend": "scheduler.machines.backend",
+    "scheduler.basic_hooks": "scheduler.training.basic_hooks",
+    "scheduler.batching": "scheduler.training.batching",
+    "scheduler.budget": "scheduler.run.budget",
+    "scheduler.checkpoint_state": "scheduler.state.checkpoint_state",
+    "scheduler.cluster": "scheduler.plan.schedule",
+    "scheduler.collector": "scheduler.plan.collector",
+    "scheduler.config": "scheduler.request.config",
+    "scheduler.control": "scheduler.compile.sections",
+    "scheduler.coordinator": "scheduler.training.coordinator",
+    "scheduler.cost": "scheduler.plan.cost",
+    "scheduler.courier": "scheduler.run.requests",
+    "scheduler.dataflow": "scheduler.compile.dataflow",
+    "scheduler.devices": "scheduler.machines.devices",
+    "scheduler.dispatch": "scheduler.run.dispatch",
+    "scheduler.emit": "scheduler.compile.emit",
+    "scheduler.engine": "scheduler.run.engine",
+    "scheduler.entries": "scheduler.plan.signatures",
+    "scheduler.event_files": "scheduler.training.event_files",
+    "scheduler.explain": "scheduler.run.explain",
+    "scheduler.failures": "scheduler.run.failures",
+    "scheduler.feeds": "scheduler.request.feeds",
+    "scheduler.fetches": "scheduler.request.fetches",
+    "scheduler.flusher": "scheduler.state.flusher",
+    "scheduler.folding": "scheduler.compile.folding",
+    "scheduler.future": "scheduler.session.future",
+    "scheduler.grouping": "scheduler.plan.grouping",
+    "scheduler.hooks": "scheduler.training.hooks",
+    "scheduler.host": "scheduler.session.host",
+    "scheduler.hosts": "scheduler.machines.host_actors",
+    "scheduler.input_producers": "scheduler.training.input_producers",
+    "scheduler.inventory": "scheduler.machines.inventory",
+    "scheduler.listing": "scheduler.plan.call_list",
+    "scheduler.message": "scheduler.request.fields",
+    "scheduler.monitored_session": "scheduler.training.monitored_session",
+    "scheduler.needs": "scheduler.compile.needs",
+    "scheduler.nested": "scheduler.run.nested",
+    "scheduler.objects": "scheduler.machines.objects",
+    "scheduler.ordering": "scheduler.compile.ordering",
+    "scheduler.overlap": "scheduler.run.overlap",
+    "scheduler.partial": "scheduler.session.partial",
+    "scheduler.placement": "scheduler.plan.placement",
+    "scheduler.queue_host": "actors.queues.host",
+    "scheduler.queue_runner": "scheduler.training.queue_runner",
+    "scheduler.queue_waits": "scheduler.run.queue_waits",
+    "scheduler.recovery": "scheduler.state.recovery",
+    "scheduler.residents": "scheduler.run.local_workers",
+    "scheduler.rounds": "scheduler.run.rounds",
+    "scheduler.saver": "scheduler.training.saver",
+    "scheduler.saver_nodes": "scheduler.training.saver_nodes",
+    "scheduler.saving_hooks": "scheduler.training.saving_hooks",
+    "scheduler.scaffold": "scheduler.training.scaffold",
+    "scheduler.server": "scheduler.session.server",
+    "scheduler.session_creators": "scheduler.training.creators",
+    "scheduler.session_layers": "scheduler.training.session_layers",
+    "scheduler.session_manager": "scheduler.training.manager",
+    "scheduler.strategy": "scheduler.plan.autotune",
+    "scheduler.threads": "scheduler.run.threads",
+    "scheduler.trace": "scheduler.request.trace",
+    "scheduler.unplanned": "scheduler.run.cold_run",
+    "scheduler.unrolling": "scheduler.compile.unrolling",
+    "scheduler.variants": "scheduler.plan.specializations",
+}
+"""From the old name to the new one, both without the package's own."""
+
+_PACKAGE = "weftwork."
+
+
+class _Alias(Loader):
+    """Loads a module under its old name: by importing it under the new one."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(self._name)
+        self._spec = module.__spec__  # the import system is about to put the alias's in its place
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
+
+
+class _Finder(MetaPathFinder):
+    """Finds modules by the names that they had."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        new = _MOVED.get(fullname.removeprefix(_PACKAGE)) if fullname.startswith(_PACKAGE) else None
+        return None if new is None else ModuleSpec(fullname, _Alias(_PACKAGE + new))
+
+
+def keep_old_names() -> None:
+    """Let the import system find modules by the names that they had."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())

@@ -1,0 +1,220 @@
+"""Convolutions beside conv2d: transposed, depthwise, separable, along one axis; and norms over neighbouring channels.
+
+Images are [batch, height, width, channels]; strides, dilations and paddings are those of `nn_windows.conv2d`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.arguments import common_dtype
+from weftwork.graph.build import apply, constant, convert_to_tensor, convert_together, static_value
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.kernels import depthwise as kernels_depthwise
+from weftwork.graph.kernels.nn import output_size
+from weftwork.graph.kernels.nn_derivatives import conv2d_input_grad
+from weftwork.graph.nn.ops import relu
+from weftwork.graph.nn.windows import _check_format, _output_sizes, _paddings, _pair, _ranked, conv2d
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import array_ops, math_ops
+from weftwork.graph.ops.conversion import cast
+from weftwork.graph.ops.products import tensordot
+from weftwork.graph.scopes import name_scope
+
+
+def spread(value, filters, shape, strides, dilations, paddings):
+    """The kernel of conv2d_transpose: the gradient of the images of a conv2d whose result's gradient is `value`."""
+    images = np.broadcast_to(value.dtype.type(0), tuple(int(size) for size in shape))
+    for axis in (1, 2):
+        extent = (filters.shape[axis - 1] - 1) * dilations[axis - 1] + 1
+        computed = output_size(images.shape[axis], extent, strides[axis - 1], paddings[axis - 1])
+        if computed != value.shape[axis]:
+            raise InvalidArgumentError(
+                None,
+                None,
+                f"Size of out_backprop doesn't match computed: actual = {value.shape[axis]}, computed = {computed} "
+                f"spatial_dim: {axis} input: {images.shape[axis]} filter: {filters.shape[axis - 1]} "
+                f"stride: {strides[axis - 1]}",
+            )
+    return conv2d_input_grad(value, images, filters, strides, dilations, paddings)
+
+
+def conv2d_transpose(
+    value: Any = None,
+    filter: Any = None,
+    output_shape: Any = None,
+    strides: Any = None,
+    padding: str = "SAME",
+    data_format: str = "NHWC",
+    name: str | None = None,
+    input: Any = None,
+    filters: Any = None,
+    dilations: Any = None,
+) -> Tensor:
+    """The transpose (the gradient) of conv2d, also called deconvolution.
+
+    value (or input): [batch, rows, columns, in].  filter (or filters): [height, width, out, in].
+    output_shape: [batch, height, width, out], numbers or a tensor; a conv2d of that shape must give value's.
+    Raises ValueError where shapes do not fit, InvalidArgumentError where that shows when it runs.
+    """
+    _check_format(data_format)
+    given = [value if input is None else input, filter if filters is None else filters, output_shape]
+    with name_scope(name, "conv2d_transpose", given) as scope:
+        x, weights = convert_together(given[:2])
+        sizes = output_shape if isinstance(output_shape, Tensor) else array_ops.stack(list(output_shape))
+        known = static_value(sizes) if isinstance(output_shape, Tensor) else output_shape
+        shape: tuple = (None,) * 4 if known is None else tuple(n if _is_number(n) else None for n in known)
+        if len(shape) != 4:
+            raise ValueError(f"output_shape must have shape (4,), got ({len(shape)},)")
+        window, channels = _ranked(weights, "filter"), _ranked(x, "value")[3]
+        if None not in (channels, window[3]) and channels != window[3]:
+            raise ValueError(f"input channels does not match filter's input channels, {channels} != {window[3]}")
+        if None not in (shape[3], window[2]) and shape[3] != window[2]:
+            raise ValueError(f"output_shape does not match filter's output channels, {shape[3]} != {window[2]}")
+        attrs = {
+            "strides": _pair(1 if strides is None else strides, "strides"),
+            "dilations": _pair(1 if dilations is None else dilations, "dilations"),
+            "paddings": _paddings(padding),
+        }
+        return apply(
+            spread, [x, weights, cast(sizes, dtypes.int32)], attrs, type="Conv2DTranspose", name=scope,
+            dtype=common_dtype(x, weights), shape=tuple(None if n is None else int(n) for n in shape),
+        )  # fmt: skip
+
+
+def _is_number(size: Any) -> bool:
+    return isinstance(size, (int, np.integer))
+
+
+def depthwise_conv2d(
+    input: Any,
+    filter: Any = None,
+    strides: Any = None,
+    padding: Any = None,
+    rate: Any = None,
+    name: str | None = None,
+    data_format: str | None = None,
+    dilations: Any = None,
+) -> Tensor:
+    """Each channel convolved with filters of its own.
+
+    input: [batch, height, width, in].  filter: [height, width, in, multiplier].
+    The result: [batch, rows, columns, in * multiplier].   rate: the dilations, as one number or (height, width).
+    """
+    _check_format(data_format)
+    with name_scope(name, "depthwise", [input, filter]) as scope:
+        x, weights = convert_together([input, filter])
+        spacing = rate if dilations is None else dilations
+        attrs = {
+            "strides": _pair(1 if strides is None else strides, "strides"),
+            "dilations": _pair(1 if spacing is None else spacing, "dilations"),
+            "paddings": _paddings(padding),
+        }
+        image, window = _ranked(x, "input"), _ranked(weights, "filter")
+        if None not in (image[3], window[2]) and image[3] != window[2]:
+            raise ValueError(f"Depth of input ({image[3]}) is not the input depth of filter ({window[2]})")
+        taps = [None if n is None else (n - 1) * d + 1 for n, d in zip(window[:2], attrs["dilations"], strict=True)]
+        sizes = _output_sizes(image[1:3], taps, attrs["strides"], attrs["paddings"])
+        depth = None if window[2] is None or window[3] is None else window[2] * window[3]
+        return apply(
+            kernels_depthwise.depthwise, [x, weights], attrs, type="DepthwiseConv2dNative", name=scope,
+            dtype=common_dtype(x, weights), shape=(image[0], *sizes, depth),
+        )  # fmt: skip
+
+
+depthwise_conv2d_native = depthwise_conv2d
+
+
+def separable_conv2d(
+    input: Any,
+    depthwise_filter: Any,
+    pointwise_filter: Any,
+    strides: Any,
+    padding: Any,
+    rate: Any = None,
+    name: str | None = None,
+    data_format: str | None = None,
+    dilations: Any = None,
+) -> Tensor:
+    """A depthwise convolution, whose channels are then mixed.
+
+    depthwise_filter: [height, width, in, multiplier].  pointwise_filter: [1, 1, in * multiplier, out].
+    """
+    with name_scope(name, "separable_conv2d", [input, depthwise_filter, pointwise_filter]) as scope:
+        apart = depthwise_conv2d(input, depthwise_filter, strides, padding, rate, None, data_format, dilations)
+        return conv2d(apart, pointwise_filter, 1, "VALID", name=scope)
+
+
+def conv1d(
+    value: Any = None,
+    filters: Any = None,
+    stride: Any = None,
+    padding: Any = None,
+    use_cudnn_on_gpu: bool | None = None,
+    data_format: str | None = None,
+    name: str | None = None,
+    input: Any = None,
+    dilations: Any = None,
+) -> Tensor:
+    """The cross-correlation along one axis.
+
+    value (or input): [batch, width, in].  filters: [width, in, out].  stride, dilations: a number.
+    padding: "SAME" or "VALID".
+    """
+    if data_format not in (None, "NWC", "NHWC"):
+        raise ValueError(f"Only the data format NWC is supported on a CPU, but got {data_format!r}.")
+    with name_scope(name, "conv1d", [value, filters, input]) as scope:
+        x, weights = convert_together([value if input is None else input, filters])
+        step, spacing = _one(1 if stride is None else stride), _one(1 if dilations is None else dilations)
+        rows, filters = array_ops.expand_dims(x, 1), array_ops.expand_dims(weights, 0)
+        filtered = conv2d(rows, filters, (1, step), padding, dilations=(1, spacing))
+        return array_ops.squeeze(filtered, [1], name=scope)
+
+
+def _one(value: Any) -> int:
+    """A number, also where it is the only one of a list, or the one of the middle axis."""
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    return int(values[1] if len(values) == 3 else values[0])
+
+
+def local_response_normalization(
+    input: Any,
+    depth_radius: int = 5,
+    bias: float = 1.0,
+    alpha: float = 1.0,
+    beta: float = 0.5,
+    name: str | None = None,
+) -> Tensor:
+    """x / (bias + alpha * the sum of the squares of the channels at most depth_radius away) ** beta.
+
+    input: [batch, height, width, channels], the channels known. Reference: Krizhevsky et al. 2012, section 3.3.
+    """
+    with name_scope(name, "LRN", [input]) as scope:
+        x = convert_to_tensor(input, name="input")
+        depth = _ranked(x, "input")[3]
+        if depth is None:
+            raise ValueError("local_response_normalization needs to know the number of channels.")
+        channels = np.arange(depth)
+        near = abs(channels[:, None] - channels) <= depth_radius
+        sums = tensordot(math_ops.square(x), constant(near.astype(x.dtype.numpy)), 1)
+        return math_ops.divide(x, math_ops.pow(bias + alpha * sums, beta), name=scope)
+
+
+lrn = local_response_normalization
+
+
+def zero_fraction(value: Any, name: str | None = None) -> Tensor:
+    """The part of the elements that are zero, float32."""
+    with name_scope(name, "zero_fraction", [value]) as scope:
+        x = convert_to_tensor(value, name="value")
+        return math_ops.reduce_mean(cast(math_ops.equal(x, 0), dtypes.float32), name=scope)
+
+
+def crelu(features: Any, name: str | None = None, axis: int = -1) -> Tensor:
+    """The positive and the negative parts, one after the other along `axis`. Reference: Shang et al. 2016."""
+    with name_scope(name, "CRelu", [features]) as scope:
+        x = convert_to_tensor(features, name="features")
+        return relu(array_ops.concat([x, -x], axis), name=scope)

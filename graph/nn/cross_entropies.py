@@ -1,0 +1,132 @@
+"""The cross entropies of `tf.nn`: one node each, over the stable formulas of `nn`.
+
+logits: unnormalised log probabilities.   labels: what they should have been.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weftwork.graph import shapes
+from weftwork.graph.arguments import check_axis, common_dtype, of_dtype, one_of, same_shape
+from weftwork.graph.build import apply, convert_to_tensor, convert_together
+from weftwork.graph.kernels import nn as kernels
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import array_ops
+from weftwork.graph.scopes import name_scope
+
+
+def softmax_cross_entropy_with_logits_v2(
+    labels: Any = None, logits: Any = None, axis: int | None = None, name: str | None = None, dim: int | None = None
+) -> Tensor:
+    """-sum(labels * log_softmax(logits)) along `axis` (the last; `dim` is its old name), which the result lacks.
+
+    labels: a distribution over the classes, of the shape of `logits` or one that broadcasts.
+    """
+    return _softmax_cross_entropy("softmax_cross_entropy_with_logits", labels, logits, one_of(axis, dim), name)
+
+
+def softmax_cross_entropy_with_logits(
+    _sentinel: Any = None,
+    labels: Any = None,
+    logits: Any = None,
+    dim: int | None = None,
+    name: str | None = None,
+    axis: int | None = None,
+) -> Tensor:
+    """As `softmax_cross_entropy_with_logits_v2`, but no gradient flows to the labels.
+
+    Raises ValueError when labels and logits are not given by name.
+    """
+    _check_named("softmax_cross_entropy_with_logits", _sentinel, labels, logits)
+    with name_scope(name, "softmax_cross_entropy_with_logits_sg", [logits, labels]) as scope:
+        logits, labels = convert_together([logits, labels])
+        labels = array_ops.stop_gradient(labels, name="labels_stop_gradient")
+        return _softmax_cross_entropy("softmax_cross_entropy_with_logits", labels, logits, one_of(axis, dim), scope)
+
+
+def _softmax_cross_entropy(caller: str, labels: Any, logits: Any, axis: int, name: str | None) -> Tensor:
+    _check_named(caller, None, labels, logits)
+    with name_scope(name, caller, [logits, labels]) as scope:
+        logits, labels = convert_together([logits, labels])
+        of_dtype(logits, "logits")
+        full = shapes.broadcast(logits._shape, labels._shape)
+        check_axis(axis, logits._shape)
+        shape = None if full is None else tuple([d for i, d in enumerate(full) if i != axis % len(full)])
+        return apply(
+            kernels.softmax_cross_entropy, [logits, labels], {"axis": axis},
+            type="SoftmaxCrossEntropyWithLogits", name=scope, dtype=common_dtype(logits, labels), shape=shape,
+        )  # fmt: skip
+
+
+def sparse_softmax_cross_entropy_with_logits(
+    _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
+) -> Tensor:
+    """-log_softmax(logits)[label] for each label.
+
+    labels: class indices, integers [...].  logits: [..., classes].  The result: [...].
+    Raises ValueError when the shapes do not fit; the run fails for a label outside [0, classes).
+    """
+    _check_named("sparse_softmax_cross_entropy_with_logits", _sentinel, labels, logits)
+    with name_scope(name, "SparseSoftmaxCrossEntropyWithLogits", [labels, logits]) as scope:
+        labels = convert_to_tensor(labels)
+        logits = of_dtype(logits, "logits")
+        given, wanted = labels._shape, None if logits._shape is None else logits._shape[:-1]
+        if logits._shape == ():
+            raise ValueError("Logits cannot be scalars - received shape ().")
+        if given is not None and wanted is not None:
+            if len(given) != len(wanted):
+                raise ValueError(
+                    f"Rank mismatch: Rank of labels (received {len(given)}) should equal rank of logits minus 1 "
+                    f"(received {len(wanted) + 1})."
+                )
+            if not shapes.compatible(given, wanted):
+                raise ValueError(
+                    f"Shape mismatch: The shape of labels (received {shapes.text(given)}) should equal the shape of "
+                    f"logits except for the last dimension (received {shapes.text(logits._shape)})."
+                )
+        return apply(
+            kernels.sparse_softmax_cross_entropy, [logits, labels], type="SparseSoftmaxCrossEntropyWithLogits",
+            name=scope, dtype=logits.dtype, shape=shapes.merge(given, wanted),
+        )  # fmt: skip
+
+
+def sigmoid_cross_entropy_with_logits(
+    _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
+) -> Tensor:
+    """Element by element -z log(sigmoid(x)) - (1 - z) log(1 - sigmoid(x)), z the labels, x the logits, of one shape."""
+    _check_named("sigmoid_cross_entropy_with_logits", _sentinel, labels, logits)
+    with name_scope(name, "logistic_loss", [logits, labels]) as scope:
+        logits, labels = convert_together([logits, labels])
+        shape = same_shape(logits, labels, "labels")
+        return apply(
+            kernels.sigmoid_cross_entropy, [logits, labels], type="SigmoidCrossEntropyWithLogits",
+            name=scope, dtype=common_dtype(logits, labels), shape=shape,
+        )  # fmt: skip
+
+
+def weighted_cross_entropy_with_logits(
+    labels: Any = None, logits: Any = None, pos_weight: Any = None, name: str | None = None, targets: Any = None
+) -> Tensor:
+    """Element by element -q z log(sigmoid(x)) - (1 - z) log(1 - sigmoid(x)): z the labels, x the logits, q pos_weight.
+
+    labels and logits are of one shape; `targets` is the old name of `labels`; `pos_weight` broadcasts.
+    """
+    if labels is not None and targets is not None:
+        raise ValueError("Cannot specify both 'labels' and 'targets'")
+    labels = targets if labels is None else labels
+    _check_named("weighted_cross_entropy_with_logits", None, labels, logits)
+    with name_scope(name, "logistic_loss", [logits, labels]) as scope:
+        logits, labels, weight = convert_together([logits, labels, pos_weight])
+        shape = same_shape(logits, labels, "targets")
+        return apply(
+            kernels.weighted_cross_entropy, [logits, labels, weight], type="WeightedCrossEntropyWithLogits",
+            name=scope, dtype=common_dtype(logits, labels, weight), shape=shapes.broadcast(shape, weight._shape),
+        )  # fmt: skip
+
+
+def _check_named(caller: str, sentinel: Any, labels: Any, logits: Any) -> None:
+    if sentinel is not None:
+        raise ValueError(f"Only call `{caller}` with named arguments (labels=..., logits=..., ...)")
+    if labels is None or logits is None:
+        raise ValueError("Both labels and logits must be provided.")

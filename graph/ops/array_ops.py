@@ -1,0 +1,194 @@
+"""Array operations: TensorFlow 1's names for shapes, joining, splitting, filling and rearranging.
+
+The rest is in `joining`, `rearranging`, `filling` and `indexing`, and has its names here too. Shapes are known as far
+as the arguments are when the graph is built; an argument such as `shape` may be a list that holds tensors, or a tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, constant, convert_to_tensor, convert_together
+from weftwork.graph.build import placeholder as placeholder
+from weftwork.graph.build import placeholder_with_default as placeholder_with_default
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.kernels import arrays as kernels
+from weftwork.graph.known import known_axis, rank_of, renamed, shape_argument, whole_numbers
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.filling import eye as eye
+from weftwork.graph.ops.filling import fill as fill
+from weftwork.graph.ops.filling import ones as ones
+from weftwork.graph.ops.filling import ones_like as ones_like
+from weftwork.graph.ops.filling import sequence_mask as sequence_mask
+from weftwork.graph.ops.filling import zeros as zeros
+from weftwork.graph.ops.filling import zeros_like as zeros_like
+from weftwork.graph.ops.flow import identity as identity
+from weftwork.graph.ops.flow import stop_gradient as stop_gradient
+from weftwork.graph.ops.indexing import boolean_mask as boolean_mask
+from weftwork.graph.ops.indexing import gather as gather
+from weftwork.graph.ops.indexing import gather_nd as gather_nd
+from weftwork.graph.ops.indexing import one_hot as one_hot
+from weftwork.graph.ops.indexing import scatter_nd as scatter_nd
+from weftwork.graph.ops.indexing import slice as slice
+from weftwork.graph.ops.indexing import slice_helper as slice_helper
+from weftwork.graph.ops.indexing import strided_slice as strided_slice
+from weftwork.graph.ops.indexing import where as where
+from weftwork.graph.ops.joining import concat as concat
+from weftwork.graph.ops.joining import meshgrid as meshgrid
+from weftwork.graph.ops.joining import parallel_stack as parallel_stack
+from weftwork.graph.ops.joining import split as split
+from weftwork.graph.ops.joining import stack as stack
+from weftwork.graph.ops.joining import unstack as unstack
+from weftwork.graph.ops.rearranging import Unique as Unique
+from weftwork.graph.ops.rearranging import UniqueWithCounts as UniqueWithCounts
+from weftwork.graph.ops.rearranging import diag as diag
+from weftwork.graph.ops.rearranging import diag_part as diag_part
+from weftwork.graph.ops.rearranging import invert_permutation as invert_permutation
+from weftwork.graph.ops.rearranging import matrix_diag as matrix_diag
+from weftwork.graph.ops.rearranging import matrix_diag_part as matrix_diag_part
+from weftwork.graph.ops.rearranging import pad as pad
+from weftwork.graph.ops.rearranging import reverse as reverse
+from weftwork.graph.ops.rearranging import reverse_sequence as reverse_sequence
+from weftwork.graph.ops.rearranging import reverse_v2 as reverse_v2
+from weftwork.graph.ops.rearranging import roll as roll
+from weftwork.graph.ops.rearranging import tile as tile
+from weftwork.graph.ops.rearranging import transpose as transpose
+from weftwork.graph.ops.rearranging import unique as unique
+from weftwork.graph.ops.rearranging import unique_with_counts as unique_with_counts
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.shapes import RawShape
+
+newaxis = None
+
+
+# Shapes
+
+
+def shape(input: Any, name: str | None = None, out_type: Any = dtypes.int32, optimize: bool = True) -> Tensor:
+    """The shape as a vector. A known one is a constant, unless optimize=False."""
+    x, dtype = convert_to_tensor(input, name="input"), as_dtype(out_type)
+    if optimize and shapes.is_full(x._shape):
+        return constant(np.array(x._shape, dtype.numpy), name=name or "Shape")
+    attrs = {"dtype": dtype.numpy}
+    return apply(kernels.shape_of, [x], attrs, type="Shape", name=name, dtype=dtype, shape=(rank_of(x),))
+
+
+def shape_n(input: Any, out_type: Any = dtypes.int32, name: str | None = None) -> list[Tensor]:
+    """The shape of each of a list of tensors."""
+    with name_scope(name, "ShapeN", list(input)):
+        return [shape(x, out_type=out_type) for x in input]
+
+
+def size(input: Any, name: str | None = None, out_type: Any = dtypes.int32) -> Tensor:
+    """The number of elements; a known one is a constant."""
+    x, dtype = convert_to_tensor(input, name="input"), as_dtype(out_type)
+    if shapes.is_full(x._shape):
+        return constant(math.prod(x._shape), dtype, name=name or "Size")  # type: ignore[arg-type]
+    return apply(kernels.size_of, [x], {"dtype": dtype.numpy}, type="Size", name=name, dtype=dtype, shape=())
+
+
+def rank(input: Any, name: str | None = None) -> Tensor:
+    """The number of axes, int32; a known one is a constant."""
+    x = convert_to_tensor(input, name="input")
+    if x._shape is not None:
+        return constant(len(x._shape), dtypes.int32, name=name or "Rank")
+    attrs = {"dtype": dtypes.int32.numpy}
+    return apply(kernels.rank_of, [x], attrs, type="Rank", name=name, dtype=dtypes.int32, shape=())
+
+
+def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
+    """The same elements in another shape, of which one dimension may be -1: what is left.
+
+    Raises ValueError when a known number of elements does not fit.
+    """
+    x = convert_to_tensor(tensor, name="tensor")
+    dims, vector, raw = shape_argument(shape)
+    if raw is not None:
+        raw = _fitted(x._shape, dims, raw)
+    if dims is not None and shapes.is_full(raw):
+        dims = raw
+    inputs, attrs = ([x], {"shape": dims}) if vector is None else ([x, vector], None)
+    kernel = kernels.reshape_text if x.dtype.numpy.kind == "O" else kernels.reshape
+    return apply(kernel, inputs, attrs, type="Reshape", name=name, dtype=x.dtype.base_dtype, shape=raw)
+
+
+def _fitted(given: RawShape, dims: tuple[int, ...] | None, raw: tuple[int | None, ...]) -> RawShape:
+    """The target shape with its -1 worked out."""
+    unknown = raw.count(None)
+    if dims is not None and unknown > 1:
+        raise ValueError(f"Only one input size may be -1, not several: {list(dims)}")
+    if not shapes.is_full(given) or unknown > 1 or (dims is None and unknown):
+        return raw
+    elements = math.prod(given)  # type: ignore[arg-type]
+    known = math.prod([dim for dim in raw if dim is not None])
+    if elements % known if unknown and known else elements != known and not (unknown and elements == 0):
+        wanted = [-1 if dim is None else dim for dim in raw]
+        raise ValueError(
+            f"Cannot reshape a tensor with {elements} elements to shape {wanted} ({known} elements) for 'Reshape' "
+            f"(op: 'Reshape') with input shape {shapes.bracket_text(given)}."
+        )
+    return tuple([(elements // known if known else 0) if dim is None else dim for dim in raw])
+
+
+def expand_dims(input: Any, axis: Any = None, name: str | None = None, dim: Any = None) -> Tensor:
+    """A new axis of size 1 before the one given; -1 is after the last.
+
+    Raises ValueError when a known rank has no such place, or for no axis.
+    """
+    axis = renamed("axis", axis, "dim", dim)
+    if axis is None:
+        raise ValueError("Must specify an axis argument to tf.expand_dims()")
+    x = convert_to_tensor(input, name="input")
+    number = known_axis(axis, None if x._shape is None else len(x._shape) + 1)
+    if number is None:
+        known = None if x._shape is None else (None,) * (len(x._shape) + 1)
+        inputs = [x, convert_to_tensor(axis, name="dim")]
+        return apply(kernels.expand_dims, inputs, type="ExpandDims", name=name, dtype=x.dtype, shape=known)
+    known = None if x._shape is None else (*x._shape[:number], 1, *x._shape[number:])
+    if x._shape == () and x.dtype.numpy.kind == "O":
+        return reshape(x, [1], name=name or "ExpandDims")
+    return apply(np.expand_dims, [x], {"axis": number}, type="ExpandDims", name=name, dtype=x.dtype, shape=known)
+
+
+def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims: Any = None) -> Tensor:
+    """The same without axes of size 1: all of them, or those given. Raises ValueError when one has another size."""
+    axis = whole_numbers(renamed("axis", axis, "squeeze_dims", squeeze_dims))
+    x = convert_to_tensor(input, name="input")
+    axes = axis if axis is None or isinstance(axis, tuple) else (axis,)
+    axes = axes or None
+    known: RawShape = None
+    if x._shape is not None and axes is not None:
+        places = {known_axis(a, len(x._shape)) for a in axes}
+        for place in places:
+            dim = x._shape[place]  # type: ignore[index]
+            if dim not in (None, 1):
+                raise ValueError(f"Can not squeeze dim[{place}], expected a dimension of 1, got {dim} for 'Squeeze'.")
+        known = tuple([dim for i, dim in enumerate(x._shape) if i not in places])
+    elif shapes.is_full(x._shape):
+        known = tuple([dim for dim in x._shape if dim != 1])  # type: ignore[union-attr]
+    return apply(np.squeeze, [x], {"axis": axes}, type="Squeeze", name=name, dtype=x.dtype, shape=known)
+
+
+def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
+    """The input repeated to fill `shape`. Raises ValueError when known shapes do not fit."""
+    x = convert_to_tensor(input, name="input")
+    dims, vector, raw = shape_argument(shape)
+    if dims is not None and x._shape is not None and shapes.broadcast(x._shape, dims) != dims:
+        raise ValueError(f"Incompatible shapes: {shapes.text(x._shape)} cannot be broadcast to {shapes.text(dims)}")
+    inputs, attrs = ([x], {"shape": dims}) if vector is None else ([x, vector], None)
+    return apply(np.broadcast_to, inputs, attrs, type="BroadcastTo", name=name, dtype=x.dtype, shape=raw)
+
+
+def broadcast_static_shape(shape_x: Any, shape_y: Any) -> shapes.TensorShape:
+    """The shape of the elementwise result. Raises ValueError when the two do not fit."""
+    return shapes.TensorShape(shapes.broadcast(shapes.as_raw(shape_x), shapes.as_raw(shape_y)))
+
+
+def broadcast_dynamic_shape(shape_x: Any, shape_y: Any) -> Tensor:
+    """The shape of the elementwise result, of two vectors that are shapes."""
+    a, b = convert_together([shape_x, shape_y])
+    return apply(kernels.broadcast_shape, [a, b], type="BroadcastArgs", dtype=a.dtype, shape=(None,))

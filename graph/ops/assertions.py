@@ -1,0 +1,264 @@
+"""Assertions: nodes that fail a run whose values are not as a program takes for granted.
+
+A run happens whole or not at all, so it does not matter when in a run an assertion is looked at: if it does not hold,
+the run has changed nothing. An assertion runs with a run that fetches it, or what depends on it by a control input.
+What is known while the graph is built is looked at then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor, convert_together, graph_of, static_value
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.ops import array_ops
+from weftwork.graph.ops.flow import group, no_op
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.stacks import get_default_graph
+
+_SHOWN = 3
+"""Elements of a value that an error shows, unless it is told otherwise."""
+_TOLERANCE = 10
+"""Of assert_near: how many times the distance of 1 to the next number."""
+
+
+def summarized(value: Any, most: int | None) -> str:
+    """The first elements of a value, as TensorFlow prints them: [1 2 3...]."""
+    if isinstance(value, bytes):
+        return f"[{value.decode('utf-8', 'replace')}]"
+    elements = np.ravel(np.asarray(value))
+    shown = elements[: _SHOWN if most is None else most] if most is None or most >= 0 else elements
+    texts = [e.decode("utf-8", "replace") if isinstance(e, bytes) else str(e).removesuffix(".0") for e in shown]
+    return f"[{' '.join(texts)}{'...' if len(shown) < len(elements) else ''}]"
+
+
+def check(holds: Any, *data: Any, summarize: int | None) -> tuple:
+    """The kernel of Assert."""
+    if not np.all(holds):
+        raise InvalidArgumentError(
+            None, None, "assertion failed: " + " ".join([summarized(value, summarize) for value in data])
+        )
+    return ()
+
+
+def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, name: str | None = None) -> Operation:
+    """An operation that raises InvalidArgumentError, with the values of `data`, when `condition` is not true.
+
+    condition: a boolean; all elements of an array must be true.   summarize: how many elements are shown of each value,
+    3 by default, -1 for all.
+    """
+    with name_scope(name, "Assert", [condition, *data]) as scope:
+        tensors = tuple(map(convert_to_tensor, [condition, *data]))
+        attrs = {"summarize": summarize}
+        return graph_of(tensors).add(
+            Kind.PURE, "Assert", kernel=check, inputs=tensors, attrs=attrs, outputs=[], name=scope
+        )
+
+
+# Comparisons of elements
+
+
+def _compared(sign: str, holds: Callable, x: Any, y: Any, data: Any, summarize: int | None, message: Any, name: str):
+    """An assertion that `holds` for all pairs of elements, looked at now if both are known."""
+    with name_scope(name, None, [x, y]) as scope:
+        x, y = convert_together([x, y])
+        if data is None:
+            data = [f"Condition x {sign} y did not hold element-wise:", f"x ({x.name}) = ", x, f"y ({y.name}) = ", y]
+        if message is not None:
+            data = [message, *data]
+        known = [static_value(x), static_value(y)]
+        if any(value is None for value in known):
+            return Assert(holds(x, y), data, summarize, name=scope)
+        check(holds(*known), *map(_shown, data), summarize=summarize)
+        return no_op(name=scope)
+
+
+def _shown(item: Any) -> Any:
+    """What is known of an item while the graph is built."""
+    if as_tensor(item) is None:
+        return item
+    value = static_value(item)
+    return str(item) if value is None else value
+
+
+def assert_equal(
+    x: Any, y: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert x == y, element by element, with broadcasting: where it does not hold, InvalidArgumentError."""
+    return _compared("==", np.equal, x, y, data, summarize, message, name or "assert_equal")
+
+
+def assert_none_equal(
+    x: Any, y: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert x != y, element by element, with broadcasting."""
+    return _compared("!=", np.not_equal, x, y, data, summarize, message, name or "assert_none_equal")
+
+
+def assert_less(
+    x: Any, y: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert x < y, element by element, with broadcasting."""
+    return _compared("<", np.less, x, y, data, summarize, message, name or "assert_less")
+
+
+def assert_less_equal(
+    x: Any, y: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert x <= y, element by element, with broadcasting."""
+    return _compared("<=", np.less_equal, x, y, data, summarize, message, name or "assert_less_equal")
+
+
+def assert_greater(
+    x: Any, y: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert x > y, element by element, with broadcasting."""
+    return _compared(">", np.greater, x, y, data, summarize, message, name or "assert_greater")
+
+
+def assert_greater_equal(
+    x: Any, y: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert x >= y, element by element, with broadcasting."""
+    return _compared(">=", np.greater_equal, x, y, data, summarize, message, name or "assert_greater_equal")
+
+
+def assert_positive(
+    x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert x > 0 of every element."""
+    return _compared(">", np.greater, x, 0, data, summarize, message, name or "assert_positive")
+
+
+def assert_negative(
+    x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert x < 0 of every element."""
+    return _compared("<", np.less, x, 0, data, summarize, message, name or "assert_negative")
+
+
+def assert_non_negative(
+    x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert x >= 0 of every element."""
+    return _compared(">=", np.greater_equal, x, 0, data, summarize, message, name or "assert_non_negative")
+
+
+def assert_non_positive(
+    x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert x <= 0 of every element."""
+    return _compared("<=", np.less_equal, x, 0, data, summarize, message, name or "assert_non_positive")
+
+
+def assert_near(
+    x: Any,
+    y: Any,
+    rtol: Any = None,
+    atol: Any = None,
+    data: Any = None,
+    summarize: int | None = None,
+    message: Any = None,
+    name: str | None = None,
+) -> Operation:
+    """Assert |x - y| <= atol + rtol * |y| of every element; both are 10 eps of the dtype by default."""
+    with name_scope(name, "assert_near", [x, y]) as scope:
+        x, y = convert_together([x, y])
+        eps = float(_TOLERANCE * np.finfo(x.dtype.numpy).eps)
+        rtol, atol = (eps if t is None else t for t in (rtol, atol))
+        said = [] if message is None else [message]
+        if data is None:
+            data = ["x and y not equal to tolerance rtol and atol:", f"x ({x.name}) = ", x, f"y ({y.name}) = ", y]
+        return Assert(np.abs(x - y) <= atol + rtol * np.abs(y), [*said, *data], summarize, name=scope)
+
+
+# Ranks and types
+
+
+def assert_rank(
+    x: Any, rank: int, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert that x has so many axes. ValueError at once where its rank is known to be another."""
+    return _ranked("rank", np.equal, x, rank, data, summarize, message, name or "assert_rank")
+
+
+def assert_rank_at_least(
+    x: Any, rank: int, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
+) -> Operation:
+    """Assert that x has at least so many axes. ValueError at once where its rank is known to be less."""
+    return _ranked("rank at least", np.greater_equal, x, rank, data, summarize, message, name or "assert_rank_at_least")
+
+
+def _ranked(what: str, holds: Callable, x: Any, rank: int, data: Any, summarize: int | None, message: Any, name: str):
+    with name_scope(name, None, [x]) as scope:
+        x = convert_to_tensor(x)
+        known, said = x._shape, message or ""
+        if known is not None:
+            if not holds(len(known), rank):
+                raise ValueError(
+                    f"{said}.  Tensor {x.name} must have {what} {rank}.  Received rank {len(known)}, "
+                    f"shape {shapes.bracket_text(known)}"
+                )
+            return no_op(name=scope)
+        if data is None:
+            data = [said, f"Tensor {x.name} must have {what}", rank, "Received shape: ", array_ops.shape(x)]
+        return Assert(holds(array_ops.rank(x), rank), data, summarize, name=scope)
+
+
+def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> Operation:
+    """TypeError at once unless the tensor is of the dtype `tf_type`."""
+    tensor, wanted = convert_to_tensor(tensor), dtypes.as_dtype(tf_type)
+    if tensor.dtype.base_dtype is not wanted.base_dtype:
+        raise TypeError(f"{message or ''}  {tensor.op.name} must be of type {wanted!r}")
+    return no_op(name=name or "assert_type")
+
+
+def assert_integer(x: Any, message: str | None = None, name: str | None = None) -> Operation:
+    """TypeError at once unless x is of an integer dtype."""
+    tensor = convert_to_tensor(x)
+    if not tensor.dtype.is_integer:
+        raise TypeError(f'{message or ""}  Expected "x" to be integer type.  Found: {tensor.dtype!r}')
+    return no_op(name=name or "assert_integer")
+
+
+# Numbers that are none
+
+
+def finite(value: Any, *, message: str) -> Any:
+    """The kernel of CheckNumerics."""
+    if not np.all(np.isfinite(value)):
+        infinite, none = np.any(np.isinf(value)), np.any(np.isnan(value))
+        found = "Inf and NaN" if infinite and none else "Inf" if infinite else "NaN"
+        raise InvalidArgumentError(None, None, f"{message} : Tensor had {found} values")
+    return value
+
+
+def check_numerics(tensor: Any, message: str, name: str | None = None) -> Tensor:
+    """The tensor; InvalidArgumentError, with `message`, where it has an element that is infinite or no number."""
+    x = convert_to_tensor(tensor)
+    if not (x.dtype.is_floating or x.dtype.is_complex):
+        raise TypeError(f"Value passed to parameter 'tensor' has DataType {x.dtype.name} not in list of allowed values")
+    attrs = {"message": message}
+    return apply(finite, [x], attrs, type="CheckNumerics", name=name, dtype=x.dtype.base_dtype, shape=x._shape)
+
+
+def verify_tensor_all_finite(t: Any, msg: str, name: str | None = None) -> Tensor:
+    """As check_numerics."""
+    with name_scope(name, "VerifyFinite", [t]) as scope:
+        return check_numerics(t, msg, name=scope)
+
+
+def add_check_numerics_ops() -> Operation:
+    """An operation that checks every floating tensor that the graph has now, but those inside of branches and loops."""
+    checks = []
+    for op in get_default_graph().get_operations():
+        for tensor in op.outputs:
+            plain = tensor.dtype.is_floating and op.section is None and not tensor.dtype._is_ref_dtype
+            if plain and op.kind is not Kind.CONSTANT:
+                checks.append(check_numerics(tensor, f"{op.name}:{op.outputs.index(tensor)}").op)
+    return group(*checks)

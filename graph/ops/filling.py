@@ -1,0 +1,122 @@
+"""Tensors made of one value: zeros, ones, fill, identity matrices, masks of lengths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.kernels import arrays as kernels
+from weftwork.graph.known import shape_argument, whole_numbers
+from weftwork.graph.operation import Tensor
+
+
+def zeros(shape: Any, dtype: Any = dtypes.float32, name: str | None = None) -> Tensor:
+    """All 0 (False, empty strings). shape: ints, a list that may hold tensors, or a tensor."""
+    return _uniform(shape, as_dtype(dtype).base_dtype, 0, name or "zeros")
+
+
+def ones(shape: Any, dtype: Any = dtypes.float32, name: str | None = None) -> Tensor:
+    """All 1 (True). shape: ints, a list that may hold tensors, or a tensor."""
+    return _uniform(shape, as_dtype(dtype).base_dtype, 1, name or "ones")
+
+
+def _uniform(shape: Any, dtype: DType, number: int, name: str) -> Tensor:
+    dims, vector, raw = shape_argument(shape)
+    if dims is not None and min(dims, default=0) < 0:
+        raise ValueError(f"Dimensions {list(dims)} must be >= 0")
+    if dtype.numpy.kind == "O":
+        return fill(shape, convert_to_tensor(_number(dtype, number), dtype), name)
+    attrs: dict[str, Any] = {"dtype": dtype.numpy}
+    inputs = [] if vector is None else [vector]
+    if vector is None:
+        attrs["shape"] = dims
+    return apply(np.ones if number else np.zeros, inputs, attrs, type="Fill", name=name, dtype=dtype, shape=raw)
+
+
+def _number(dtype: DType, number: int) -> Any:
+    return number if dtype is not dtypes.string else b"1" if number else b""
+
+
+def zeros_like(tensor: Any, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
+    """Zeros of the shape of another tensor. dtype: None for that tensor's.
+
+    Where the shape is known the other tensor is not needed at run time, unless optimize=False.
+    """
+    return _uniform_like(tensor, dtype, 0, name or "zeros_like", optimize)
+
+
+def ones_like(tensor: Any, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
+    """Ones of the shape of another tensor. dtype: None for that tensor's.
+
+    Where the shape is known the other tensor is not needed at run time, unless optimize=False.
+    """
+    return _uniform_like(tensor, dtype, 1, name or "ones_like", optimize)
+
+
+def _uniform_like(tensor: Any, dtype: Any, number: int, name: str, optimize: bool) -> Tensor:
+    x = convert_to_tensor(tensor, name="tensor")
+    dtype = x.dtype.base_dtype if dtype is None else as_dtype(dtype).base_dtype
+    if optimize and shapes.is_full(x._shape):
+        with x.graph.as_default():
+            return _uniform(x._shape, dtype, number, name)
+    attrs = {"value": _number(dtype, number), "dtype": dtype.numpy}
+    kind = "OnesLike" if number else "ZerosLike"
+    return apply(kernels.like, [x], attrs, type=kind, name=name, dtype=dtype, shape=x._shape)
+
+
+def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
+    """`value`, a scalar, everywhere. Raises ValueError when the value has a shape."""
+    x = convert_to_tensor(value, name="value")
+    if x._shape not in (None, ()):
+        raise ValueError(f"Shape must be rank 0 but is rank {len(x._shape)} for 'Fill'.")  # type: ignore[arg-type]
+    known, vector, raw = shape_argument(dims)
+    attrs: dict[str, Any] = {"dtype": x.dtype.numpy}
+    inputs = [x] if vector is None else [x, vector]
+    if vector is None:
+        attrs["dims"] = known
+    return apply(kernels.fill, inputs, attrs, type="Fill", name=name, dtype=x.dtype.base_dtype, shape=raw)
+
+
+def eye(
+    num_rows: Any, num_columns: Any = None, batch_shape: Any = None, dtype: Any = dtypes.float32,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """Identity matrices, [batch_shape..., num_rows, num_columns]; square by default. batch_shape: ints."""
+    dtype, columns = as_dtype(dtype), num_rows if num_columns is None else num_columns
+    batch = () if batch_shape is None else shape_argument(batch_shape)[0]
+    if batch is None:
+        raise TypeError("eye needs its batch_shape when the graph is built, not as a tensor.")
+    known = (whole_numbers(num_rows), whole_numbers(columns))
+    attrs: dict[str, Any] = {"batch": batch, "dtype": dtype.numpy}
+    inputs: list[Tensor] = []
+    if None in known:
+        inputs = [convert_to_tensor(num_rows), convert_to_tensor(columns)]
+    else:
+        attrs["rows"], attrs["columns"] = known
+    return apply(kernels.eye, inputs, attrs, type="Eye", name=name or "eye", dtype=dtype, shape=(*batch, *known))  # type: ignore[arg-type]
+
+
+def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool, name: str | None = None) -> Tensor:
+    """True at the first lengths[...] places: [...] -> [..., maxlen]. maxlen: by default the greatest length."""
+    x, dtype = convert_to_tensor(lengths, name="lengths"), as_dtype(dtype)
+    limit = None if maxlen is None else whole_numbers(maxlen)
+    attrs: dict[str, Any] = {"dtype": dtype.numpy}
+    inputs = [x]
+    if limit is not None:
+        attrs["maxlen"] = limit
+    elif maxlen is not None:
+        inputs.append(convert_to_tensor(maxlen, name="maxlen"))
+    raw = None if x._shape is None else (*x._shape, limit)
+    return apply(
+        kernels.sequence_mask,
+        inputs,
+        attrs,
+        type="SequenceMask",
+        name=name or "SequenceMask",
+        dtype=dtype,
+        shape=raw,  # type: ignore[arg-type]
+    )

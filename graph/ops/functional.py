@@ -1,0 +1,188 @@
+"""Functions over the elements of arrays: `map_fn`, `foldl`, `foldr`, `scan`, as one operation that owns a section.
+
+element    what an array holds along its first axis; the function is called once, with a tensor that stands for one
+carried    what the function passes from one element to the next
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weftwork.graph import nest, shapes
+from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Kind, Tensor
+from weftwork.graph.ops.control_flow import _owner, _rebuilt, section_of
+from weftwork.graph.ops.joining import concat
+from weftwork.graph.scopes import name_scope
+
+
+def sweep(
+    function: Callable[[list[Tensor], list[Tensor]], tuple[list, list]],
+    initial: list[Tensor],
+    elements: list[Tensor],
+    reverse: bool = False,
+    name: str | None = None,
+    parallel: int = 1,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Apply function(carried, element) -> (carried, collected) along the first axis of `elements`.
+
+    parallel: in how many parts the elements may go, at the same time, where nothing is passed from one to the next;
+    else how many calls may run at the same time, as far as one does not need what another gives.
+    Returns the last carried tensors, and the collected ones stacked along a new first axis.
+    Raises ValueError for scalars, TypeError for a carried value that changes its dtype.
+    """
+    graph = graph_of([*initial, *elements])
+    for tensor in elements:
+        if tensor._shape == ():
+            raise ValueError(f"elements must be at least vectors, but {tensor} is a scalar.")
+    with section_of(graph, "a function over elements") as section:
+        carried = [_stands_for(graph, t.dtype, t._shape) for t in initial]
+        element = [_stands_for(graph, t.dtype, None if t._shape is None else t._shape[1:]) for t in elements]
+        section.parameters = [*carried, *element]
+        ends, collected = function(carried, element)
+        ends = [convert_to_tensor(t) for t in ends]
+        collected = [convert_to_tensor(t) for t in collected]
+        section.outputs = [*ends, *collected]
+    for before, after in zip(initial, ends, strict=True):
+        if before.dtype.base_dtype != after.dtype.base_dtype:
+            raise TypeError(
+                f"The accumulator {before.name} has dtype {before.dtype.name}, but {after.dtype.name} after an element."
+            )
+    count = next((t._shape[0] for t in elements if t._shape is not None and t._shape[0] is not None), None)
+    outputs = [(b.dtype.base_dtype, shapes.common(b._shape, e._shape)) for b, e in zip(initial, ends, strict=True)]
+    outputs += [(t.dtype.base_dtype, None if t._shape is None else (count, *t._shape)) for t in collected]
+    empty = tuple([((0, *[d or 0 for d in t._shape or ()]), t.dtype.base_dtype.numpy) for t in collected])
+    attrs = {"_carried": len(initial), "_elements": len(elements), "_reverse": reverse, "_empty": empty}
+    attrs["_parallel"] = parallel if count is None else min(parallel, count)
+    op = _owner(graph, "Sweep", [section], [*initial, *elements], outputs, name or "Sweep", attrs)
+    return list(op.outputs[: len(initial)]), list(op.outputs[len(initial) :])
+
+
+def _stands_for(graph: Graph, dtype: Any, shape: shapes.RawShape) -> Tensor:
+    return graph.add(Kind.PLACEHOLDER, "Element", outputs=[(dtype.base_dtype, shape)], name="element").outputs[0]
+
+
+def _tensors(structure: Any) -> list[Tensor]:
+    return [convert_to_tensor(item) for item in nest.flatten(structure)]
+
+
+def map_fn(
+    fn: Callable,
+    elems: Any,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    infer_shape: bool = True,
+    name: str | None = None,
+) -> Any:
+    """`fn` of each element of `elems` (a tensor, or a structure of tensors of the same length), stacked.
+
+    dtype: of the result, or a structure of dtypes, where it differs from that of `elems`.
+    parallel_iterations: in how many parts the elements go, which run at the same time where that pays; 10 if None.
+    Raises TypeError when `fn` cannot be called or gives another dtype than was said, or for parts below 1.
+    """
+    if not callable(fn):
+        raise TypeError("fn must be callable.")
+    parts = 10 if parallel_iterations is None else parallel_iterations
+    if not isinstance(parts, int) or parts < 1:
+        raise TypeError("parallel_iterations must be a positive integer.")
+    flat = _tensors(elems)
+    shape_of: list[Any] = []
+
+    def one(_: list, element: list) -> tuple[list, list]:
+        result = fn(_rebuilt(elems, iter(element)) if isinstance(elems, (list, tuple, dict)) else element[0])
+        shape_of.append(result)
+        made = nest.flatten(result)
+        types = [t.dtype for t in flat] if dtype is None else [as_dtype(d) for d in nest.flatten(dtype)]
+        if len(made) != len(types):
+            raise ValueError("The two structures don't have the same nested structure.")
+        return [], [_of_type(item, wish) for item, wish in zip(made, types, strict=True)]
+
+    with name_scope(name, "map", flat):
+        _, stacked = sweep(one, [], flat, parallel=parts)
+    result = shape_of[0]
+    return _rebuilt(result, iter(stacked)) if isinstance(result, (list, tuple, dict)) else stacked[0]
+
+
+def _of_type(item: Any, dtype: Any) -> Tensor:
+    tensor = convert_to_tensor(item, None if as_tensor(item) is not None else dtype)
+    if tensor.dtype.base_dtype != dtype.base_dtype:
+        raise TypeError(f"fn gave {tensor.dtype.base_dtype.name}, but dtype is {dtype.base_dtype.name}.")
+    return tensor
+
+
+def _fold(
+    fn: Callable, elems: Any, initializer: Any, parallel: int, reverse: bool, collect: bool, name: str | None, word: str
+) -> Any:
+    if not callable(fn):
+        raise TypeError("fn must be callable.")
+    if not isinstance(parallel, int) or parallel < 1:
+        raise TypeError("parallel_iterations must be a positive integer.")
+    flat = _tensors(elems)
+    structure = elems if initializer is None else initializer
+    with name_scope(name, word, flat):
+        if initializer is None:
+            first = [t[-1] if reverse else t[0] for t in flat]
+            rest = [t[:-1] if reverse else t[1:] for t in flat]
+        else:
+            first, rest = _tensors(initializer), flat
+
+        def one(carried: list, element: list) -> tuple[list, list]:
+            ends = _tensors(fn(_packed(structure, carried), _packed(elems, element)))
+            return ends, ends if collect else []
+
+        last, stacked = sweep(one, first, rest, reverse, parallel=parallel)
+        if collect and initializer is None:
+            start = [t[-1:] if reverse else t[:1] for t in flat]
+            pairs = zip(start, stacked, strict=True)
+            stacked = [concat([s, a] if reverse is False else [a, s], 0) for s, a in pairs]
+    return _packed(structure, stacked if collect else last)
+
+
+def _packed(structure: Any, tensors: list[Tensor]) -> Any:
+    return _rebuilt(structure, iter(tensors)) if isinstance(structure, (list, tuple, dict)) else tensors[0]
+
+
+def foldl(
+    fn: Callable,
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    name: str | None = None,
+) -> Any:
+    """fn(...fn(fn(initializer, elems[0]), elems[1])..., elems[-1]); without an initializer it begins with elems[0]."""
+    return _fold(fn, elems, initializer, parallel_iterations, False, False, name, "foldl")
+
+
+def foldr(
+    fn: Callable,
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    name: str | None = None,
+) -> Any:
+    """As foldl, from the last element to the first."""
+    return _fold(fn, elems, initializer, parallel_iterations, True, False, name, "foldr")
+
+
+def scan(
+    fn: Callable,
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    infer_shape: bool = True,
+    reverse: bool = False,
+    name: str | None = None,
+) -> Any:
+    """As foldl, with all the values on the way, stacked: as many as there are elements."""
+    return _fold(fn, elems, initializer, parallel_iterations, reverse, True, name, "scan")

@@ -1,0 +1,329 @@
+"""Picking elements out of tensors: what `t[...]` builds, slices, gather and scatter, masks, where.
+
+An index that is known when the graph is built is an attribute, `spec` (see `arrays`); what is known only at run
+time comes as further inputs.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor, convert_together, static_value
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.kernels import arrays as kernels
+from weftwork.graph.kernels.arrays import Input
+from weftwork.graph.known import entries, promoted, shape_argument, whole_numbers
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.filling import ones_like
+from weftwork.graph.seams import seams
+from weftwork.graph.shapes import RawShape
+
+# t[...]
+
+
+def slice_helper(tensor: Any, item: Any) -> Tensor:
+    """What `tensor[item]` makes: ints, slices, Ellipsis, None, and tensors in their places; or one mask or index array.
+
+    A tensor of truth values picks as `boolean_mask`, one array of whole numbers as `gather`.
+    Raises TypeError for what is no index, IndexError or ValueError for one that is out of a known shape.
+    """
+    x = convert_to_tensor(tensor)
+    if _is_array(item):
+        picks = convert_to_tensor(item)
+        return boolean_mask(x, picks) if picks.dtype.is_bool else gather(x, picks)
+    values: list[Tensor] = []
+    items = item if isinstance(item, tuple) else (item,)
+    spec = tuple([_part(part, values) for part in items])
+    kernel = kernels.getitem_at if values else kernels.getitem
+    return apply(
+        kernel, [x, *values], {"spec": spec},
+        type="StridedSlice", name="strided_slice", dtype=x.dtype.base_dtype, shape=indexed_shape(x._shape, spec),
+    )  # fmt: skip
+
+
+def _is_array(item: Any) -> bool:
+    if isinstance(item, (list, np.ndarray)):
+        return np.ndim(item) > 0
+    tensor = as_tensor(item)
+    return tensor is not None and (tensor.dtype.is_bool or bool(tensor._shape))
+
+
+def _part(part: Any, values: list[Tensor]) -> Any:
+    if part is None or part is Ellipsis:
+        return part
+    if isinstance(part, builtins.slice):
+        return (_bound(part.start, values), _bound(part.stop, values), _bound(part.step, values))
+    return _bound(part, values)
+
+
+def _bound(bound: Any, values: list[Tensor]) -> Any:
+    """An int, None, or the further input that it becomes."""
+    if bound is None:
+        return None
+    if isinstance(bound, shapes.Dimension):
+        return bound.value
+    tensor = as_tensor(bound)
+    if tensor is not None:
+        if not tensor.dtype.is_integer or tensor._shape not in (None, ()):
+            raise TypeError(f"Value passed as an index must be a scalar of whole numbers, but is {tensor!r}.")
+        known = static_value(tensor)
+        if known is not None:
+            return int(known)
+        values.append(tensor)
+        return Input(len(values) - 1)
+    if isinstance(bound, (bool, np.bool_)) or not hasattr(bound, "__index__"):
+        raise TypeError(
+            "Only integers, slices (`:`), ellipsis (`...`), tf.newaxis (`None`) and scalar tf.int32/tf.int64 tensors "
+            f"are valid indices, got {bound!r}"
+        )
+    return int(bound)
+
+
+def indexed_shape(shape: RawShape, spec: tuple) -> RawShape:
+    """The shape of x[spec], x being of `shape`. Raises ValueError for an int out of range, IndexError for too many."""
+    if shape is None:
+        return None
+    taken = len([part for part in spec if part is not None and part is not Ellipsis])
+    if taken > len(shape) or spec.count(Ellipsis) > 1:
+        raise ValueError(f"Index out of range using input dim {len(shape)}; input has only {len(shape)} dims")
+    out: list[int | None] = []
+    dims = list(shape)
+    for part in spec:
+        if part is Ellipsis:
+            out += dims[: len(shape) - taken]
+            del dims[: len(shape) - taken]
+        elif part is None:
+            out.append(1)
+        elif isinstance(part, tuple) and not isinstance(part, Input):
+            out.append(_sliced(dims.pop(0), part))
+        else:
+            dim = dims.pop(0)
+            if isinstance(part, int) and dim is not None and not -dim <= part < dim:
+                raise ValueError(f"slice index {part} of dimension {len(shape) - len(dims) - 1} out of bounds.")
+    return tuple(out + dims)
+
+
+def _sliced(dim: int | None, part: tuple) -> int | None:
+    start, stop, step = part
+    if any(isinstance(bound, Input) for bound in part):
+        return None
+    if step == 0:
+        raise ValueError("strides[0] must be non-zero")
+    if dim is not None:
+        return len(range(*builtins.slice(start, stop, step).indices(dim)))
+    return dim if (start, stop) != (0, 0) else 0
+
+
+# Slices
+
+
+def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor:
+    """`size` elements along each axis, from `begin` on; a size of -1 is the rest.
+
+    Raises ValueError when a known slice leaves a known shape.
+    """
+    x = convert_to_tensor(input_, name="input")
+    first, extent = whole_numbers(begin), whole_numbers(size)
+    if isinstance(first, tuple) and isinstance(extent, tuple):
+        if len(first) != len(extent) or (x._shape is not None and len(first) != len(x._shape)):
+            raise ValueError(f"Shape must be rank {len(first)} but is {shapes.text(x._shape)} for 'Slice'.")
+        for at, n, dim in zip(first, extent, x._shape or (None,) * len(first), strict=True):
+            if at < 0 or n < -1 or (dim is not None and at + max(n, 0) > dim):
+                raise ValueError(f"Slice from {first} of size {extent} leaves the shape {shapes.text(x._shape)}.")
+        spec = tuple([(at, None if n < 0 else at + n, None) for at, n in zip(first, extent, strict=True)])
+        shape = indexed_shape(x._shape, spec)
+        if shape is not None:
+            shape = tuple([dim if n < 0 else n for dim, n in zip(shape, extent, strict=True)])
+        return apply(kernels.getitem, [x], {"spec": spec}, type="Slice", name=name, dtype=x.dtype, shape=shape)
+    begin, size = convert_to_tensor(begin, name="begin"), convert_to_tensor(size, name="size")
+    known = entries(size)
+    shape = None if known is None else tuple([None if n is None or n < 0 else n for n in known])
+    return apply(kernels.slice_at, [x, begin, size], type="Slice", name=name, dtype=x.dtype, shape=shape)
+
+
+def strided_slice(
+    input_: Any, begin: Any, end: Any, strides: Any = None, begin_mask: int = 0, end_mask: int = 0,
+    ellipsis_mask: int = 0, new_axis_mask: int = 0, shrink_axis_mask: int = 0, var: Any = None,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """x[begin:end:strides] along each axis. A mask's bit i changes what entry i means.
+
+    begin_mask, end_mask: from the start, to the end.   ellipsis_mask: `...`.   new_axis_mask: a new axis.
+    shrink_axis_mask: one element, begin, whose axis goes.
+    """
+    x = convert_to_tensor(input_, name="input")
+    masks = (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask)
+    first, last = whole_numbers(begin), whole_numbers(end)
+    if strides is None:
+        steps = (1,) * len(first) if isinstance(first, tuple) else None
+    else:
+        steps = whole_numbers(strides)
+    name = name or "strided_slice"
+    if isinstance(first, tuple) and isinstance(last, tuple) and isinstance(steps, tuple):
+        spec = kernels.masked_spec(first, last, steps, *masks)
+        return apply(
+            kernels.getitem, [x], {"spec": spec},
+            type="StridedSlice", name=name, dtype=x.dtype, shape=indexed_shape(x._shape, spec),
+        )  # fmt: skip
+    bounds = [convert_to_tensor(begin, name="begin"), convert_to_tensor(end, name="end")]
+    if strides is None:
+        strides = ones_like(bounds[0])
+    attrs = {"masks": masks}
+    inputs = [x, *bounds, convert_to_tensor(strides, name="strides")]
+    return apply(kernels.strided_slice, inputs, attrs, type="StridedSlice", name=name, dtype=x.dtype, shape=None)
+
+
+# Gather and scatter
+
+
+def gather(
+    params: Any, indices: Any, validate_indices: Any = None, name: str | None = None, axis: Any = None,
+    batch_dims: int = 0,
+) -> Tensor:  # fmt: skip
+    """Slices of params along an axis (by default the first, or batch_dims), at the given indices.
+
+    [a..., n, b...], indices [i...] -> [a..., i..., b...].   An index out of range fails when it runs.
+    batch_dims: so many leading axes belong to both; `axis` must then be batch_dims.
+    """
+    x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
+    if not at.dtype.is_integer:
+        raise TypeError(f"Value passed to parameter 'indices' has DataType {at.dtype.name}: not an integer type.")
+    number = batch_dims if axis is None else whole_numbers(axis)
+    if batch_dims:
+        if number != batch_dims:
+            raise ValueError(f"gather with batch_dims = {batch_dims} needs axis = batch_dims, not {axis}.")
+        known = x._shape is not None and at._shape is not None
+        shape = (*at._shape, *x._shape[batch_dims + 1 :]) if known else None  # type: ignore[misc, index]
+        attrs = {"batch_dims": batch_dims}
+        return apply(kernels.batch_gather, [x, at], attrs, type="GatherV2", name=name, dtype=x.dtype, shape=shape)
+    if number is None:
+        inputs = [x, at, convert_to_tensor(axis, name="axis")]
+        return apply(kernels.gather_over, inputs, type="GatherV2", name=name, dtype=x.dtype, shape=None)
+    shape = None
+    if x._shape is not None:
+        if not -len(x._shape) <= number < len(x._shape):  # type: ignore[operator]
+            raise ValueError(f"Shape must be at least rank {number + 1} but is rank {len(x._shape)} for 'GatherV2'.")  # type: ignore[operator]
+        place = number % len(x._shape)  # type: ignore[operator]
+        if at._shape is not None:
+            shape = (*x._shape[:place], *at._shape, *x._shape[place + 1 :])
+    return apply(np.take, [x, at], {"axis": number}, type="GatherV2", name=name, dtype=x.dtype, shape=shape)
+
+
+def gather_nd(params: Any, indices: Any, name: str | None = None) -> Tensor:
+    """params[i, j...] for each row (i, j...) of indices.  [p..., q...], indices [i..., len(p)] -> [i..., q...]."""
+    x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
+    shape = None
+    if x._shape is not None and at._shape is not None and at._shape[-1] is not None:
+        if at._shape[-1] > len(x._shape):
+            raise ValueError(f"indices.shape[-1] must be <= params.rank, but is {at._shape[-1]} > {len(x._shape)}")
+        shape = (*at._shape[:-1], *x._shape[at._shape[-1] :])
+    return apply(kernels.gather_nd, [x, at], type="GatherNd", name=name, dtype=x.dtype, shape=shape)
+
+
+def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) -> Tensor:
+    """Zeros of `shape` with updates[i...] added at each row of indices; repeated rows add up."""
+    at, x = convert_to_tensor(indices, name="indices"), convert_to_tensor(updates, name="updates")
+    dims, tensor, raw = shape_argument(shape)
+    inputs, attrs = ([at, x], {"shape": dims}) if tensor is None else ([at, x, tensor], {})
+    return apply(kernels.scatter_nd, inputs, attrs, type="ScatterNd", name=name, dtype=x.dtype, shape=raw)
+
+
+def one_hot(
+    indices: Any, depth: Any, on_value: Any = None, off_value: Any = None, axis: int | None = None, dtype: Any = None,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """on_value (1) where a new axis of size `depth` has the index given, else off_value (0).
+
+    axis: where the new axis goes, -1 is last.   dtype: None for that of the values, else float32.
+    Raises TypeError when on_value or off_value is not of `dtype`.
+    """
+    at = convert_to_tensor(indices, name="indices")
+    tensors = [as_tensor(v) for v in (on_value, off_value)]
+    given = next((t.dtype for t in tensors if t is not None), None)
+    if dtype is None and given is None:
+        scalars = [convert_to_tensor(v).dtype for v in (on_value, off_value) if v is not None]
+        given = scalars[0] if scalars else dtypes.float32
+    wanted = as_dtype(dtype) if dtype is not None else given
+    assert wanted is not None
+    try:
+        on = convert_to_tensor(1 if on_value is None else on_value, wanted, name="on_value")
+        off = convert_to_tensor(0 if off_value is None else off_value, wanted, name="off_value")
+    except ValueError as error:
+        raise TypeError(f"on_value and off_value of one_hot must have the dtype {wanted.name}: {error}") from None
+    axis, count = -1 if axis is None else axis, whole_numbers(depth)
+    attrs: dict[str, Any] = {"axis": axis}
+    inputs = [at, on, off]
+    if count is None:
+        inputs.append(convert_to_tensor(depth, name="depth"))
+    else:
+        attrs["depth"] = count
+    if axis < -1 or (at._shape is not None and axis > len(at._shape)):
+        raise ValueError(
+            f"Expected axis to be -1 or between [0, {at._shape and len(at._shape)}].  But received: {axis}"
+        )
+    shape = None
+    if at._shape is not None:
+        place = axis % (len(at._shape) + 1)
+        shape = (*at._shape[:place], count, *at._shape[place:])
+    return apply(kernels.one_hot, inputs, attrs, type="OneHot", name=name or "one_hot", dtype=wanted, shape=shape)  # type: ignore[arg-type]
+
+
+# Masks
+
+
+def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
+    """x where the condition is true, else y; without x and y the indices of what is true, int64 [count, rank].
+
+    A vector of conditions chooses whole rows of x and y of higher rank; else the three broadcast.
+    Raises ValueError when only one of x and y is given.
+    """
+    picks = convert_to_tensor(condition, name="condition")
+    if x is None and y is None:
+        shape = None if picks._shape is None else (None, len(picks._shape))
+        return apply(np.argwhere, [picks], type="Where", name=name, dtype=dtypes.int64, shape=shape)
+    if x is None or y is None:
+        raise ValueError("x and y must both be non-None or both be None.")
+    a, b = convert_together([x, y])
+    both = shapes.broadcast(a._shape, b._shape)
+    shape, kernel = None, kernels.select
+    if both is not None and picks._shape is not None:
+        rows = len(picks._shape) == 1 and len(both) > 1
+        seen = (*picks._shape, *(1,) * (len(both) - 1)) if rows else picks._shape
+        shape = shapes.broadcast(seen, both)
+        kernel = kernels.select if rows else np.where
+    return apply(kernel, [picks, a, b], type="Select", name=name, dtype=promoted([a, b]), shape=shape)
+
+
+def boolean_mask(tensor: Any, mask: Any, name: str | None = "boolean_mask", axis: int | None = None) -> Tensor:
+    """The elements (or slices) of a tensor where `mask` is true, in order; the axes of the mask become one.
+
+    axis: where the mask begins, by default 0.   Raises ValueError for a mask of unknown rank or that does not fit.
+    """
+    x, picks = convert_to_tensor(tensor, name="tensor"), convert_to_tensor(mask, name="mask")
+    at = whole_numbers(0 if axis is None else axis)
+    if not picks.dtype.is_bool:
+        raise TypeError(f"mask must be a tensor of truth values, not of {picks.dtype.name}.")
+    if picks._shape is None:
+        raise ValueError(
+            "Number of mask dimensions must be specified, even if some dimensions are None.  E.g. shape=[None] is ok, "
+            "but shape=None is not."
+        )
+    if not picks._shape:
+        raise ValueError("mask cannot be scalar.")
+    shape = None
+    if x._shape is not None:
+        at = at % max(len(x._shape), 1)  # type: ignore[operator]
+        end = at + len(picks._shape)
+        if not shapes.compatible(x._shape[at:end], picks._shape):
+            raise ValueError(f"Shapes {shapes.text(x._shape[at:end])} and {shapes.text(picks._shape)} are incompatible")
+        shape = (*x._shape[:at], None, *x._shape[end:])
+    return apply(
+        kernels.boolean_mask, [x, picks], {"axis": at}, type="BooleanMask", name=name, dtype=x.dtype, shape=shape
+    )
+
+
+seams.getitem = slice_helper

@@ -1,0 +1,367 @@
+"""Linear algebra: the names of `tf.linalg` over NumPy's and SciPy's.
+
+A matrix is the last two axes of a tensor, [..., rows, columns]; the axes before them are a batch. Takes floats and
+complex numbers; the dtype stays. What NumPy cannot solve (a singular matrix) fails when it runs, not here.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import shapes
+from weftwork.graph.arguments import FLOATS, LAPACK, common_dtype, of_dtype
+from weftwork.graph.build import apply, convert_to_tensor, convert_together
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import math_ops
+from weftwork.graph.scopes import name_scope
+
+SignLogDet = namedtuple("SignLogDet", ["sign", "log_abs_determinant"])
+Svd = namedtuple("Svd", ["s", "u", "v"])
+Qr = namedtuple("Qr", ["q", "r"])
+SelfAdjointEig = namedtuple("SelfAdjointEig", ["e", "v"])
+
+matmul = math_ops.matmul
+
+
+# Square matrices
+
+
+def inv(input: Any, adjoint: bool = False, name: str | None = None) -> Tensor:
+    """The inverse of square matrices (LU), or of their adjoints."""
+    with name_scope(name, "MatrixInverse", [input]) as scope:
+        x = _square(_adjoint(input) if adjoint else input)
+        return apply(np.linalg.inv, [x], type="MatrixInverse", name=scope, dtype=x.dtype, shape=x._shape)
+
+
+def det(input: Any, name: str | None = None) -> Tensor:
+    """The determinant of square matrices (LU).  [..., n, n] -> [...]."""
+    x = _square(input)
+    return apply(np.linalg.det, [x], type="MatrixDeterminant", name=name, dtype=x.dtype, shape=_batch(x))
+
+
+def slogdet(input: Any, name: str | None = None) -> SignLogDet:
+    """(sign, log |determinant|) of square matrices.  [..., n, n] -> [...] each."""
+    x = _square(input)
+    outputs = [(x.dtype, _batch(x)), (x.dtype.real_dtype, _batch(x))]
+    return SignLogDet(*apply(np.linalg.slogdet, [x], type="LogMatrixDeterminant", name=name, outputs=outputs))
+
+
+def logdet(matrix: Any, name: str | None = None) -> Tensor:
+    """log(determinant) of Hermitian positive definite matrices: 2 sum(log(diag(cholesky))), real."""
+    x = _square(matrix)
+    return apply(_logdet, [x], type="LogDet", name=name or "logdet", dtype=x.dtype.real_dtype, shape=_batch(x))
+
+
+def cholesky(input: Any, name: str | None = None) -> Tensor:
+    """The lower triangular L with L L^H = input, for Hermitian positive definite matrices."""
+    x = _square(input)
+    return apply(np.linalg.cholesky, [x], type="Cholesky", name=name, dtype=x.dtype, shape=x._shape)
+
+
+def expm(input: Any, name: str | None = None) -> Tensor:
+    """The matrix exponential (SciPy: scaling and squaring, Al-Mohy and Higham 2009)."""
+    x = _square(input)
+    return apply(_expm, [x], type="MatrixExponential", name=name, dtype=x.dtype, shape=x._shape)
+
+
+def _logdet(x):
+    diagonal = np.real(np.diagonal(np.linalg.cholesky(x), axis1=-2, axis2=-1))
+    return diagonal.dtype.type(2) * np.log(diagonal).sum(axis=-1)
+
+
+def _expm(x):
+    import scipy.linalg  # here, since few programs need it: it would slow every start
+
+    x = np.array(x)  # SciPy before 1.12 refuses read-only arrays
+    return scipy.linalg.expm(x).astype(x.dtype, copy=False)
+
+
+# Systems of equations
+
+
+def solve(matrix: Any, rhs: Any, adjoint: bool = False, name: str | None = None) -> Tensor:
+    """X with matrix X = rhs (LU), or with the adjoint of matrix.  [..., n, n], [..., n, k] -> [..., n, k]."""
+    with name_scope(name, "MatrixSolve", [matrix, rhs]) as scope:
+        a, b = convert_together([matrix, rhs])
+        a, b = _square(_adjoint(a) if adjoint else a), _matrix(b, "rhs")
+        return _solution(np.linalg.solve, a, b, "MatrixSolve", scope)
+
+
+def triangular_solve(
+    matrix: Any, rhs: Any, lower: bool = True, adjoint: bool = False, name: str | None = None
+) -> Tensor:
+    """X with T X = rhs, T the lower (or upper) triangle of matrix or its adjoint; the other triangle is not read."""
+    with name_scope(name, "MatrixTriangularSolve", [matrix, rhs]) as scope:
+        a, b = convert_together([matrix, rhs])
+        attrs = {"lower": lower, "adjoint": adjoint}
+        return _solution(_triangular_solve, _square(a), _matrix(b, "rhs"), "MatrixTriangularSolve", scope, attrs)
+
+
+def lstsq(matrix: Any, rhs: Any, l2_regularizer: float = 0.0, fast: bool = True, name: str | None = None) -> Tensor:
+    """The shortest X that minimises |matrix X - rhs|^2 + l2_regularizer |X|^2.
+
+    [..., m, n], [..., m, k] -> [..., n, k].
+    Without a regularizer by the pseudo-inverse (SVD), else by (A^H A + l I) X = A^H B; `fast` changes nothing.
+    """
+    with name_scope(name, "matrix_solve_ls", [matrix, rhs]) as scope:
+        a, b = convert_together([matrix, rhs])
+        attrs = {"l2_regularizer": float(l2_regularizer)}
+        return _solution(_lstsq, _matrix(a, "matrix"), _matrix(b, "rhs"), "MatrixSolveLs", scope, attrs)
+
+
+def _solution(kernel: Callable, a: Tensor, b: Tensor, kind: str, name: str, attrs: dict | None = None) -> Tensor:
+    shape = None
+    if a._shape is not None and b._shape is not None:
+        rows = (a._shape[-2], b._shape[-2])
+        if None not in rows and rows[0] != rows[1]:
+            raise ValueError(f"Dimensions must be equal, but are {rows[0]} and {rows[1]} for {name[:-1]!r}.")
+        batch = shapes.broadcast(a._shape[:-2], b._shape[:-2])
+        shape = None if batch is None else (*batch, a._shape[-1], b._shape[-1])
+    return apply(kernel, [a, b], attrs, type=kind, name=name, dtype=common_dtype(a, b), shape=shape)
+
+
+def _triangular_solve(a, b, lower, adjoint):
+    if adjoint:
+        a, lower = a.swapaxes(-1, -2).conj(), not lower
+    if a.ndim == b.ndim == 2:
+        import scipy.linalg
+
+        return scipy.linalg.solve_triangular(a, b, lower=lower, check_finite=False)
+    # General LU is batched in NumPy of every version, SciPy's triangular solver is not.
+    return np.linalg.solve(np.tril(a) if lower else np.triu(a), b)
+
+
+def _lstsq(a, b, l2_regularizer):
+    if l2_regularizer == 0:
+        return np.linalg.pinv(a) @ b
+    adjoint = a.swapaxes(-1, -2).conj()
+    ridge = a.dtype.type(l2_regularizer) * np.eye(a.shape[-1], dtype=a.dtype)
+    return np.linalg.solve(adjoint @ a + ridge, adjoint @ b)
+
+
+# Decompositions
+
+
+def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name: str | None = None) -> Any:
+    """(s, u, v) with tensor = u diag(s) v^H, s in descending order; or s alone. v is not transposed, unlike NumPy's.
+
+    [..., m, n] -> s [..., p], u [..., m, p], v [..., n, p], where p is min(m, n); u and v square with full_matrices.
+    """
+    x = _matrix(tensor, "tensor")
+    s_shape = u_shape = v_shape = None
+    if x._shape is not None:
+        batch, (m, n) = x._shape[:-2], x._shape[-2:]
+        p = None if m is None or n is None else min(m, n)
+        s_shape = (*batch, p)
+        u_shape, v_shape = (*batch, m, m if full_matrices else p), (*batch, n, n if full_matrices else p)
+    if not compute_uv:
+        return apply(_singular_values, [x], type="Svd", name=name, dtype=x.dtype.real_dtype, shape=s_shape)
+    outputs = [(x.dtype.real_dtype, s_shape), (x.dtype, u_shape), (x.dtype, v_shape)]
+    return Svd(*apply(_svd, [x], {"full_matrices": full_matrices}, type="Svd", name=name, outputs=outputs))
+
+
+def qr(input: Any, full_matrices: bool = False, name: str | None = None) -> Qr:
+    """(q, r) with input = q r, q orthonormal, r upper triangular.  [..., m, n] -> [..., m, p], [..., p, n].
+
+    p is min(m, n), or m with full_matrices.
+    """
+    x = _matrix(input, "input")
+    q_shape = r_shape = None
+    if x._shape is not None:
+        batch, (m, n) = x._shape[:-2], x._shape[-2:]
+        p = m if full_matrices else None if m is None or n is None else min(m, n)
+        q_shape, r_shape = (*batch, m, p), (*batch, p, n)
+    attrs = {"mode": "complete" if full_matrices else "reduced"}
+    return Qr(*apply(_qr, [x], attrs, type="Qr", name=name, outputs=[(x.dtype, q_shape), (x.dtype, r_shape)]))
+
+
+def eigh(tensor: Any, name: str | None = None) -> SelfAdjointEig:
+    """(e, v): the eigenvalues of Hermitian matrices in ascending order, and the eigenvectors in the columns of v."""
+    x = _square(tensor)
+    outputs = [(x.dtype.real_dtype, _vector(x)), (x.dtype, x._shape)]
+    return SelfAdjointEig(*apply(_eigh, [x], type="SelfAdjointEigV2", name=name, outputs=outputs))
+
+
+def eigvalsh(tensor: Any, name: str | None = None) -> Tensor:
+    """The eigenvalues of Hermitian matrices in ascending order.  [..., n, n] -> [..., n], real."""
+    x = _square(tensor)
+    return apply(
+        np.linalg.eigvalsh, [x], type="SelfAdjointEigV2", name=name, dtype=x.dtype.real_dtype, shape=_vector(x)
+    )
+
+
+def _svd(x, full_matrices):
+    u, s, vh = np.linalg.svd(x, full_matrices=full_matrices)
+    return s, u, vh.swapaxes(-1, -2).conj()
+
+
+def _singular_values(x):
+    return np.linalg.svd(x, compute_uv=False)
+
+
+def _qr(x, mode):
+    q, r = np.linalg.qr(x, mode=mode)
+    return q, r
+
+
+def _eigh(x):
+    e, v = np.linalg.eigh(x)
+    return e, v
+
+
+# Norms and diagonals
+
+
+def norm(
+    tensor: Any,
+    ord: Any = "euclidean",
+    axis: Any = None,
+    keepdims: bool | None = None,
+    name: str | None = None,
+    keep_dims: bool | None = None,
+) -> Tensor:
+    """The norm of vectors (axis: one) or matrices (axis: two); axis None takes the whole tensor for one vector.
+
+    ord: "euclidean", 1, 2, inf or any p > 0 of vectors; "euclidean", "fro", 1, 2 or inf of matrices. The result is
+    real. Raises ValueError for another.
+    """
+    if keepdims is not None and keep_dims is not None:
+        raise ValueError("Cannot specify both 'keep_dims' and 'keepdims'")
+    x = of_dtype(tensor, "tensor", FLOATS + LAPACK[2:])
+    keep = bool(keepdims or keep_dims)
+    axes = _norm_axes(axis, x._shape)
+    is_matrix = axes is not None and len(axes) == 2
+    if is_matrix:
+        supported: list = ["euclidean", "fro", 1, 2, np.inf]
+        if ord not in supported:
+            raise ValueError(f"'ord' must be a supported matrix norm in {supported}, got {ord}")
+    elif ord != "euclidean" and (isinstance(ord, str) or not np.isreal(ord) or ord <= 0):
+        raise ValueError(f"'ord' must be a supported vector norm, got {ord}")
+    attrs = {"ord": ("fro" if is_matrix else 2) if ord == "euclidean" else ord, "axes": axes, "keepdims": keep}
+    shape = _reduced(x._shape, axes, keep)
+    return apply(_norm, [x], attrs, type="Norm", name=name or "norm", dtype=x.dtype.real_dtype, shape=shape)
+
+
+def _norm_axes(axis: Any, shape: shapes.RawShape) -> tuple[int, ...] | None:
+    if axis is None:
+        return None
+    axes = tuple([int(a) for a in axis]) if isinstance(axis, (list, tuple)) else (int(axis),)
+    if len(axes) > 2 or len(set(axes)) != len(axes) or not axes:
+        raise ValueError("'axis' must be None, an integer, or a tuple of 2 unique integers")
+    if shape is not None and any(not -len(shape) <= a < len(shape) for a in axes):
+        raise ValueError(f"Invalid reduction dimension {axis} for a tensor of rank {len(shape)}.")
+    return axes
+
+
+def _reduced(shape: shapes.RawShape, axes: tuple[int, ...] | None, keepdims: bool) -> shapes.RawShape:
+    if shape is None:
+        return () if axes is None and not keepdims else None
+    gone = set(range(len(shape))) if axes is None else {a % len(shape) for a in axes}
+    if keepdims:
+        return tuple([1 if i in gone else d for i, d in enumerate(shape)])
+    return tuple([d for i, d in enumerate(shape) if i not in gone])
+
+
+def _norm(x, ord, axes, keepdims):
+    if axes is None:
+        value = np.linalg.norm(x.ravel(), ord)
+        return value.reshape((1,) * x.ndim) if keepdims else value
+    return np.linalg.norm(x, ord, axis=axes if len(axes) == 2 else axes[0], keepdims=keepdims)
+
+
+def trace(x: Any, name: str | None = None) -> Tensor:
+    """The sum of the main diagonal, of any numbers.  [..., m, n] -> [...]."""
+    x = _ranked(convert_to_tensor(x), "x")
+    return apply(_trace, [x], type="Trace", name=name or "trace", dtype=x.dtype, shape=_batch(x))
+
+
+def diag(diagonal: Any, name: str | None = None) -> Tensor:
+    """Square matrices with the given diagonal and zeros elsewhere.  [..., n] -> [..., n, n]."""
+    x = convert_to_tensor(diagonal)
+    if x._shape == ():
+        raise ValueError("Shape must be at least rank 1 but is rank 0 for 'MatrixDiag'")
+    shape = None if x._shape is None else (*x._shape, x._shape[-1])
+    return apply(_diag, [x], type="MatrixDiag", name=name, dtype=x.dtype, shape=shape)
+
+
+def diag_part(input: Any, name: str | None = None) -> Tensor:
+    """The main diagonals of matrices.  [..., m, n] -> [..., min(m, n)]."""
+    x = _ranked(convert_to_tensor(input), "input")
+    shape = None
+    if x._shape is not None:
+        m, n = x._shape[-2:]
+        shape = (*x._shape[:-2], None if m is None or n is None else min(m, n))
+    return apply(_diag_part, [x], type="MatrixDiagPart", name=name, dtype=x.dtype, shape=shape)
+
+
+def _trace(x):
+    return np.trace(x, axis1=-2, axis2=-1, dtype=x.dtype)
+
+
+def _diag(x):
+    n = x.shape[-1]
+    out = np.zeros((*x.shape, n), dtype=x.dtype)
+    out[..., np.arange(n), np.arange(n)] = x
+    return out
+
+
+def _diag_part(x):
+    return np.diagonal(x, axis1=-2, axis2=-1)
+
+
+# Arguments
+
+
+def _ranked(x: Tensor, parameter: str) -> Tensor:
+    if x._shape is not None and len(x._shape) < 2:
+        raise ValueError(f"Shape must be at least rank 2 but is rank {len(x._shape)} for {parameter!r}.")
+    return x
+
+
+def _matrix(value: Any, parameter: str) -> Tensor:
+    return _ranked(of_dtype(value, parameter, LAPACK), parameter)
+
+
+def _square(value: Any) -> Tensor:
+    x = _matrix(value, "input")
+    if x._shape is not None and None not in x._shape[-2:] and x._shape[-2] != x._shape[-1]:
+        raise ValueError(
+            f"Dimensions must be equal, but are {x._shape[-2]} and {x._shape[-1]}: a matrix must be square."
+        )
+    return x
+
+
+def _adjoint(value: Any) -> Tensor:
+    x = _matrix(value, "matrix")
+    shape = None if x._shape is None else (*x._shape[:-2], x._shape[-1], x._shape[-2])
+    return apply(_transpose_conj, [x], type="MatrixAdjoint", name="adjoint", dtype=x.dtype, shape=shape)
+
+
+def _transpose_conj(x):
+    return x.swapaxes(-1, -2).conj()
+
+
+def _batch(x: Tensor) -> shapes.RawShape:
+    return None if x._shape is None else x._shape[:-2]
+
+
+def _vector(x: Tensor) -> shapes.RawShape:
+    return None if x._shape is None else x._shape[:-1]
+
+
+# Other names
+
+self_adjoint_eig = eigh
+self_adjoint_eigvals = eigvalsh
+matrix_inverse = inv
+matrix_determinant = det
+matrix_solve = solve
+matrix_triangular_solve = triangular_solve
+matrix_solve_ls = lstsq
+matrix_diag = diag
+matrix_diag_part = diag_part
+matrix_exponential = expm

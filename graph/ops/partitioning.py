@@ -1,0 +1,95 @@
+"""Taking apart and putting together by computed positions: dynamic_partition, dynamic_stitch, setdiff1d."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import apply, convert_to_tensor, convert_together
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.indexing import boolean_mask
+from weftwork.graph.ops.math_ops import equal
+from weftwork.graph.scopes import name_scope
+
+
+class ListDiff(NamedTuple):
+    """The elements that are in one vector only, and where they stand in it."""
+
+    out: Tensor
+    idx: Tensor
+
+
+def dynamic_partition(data: Any, partitions: Any, num_partitions: int, name: str | None = None) -> list[Tensor]:
+    """`num_partitions` tensors, of which number i has the slices of `data` whose partition is i, in order.
+
+    partitions: integers, of the shape of data's first axes. Slices of other partitions are left out.
+    Raises ValueError for a count below 1 and for shapes that do not fit.
+    """
+    if num_partitions < 1:
+        raise ValueError(f"num_partitions must be at least 1, but is {num_partitions}")
+    with name_scope(name, "DynamicPartition", [data, partitions]):
+        x, places = convert_to_tensor(data, name="data"), convert_to_tensor(partitions, name="partitions")
+        return [boolean_mask(x, equal(places, number)) for number in range(num_partitions)]
+
+
+def stitched(*values: Any, shape: tuple | None) -> Any:
+    """The kernel of DynamicStitch: indices and then as many data; where an index comes twice the last one counts."""
+    half = len(values) // 2
+    indices, data = values[:half], values[half:]
+    rest = np.shape(data[0])[np.ndim(indices[0]) :] if shape is None else shape
+    rows = np.concatenate([np.ravel(part) for part in indices])
+    if len(rows) and rows.min() < 0:
+        raise InvalidArgumentError(None, None, f"indices[{int(rows.argmin())}] = {int(rows.min())} is negative")
+    result = np.zeros((int(rows.max(initial=-1)) + 1, *rest), np.asarray(data[0]).dtype)
+    result[rows] = np.concatenate([np.reshape(part, (-1, *rest)) for part in data])
+    return result
+
+
+def dynamic_stitch(indices: Sequence[Any], data: Sequence[Any], name: str | None = None) -> Tensor:
+    """A tensor whose slice number indices[m][i...] is data[m][i...]; where a number comes twice the last one counts.
+
+    indices: a list of integer tensors.   data: as many tensors, each of its indices' shape and one that all have.
+    Slices that no index names are zero. Raises ValueError where the lists differ in length or are empty.
+    """
+    if len(indices) != len(data) or not indices:
+        raise ValueError(
+            f"List argument 'data' to 'DynamicStitch' Op with length {len(data)} must match length {len(indices)} of "
+            "argument 'indices'."
+        )
+    with name_scope(name, "DynamicStitch", [*indices, *data]) as scope:
+        places = [convert_to_tensor(part, dtype=dtypes.int32) for part in indices]
+        parts = convert_together(list(data))
+        known = [
+            part._shape[len(place._shape) :]
+            for part, place in zip(parts, places, strict=True)
+            if part._shape is not None and place._shape is not None
+        ]
+        rest = next((shape for shape in known if None not in shape), None)
+        shape = None if not known else (None, *known[0])
+        attrs = {"shape": rest}
+        return apply(
+            stitched, [*places, *parts], attrs, type="DynamicStitch", name=scope, dtype=parts[0].dtype, shape=shape
+        )
+
+
+parallel_stitch = dynamic_stitch
+
+
+def difference(x: Any, y: Any, *, dtype: np.dtype) -> tuple:
+    """The kernel of ListDiff."""
+    places = np.flatnonzero(~np.isin(x, y)).astype(dtype)
+    return x[places], places
+
+
+def setdiff1d(x: Any, y: Any, index_dtype: Any = dtypes.int32, name: str | None = None) -> ListDiff:
+    """(out, idx): the elements of a vector x that are not in y, in order, as often as they occur, and their places."""
+    one, other = convert_together([x, y])
+    kind = as_dtype(index_dtype)
+    outputs: list = [(one.dtype.base_dtype, (None,)), (kind, (None,))]
+    attrs = {"dtype": kind.numpy}
+    return ListDiff(*apply(difference, [one, other], attrs, type="ListDiff", name=name, outputs=outputs))

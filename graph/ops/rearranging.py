@@ -1,0 +1,205 @@
+"""The same elements in other places: transpose, tile, pad, reverse, roll, diagonals, unique, permutations."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, convert_to_tensor, static_value
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.kernels import arrays as kernels
+from weftwork.graph.known import entries, known_axis, rank_of, renamed, shape_argument, whole_numbers
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.conversion import conj
+
+Unique = namedtuple("Unique", ["y", "idx"])
+UniqueWithCounts = namedtuple("UniqueWithCounts", ["y", "idx", "count"])
+
+
+def transpose(a: Any, perm: Any = None, name: str | None = "transpose", conjugate: bool = False) -> Tensor:
+    """Axis i of the result is axis perm[i]; by default the order is reversed. conjugate: complex numbers too.
+
+    Raises ValueError when perm is no permutation of a known rank.
+    """
+    x = convert_to_tensor(a, name="a")
+    if conjugate and x.dtype.is_complex:
+        x = conj(x)
+    order = None if perm is None else whole_numbers(perm)
+    n = rank_of(x)
+    if perm is not None and order is None:
+        vector = convert_to_tensor(perm, name="perm")
+        raw = None if n is None else (None,) * n
+        return apply(kernels.transpose, [x, vector], type="Transpose", name=name, dtype=x.dtype, shape=raw)
+    if order is None:
+        raw = None if x._shape is None else x._shape[::-1]
+        return apply(np.transpose, [x], type="Transpose", name=name, dtype=x.dtype, shape=raw)
+    if not isinstance(order, tuple) or sorted(order) != [*range(len(order))] or n not in (None, len(order)):
+        raise ValueError(f"perm {order} is no permutation of the {n} axes of shape {shapes.text(x._shape)}.")
+    raw = tuple([None if x._shape is None else x._shape[i] for i in order])
+    return apply(np.transpose, [x], {"axes": order}, type="Transpose", name=name, dtype=x.dtype, shape=raw)
+
+
+def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
+    """The input repeated multiples[i] times along axis i. Raises ValueError unless there is one for each axis."""
+    x = convert_to_tensor(input, name="input")
+    _, vector, _ = shape_argument(multiples)
+    times = whole_numbers(multiples)
+    known = times if isinstance(times, tuple) else entries(vector) if vector is not None else None
+    if known is not None and x._shape is not None and len(known) != len(x._shape):
+        raise ValueError(f"multiples {list(known)} must have one entry for each axis of {shapes.text(x._shape)}.")
+    raw = None
+    if known is not None:
+        dims = x._shape or (None,) * len(known)
+        raw = tuple([None if None in (d, t) else d * t for d, t in zip(dims, known, strict=True)])  # type: ignore[operator]
+    inputs, attrs = ([x], {"reps": times}) if vector is None else ([x, vector], None)
+    return apply(np.tile, inputs, attrs, type="Tile", name=name, dtype=x.dtype, shape=raw)
+
+
+def pad(
+    tensor: Any, paddings: Any, mode: str = "CONSTANT", name: str | None = None, constant_values: Any = 0
+) -> Tensor:
+    """More elements around. paddings: [before, after] for each axis. mode: CONSTANT, REFLECT or SYMMETRIC.
+
+    Raises ValueError for another mode, or when paddings do not fit a known shape.
+    """
+    x, mode = convert_to_tensor(tensor, name="tensor"), mode.lower()
+    if mode not in ("constant", "reflect", "symmetric"):
+        raise ValueError(f"Unknown padding mode: {mode.upper()}")
+    value = None if mode != "constant" else convert_to_tensor(constant_values, x.dtype.base_dtype)
+    widths, n = whole_numbers(paddings), rank_of(x)
+    if widths is None or (value is not None and static_value(value) is None):
+        inputs = [x, convert_to_tensor(paddings, name="paddings"), *([] if value is None else [value])]
+        attrs: dict[str, Any] = {"mode": mode}
+    else:
+        inputs = [x]
+        attrs = {"mode": mode, "pad_width": widths, "value": None if value is None else static_value(value)}
+    raw = None if x._shape is None else (None,) * len(x._shape)
+    if widths is not None:
+        pairs = isinstance(widths, tuple) and all(isinstance(w, tuple) and len(w) == 2 for w in widths)
+        if not pairs or n not in (None, len(widths)):  # type: ignore[arg-type]
+            raise ValueError(f"paddings must have shape [{'?' if n is None else n}, 2], but are {widths!r}.")
+        dims = x._shape or (None,) * len(widths)  # type: ignore[arg-type]
+        raw = tuple([None if d is None else d + b + e for d, (b, e) in zip(dims, widths, strict=True)])  # type: ignore[arg-type]
+    return apply(kernels.pad, inputs, attrs, type="Pad", name=name, dtype=x.dtype, shape=raw)
+
+
+def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
+    """The order of the elements along the given axes (a list or one) reversed."""
+    x, axes = convert_to_tensor(tensor, name="tensor"), whole_numbers(axis)
+    if axes is None:
+        inputs = [x, convert_to_tensor(axis, name="axis")]
+        return apply(kernels.flip, inputs, type="ReverseV2", name=name, dtype=x.dtype, shape=x._shape)
+    for a in axes if isinstance(axes, tuple) else (axes,):
+        known_axis(a, rank_of(x), "axis")
+    return apply(np.flip, [x], {"axis": axes}, type="ReverseV2", name=name, dtype=x.dtype, shape=x._shape)
+
+
+reverse_v2 = reverse
+
+
+def reverse_sequence(
+    input: Any, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None, name: str | None = None,
+    seq_dim: int | None = None, batch_dim: int | None = None,
+) -> Tensor:  # fmt: skip
+    """The first seq_lengths[i] elements along seq_axis reversed, in element i of batch_axis (by default 0)."""
+    seq = renamed("seq_axis", seq_axis, "seq_dim", seq_dim)
+    batch = renamed("batch_axis", batch_axis, "batch_dim", batch_dim)
+    x, lengths = convert_to_tensor(input, name="input"), convert_to_tensor(seq_lengths, name="seq_lengths")
+    if seq is None:
+        raise ValueError("reverse_sequence needs a seq_axis.")
+    seq, batch = known_axis(seq, rank_of(x), "seq_dim"), known_axis(batch or 0, rank_of(x), "batch_dim")
+    if x._shape is not None and lengths._shape and None not in (x._shape[batch], lengths._shape[0]):  # type: ignore[index]
+        if x._shape[batch] != lengths._shape[0]:  # type: ignore[index]
+            raise ValueError(f"seq_lengths must have one entry for each of {x._shape[batch]}, not {lengths._shape[0]}.")  # type: ignore[index]
+    attrs = {"seq_axis": seq, "batch_axis": batch}
+    return apply(
+        kernels.reverse_sequence, [x, lengths], attrs, type="ReverseSequence", name=name, dtype=x.dtype, shape=x._shape
+    )
+
+
+def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
+    """Elements moved by `shift` places along each given axis; what leaves at one end comes in at the other."""
+    x, by, along = convert_to_tensor(input, name="input"), whole_numbers(shift), whole_numbers(axis)
+    if by is None or along is None:
+        inputs = [x, convert_to_tensor(shift, name="shift"), convert_to_tensor(axis, name="axis")]
+        return apply(kernels.roll, inputs, type="Roll", name=name, dtype=x.dtype, shape=x._shape)
+    return apply(np.roll, [x], {"shift": by, "axis": along}, type="Roll", name=name, dtype=x.dtype, shape=x._shape)
+
+
+# Diagonals
+
+
+def diag(diagonal: Any, name: str | None = None) -> Tensor:
+    """A tensor of twice the rank, [s..., s...], with the input [s...] on its diagonal and zeros elsewhere."""
+    x = convert_to_tensor(diagonal, name="diagonal")
+    raw = None if x._shape is None else x._shape * 2
+    return apply(kernels.diag, [x], type="Diag", name=name, dtype=x.dtype, shape=raw)
+
+
+def diag_part(input: Any, name: str | None = None) -> Tensor:
+    """The diagonal of a tensor: [s..., s...] -> [s...]. Raises ValueError for another known shape."""
+    x = convert_to_tensor(input, name="input")
+    raw = None
+    if x._shape is not None:
+        half = len(x._shape) // 2
+        if len(x._shape) % 2 or not half:
+            raise ValueError(f"Input must have even and non-zero rank, input rank is {len(x._shape)}")
+        raw = shapes.merge(x._shape[:half], x._shape[half:])
+    return apply(kernels.diag_part, [x], type="DiagPart", name=name, dtype=x.dtype, shape=raw)
+
+
+def matrix_diag(diagonal: Any, name: str | None = None) -> Tensor:
+    """Square matrices with the given diagonals and zeros elsewhere: [..., n] -> [..., n, n]."""
+    x = convert_to_tensor(diagonal, name="diagonal")
+    if x._shape == ():
+        raise ValueError("Shape must be at least rank 1 but is rank 0 for 'MatrixDiag'")
+    raw = None if x._shape is None else (*x._shape, x._shape[-1])
+    return apply(kernels.matrix_diag, [x], type="MatrixDiag", name=name, dtype=x.dtype, shape=raw)
+
+
+def matrix_diag_part(input: Any, name: str | None = None) -> Tensor:
+    """The main diagonals of matrices: [..., m, n] -> [..., min(m, n)]."""
+    x = convert_to_tensor(input, name="input")
+    raw = None
+    if x._shape is not None:
+        if len(x._shape) < 2:
+            raise ValueError(f"Shape must be at least rank 2 but is rank {len(x._shape)} for 'MatrixDiagPart'")
+        m, n = x._shape[-2:]
+        raw = (*x._shape[:-2], None if m is None or n is None else min(m, n))
+    attrs = {"axis1": -2, "axis2": -1}
+    return apply(np.diagonal, [x], attrs, type="MatrixDiagPart", name=name, dtype=x.dtype, shape=raw)
+
+
+# Sets and permutations
+
+
+def unique(x: Any, out_idx: Any = dtypes.int32, name: str | None = None) -> Unique:
+    """(y, idx): the different elements of a vector in order of their first appearance, and x[i] = y[idx[i]]."""
+    v, dtype = _vector(x), as_dtype(out_idx)
+    outputs = [(v.dtype.base_dtype, (None,)), (dtype, v._shape)]
+    attrs = {"dtype": dtype.numpy}
+    return Unique(*apply(kernels.unique_pair, [v], attrs, type="Unique", name=name, outputs=outputs))
+
+
+def unique_with_counts(x: Any, out_idx: Any = dtypes.int32, name: str | None = None) -> UniqueWithCounts:
+    """(y, idx, count): as `unique`, and how often each element of y occurs."""
+    v, dtype = _vector(x), as_dtype(out_idx)
+    outputs = [(v.dtype.base_dtype, (None,)), (dtype, v._shape), (dtype, (None,))]
+    attrs = {"dtype": dtype.numpy}
+    return UniqueWithCounts(*apply(kernels.unique, [v], attrs, type="UniqueWithCounts", name=name, outputs=outputs))
+
+
+def invert_permutation(x: Any, name: str | None = None) -> Tensor:
+    """y with y[x[i]] = i, of a vector that holds each of 0, 1... once."""
+    v = _vector(x)
+    return apply(kernels.invert_permutation, [v], type="InvertPermutation", name=name, dtype=v.dtype, shape=v._shape)
+
+
+def _vector(value: Any) -> Tensor:
+    x = convert_to_tensor(value, name="x")
+    if x._shape is not None and len(x._shape) != 1:
+        raise ValueError(f"Shape must be rank 1 but is rank {len(x._shape)}: {x}")
+    return x

@@ -1,0 +1,328 @@
+"""Operations that run along an axis: reduce_*, arg*, cum*, segments, counts.
+
+axis is an int, a list of ints, None for all axes, or a tensor. `reduction_indices`, `keep_dims` and `dimension` are the
+older names of `axis`, `keepdims` and `axis`. A sum or product has its input's dtype (of truth values: int64), a mean or
+variance of integers is float64. A known shape stays known unless the axis is a tensor whose value is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.kernels import elementwise as kernels
+from weftwork.graph.kernels.reductions import max_over, min_over, sum_over
+from weftwork.graph.known import renamed, whole_numbers
+from weftwork.graph.operation import Tensor
+
+
+class Reduction(Protocol):
+    """A function such as reduce_sum."""
+
+    def __call__(
+        self,
+        input_tensor: Any,
+        axis: Any = None,
+        keepdims: bool | None = None,
+        name: str | None = None,
+        reduction_indices: Any = None,
+        keep_dims: bool | None = None,
+    ) -> Tensor: ...
+
+
+def known_axes(axis: Any, rank: int | None) -> tuple[int, ...] | None:
+    """Known axes as non-negative ints (as given when the rank is unknown). None means all.
+
+    Raises ValueError for one that a known rank has not, or has twice.
+    """
+    if axis is None:
+        return None if rank is None else tuple(range(rank))
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if rank is None:
+        return axes
+    for a in axes:
+        if not -rank <= a < rank:
+            raise ValueError(f"Invalid reduction dimension {a} for input with {rank} dimensions.")
+    normal = tuple([a % rank for a in axes])
+    if len(set(normal)) < len(normal):
+        raise ValueError(f"Invalid reduction arguments: Axes contains duplicate dimension: {axes}")
+    return normal
+
+
+def reduced_shape(shape: shapes.RawShape, axis: Any, keepdims: bool) -> shapes.RawShape:
+    """The shape after reducing known axes (an int, a tuple, or None for all)."""
+    if shape is None:
+        return () if axis is None and not keepdims else None
+    gone = known_axes(axis, len(shape)) or ()
+    if keepdims:
+        return tuple([1 if i in gone else dim for i, dim in enumerate(shape)])
+    return tuple([dim for i, dim in enumerate(shape) if i not in gone])
+
+
+def _reduce(
+    function: Callable, kind: str, x: Tensor, axis: Any, keepdims: bool, name: str | None, dtype: DType, options: dict
+) -> Tensor:
+    """The node of a NumPy reduction. options: further arguments of `function`."""
+    if keepdims:
+        options = {**options, "keepdims": True}
+    axes = None if axis is None else whole_numbers(axis)
+    if axis is not None and axes is None:
+        attrs = {"function": function, **options}
+        inputs = [x, convert_to_tensor(axis, name="reduction_indices")]
+        shape = (None,) * len(x._shape) if keepdims and x._shape is not None else None
+        return apply(kernels.reduce_over, inputs, attrs, type=kind, name=name, dtype=dtype, shape=shape)
+    shape = reduced_shape(x._shape, axes, keepdims)
+    return apply(function, [x], {"axis": axes, **options}, type=kind, name=name, dtype=dtype, shape=shape)
+
+
+def _same(dtype: DType) -> DType:
+    return dtype
+
+
+def _summed(dtype: DType) -> DType:
+    return dtypes.int64 if dtype.is_bool else dtype
+
+
+def _averaged(dtype: DType) -> DType:
+    return dtypes.float64 if dtype.numpy.kind in "biu" else dtype
+
+
+def _spread(dtype: DType) -> DType:
+    return _averaged(dtype).real_dtype
+
+
+def _truth(dtype: DType) -> DType:
+    return dtypes.bool if dtype.numpy.kind != "O" else dtype
+
+
+def _reduction(
+    public: str, function: Callable, kind: str, result: Callable[[DType], DType], doc: str, typed: bool = False
+) -> Reduction:
+    """A public reduction. result: its dtype from the input's; typed: integers need `dtype=` to keep theirs."""
+
+    def reduction(input_tensor, axis=None, keepdims=None, name=None, reduction_indices=None, keep_dims=None):
+        axis = renamed("axis", axis, "reduction_indices", reduction_indices)
+        keep = bool(renamed("keepdims", keepdims, "keep_dims", keep_dims))
+        x = convert_to_tensor(input_tensor, name="input_tensor")
+        dtype = result(x.dtype.base_dtype)
+        options = {"dtype": dtype.numpy} if typed and x.dtype.numpy.kind in "biu" else {}
+        return _reduce(function, kind, x, axis, keep, name, dtype, options)
+
+    reduction.__name__ = reduction.__qualname__ = public
+    reduction.__doc__ = doc
+    return reduction
+
+
+reduce_sum = _reduction("reduce_sum", sum_over, "Sum", _summed, "The sum over axes.", typed=True)
+reduce_prod = _reduction("reduce_prod", np.prod, "Prod", _summed, "The product over axes.", typed=True)
+reduce_mean = _reduction("reduce_mean", np.mean, "Mean", _averaged, "The mean over axes.")
+reduce_max = _reduction("reduce_max", max_over, "Max", _same, "The greatest over axes.")
+reduce_min = _reduction("reduce_min", min_over, "Min", _same, "The least over axes.")
+reduce_any = _reduction("reduce_any", np.any, "Any", _truth, "Whether any element is true, over axes.")
+reduce_all = _reduction("reduce_all", np.all, "All", _truth, "Whether all elements are true, over axes.")
+reduce_std = _reduction(
+    "reduce_std", np.std, "ReduceStd", _spread, "The standard deviation (of n, not n - 1), over axes."
+)
+reduce_variance = _reduction(
+    "reduce_variance", np.var, "ReduceVariance", _spread, "The variance (of n, not n - 1), over axes."
+)
+reduce_logsumexp = _reduction(
+    "reduce_logsumexp", kernels.logsumexp, "ReduceLogsumexp", _averaged, "log(sum(exp(x))) over axes, without overflow."
+)
+
+
+def count_nonzero(
+    input_tensor: Any, axis: Any = None, keepdims: bool | None = None, dtype: Any = dtypes.int64,
+    name: str | None = None, reduction_indices: Any = None, keep_dims: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """How many elements are not zero (strings: not empty), over axes, as `dtype`."""
+    axis = renamed("axis", axis, "reduction_indices", reduction_indices)
+    keep = bool(renamed("keepdims", keepdims, "keep_dims", keep_dims))
+    x, dtype = convert_to_tensor(input_tensor), as_dtype(dtype)
+    function = kernels.count_nonempty if x.dtype.numpy.kind == "O" else kernels.count_nonzero
+    return _reduce(function, "CountNonzero", x, axis, keep, name or "count_nonzero", dtype, {"dtype": dtype.numpy})
+
+
+# One axis
+
+
+def argmax(
+    input: Any, axis: Any = None, name: str | None = None, dimension: Any = None, output_type: Any = dtypes.int64
+) -> Tensor:
+    """The index of the greatest element along one axis (by default the first); the first of equals."""
+    return _arg_extreme(np.argmax, "ArgMax", input, renamed("axis", axis, "dimension", dimension), name, output_type)
+
+
+def argmin(
+    input: Any, axis: Any = None, name: str | None = None, dimension: Any = None, output_type: Any = dtypes.int64
+) -> Tensor:
+    """The index of the least element along one axis (by default the first); the first of equals."""
+    return _arg_extreme(np.argmin, "ArgMin", input, renamed("axis", axis, "dimension", dimension), name, output_type)
+
+
+def _arg_extreme(function: Callable, kind: str, input: Any, axis: Any, name: str | None, output_type: Any) -> Tensor:
+    x, dtype = convert_to_tensor(input, name="input"), as_dtype(output_type)
+    axis = 0 if axis is None else axis
+    number = whole_numbers(axis)
+    attrs: dict[str, Any] = {"function": function, "dtype": dtype.numpy}
+    if number is None:
+        shape = None if x._shape is None else (None,) * (len(x._shape) - 1)
+        return apply(
+            kernels.arg_extreme, [x, convert_to_tensor(axis)], attrs, type=kind, name=name, dtype=dtype, shape=shape
+        )
+    shape = reduced_shape(x._shape, number, False)
+    if dtype is dtypes.int64:
+        return apply(function, [x], {"axis": number}, type=kind, name=name, dtype=dtype, shape=shape)
+    return apply(kernels.arg_extreme, [x], {**attrs, "axis": number}, type=kind, name=name, dtype=dtype, shape=shape)
+
+
+def cumsum(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
+    """Sums of the elements up to each one along an axis.
+
+    exclusive: without the element itself.   reverse: from the end.
+    """
+    return _scan(np.cumsum, 0, "Cumsum", x, axis, exclusive, reverse, name)
+
+
+def cumprod(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
+    """Products of the elements up to each one along an axis.
+
+    exclusive: without the element itself.   reverse: from the end.
+    """
+    return _scan(np.cumprod, 1, "Cumprod", x, axis, exclusive, reverse, name)
+
+
+def _scan(
+    function: Callable, unit: int, kind: str, x: Any, axis: Any, exclusive: bool, reverse: bool, name: str | None
+) -> Tensor:
+    x = convert_to_tensor(x, name="x")
+    number, inputs = whole_numbers(axis), [x]
+    attrs: dict[str, Any] = {"function": function, "unit": unit, "exclusive": exclusive, "reverse": reverse}
+    if number is None:
+        inputs, kernel = [x, convert_to_tensor(axis)], kernels.scan_over
+    else:
+        if x._shape is not None:
+            known_axes(number, len(x._shape))
+        kernel, attrs["axis"] = kernels.scan, number
+        if not exclusive and not reverse:
+            kernel, attrs = function, {"axis": number, "dtype": x.dtype.numpy}
+    return apply(kernel, inputs, attrs, type=kind, name=name, dtype=x.dtype.base_dtype, shape=x._shape)
+
+
+# Segments and counts
+
+
+class Segment(Protocol):
+    """A function such as segment_sum."""
+
+    def __call__(self, data: Any, segment_ids: Any, name: str | None = None) -> Tensor: ...
+
+
+class UnsortedSegment(Protocol):
+    """A function such as unsorted_segment_sum."""
+
+    def __call__(self, data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Tensor: ...
+
+
+def _segment(public: str, ufunc: np.ufunc, unit: Any, doc: str, empty: Any = None) -> Segment:
+    def segment(data, segment_ids, name=None):
+        x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
+        if ids._shape is not None and len(ids._shape) != 1:
+            raise ValueError(f"Shape must be rank 1 but is rank {len(ids._shape)} for the segment_ids of {public}.")
+        shape = _segment_shape(x, ids, None)
+        start = _unit(unit, x.dtype)
+        attrs = {"ufunc": ufunc, "unit": start, "empty": start if empty is None else empty}
+        return apply(
+            kernels.segment, [x, ids], attrs,
+            type=_camel(public), name=name, dtype=x.dtype.base_dtype, shape=shape,
+        )  # fmt: skip
+
+    segment.__name__ = segment.__qualname__ = public
+    segment.__doc__ = f"{doc} of the rows of data with the same segment id, which must ascend.\n\n{_SEGMENT_DOC}"
+    return segment
+
+
+def _unsorted_segment(public: str, ufunc: np.ufunc, unit: Any, doc: str) -> UnsortedSegment:
+    def unsorted_segment(data, segment_ids, num_segments, name=None):
+        x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
+        count = whole_numbers(num_segments)
+        shape = _segment_shape(x, ids, count)
+        attrs: dict[str, Any] = {"ufunc": ufunc, "unit": _unit(unit, x.dtype)}
+        inputs = [x, ids]
+        if count is None:
+            inputs.append(convert_to_tensor(num_segments, name="num_segments"))
+        else:
+            attrs["count"] = count
+        kind = _camel(public)
+        return apply(
+            kernels.unsorted_segment, inputs, attrs, type=kind, name=name, dtype=x.dtype.base_dtype, shape=shape
+        )
+
+    unsorted_segment.__name__ = unsorted_segment.__qualname__ = public
+    unsorted_segment.__doc__ = (
+        f"{doc} of the rows of data with the same segment id, in any order; negative ids are dropped.\n\n"
+        "[d0... dk, ...], segment_ids [d0... dk] -> [num_segments, ...]."
+    )
+    return unsorted_segment
+
+
+_SEGMENT_DOC = "[n, ...], segment_ids [n] -> [last id + 1, ...]. Raises ValueError, when it runs, if the ids descend."
+
+
+def _camel(public: str) -> str:
+    return public.title().replace("_", "")
+
+
+def _unit(unit: Any, dtype: DType) -> Any:
+    """Where a reduction starts: a number, or the `min` or `max` of the dtype."""
+    return dtype.numpy.type(getattr(dtype, unit) if isinstance(unit, str) else unit)
+
+
+def _segment_shape(x: Tensor, ids: Tensor, count: Any) -> shapes.RawShape:
+    if x._shape is None or ids._shape is None:
+        return None
+    rank = len(ids._shape)
+    if not shapes.compatible(x._shape[:rank], ids._shape):
+        raise ValueError(
+            f"data.shape = {shapes.text(x._shape)} does not start with segment_ids.shape = {shapes.text(ids._shape)}"
+        )
+    return (count, *x._shape[rank:])
+
+
+segment_sum = _segment("segment_sum", np.add, 0, "The sum")
+segment_prod = _segment("segment_prod", np.multiply, 1, "The product")
+segment_max = _segment("segment_max", np.maximum, "min", "The greatest", empty=0)
+segment_min = _segment("segment_min", np.minimum, "max", "The least", empty=0)
+unsorted_segment_sum = _unsorted_segment("unsorted_segment_sum", np.add, 0, "The sum")
+unsorted_segment_prod = _unsorted_segment("unsorted_segment_prod", np.multiply, 1, "The product")
+unsorted_segment_max = _unsorted_segment("unsorted_segment_max", np.maximum, "min", "The greatest")
+unsorted_segment_min = _unsorted_segment("unsorted_segment_min", np.minimum, "max", "The least")
+
+
+def bincount(
+    arr: Any, weights: Any = None, minlength: Any = None, maxlength: Any = None, dtype: Any = dtypes.int32,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """How often each of the numbers 0, 1, 2... occurs in arr (any shape), or the sum of their weights.
+
+    minlength, maxlength: ints.  The result has `dtype`, or that of the weights.
+    """
+    x, dtype = convert_to_tensor(arr, name="arr"), as_dtype(dtype)
+    attrs = {"minlength": 0 if minlength is None else whole_numbers(minlength), "maxlength": whole_numbers(maxlength)}
+    if attrs["minlength"] is None or (maxlength is not None and attrs["maxlength"] is None):
+        raise TypeError("bincount needs minlength and maxlength when the graph is built, not as tensors.")
+    name = name or "bincount"
+    if weights is None:
+        attrs["dtype"] = dtype.numpy
+        return apply(kernels.bincount, [x], attrs, type="Bincount", name=name, dtype=dtype, shape=(None,))
+    w = convert_to_tensor(weights, name="weights")
+    if not shapes.compatible(x._shape, w._shape):
+        raise ValueError(f"Shapes {shapes.text(x._shape)} and {shapes.text(w._shape)} are not compatible")
+    return apply(
+        kernels.weighted_bincount, [x, w], attrs, type="Bincount", name=name, dtype=w.dtype.base_dtype, shape=(None,)
+    )

@@ -1,0 +1,110 @@
+"""Recurrent networks along sequences whose length is known only when they run: one loop over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.nest import flatten, rebuild
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import array_ops, math_ops
+from weftwork.graph.ops.functional import sweep
+from weftwork.graph.ops.rearranging import reverse, reverse_sequence, transpose
+from weftwork.graph.recurrent.cells import check_cell
+from weftwork.graph.recurrent.static import first_state, step, vector_of_lengths
+from weftwork.graph.variables.sharing import variable_scope
+
+
+def dynamic_rnn(
+    cell: Any,
+    inputs: Any,
+    sequence_length: Any = None,
+    initial_state: Any = None,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    swap_memory: bool = False,
+    time_major: bool = False,
+    scope: Any = None,
+) -> tuple[Any, Any]:
+    """(outputs, last state) of a cell along the time axis of `inputs`.
+
+    inputs: [batch, time, in], or [time, batch, in] when `time_major`; outputs have the same layout.
+    sequence_length: integers [batch]; from there on a row's outputs are zero and its state stays.
+    initial_state: zeros of `dtype` when it is None. Raises ValueError when neither is given.
+    """
+    check_cell(cell)
+    given = convert_to_tensor(inputs, name="inputs")
+    with variable_scope(scope or "rnn") as current:
+        along = given if time_major else _turned(given)
+        first = along[0]
+        state = first_state(cell, first, dtype) if initial_state is None else initial_state
+        cell(first, state)  # makes the variables, outside of the loop; the nodes are not needed
+        current.reuse_variables()
+        lengths = None if sequence_length is None else vector_of_lengths(sequence_length)
+        numbers = math_ops.range(array_ops.shape(along)[0])
+        structure: list[Any] = []
+
+        def one(carried: list[Tensor], element: list[Tensor]) -> tuple[list, list]:
+            output, new = step(cell, element[0], _filled(state, carried), element[1], lengths)
+            structure.append(output)
+            return flatten(new), flatten(output)
+
+        last, outputs = sweep(one, [convert_to_tensor(t) for t in flatten(state)], [along, numbers], name="while")
+        outputs = outputs if time_major else [_turned(t) for t in outputs]
+    return _filled(structure[0], outputs), _filled(state, last)
+
+
+def bidirectional_dynamic_rnn(
+    cell_fw: Any,
+    cell_bw: Any,
+    inputs: Any,
+    sequence_length: Any = None,
+    initial_state_fw: Any = None,
+    initial_state_bw: Any = None,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    swap_memory: bool = False,
+    time_major: bool = False,
+    scope: Any = None,
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """((outputs forwards, backwards), (last state forwards, backwards)) of two cells along the time axis.
+
+    One cell goes along the sequence, the other one along the reversed sequence; its outputs are turned round again.
+    Arguments as in `dynamic_rnn`.
+    """
+    time, batch = (0, 1) if time_major else (1, 0)
+
+    def turned_round(tensor: Any) -> Tensor:
+        if sequence_length is None:
+            return reverse(tensor, [time])
+        return reverse_sequence(tensor, sequence_length, seq_axis=time, batch_axis=batch)
+
+    with variable_scope(scope or "bidirectional_rnn"):
+        with variable_scope("fw") as forwards:
+            ahead, state_fw = dynamic_rnn(
+                cell_fw, inputs, sequence_length, initial_state_fw, dtype, time_major=time_major, scope=forwards
+            )
+        with variable_scope("bw") as backwards:
+            given = turned_round(convert_to_tensor(inputs))
+            back, state_bw = dynamic_rnn(
+                cell_bw, given, sequence_length, initial_state_bw, dtype, time_major=time_major, scope=backwards
+            )
+    return (ahead, _filled(back, [turned_round(tensor) for tensor in flatten(back)])), (state_fw, state_bw)
+
+
+def _turned(tensor: Tensor) -> Tensor:
+    """Batch and time exchanged."""
+    rank = tensor.shape.ndims
+    if rank is None:
+        raise ValueError(f"dynamic_rnn needs to know the rank of its inputs, but got {tensor}.")
+    return transpose(tensor, [1, 0, *range(2, rank)])
+
+
+def _filled(structure: Any, tensors: list[Tensor]) -> Any:
+    """The structure with other tensors in it."""
+    items = iter(tensors)
+
+    def fill(part: Any) -> Any:
+        return rebuild(part, fill) if isinstance(part, (list, tuple)) else next(items)
+
+    return fill(structure)

@@ -1,0 +1,171 @@
+"""Cells made of cells: MultiRNNCell stacks them, the wrappers change what goes in and out of one.
+
+A wrapper makes no variables, so it does not show in the names of its cell's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weftwork.graph import default_scopes
+from weftwork.graph.build import as_tensor
+from weftwork.graph.nest import rebuild
+from weftwork.graph.nn import ops as nn_ops
+from weftwork.graph.operation import Tensor
+from weftwork.graph.recurrent.cells import LSTMStateTuple, RNNCell, check_cell
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.variables.sharing import variable_scope
+
+
+class MultiRNNCell(RNNCell):
+    """Cells on top of each other: each one's output is the next one's input.
+
+    state_is_tuple: the state is a tuple of the cells' states.
+    Raises TypeError or ValueError when `cells` is no list of cells.
+    """
+
+    def __init__(self, cells: Any, state_is_tuple: bool = True):
+        super().__init__()
+        if not isinstance(cells, (list, tuple)):
+            raise TypeError(f"cells must be a list or tuple, but got: {cells}.")
+        if not cells:
+            raise ValueError("Must specify at least one cell for MultiRNNCell.")
+        if not state_is_tuple:
+            raise ValueError("The state of a MultiRNNCell is a tuple: state_is_tuple must be True.")
+        self._cells = list(cells)
+
+    @property
+    def state_size(self) -> tuple:
+        """The cells' state sizes."""
+        return tuple([cell.state_size for cell in self._cells])
+
+    @property
+    def output_size(self) -> Any:
+        """The output size of the last cell."""
+        return self._cells[-1].output_size
+
+    def zero_state(self, batch_size: Any, dtype: Any) -> tuple:
+        """The cells' states of zeros."""
+        with name_scope(f"{type(self).__name__}ZeroState"):
+            return tuple([cell.zero_state(batch_size, dtype) for cell in self._cells])
+
+    def call(self, inputs: Any, state: Any) -> tuple[Any, tuple]:
+        """One step of every cell."""
+        states = []
+        for i, (cell, old) in enumerate(zip(self._cells, state, strict=True)):
+            with variable_scope(f"cell_{i}"):
+                inputs, new = cell(inputs, old)
+            states.append(new)
+        return inputs, tuple(states)
+
+
+class _Wrapper(RNNCell):
+    """A cell that stands for another."""
+
+    def __init__(self, cell: Any):
+        super().__init__()
+        check_cell(cell)
+        self._cell = cell
+
+    def _step(self, inputs: Any, state: Any, scope: Any) -> tuple[Any, Any]:
+        # A user's cell need not know of scopes.
+        return self._cell(inputs, state) if scope is None else self._cell(inputs, state, scope=scope)
+
+    @property
+    def state_size(self) -> Any:
+        """The cell's."""
+        return self._cell.state_size
+
+    @property
+    def output_size(self) -> Any:
+        """The cell's."""
+        return self._cell.output_size
+
+    @property
+    def trainable_weights(self) -> list:
+        """The cell's."""
+        return self._cell.trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list:
+        """The cell's."""
+        return self._cell.non_trainable_weights
+
+    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
+        """The cell's."""
+        with name_scope(f"{type(self).__name__}ZeroState"):
+            return self._cell.zero_state(batch_size, dtype)
+
+
+class DropoutWrapper(_Wrapper):
+    """A cell with dropout before it, after it, and on the way to the next step, where an LSTM's c is let through.
+
+    input_keep_prob, output_keep_prob, state_keep_prob: the probability that an element is kept, a float or a tensor.
+    dropout_state_filter_visitor: a function of a part of the state that says whether it may be dropped.
+    """
+
+    def __init__(
+        self,
+        cell: Any,
+        input_keep_prob: Any = 1.0,
+        output_keep_prob: Any = 1.0,
+        state_keep_prob: Any = 1.0,
+        variational_recurrent: bool = False,
+        input_size: Any = None,
+        dtype: Any = None,
+        seed: int | None = None,
+        dropout_state_filter_visitor: Callable | None = None,
+    ):
+        super().__init__(cell)
+        if variational_recurrent:
+            raise ValueError("One mask for all steps is not supported: variational_recurrent must be False.")
+        for name, keep in (("input", input_keep_prob), ("state", state_keep_prob), ("output", output_keep_prob)):
+            if as_tensor(keep) is None and not 0 <= keep <= 1:
+                raise ValueError(f"Parameter {name}_keep_prob must be between 0 and 1: {keep}")
+        self._input, self._output, self._state = input_keep_prob, output_keep_prob, state_keep_prob
+        self._seed = seed
+        self._may_drop = dropout_state_filter_visitor or (lambda part: not isinstance(part, LSTMStateTuple))
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        """One step of the cell, with dropout."""
+        output, new = self._step(self._dropped(inputs, self._input, 0), state, scope)
+        return self._dropped(output, self._output, 1), self._dropped_state(new)
+
+    def _dropped(self, value: Tensor, keep: Any, salt: int) -> Tensor:
+        if as_tensor(keep) is None and keep == 1:
+            return value
+        return nn_ops.dropout(value, keep, seed=None if self._seed is None else self._seed + salt)
+
+    def _dropped_state(self, part: Any) -> Any:
+        if isinstance(part, LSTMStateTuple) and not self._may_drop(part):
+            return LSTMStateTuple(part.c, self._dropped(part.h, self._state, 2))
+        if isinstance(part, (list, tuple)):
+            return rebuild(part, self._dropped_state)
+        return self._dropped(part, self._state, 2) if self._may_drop(part) else part
+
+
+class ResidualWrapper(_Wrapper):
+    """A cell whose input is added to its output; residual_fn(input, output) does something else."""
+
+    def __init__(self, cell: Any, residual_fn: Callable | None = None):
+        super().__init__(cell)
+        self._residual = residual_fn or (lambda inputs, output: inputs + output)
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        """One step of the cell, and the sum."""
+        output, new = self._step(inputs, state, scope)
+        return self._residual(inputs, output), new
+
+
+class DeviceWrapper(_Wrapper):
+    """A cell whose operations ask for a device."""
+
+    def __init__(self, cell: Any, device: Any):
+        super().__init__(cell)
+        self._device = device
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        """One step of the cell."""
+        with default_scopes.device(self._device):
+            return self._step(inputs, state, scope)

@@ -1,0 +1,33 @@
+"""What the language calls of the library that is written on it: each function is set once, by the module that has it.
+
+So no module of the language imports one above it, and there is no circle. `import weftwork` imports them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Seams:
+    """One attribute for each function from above."""
+
+    new_graph: Callable[[], Any]
+    """`graph.Graph`: the fallback graph of a thread."""
+    flatten_graph: Callable[[Any], Any]
+    fill_graph: Callable[[Any, Any], None]
+    """`export`: a graph as plain data, and back."""
+    graph_of: Callable[[Any], Any]
+    """`build.graph_of`: the graph of some values."""
+    array_ufunc: Callable[..., Any]
+    array_function: Callable[..., Any]
+    """`numpy_protocol`: NumPy's functions of tensors."""
+    getitem: Callable[[Any, Any], Any]
+    """`ops.array_ops.slice_helper`: `tensor[item]`."""
+    stack: Callable[..., Any]
+    """`ops.array_ops.stack`: a list that holds tensors, as a tensor."""
+    matmul: Callable[..., Any]
+    """`ops.math_ops.matmul`: `a @ b`."""
+
+
+seams = Seams()

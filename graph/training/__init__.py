@@ -1,0 +1,1 @@
+"""Optimizers, losses, metrics and summaries: a library written on the language."""

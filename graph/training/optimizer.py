@@ -1,0 +1,275 @@
+"""Optimizer: gradients to updates of variables. The base of all optimizers, with TensorFlow 1's methods for subclasses.
+
+slot      a variable that an optimizer keeps beside one that it optimizes, e.g. a velocity
+update    the writes of one variable and its slots in a step; each is one node, a pure function of the old value
+
+Invariant: a training operation is nothing but such writes, so a step that fails has changed no variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.gradients.walk import gated, gradients
+from weftwork.graph.graph import GraphKeys
+from weftwork.graph.nest import flatten
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.ops.composite import IndexedSlices
+from weftwork.graph.ops.filling import zeros, zeros_like
+from weftwork.graph.ops.flow import group
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.training import kernels
+from weftwork.graph.training.update import Update, make_slot
+from weftwork.graph.variables.variable import Variable, trainable_variables
+from weftwork.graph.variables.writes import assign, assign_add
+
+_DTYPES = (dtypes.float16, dtypes.float32, dtypes.float64)
+
+
+class Optimizer:
+    """The base of optimizers: `minimize` makes the operation that is one step of training.
+
+    A subclass says how one variable is updated, by `_step`, or by TensorFlow's `_apply_dense` and `_apply_sparse`;
+    `_create_slots` makes its slots, `_prepare` turns its numbers into tensors.
+    """
+
+    GATE_NONE = 0
+    GATE_OP = 1
+    GATE_GRAPH = 2
+
+    def __init__(self, use_locking: bool, name: str):
+        if not name:
+            raise ValueError("Must specify the optimizer name")
+        self._use_locking = use_locking
+        self._name = name
+        self._slots: dict[str, dict[Any, Variable]] = {}
+        self._non_slot: dict[Any, Variable] = {}
+
+    def get_name(self) -> str:
+        """The name that its operations and slots are called by."""
+        return self._name
+
+    # A step
+
+    def minimize(
+        self,
+        loss: Any,
+        global_step: Variable | None = None,
+        var_list: Any = None,
+        gate_gradients: int = GATE_OP,
+        aggregation_method: int | None = None,
+        colocate_gradients_with_ops: bool = False,
+        name: str | None = None,
+        grad_loss: Any = None,
+    ) -> Operation:
+        """The operation that takes one step against the gradient of `loss`: `compute_gradients`, `apply_gradients`.
+
+        Raises ValueError when no variable has a gradient.
+        """
+        pairs = self.compute_gradients(
+            loss, var_list, gate_gradients, aggregation_method, colocate_gradients_with_ops, grad_loss
+        )
+        if all([grad is None for grad, _ in pairs]):
+            raise ValueError(
+                "No gradients provided for any variable, check your graph for ops that do not support gradients, "
+                f"between variables {[str(v) for _, v in pairs]} and loss {loss}."
+            )
+        return self.apply_gradients(pairs, global_step, name)
+
+    def compute_gradients(
+        self,
+        loss: Any,
+        var_list: Any = None,
+        gate_gradients: int = GATE_OP,
+        aggregation_method: int | None = None,
+        colocate_gradients_with_ops: bool = False,
+        grad_loss: Any = None,
+    ) -> list[tuple[Any, Variable]]:
+        """(gradient or None, variable) for each of `var_list`, by default all trainable variables.
+
+        gate_gradients: changes no result; GATE_GRAPH waits for all gradients.   grad_loss: what the gradient of the
+        loss is to begin with.   Raises ValueError for no variables, or for a dtype that is not floating.
+        """
+        if gate_gradients not in (self.GATE_NONE, self.GATE_OP, self.GATE_GRAPH):
+            raise ValueError(
+                "gate_gradients must be one of: Optimizer.GATE_NONE, Optimizer.GATE_OP, Optimizer.GATE_GRAPH.  "
+                f"Not {gate_gradients}"
+            )
+        loss = convert_to_tensor(loss() if callable(loss) and not isinstance(loss, (Tensor, Variable)) else loss)
+        self._assert_valid_dtypes([loss, *([] if grad_loss is None else [grad_loss])])
+        with loss.graph.as_default():
+            variables = trainable_variables() if var_list is None else flatten(var_list)
+        if not variables:
+            raise ValueError("No variables to optimize.")
+        for variable in variables:
+            if not isinstance(variable, (Variable, Tensor)):
+                raise NotImplementedError("Trying to optimize unsupported type ", variable)
+        grads = gradients(
+            loss, variables, grad_loss,
+            aggregation_method=aggregation_method, colocate_gradients_with_ops=colocate_gradients_with_ops,
+        )  # fmt: skip
+        if gate_gradients == self.GATE_GRAPH and any([g is not None for g in grads]):
+            grads = gated(grads)
+        self._assert_valid_dtypes([v for g, v in zip(grads, variables, strict=True) if g is not None])
+        return list(zip(grads, variables, strict=True))
+
+    def apply_gradients(
+        self, grads_and_vars: Iterable[tuple[Any, Variable]], global_step: Variable | None = None,
+        name: str | None = None,
+    ) -> Operation:  # fmt: skip
+        """The operation that updates the variables by these gradients; None is passed over.
+
+        global_step: a variable that goes up by one in the same step.
+        Raises ValueError when there are no variables or no gradients, TypeError for a gradient that is no tensor.
+        """
+        pairs = [(None if g is None else _gradient(g), v) for g, v in grads_and_vars]
+        if not pairs:
+            raise ValueError("No variables provided.")
+        variables = [v for g, v in pairs if g is not None]
+        if not variables:
+            raise ValueError(f"No gradients provided for any variable: {[str(v) for _, v in pairs]}.")
+        graph = variables[0].graph
+        with graph.as_default():
+            with graph.control_dependencies(None):
+                self._create_slots(variables)
+            with name_scope(name, self._name) as scope:
+                self._prepare()
+                updates = [self._update(g, v) for g, v in pairs if g is not None]
+                if global_step is None:
+                    done = self._finish(updates, scope)
+                else:
+                    with graph.control_dependencies([self._finish(updates, "update")]):
+                        done = assign_add(global_step, 1, name=scope)
+            done = done.op if isinstance(done, Tensor) else done
+            train_ops = graph.get_collection_ref(GraphKeys.TRAIN_OP)
+            if done not in train_ops:
+                train_ops.append(done)
+        return done
+
+    def _update(self, grad: Any, variable: Any) -> Any:
+        if not isinstance(variable, Variable):
+            raise NotImplementedError("Trying to update a Tensor ", variable)
+        with name_scope(f"update_{variable.op.name}", None):
+            if isinstance(grad, IndexedSlices):
+                done = self._apply_sparse_duplicate_indices(grad, variable)
+            else:
+                done = self._apply_dense(grad, variable)
+            if variable.constraint is not None:
+                new = done if isinstance(done, Tensor) else variable
+                with variable.graph.control_dependencies([done]):
+                    done = assign(variable, variable.constraint(new))
+            return done
+
+    # What a subclass says
+
+    def _step(self, update: Update) -> Tensor:
+        """The writes of one variable; returns the variable's new value."""
+        raise NotImplementedError()
+
+    def _apply_dense(self, grad: Tensor, var: Variable) -> Any:
+        return self._step(Update(var, grad))
+
+    def _apply_sparse_duplicate_indices(self, grad: IndexedSlices, var: Variable) -> Any:
+        rows = [(grad.indices.dtype.base_dtype, (None,)), (grad.dtype.base_dtype, grad.values._shape)]
+        indices, values = apply(kernels.summed_rows, [grad.indices, grad.values], type="SumRows", outputs=rows)
+        values._shape = None if values._shape is None else (None, *values._shape[1:])
+        return self._apply_sparse(IndexedSlices(values, indices, grad.dense_shape), var)
+
+    def _apply_sparse(self, grad: IndexedSlices, var: Variable) -> Any:
+        return self._step(Update(var, grad.values, grad.indices))
+
+    def _create_slots(self, var_list: list[Variable]) -> None:
+        """Make the slots of these variables, where they are not there yet."""
+
+    def _prepare(self) -> None:
+        """Make tensors of the numbers that the updates need."""
+
+    def _finish(self, update_ops: list, name_scope: str) -> Operation:
+        """The operation that is done when all updates are."""
+        return group(*update_ops, name=name_scope)
+
+    def _valid_dtypes(self) -> set:
+        return set(_DTYPES)
+
+    def _assert_valid_dtypes(self, tensors: list) -> None:
+        valid = self._valid_dtypes()
+        for tensor in tensors:
+            dtype = convert_to_tensor(tensor).dtype.base_dtype
+            if dtype not in valid and dtype is not dtypes.object:
+                names = [d.name for d in _DTYPES if d in valid]
+                raise ValueError(f"Invalid type {dtype!r} for {getattr(tensor, 'name', tensor)}, expected: {names}.")
+
+    @staticmethod
+    def _call_if_callable(value: Any) -> Any:
+        return value() if callable(value) and not isinstance(value, (Tensor, Variable)) else value
+
+    # Slots
+
+    def get_slot(self, var: Any, name: str) -> Variable | None:
+        """The slot `name` of a variable, None if there is none."""
+        return self._slots.get(name, {}).get(_key(var))
+
+    def get_slot_names(self) -> list[str]:
+        """The names of the slots, sorted."""
+        return sorted(self._slots)
+
+    def variables(self) -> list[Variable]:
+        """The variables that the optimizer keeps in the default graph, sorted by name."""
+        graph = get_default_graph()
+        kept = [*self._non_slot.values(), *[v for of_name in self._slots.values() for v in of_name.values()]]
+        return sorted([v for v in kept if v.graph is graph], key=lambda v: v.name)
+
+    def _slot_dict(self, slot_name: str) -> dict:
+        return self._slots.setdefault(slot_name, {})
+
+    def _get_or_make_slot(self, var: Variable, val: Any, slot_name: str, op_name: str) -> Variable:
+        slots = self._slot_dict(slot_name)
+        if _key(var) not in slots:
+            slots[_key(var)] = make_slot(var, val, op_name)
+        return slots[_key(var)]
+
+    def _zeros_slot(self, var: Variable, slot_name: str, op_name: str) -> Variable:
+        return self._filled_slot(var, 0.0, slot_name, op_name)
+
+    def _filled_slot(self, var: Variable, number: float, slot_name: str, op_name: str) -> Variable:
+        """A slot of the variable's shape that has `number` everywhere at first."""
+        if _key(var) in self._slot_dict(slot_name):
+            return self._slots[slot_name][_key(var)]
+
+        def initial() -> Tensor:
+            dtype = var.dtype.base_dtype
+            raw = var._variable._shape
+            start = zeros(raw, dtype) if shapes.is_full(raw) else zeros_like(var.initialized_value())
+            return start if number == 0 else start + number
+
+        return self._get_or_make_slot(var, initial, slot_name, op_name)
+
+    def _create_non_slot_variable(self, initial_value: Any, name: str, colocate_with: Variable) -> Variable:
+        key = (colocate_with.graph, name)
+        if key not in self._non_slot:
+            with colocate_with.graph.colocate_with(colocate_with):
+                self._non_slot[key] = Variable(initial_value, name=name, trainable=False)
+        return self._non_slot[key]
+
+    def _get_non_slot_variable(self, name: str, graph: Any = None) -> Variable | None:
+        return self._non_slot.get((graph or get_default_graph(), name))
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_slots": {}, "_non_slot": {}}
+
+
+def _key(var: Any) -> tuple:
+    return (var.op.graph, var.op.name)
+
+
+def _gradient(value: Any) -> Any:
+    if isinstance(value, IndexedSlices):
+        return value
+    try:
+        return convert_to_tensor(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"Gradient must be convertible to a Tensor or IndexedSlices, or None: {value}") from None

@@ -1,0 +1,102 @@
+"""Optimizers with regularisers that make weights exactly zero: Ftrl and the proximal ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.operation import Tensor
+from weftwork.graph.training import kernels
+from weftwork.graph.training.optimizer import Optimizer
+from weftwork.graph.training.optimizers import AdagradOptimizer
+from weftwork.graph.training.update import Update
+from weftwork.graph.variables.variable import Variable
+
+
+class FtrlOptimizer(Optimizer):
+    """Follow the regularised leader: weights of little use are exactly zero with an l1 strength.
+
+    Source: McMahan et al. 2013, "Ad click prediction: a view from the trenches". Slots: accum, linear.
+    """
+
+    def __init__(
+        self, learning_rate: Any, learning_rate_power: float = -0.5, initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0, use_locking: bool = False,
+        name: str = "Ftrl", accum_name: str | None = None, linear_name: str | None = None,
+        l2_shrinkage_regularization_strength: float = 0.0,
+    ):  # fmt: skip
+        super().__init__(use_locking, name)
+        for word, number in (
+            ("initial_accumulator_value", initial_accumulator_value),
+            ("l1_regularization_strength", l1_regularization_strength),
+            ("l2_regularization_strength", l2_regularization_strength),
+            ("l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength),
+        ):
+            if number < 0.0:
+                raise ValueError(f"{word} {number} needs to be positive or zero")
+        if learning_rate_power > 0.0:
+            raise ValueError(f"learning_rate_power {learning_rate_power} needs to be negative or zero")
+        self._learning_rate, self._learning_rate_power = learning_rate, learning_rate_power
+        self._initial_accumulator_value = initial_accumulator_value
+        self._l1, self._l2 = l1_regularization_strength, l2_regularization_strength
+        self._shrinkage = l2_shrinkage_regularization_strength
+        self._accum_name, self._linear_name = accum_name, linear_name
+
+    def _create_slots(self, var_list: list[Variable]) -> None:
+        for var in var_list:
+            self._filled_slot(var, self._initial_accumulator_value, "accum", self._accum_name or self._name)
+            self._zeros_slot(var, "linear", self._linear_name or self._name)
+
+    def _prepare(self) -> None:
+        rate = self._call_if_callable(self._learning_rate)
+        self._learning_rate_tensor = convert_to_tensor(rate, name="learning_rate")
+
+    def _step(self, update: Update) -> Tensor:
+        var, grad = update.variable, update.grad
+        rate, power = update.number(self._learning_rate_tensor), update.number(self._learning_rate_power)
+        l1, l2, shrinkage = (update.number(number) for number in (self._l1, self._l2, self._shrinkage))
+        squares, linear = self.get_slot(var, "accum"), self.get_slot(var, "linear")
+        total, growth = update.write_and_tell(squares, "Squares", kernels.ftrl_squares, grad, rate, power)
+        left = update.write(linear, "Linear", kernels.ftrl_linear, grad, growth, update.old(var), shrinkage)
+        return update.write(var, "ApplyFtrl", kernels.ftrl, left, total, rate, power, l1, l2)
+
+
+class ProximalGradientDescentOptimizer(Optimizer):
+    """Gradient descent, after each step of which the weights shrink towards zero by l1 and l2 strengths.
+
+    Source: Duchi and Singer 2009, "Efficient learning using forward-backward splitting".
+    """
+
+    def __init__(
+        self, learning_rate: Any, l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0,
+        use_locking: bool = False, name: str = "ProximalGradientDescent",
+    ):  # fmt: skip
+        super().__init__(use_locking, name)
+        self._learning_rate = learning_rate
+        self._l1, self._l2 = l1_regularization_strength, l2_regularization_strength
+
+    def _prepare(self) -> None:
+        rate = self._call_if_callable(self._learning_rate)
+        self._learning_rate_tensor = convert_to_tensor(rate, name="learning_rate")
+
+    def _step(self, update: Update) -> Tensor:
+        rate, l1, l2 = (update.number(t) for t in (self._learning_rate_tensor, self._l1, self._l2))
+        inputs = (update.grad, rate, l1, l2)
+        return update.write(update.variable, "ApplyProximalGradientDescent", kernels.proximal, *inputs)
+
+
+class ProximalAdagradOptimizer(AdagradOptimizer):
+    """Adagrad, after each step of which the weights shrink towards zero by l1 and l2 strengths. Slot: accumulator."""
+
+    def __init__(
+        self, learning_rate: Any, initial_accumulator_value: float = 0.1, l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0, use_locking: bool = False, name: str = "ProximalAdagrad",
+    ):  # fmt: skip
+        super().__init__(learning_rate, initial_accumulator_value, use_locking, name)
+        self._l1, self._l2 = l1_regularization_strength, l2_regularization_strength
+
+    def _step(self, update: Update) -> Tensor:
+        var, grad = update.variable, update.grad
+        total = update.write(self.get_slot(var, "accumulator"), "Squares", kernels.squares, grad)
+        rate, l1, l2 = (update.number(t) for t in (self._learning_rate_tensor, self._l1, self._l2))
+        return update.write(var, "ApplyProximalAdagrad", kernels.proximal_adagrad, grad, total, rate, l1, l2)

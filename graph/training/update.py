@@ -1,0 +1,79 @@
+"""The writes of one step: of a variable and of the slots that an optimizer keeps beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weftwork.graph import shapes
+from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.ops.conversion import cast
+from weftwork.graph.training import kernels
+from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.variable import Variable
+
+
+class Update:
+    """The writes of one variable and its slots: of all elements, or of some rows of each.
+
+    grad: the gradient, or that of the rows.   rows: which rows, each once; None for all.
+    Raises ValueError when the gradient has another shape.
+    """
+
+    def __init__(self, variable: Variable, grad: Tensor, rows: Tensor | None = None):
+        shape: Any = variable._variable._shape
+        given = grad._shape if rows is None or not grad._shape or not shape else (*shape[:1], *grad._shape[1:])
+        if not shapes.compatible(shape, given):
+            raise ValueError(
+                f"Shapes must be equal: variable {variable.name} has shape {shapes.text(shape)}, its gradient "
+                f"{shapes.text(grad._shape)}."
+            )
+        self.variable, self.rows = variable, rows
+        self.dtype = variable.dtype.base_dtype
+        self.grad = self.number(grad)
+        self._tables: set[Tensor] = set()
+
+    def number(self, value: Any) -> Tensor:
+        """A value in the variable's dtype."""
+        return cast(convert_to_tensor(value), self.dtype)
+
+    def old(self, variable: Variable) -> Tensor:
+        """The value of a variable before the step."""
+        self._tables.add(variable.value())
+        return variable.value()
+
+    def write(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> Tensor:
+        """A node: the variable's new value, kernel(old, *values)."""
+        return self._write(variable, type, kernel, values, [])[0]
+
+    def write_and_tell(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> tuple[Tensor, Tensor]:
+        """A node: (the variable's new value, a second result of the kernel, of the gradient's shape)."""
+        new, told = self._write(variable, type, kernel, values, [(self.dtype, self.grad._shape)])
+        return new, told
+
+    def _write(self, variable: Any, type: str, kernel: Callable, values: tuple, further: list) -> list[Tensor]:
+        op: Operation = variable.op
+        attrs: dict[str, Any] = {"_variable": op.name}
+        inputs = (variable._ref(), *values)
+        if self.rows is not None:
+            attrs.update(kernel=kernel, tables=tuple([t in self._tables for t in values]))
+            kernel, inputs = kernels.on_rows, (variable._ref(), self.rows, *values)
+        reference = op.outputs[0]
+        outputs = [(reference.dtype, reference._shape), *further]
+        made = op.graph.add(
+            Kind.UPDATE, type, kernel=kernel, inputs=inputs, attrs=attrs, outputs=outputs, name=type, colocate=op
+        )
+        self._tables.add(made.outputs[0])
+        return list(made.outputs)
+
+
+def make_slot(primary: Variable, initial: Any, name: str) -> Variable:
+    """A variable of `primary`'s, called `PRIMARY/NAME`, or `PRIMARY/NAME_1`, ... : the first name that is free."""
+    graph = primary.graph
+    with graph.as_default(), graph.control_dependencies(None):
+        with variable_scope(None, f"{primary.op.name}/{name}", auxiliary_name_scope=False) as scope:
+            full = scope.name
+        with graph.name_scope(None), graph.colocate_with(primary):
+            checked = shapes.is_full(primary._variable._shape)
+            return Variable(initial, name=full, trainable=False, validate_shape=checked)

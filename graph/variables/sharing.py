@@ -1,0 +1,390 @@
+"""Variables that are shared by name: `get_variable` inside `sharing`.
+
+store    the variables of a graph that `get_variable` made, by full name
+scope    a prefix of names and defaults (initializer, regularizer, reuse ...) for what is made inside; the thread's own
+reuse    None: a variable of that name must be new.  True: it must be there.  AUTO_REUSE: either
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from weftwork.graph import shapes
+from weftwork.graph.build import as_tensor, constant, graph_of
+from weftwork.graph.dtypes import DType, as_dtype, float32
+from weftwork.graph.graph import Graph, GraphKeys
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.variables import initializers as init_ops
+from weftwork.graph.variables.variable import Variable
+
+_STORE = ("_weftwork_variable_store",)
+
+
+class _Reuse(enum.Enum):
+    AUTO_REUSE = 1
+
+    def __repr__(self) -> str:
+        return "tf.AUTO_REUSE"
+
+    __str__ = __repr__
+
+
+AUTO_REUSE = _Reuse.AUTO_REUSE
+"""Make the variable when it is not there, share it when it is."""
+
+
+def no_regularizer(_: Any) -> None:
+    """The regularizer that says: none, whatever the outer scope says."""
+    return None
+
+
+class VariableScope:
+    """The defaults for the variables that are made inside a scope.
+
+    name: the prefix of their names.   reuse: None, True or AUTO_REUSE.
+    initializer, regularizer, caching_device, custom_getter, dtype, constraint: used where `get_variable` gets none.
+    """
+
+    def __init__(
+        self,
+        reuse: Any,
+        name: str = "",
+        initializer: Any = None,
+        regularizer: Any = None,
+        caching_device: Any = None,
+        name_scope: str = "",
+        custom_getter: Callable | None = None,
+        dtype: Any = float32,
+        constraint: Any = None,
+    ):
+        self.name = name
+        self.original_name_scope = name_scope
+        self.initializer = initializer
+        self.regularizer = regularizer
+        self.caching_device = caching_device
+        self.custom_getter = custom_getter
+        self.dtype = as_dtype(dtype)
+        self.constraint = constraint
+        self._reuse = reuse
+
+    @property
+    def reuse(self) -> Any:
+        """None, True or AUTO_REUSE."""
+        return self._reuse
+
+    def reuse_variables(self) -> None:
+        """From now on variables of this scope must be there already."""
+        self._reuse = True
+
+    def set_initializer(self, initializer: Any) -> None:
+        """The initializer of what is made inside."""
+        self.initializer = initializer
+
+    def set_regularizer(self, regularizer: Any) -> None:
+        """The regularizer of what is made inside."""
+        self.regularizer = regularizer
+
+    def set_custom_getter(self, custom_getter: Callable | None) -> None:
+        """The function through which variables are got inside."""
+        self.custom_getter = custom_getter
+
+    def get_collection(self, name: Any) -> list:
+        """The items of a collection whose names are in this scope."""
+        return get_default_graph().get_collection(name, f"{self.name}/" if self.name else "")
+
+    def global_variables(self) -> list:
+        """The variables of this scope."""
+        return self.get_collection(GraphKeys.GLOBAL_VARIABLES)
+
+    def trainable_variables(self) -> list:
+        """The variables of this scope that optimizers work on."""
+        return self.get_collection(GraphKeys.TRAINABLE_VARIABLES)
+
+    def local_variables(self) -> list:
+        """The local variables of this scope."""
+        return self.get_collection(GraphKeys.LOCAL_VARIABLES)
+
+
+class _Current(threading.local):
+    def __init__(self):
+        self.scopes: weakref.WeakKeyDictionary[Graph, VariableScope] = weakref.WeakKeyDictionary()
+
+
+_current = _Current()
+
+
+def get_variable_scope() -> VariableScope:
+    """The scope in which the next variable of the default graph is made."""
+    graph = get_default_graph()
+    scope = _current.scopes.get(graph)
+    if scope is None:
+        scope = _current.scopes[graph] = VariableScope(None)
+    return scope
+
+
+@contextmanager
+def variable_scope(
+    name_or_scope: Any,
+    default_name: str | None = None,
+    values: Any = None,
+    initializer: Any = None,
+    regularizer: Any = None,
+    caching_device: Any = None,
+    partitioner: Any = None,
+    custom_getter: Callable | None = None,
+    reuse: Any = None,
+    dtype: Any = None,
+    use_resource: Any = None,
+    constraint: Any = None,
+    auxiliary_name_scope: bool = True,
+) -> Iterator[VariableScope]:
+    """Open a scope for variables and a name scope of the same name; yields the scope.
+
+    name_or_scope: a name inside the current scope, or a VariableScope to enter again; None takes `default_name`, made
+        unique among the scopes of its parent.
+    reuse: None keeps what the outer scope says, else True, or AUTO_REUSE.
+    Raises ValueError or TypeError for arguments that make no sense.
+    """
+    _check_arguments(name_or_scope, default_name, reuse, partitioner)
+    graph = graph_of(values or ())
+    with graph.as_default():
+        outer = get_variable_scope()
+        again = isinstance(name_or_scope, VariableScope)
+        name = _scope_name(graph, outer, name_or_scope, default_name)
+        parent = name_or_scope if again else outer
+        local = name_or_scope.name.rpartition("/")[2] if again else (name_or_scope or name.rpartition("/")[2])
+        naming = graph.name_scope(local) if auxiliary_name_scope and local else _same_names(graph)
+        with naming as prefix:
+            scope = VariableScope(
+                reuse or (outer.reuse if not again else parent.reuse or outer.reuse),
+                name,
+                initializer if initializer is not None else parent.initializer,
+                regularizer if regularizer is not None else parent.regularizer,
+                caching_device if caching_device is not None else parent.caching_device,
+                parent.original_name_scope if again else prefix,
+                _chained(custom_getter, parent.custom_getter),
+                dtype if dtype is not None else parent.dtype,
+                constraint if constraint is not None else parent.constraint,
+            )
+            _current.scopes[graph] = scope
+            opened = _opened(graph)
+            opened.add(name)
+            before = set(opened)
+            try:
+                yield scope
+            finally:
+                _current.scopes[graph] = outer
+                # Default names begin again in a scope that is entered again, so that its variables can be shared.
+                opened.difference_update(
+                    opened - before if again else [other for other in opened if other.startswith(f"{name}/")]
+                )
+
+
+def _check_arguments(name_or_scope: Any, default_name: Any, reuse: Any, partitioner: Any) -> None:
+    if name_or_scope is None and default_name is None:
+        raise TypeError("If default_name is None then name_or_scope is required")
+    if name_or_scope is not None and not isinstance(name_or_scope, (str, VariableScope)):
+        raise TypeError(f"VariableScope: name_or_scope must be a string or VariableScope, but got {name_or_scope!r}.")
+    if reuse not in (None, False, True, AUTO_REUSE):
+        raise ValueError(f"The reuse parameter must be True or False or None, but got {reuse!r}.")
+    if name_or_scope is None and reuse:
+        raise ValueError("reuse=True cannot be used without a name_or_scope")
+    if partitioner is not None:
+        raise ValueError("Variables are not partitioned: partitioner must be None.")
+
+
+@contextmanager
+def _same_names(graph: Graph) -> Iterator[str]:
+    scope = graph.get_name_scope()
+    yield f"{scope}/" if scope else ""
+
+
+def _scope_name(graph: Graph, outer: VariableScope, name_or_scope: Any, default_name: str | None) -> str:
+    if isinstance(name_or_scope, VariableScope):
+        return name_or_scope.name
+    prefix = f"{outer.name}/" if outer.name else ""
+    if name_or_scope is not None:
+        return prefix + name_or_scope
+    taken = _opened(graph)
+    name, number = f"{prefix}{default_name}", 0
+    while name in taken:
+        number += 1
+        name = f"{prefix}{default_name}_{number}"
+    return name
+
+
+def _opened(graph: Graph) -> set[str]:
+    """The names of scopes that were opened, which default names avoid."""
+    holder = graph.get_collection_ref(("_weftwork_opened_scopes",))
+    if not holder:
+        holder.append(set())
+    return holder[0]
+
+
+def _chained(inner: Callable | None, outer: Callable | None) -> Callable | None:
+    """Both custom getters as one: the inner one gets its variables through the outer one."""
+    if inner is None or outer is None:
+        return inner or outer
+    return lambda getter, *args, **kwargs: inner(lambda *a, **k: outer(getter, *a, **k), *args, **kwargs)
+
+
+@contextmanager
+def variable_op_scope(values: Any, name_or_scope: Any, default_name: str | None = None, **kwargs: Any):
+    """TensorFlow's older spelling of `sharing`."""
+    with variable_scope(name_or_scope, default_name, values, **kwargs) as scope:
+        yield scope
+
+
+def get_variable(
+    name: str,
+    shape: Any = None,
+    dtype: Any = None,
+    initializer: Any = None,
+    regularizer: Any = None,
+    trainable: bool | None = True,
+    collections: Any = None,
+    caching_device: Any = None,
+    partitioner: Any = None,
+    validate_shape: bool = True,
+    use_resource: Any = None,
+    custom_getter: Callable | None = None,
+    constraint: Any = None,
+) -> Variable:
+    """The variable `name` of the current scope: made, or shared, as the scope's `reuse` says.
+
+    shape: fully defined, unless the initializer is a value. dtype: the scope's (float32) when it is None.
+    initializer: a function of (shape, dtype) or a value; else the scope's; else Glorot uniform for floats and zeros for
+        integers and booleans.
+    regularizer: a function of the variable's tensor; what it returns goes into REGULARIZATION_LOSSES.
+    Raises ValueError when the variable exists and may not, does not and must, or has another shape or dtype.
+    """
+    scope = get_variable_scope()
+    if partitioner is not None:
+        raise ValueError("Variables are not partitioned: partitioner must be None.")
+    getter = _chained(custom_getter, scope.custom_getter)
+    arguments = {
+        "shape": shape,
+        "dtype": dtype,
+        "initializer": initializer,
+        "regularizer": regularizer,
+        "trainable": trainable,
+        "collections": collections,
+        "caching_device": caching_device,
+        "validate_shape": validate_shape,
+        "constraint": constraint,
+        "reuse": scope.reuse,
+    }
+    full = f"{scope.name}/{name}" if scope.name else name
+    if getter is not None:
+        return getter(_get, full, **arguments)
+    return _get(full, **arguments)
+
+
+def _get(
+    name: str,
+    shape: Any = None,
+    dtype: Any = None,
+    initializer: Any = None,
+    regularizer: Any = None,
+    trainable: bool | None = True,
+    collections: Any = None,
+    caching_device: Any = None,
+    validate_shape: bool = True,
+    constraint: Any = None,
+    reuse: Any = None,
+    **_: Any,
+) -> Variable:
+    scope = get_variable_scope()
+    graph = get_default_graph()
+    store: dict[str, Variable] = _store(graph)
+    known = store.get(name)
+    wanted = None if dtype is None else as_dtype(dtype).base_dtype
+    if known is not None:
+        return _shared(known, name, shape, wanted, reuse)
+    if reuse is True:
+        raise ValueError(
+            f"Variable {name} does not exist, or was not created with tf.get_variable(). Did you mean to set "
+            "reuse=tf.AUTO_REUSE in VarScope?"
+        )
+    made = scope.dtype if wanted is None else wanted
+    initializer = initializer if initializer is not None else scope.initializer
+    with graph.control_dependencies(None), graph.name_scope(None):
+        value = _initial_value(name, shape, made, initializer, wanted)
+        variable = Variable(
+            value,
+            trainable=bool(trainable),
+            collections=collections,
+            validate_shape=validate_shape,
+            name=name,
+            dtype=None if as_tensor(value) is not None else made,
+            constraint=constraint if constraint is not None else scope.constraint,
+        )
+        store[name] = variable
+        _regularize(graph, name, variable, regularizer if regularizer is not None else scope.regularizer)
+    return variable
+
+
+def _store(graph: Graph) -> dict[str, Variable]:
+    holder = graph.get_collection_ref(_STORE)
+    if not holder:
+        holder.append({})
+    return holder[0]
+
+
+def _shared(known: Variable, name: str, shape: Any, wanted: DType | None, reuse: Any) -> Variable:
+    if not reuse:
+        raise ValueError(
+            f"Variable {name} already exists, disallowed. Did you mean to set reuse=True or reuse=tf.AUTO_REUSE in "
+            f"VarScope? Originally defined at:\n\n{known.op.source.text}"
+        )
+    raw = shapes.as_raw(shape)
+    if raw is not None and not shapes.compatible(raw, known._variable._shape):
+        raise ValueError(
+            f"Trying to share variable {name}, but specified shape {shapes.text(raw)} and found shape "
+            f"{shapes.text(known._variable._shape)}."
+        )
+    if wanted is not None and wanted is not known.dtype.base_dtype:
+        raise ValueError(
+            f"Trying to share variable {name}, but specified dtype {wanted.name} and found dtype "
+            f"{known.dtype.base_dtype.name}."
+        )
+    return known
+
+
+def _initial_value(name: str, shape: Any, dtype: DType, initializer: Any, wanted: DType | None) -> Any:
+    if initializer is not None and not callable(initializer):
+        if shape is not None:
+            raise ValueError("If initializer is a constant, do not specify shape.")
+        tensor = as_tensor(initializer)
+        return constant(initializer, wanted) if tensor is None else tensor
+    raw = shapes.as_raw(shape)
+    if not shapes.is_full(raw):
+        raise ValueError(f"Shape of a new variable ({name}) must be fully defined, but instead was {shapes.text(raw)}.")
+    if initializer is None:
+        initializer = _default_initializer(name, dtype)
+    elif isinstance(initializer, type):
+        initializer = initializer()
+    assert raw is not None
+    return lambda: initializer(list(raw), dtype=dtype)
+
+
+def _default_initializer(name: str, dtype: DType) -> Callable:
+    if dtype.is_floating or dtype.is_complex:
+        return init_ops.GlorotUniform()
+    if dtype.is_integer or dtype.is_bool:
+        return init_ops.Zeros()
+    raise ValueError(f"An initializer for variable {name} of {dtype.name} is required")
+
+
+def _regularize(graph: Graph, name: str, variable: Variable, regularizer: Any) -> None:
+    if regularizer is None:
+        return
+    with graph.name_scope(f"{name}/Regularizer/"):
+        loss = regularizer(variable)
+    if loss is not None:
+        graph.add_to_collection(GraphKeys.REGULARIZATION_LOSSES, loss)

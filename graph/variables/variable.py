@@ -1,0 +1,422 @@
+"""Variable: what a session remembers between runs. The graph holds its definition, each session its own value.
+
+A variable `w` is four operations: `w/initial_value`, the reference `w`, `w/Assign` (the initializer) and `w/read`, the
+read that the variable stands for wherever a tensor is wanted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, as_it_is, as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.export import FLAT_TYPES, variable_at
+from weftwork.graph.graph import GraphKeys
+from weftwork.graph.operation import WRITES, Kind, Operation, Operators, Tensor
+from weftwork.graph.ops.flow import group
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.stacks import get_default_graph, get_default_session
+from weftwork.graph.variables import writes as state_ops
+
+
+class Variable(Operators):
+    """State that belongs to each session that runs the graph.
+
+    initial_value: anything that is or becomes a tensor, or a function that makes one.
+    trainable: also put it in the collection that optimizers work on.
+    validate_shape=False: the shape may change and need not be known.
+    Raises ValueError when the initial value is missing or of unknown shape.
+    """
+
+    __array_priority__ = 100
+
+    def __init__(
+        self,
+        initial_value: Any = None,
+        trainable: bool = True,
+        collections: Any = None,
+        validate_shape: bool = True,
+        caching_device: Any = None,
+        name: str | None = None,
+        variable_def: Any = None,
+        dtype: Any = None,
+        expected_shape: Any = None,
+        import_scope: str | None = None,
+        constraint: Any = None,
+    ):
+        if initial_value is None:
+            raise ValueError("initial_value must be specified.")
+        if constraint is not None and not callable(constraint):
+            raise ValueError("The `constraint` argument must be a function.")
+        if collections is not None and not isinstance(collections, (list, tuple, set)):
+            raise ValueError(f"collections argument to Variable constructor must be a list, but got {collections!r}.")
+        self.trainable = trainable
+        self.constraint = constraint
+        dtype = None if dtype is None else as_dtype(dtype).base_dtype
+        from_function = callable(initial_value) and as_tensor(initial_value) is None
+        graph = graph_of([] if from_function else [initial_value])
+        with graph.as_default(), graph.control_dependencies(None), graph.in_section(None):
+            with name_scope(name, "Variable", [] if from_function else [initial_value]) as scope:
+                self._build(graph, scope, initial_value, from_function, dtype, validate_shape)
+        names = [GraphKeys.GLOBAL_VARIABLES] if collections is None else list(collections)
+        if trainable and GraphKeys.TRAINABLE_VARIABLES not in names:
+            names.append(GraphKeys.TRAINABLE_VARIABLES)
+        graph.add_to_collections(names, self)
+
+    def _build(self, graph, scope: str, initial_value: Any, from_function: bool, dtype, validate_shape: bool) -> None:
+        if from_function:
+            with graph.name_scope("Initializer"), graph.device(None):
+                initial = convert_to_tensor(initial_value(), dtype, name="initial_value")
+        else:
+            initial = convert_to_tensor(initial_value, dtype, name="initial_value")
+        if initial.op.section is not None:
+            raise ValueError(
+                f"Initializer for variable {scope} is from inside a control-flow construct, such as a loop or "
+                "conditional. When creating a variable inside a loop or conditional, use a lambda as the initializer."
+            )
+        self._initial_value = initial
+        kind = initial.dtype.base_dtype
+        shape = initial._shape if validate_shape else None
+        if validate_shape and not shapes.is_full(shape) and kind.numpy.kind != "O":
+            raise ValueError(f"initial_value must have a shape specified: {initial}")
+        self._op = graph.add(Kind.VARIABLE, "VariableV2", outputs=[(kind._as_ref, shape)], name=scope, pinned=True)
+        self._op.container = self._op.container or ""
+        self._variable = self._op.outputs[0]
+        guarded = _guard(initial, graph)
+        check = shape if validate_shape and kind.numpy.kind != "O" else None
+        self._initializer = state_ops.write(
+            Kind.ASSIGN,
+            "Assign",
+            state_ops.assign_value,
+            self._variable,
+            [guarded],
+            {"dtype": state_ops._kept(kind), "shape": check, "_initializer": True},
+            shape,
+            "Assign",
+        ).op
+        read = graph.add(
+            Kind.READ,
+            "Identity",
+            inputs=(self._variable,),
+            attrs={"_variable": self._op.name},
+            outputs=[(kind, shape)],
+            name="read",
+            colocate=self._op,
+            pinned=True,
+        )
+        self._snapshot = read.outputs[0]
+
+    # What it is
+
+    @property
+    def op(self) -> Operation:
+        """The operation that stands for the variable."""
+        return self._op
+
+    @property
+    def name(self) -> str:
+        """`OPERATION:0`."""
+        return self._variable.name
+
+    @property
+    def _shared_name(self) -> str:
+        return self._op.name
+
+    @property
+    def graph(self):
+        """The graph that defines it."""
+        return self._op.graph
+
+    @property
+    def device(self) -> str:
+        """The device asked for it."""
+        return self._op.device
+
+    @property
+    def dtype(self):
+        """The dtype of its reference, e.g. float32_ref; `dtype.base_dtype` is that of its values."""
+        return self._variable.dtype
+
+    @property
+    def shape(self) -> shapes.TensorShape:
+        """Its shape, as far as it is fixed."""
+        return self._variable.shape
+
+    def get_shape(self) -> shapes.TensorShape:
+        """The same as `shape`."""
+        return self.shape
+
+    def set_shape(self, shape: Any) -> None:
+        """Add what you know of its shape."""
+        self._variable.set_shape(shape)
+        self._snapshot.set_shape(shape)
+
+    @property
+    def initializer(self) -> Operation:
+        """The operation that gives it its initial value."""
+        return self._initializer
+
+    @property
+    def initial_value(self) -> Tensor:
+        """The tensor of its initial value."""
+        return self._initial_value
+
+    def initialized_value(self) -> Tensor:
+        """Its value, or its initial value while it has none."""
+        return state_ops.initialized_value(self, self._initializer.inputs[1])
+
+    def _as_graph_element(self) -> Tensor:
+        return self._variable
+
+    def _as_tensor(self) -> Tensor:
+        return self._snapshot
+
+    def _ref(self) -> Tensor:
+        return self._variable
+
+    # Reading
+
+    def value(self) -> Tensor:
+        """The cached read: its value at the moment that the consumer runs."""
+        return self._snapshot
+
+    def read_value(self) -> Tensor:
+        """A read of its own: the value at the moment that this operation runs."""
+        with self.graph.as_default():
+            return apply(
+                as_it_is,
+                [self._variable],
+                type="Identity",
+                name="read",
+                dtype=self.dtype.base_dtype,
+                shape=self._variable._shape,
+            )
+
+    def eval(self, session: Any = None) -> Any:
+        """Its value in `session` or the default session."""
+        return self._variable.eval(session=session)
+
+    def load(self, value: Any, session: Any = None) -> None:
+        """Set its value in `session` or the default session; ValueError when there is neither."""
+        session = session or get_default_session()
+        if session is None:
+            raise ValueError("Either session argument should be provided or default session should be established")
+        session.run(self._initializer, {self._initializer.inputs[1]: value})
+
+    # Writing
+
+    def assign(self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
+        """An operation's output: `value`, after the variable got it."""
+        out = state_ops.assign(self._variable, value, use_locking=use_locking, name=name)
+        return out if read_value else out.op
+
+    def assign_add(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Any:
+        """An operation's output: the sum, after the variable got it."""
+        out = state_ops.assign_add(self._variable, delta, name=name)
+        return out if read_value else out.op
+
+    def assign_sub(
+        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+    ) -> Any:
+        """An operation's output: the difference, after the variable got it."""
+        out = state_ops.assign_sub(self._variable, delta, name=name)
+        return out if read_value else out.op
+
+    def count_up_to(self, limit: int) -> Tensor:
+        """See `weftwork.count_up_to`."""
+        return state_ops.count_up_to(self._variable, limit)
+
+    def scatter_add(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Add IndexedSlices to it."""
+        return state_ops.scatter_add(self._variable, sparse_delta.indices, sparse_delta.values, name=name)
+
+    def scatter_sub(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Subtract IndexedSlices from it."""
+        return state_ops.scatter_sub(self._variable, sparse_delta.indices, sparse_delta.values, name=name)
+
+    def scatter_update(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Set the rows of IndexedSlices in it."""
+        return state_ops.scatter_update(self._variable, sparse_delta.indices, sparse_delta.values, name=name)
+
+    # NumPy's protocols, through the cached read
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        return self._snapshot.__array_ufunc__(ufunc, method, *inputs, **kwargs)
+
+    def __array_function__(self, func, types, args, kwargs):
+        return self._snapshot.__array_function__(func, types, args, kwargs)
+
+    def __getitem__(self, item):
+        return self._snapshot[item]
+
+    def __array__(self, dtype=None, copy=None):
+        return self._snapshot.__array__()
+
+    def __iter__(self):
+        raise TypeError("'Variable' object is not iterable.")
+
+    def __bool__(self):
+        return bool(self._snapshot)
+
+    def __eq__(self, other):
+        return self is other
+
+    def __ne__(self, other):
+        return self is not other
+
+    def __hash__(self):
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"<tf.Variable '{self.name}' shape={shapes.text(self._variable._shape)} dtype={self.dtype.name}>"
+
+    # Plain data
+
+    def to_flat(self) -> dict[str, Any]:
+        """What makes this variable again, given the graph: numbers of its operations."""
+        return {
+            "op": self._op.index,
+            "read": self._snapshot.op.index,
+            "initializer": self._initializer.index,
+            "initial_value": (self._initial_value.op.index, self._initial_value.index),
+            "trainable": self.trainable,
+            "constraint": self.constraint,
+        }
+
+    @classmethod
+    def from_flat(cls, graph: Any, flat: dict[str, Any]) -> Variable:
+        """The variable of `to_flat`'s data."""
+        ops = graph._operations
+        variable = cls.__new__(cls)
+        variable._op = ops[flat["op"]]
+        variable._variable = variable._op.outputs[0]
+        variable._snapshot = ops[flat["read"]].outputs[0]
+        variable._initializer = ops[flat["initializer"]]
+        at, output = flat["initial_value"]
+        variable._initial_value = ops[at].outputs[output]
+        variable.trainable, variable.constraint = flat["trainable"], flat["constraint"]
+        return variable
+
+    def __reduce__(self):
+        return variable_at, (self.graph, self.to_flat())
+
+
+def _guard(initial: Tensor, graph) -> Tensor:
+    """`initial` with every read of another variable made safe, so that one run initialises dependent variables."""
+    affected: dict[Operation, bool] = {}
+    stack = [initial.op]
+    while stack:
+        op = stack[-1]
+        if op in affected:
+            stack.pop()
+            continue
+        pending = [t.op for t in op.inputs if t.op not in affected]
+        if pending:
+            stack.extend(pending)
+            continue
+        stack.pop()
+        affected[op] = op.kind in (Kind.READ, Kind.VARIABLE) or (
+            op.kind not in WRITES and op.kind is not Kind.PEEK and any(affected[t.op] for t in op.inputs)
+        )
+    if not affected[initial.op]:
+        return initial
+    copies: dict[Operation, tuple[Tensor, ...]] = {}
+    for op in sorted((op for op, hit in affected.items() if hit), key=lambda op: op.index):
+        copies[op] = _safe_copy(op, copies, graph)
+    return copies[initial.op][initial.index]
+
+
+def _safe_copy(op: Operation, copies: dict, graph) -> tuple[Tensor, ...]:
+    if op.kind in (Kind.READ, Kind.VARIABLE):
+        name = op.attrs.get("_variable", op.name)
+        for variable in graph.get_collection(GraphKeys.GLOBAL_VARIABLES) + graph.get_collection(
+            GraphKeys.LOCAL_VARIABLES
+        ):
+            if variable.op.name == name:
+                return (variable.initialized_value(),)
+        return op.outputs
+    inputs = tuple([copies[t.op][t.index] if t.op in copies else t for t in op.inputs])
+    twin = graph.add(
+        op.kind,
+        op.type,
+        kernel=op.kernel,
+        inputs=inputs,
+        attrs=op.attrs,
+        outputs=[(t.dtype, t._shape) for t in op.outputs],
+        name=op.name.rpartition("/")[2],
+        traits=op.traits,
+    )
+    return twin.outputs
+
+
+# Collections of variables
+
+
+def global_variables(scope: str | None = None) -> list:
+    """The variables of the default graph."""
+    return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
+
+
+all_variables = global_variables
+
+
+def trainable_variables(scope: str | None = None) -> list:
+    """The variables that optimizers work on."""
+    return get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
+
+
+def local_variables(scope: str | None = None) -> list:
+    """The variables that are no part of a model's state."""
+    return get_default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
+
+
+def model_variables(scope: str | None = None) -> list:
+    """The variables of the collection MODEL_VARIABLES."""
+    return get_default_graph().get_collection(GraphKeys.MODEL_VARIABLES, scope)
+
+
+def variables_initializer(var_list: Any, name: str = "init") -> Operation:
+    """An operation that gives each variable of `var_list` its initial value."""
+    return group(*[v.initializer for v in var_list or ()], name=name)
+
+
+def global_variables_initializer() -> Operation:
+    """An operation that initialises the variables that exist now."""
+    return variables_initializer(global_variables())
+
+
+def local_variables_initializer() -> Operation:
+    """An operation that initialises the local variables that exist now."""
+    return variables_initializer(local_variables())
+
+
+initialize_variables = variables_initializer
+initialize_all_variables = global_variables_initializer
+initialize_local_variables = local_variables_initializer
+
+
+def is_variable_initialized(variable: Any) -> Tensor:
+    """A bool: whether `variable` has a value."""
+    return state_ops.is_variable_initialized(variable)
+
+
+def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Tensor:
+    """The names, as bytes [n], of the variables that have no value."""
+    if var_list is None:
+        var_list = global_variables() + local_variables()
+    names = tuple([v.op.name.encode() for v in var_list])
+    return state_ops.peek(
+        "ReportUninitialized",
+        state_ops.names_of_uninitialized,
+        list(var_list),
+        [],
+        {"names": names},
+        (dtypes.string, (None,)),
+        name,
+    )
+
+
+FLAT_TYPES["variable"] = Variable

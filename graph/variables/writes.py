@@ -1,0 +1,363 @@
+"""Operations that write a variable or look at one.
+
+A write's kernel is a pure function: it gives the variable's new value, from the old one (Kind.UPDATE) or without it
+(Kind.ASSIGN). The scheduler threads the values through, so the kernels never see a variable.
+"""
+
+from __future__ import annotations
+
+from mmap import mmap
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor
+from weftwork.graph.dtypes import DType
+from weftwork.graph.errors import InvalidArgumentError, OutOfRangeError
+from weftwork.graph.operation import UNINITIALIZED, WRITES, Kind, Operation, Tensor
+from weftwork.graph.stacks import get_default_graph
+
+
+def variable_of(ref: Any) -> Operation:
+    """The variable's own operation, of a Variable, its reference, or the output of an assignment to it."""
+    tensor = ref._ref() if hasattr(ref, "_ref") else ref
+    if isinstance(tensor, Tensor):
+        op = tensor.op
+        if op.kind is Kind.VARIABLE:
+            return op
+        if op.kind in WRITES:
+            return op.graph._by_name[op.attrs["_variable"]]
+    raise TypeError(f"Expected a variable or the output of an assignment to one, but got {ref!r}.")
+
+
+def _reference(ref: Any) -> Tensor:
+    return ref._ref() if hasattr(ref, "_ref") else ref
+
+
+def settle(value: Any, dtype: np.dtype | None) -> Any:
+    """`value` as a variable keeps it: of the variable's dtype, and an array that nobody else can write to."""
+    if dtype is None:
+        return value
+    if not isinstance(value, np.ndarray) or value.dtype != dtype:
+        value = np.asarray(value).astype(dtype)[()]
+        if not isinstance(value, np.ndarray):
+            return value
+    elif (value.base is not None or not value.flags.owndata) and not _is_immutable(value):
+        value = value.copy()
+    value.flags.writeable = False
+    return value
+
+
+def _is_immutable(value: np.ndarray) -> bool:
+    """True for the whole of a buffer that nobody can write to: an array as it lies in Ray's object store."""
+    base: Any = value
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return False
+        base = base.base
+    try:
+        view = memoryview(base)
+    except TypeError:
+        return False
+    return view.readonly and view.nbytes == value.nbytes and not isinstance(base, mmap)
+
+
+def _bracketed(shape: Any) -> str:
+    return "[" + ",".join("?" if d is None else str(d) for d in shape) + "]"
+
+
+def assign_value(value: Any, *, dtype: np.dtype | None, shape: shapes.RawShape) -> Any:
+    """The kernel of assign."""
+    if shape is not None and np.shape(value) != shape and not shapes.compatible(np.shape(value), shape):
+        raise InvalidArgumentError(
+            None,
+            None,
+            "Assign requires shapes of both tensors to match. "
+            f"lhs shape= {_bracketed(shape)} rhs shape= {_bracketed(np.shape(value))}",
+        )
+    return settle(value, dtype)
+
+
+def _same_size(old: Any, delta: Any) -> None:
+    if np.shape(old) != np.shape(delta):
+        raise InvalidArgumentError(
+            None,
+            None,
+            "Parameters and update must be the same size: "
+            f"lhs shape= {_bracketed(np.shape(old))} rhs shape= {_bracketed(np.shape(delta))}",
+        )
+
+
+def add_value(old: Any, delta: Any, *, dtype: np.dtype | None) -> Any:
+    """The kernel of assign_add."""
+    if dtype is not None:
+        _same_size(old, delta)
+    return settle(old + delta, dtype)
+
+
+def subtract_value(old: Any, delta: Any, *, dtype: np.dtype | None) -> Any:
+    """The kernel of assign_sub."""
+    if dtype is not None:
+        _same_size(old, delta)
+    return settle(old - delta, dtype)
+
+
+def count_value(old: Any, *, limit: int, dtype: np.dtype | None) -> Any:
+    """The kernel of count_up_to."""
+    if old >= limit:
+        raise OutOfRangeError(None, None, f"Reached limit of {limit}")
+    return settle(old + 1, dtype)
+
+
+def previous(value: Any) -> Any:
+    """What a counter was before it went up."""
+    return value - type(value)(1)
+
+
+def _scatter(old: Any, indices: Any, updates: Any, ufunc: np.ufunc | None) -> Any:
+    indices = np.asarray(indices)
+    bad = (indices < 0) | (indices >= old.shape[0])
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InvalidArgumentError(None, None, f"indices{list(at)} = {indices[at]} is not in [0, {old.shape[0]})")
+    wanted = indices.shape + old.shape[1:]
+    if np.shape(updates) not in (wanted, ()):
+        raise InvalidArgumentError(
+            None,
+            None,
+            "Must have updates.shape = indices.shape + params.shape[1:] or updates.shape = [], got "
+            f"updates.shape {_bracketed(np.shape(updates))}, indices.shape {_bracketed(indices.shape)}, params.shape "
+            f"{_bracketed(old.shape)}",
+        )
+    new = np.array(old)
+    if ufunc is None:
+        new[indices] = updates
+    else:
+        ufunc.at(new, indices, updates)
+    new.flags.writeable = False
+    return new
+
+
+def scatter_value(old: Any, indices: Any, updates: Any, *, ufunc: np.ufunc | None) -> Any:
+    """The kernel of scatter_update (ufunc None) and of scatter_add and its kin."""
+    return _scatter(old, indices, updates, ufunc)
+
+
+def scatter_nd_value(old: Any, indices: Any, updates: Any, *, ufunc: np.ufunc | None) -> Any:
+    """The kernel of scatter_nd_update and its kin: the last axis of `indices` is an index into `old`."""
+    indices = np.asarray(indices)
+    depth = indices.shape[-1]
+    bad = ((indices < 0) | (indices >= np.array(old.shape[:depth]))).any(axis=-1)
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        text = f"indices{list(at)} = {indices[at].tolist()} does not index into shape {_bracketed(old.shape)}"
+        raise InvalidArgumentError(None, None, text)
+    wanted = indices.shape[:-1] + old.shape[depth:]
+    if np.shape(updates) != wanted:
+        text = f"Must have updates.shape {_bracketed(wanted)} for these indices, got {_bracketed(np.shape(updates))}"
+        raise InvalidArgumentError(None, None, text)
+    new = np.array(old)
+    where = tuple(np.moveaxis(indices, -1, 0))
+    if ufunc is None:
+        new[where] = updates
+    else:
+        ufunc.at(new, where, updates)
+    new.flags.writeable = False
+    return new
+
+
+def initialized(value: Any) -> Any:
+    """The kernel of is_variable_initialized."""
+    return np.bool_(value is not UNINITIALIZED)
+
+
+def value_or(value: Any, initial: Any) -> Any:
+    """The kernel of initialized_value."""
+    return initial if value is UNINITIALIZED else value
+
+
+def names_of_uninitialized(*values: Any, names: tuple[bytes, ...]) -> Any:
+    """The kernel of report_uninitialized_variables."""
+    missing = [name for name, value in zip(names, values, strict=True) if value is UNINITIALIZED]
+    out = np.empty(len(missing), dtype=object)
+    out[:] = missing
+    return out
+
+
+# Building
+
+
+def _variable_dtype(variable: Operation) -> DType:
+    return variable.outputs[0].dtype.base_dtype
+
+
+def _kept(dtype: DType) -> np.dtype | None:
+    return None if dtype.numpy.kind == "O" else dtype.numpy
+
+
+def _value_for(variable: Operation, value: Any, what: str) -> Tensor:
+    """`value` as a tensor that may be stored in `variable`; TypeError when its kind of dtype may not."""
+    dtype = _variable_dtype(variable)
+    tensor = as_tensor(value)
+    if tensor is None:
+        tensor = convert_to_tensor(value, dtype)
+    given = tensor.dtype.base_dtype
+    if (
+        dtype.numpy.kind in "biufc"
+        and given.numpy.kind in "biufc"
+        and not np.can_cast(given.numpy, dtype.numpy, "same_kind")
+    ):
+        raise TypeError(
+            f"{what} of variable {variable.defined_at} expects {dtype.name}, but got {given.name} from {tensor.name}."
+        )
+    return tensor
+
+
+def write(
+    kind: Kind, type: str, kernel: Any, ref: Any, values: list[Tensor], attrs: dict, shape: Any, name: str | None
+) -> Tensor:
+    """A node that gives a variable a new value, which is also its output."""
+    variable = variable_of(ref)
+    op = variable.graph.add(
+        kind,
+        type,
+        kernel=kernel,
+        inputs=(_reference(ref), *values),
+        attrs={**attrs, "_variable": variable.name},
+        outputs=[(variable.outputs[0].dtype, shape)],
+        name=name,
+        colocate=variable,
+    )
+    return op.outputs[0]
+
+
+def assign(
+    ref: Any, value: Any, validate_shape: bool | None = None, use_locking: bool | None = None, name: str | None = None
+) -> Tensor:
+    """Give a variable the value `value`; the output is that value.
+
+    Without validate_shape=False the shape must be the variable's: ValueError when it is known to differ while the
+    graph is built, InvalidArgumentError when it turns out to differ. Raises TypeError for another kind of dtype.
+    """
+    variable = variable_of(ref)
+    tensor = _value_for(variable, value, "assign")
+    dtype = _variable_dtype(variable)
+    shape = variable.outputs[0]._shape
+    if validate_shape is False:
+        shape = None
+    elif not shapes.compatible(shape, tensor._shape):
+        raise ValueError(
+            f"Dimension mismatch: variable {variable.defined_at} has shape {shapes.text(shape)}, but the value "
+            f"{tensor.name} has shape {shapes.text(tensor._shape)}. Shapes {shapes.text(shape)} and "
+            f"{shapes.text(tensor._shape)} are not compatible."
+        )
+    attrs = {"dtype": _kept(dtype), "shape": shape}
+    out = tensor._shape if shape is None else shapes.merge(shape, tensor._shape)
+    return write(Kind.ASSIGN, "Assign", assign_value, ref, [tensor], attrs, out, name)
+
+
+def _update(type: str, kernel: Any, ref: Any, value: Any, name: str | None) -> Tensor:
+    variable = variable_of(ref)
+    tensor = _value_for(variable, value, type)
+    shape = variable.outputs[0]._shape
+    if not shapes.compatible(shape, tensor._shape):
+        raise ValueError(
+            f"Parameters and update must be the same size: variable {variable.defined_at} has shape "
+            f"{shapes.text(shape)}, the update {tensor.name} has shape {shapes.text(tensor._shape)}."
+        )
+    return write(Kind.UPDATE, type, kernel, ref, [tensor], {"dtype": _kept(_variable_dtype(variable))}, shape, name)
+
+
+def assign_add(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
+    """Add `value`, of the variable's shape, to a variable; the output is the sum. No update is ever lost."""
+    return _update("AssignAdd", add_value, ref, value, name)
+
+
+def assign_sub(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
+    """Subtract `value`, of the variable's shape, from a variable; the output is the difference."""
+    return _update("AssignSub", subtract_value, ref, value, name)
+
+
+def count_up_to(ref: Any, limit: int, name: str | None = None) -> Tensor:
+    """Add 1 to an integer variable; the output is what it was. OutOfRangeError once it has reached `limit`."""
+    variable = variable_of(ref)
+    dtype = _variable_dtype(variable)
+    if not dtype.is_integer:
+        raise TypeError(f"count_up_to needs an integer variable, but {variable.defined_at} is {dtype.name}.")
+    attrs = {"limit": int(limit), "dtype": dtype.numpy}
+    new = write(Kind.UPDATE, "CountUpTo", count_value, ref, [], attrs, variable.outputs[0]._shape, name)
+    return apply(previous, [new], type="Previous", dtype=dtype, shape=new._shape)
+
+
+def _scatter_op(type: str, kernel: Any, ufunc: np.ufunc | None, ref: Any, indices: Any, updates: Any, name: Any):
+    variable = variable_of(ref)
+    where = convert_to_tensor(indices)
+    if not where.dtype.base_dtype.is_integer:
+        raise TypeError(f"{type} of {variable.defined_at} needs integer indices, but got {where.dtype.name}.")
+    value = _value_for(variable, updates, type)
+    return write(Kind.UPDATE, type, kernel, ref, [where, value], {"ufunc": ufunc}, variable.outputs[0]._shape, name)
+
+
+def _scatter_family(suffix: str, ufunc: np.ufunc | None, words: str):
+    def scatter(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
+        return _scatter_op(f"Scatter{suffix.title()}", scatter_value, ufunc, ref, indices, updates, name)
+
+    scatter.__name__ = f"scatter_{suffix}"
+    scatter.__doc__ = (
+        f"{words} the rows `indices` of a variable (repeated ones each time); the output is the new value.\n\n"
+        "    updates: of shape indices.shape + ref.shape[1:], or a scalar. Raises InvalidArgumentError for an index\n"
+        "    outside of the variable."
+    )
+    return scatter
+
+
+scatter_update = _scatter_family("update", None, "Set")
+scatter_add = _scatter_family("add", np.add, "Add to")
+scatter_sub = _scatter_family("sub", np.subtract, "Subtract from")
+scatter_mul = _scatter_family("mul", np.multiply, "Multiply")
+scatter_div = _scatter_family("div", np.divide, "Divide")
+scatter_min = _scatter_family("min", np.minimum, "Take the minimum with")
+scatter_max = _scatter_family("max", np.maximum, "Take the maximum with")
+
+
+def scatter_nd_update(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
+    """Set slices of a variable; the last axis of `indices` is an index into it."""
+    return _scatter_op("ScatterNdUpdate", scatter_nd_value, None, ref, indices, updates, name)
+
+
+def scatter_nd_add(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
+    """Add to slices of a variable; the last axis of `indices` is an index into it."""
+    return _scatter_op("ScatterNdAdd", scatter_nd_value, np.add, ref, indices, updates, name)
+
+
+def scatter_nd_sub(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
+    """Subtract from slices of a variable; the last axis of `indices` is an index into it."""
+    return _scatter_op("ScatterNdSub", scatter_nd_value, np.subtract, ref, indices, updates, name)
+
+
+def peek(type: str, kernel: Any, refs: list[Any], rest: list[Tensor], attrs: dict, output: Any, name: Any) -> Tensor:
+    """A node that looks at variables which may have no value: their values come first, or UNINITIALIZED."""
+    variables = [variable_of(ref) for ref in refs]
+    graph = variables[0].graph if variables else get_default_graph()
+    inputs = (*[_reference(ref) for ref in refs], *rest)
+    return graph.add(Kind.PEEK, type, kernel=kernel, inputs=inputs, attrs=attrs, outputs=[output], name=name).outputs[0]
+
+
+def is_variable_initialized(ref: Any, name: str | None = None) -> Tensor:
+    """A bool: whether the variable has a value."""
+    return peek("IsVariableInitialized", initialized, [ref], [], {}, (dtypes.bool, ()), name)
+
+
+def initialized_value(ref: Any, initial: Tensor) -> Tensor:
+    """The variable's value, or `initial` when it has none; read after the variable's initializer when that runs too."""
+    variable = variable_of(ref)
+    return peek(
+        "InitializedValue",
+        value_or,
+        [ref],
+        [initial],
+        {"_after_initializer": True},
+        (_variable_dtype(variable), variable.outputs[0]._shape),
+        "cond/Merge",
+    )

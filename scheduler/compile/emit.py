@@ -1,0 +1,237 @@
+"""Emit: nodes become the program of a segment.
+
+slot     a place in the program's environment; used again once nobody reads its value any more
+direct   a call of a user's function without its wrapper: what the wrapper guards is settled here, once
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from weftwork.actors.programs.control import Control
+from weftwork.actors.programs.exchange import expect, newest, receive, send, signal
+from weftwork.actors.programs.program import Program, Step
+from weftwork.graph.function import UserFunction, frozen, own, own_frozen
+from weftwork.graph.nest import Slot
+from weftwork.scheduler.compile.dataflow import Dataflow
+
+_SMALL = 64 * 1024
+"""Bytes of a value up to which nobody hurries to free it inside a segment."""
+_DENSE = 4
+"""A segment with one in so many of a dataflow's values has a list of them; a smaller one looks its own up."""
+
+
+def write_program(
+    flow: Dataflow, nodes: Sequence[int], inputs: tuple[int, ...], outputs: tuple[int, ...], sizes: Sequence[float]
+) -> tuple[Program, list[int]]:
+    """The program of some nodes, and the node of each of its steps (-1 for one that belongs to none).
+
+    sizes: bytes of each value; those of large ones are let go at once, not when their slot is used again.
+    """
+    return _Writer(flow, nodes, inputs, outputs, sizes).program()
+
+
+@dataclass
+class Crossings:
+    """What a slot's program gives to the programs of other slots and takes from them, by place in the exchange.
+
+    exchange: the input that is the exchange itself.   sent: to which slots each value goes.
+    newest: values that are newest versions of variables.
+    signals, expected: for nodes, the slots that are told when they are done, and the places that they wait for.
+    """
+
+    slot: int
+    exchange: int
+    sent: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    newest: frozenset[int] = frozenset()
+    signals: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    expected: dict[int, list[int]] = field(default_factory=dict)
+
+
+def write_slot_program(
+    flow: Dataflow, nodes: Sequence[int], inputs: tuple, outputs: tuple, sizes: Sequence[float], crossings: Crossings
+) -> tuple[Program, list[int]]:
+    """As `write_program`, for one of several programs that run beside each other and exchange values."""
+    return _SlotWriter(flow, nodes, inputs, outputs, sizes, crossings).program()
+
+
+class _Sparse(dict):
+    """As a list of -1, in which few places are used."""
+
+    def __missing__(self, number: int) -> int:
+        return -1
+
+
+class _Writer:
+    """The state of one emission: which value is in which slot, and until which step."""
+
+    def __init__(self, flow: Dataflow, nodes: Sequence[int], inputs: tuple, outputs: tuple, sizes: Sequence[float]):
+        self.flow, self.nodes, self.inputs, self.outputs, self.sizes = flow, nodes, inputs, outputs, sizes
+        values = len(flow.producer) + 1  # the exchange is one more
+        dense = _DENSE * len(nodes) > values
+        self.slot: Any = [-1] * values if dense else _Sparse()
+        """The slot of each value, or -1."""
+        self.last: Any = [-1] * values if dense else _Sparse()
+        """The step that reads each value last, or -1."""
+        for place, value in enumerate(inputs):
+            self.slot[value] = place
+        self.size = len(inputs)
+        self.free: list[int] = []
+        self.constants: dict[int, Any] = {}
+        self.steps: list[Step] = []
+        self.owners: list[int] = []
+        self.seen_by_users: set[int] = set()
+        """Values that a user's function without its wrapper reads."""
+        self.frozen: set[int] = set()
+        """Values that are read-only if they are arrays."""
+        self.direct: dict[int, tuple[tuple, dict]] = {}
+        self.stop: int | None = None
+
+    def program(self) -> tuple[Program, list[int]]:
+        """Write all steps."""
+        self._look_ahead()
+        for at, node in enumerate(self.nodes):
+            self._visit(at, node)
+        inputs = tuple([self.slot[v] for v in self.inputs])
+        outputs = tuple([self._place_of(v) for v in self.outputs])
+        constants = tuple(self.constants.items())
+        return Program(inputs, outputs, self.steps, self.size, constants, self.stop), self.owners
+
+    def _look_ahead(self) -> None:
+        flow, last = self.flow, self.last
+        kernels, inputs = flow.kernels, flow.inputs
+        for at, node in enumerate(self.nodes):
+            for value in inputs[node]:
+                last[value] = at
+            kernel = kernels[node]
+            if type(kernel) is UserFunction:
+                call = kernel.direct(flow.attrs[node]["template"])
+                if call is not None:
+                    self.direct[node] = call
+                    self.seen_by_users.update(inputs[node])
+        for value in self.outputs:
+            last[value] = len(self.nodes)
+
+    def _visit(self, at: int, node: int) -> None:
+        if self.flow.kernels[node] is not None:
+            self._step(at, node)
+
+    def _step(self, at: int, node: int) -> None:
+        flow, slot = self.flow, self.slot
+        values = flow.inputs[node]
+        kernel: Callable = flow.kernels[node]
+        attrs, settle = flow.attrs[node], None
+        reads = tuple([slot[value] for value in values])
+        if -1 in reads:
+            reads = tuple([self._place_of(value) for value in values])
+        if isinstance(kernel, Control):
+            if self.stop is None:
+                self.stop = self._new_slot()
+            reads = (self.stop, *reads)
+        call = self.direct.get(node)
+        if call is not None:
+            for value in values:
+                if value not in self.frozen:
+                    self._freeze(value)
+            args, attrs = call
+            kernel = kernel.function  # type: ignore[attr-defined]
+            reads = tuple([reads[arg.index] if type(arg) is Slot else self._constant(arg) for arg in args])
+            made = flow.outputs[node][0]
+            settle = own
+            if made in self.seen_by_users:
+                settle = own_frozen
+                self.frozen.add(made)
+        dead = self._released(at, values)
+        writes = self._written(node, dead)
+        step = Step(kernel, attrs, reads, writes[0] if len(writes) == 1 else tuple(writes), tuple(dead), settle)
+        self.steps.append(step)
+        self.owners.append(node)
+
+    def _new_slot(self) -> int:
+        self.size += 1
+        return self.size - 1
+
+    def _place_of(self, value: int) -> int:
+        place = self.slot[value]
+        if place < 0:  # a constant's first use
+            place = self.slot[value] = self._constant(self.flow.constants[value])
+        return place
+
+    def _constant(self, value: Any) -> int:
+        place = self._new_slot()
+        self.constants[place] = value
+        return place
+
+    def _freeze(self, value: int) -> None:
+        """Make a value read-only before a user's function sees it, if it may be an array that is not so yet."""
+        self.frozen.add(value)
+        if value in self.flow.constants:
+            return
+        node = self.flow.producer[value]
+        if node >= 0:
+            if self.flow.tensor(value)._shape == ():
+                return
+        self._own_step(frozen, {}, (self.slot[value],), self.slot[value])
+
+    def _own_step(self, kernel: Callable, attrs: dict, reads: tuple[int, ...], writes: int | tuple) -> None:
+        """A step that belongs to no node."""
+        self.steps.append(Step(kernel, attrs, reads, writes, ()))
+        self.owners.append(-1)
+
+    def _released(self, at: int, values: tuple[int, ...]) -> list[int]:
+        """Free the slots of values that are read for the last time; those of large ones are returned."""
+        dead = []
+        for value in values:
+            if self.last[value] == at and value not in self.flow.constants:
+                self.last[value] = -1  # it may be read twice by this node, but its slot is free once
+                self.free.append(self.slot[value])
+                if self.sizes[value] > _SMALL:
+                    dead.append(self.slot[value])
+        return dead
+
+    def _written(self, node: int, dead: list[int]) -> list[int]:
+        writes = []
+        outputs = self.flow.outputs[node]
+        for value in outputs:
+            place = self.free.pop() if self.free else self._new_slot()
+            if place in dead:
+                dead.remove(place)
+            self.slot[value] = place
+            writes.append(place)
+        for value in outputs:
+            if self.last[value] < 0:
+                self.free.append(self.slot[value])
+        return writes
+
+
+class _SlotWriter(_Writer):
+    """Writes the program of one slot: steps that take and give values stand between those of the nodes."""
+
+    def __init__(self, flow, nodes, inputs, outputs, sizes, crossings: Crossings):
+        super().__init__(flow, nodes, inputs, outputs, sizes)
+        self.crossings = crossings
+        self.exchange = self.slot[crossings.exchange]
+
+    def _visit(self, at: int, node: int) -> None:
+        crossings = self.crossings
+        for place in crossings.expected.get(node, ()):
+            self._own_step(expect, {"place": place, "slot": crossings.slot}, (self.exchange,), ())
+        super()._visit(at, node)
+        for value in self.flow.outputs[node]:
+            to = crossings.sent.get(value)
+            if to is not None:
+                self._own_step(send, {"place": value, "to": to}, (self.exchange, self.slot[value]), ())
+        if node in crossings.signals:
+            place, to = crossings.signals[node]
+            self._own_step(signal, {"place": place, "to": to}, (self.exchange,), ())
+
+    def _place_of(self, value: int) -> int:
+        if self.slot[value] < 0 and value not in self.flow.constants:
+            place = self.slot[value] = self.free.pop() if self.free else self._new_slot()
+            if value in self.crossings.newest:
+                self._own_step(newest, {"number": value}, (self.exchange,), place)
+            else:
+                self._own_step(receive, {"place": value, "slot": self.crossings.slot}, (self.exchange,), place)
+        return super()._place_of(value)

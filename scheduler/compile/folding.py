@@ -1,0 +1,115 @@
+"""Which pure nodes need not run: those like another one, and those of small constants, whose outputs are constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.actors.programs.program import quiet
+from weftwork.graph import nest
+from weftwork.graph.operation import LIBRARY, Operation
+
+_MOST_ELEMENTS = 65_536
+"""Constants with more elements than this are neither folded nor made by folding."""
+
+
+class Spared:
+    """The pure nodes of a dataflow that is being built which need not run."""
+
+    def __init__(self, flow: Any):
+        self._flow = flow
+        self._scalars: dict[type, dict[bytes, int]] = {}
+        """Of constants that are NumPy scalars, by type and content: their values."""
+        self._readers: list[int | dict | None] = []
+        """Of each value the node that has it as its last input; if there are several, these by what they do."""
+        self._sources: dict[Any, int] = {}
+        """The nodes without inputs, by what they do."""
+
+    def constant(self, value: Any) -> int:
+        """The number of a constant; equal scalars have one."""
+        if not isinstance(value, np.generic) or value.dtype.kind == "O":
+            return self._new(value)
+        alike = self._scalars.setdefault(type(value), {})
+        content = value.tobytes()
+        number = alike.get(content)
+        if number is None:
+            number = alike[content] = self._new(value)
+        return number
+
+    def outputs_of(self, op: Operation, inputs: tuple[int, ...]) -> tuple[int, ...] | None:
+        """What a pure node with inputs gives, if it need not run; else it is the dataflow's next node, and noted."""
+        constants = self._flow.constants
+        if not inputs:
+            return self._alike(op, inputs, self._sources)
+        if inputs[0] in constants and op.traits is LIBRARY and not op.device and all([v in constants for v in inputs]):
+            results = folded(op, [constants[v] for v in inputs])
+            if results is not None:
+                return tuple([self._new(value) for value in results])
+        return self._merged(op, inputs)
+
+    def _merged(self, op: Operation, inputs: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Most values are read by one node, which is like no other: only of the others it is noted what they do."""
+        flow, readers, last = self._flow, self._readers, inputs[-1]
+        if last >= len(readers):
+            readers.extend([None] * (len(flow.producer) - len(readers)))
+        known = readers[last]
+        if known is None:
+            readers[last] = len(flow.ops)
+            return None
+        if isinstance(known, int):
+            known = readers[last] = {merge_key(flow.ops[known], flow.inputs[known]): known}
+        return self._alike(op, inputs, known)
+
+    def _alike(self, op: Operation, inputs: tuple[int, ...], known: dict[Any, int]) -> tuple[int, ...] | None:
+        key = merge_key(op, inputs)
+        if key is None:
+            return None
+        following = len(self._flow.ops)
+        node = known.setdefault(key, following)
+        return None if node == following else self._flow.outputs[node]
+
+    def _new(self, value: Any) -> int:
+        producer = self._flow.producer
+        number = len(producer)
+        producer.append(-1)
+        self._flow.constants[number] = value
+        return number
+
+
+def merge_key(op: Operation, inputs: tuple[int, ...]) -> Any:
+    """Equal for nodes that compute the same; None for one that cannot be compared."""
+    attrs = op.attrs
+    if not attrs:
+        return (op.kernel, inputs, op.device)
+    try:
+        return (op.kernel, inputs, op.device, tuple([(name, _exact(value)) for name, value in attrs.items()]))
+    except TypeError:
+        return None
+
+
+def _exact(value: Any) -> Any:
+    """A key that tells 1 from 1.0 and True, and 0.0 from -0.0."""
+    kind = type(value)
+    return (kind, value) if kind in (int, bool, str, bytes) or value is None else nest.frozen(value)
+
+
+def folded(op: Operation, values: list) -> list | None:
+    """The outputs of a pure node of constants, frozen; None when it is not to be folded."""
+    if sum([np.size(v) for v in values]) > _MOST_ELEMENTS:
+        return None
+    sizes = [1 if t._shape is None or None in t._shape else int(np.prod(t._shape)) for t in op.outputs]  # type: ignore[arg-type]
+    if sum(sizes) > _MOST_ELEMENTS:
+        return None
+    try:
+        with quiet():
+            result = op.kernel(*values, **op.attrs)  # type: ignore[misc]
+    except Exception:  # it will raise again, with its name, when it runs
+        return None
+    results = result if len(op.outputs) != 1 else (result,)
+    for item in results:
+        if isinstance(item, np.ndarray):
+            if item.size > _MOST_ELEMENTS:
+                return None
+            item.flags.writeable = False
+    return list(results)

@@ -1,0 +1,170 @@
+"""Needs: what nodes ask for beyond a process, settled against what the cluster has.
+
+need     resources, labels, a machine, a GPU of it, a process apart, a time limit: what one node must have
+home     the machine and GPU of an actor that holds variables and works there; ANYWHERE where neither is asked for
+
+What no machine has is refused before anything runs, for Ray would wait for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from weftwork.graph.devices import DeviceSpec
+from weftwork.graph.errors import InvalidArgumentError, OpError, at_node
+from weftwork.graph.operation import LIBRARY, Operation
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.machines import backend, inventory
+from weftwork.scheduler.machines.devices import Machine, list_devices, machines
+
+
+class Home(NamedTuple):
+    """Where an actor lives: Ray's id of the machine, "" for any, and the index of the GPU that it owns, or None."""
+
+    machine: str = ""
+    gpu: int | None = None
+
+
+ANYWHERE = Home()
+
+
+class Need(NamedTuple):
+    """What a node asks for: Ray resources and label selector, a home, a process of its own, seconds for one call."""
+
+    resources: tuple[tuple[str, float], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    home: Home = ANYWHERE
+    isolated: bool = False
+    timeout: float | None = None
+
+    @property
+    def alone(self) -> bool:
+        """True for more than a home: such a node is a piece of work of its own."""
+        return bool(self.resources or self.labels or self.isolated or self.timeout is not None)
+
+
+def settle_needs(flow: Dataflow, config: Any) -> None:
+    """Fill `flow.needs`. Raises InvalidArgumentError for a node that asks for what no machine has."""
+    known: dict[Any, Need] = {}
+    flow.needs = {}
+    last, asked, need = LIBRARY, "", _NOTHING
+    for node, op in enumerate(flow.ops):
+        if op.traits is not last or op.device != asked:  # neighbours are mostly alike
+            last, asked = op.traits, op.device
+            need = known.get((last, asked))
+            if need is None:
+                need = known[last, asked] = _need(op, config)
+                if need == _NOTHING:
+                    need = known[last, asked] = _NOTHING
+        if need is not _NOTHING:
+            flow.needs[node] = need
+
+
+_NOTHING = Need()
+
+
+def is_free(flow: Dataflow) -> bool:
+    """True when no node asks for anything, a queue or the caller's process included: each may run anywhere."""
+    return not (flow.needs or flow.queued or any([op.traits.here for op in flow.ops]))
+
+
+def _anywhere(device: str) -> bool:
+    """True for a request that any machine's CPU fulfils."""
+    spec = DeviceSpec.from_string(device)
+    return spec.job is None and spec.task is None and spec.device_type in (None, "CPU") and not spec.device_index
+
+
+def _need(op: Operation, config: Any) -> Need:
+    traits = op.traits
+    home = ANYWHERE
+    asks = traits.resources or traits.labels
+    if asks or ("GPU" in op.device and inventory.local_gpus()):
+        backend.ray()  # only it knows what there is
+    if op.device and not _anywhere(op.device):
+        home = _home(op, machines(), config)
+    if asks:
+        _check(op, [machine for machine in machines() if home.machine in ("", machine.id)])
+    return Need(traits.resources, traits.labels, home, traits.isolated, traits.timeout)
+
+
+# Devices
+
+
+def _home(op: Operation, cluster: Sequence[Machine], config: Any) -> Home:
+    """The machine, and the GPU of it, that a device string names; softly placed nodes run anywhere instead."""
+    spec = DeviceSpec.from_string(op.device)
+    found = [machine for machine in cluster if machine.has(spec, max(1, config.device_count.get("CPU", 1)))]
+    if not found:
+        if config.allow_soft_placement:
+            return ANYWHERE
+        available = ", ".join([device.name for device in list_devices()])
+        raise _cannot_place(
+            op,
+            f"Operation was explicitly assigned to {op.device} but available devices are [ {available} ]. Make sure "
+            "the device specification refers to a valid device, or let it run elsewhere with "
+            "ConfigProto(allow_soft_placement=True)",
+        )
+    here = inventory.this_machine()
+    machine = next((m for m in found if m.id == here), found[0])
+    if spec.device_type == "GPU":
+        if op.traits.user or inventory.has_package("cupy", machine.id):
+            return Home(machine.id, spec.device_index or 0)
+        if not config.allow_soft_placement:
+            raise _cannot_place(
+                op,
+                f"{op.device} was asked for, and the library's operations run on a GPU with CuPy, which is not "
+                "installed there: install weftwork[gpu], or let it run on a CPU with "
+                "ConfigProto(allow_soft_placement=True)",
+            )
+    return ANYWHERE if machine.id == here else Home(machine.id)
+
+
+# Resources and labels
+
+
+def _check(op: Operation, found: Sequence[Machine]) -> None:
+    asked, labels = dict(op.traits.resources), dict(op.traits.labels)
+    for machine in found:
+        enough = all(machine.resources.get(name, 0.0) >= amount for name, amount in asked.items())
+        if enough and all(_matches(machine.labels.get(name), wanted) for name, wanted in labels.items()):
+            return
+    wanted = [_text(asked)] if asked else []
+    wanted += [f"the labels {labels}"] if labels else []
+    raise _cannot_place(op, f"it asks for {' and '.join(wanted)} on one machine, but the cluster has {_shown(found)}")
+
+
+def _matches(label: str | None, wanted: str) -> bool:
+    """Whether a label is what a selector of Ray's asks for: `a`, `!a`, `in(a, b)`, `!in(a, b)`."""
+    refused = wanted.startswith("!")
+    wanted = wanted.removeprefix("!")
+    options = [wanted]
+    if wanted.startswith("in(") and wanted.endswith(")"):
+        options = [option.strip() for option in wanted[3:-1].split(",")]
+    return (label in options) != refused
+
+
+def _cannot_place(op: Operation, reason: str) -> OpError:
+    return at_node(InvalidArgumentError, op, f"Cannot assign a device for operation {op.name}: {reason}.")
+
+
+def _text(resources: dict[str, float]) -> str:
+    return ", ".join(f"{name}: {amount:g}" for name, amount in sorted(resources.items()))
+
+
+def _shown(cluster: Sequence[Machine]) -> str:
+    hidden = ("node:", "object_store")
+    return ", ".join(
+        [
+            "{"
+            + _text({k: v for k, v in m.resources.items() if not k.startswith(hidden)})
+            + "}"
+            + (f" labelled {_own(m.labels)}" if _own(m.labels) else "")
+            for m in cluster
+        ]
+    )
+
+
+def _own(labels: dict[str, str]) -> dict[str, str]:
+    """The labels that the cluster's owner gave."""
+    return {name: value for name, value in labels.items() if not name.startswith("ray.io/")}

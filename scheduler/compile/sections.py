@@ -1,0 +1,220 @@
+"""Compiling branches and loops: each section of the graph becomes a body, and the owner's kernel runs the bodies.
+
+state      the variables that any of the sections writes: their versions go in, and come out, like values
+layout     the order of a kernel's values: what is carried (loop variables, state), then what stays as it is
+
+All bodies of an owner take the same values and give the same outputs: a branch that does not write a variable hands its
+version through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from weftwork.actors.programs.control import (
+    Body,
+    Branches,
+    Control,
+    Join,
+    Loop,
+    LoopGradient,
+    Split,
+    Sweep,
+    SweepGradient,
+)
+from weftwork.graph.operation import LIBRARY, REFERENCES, Kind, Operation, Tensor, Traits
+from weftwork.graph.sections import Section
+from weftwork.graph.shapes import RawShape
+from weftwork.scheduler.compile.dataflow import CONTROL, Dataflow, variable_name
+from weftwork.scheduler.compile.emit import write_program
+
+
+@dataclass
+class Compiled:
+    """A control-flow operation as a kernel.
+
+    order: for each value of the kernel where it comes from: ("input", position), ("state", name), ("read", name) or
+    ("draw", operation).   state: variables whose new versions follow the outputs.   reads: those that are only read.
+    """
+
+    kernel: Control
+    order: list[tuple[str, Any]]
+    state: list[str]
+    reads: list[str]
+    variables: dict[str, Operation]
+
+
+@dataclass
+class SectionFlow:
+    """A section as a dataflow that is a pure function: all that it takes is given, all that it gives is fetched.
+
+    owner: the operation that it belongs to.
+    inputs: the number of each value of the owner's kernel.   outputs: the values that it ends with.
+    required: (position among the inputs, name, place of creation) of variables that must have a value.
+    """
+
+    owner: Operation
+    flow: Dataflow
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    required: list[tuple[int, str, str]]
+
+
+_known: WeakKeyDictionary[Operation, Compiled] = WeakKeyDictionary()
+
+
+def compiled(op: Operation) -> Compiled:
+    """The kernel of a control-flow operation; made once, so that what it costs is remembered."""
+    made = _known.get(op)
+    if made is None:
+        made = _known[op] = _compile(op)
+    return made
+
+
+def _compile(op: Operation) -> Compiled:
+    sections = sections_of(op)
+    flows = [_flow(op, section) for section in sections]
+    state = list(dict.fromkeys([name for flow in flows for name in flow.writes]))
+    reads = [name for flow in flows for name in [*flow.pinned, *flow.newest] if name not in state]
+    reads = list(dict.fromkeys(reads))
+    draws = [draw for flow in flows for draw in flow.draws.values()]
+    variables = {name: var for flow in flows for name, var in flow.variables.items()}
+    carried = op.attrs.get("_carried", 0)
+    order: list[tuple[str, Any]] = [("input", i) for i in range(carried)]
+    order += [("state", name) for name in state]
+    first = 1 if op.type == "If" else carried  # the predicate is the kernel's own
+    order += [("input", i) for i in range(first, len(op.inputs))]
+    order += [("read", name) for name in reads] + [("draw", draw) for draw in draws]
+    bodies = [body_of(_closed(op, section, flow, order, state)) for section, flow in zip(sections, flows, strict=True)]
+    rest = len(order) - carried - len(state)
+    places = tuple(range(rest - len(draws), rest))
+    kernel: Control
+    if op.type == "If":
+        kernel = Branches(*bodies)
+        order.insert(0, ("input", 0))
+    elif op.type == "While":
+        kernel = Loop(bodies[0], bodies[1], carried + len(state), places, op.attrs["_limited"])
+    elif op.type == "WhileGrad":
+        kernel = LoopGradient(*bodies, carried, op.attrs["_grads"], op.attrs["_limited"], op.attrs["_captures"])
+    elif op.type == "SweepGrad":
+        counts = [op.attrs[name] for name in ("_elements", "_grads", "_collected")]
+        kernel = SweepGradient(
+            *bodies, carried, *counts, op.attrs["_reverse"], op.attrs["_wanted"], op.attrs["_captures"]
+        )
+    else:
+        elements = op.attrs["_elements"]
+        places = tuple([place - elements for place in places])
+        kernel = Sweep(bodies[0], carried, len(state), elements, places, op.attrs["_reverse"], op.attrs["_empty"])
+    return Compiled(kernel, order, state, reads, variables)
+
+
+def in_parts(op: Operation, made: Compiled) -> list[Operation]:
+    """A function over elements as operations that may run beside each other: split, some like `op`, join; or nothing.
+
+    Only where no element depends on another: nothing is carried, written or drawn. They are in no graph.
+    """
+    count = op.attrs.get("_parallel", 1)
+    if count < 2 or op.attrs["_carried"] or made.state or any([word == "draw" for word, _ in made.order]):
+        return []
+    elements = op.attrs["_elements"]
+    specs = [(t.dtype.base_dtype, _part(t)) for t in op.inputs[:elements]]
+    split = _beside(op, "split", Kind.PURE, Split(count), op.inputs[:elements], specs * count, LIBRARY)
+    outputs = [(t.dtype, _part(t)) for t in op.outputs]
+    parts = []
+    for k in range(count):
+        mine = split.outputs[k * elements : (k + 1) * elements]
+        rest = (*mine, *op.inputs[elements:])
+        parts.append(_beside(op, f"part{k}", Kind.CONTROL, made.kernel, rest, outputs, op.traits))
+    every = tuple([t for part in parts for t in part.outputs])
+    specs = [(t.dtype, t._shape) for t in op.outputs]
+    return [split, *parts, _beside(op, "join", Kind.PURE, Join(count, len(op.outputs)), every, specs, LIBRARY)]
+
+
+def _part(tensor: Tensor) -> RawShape:
+    return None if tensor._shape is None else (None, *tensor._shape[1:])
+
+
+def _beside(
+    op: Operation, word: str, kind: Kind, kernel: Any, inputs: tuple, outputs: list, traits: Traits
+) -> Operation:
+    return Operation(
+        op.graph,
+        op.index,
+        f"{op.name}/{word}",
+        op.type,
+        kind,
+        kernel,
+        inputs,
+        {},
+        outputs,
+        op.control_inputs,
+        traits,
+        op.source,
+        op.device,
+        op.colocation,
+    )
+
+
+def sections_of(op: Operation) -> list[Section]:
+    """The sections that an operation owns."""
+    return [op.graph._sections[index] for index in op.attrs["_sections"]]
+
+
+def section_flows(op: Operation) -> list[SectionFlow]:
+    """The sections of a control-flow operation as dataflows, to be planned by themselves."""
+    made = compiled(op)
+    order = made.order[1:] if op.type == "If" else made.order
+    return [_closed(op, section, _flow(op, section), order, made.state) for section in sections_of(op)]
+
+
+def _flow(op: Operation, section: Section) -> Dataflow:
+    fed = [*section.parameters, *op.inputs[op.attrs["_given"] :]]
+    return Dataflow([*section.outputs, *section.targets], fed, frozenset(section.controls()))
+
+
+def _closed(op: Operation, section: Section, flow: Dataflow, order: list, state: list[str]) -> SectionFlow:
+    """A section's dataflow as a function of the values in the order of the layout."""
+    if op.type == "While" and section is sections_of(op)[0]:
+        state = []  # a condition changes nothing
+    same = {flow.pinned[name]: number for name, number in flow.newest.items() if name in flow.pinned}
+    if same:
+        flow.inputs = [tuple([same.get(v, v) for v in inputs]) for inputs in flow.inputs]
+        flow.fetched = [same.get(v, v) if v is not None else None for v in flow.fetched]
+    draws = {draw: number for number, draw in flow.draws.items()}
+    used = {v for inputs in flow.inputs for v in inputs} | set(flow.fetched)
+    inputs, required = [], []
+    for position, (word, what) in enumerate(order):
+        number = None
+        if word == "input":
+            tensor = section.parameters[what] if what < len(section.parameters) else op.inputs[what]
+            number = flow.feeds.get(tensor)
+            if number in used and tensor.op.kind in REFERENCES:
+                variable = op.graph._by_name[variable_name(tensor)]
+                required.append((position, variable.name, variable.defined_at))
+        elif word == "draw":
+            number = draws.get(what)
+        else:
+            number = flow.newest.get(what, flow.pinned.get(what))
+            if number is not None and what in flow.required:
+                required.append((position, what, flow.variables[what].defined_at))
+        inputs.append(flow.new_value() if number is None else number)
+    place = {what: inputs[position] for position, (word, what) in enumerate(order) if word == "state"}
+    outputs = [v for v in flow.fetched if v is not None] + [flow.writes.get(name, place[name]) for name in state]
+    flow.close(outputs)
+    return SectionFlow(op, flow, tuple(inputs), tuple(outputs), required)
+
+
+def body_of(section: SectionFlow, nodes: Sequence[int] | None = None) -> Body:
+    """The program of a section, or of some of its nodes."""
+    flow = section.flow
+    sizes = [64.0] * len(flow.producer)
+    mine = range(len(flow.ops)) if nodes is None else nodes
+    program, owners = write_program(flow, mine, section.inputs, section.outputs, sizes)
+    where = [(flow.ops[owner] if owner >= 0 else section.owner).defined_at for owner in owners]
+    return Body(program, where, section.required)
+
+
+CONTROL.compiled, CONTROL.in_parts = compiled, in_parts

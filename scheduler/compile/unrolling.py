@@ -1,0 +1,142 @@
+"""Unrolling: several iterations of a loop as one dataflow, so that what does not depend on each other runs beside it.
+
+ahead     the loop variables that the condition depends on, and what these depend on, where only cheap nodes of the
+          library make them: a counter, say. They are computed before the rest, which tells how many iterations follow
+own       values that an iteration is given, which no iteration before it makes: those ahead, elements, random places
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from weftwork.actors.programs.control import Body
+from weftwork.graph.operation import Kind
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.sections import SectionFlow, body_of
+
+
+def ahead(test: SectionFlow, step: SectionFlow, carried: int) -> tuple[int, ...] | None:
+    """The positions of the loop variables that can be computed ahead of the rest; None where that gains nothing."""
+    found = _reach(test, test.outputs)
+    if found is None:
+        return None
+    wanted = {p for p in found[0] if p < carried}
+    known: set[int] = set()
+    while wanted - known:
+        known |= wanted
+        found = _reach(step, [step.outputs[p] for p in known])
+        if found is None:
+            return None
+        wanted |= {p for p in found[0] if p < carried}
+    if len(known) == carried:
+        return None
+    return tuple(sorted(known))
+
+
+def _reach(section: SectionFlow, values: Sequence[int]) -> tuple[set[int], list[int]] | None:
+    """The inputs' positions and the nodes behind some values; None if a node is more than a function of the library."""
+    flow = section.flow
+    position = {number: p for p, number in enumerate(section.inputs)}
+    positions: set[int] = set()
+    nodes: set[int] = set()
+    stack = list(values)
+    while stack:
+        value = stack.pop()
+        node = flow.producer[value]
+        if node < 0:
+            if value in position:
+                positions.add(position[value])
+        elif node not in nodes:
+            op = flow.ops[node]
+            if op.kind is not Kind.PURE or op.traits.user or op.device or node in flow.after:
+                return None
+            nodes.add(node)
+            stack += flow.inputs[node]
+    return positions, sorted(nodes)
+
+
+def body_ahead(step: SectionFlow, positions: Sequence[int]) -> Body:
+    """The part of a loop's body that gives the next values of the loop variables that are computed ahead."""
+    outputs = tuple([step.outputs[p] for p in positions])
+    found = _reach(step, outputs)
+    assert found is not None
+    return body_of(SectionFlow(step.owner, step.flow, step.inputs, outputs, []), found[1])
+
+
+@dataclass
+class Unrolled:
+    """Some iterations as one section.
+
+    Its inputs are those of the section that any iteration takes as they come, `given`, by position, and then for each
+    iteration its `own`; its outputs the last of what is `carried`, and then for each iteration what is `kept`.
+    """
+
+    section: SectionFlow
+    given: tuple[int, ...]
+    carried: tuple[int, ...]
+
+
+def unrolled(
+    step: SectionFlow, times: int, own: Iterable[int], carried: dict[int, int], kept: Sequence[int] = ()
+) -> Unrolled:
+    """`times` iterations of a section. carried: which output is the next value of an input, both by position.
+
+    own: positions of the inputs that each iteration is given.   kept: outputs that are wanted of each iteration.
+    """
+    own = tuple(own)
+    ends = {position: at for position, at in carried.items() if position not in own}
+    flow = Dataflow([], ())
+    value = {number: flow.new_value() for number in step.flow.constants}
+    flow.constants = {value[number]: constant for number, constant in step.flow.constants.items()}
+    given = tuple([p for p in range(len(step.inputs)) if p not in own])
+    first = {p: flow.new_value() for p in given}
+    mine = [{p: flow.new_value() for p in own} for _ in range(times)]
+    now, results = dict(first), []
+    nodes = _nodes(step, [*ends.values(), *kept])
+    for iteration in range(times):
+        value.update({number: (now | mine[iteration])[p] for p, number in enumerate(step.inputs)})
+        _append(flow, step.flow, nodes, value)
+        now.update({position: value[step.outputs[at]] for position, at in ends.items()})
+        results += [value[step.outputs[at]] for at in kept]
+    outputs = tuple([*[now[position] for position in ends], *results])
+    inputs = (*first.values(), *[number for numbers in mine for number in numbers.values()])
+    flow.close(outputs)
+    required = [(given.index(p), name, where) for p, name, where in step.required if p in first]
+    return Unrolled(SectionFlow(step.owner, flow, inputs, outputs, required), given, tuple(ends))
+
+
+def _nodes(step: SectionFlow, outputs: Sequence[int]) -> list[int]:
+    """The nodes of an iteration: those behind the outputs, and those that have effects, with what is behind them."""
+    flow = step.flow
+    stack = [flow.producer[step.outputs[at]] for at in outputs]
+    stack += [node for node, op in enumerate(flow.ops) if op.kind is not Kind.PURE]
+    found: set[int] = set()
+    while stack:
+        node = stack.pop()
+        if node >= 0 and node not in found:
+            found.add(node)
+            stack += [flow.producer[v] for v in flow.inputs[node]]
+            stack += flow.after.get(node, ())
+    return sorted(found)
+
+
+def _append(flow: Dataflow, source: Dataflow, nodes: Sequence[int], value: dict[int, int]) -> None:
+    """Append a copy of some nodes. value: what their values are in `flow`; gets those that they make."""
+    number = {}
+    for node in nodes:
+        copy = number[node] = len(flow.ops)
+        outputs = tuple([flow.new_value(copy) for _ in source.outputs[node]])
+        flow.ops.append(source.ops[node])
+        flow.inputs.append(tuple([value[v] for v in source.inputs[node]]))
+        flow.outputs.append(outputs)
+        flow.kernels.append(source.kernels[node])
+        flow.attrs.append(source.attrs[node])
+        if node in source.after:
+            flow.after[copy] = tuple([number[other] for other in source.after[node]])
+        if node in source.controls:
+            flow.controls.append(copy)
+        for old, new in zip(source.outputs[node], outputs, strict=True):
+            value[old] = new
+            if old in source.extra:
+                flow.extra[new] = source.extra[old]

@@ -1,0 +1,1 @@
+"""The cluster. Ray is imported here and nowhere else."""

@@ -1,0 +1,73 @@
+"""Where the hosts of shared sessions are: actors that are found by name."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from weftwork.actors.processes.messages import pack
+from weftwork.scheduler.machines import backend
+
+_NAMESPACE = "weftwork"
+_SESSIONS_AT_ONCE = 512
+"""Runs that a host works on at a time, with those that wait in queues; others wait. A thread each."""
+
+
+def host(kind: type, name: str, config: Any, create: bool, lasting: bool) -> Any:
+    """The host of that name in this cluster, made if `create` says so; else None.
+
+    kind: the class of the actor.   lasting: it outlives the process that makes it.
+    """
+    from ray.experimental.internal_kv import _internal_kv_exists, _internal_kv_put
+
+    backend.ray()
+    for life in itertools.count():  # Ray may go on to find a dead actor by its name: each life has a name of its own
+        full = f"{name} {life}"
+        if _internal_kv_exists(f"weftwork dead {full}"):
+            continue
+        actor = _host(kind, full, config, create, lasting)
+        if actor is None:
+            return None
+        try:
+            ask(actor, "hello")
+            return actor
+        except backend.WorkerLost:
+            _internal_kv_put(f"weftwork dead {full}", b"1")
+    return None
+
+
+def _host(kind: type, name: str, config: Any, create: bool, lasting: bool) -> Any:
+    module = backend.ray()
+    if not create:
+        try:
+            return module.get_actor(name, namespace=_NAMESPACE)
+        except ValueError:
+            return None
+    options = {"lifetime": "detached"} if lasting else {}
+    actor = module.remote(num_cpus=0, max_restarts=0, max_concurrency=_SESSIONS_AT_ONCE, enable_task_events=False)(kind)
+    return actor.options(name=name, namespace=_NAMESPACE, get_if_exists=True, **options).remote(pack(config))
+
+
+def ask(actor: Any, method: str, *args: Any) -> Any:
+    """The result of a host's method. Raises WorkerLost when it is gone."""
+    module = backend.ray()
+    try:
+        return module.get(getattr(actor, method).remote(*args))
+    except (module.exceptions.ActorDiedError, module.exceptions.ActorUnavailableError) as error:
+        raise backend.WorkerLost(str(error)) from error
+
+
+def tell(actor: Any, method: str, *args: Any) -> None:
+    """Call a host's method without waiting for it."""
+    if backend.is_running():
+        getattr(actor, method).remote(*args)
+
+
+def end_host(actor: Any) -> None:
+    """Let a host end: it writes its last checkpoint, then its process is ended."""
+    if backend.is_running():
+        try:
+            ask(actor, "close")
+        except backend.WorkerLost:
+            return
+        backend.kill(actor)

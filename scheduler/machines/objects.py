@@ -1,0 +1,146 @@
+"""Values and programs in Ray's object stores: put there, fetched, copied, looked for."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+
+from weftwork.actors.processes.messages import pack
+from weftwork.actors.programs.program import Program
+from weftwork.scheduler.machines import backend, inventory
+
+_INLINE_CODE = 64 * 1024
+"""Bytes of a program up to which it goes with the request."""
+_KEPT_BY_OWNER = 101 * 1024
+"""Bytes, with its header, up to which Ray keeps a value in the process that asked for it."""
+_KNOWN_WITHIN = 2.0
+"""Seconds after which a value of which no machine is known counts as lost."""
+_SHORT = 64 * 1024
+"""Bytes below which an object is looked at that should be a large value: errors are that short."""
+
+
+def code_of(program: Program) -> tuple[str, bytes | None, Any]:
+    """A program's id and its pickled form, inline or as a reference where it is long; kept with the program."""
+    shipped = program.shipped
+    if shipped is None:
+        text = pack(program)
+        name = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+        if len(text) <= _INLINE_CODE:
+            shipped = (name, text, None)
+        else:  # an array: workers that have the program already do not even copy it
+            shipped = (name, None, put(np.frombuffer(text, np.uint8)))
+        program.shipped = shipped
+    return shipped
+
+
+def fetch(reference: Any) -> Any:
+    """The value of a reference. Raises ValueLost when it is gone, backend.StoreFull when it was never there."""
+    module = backend.ray()
+    errors = module.exceptions
+    try:
+        return module.get(reference)
+    except errors.ObjectLostError as error:
+        raise backend.ValueLost(str(error)) from error
+    except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
+        raise backend.StoreFull(backend.first_line(error)) from error
+
+
+def check_made(reference: Any, size: int) -> None:
+    """Raise StoreFull when a large output of `size` bytes has found no room: Ray keeps a short error in its place."""
+    stored = _size(reference)
+    if stored is not None and stored < min(size, _SHORT):
+        fetch(reference)
+
+
+def _size(reference: Any) -> int | None:
+    """The bytes of an object of this process, as far as it knows."""
+    from ray.experimental import get_local_object_locations
+
+    return get_local_object_locations([reference]).get(reference, {}).get("object_size")
+
+
+def is_lost(reference: Any) -> bool:
+    """True for a reference whose value is gone: a task is asked to look at it where it lies."""
+    try:
+        backend.ray().get(backend.nothing_task().options(num_cpus=0).remote(reference))
+    except backend.ray().exceptions.RayTaskError as error:
+        return isinstance(error.cause, backend.ray().exceptions.ObjectLostError)
+    except backend.ray().exceptions.RayError:
+        return False
+    return False
+
+
+def lie_on(references: list) -> set[str]:
+    """The machines, of those that are alive, on which one of these values lies or more."""
+    from ray.experimental import get_object_locations
+
+    places = get_object_locations(references)
+    return {machine for place in places.values() for machine in place["node_ids"]} & inventory.cluster()
+
+
+def copies(reference: Any, count: int) -> list:
+    """References to copies of a value on `count` machines where it does not lie, or on fewer where there are no more.
+
+    They are there when this returns. A value that Ray keeps in this process needs none. Raises ValueLost.
+    """
+    made, failed = [], set()
+    end = monotonic() + _KNOWN_WITHIN
+    while not (lies_on := lie_on([reference])):  # what was made just now lies nowhere yet, for all that is known here
+        if (size := _size(reference)) is not None and size <= _KEPT_BY_OWNER:
+            fetch(reference)
+            return []
+        if monotonic() > end:
+            raise backend.ValueLost("no machine has it")
+        sleep(0.001)
+    while len(made) < count:
+        others = sorted(inventory.cluster() - lies_on - failed)
+        if not others:
+            break
+        chosen = random.sample(others, min(len(others), count - len(made)))  # so that no machine gets all copies
+        copy = backend.ray().remote(num_cpus=0, num_returns=2, max_retries=0, enable_task_events=False)(copied)
+        started = [(machine, *copy.options(**backend.on_machine(machine)).remote(reference)) for machine in chosen]
+        for machine, result, done in started:
+            if _is_copied(reference, result, done):
+                made.append(result)
+                lies_on.add(machine)
+            else:
+                failed.add(machine)
+    return made
+
+
+def _is_copied(reference: Any, copy: Any, done: Any) -> bool:
+    """Wait for a copy; False when its machine has failed or has no room. Raises ValueLost: there is nothing to copy."""
+    module = backend.ray()
+    try:
+        module.get(done)
+        check_made(copy, _size(reference) or 0)
+        return True
+    except module.exceptions.RayTaskError as error:
+        if isinstance(error.cause, module.exceptions.ObjectLostError):
+            raise backend.ValueLost(str(error.cause)) from error
+        return False
+    except (module.exceptions.RayError, backend.StoreFull):
+        return False
+
+
+def copied(value: Any) -> tuple[Any, bool]:
+    """The task that makes a copy: what a task returns is a value of its own, where the task ran."""
+    return value, True
+
+
+def put(value: Any) -> Any:
+    """A reference to `value` in the object store, owned by this process. Raises StoreFull."""
+    module = backend.ray()
+    try:
+        return module.put(value)
+    except (module.exceptions.ObjectStoreFullError, module.exceptions.OutOfDiskError) as error:
+        raise backend.StoreFull(backend.first_line(error)) from error
+
+
+def is_reference(value: Any) -> bool:
+    """True for a reference that Ray keeps."""
+    return backend._ray is not None and isinstance(value, backend._ray.ObjectRef)

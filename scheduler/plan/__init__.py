@@ -1,0 +1,1 @@
+"""Decisions, without effects: which way a run goes, what runs where, in which order."""

@@ -1,0 +1,287 @@
+"""Strategies: several ways to run the same dataflow, which compete.
+
+candidate   a plan, with the seconds that it was predicted to take and those that it took
+contest     the candidates of one kind of run. Each that has a chance gets a few runs, and a few again later; the one
+            that was fastest stays. So nothing needs to be known of what cannot be predicted, such as whether a function
+            releases the GIL: threads are tried, and kept if they were faster.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.machines import backend, inventory
+from weftwork.scheduler.machines.helpers import thread_hop
+from weftwork.scheduler.plan.grouping import after_locks
+from weftwork.scheduler.plan.placement import Estimate, Place, scattered, worth_sharing_once
+from weftwork.scheduler.plan.plan import Plan, make_plan, make_slot_plan
+from weftwork.scheduler.plan.schedule import Contracted, Schedule, clusters, neighbours, ranks, schedule
+
+_TRIES = 3
+"""Runs that a candidate gets, of which the median counts."""
+_AGAIN, _LATER = 40, 10
+"""Runs after which those that had a chance are tried again, and then after ten times as many and so on.
+
+A program's first runs are slow, three can be lucky, and a machine may be busy for a while.
+"""
+_HOPELESS = 1.5
+"""A candidate that is predicted to take so many times what another took is not tried."""
+_DOUBT = 1.05
+"""Several workers must be faster than the caller alone by so much: three runs can be lucky."""
+_MOVED = 0.3
+"""Of the predicted work: a change by less makes no new plan."""
+_GAIN = 0.85
+"""A way with more than one worker must be predicted to take at most so much of the seconds of the caller alone."""
+_CERTAIN_GAIN = 0.7
+"""As `_GAIN`, where nothing else is tried."""
+_WORTH_THREADS = 150e-6
+"""Seconds of work, in nodes that are long, from which more than one worker is thought about."""
+_LONG = 3e-6
+"""Seconds of a node that can do something beside the interpreter's work of calling it."""
+_WORTH_TASKS = 8e-3
+"""Seconds of work from which tasks are thought about."""
+_PROCESS_HOP = 60e-6
+"""Seconds that a value takes from one process to another, pickled and unpickled."""
+_SECONDS_A_BYTE = 1e-9
+"""What it takes longer for each byte: it is copied twice, to memory that is new and must be made first."""
+_MOST_SLOTS = 16
+"""Slots of a plan for residents: each is a process of some 100 MB."""
+_DISPATCHES = 4
+"""A cluster for a task is worth so many dispatches where there are many, and half of that on average at least."""
+_CLUSTERS = 8
+"""Clusters for each slot, at least, where they are worth it: costs are not foreseen so well that slots never wait."""
+
+
+@dataclass(eq=False)
+class Candidate:
+    """One way to run a dataflow."""
+
+    name: str
+    predicted: float
+    plan: Plan
+    took: list[float] = field(default_factory=list)
+
+    @property
+    def typical(self) -> float:
+        """The median of its runs; infinite while it had none."""
+        return statistics.median(self.took) if self.took else float("inf")
+
+
+class Contest:
+    """The candidates of one kind of run."""
+
+    def __init__(self, candidates: list[Candidate]):
+        self.candidates = sorted(candidates, key=lambda c: c.predicted)
+        self.current = self.candidates[0]
+        self.work = next((c.predicted for c in candidates if c.name == "caller"), 0.0)
+        """Predicted seconds of all nodes, one after another."""
+        self.certain = len(candidates) == 1
+        """There is nothing to try."""
+        self._settled = self.certain
+        self._runs, self._again_at = 0, _AGAIN
+
+    @property
+    def measured(self) -> Candidate:
+        """The candidate for a run in which nodes are measured: beside other threads they take longer than they cost."""
+        if self.current.plan.slots == 1:
+            return self.current
+        return next((c for c in self.candidates if c.plan.slots == 1), self.current)
+
+    def still_holds(self, seconds: list[float | None]) -> bool:
+        """True when what is known now of the nodes' seconds would lead to the same candidates, or nearly so."""
+        work = sum([s or 0.0 for s in seconds])
+        return abs(work - self.work) < _MOVED * self.work
+
+    def renew(self, fresh: list[Candidate]) -> None:
+        """The nodes' seconds are better known: each candidate gets its plan made anew, and keeps its place."""
+        made = {candidate.name: candidate for candidate in fresh}
+        for candidate in self.candidates:
+            if candidate.name in made:
+                candidate.predicted, candidate.plan = made[candidate.name].predicted, made[candidate.name].plan
+
+    def drop(self, candidate: Candidate) -> None:
+        """A candidate cannot be run."""
+        self.candidates = [c for c in self.candidates if c is not candidate]
+        self.certain = len(self.candidates) == 1
+        self._settled = self._settled or self.certain
+        if self.current is candidate:
+            self._next()
+
+    def instead(self, candidate: Candidate) -> Candidate:
+        """Another one for this run: the next to try, or the fastest."""
+        others = [c for c in self.candidates if c is not candidate]
+        best = min(c.typical for c in others)
+        untried = [c for c in others if len(c.took) < _TRIES and c.predicted < _HOPELESS * best]
+        return untried[0] if untried else min(others, key=lambda c: c.typical)
+
+    def record(self, candidate: Candidate, seconds: float) -> None:
+        """A candidate's plan took so long; the next run may use another one."""
+        if candidate is not self.current:
+            if len(candidate.took) < _TRIES:
+                candidate.took.append(seconds)
+            return
+        self._runs += 1
+        if self._runs == self._again_at:
+            self._again_at *= _LATER
+            self._again()
+        elif not self._settled:
+            took = self.current.took
+            took.append(seconds)
+            if len(took) >= _TRIES:
+                self._next()
+
+    def _again(self) -> None:
+        best = min(c.typical for c in self.candidates)
+        near = [c for c in self.candidates if c.typical < _HOPELESS * best]
+        if len(near) > 1:
+            for candidate in near:
+                candidate.took.clear()
+            self._settled, self.current = False, near[0]
+
+    def _next(self) -> None:
+        best = min(c.typical for c in self.candidates)
+        for candidate in self.candidates:
+            if len(candidate.took) < _TRIES and candidate.predicted < _HOPELESS * best:
+                self.current = candidate
+                return
+        self._settled = True
+        self.current = min(self.candidates, key=lambda c: c.typical * (1.0 if c.name == "caller" else _DOUBT))
+
+
+def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
+    """The ways to run a dataflow of which every node may run anywhere, that are predicted to be worth a try."""
+    seconds = [s or 0.0 for s in estimate.seconds]
+    total = sum(seconds)
+    everywhere = [Place.CALLER] * len(seconds)
+    found = [Candidate("caller", total, make_plan(flow, everywhere, estimate))]
+    if sum([s for s in seconds if s > _LONG]) < max(_WORTH_THREADS, 0.5 * total):
+        return found
+    sharing = _Sharing.of(flow, estimate, seconds)
+    if max(sharing.rank) > _GAIN * total:
+        return found
+    ways = [sharing.in_threads(), sharing.in_residents(), sharing.in_tasks()]
+    return [*found, *[way for way in ways if way is not None and way.predicted < _GAIN * total]]
+
+
+def rest_in_tasks(flow: Dataflow, estimate: Estimate, done: frozenset[int]) -> Plan | None:
+    """A plan for the nodes that are not `done` in which tasks share them; None where that is not worth it."""
+    seconds = [0.0 if node in done else s or 0.0 for node, s in enumerate(estimate.seconds)]
+    total = sum(seconds)
+    if not worth_sharing_once(total, len(seconds)):
+        return None
+    sharing = _Sharing.of(flow, estimate, seconds, done)
+    if max(sharing.rank) > _GAIN * total:
+        return None
+    way = sharing.in_tasks()
+    return way.plan if way is not None and way.predicted < _CERTAIN_GAIN * total else None
+
+
+@dataclass
+class _Sharing:
+    """The work of a dataflow, to be shared out among several workers: its chains, and which need the write locks."""
+
+    flow: Dataflow
+    estimate: Estimate
+    seconds: list[float]
+    total: float
+    chained: Contracted
+    rank: list[float]
+    bound: list[bool]
+    done: frozenset[int]
+    """Nodes that are no part of it any more."""
+
+    @classmethod
+    def of(
+        cls, flow: Dataflow, estimate: Estimate, seconds: list[float], done: frozenset[int] = frozenset()
+    ) -> _Sharing:
+        """Contract the chains."""
+        locked = after_locks(flow)
+        apart = [node in locked for node in range(len(seconds))]
+        chained = Contracted.of(seconds, *neighbours(flow, done), apart)
+        rank = ranks(chained.seconds, chained.after)
+        bound = [apart[nodes[0]] for nodes in chained.chains]
+        return cls(flow, estimate, seconds, sum(seconds), chained, rank, bound, done)
+
+    def in_threads(self) -> Candidate | None:
+        """Threads of this process."""
+        cpus = inventory.local_cpus()
+        if cpus < 2:
+            return None
+        foreseen = self._schedule(cpus, thread_hop())
+        return Candidate("thread", foreseen.makespan, self._slot_plan(foreseen, Place.THREAD))
+
+    def in_residents(self) -> Candidate | None:
+        """The caller, and residents."""
+        cpus = min(inventory.local_cpus(), inventory.cpus(), _MOST_SLOTS)
+        if cpus < 2 or not backend.is_running():
+            return None
+        foreseen = self._schedule(cpus, _PROCESS_HOP, self.bound)
+        plan = self._slot_plan(foreseen, Place.RESIDENT)
+        took = foreseen.makespan + _PROCESS_HOP + _SECONDS_A_BYTE * self._crossing(plan)
+        # Another process never holds our GIL: where both look alike, prefer it to threads.
+        return Candidate("resident", 0.9 * took, plan)
+
+    def in_tasks(self) -> Candidate | None:
+        """Ray tasks, on any machine."""
+        slots = inventory.cpus()
+        if slots < 2 or self.total < _WORTH_TASKS or not backend.is_running():
+            return None
+        hop = backend.task_hop()
+        chained, bound = self.chained, self.bound
+        foreseen = self._schedule(slots, hop)
+        limit = max(_DISPATCHES * hop, self.total / (_CLUSTERS * slots))
+        groups = clusters(foreseen, chained.seconds, chained.before, bound, limit, hop)
+        if self.total / len(groups) < 0.5 * _DISPATCHES * hop:
+            return None
+        places = [Place.CALLER] * len(self.seconds)
+        expanded = []
+        for slot, members in groups:
+            work = sum([chained.seconds[chain] for chain in members])
+            nodes = [node for chain in members for node in chained.chains[chain] if node not in self.done]
+            if not nodes:
+                continue
+            expanded.append((slot, nodes))
+            if not bound[members[0]] and work >= hop:
+                for node in nodes:
+                    places[node] = Place.TASK
+        plan = make_plan(self.flow, places, self.estimate, self.done, clusters=expanded)
+        return Candidate("task", foreseen.makespan + hop, plan)
+
+    def _schedule(self, slots: int, hop: float, bound: list[bool] | None = None) -> Schedule:
+        return schedule(self.chained.seconds, self.chained.before, self.rank, slots, hop, bound)
+
+    def _slot_plan(self, foreseen: Schedule, place: Place) -> Plan:
+        return make_slot_plan(self.flow, self.chained.expanded(foreseen, self.seconds), self.estimate, place)
+
+    def _crossing(self, plan: Plan) -> float:
+        """Predicted bytes of the values that cross between the slots of a plan."""
+        slot = {node: segment.slot for segment in plan.segments for node in segment.nodes}
+        crossing = {
+            (value, slot[node])
+            for node, inputs in enumerate(self.flow.inputs)
+            for value in inputs
+            if slot.get(self.flow.producer[value], 0) != slot[node] and value not in self.flow.constants
+        }
+        crossing.update([(value, 0) for segment in plan.segments if segment.slot for value in segment.outputs])
+        return sum([self.estimate.bytes[value] for value, _ in crossing])
+
+
+def scattered_plan(flow: Dataflow, estimate: Estimate) -> Plan:
+    """A plan for the caller and two residents in which a hash says which node goes where: for tests."""
+    locked = after_locks(flow)
+    count = len(flow.ops)
+    slot = [0 if node in locked else scattered(flow.ops[node].index, 3) for node in range(count)]
+    return _resident_plan(flow, estimate, slot)
+
+
+def trial_plan(flow: Dataflow) -> Plan:
+    """A plan in which one resident does everything, and the caller waits for it."""
+    return _resident_plan(flow, Estimate(flow, {}), [1] * len(flow.ops))
+
+
+def _resident_plan(flow: Dataflow, estimate: Estimate, slot: list[int]) -> Plan:
+    """A plan for the caller and residents in which each node is in a certain slot."""
+    nodes = range(len(slot))
+    return make_slot_plan(flow, Schedule(0.0, slot, [float(n) for n in nodes], list(nodes)), estimate, Place.RESIDENT)

@@ -1,0 +1,136 @@
+"""Listing: the nodes of a kind of run that needs no plan yet, looked at once for all its runs.
+
+Where a run is of a whole graph, what the graph has counted as it grew says all that must be known: no node is looked
+at. Else the nodes that are needed are found and counted.
+
+chunk     so many nodes, one after another in creation order
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from weftwork.graph.function import UserFunction
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.statistics import Census
+from weftwork.scheduler.compile.dataflow import prune
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.placement import worth_sharing_once
+
+_LEAST = 20
+"""Nodes from which it is worth it, and nodes for each unseen function: to try one takes 0.5 to 4 ms."""
+_SPREAD = 16
+"""Tensors of the graph for each node of the run up to which it is: a run has a place for each of them."""
+_SURE = 1e-3
+"""Seconds from which one call tells that a function is heavy; what a shorter one took may have been the start."""
+_PLANNING, _OVERHEAD = 12e-6, 0.2e-6
+"""Seconds a node that a plan takes, and that a run without one takes longer than one with it."""
+CHUNK = 256
+_STRIDE = 16 * CHUNK
+"""One in so many nodes is measured, and the first one of each function."""
+_NEVER = 2**62
+
+ABSENT = object()
+"""Stands for a value that is not there yet, or not any more."""
+
+
+class Listing:
+    """The nodes of a kind of run that needs no plan yet.
+
+    ops: in creation order.   counts: how often each kernel is called.   functions: the users' ones among them.
+    last: of each tensor, by its number, the index of the node that takes it last; _NEVER for what is fetched.
+    """
+
+    def __init__(self, elements: Sequence[Tensor | Operation], ops: list[Operation], census: Census):
+        self.elements, self.ops, self.counts, self.last = elements, ops, census.counts, census.last
+        for element in elements:
+            if isinstance(element, Tensor):
+                self.last[element.number] = _NEVER
+        self.functions = [op.kernel for op in census.first if isinstance(op.kernel, UserFunction)]
+        self.measured = {*census.first, *ops[::_STRIDE]}
+        indexes = [op.index for op in ops[CHUNK::CHUNK]]
+        self.watched = {bisect_right(indexes, op.index) for op in self.measured}
+        """The chunks that have nodes to be measured."""
+        self.calls = census.calls
+        self._blank = [ABSENT] * census.tensors + census.constants[::-1]
+        self._saved = 0.0
+        """Seconds that a plan might have saved so far."""
+
+    @classmethod
+    def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> Listing | None:
+        """The listing for these elements with these feeds, if a plan is not needed and not likely to pay in one run."""
+        wanted = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
+        if not wanted or wanted[0].graph.version < _LEAST:
+            return None
+        ops, census = _needed(wanted, fed)
+        if len(ops) < _LEAST or census.tensors > _SPREAD * len(ops):
+            return None
+        makers = {tensor.op for tensor in fed}
+        if not all([op in makers for op in census.others]):
+            return None
+        if not _are_placeholders(makers) and not makers.isdisjoint(ops):  # it runs, but its value is another
+            return None
+        if len(ops) < _LEAST * len(unseen(census.counts)) or are_heavy(census.counts):
+            return None
+        return cls(elements, ops, census)
+
+    def values(self, feeds: Mapping[Tensor, Any]) -> list:
+        """The values of a run that begins: of tensors by their numbers, at the end the constants of calls."""
+        values = self._blank[:]
+        for tensor, value in feeds.items():
+            values[tensor.number] = value
+        return values
+
+    def calls_of(self, ops: list[Operation]) -> list[tuple]:
+        """The calls of some nodes."""
+        first, last = ops[0].index, ops[-1].index
+        if last - first + 1 == len(ops):
+            return self.calls[first : last + 1]
+        return [self.calls[op.index] for op in ops]
+
+    def is_worth_a_plan(self, called: int, seconds: float, slots: int) -> bool:
+        """Whether the next run should be planned, now that one has called so many nodes in so many seconds.
+
+        It should once plans, which run `slots` nodes at a time, might have saved as much as making one takes: so both
+        together take at most twice what the better of the two would have taken, however often the graph is run.
+        """
+        self._saved += _OVERHEAD * called + seconds * (1 - 1 / slots)
+        return self._saved >= _PLANNING * len(self.ops)
+
+
+def _needed(wanted: Sequence[Operation], fed: set[Tensor]) -> tuple[list[Operation], Census]:
+    """The operations that must run for some, in creation order, and their census.
+
+    Where nobody wants a part of the graph without them, that is the graph: nothing has to be looked for.
+    """
+    graph = wanted[0].graph
+    with graph._lock:
+        census = graph._census
+        ends = 0
+        for op in dict.fromkeys(wanted):
+            ends += sum([census.last[t.number] < 0 for t in op.outputs]) if op.outputs else 1
+        if ends == census.ends and _are_placeholders([tensor.op for tensor in fed]):
+            return graph._operations[:], census.copy()
+    ops = prune(wanted, fed)
+    return ops, census.part(ops)
+
+
+def _are_placeholders(ops: Iterable[Operation]) -> bool:
+    return all([op.kind is Kind.PLACEHOLDER for op in ops])
+
+
+def unseen(kernels: Iterable[Any]) -> set[UserFunction]:
+    """The users' functions among some kernels of which nothing is known."""
+    return {k for k in kernels if isinstance(k, UserFunction) and COSTS.find(k, 0) is None}
+
+
+def are_heavy(counts: Mapping[Any, int]) -> bool:
+    """Whether so many calls of each function are worth a plan, as far as they have been seen."""
+    total = 0.0
+    for kernel, count in counts.items():
+        record = COSTS.find(kernel, 0)
+        if record is not None and (record.calls > 1 or record.seconds >= _SURE):
+            total += count * record.seconds
+    return worth_sharing_once(total, sum(counts.values()))

@@ -1,0 +1,311 @@
+"""Plan: how a dataflow is run, as segments that are each one piece of work in one place.
+
+segment   nodes that run together, in one program, in one place
+Invariants (`check_plan`): every node is in one segment; segments are convex, so their graph has no cycle; a segment
+reads only values that are there before it starts; nodes that need the write locks are in locked segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from weftwork.actors.programs.program import Program
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.emit import Crossings, write_program, write_slot_program
+from weftwork.scheduler.compile.needs import ANYWHERE, Home, Need
+from weftwork.scheduler.plan.cost import shape_bytes
+from weftwork.scheduler.plan.grouping import after_locks, depth_first, groups
+from weftwork.scheduler.plan.placement import REMOTE_BYTES, Estimate, Place
+from weftwork.scheduler.plan.schedule import Schedule
+
+_UNWATCHED = 200e-6
+"""Seconds for which a run that is told to stop may go on with short nodes."""
+_MOST_UNWATCHED = 32
+"""Nodes, for short ones may turn out long."""
+
+
+@dataclass(eq=False)
+class Segment:
+    """Nodes that run together.
+
+    nodes: in topological order.   inputs, outputs: values that it takes from and gives to others.
+    waits: how many segments must be done before it.   next: segments that wait for it.
+    slot: which of the threads runs it, in a plan for threads.
+    locked: it needs the newest versions of variables, so it starts only when the run holds its write locks.
+    apart: positions in `outputs` of values that are likely large: each is a return of its own.
+    large: the bytes of these, as predicted.   frees: bytes of its inputs less those of its outputs, as predicted.
+    seconds, measured: what its nodes were predicted to take together, and took when they were last measured.
+    owners: the node of each step of its program, or -1.
+    need: what its nodes ask for, or None.
+    stays: positions in `outputs` of values that only its home needs, so that they never leave it.
+    """
+
+    number: int
+    place: Place
+    nodes: list[int]
+    locked: bool
+    slot: int = 0
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+    apart: tuple[int, ...] = ()
+    large: float = 0.0
+    frees: float = 0.0
+    waits: int = 0
+    next: list[Segment] = field(default_factory=list)
+    priority: float = 0.0
+    seconds: float = 0.0
+    measured: float | None = None
+    need: Need | None = None
+    stays: tuple[int, ...] = ()
+    program: Program = None  # type: ignore[assignment]
+    owners: list[int] = field(default_factory=list)
+
+    @property
+    def home(self) -> Home:
+        """Where the actor lives that runs it."""
+        return ANYWHERE if self.need is None else self.need.home
+
+    def __lt__(self, other: Segment) -> bool:
+        return (self.priority, self.frees) > (other.priority, other.frees)
+
+
+@dataclass
+class Plan:
+    """The segments of a dataflow, in an order in which they could run one after another."""
+
+    flow: Dataflow
+    segments: list[Segment]
+    readers: dict[int, int]
+    """How many segments read each value that crosses between segments: it is dropped after the last."""
+    local: bool
+    """True when everything runs in the caller's process."""
+    slots: int
+    """How many threads, or the caller and residents, it is made for."""
+    wanted: set[int]
+    """The values that are needed beyond the plan."""
+    compiled: bool = False
+    """All its programs are, that are compiled here."""
+
+    @property
+    def needs_residents(self) -> bool:
+        """True for a plan that the caller and residents run together."""
+        return self.slots > 1 and not self.local
+
+
+def make_plan(
+    flow: Dataflow,
+    places: Sequence[Place],
+    estimate: Estimate,
+    skip: frozenset[int] = frozenset(),
+    later: frozenset[int] = frozenset(),
+    clusters: Sequence[tuple[int, list[int]]] | None = None,
+) -> Plan:
+    """Group the nodes into segments and write their programs.
+
+    skip: nodes that are no part of it, done already or to be done `later`.
+    clusters: (slot, nodes) of each segment, where that has been decided; else they are grouped by place and level.
+    """
+    locked = after_locks(flow)
+    if clusters is None:
+        clusters = [(0, nodes) for nodes in groups(flow, places, estimate, locked, skip)]
+    segments = [
+        _segment(flow, places, number, slot, depth_first(flow, nodes, estimate), locked)
+        for number, (slot, nodes) in enumerate(clusters)
+    ]
+    _connect(flow, segments, estimate, later)
+    segments = _in_order(segments)
+    readers: dict[int, int] = {}
+    for segment in segments:
+        for value in segment.inputs:
+            readers[value] = readers.get(value, 0) + 1
+        if segment.place in (Place.QUEUE, Place.NESTED):
+            continue
+        segment.program, segment.owners = write_program(
+            flow, segment.nodes, segment.inputs, segment.outputs, estimate.bytes
+        )
+        segment.program.unwatched = _unwatched(estimate, segment)
+    local = all(s.place is Place.CALLER for s in segments)
+    return Plan(flow, segments, readers, local, 1, wanted_values(flow, later))
+
+
+def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place: Place) -> Plan:
+    """One segment for each slot of a schedule: programs that run beside each other and exchange values.
+
+    place: THREAD or RESIDENT. For residents the nodes under the write locks are all in slot 0, the caller, which may
+    have nothing to do.
+    """
+    position = {node: i for i, node in enumerate(foreseen.order)}
+    order = sorted(range(len(flow.ops)), key=lambda node: (foreseen.start[node], position[node]))
+    number = {slot: i for i, slot in enumerate(sorted({0, *foreseen.slot}))}
+    slots = [number[slot] for slot in foreseen.slot]
+    wanted = wanted_values(flow, frozenset())
+    newest = frozenset(flow.newest.values())
+    sent: dict[int, set[int]] = {}
+    crossings = [Crossings(slot, len(flow.producer), newest=newest) for slot in range(len(number))]
+    nodes: list[list[int]] = [[] for _ in number]
+    taken: list[dict[int, None]] = [{len(flow.producer): None} for _ in number]
+    signals: dict[int, set[int]] = {}
+    for node in order:
+        slot = slots[node]
+        nodes[slot].append(node)
+        for value in flow.inputs[node]:
+            producer = flow.producer[value]
+            if producer >= 0 and slots[producer] != slot:
+                sent.setdefault(value, set()).add(slot)
+            elif producer < 0 and value not in flow.constants and value not in newest:
+                taken[slot][value] = None
+        for other in flow.after.get(node, ()):
+            if slots[other] != slot:
+                signals.setdefault(other, set()).add(slot)
+                crossings[slot].expected.setdefault(node, []).append(len(flow.producer) + other)
+    for value, to in sent.items():
+        crossings[slots[flow.producer[value]]].sent[value] = tuple(to)
+    for node, to in signals.items():
+        crossings[slots[node]].signals[node] = (len(flow.producer) + node, tuple(to))
+    segments = []
+    for slot, mine in enumerate(nodes):
+        made = tuple([v for node in mine for v in flow.outputs[node] if v in wanted])
+        segment = Segment(slot, place, mine, False, slot, tuple(taken[slot]), made)
+        segment.seconds = segment.priority = sum([estimate.seconds[n] or 0.0 for n in mine])
+        segment.program, segment.owners = write_slot_program(
+            flow, mine, segment.inputs, made, estimate.bytes, crossings[slot]
+        )
+        segment.program.unwatched = _unwatched(estimate, segment)
+        segments.append(segment)
+    return Plan(flow, segments, {}, place is Place.THREAD, len(segments), wanted)
+
+
+def _unwatched(estimate: Estimate, segment: Segment) -> int:
+    """How many of a segment's steps may go by before it is looked whether the run is to stop."""
+    seconds = [estimate.seconds[node] for node in segment.nodes]
+    if None in seconds:
+        return 1
+    return max(1, min(_MOST_UNWATCHED, int(_UNWATCHED / (max(seconds, default=0.0) + 1e-9))))  # type: ignore[type-var]
+
+
+def _segment(
+    flow: Dataflow, places: Sequence[Place], number: int, slot: int, nodes: list[int], locked: set[int]
+) -> Segment:
+    need = next((flow.needs[n] for n in nodes if n in flow.needs), None)
+    return Segment(number, places[nodes[0]], nodes, nodes[0] in locked, slot, need=need)
+
+
+def _connect(flow: Dataflow, segments: list[Segment], estimate: Estimate, later: frozenset[int]) -> None:
+    """Find what each segment takes and gives, and who waits for whom."""
+    home: dict[int, Segment] = {node: segment for segment in segments for node in segment.nodes}
+    wanted = wanted_values(flow, later)
+    given: dict[int, dict[int, None]] = {segment.number: {} for segment in segments}
+    edges: set[tuple[int, int]] = set()
+    for segment in segments:
+        taken: dict[int, None] = {}
+        for node in segment.nodes:
+            for value in flow.inputs[node]:
+                source = home.get(flow.producer[value])
+                if source is segment or value in flow.constants:
+                    continue
+                taken[value] = None
+                if source is not None:
+                    given[source.number][value] = None
+                    edges.add((source.number, segment.number))
+            for other in flow.after.get(node, ()):
+                source = home.get(other)
+                if source is not None and source is not segment:
+                    edges.add((source.number, segment.number))
+            for value in flow.outputs[node]:
+                if value in wanted:
+                    given[segment.number][value] = None
+        segment.inputs = tuple(taken)
+        segment.seconds = sum([estimate.seconds[n] or 0.0 for n in segment.nodes])
+    for one, two in edges:
+        segments[one].next.append(segments[two])
+        segments[two].waits += 1
+    for segment in segments:
+        segment.outputs = tuple(given[segment.number])
+        stays = {i for i, v in enumerate(segment.outputs) if _stays(segment, v, wanted)}
+        segment.stays = tuple(stays)
+        segment.apart = tuple(
+            [i for i, v in enumerate(segment.outputs) if i not in stays and _apart(flow, estimate, v)]
+        )
+        segment.large = sum([estimate.bytes[segment.outputs[i]] for i in segment.apart])
+        made = sum([estimate.bytes[v] for v in segment.outputs])
+        segment.frees = sum([estimate.bytes[v] for v in segment.inputs]) - made
+
+
+def _stays(segment: Segment, value: int, wanted: set[int]) -> bool:
+    """True for a value on a GPU that nobody needs but other segments there."""
+    if segment.place is not Place.ACTOR or segment.home.gpu is None or value in wanted:
+        return False
+    return all([s.place is Place.ACTOR and s.home == segment.home for s in segment.next if value in s.inputs])
+
+
+def wanted_values(flow: Dataflow, later: frozenset[int]) -> set[int]:
+    """The values that are needed beyond the plan: fetches, writes, and the inputs of what is done later."""
+    wanted = {v for v in [*flow.fetched, *flow.writes.values()] if v is not None}
+    for node in later:
+        wanted.update(flow.inputs[node])
+    return wanted
+
+
+def _apart(flow: Dataflow, estimate: Estimate, value: int) -> bool:
+    """True for a value that is large, or may be for all that is known."""
+    node = flow.producer[value]
+    if shape_bytes(flow.tensor(value)) is None and estimate.seconds[node] is None:
+        return True
+    return estimate.bytes[value] > REMOTE_BYTES
+
+
+def _in_order(segments: list[Segment]) -> list[Segment]:
+    """Topological order; on the way back each segment learns the seconds from its start to the end of the run."""
+    waits = {segment.number: segment.waits for segment in segments}
+    order = [segment for segment in segments if segment.waits == 0]
+    for segment in order:
+        for other in segment.next:
+            waits[other.number] -= 1
+            if waits[other.number] == 0:
+                order.append(other)
+    assert len(order) == len(segments), "segments wait for each other in a circle"
+    for segment in reversed(order):
+        segment.priority = segment.seconds + max([other.priority for other in segment.next], default=0.0) + 1e-6
+    return order
+
+
+def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:
+    """Assert the invariants of a plan: tests call it."""
+    flow = plan.flow
+    if any([s.place in (Place.THREAD, Place.RESIDENT) for s in plan.segments]):
+        _check_slots(plan)
+        return
+    placed = [node for segment in plan.segments for node in segment.nodes]
+    assert sorted(placed) == [n for n in range(len(flow.ops)) if n not in skip], "every node is in one segment"
+    there = {v for v, node in enumerate(flow.producer) if node < 0 or node in skip}
+    finished: set[int] = set(skip)
+    for segment in plan.segments:
+        assert all(v in there for v in segment.inputs), f"segment {segment.number} reads what is not there yet"
+        inside = set(segment.nodes)
+        assert all(flow.needs.get(node) == segment.need for node in segment.nodes), (
+            "a segment is where its nodes ask to be"
+        )
+        for node in segment.nodes:
+            assert all(o in finished or o in inside for o in flow.after.get(node, ()))
+            there.update(flow.outputs[node])
+        finished |= inside
+    locks = after_locks(flow)
+    for segment in plan.segments:
+        assert segment.locked or not locks.intersection(segment.nodes), "a free segment has a node that needs locks"
+
+
+def _check_slots(plan: Plan) -> None:
+    """Run the slots' nodes in their orders, each as soon as what it needs is there: none may wait for ever."""
+    flow = plan.flow
+    there = {v for v, node in enumerate(flow.producer) if node < 0}
+    lists = [list(segment.nodes) for segment in plan.segments]
+    done: set[int] = set()
+    while any(lists):
+        before = len(done)
+        for nodes in lists:
+            while nodes and there.issuperset(flow.inputs[nodes[0]]) and done.issuperset(flow.after.get(nodes[0], ())):
+                done.add(nodes[0])
+                there.update(flow.outputs[nodes.pop(0)])
+        assert len(done) > before, "the slots wait for each other"
+    assert sorted(done) == list(range(len(flow.ops))), "every node is in one slot"

@@ -1,0 +1,61 @@
+"""Variants: the plans of one dataflow for values of different sizes.
+
+variant   the plans that compete to run a dataflow for sources of some sizes
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from weftwork.actors.programs.program import size_of
+from weftwork.scheduler.plan.autotune import Contest
+from weftwork.scheduler.plan.cost import size_class
+
+REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
+"""Runs of a variant after which its plan is made again, if the history or the cluster has changed."""
+_KEPT = 16
+_SMALL = 1024
+"""Bytes of a value up to which its size makes no difference."""
+
+
+class Variant:
+    """The plans of a dataflow for sources of some sizes, with what they were made for.
+
+    known: what was known when they were made.
+    """
+
+    __slots__ = ("contest", "known", "runs")
+
+    def __init__(self):
+        self.contest: Contest | None = None
+        self.known: Any = None
+        self.runs = 0
+
+    @property
+    def work(self) -> float:
+        """Predicted seconds of all nodes, one after another; 0 where nothing is predicted."""
+        return self.contest.work if self.contest is not None else 0.0
+
+
+class Variants:
+    """The variants of a dataflow. last: the one that was run last."""
+
+    __slots__ = ("_made", "last")
+
+    def __init__(self):
+        self.last = Variant()
+        self._made: OrderedDict[tuple, Variant] = OrderedDict()
+
+    def find(self, values: Sequence[Any]) -> Variant:
+        """The variant for the sizes of these values, which becomes the last one."""
+        sizes = tuple([0 if (size := size_of(value)) <= _SMALL else size_class(size) for value in values])
+        variant = self._made.get(sizes)
+        if variant is None:
+            variant = self.last if not self._made else Variant()
+            self._made[sizes] = variant
+            if len(self._made) > _KEPT:
+                self._made.popitem(last=False)
+        self.last = variant
+        return variant

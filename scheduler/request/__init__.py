@@ -1,0 +1,1 @@
+"""What a run was asked for: fetches, feeds, options; and what it answers about itself."""

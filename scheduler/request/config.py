@@ -1,0 +1,248 @@
+"""What a session and a run may be told: TensorFlow 1's option messages, by the same names, as plain Python.
+
+Fields whose text says nothing are accepted for the sake of existing programs, and change nothing here.
+"""
+
+from __future__ import annotations
+
+from weftwork.scheduler.request.fields import Map, Message, Repeated
+
+
+class GPUOptions(Message):
+    """How GPUs are used. The framework that a node's function calls owns its GPU's memory, so nothing here acts."""
+
+    per_process_gpu_memory_fraction: float = 0.0
+    allow_growth: bool = False
+    allocator_type: str = ""
+    deferred_deletion_bytes: int = 0
+    visible_device_list: str = ""
+    polling_active_delay_usecs: int = 0
+    polling_inactive_delay_msecs: int = 0
+    force_gpu_compatible: bool = False
+
+
+class OptimizerOptions(Message):
+    """How a plan is simplified before it runs."""
+
+    L1, L0 = 0, -1
+    DEFAULT, OFF, ON_1, ON_2 = 0, -1, 1, 2
+
+    do_common_subexpression_elimination: bool = False
+    do_constant_folding: bool = False
+    max_folded_constant_in_bytes: int = 0
+    do_function_inlining: bool = False
+    opt_level: int = 0
+    """L1: equal nodes are merged and constants folded; L0: nodes run as they were written."""
+    global_jit_level: int = 0
+
+
+class RewriterConfig(Message):
+    """How graphs are rewritten, pass by pass: each is DEFAULT, ON, OFF or AGGRESSIVE."""
+
+    DEFAULT, ON, OFF, AGGRESSIVE = 0, 1, 2, 3
+
+    layout_optimizer: int = 0
+    constant_folding: int = 0
+    shape_optimization: int = 0
+    remapping: int = 0
+    common_subgraph_elimination: int = 0
+    arithmetic_optimization: int = 0
+    dependency_optimization: int = 0
+    loop_optimization: int = 0
+    function_optimization: int = 0
+    memory_optimization: int = 0
+    disable_model_pruning: bool = False
+    disable_meta_optimizer: bool = False
+    meta_optimizer_iterations: int = 0
+    min_graph_nodes: int = 0
+    optimizers: Repeated[str]
+
+
+class GraphOptions(Message):
+    """How a graph becomes a plan."""
+
+    enable_recv_scheduling: bool = False
+    optimizer_options: OptimizerOptions
+    build_cost_model: int = 0
+    build_cost_model_after: int = 0
+    infer_shapes: bool = False
+    place_pruned_graph: bool = False
+    enable_bfloat16_sendrecv: bool = False
+    timeline_step: int = 0
+    rewrite_options: RewriterConfig
+
+
+class ThreadPoolOptionProto(Message):
+    """A pool of threads that runs may choose by its index."""
+
+    num_threads: int = 0
+    global_name: str = ""
+
+
+class RPCOptions(Message):
+    """How processes talk to each other; Ray decides that here."""
+
+    use_rpc_for_inprocess_master: bool = False
+    compression_algorithm: str = ""
+    compression_level: int = 0
+    cache_rpc_response: bool = False
+    disable_session_connection_sharing: bool = False
+
+
+class JobDef(Message):
+    """The tasks of one job: index to address."""
+
+    name: str = ""
+    tasks: Map[int, str]
+
+
+class ClusterDef(Message):
+    """The jobs of a cluster."""
+
+    job: Repeated[JobDef]
+
+
+class ConfigProto(Message):
+    """What a session is told when it is made."""
+
+    class Experimental(Message):
+        """Options that TensorFlow may still change."""
+
+        collective_group_leader: str = ""
+        executor_type: str = ""
+        recv_buf_max_chunk: int = 0
+        use_numa_affinity: bool = False
+        share_session_state_in_clusterspec_propagation: bool = False
+        optimize_for_static_graph: bool = False
+
+    _choices = {"placement": ("auto", "caller", "actor", "task", "resident", "mixed"), "lifetime": ("", "detached")}
+
+    device_count: Map[str, int]
+    """The number of devices of a type, e.g. {"CPU": 2}."""
+    intra_op_parallelism_threads: int = 0
+    inter_op_parallelism_threads: int = 0
+    """Nodes that run at a time; 0 means as many as fit, a negative number the caller's thread alone."""
+    use_per_session_threads: bool = False
+    session_inter_op_thread_pool: Repeated[ThreadPoolOptionProto]
+    placement_period: int = 0
+    device_filters: Repeated[str]
+    gpu_options: GPUOptions
+    allow_soft_placement: bool = False
+    """A node whose device is not there runs on a CPU instead of failing."""
+    log_device_placement: bool = False
+    """Print where each node is placed."""
+    graph_options: GraphOptions
+    operation_timeout_in_ms: int = 0
+    """Milliseconds that a run may take, 0 for no limit; then DeadlineExceededError."""
+    rpc_options: RPCOptions
+    cluster_def: ClusterDef
+    isolate_session_state: bool = False
+    experimental: Experimental
+
+    name: str = ""
+    """Ours. A session that others of the cluster may share: those with the same name run on the same variables."""
+    lifetime: str = ""
+    """Ours. "detached": the named session outlives this process, until `Session.reset` ends it."""
+    placement: str = "auto"
+    """Ours. Where nodes run: "auto" as their cost says, or all of them in the "caller", in the "actor" that holds the
+    variables, or in a "task" of Ray; for tests, "mixed" spreads them over these three by a hash, and "resident" over
+    the caller and the processes that the session keeps for plans of several slots."""
+    copy: bool = True
+    """Ours. False: large fetched arrays are read-only views of shared memory instead of writable copies."""
+    memory_budget: int = 0
+    """Ours. Bytes of live intermediate values above which a run starts no further work; 0 sets it by the machine."""
+    replicas: int = 1
+    """Ours. Copies of each large variable, on so many machines: with 2, losing a machine loses nothing."""
+    checkpoint_dir: str = ""
+    """Ours. A folder or URL to which the session saves its variables by itself, and from which a new one resumes."""
+    checkpoint_every: float = 600.0
+    """Ours. Seconds between two such checkpoints."""
+    cancel_grace_in_ms: int = 1000
+    """Ours. Milliseconds that a cancelled function has to return before its process is ended."""
+
+
+Config = ConfigProto
+
+
+class DebugTensorWatch(Message):
+    """A tensor that a debugger watches."""
+
+    node_name: str = ""
+    output_slot: int = 0
+    debug_ops: Repeated[str]
+    debug_urls: Repeated[str]
+
+
+class DebugOptions(Message):
+    """What a debugger watches in a run."""
+
+    debug_tensor_watch_opts: Repeated[DebugTensorWatch]
+    global_step: int = 0
+
+
+class RunOptions(Message):
+    """What a single run is told."""
+
+    NO_TRACE, SOFTWARE_TRACE, HARDWARE_TRACE, FULL_TRACE = 0, 1, 2, 3
+
+    trace_level: int = 0
+    """NO_TRACE, or any other: the times of the nodes are written to the run's metadata."""
+    timeout_in_ms: int = 0
+    """Milliseconds that this run may take; when positive it overrides the session's `operation_timeout_in_ms`."""
+    inter_op_thread_pool: int = 0
+    output_partition_graphs: bool = False
+    """Write the executed graph, part by part, to the run's metadata."""
+    debug_options: DebugOptions
+    report_tensor_allocations_upon_oom: bool = False
+
+
+class NodeExecStats(Message):
+    """When one node ran: microseconds since the epoch, and relative to `all_start_micros`."""
+
+    node_name: str = ""
+    all_start_micros: int = 0
+    op_start_rel_micros: int = 0
+    op_end_rel_micros: int = 0
+    all_end_rel_micros: int = 0
+    scheduled_micros: int = 0
+    timeline_label: str = ""
+    thread_id: int = 0
+
+
+class DeviceStepStats(Message):
+    """What ran on one device."""
+
+    device: str = ""
+    node_stats: Repeated[NodeExecStats]
+    thread_names: Map[int, str]
+
+
+class StepStats(Message):
+    """What ran in one run, device by device."""
+
+    dev_stats: Repeated[DeviceStepStats]
+
+
+class CostGraphDef(Message):
+    """What the nodes of a run cost."""
+
+    class Node(Message):
+        """One node: `compute_cost` and `compute_time` in microseconds, memory in bytes."""
+
+        name: str = ""
+        device: str = ""
+        id: int = 0
+        compute_cost: int = 0
+        compute_time: int = 0
+        temporary_memory_size: int = 0
+
+    node: Repeated[Node]
+
+
+class RunMetadata(Message):
+    """What a run tells about itself."""
+
+    step_stats: StepStats
+    cost_graph: CostGraphDef
+    partition_graphs: Repeated[dict]
+    """One dict of plain data for each part of the executed graph."""

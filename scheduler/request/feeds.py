@@ -1,0 +1,174 @@
+"""What `run` was fed: keys become tensors of the graph, values what those tensors hold while the graph runs.
+
+A fed array is handed on as a read-only view, so that nobody downstream can write to the user's array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import as_tensor
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Tensor
+from weftwork.graph.values import to_value
+from weftwork.scheduler.request.fetches import conversion_of
+
+
+def parse_feeds(graph: Graph, feed_dict: Mapping) -> dict[Tensor, Any]:
+    """Tensors of `graph` and their values.
+
+    Raises TypeError for a key that is no tensor or a value that cannot be one, ValueError for nested keys that do not
+    match their values, a value of the wrong shape or a tensor that may not be fed.
+    """
+    if type(feed_dict) is not dict and not isinstance(feed_dict, Mapping):
+        raise TypeError(f"input must be a dictionary, but the feed_dict is a {type(feed_dict).__name__}.")
+    feeds: dict[Tensor, Any] = {}
+    for key, value in feed_dict.items():
+        if type(key) is Tensor and key.op.graph is graph:
+            feeds[key] = _fast(key, value)
+        elif _is_nested(key):
+            return parse_feeds(graph, _flattened(feed_dict))
+        else:
+            for tensor, fed in _expanded(graph, key, value):
+                feeds[tensor] = convert_feed(tensor, fed)
+    if graph._unfeedable or graph._sections:
+        for tensor in feeds:
+            if not graph.is_feedable(tensor):
+                raise ValueError(f"Tensor {tensor!r} may not be fed.")
+    return feeds
+
+
+def _fast(tensor: Tensor, value: Any) -> Any:
+    if type(value) is np.ndarray and value.dtype == tensor.dtype.numpy and value.dtype.kind != "O" and value.ndim:
+        shape = tensor._shape
+        if shape is None or shape == value.shape or shapes.compatible(shape, value.shape):
+            view = value.view()
+            view.setflags(write=False)
+            return view
+    return convert_feed(tensor, value)
+
+
+def _is_nested(key: Any) -> bool:
+    return isinstance(key, tuple) and conversion_of(key) is None
+
+
+def _flattened(feed_dict: Mapping) -> dict[Any, Any]:
+    """The same feeds with an entry of its own for each leaf of a nested key."""
+    flat: dict[Any, Any] = {}
+    for key, value in feed_dict.items():
+        keys, values = (list(_leaves(key)), list(_leaves(value))) if _is_nested(key) else ([key], [value])
+        if len(keys) != len(values):
+            raise ValueError(
+                f"Could not flatten dictionary. Key had {len(keys)} elements, but value had {len(values)} elements. "
+                f"Key: {keys}, value: {values}."
+            )
+        for leaf, item in zip(keys, values, strict=True):
+            if leaf in flat:
+                raise ValueError(f"Could not flatten dictionary: key {leaf} is not unique.")
+            flat[leaf] = item
+    return flat
+
+
+def _leaves(structure: Any) -> Iterator[Any]:
+    if isinstance(structure, (tuple, list)):
+        for item in structure:
+            yield from _leaves(item)
+    else:
+        yield structure
+
+
+def _expanded(graph: Graph, key: Any, value: Any) -> Iterator[tuple[Tensor, Any]]:
+    known = conversion_of(key)
+    if known is not None and known[2] is not None:
+        for part, item in known[2](key, value):
+            yield parse_feed_key(graph, part), item
+    else:
+        yield parse_feed_key(graph, key), value
+
+
+def parse_feed_key(graph: Graph, key: Any) -> Tensor:
+    """The tensor that a key of a feed_dict names; TypeError when it names none."""
+    try:
+        return graph.as_graph_element(key, allow_tensor=True, allow_operation=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"Cannot interpret feed_dict key as Tensor: {error}") from None
+    except KeyError as error:
+        raise TypeError(f"Cannot interpret feed_dict key as Tensor: {error.args[0]}") from None
+
+
+def convert_feed(tensor: Tensor, value: Any) -> Any:
+    """A fed value as the value of `tensor`. Raises TypeError or ValueError when it cannot be one."""
+    if as_tensor(value) is not None:
+        raise TypeError(
+            "The value of a feed cannot be a tf.Tensor object. Acceptable feed values include Python scalars, strings, "
+            f"lists, numpy ndarrays, or TensorHandles. For reference, the tensor object was {value!r} which was passed "
+            f"to the feed with key {tensor!r}."
+        )
+    dtype = tensor.dtype.base_dtype
+    if dtype is dtypes.object:
+        return value
+    if value is None:
+        raise TypeError(f"None cannot be fed to {tensor!r}, defined at {tensor.op.source.text}.")
+    if isinstance(value, int) and not isinstance(value, bool):
+        _check_int(tensor, value)
+    array = _as_array(tensor, value)
+    if not shapes.compatible(tensor._shape, np.shape(array)):
+        raise ValueError(
+            f"Cannot feed value of shape {np.shape(array)!r} for Tensor {tensor.name!r}, which has shape "
+            f"{shapes.text(tensor._shape)!r}"
+        )
+    if isinstance(array, np.ndarray):
+        if array.ndim == 0:
+            return array[()]
+        array = array.view()
+        array.setflags(write=False)
+    return array
+
+
+def _check_int(tensor: Tensor, value: int) -> None:
+    dtype = tensor.dtype.base_dtype.numpy
+    if dtype.kind in "fc":
+        try:
+            with np.errstate(over="ignore"):
+                fits = int(dtype.type(value).real) == value
+        except OverflowError:
+            fits = False
+    else:
+        fits = dtype.kind in "biu" and _in_range(tensor, value, value)
+    if not fits:
+        raise _incompatible(tensor, value)
+
+
+def _in_range(tensor: Tensor, low: int, high: int) -> bool:
+    least, greatest = tensor.dtype.base_dtype.limits
+    return least <= low and high <= greatest
+
+
+def _incompatible(tensor: Tensor, value: Any) -> TypeError:
+    return TypeError(
+        f"Type of feed value {value} with type {type(value)} is not compatible with Tensor type "
+        f"{tensor.dtype.as_numpy_dtype}. Try explicitly setting the type of the feed tensor to a larger type "
+        "(e.g. int64)."
+    )
+
+
+def _as_array(tensor: Tensor, value: Any) -> Any:
+    dtype = tensor.dtype.base_dtype
+    try:
+        if dtype is dtypes.string:
+            return to_value(value, dtype)
+        array = value
+        if dtype.is_integer and isinstance(value, (list, tuple)):  # NumPy 1 wraps Python ints that do not fit
+            array = np.asarray(value)
+            if array.size and array.dtype.kind in "iu" and not _in_range(tensor, int(array.min()), int(array.max())):
+                raise OverflowError
+        return np.asarray(array, dtype=dtype.numpy)
+    except OverflowError:
+        raise _incompatible(tensor, value) from None
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # UnicodeEncodeError takes other arguments
+        raise kind(f"Cannot feed {value!r} to {tensor!r}, defined at {tensor.op.source.text}: {error}") from None

@@ -1,0 +1,214 @@
+"""What `run` was asked for: a nested structure of graph elements, and how to build it again from their values.
+
+element   a Tensor or Operation of the graph; each is computed once, wherever it stands in the structure
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.errors import InaccessibleTensorError
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.ops.composite import IndexedSlices, IndexedSlicesValue, SparseTensor, SparseTensorValue
+from weftwork.graph.variables.variable import Variable
+
+_conversions: list[tuple[type, Callable, Callable | None]] = []
+_LEAVES = frozenset({Tensor, Operation, Variable, str, bytes})
+_KEYS = _LEAVES | {SparseTensor, IndexedSlices}
+"""Types whose objects are their own signature: their parts never change."""
+
+
+def register_session_run_conversion_functions(
+    tensor_type: type,
+    fetch_function: Callable,
+    feed_function: Callable | None = None,
+    feed_function_for_partial_run: Callable | None = None,
+) -> None:
+    """Teach `run` to fetch and feed a type of your own.
+
+    fetch_function(x): (list of graph elements, function from their values to x's value).
+    feed_function(x, value): pairs of (tensor, value).
+    A later registration comes first, so a subclass of a known type may have functions of its own. Raises ValueError
+    when the type, or a subclass that it would hide, is known already.
+    """
+    for known, *_ in _conversions:
+        if issubclass(known, tensor_type):
+            raise ValueError(f"{tensor_type} has already been registered so ignore it.")
+    _conversions.insert(0, (tensor_type, fetch_function, feed_function))
+
+
+def conversion_of(value: Any) -> tuple[type, Callable, Callable | None] | None:
+    """The registered functions for a value of a user's type, or None."""
+    for entry in _conversions:
+        if isinstance(value, entry[0]):
+            return entry
+    return None
+
+
+class Fetches:
+    """Parsed fetches: the elements to compute, and the function from their values to the result."""
+
+    __slots__ = ("build", "elements")
+
+    def __init__(self, elements: tuple[Tensor | Operation, ...], build: Callable[[Sequence[Any]], Any]):
+        self.elements = elements
+        self.build = build
+
+
+def parse_fetches(graph: Graph, fetches: Any) -> Fetches:
+    """Find the elements of `graph` in a nested structure.
+
+    Raises TypeError for a leaf of another type, ValueError for one that is not in the graph, InaccessibleTensorError
+    for the inside of a control-flow construct.
+    """
+    parser = _Parser(graph)
+    build = parser.structure(fetches)
+    return Fetches(tuple(parser.numbers), build)
+
+
+class _Parser:
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.numbers: dict[Any, int] = {}
+
+    def structure(self, fetch: Any) -> Callable[[Sequence[Any]], Any]:
+        """The function from all values to what stands in the place of `fetch`."""
+        if fetch is None:
+            raise TypeError(f"Fetch argument {fetch!r} has invalid type {type(fetch)!r}")
+        if isinstance(fetch, tuple) and hasattr(fetch, "_fields"):
+            return self._several(list(fetch), lambda items: type(fetch)(*items))
+        if isinstance(fetch, tuple):
+            return self._several(list(fetch), tuple)
+        if isinstance(fetch, list):
+            return self._several(fetch, list)
+        if isinstance(fetch, Mapping):
+            return self._mapping(fetch)
+        if hasattr(type(fetch), "__attrs_attrs__"):
+            return self._several(_attrs_values(fetch), lambda items: type(fetch)(*items))
+        known = conversion_of(fetch)
+        if known is not None:
+            parts, contract = known[1](fetch)
+            return self._several(list(parts), contract)
+        return self._leaf(fetch)
+
+    def _several(self, items: list, pack: Callable) -> Callable:
+        if all(type(item) in _LEAVES for item in items):  # flat: one comprehension
+            numbers = [self._number(item) for item in items]
+            return lambda values: pack([values[n] for n in numbers])
+        builders = [self.structure(item) for item in items]
+        return lambda values: pack([build(values) for build in builders])
+
+    def _mapping(self, fetch: Mapping) -> Callable:
+        kind, keys = type(fetch), list(fetch)
+        return self._several([fetch[key] for key in keys], lambda items: _fill(kind, fetch, keys, items))
+
+    def _leaf(self, fetch: Any) -> Callable:
+        number = self._number(fetch)
+        return lambda values: values[number]
+
+    def _number(self, fetch: Any) -> int:
+        try:
+            element = self.graph.as_graph_element(fetch, allow_tensor=True, allow_operation=True)
+        except TypeError as error:
+            raise TypeError(
+                f"Fetch argument {fetch!r} has invalid type {type(fetch)!r}, must be a string or Tensor. ({error})"
+            ) from None
+        except ValueError as error:
+            raise ValueError(f"Fetch argument {fetch!r} cannot be interpreted as a Tensor. ({error})") from None
+        except KeyError as error:
+            raise ValueError(f"Fetch argument {fetch!r} cannot be interpreted as a Tensor. ({error.args[0]})") from None
+        if not self.graph.is_fetchable(element):
+            name = element.op.name if isinstance(element, Tensor) else element.name
+            raise InaccessibleTensorError(
+                f"Operation {name!r} has been marked as not fetchable. Typically this happens when it is defined in "
+                "another function or code block. Use return values, explicit Python locals or TensorFlow collections "
+                "to access it."
+            )
+        return self.numbers.setdefault(element, len(self.numbers))
+
+
+def _attrs_values(fetch: Any) -> list:
+    return [getattr(fetch, attribute.name) for attribute in type(fetch).__attrs_attrs__]
+
+
+def _fill(kind: type, fetch: Mapping, keys: list, items: list) -> Any:
+    if not issubclass(kind, MutableMapping):
+        return kind(dict(zip(keys, items, strict=True)))  # type: ignore[call-arg]
+    if hasattr(fetch, "default_factory"):
+        result = kind(fetch.default_factory)  # type: ignore[attr-defined]
+    else:
+        result = kind()
+    for key, item in zip(keys, items, strict=True):
+        result[key] = item
+    return result
+
+
+def signature(fetches: Any) -> Hashable | None:
+    """A key that is equal for fetches of the same elements in the same structure; None where there is none."""
+    kind = type(fetches)
+    if kind in _KEYS:
+        return fetches
+    if kind is dict or kind is OrderedDict:
+        items = [f if type(f) in _KEYS else signature(f) for f in fetches.values()]
+        return None if None in items else (kind, *map(type, fetches), *fetches, *items)  # 1 and True are equal keys
+    if hasattr(kind, "__attrs_attrs__"):
+        fetches = _attrs_values(fetches)
+    elif kind is not list and kind is not tuple and not (issubclass(kind, tuple) and hasattr(kind, "_fields")):
+        return None
+    items = [f if type(f) in _KEYS else signature(f) for f in fetches]
+    return None if None in items else (kind, *items)
+
+
+def owned(values: Sequence[Any], copy: bool) -> list:
+    """Fetched values as the caller's own: arrays that share memory with nobody, NumPy scalars for rank 0.
+
+    copy: False leaves arrays that others share as they are.
+    """
+    mine: list = []
+    given: set[int] = set()
+    for value in values:
+        if type(value) is np.ndarray:
+            if value.ndim == 0:
+                value = value[()]
+            elif copy:
+                if value.base is not None or not value.flags.writeable or id(value) in given:
+                    value = value.copy()
+                given.add(id(value))  # equal nodes share one value
+        mine.append(value)
+    return mine
+
+
+def _slices_parts(slices: IndexedSlices) -> list[Tensor]:
+    return [t for t in (slices.values, slices.indices, slices.dense_shape) if t is not None]
+
+
+def _sparse_parts(sparse: SparseTensor) -> list[Tensor]:
+    return [sparse.indices, sparse.values, sparse.dense_shape]
+
+
+def _feed_parts(composite: Any, parts: list[Tensor], value: Any) -> list[tuple[Tensor, Any]]:
+    """The pairs for a fed SparseTensorValue, IndexedSlicesValue, or tuple of the same parts."""
+    given = [part for part in value if part is not None]
+    if len(given) != len(parts):
+        raise ValueError(f"Cannot feed {len(given)} values to the {len(parts)} tensors of {composite!r}.")
+    return list(zip(parts, given, strict=True))
+
+
+register_session_run_conversion_functions(
+    SparseTensor,
+    lambda s: (_sparse_parts(s), lambda parts: SparseTensorValue(*parts)),
+    lambda s, value: _feed_parts(s, _sparse_parts(s), value),
+)
+register_session_run_conversion_functions(
+    IndexedSlices,
+    lambda s: (
+        _slices_parts(s),
+        lambda parts: IndexedSlicesValue(parts[0], parts[1], parts[2] if len(parts) == 3 else None),
+    ),
+    lambda s, value: _feed_parts(s, _slices_parts(s), value),
+)

@@ -1,0 +1,352 @@
+"""Unplanned: the first runs of a large graph of plain nodes, which call them one after another without a plan.
+
+A plan costs some 12 us a node, which many runs share; a graph that is run once need not pay for it. Here is no Ray and
+no session: what needs another process, the engine runs as a part of the run, and hands the values back.
+
+piece     nodes that are called one after another before a look at the clock: a chunk of the listing, or a part of one
+swift     how a piece is called as long as all values are scalars, which are kept. Later values go when nobody takes
+          them any more, and arrays that a user's function sees become read-only
+unseen    functions that were never called: they may block or crash a process, so a worker tries their first calls
+heavy     what is left is worth more than one process: it is planned, with the values that are there as feeds
+
+Invariant: the values that are there are at least those that the nodes that are left take, and what is fetched.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import length_hint
+from time import monotonic, perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weftwork.actors.programs.program import Stopped, quiet, size_of, spread
+from weftwork.graph.function import frozen, own
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.statistics import CALLED
+from weftwork.scheduler.plan.call_list import ABSENT, CHUNK, Listing, are_heavy, unseen
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.placement import worth_sharing_once
+from weftwork.scheduler.run.failures import node_error
+
+_AHEAD = 300
+"""Nodes among which first calls are looked for."""
+_OFTEN = 10
+"""Calls for each slot from which a function is tried once: else its calls are so few that some do more than to try."""
+
+_SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()]) - {
+    np.void,
+    np.object_,
+    np.str_,
+    np.bytes_,
+}
+"""Types of values that are small, and that nobody can change."""
+
+
+class Next(enum.Enum):
+    """What must happen before an unplanned run can go on."""
+
+    NOTHING = "all nodes were called"
+    TRIAL = "a worker tries functions that were never seen"
+    PLAN = "what is left is planned"
+
+
+class Part(NamedTuple):
+    """Nodes of a run that the engine runs for it.
+
+    elements: what they are to give.   fed: values that are there.   ran: what need not run for them.
+    is_chain: each takes the one before it, and they are to be tried.
+    """
+
+    elements: list[Tensor | Operation]
+    fed: dict[Tensor, Any]
+    ran: set[Operation]
+    nodes: set[Operation]
+    is_chain: bool = False
+
+
+class _Pace:
+    """How long nodes take, by looks at the clock. What is left is heavy when two looks in a row say so.
+
+    One look may meet a pause of the collector, or of the machine.   is_suspect: the last look said so.
+    """
+
+    def __init__(self, at: int, end: int):
+        self.is_suspect = False
+        self._start = self._at = at
+        self._end = end
+        self._began = self._looked = perf_counter()
+
+    def is_heavy(self, at: int) -> bool:
+        """Whether what is left is, if a node takes as long as the nodes before: all, or those since the last look."""
+        now, left = perf_counter(), self._end - at
+        pace = min((now - self._began) / (at - self._start), (now - self._looked) / (at - self._at))
+        before, self.is_suspect = self.is_suspect, left > 0 and worth_sharing_once(pace * left, left)
+        self._looked, self._at = now, at
+        return before and self.is_suspect
+
+
+class Unplanned:
+    """One run: how far it is, and what is there."""
+
+    def __init__(self, listing: Listing, feeds: Mapping[Tensor, Any]):
+        self.called, self.seconds = 0, 0.0
+        """How many nodes were called here, and how long that took."""
+        self.heavy = False
+        """Some of it was planned."""
+        self.inner: Any = None
+        """The run of the part that is on its way."""
+        self.since = monotonic()
+        self._listing = listing
+        self._values = listing.values(feeds)
+        self._at = 0
+        """How many nodes of the listing are done."""
+        self._ahead: set[Operation] = set()
+        """Nodes beyond these that are done as well."""
+        self._unseen = unseen(listing.functions)
+        self._swift = _SCALARS.issuperset(map(type, feeds.values()))
+        """All values so far are scalars."""
+        self._calls: list[tuple] = []
+        """The calls of a piece that is called swiftly: a copy."""
+        self._calling: tuple[list[Operation], Iterator] = ([], iter(()))
+        """Nodes that are called one after another, and what was not begun of them."""
+
+    # In the caller
+
+    @property
+    def current(self) -> Any:
+        """The node that is being called."""
+        rows, rest = self._calling
+        begun = len(rows) - length_hint(rest)
+        return rows[begun - 1] if begun else None
+
+    def go_on(self, stop: list) -> Next:
+        """Call nodes until something else must happen. Raises the error of a node that fails, or Stopped."""
+        start = perf_counter()
+        try:
+            with quiet():
+                return self._call(stop)
+        finally:
+            self.seconds += perf_counter() - start
+            self._calling = [], iter(())
+
+    def _call(self, stop: list) -> Next:
+        ops = self._listing.ops
+        pace = _Pace(self._at, len(ops))
+        while (at := self._at) < len(ops):
+            end = self._end_of_piece(at)
+            if end == at:
+                return Next.TRIAL
+            if pace.is_suspect:
+                end = at + 1
+            rows = ops[at:end]
+            if self._ahead:
+                rows = [op for op in rows if op not in self._ahead]
+                self._ahead.difference_update(ops[at:end])
+            begun = 0
+            try:
+                if self._swift and len(rows) > 1:
+                    self._calls = self._listing.calls_of(rows)
+                    calls = iter(self._calls)
+                    self._calling = rows, calls
+                    if not stop:
+                        self._call_swiftly(calls)
+                    if stop:
+                        raise Stopped
+                    begun = len(rows) - length_hint(calls)
+                rest = iter(rows[begun:])
+                self._calling = rows, rest
+                for op in rest:
+                    if stop:
+                        raise Stopped
+                    self._step(op)
+            except (Stopped, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                if stop:  # what was being called is not known any more
+                    raise Stopped from error
+                raise node_error(self.current, error) from error
+            self.called += len(rows)
+            self._at = end
+            if pace.is_heavy(end):
+                return Next.PLAN
+        return Next.NOTHING
+
+    def stop(self) -> None:
+        """The run's list `stop` has filled up: there are no further calls, which is cheaper than to look for it."""
+        self._calls.clear()
+
+    def _end_of_piece(self, at: int) -> int:
+        """Up to where nodes may be called one after another: `at` itself before a function that was never seen.
+
+        A piece is a chunk or a part of one; a node that is to be measured is a piece of its own.
+        """
+        ops, listing = self._listing.ops, self._listing
+        chunk = at // CHUNK
+        end = min((chunk + 1) * CHUNK, len(ops))
+        if self._unseen:
+            end = next((k for k in range(at, end) if ops[k].kernel in self._unseen), end)
+        if chunk in listing.watched:
+            end = next((max(k, at + 1) for k in range(at, end) if ops[k] in listing.measured), end)
+        return end
+
+    def _call_swiftly(self, calls: Iterator[tuple]) -> None:
+        """Make calls as long as they give scalars, 0.1 us each, and till the run is stopped."""
+        values = self._values
+        usual: type = int
+        for call in calls:
+            count = len(call)
+            if count == 3:
+                number, function, a = call
+                result = function(values[a])
+            elif count == 4:
+                number, function, a, b = call
+                result = function(values[a], values[b])
+            elif count == 5:
+                number, function, a, b, c = call
+                result = function(values[a], values[b], values[c])
+            elif count == 1:
+                self._step(call[0])
+                if not self._swift:
+                    return
+                continue
+            else:
+                number, function, *places = call
+                result = function(*[values[a] for a in places])
+            if type(result) is not usual:
+                usual = type(result)
+                if usual in _SCALARS:
+                    values[number] = result
+                    continue
+                op = self.current
+                if op.traits.user and type(result) is np.ndarray:
+                    result = own(result)
+                self._keep(op, result)
+                return
+            values[number] = result
+
+    def _step(self, op: Operation) -> None:
+        """Call any node."""
+        values, call = self._values, self._listing.calls[op.index]
+        function: Any = op.kernel
+        kernel, attrs = function, {}
+        if op.kind not in CALLED:
+            self.called -= 1
+            if op.kind is Kind.CONSTANT:
+                self._keep(op, op.attrs["value"])
+            return
+        if len(call) > 1:
+            _, function, *places = call
+            given = [values[place] for place in places]
+            if op.traits.user and not self._swift:
+                for tensor in op.inputs:
+                    frozen(values[tensor.number])
+        else:
+            attrs = op.attrs
+            given = [values[tensor.number] for tensor in op.inputs]
+        start = perf_counter()
+        result = function(*given, **attrs)
+        if op in self._listing.measured:
+            seconds = perf_counter() - start
+            COSTS.learn(kernel, sum([size_of(value) for value in given]), seconds, size_of(result))
+        if op.traits.user and type(result) is np.ndarray:
+            result = own(result)  # here: it counts references
+        self._keep(op, result)
+
+    def _keep(self, op: Operation, result: Any) -> None:
+        """Take in what a node gave, and let go what it took last."""
+        values, last, outputs = self._values, self._listing.last, op.outputs
+        if type(result) not in _SCALARS:
+            self._swift = False
+        made: dict[Tensor, Any] = {}
+        spread(made, outputs, (result,) if len(outputs) == 1 else result)
+        for tensor, value in made.items():
+            if last[tensor.number] >= 0:
+                values[tensor.number] = value
+        for tensor in op.inputs:
+            if last[tensor.number] == op.index:
+                values[tensor.number] = ABSENT
+
+    # In other processes
+
+    def trial(self, slots: int) -> Part:
+        """A first call of each unseen function that can run now, or `slots` of one that is seldom called.
+
+        They run beside each other. What alone takes a first call's value goes on with it, so that the value, which may
+        be large, stays where it is made. Then these functions are no longer unseen.
+        """
+        window = [op for op in self._listing.ops[self._at : self._at + _AHEAD] if op not in self._ahead]
+        for op in window:
+            if op.kind is Kind.CONSTANT:
+                self._keep(op, op.attrs["value"])
+        nodes: list[Operation] = []
+        elements: list[Tensor | Operation] = []
+        left = {k: 1 if self._listing.counts[k] >= _OFTEN * slots else slots for k in self._unseen}
+        chains = 0
+        for op in window:
+            waits = op is not window[0] and op.control_inputs
+            if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):
+                chain = self._chain(op, window)
+                chains += 1
+                nodes += chain
+                elements += chain[-1].outputs or (chain[-1],)
+                tried = {op.kernel for op in chain}
+                for kernel in tried & left.keys():
+                    left[kernel] -= 1
+                self._unseen -= tried
+        return Part(elements, self._feeds_of(nodes), set(window[0].control_inputs), set(nodes), chains == 1)
+
+    def _is_there(self, tensor: Tensor) -> bool:
+        return self._values[tensor.number] is not ABSENT
+
+    def _feeds_of(self, nodes: Iterable[Operation]) -> dict[Tensor, Any]:
+        """What is there of what some nodes take."""
+        return {t: self._values[t.number] for op in nodes for t in op.inputs if self._is_there(t)}
+
+    def _chain(self, op: Operation, window: list[Operation]) -> list[Operation]:
+        """A first call, and the nodes that follow it: each takes the one before it, alone, and nothing that is late."""
+        chain, functions = [op], {op.kernel}
+        while len(chain[-1].outputs) == 1:
+            made = chain[-1].outputs[0]
+            following = [op for op in window if any([tensor is made for tensor in op.inputs])]
+            if len(following) != 1 or self._listing.last[made.number] != following[0].index:
+                break
+            (then,) = following
+            others = [tensor for tensor in then.inputs if tensor is not made]
+            if then.kernel in functions or then.control_inputs or not all(map(self._is_there, others)):
+                break
+            chain.append(then)
+            functions.add(then.kernel)
+        return chain
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether the run is worth a plan, as far as its functions were seen."""
+        return are_heavy(self._listing.counts)
+
+    def rest(self) -> Part:
+        """All that is left."""
+        ops, wanted, values = self._listing.ops, self._listing.elements, self._values
+        left = set(ops[self._at :]) - self._ahead
+        fed = {t: value for t, value in self._feeds_of(left).items() if t.op.kind is not Kind.CONSTANT}
+        self._values = [ABSENT] * len(values)
+        for element in wanted:
+            if isinstance(element, Tensor):
+                self._values[element.number] = values[element.number]
+        elements = [e for e in wanted if (not self._is_there(e) if isinstance(e, Tensor) else e in left)]
+        self._at, self.heavy = len(ops), True
+        return Part(elements, fed, set(ops) - left, left)
+
+    def take(self, part: Part, values: Sequence[Any]) -> None:
+        """A part was run: take its values in."""
+        for element, value in zip(part.elements, values, strict=True):
+            if isinstance(element, Tensor):
+                self._values[element.number] = value
+        self._ahead |= part.nodes
+        self._swift = self._swift and _SCALARS.issuperset(map(type, values))
+
+    def values(self) -> list:
+        """The values of the elements, None for operations: once nothing is left."""
+        return [self._values[e.number] if isinstance(e, Tensor) else None for e in self._listing.elements]

@@ -1,0 +1,419 @@
+"""The event loop that runs a plan whose segments lie in several places.
+
+ready      segments whose predecessors are done: a heap, the longest path to the end first, then what frees more memory
+window     how many segments are shown to Ray at a time: a few more than there are slots, for Ray has no priorities
+budget     bytes of large values that may live at a time: work that would exceed it waits for work that frees some
+attempt    one try of a segment in another process; a lost process costs an attempt, not the run
+wait       a queue node on its way; segments that need the write locks start when no other may wait in a queue
+straggler  an attempt that takes far longer than predicted while slots are idle: a twin is started, the first one counts
+
+The loop runs in the thread that called `run`. Ray's threads only put the finished attempts into `run.events`. The first
+error wins: what is on its way is cancelled and waited for, by force after a grace time, and nothing is committed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import uuid
+from dataclasses import dataclass, field
+from queue import Empty
+from time import monotonic
+from typing import Any
+
+from weftwork.actors.processes.messages import unpack
+from weftwork.actors.programs.program import Stopped, quiet
+from weftwork.actors.queues.host import QueueHost
+from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError, at_node
+from weftwork.graph.operation import Kind
+from weftwork.scheduler.compile.needs import Need
+from weftwork.scheduler.machines import backend, inventory, objects
+from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, WorkerLost
+from weftwork.scheduler.plan.placement import Place
+from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.run.budget import Budget
+from weftwork.scheduler.run.failures import does_not_fit, lost, node_error, unloadable
+from weftwork.scheduler.run.nested import Call, Calls, Nesting
+from weftwork.scheduler.run.queue_waits import Wait, Waits
+from weftwork.scheduler.run.requests import Courier
+from weftwork.scheduler.run.run import TIMED_OUT, Moved, Restart, Run
+from weftwork.scheduler.state.actor_link import ActorLink, Links
+
+ATTEMPTS = 3
+"""Tries of a segment whose process dies under it."""
+_KILLS = 10
+"""How often, a second apart, what does not stop is killed by force: Ray misses a cancel now and then."""
+
+
+_LATE = 1.0
+"""Seconds before which no attempt is a straggler."""
+_FAR_LONGER = 4.0
+"""Times the predicted seconds after which an attempt is a straggler."""
+
+
+@dataclass(eq=False)
+class Attempt:
+    """A segment on its way in another process."""
+
+    segment: Segment
+    handle: Handle
+    expires: float | None
+    """When the node's own time limit is over."""
+    token: str
+    """The name under which it says where it runs."""
+    link: ActorLink | None = None
+    """To the actor that it runs in."""
+    since: float = field(default_factory=monotonic)
+    twin: Attempt | None = None
+
+
+class Dispatcher:
+    """One run of one plan."""
+
+    def __init__(
+        self,
+        run: Run,
+        plan: Plan,
+        links: Links,
+        queues: QueueHost,
+        nesting: Nesting,
+        measure: bool,
+        grace: float,
+        budget: int,
+    ):
+        self.run, self.plan, self.links, self.measure, self.grace = run, plan, links, measure, grace
+        self.courier = Courier(run, plan, measure)
+        self.budget = Budget(plan, budget)
+        self.waits = {segment.number: segment.waits for segment in plan.segments}
+        self.left = len(plan.segments)
+        self.readers = dict(plan.readers)
+        self.here: list[Segment] = []
+        self.there: list[Segment] = []
+        self.under_way: dict[Handle, Attempt] = run.under_way
+        self.tries: dict[int, int] = {}
+        self.slots = inventory.cpus()
+        self.window = 2 * self.slots + 2
+        self.name = f"weftwork {uuid.uuid4().hex} "
+        self.sent = 0
+        self.held: list[Segment] = []
+        self.queued = Waits(run, plan, queues)
+        self.nested = Calls(run, plan, nesting, measure)
+
+    def execute(self) -> None:
+        """Run all segments. Raises the first error, after everything has come to rest."""
+        for segment in self.plan.segments:
+            if segment.waits == 0:
+                self._ready(segment)
+        try:
+            while self.left:
+                self._send()
+                if self.here:
+                    self._run_here(heapq.heappop(self.here))
+                    self._take_events(block=False)
+                else:
+                    self._take_events(block=True)
+        except BaseException as error:
+            self._drain()
+            if isinstance(error, Stopped):
+                raise self.run.stopped() from None
+            raise
+        finally:
+            self.courier.clean()
+
+    # Starting
+
+    def _ready(self, segment: Segment) -> None:
+        if segment.place is Place.QUEUE:
+            self.queued.begin(segment)
+        elif segment.locked and self.queued.left:
+            self.held.append(segment)
+        elif segment.place is Place.NESTED:
+            self.nested.begin(segment)
+        else:
+            heapq.heappush(self.here if segment.place is Place.CALLER else self.there, segment)
+
+    def _waited(self, wait: Wait) -> None:
+        """A queue node is done. Raises its error."""
+        segment = self.queued.end(wait)
+        if segment is None:
+            return
+        if not self.queued.left:
+            held, self.held = self.held, []
+            for other in held:
+                self._ready(other)
+        self._done(segment)
+
+    def _returned(self, call: Call) -> None:
+        """A nested branch or loop is done. Raises its error."""
+        segment = self.nested.end(call)
+        if segment is not None:
+            self._done(segment)
+
+    def _send(self) -> None:
+        while self.there and len(self.under_way) < self.window:
+            idle = not self.under_way and not self.here
+            segment = self.budget.choose(self.there, self.readers, idle)
+            if segment is None:
+                return
+            self._start(segment)
+
+    def _run_here(self, segment: Segment) -> None:
+        self._expire()
+        self.run.look_again(segment)
+        with quiet():
+            self.run.run_here(self.plan, segment, self.measure)
+        self._done(segment)
+
+    def _start(self, segment: Segment) -> Attempt:
+        if segment.locked:
+            self.run.lock()
+        self.run.look_again(segment)
+        self.sent += 1
+        token = f"{self.name}{self.sent}"
+        op = self._op(segment.nodes[0])
+        link = None
+        try:
+            if segment.place is Place.ACTOR:
+                link = self.links.at(segment.home)
+                handle = self._start_in_actor(segment, link, token)
+            else:
+                self._let_gpus_go(segment.need)
+                message, arrived = self.courier.request(segment, None, token)
+                handle = backend.submit(message, arrived, len(segment.apart), segment.need)
+        except OpError as error:
+            raise error if error.op is not None else at_node(type(error), op, error.message) from None
+        except WorkerLost:
+            raise
+        except StoreFull as error:
+            raise does_not_fit(op, "An input", str(error)) from error
+        except Exception as error:  # an input that does not pickle, or a value too large for Ray
+            raise node_error(op, TypeError(f"an input of {op.name} could not be sent to a worker: {error}")) from error
+        limit = segment.need.timeout if segment.need else None
+        attempt = Attempt(segment, handle, None if limit is None else monotonic() + limit, token, link)
+        self.under_way[handle] = attempt
+        self.budget.started(segment)
+        events = self.run.events
+        backend.on_done(handle, lambda: events.put(handle))
+        return attempt
+
+    def _start_in_actor(self, segment: Segment, link: ActorLink, token: str) -> Handle:
+        with link.lock:
+            link.ensure()
+            message, arrived = self.courier.request(segment, link, token)
+            program, _, _ = objects.code_of(segment.program)
+            link.programs.add(program)
+            link.busy += 1
+            return link.submit(message, arrived, len(segment.apart))
+
+    def _let_gpus_go(self, need: Need | None) -> None:
+        """The session's actors hold GPUs; those with nothing to do give theirs up to a task that asks for one."""
+        asked = dict(need.resources).get("GPU", 0.0) if need is not None else 0.0
+        if asked and inventory.free("GPU", need.home.machine) < asked:  # type: ignore[union-attr]
+            self.links.free_gpus()
+
+    # Waiting
+
+    def _take_events(self, block: bool) -> None:
+        self._expire()
+        if block:
+            try:
+                self._finished(self.run.events.get(timeout=self._next_limit()))
+            except Empty:
+                self._expire()
+                self._double_stragglers()
+        while True:
+            try:
+                self._finished(self.run.events.get_nowait())
+            except Empty:
+                return
+
+    def _next_limit(self) -> float | None:
+        """Seconds until something must be looked at though no event has come; None for never."""
+        limits = [a.expires for a in self.under_way.values() if a.expires is not None]
+        if not self.there and len(self.under_way) < self.slots:
+            limits += [due for a in self.under_way.values() if (due := _due(a, self.plan)) is not None]
+        return max(0.0, min(limits) - monotonic()) if limits else None
+
+    def _double_stragglers(self) -> None:
+        """Start a twin of each attempt that is far behind, while there are slots with nothing else to do."""
+        now = monotonic()
+        for attempt in list(self.under_way.values()):
+            if self.there or len(self.under_way) >= self.slots:
+                return
+            due = _due(attempt, self.plan)
+            if due is not None and now >= due:
+                attempt.twin = self._start(attempt.segment)
+                attempt.twin.twin = attempt
+
+    def _expire(self) -> None:
+        """Raise when the run, or the time limit of a node, is over."""
+        if self.run.stop:
+            raise Stopped
+        for attempt in self.under_way.values():
+            if attempt.expires is not None and monotonic() >= attempt.expires:
+                op = next(o for o in map(self._op, attempt.segment.nodes) if o.traits.timeout is not None)
+                limit = op.traits.timeout
+                raise at_node(DeadlineExceededError, op, f"{op.name} took longer than its time limit of {limit:g} s")
+
+    def _op(self, node: int) -> Any:
+        return self.plan.flow.ops[node]
+
+    def _finished(self, handle: Handle | Wait | Call | None) -> None:
+        if isinstance(handle, Wait):
+            self._waited(handle)
+            return
+        if isinstance(handle, Call):
+            self._returned(handle)
+            return
+        attempt = self.under_way.pop(handle, None) if handle is not None else None
+        if attempt is None:
+            return
+        self._ended(attempt)
+        try:
+            reply = unpack(backend.result(attempt.handle))
+        except ValueLost as error:
+            raise Restart(lost([self._op(node) for node in attempt.segment.nodes], 1, str(error))) from None
+        except WorkerLost as error:
+            self._again(attempt, str(error))
+        except Unplaceable as error:
+            raise Moved(lost([self._op(node) for node in attempt.segment.nodes], 1, str(error))) from None
+        except Interrupted:
+            raise Stopped from None
+        except StoreFull as error:
+            raise does_not_fit(self._op(attempt.segment.nodes[0]), "An output", str(error)) from error
+        else:
+            self._give_up(attempt.twin)
+            self._take_reply(attempt, reply)
+
+    def _ended(self, attempt: Attempt) -> None:
+        """An attempt is no longer on its way."""
+        self.budget.ended(attempt.segment)
+        if attempt.link is not None:
+            attempt.link.busy -= 1
+        if monotonic() - attempt.since > _LATE / 2:
+            backend.forget_word(attempt.token)
+
+    def _give_up(self, twin: Attempt | None) -> None:
+        """The other attempt at the same segment was faster."""
+        if twin is not None and self.under_way.pop(twin.handle, None) is not None:
+            self._ended(twin)
+            backend.cancel([twin.handle], force=True)
+
+    def _again(self, attempt: Attempt, reason: str) -> None:
+        """The process died under a segment: try once more, or give up."""
+        segment = attempt.segment
+        if attempt.twin is not None and attempt.twin.handle in self.under_way:
+            attempt.twin.twin = None
+            return
+        if attempt.handle.actor is not None:
+            needed = self.courier.depends_on(attempt.handle.actor)
+            self.links.dead(attempt.handle.actor)
+            if needed:
+                raise Restart(lost([self._op(node) for node in segment.nodes], 1, reason))
+        tries = self.tries[segment.number] = self.tries.get(segment.number, 0) + 1
+        if tries >= ATTEMPTS:
+            raise lost([self._op(node) for node in segment.nodes], tries, reason)
+        self._ready(segment)
+
+    def _take_reply(self, attempt: Attempt, reply: list) -> None:
+        segment, kind = attempt.segment, reply[0]
+        if kind == "done":
+            self._take_outputs(attempt, *reply[1:4])
+            place = segment.place.value
+            if len(reply) > 4:
+                self.run.learn(self.plan, segment, *reply[4:], place=place)
+            self.run.count(place, len(segment.nodes))
+            self._done(segment)
+        elif kind == "failed":
+            error = unpack(reply[2])
+            raise node_error(self._op(segment.owners[reply[1]]), error, reply[3])
+        elif kind == "unpicklable":
+            number = segment.outputs[reply[1]]
+            raise at_node(InvalidArgumentError, self._op(self.plan.flow.producer[number]), str(unpack(reply[2])))
+        elif kind == "unloadable":
+            raise unloadable([self._op(node) for node in segment.nodes], unpack(reply[1]), reply[2])
+        elif kind == "stopped":
+            self.run.cancel(TIMED_OUT)
+            raise Stopped
+        else:  # "missing" or "lacking": the process has not got what we believed it had
+            if attempt.link is not None:
+                if self.courier.depends_on(attempt.handle.actor):
+                    raise Restart(lost([self._op(node) for node in segment.nodes], 1, "it has forgotten a value"))
+                with attempt.link.lock:
+                    attempt.link.programs.clear()
+                    attempt.link.held.clear()
+            self._ready(segment)
+
+    def _take_outputs(self, attempt: Attempt, small: list, large_bytes: list[int], came: list[int | None]) -> None:
+        """Take what a reply brings. came: of each large output the position of the input that it is, or None."""
+        segment, values = attempt.segment, self.run.values
+        for number, value in zip(segment.outputs, small, strict=True):
+            values[number] = value
+        for position, made, size, place in zip(segment.apart, attempt.handle.apart, large_bytes, came, strict=True):
+            reference = made if place is None else self.courier.reference(segment.inputs[place])
+            try:
+                objects.check_made(reference, size)
+            except StoreFull as error:
+                op = self._op(self.plan.flow.producer[segment.outputs[position]])
+                raise does_not_fit(op, "The output", str(error)) from error
+            values[segment.outputs[position]] = reference
+            self.budget.made(segment.outputs[position], size)
+        if attempt.link is not None:
+            with attempt.link.lock:
+                self.courier.left(segment, attempt.link, dict(zip(segment.apart, large_bytes, strict=True)))
+                for _, name, _ in self.courier.versions_of(segment):
+                    self.links.home_of[name] = segment.home
+
+    def _done(self, segment: Segment) -> None:
+        self.left -= 1
+        for other in segment.next:
+            self.waits[other.number] -= 1
+            if self.waits[other.number] == 0:
+                self._ready(other)
+        for number in segment.inputs:
+            self.readers[number] -= 1
+            if self.readers[number] == 0 and number not in self.plan.wanted:
+                self.courier.references.pop(number, None)
+                self.budget.dropped(number)
+                if self.plan.flow.producer[number] >= 0:
+                    self.run.values[number] = None
+
+    # Coming to rest
+
+    def _drain(self) -> None:
+        """Cancel what is on its way and wait for it, by force once the grace time is over."""
+        self.queued.cancel()
+        self.nested.cancel()
+        pending: dict[Any, Attempt] = dict(self.under_way)
+        self.under_way.clear()
+        for attempt in pending.values():
+            self._ended(attempt)
+        self.run.stop.append("drained")
+        for force, seconds in ((False, self.grace), *[(True, 1.0)] * _KILLS):
+            backend.cancel(pending, force)
+            for handle in pending:
+                if force and handle.actor is not None:
+                    self.links.dead(handle.actor)
+            if self._gathered(pending, monotonic() + seconds):
+                return
+
+    def _gathered(self, pending: dict[Any, Attempt], end: float) -> bool:
+        """Wait until a time for what is on its way; True once all has come."""
+        calls = self.run.calls
+        while (pending or calls) and (left := end - monotonic()) > 0:
+            try:
+                event = self.run.events.get(timeout=left)
+            except Empty:
+                break
+            pending.pop(event, None)
+            calls.pop(event, None)
+        return not (pending or calls)
+
+
+def _due(attempt: Attempt, plan: Plan) -> float | None:
+    """When an attempt becomes a straggler; None for one that has a twin, or that may not be made twice."""
+    segment = attempt.segment
+    if attempt.twin is not None or attempt.link is not None or not segment.seconds:
+        return None
+    if any([plan.flow.ops[node].kind is Kind.FUNCTION for node in segment.nodes]):
+        return None
+    return attempt.since + max(_LATE, _FAR_LONGER * segment.seconds)

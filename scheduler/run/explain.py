@@ -1,0 +1,210 @@
+"""Plans and runs, told to a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from weftwork.scheduler.compile.needs import ANYWHERE
+from weftwork.scheduler.machines import backend, inventory
+from weftwork.scheduler.plan.placement import Place
+from weftwork.scheduler.plan.plan import Plan, Segment
+
+_NAMED = 3
+"""Nodes of a segment that are named."""
+
+
+@dataclass(frozen=True)
+class SegmentReport:
+    """One segment: its nodes' names, where it runs and why, seconds predicted and measured (None: never measured).
+
+    inside: the plans of its branches or iterations, where these are planned by themselves.
+    """
+
+    nodes: tuple[str, ...]
+    place: str
+    why: str
+    predicted: float
+    measured: float | None
+    slot: int = 0
+    inside: tuple[Explanation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A plan for a reader; str() is a table.
+
+    critical_path: node names of the segments on the longest path, and `critical_seconds` their sum.
+    work: predicted seconds of all segments.   bound: what keeps the run from being shorter.
+    ways: (name, predicted seconds, median of the measured seconds) of the strategies that compete for this run.
+    """
+
+    segments: tuple[SegmentReport, ...]
+    critical_path: tuple[str, ...]
+    critical_seconds: float
+    work: float
+    bound: str
+    runs: int
+    ways: tuple[tuple[str, float, float | None], ...] = field(default=())
+
+    @classmethod
+    def of(cls, contest: Any, runs: int, inside: Callable[[Any], tuple[Explanation, ...]]) -> Explanation:
+        """Explain the plan that a contest would run next.
+
+        inside: the explanations of what an operation that is planned by itself holds.
+        """
+        plan: Plan = contest.current.plan
+        path = _critical(plan)
+        work = sum(s.seconds for s in plan.segments)
+        longest = sum(s.seconds for s in path)
+        names = tuple([name for segment in path for name in _names(plan, segment)])
+        return cls(
+            tuple([_report(plan, segment, inside) for segment in plan.segments]),
+            names,
+            longest,
+            work,
+            _bound(plan, work, longest),
+            runs,
+            tuple([(c.name, c.predicted, c.typical if c.took else None) for c in contest.candidates]),
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.segments)} segments, {_time(self.work)} of work, run {self.runs} times so far"]
+        for number, s in enumerate(self.segments):
+            took = "never measured" if s.measured is None else f"took {_time(s.measured)}"
+            lines.append(f"  {number:3d} {s.place:8s} {_time(s.predicted):>9s} ({took})  {_listed(s.nodes)}: {s.why}")
+            lines += [f"      | {line}" for item in s.inside for line in str(item).splitlines()]
+        lines.append(f"critical path: {_time(self.critical_seconds)}: {_listed(self.critical_path)}")
+        lines.append(f"bound: {self.bound}")
+        for name, predicted, best in self.ways:
+            measured = "not tried" if best is None else f"took {_time(best)}"
+            lines.append(f"way {name}: predicted {_time(predicted)}, {measured}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a run waits for: nodes, the kind of place they run in, the seconds since they were sent there.
+
+    machine: Ray's id of the machine that works on them, "" where that is not known: a worker tells after a second.
+    """
+
+    nodes: tuple[str, ...]
+    place: str
+    seconds: float
+    machine: str = ""
+
+
+def waiting(run: Any) -> list[Waiting]:
+    """What a run that is on its way waits for at this moment."""
+    now = monotonic()
+    attempts = list(run.under_way.values())
+    found = [
+        Waiting(
+            _all_names(run, a.segment),
+            a.segment.place.value,
+            now - a.since,
+            a.segment.home.machine or backend.word(a.token) or "",
+        )
+        for a in attempts
+    ]
+    for segment, since in list(run.here.values()):
+        place = "resident" if segment.place is Place.RESIDENT and segment.slot else "caller"
+        found.append(Waiting(_all_names(run, segment), place, now - since, inventory.this_machine()))
+    for call, segment in list(run.calls.items()):
+        inner = waiting(call.inner) if call.inner is not None else []
+        alone = Waiting(_all_names(run, segment), "nested", now - call.since, inventory.this_machine())
+        found += inner or [alone]
+    work = run.unplanned
+    if work is not None and work.inner is not None:
+        found += waiting(work.inner)
+    elif work is not None and work.current is not None:
+        found.append(Waiting((work.current.defined_at,), "caller", now - work.since, inventory.this_machine()))
+    for wait, segment in list(run.waits.items()):
+        found.append(Waiting(_all_names(run, segment), "queue", now - wait.since, inventory.this_machine()))
+    return found
+
+
+def _all_names(run: Any, segment: Segment) -> tuple[str, ...]:
+    return tuple([run.flow.ops[node].defined_at for node in segment.nodes[:_NAMED]])
+
+
+def _names(plan: Plan, segment: Segment) -> tuple[str, ...]:
+    return tuple([plan.flow.ops[node].name for node in segment.nodes])
+
+
+def _report(plan: Plan, segment: Segment, inside: Callable) -> SegmentReport:
+    return SegmentReport(
+        _names(plan, segment),
+        segment.place.value,
+        _why(plan, segment),
+        segment.seconds,
+        segment.measured,
+        segment.slot,
+        inside(plan.flow.ops[segment.nodes[0]]) if segment.place is Place.NESTED else (),
+    )
+
+
+def _why(plan: Plan, segment: Segment) -> str:
+    ops = [plan.flow.ops[node] for node in segment.nodes]
+    need = segment.need
+    if need is not None and need.alone:
+        asked = ", ".join(
+            [f"{name}={amount:g}" for name, amount in need.resources] + [f"{k}={v}" for k, v in need.labels]
+        )
+        return f"asks for a worker{f' with {asked}' if asked else ''}{_at(segment)}"
+    if segment.home != ANYWHERE:
+        return f"its device is{_at(segment)}"
+    if segment.place is Place.ACTOR:
+        return "its variables or large inputs lie there"
+    if segment.place is Place.QUEUE:
+        return "may wait in a queue of the session"
+    if segment.place is Place.NESTED:
+        return "its branches or iterations are planned by themselves"
+    if segment.place is Place.THREAD:
+        return f"beside others, in thread {segment.slot}"
+    if segment.place is Place.RESIDENT:
+        return f"beside others, in process {segment.slot}" if segment.slot else "beside others, in the caller"
+    if segment.place is Place.TASK:
+        unseen = any(op.traits.user for op in ops) and segment.seconds == 0.0
+        return "never seen: tried in a worker" if unseen else "worth a process of its own"
+    return "under the write locks" if segment.locked else "cheapest here"
+
+
+def _at(segment: Segment) -> str:
+    """Where its home is, if it has one."""
+    machine, gpu = segment.home
+    return f"{f' on machine {machine[:8]}' if machine else ''}{'' if gpu is None else f', GPU {gpu}'}"
+
+
+def _critical(plan: Plan) -> list[Segment]:
+    """The segments on the longest path."""
+    if not plan.segments:
+        return []
+    path = [max(plan.segments, key=lambda s: s.priority)]
+    while path[-1].next:
+        path.append(max(path[-1].next, key=lambda s: s.priority))
+    return path
+
+
+def _bound(plan: Plan, work: float, longest: float) -> str:
+    if len(plan.segments) <= 1:
+        return "one segment: its own work"
+    if longest > 0.8 * work:
+        return "the critical path: most of the work cannot run beside other work"
+    workers = plan.slots if plan.slots > 1 else sum(s.place is Place.TASK for s in plan.segments)
+    return f"the workers: {_time(work)} of work over {workers} of them at most"
+
+
+def _time(seconds: float) -> str:
+    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,71 @@
+"""How what went wrong in a segment becomes the error that `run` raises: by class, with the node and its line."""
+
+from __future__ import annotations
+
+from weftwork.graph.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    OpError,
+    RemoteTraceback,
+    ResourceExhaustedError,
+    UnavailableError,
+    at_node,
+    from_exception,
+)
+from weftwork.graph.operation import Operation
+
+
+def node_error(op: Operation, error: BaseException, remote: str | None = None) -> OpError:
+    """The error of a node whose kernel raised `error`; `remote` is its traceback when that was in another process.
+
+    The class follows `error` (`from_exception`); `error` is the `__cause__`.
+    """
+    message = error.message if isinstance(error, OpError) else f"{type(error).__name__}: {error}"
+    failure = at_node(from_exception(error), op, message)
+    if remote is not None:
+        error.__cause__ = RemoteTraceback(remote)
+    failure.__cause__ = error
+    return failure
+
+
+def uninitialized(ops: list[Operation]) -> OpError:
+    """Variables that are read have no value: all of them are named."""
+    op = ops[0]
+    message = f"Attempting to use uninitialized value {op.name}"
+    if len(ops) > 1:
+        message += "; also uninitialized: " + ", ".join(sorted(o.defined_at for o in ops[1:]))
+    return FailedPreconditionError(op.node_def, op, f"{message}\n\t [[node {op.defined_at} ]]")
+
+
+def lost(ops: list[Operation], attempts: int, reason: str) -> OpError:
+    """The process that ran these nodes died, again and again."""
+    names = ", ".join(op.defined_at for op in ops[:5]) + (", ..." if len(ops) > 5 else "")
+    first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
+    return UnavailableError(
+        ops[0].node_def,
+        ops[0],
+        f"The process that ran {names} died {attempts} times: {first}\n\t [[node {ops[0].defined_at} ]]",
+    )
+
+
+def does_not_fit(op: Operation, what: str, reason: str) -> OpError:
+    """`what` of a node, a value, found no room in an object store."""
+    return at_node(
+        ResourceExhaustedError,
+        op,
+        f"{what} of {op.name} does not fit: the object store of its machine has no room for it, nor has the disk that "
+        f"it spills to ({reason}). Make it smaller, or in parts, or give Ray more room (object_store_memory).",
+    )
+
+
+def unloadable(ops: list[Operation], error: BaseException, remote: str) -> OpError:
+    """The code of a segment could not be loaded where it was to run."""
+    failure = at_node(
+        InvalidArgumentError,
+        ops[0],
+        f"The function of node {ops[0].name} could not be loaded in a worker: {type(error).__name__}: {error}. What it "
+        "needs must be importable on every machine of the cluster.",
+    )
+    error.__cause__ = RemoteTraceback(remote)
+    failure.__cause__ = error
+    return failure

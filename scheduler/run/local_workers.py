@@ -1,0 +1,317 @@
+"""Residents: processes of the program that run the programs of a plan beside each other, and beside the caller.
+
+slot     the caller is slot 0, each resident another one; each runs one program, and they exchange values
+
+Worth it for code that holds the GIL where the grain is too fine for Ray: a run costs each resident one message, and a
+value crosses in tens of microseconds, for it goes through a socket of this machine. All sessions share them. Ray starts
+the processes, and ends them with the program.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import shutil
+import tempfile
+import threading
+import weakref
+from glob import glob
+from itertools import count
+from time import monotonic
+from typing import Any
+
+from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
+from weftwork.actors.processes.messages import Request, pack, pack_parts, unpack, unpack_parts
+from weftwork.actors.processes.transport import Gone, Mesh, is_left
+from weftwork.actors.programs.program import Program, Stopped, quiet
+from weftwork.graph.errors import InvalidArgumentError, OpError
+from weftwork.scheduler.machines import backend, inventory, objects
+from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.run.failures import lost, node_error
+from weftwork.scheduler.run.run import Restart, Run
+
+_START = 0.3
+"""Seconds of a CPU that the start of one takes, most of it for imports."""
+_UP_WITHIN = 60.0
+"""Seconds that a resident may take to start; then the program does without."""
+_PREFIX = "weftwork-residents-"
+"""Of the names of the folders in which they meet."""
+_FAILED = "failed"
+_KILLED_WITHIN = 10.0
+"""Seconds for which the end of one that was killed is waited for."""
+
+
+class Unfit(Restart):
+    """A plan for residents cannot be run by them: a value or a function does not pickle."""
+
+
+class Residents:
+    """The residents of one Ray that this program uses. They work for one run at a time."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._mesh: Mesh | None = None
+        self._folder = ""
+        self._actors: dict[int, tuple[Any, Any]] = {}
+        self._up: set[int] = set()
+        self._programs: dict[int, set[str]] = {}
+        self._numbers = count(1)
+        self._since = 0.0
+        self._missed = 0.0
+        self.failed = False
+        """They do not come up here: nobody need ask again."""
+
+    def are_worth_starting(self, seconds: float) -> bool:
+        """A run could share so many seconds of work with them. True once such runs would have paid for their start."""
+        self._missed += seconds
+        return self._missed > _START
+
+    def borrow(self, slots: int, seconds: float = 0.0, start: bool = True) -> bool:
+        """Take the residents of slots 1 to `slots` - 1, if they are up and free; `give_back` follows.
+
+        Those that are not there are started, if they shall be. They are waited for `seconds` at most.
+        """
+        end = monotonic() + seconds
+        if self.failed or not self._lock.acquire(timeout=seconds):
+            return False
+        up = False
+        try:
+            while not self.failed:
+                if start:
+                    self._fill(slots)
+                up = self._are_up(slots, end - monotonic())
+                if up or monotonic() >= end:
+                    break
+        except OSError:  # no sockets here
+            self.failed = True
+        finally:
+            if not up:
+                self._lock.release()
+        return up
+
+    def start(self) -> None:
+        """Start the first one, for the runs to come: nobody waits for it."""
+        if self.borrow(2):
+            self.give_back()
+
+    def give_back(self) -> None:
+        """The run is over."""
+        self._lock.release()
+
+    def _fill(self, slots: int) -> None:
+        """Start those that are not there."""
+        if self._mesh is None:
+            for folder in glob(os.path.join(tempfile.gettempdir(), f"{_PREFIX}*")):
+                if is_left(folder):  # by a program that died
+                    shutil.rmtree(folder, ignore_errors=True)
+            self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # nobody else can enter it
+            self._mesh = Mesh(self._folder, 0)
+            weakref.finalize(self, _leave, self._mesh, self._folder, os.getpid())
+        for slot in range(1, slots):
+            if slot not in self._actors:
+                self._actors[slot] = backend.new_resident(inventory.this_machine(), self._folder, slot)
+                self._programs[slot] = set()
+                self._since = monotonic()
+
+    def _are_up(self, slots: int, seconds: float) -> bool:
+        if self._mesh is None:
+            return False
+        missing = set(range(1, slots)) - self._up
+        came = self._mesh.next(max(0.0, seconds) if missing else 0)
+        while came is not None:
+            slot, message = came
+            if message is None:
+                self._end(slot)
+            elif unpack_parts(message)[0] == "up":
+                self._up.add(slot)
+            came = self._mesh.next(0)
+        missing = set(range(1, slots)) - self._up
+        late = missing.intersection(self._actors)
+        if late and monotonic() > self._since + _UP_WITHIN:
+            self.failed = True
+            for slot in late:
+                self._end(slot)
+        return not missing
+
+    def _end(self, slot: int) -> None:
+        actor = self._actors.pop(slot, None)
+        self._up.discard(slot)
+        if actor is not None:
+            backend.kill(actor[0])
+
+    # While they are borrowed
+
+    def run(self, run: Run, plan: Plan, measure: bool, grace: float) -> None:
+        """Run a plan that was made for residents. The first error wins, once all have come to rest.
+
+        Raises Unfit when the plan is not for them, and Restart when one has died.
+        """
+        assert self._mesh is not None
+        team = _Team(run, plan, self._mesh, next(self._numbers), measure, self._up)
+        run.wakers.append(self._mesh.wake)
+        run.values.append(team)
+        failure: BaseException | None = None
+        try:
+            for segment in plan.segments[1:]:
+                team.begin(segment, self._programs[segment.slot])
+            with quiet():
+                run.run_here(plan, plan.segments[0], measure)
+            team.finish()
+        except BaseException as error:
+            failure = error
+        if failure is not None:
+            self._rest(team, grace)
+        for slot in team.gone:
+            self._end(slot)
+        if failure is not None:
+            raise team.verdict(failure)
+
+    def _rest(self, team: _Team, grace: float) -> None:
+        """Tell all to stop and wait for it; who has not within `grace` seconds is ended."""
+        team.stop_all()
+        team.rest(grace)
+        for slot in team.left:
+            self._end(slot)
+        team.rest(_KILLED_WITHIN)
+        if team.forgotten:
+            for known in self._programs.values():
+                known.clear()
+
+
+def residents() -> Residents:
+    """Those of the Ray that runs now, which is started if there is none."""
+    backend.ray()
+    return _of_this_ray()
+
+
+@functools.cache
+def _of_this_ray() -> Residents:
+    return Residents()
+
+
+backend.FORGETTERS.append(_of_this_ray.cache_clear)
+
+
+def _leave(mesh: Mesh, folder: str, pid: int) -> None:
+    if os.getpid() == pid:  # else it was forked off
+        mesh.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Team(ProcessExchange):
+    """One run of one plan by the caller and residents: the caller's end of their exchange."""
+
+    def __init__(self, run: Run, plan: Plan, mesh: Mesh, number: int, measure: bool, up: set[int]):
+        super().__init__(mesh, number, run.stop, run)
+        self.plan, self.measure, self.up = plan, measure, up
+        self.left: dict[int, Segment] = {}
+        """What residents have not done yet, by slot."""
+        self.gone: set[int] = set()
+        self.error: BaseException | None = None
+        """The first one that came from another process."""
+        self.forgotten = False
+        """Some have dropped a program that they were believed to have."""
+
+    def begin(self, segment: Segment, known: set[str]) -> None:
+        """Send a segment to its resident, which knows some programs."""
+        try:
+            name, code = _code_of(segment.program)
+            inputs = pack_parts([self.run.local(value) for value in segment.inputs[1:]])
+        except (TypeError, AttributeError, pickle.PicklingError) as error:
+            raise self._unfit(error) from error
+        request = Request(name, None if name in known else code, measure=self.measure)
+        self.left[segment.slot] = segment
+        self.run.here[segment.slot] = (segment, monotonic())
+        self.mesh.send(segment.slot, [pack(["run", self.number, request]), *inputs], self.stop)
+        known.add(name)
+
+    def told(self, slot: int, message: list | None) -> None:
+        """A resident has answered, or died; one that has no part in the run may do so too, or come up."""
+        if message is None:
+            self.gone.add(slot)
+            self.left.pop(slot, None)
+            if slot < len(self.plan.segments):
+                self._fail(self._lost(self.plan.segments[slot], "a resident has died"))
+            return
+        kind, number, *rest = message
+        if kind == "up":
+            self.up.add(slot)
+            return
+        segment = self.left.pop(slot, None) if number == self.number else None
+        if segment is None:
+            return
+        del self.run.here[slot]
+        if kind == "done":
+            outputs, *measured = rest
+            for value, made in zip(segment.outputs, outputs, strict=True):
+                self.run.values[value] = made
+            if measured:
+                self.run.learn(self.plan, segment, *measured, place="resident")
+            self.run.count("resident", len(segment.nodes))
+        elif kind == "failed":
+            error, text, step = rest
+            cause = unpack(error)
+            self._fail(node_error(self.plan.flow.ops[segment.owners[step]], cause, text))
+        elif kind == "unfit":
+            self._fail(self._unfit(unpack(rest[0])))
+        elif kind == "missing":
+            self.forgotten = True
+            self._fail(self._lost(segment, "a resident has forgotten its program"))
+        else:  # it has stopped: it was told to, or another one has gone
+            self._fail(self._lost(segment, "a resident has died"))
+
+    def finish(self) -> None:
+        """Wait for all residents' replies. Raises Stopped when the run is to end first."""
+        while self.left and not self.stop:
+            self.look(None)
+        if self.stop:
+            raise Stopped
+
+    def stop_all(self) -> None:
+        """Tell all who still work to stop."""
+        for slot in list(self.left):
+            try:
+                self.mesh.send(slot, pack_parts(["stop", self.number]), [_FAILED])
+            except (Gone, Stopped):
+                self.gone.add(slot)
+                self.left.pop(slot)
+
+    def rest(self, seconds: float) -> None:
+        """Wait until no resident works on the run, so many seconds at most."""
+        end = monotonic() + seconds
+        while self.left and (left := end - monotonic()) > 0:
+            self.look(left)
+
+    def verdict(self, error: BaseException) -> BaseException:
+        """What a run that failed with `error` here raises."""
+        cause = error.__cause__ if isinstance(error, OpError) else error
+        if isinstance(cause, Unsendable):
+            return self._unfit(cause)
+        if not isinstance(cause, (Stopped, Gone)):
+            return error
+        if self.error is None and isinstance(cause, Stopped) and self.stop[0] != _FAILED:
+            return self.run.stopped()
+        return self.error or self._lost(self.plan.segments[-1], str(cause))
+
+    def _fail(self, error: BaseException) -> None:
+        """Something has gone wrong elsewhere: if nothing has before, that is what the run fails with."""
+        if not self.stop:
+            self.error = error
+            self.stop.append(_FAILED)
+
+    def _lost(self, segment: Segment, reason: str) -> Restart:
+        return Restart(lost(self._ops(segment), 1, reason))
+
+    def _unfit(self, cause: BaseException) -> Unfit:
+        ops = self._ops(self.plan.segments[-1])
+        return Unfit(InvalidArgumentError(None, ops[0] if ops else None, str(cause)))
+
+    def _ops(self, segment: Segment) -> list:
+        return [self.plan.flow.ops[node] for node in segment.nodes]
+
+
+def _code_of(program: Program) -> tuple[str, bytes]:
+    """A program's id and its pickled form."""
+    name, text, reference = objects.code_of(program)
+    return name, objects.fetch(reference).tobytes() if text is None else text

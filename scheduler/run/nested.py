@@ -1,0 +1,345 @@
+"""Nested runs: the branches and iterations of heavy control flow are planned and run like any other part of a graph.
+
+nested    a control-flow operation whose kernel runs in a thread of the caller, and whose bodies are runs of their own
+call      one such node on its way in a run of a session
+plain     a body that nothing but the caller alone can run: it is called as it is
+vain      seconds of a nested operation that gained nothing by it: it is a node like any other from then on
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Mapping
+from time import monotonic, perf_counter
+from typing import Any
+
+from weftwork.actors.programs.control import Body, Control, Loop, Sweep, check_required
+from weftwork.actors.programs.program import Stopped, quiet, size_of
+from weftwork.graph.errors import OpError, from_exception
+from weftwork.graph.operation import Operation
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.needs import settle_needs
+from weftwork.scheduler.compile.sections import SectionFlow, compiled, section_flows
+from weftwork.scheduler.compile.unrolling import ahead
+from weftwork.scheduler.machines import inventory, objects
+from weftwork.scheduler.machines.backend import ValueLost
+from weftwork.scheduler.machines.helpers import borrow
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.placement import PARALLEL_GAIN, WORTH_A_TASK, Estimate
+from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.plan.specializations import REPLAN_AT, Variant, Variants
+from weftwork.scheduler.run.explain import Explanation
+from weftwork.scheduler.run.failures import node_error
+from weftwork.scheduler.run.overlap import OverlappedLoop, OverlappedSweep
+from weftwork.scheduler.run.run import CANCELLED, TIMED_OUT, Restart, Run
+from weftwork.scheduler.state.mirror import Cells
+
+_TRIED = 2
+"""Runs of a body after which it is known what its nodes cost."""
+_GAIN = 0.9
+"""Of the seconds that a nested operation's nodes take: if it does not take less so many times in a row, it is vain."""
+_LOSSES = 12
+_TOGETHER = 64
+"""Iterations that are unrolled at most, whatever `parallel_iterations` allows: each is planned."""
+_AT_ONCE = 16
+"""Calls of a run that are on their way at a time: each is a thread."""
+_MORE = 4.0
+"""Times the seconds for which it was vain, from which a nested operation is tried again: the inputs have grown."""
+
+
+class Call(list):
+    """A control-flow node on its way in a run: the stop list of its kernel, and what comes of it."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __init__(self, outer: Run, segment: Segment, measure: bool):
+        super().__init__()
+        self.outer, self.segment, self.measure = outer, segment, measure
+        self.since = monotonic()
+        self.inner: InnerRun | None = None
+        """The run of the body that is on its way."""
+        self.saved = 0.0
+        """Seconds that the nodes of its bodies took, beyond those that passed."""
+        self.ran: list[dict[str, list[int]]] = []
+        """Segments and nodes by place, of the runs of its bodies."""
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def cancel(self, reason: str) -> None:
+        """End it as soon as possible; from any thread."""
+        self.append(reason)
+        inner = self.inner
+        if inner is not None:
+            inner.cancel(reason)
+
+
+class InnerRun(Run):
+    """A run of a part of another run: its sources are given, and it commits nothing."""
+
+    def __init__(self, outer: Run, flow: Dataflow, sources: Mapping[int, Any]):
+        super().__init__(flow, Cells(outer.mirror, flow), outer.draws, None, outer.trace)
+        self.deadline = outer.deadline
+        self.work = 0.0
+        """Seconds that its nodes took, where they were measured."""
+        self._sources = tuple(sources)
+        for number, value in (*flow.constants.items(), *sources.items()):
+            self.values[number] = value
+
+    def bytes_of_sources(self) -> dict[int, int]:
+        """The sizes of the values that it was given."""
+        return {n: size_of(self.values[n]) for n in self._sources if not objects.is_reference(self.values[n])}
+
+    def learn(
+        self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list, place: str = "caller"
+    ) -> None:
+        """As that of any run, and the sum is kept."""
+        super().learn(plan, segment, seconds, taken, made, place)
+        self.work += segment.measured or 0.0
+
+
+class PlannedBody:
+    """A section that is run as the engine finds best."""
+
+    def __init__(self, engine: Any, section: SectionFlow, body: Body | None = None):
+        self._engine, self._section, self._body = engine, section, body
+        self._variants = Variants()
+        settle_needs(section.flow, engine.config)
+
+    @property
+    def variant(self) -> Variant:
+        """The plans for values of the sizes that it had last."""
+        return self._variants.last
+
+    @property
+    def plain(self) -> bool:
+        """True when the caller alone is the only way to run it, as far as is known."""
+        contest = self.variant.contest
+        if contest is None or self.variant.runs < _TRIED:
+            return False
+        plan = contest.current.plan
+        return contest.certain and plan.local and plan.slots == 1
+
+    @property
+    def alone(self) -> Body | None:
+        """The body as it is, where that is all that can be done."""
+        return self._body if self.plain else None
+
+    def __call__(self, call: Call, values: list) -> list:
+        """The section's outputs for the values. Raises the error of the node that failed, or Stopped."""
+        variant = self._variants.find(values)
+        if self._body is not None and self.plain and variant.runs not in REPLAN_AT:
+            variant.runs += 1
+            return self._body(call, values)
+        check_required(self._section.required, values)
+        inner = InnerRun(call.outer, self._section.flow, dict(zip(self._section.inputs, values, strict=True)))
+        call.inner = inner
+        try:
+            if call:
+                raise Stopped
+            start = perf_counter()
+            self._engine.run_flow(inner, self._section.flow, variant)
+            outputs = [inner.local(number) for number in self._section.outputs]
+            call.saved += (inner.work or variant.work) - (perf_counter() - start)
+        except OpError as error:
+            if inner.stop and inner.stop[0] in (TIMED_OUT, CANCELLED):
+                call.cancel(inner.stop[0])
+                raise Stopped from None
+            raise from_exception(error)(None, None, error.message) from error
+        finally:
+            call.inner = None
+        call.ran.append(inner.ran)
+        return outputs
+
+
+class Nested:
+    """A control-flow operation in a session, with bodies that are planned by themselves."""
+
+    def __init__(self, nesting: Nesting, op: Operation):
+        engine, kernel = nesting.engine, compiled(op).kernel
+        flows = section_flows(op)
+        bodies = kernel.bodies()
+        self.bodies = [PlannedBody(engine, flow, body) for flow, body in zip(flows, bodies, strict=True)]
+        self.kernel: Control = kernel.over(dict(zip(bodies, self.bodies, strict=True)))
+        promising = any([_promises(nesting, flow.flow) for flow in flows])
+        many, carried = _together(op.attrs.get("_parallel", 1)), op.attrs.get("_carried", 0)
+        if many > 1 and isinstance(kernel, Loop):
+            positions = ahead(flows[0], flows[1], kernel.carried)
+            if positions is not None:
+                overlapped = OverlappedLoop(self.kernel, flows[1], positions, many, self._planned(engine))
+                if _promises(nesting, overlapped.unrolled(2).section.flow):
+                    self.kernel, promising = overlapped, True
+        elif many > 1 and carried and isinstance(kernel, Sweep):
+            overlapped = OverlappedSweep(self.kernel, flows[0], many, self._planned(engine))
+            if _promises(nesting, overlapped.unrolled(2).section.flow):
+                self.kernel, promising = overlapped, True
+        self.vain = 0.0 if promising else float("inf")
+        self._losses = 0
+
+    def _planned(self, engine: Any) -> Any:
+        """What makes sections of several iterations, which are bodies of this operation too."""
+
+        def planned(section: SectionFlow) -> PlannedBody:
+            body = PlannedBody(engine, section)
+            self.bodies.append(body)
+            return body
+
+        return planned
+
+    def may_pay(self, seconds: float | None, user: bool) -> bool:
+        """Whether to run it nested, where it is predicted to take so long; None: it was never seen."""
+        if seconds is None:
+            return user and not self.vain
+        return seconds >= WORTH_A_TASK and seconds > _MORE * self.vain
+
+    def took(self, seconds: float, work: float) -> bool:
+        """A call took so many seconds, for so many seconds of work. True when it turns out to be vain."""
+        self._losses = self._losses + 1 if seconds > _GAIN * work else 0
+        tried = [body for body in self.bodies if body.variant.runs]
+        if self._losses < _LOSSES and not (tried and all([body.plain for body in tried])):
+            return False
+        self._losses = 0
+        self.vain = max(self.vain, work)
+        return True
+
+
+class Nesting:
+    """The nested operations of a session.
+
+    epoch: goes up when one turns out to be vain: plans with it are outdated.
+    """
+
+    def __init__(self, engine: Any):
+        self.engine = weakref.proxy(engine)  # it holds this: a forgotten session goes with its last reference
+        self.epoch = 0
+        self._nested: dict[Operation, Nested] = {}
+
+    def of(self, op: Operation) -> Nested:
+        """A control-flow operation, nested."""
+        made = self._nested.get(op)
+        if made is None:
+            made = self._nested[op] = Nested(self, op)
+        return made
+
+    def choose(self, flow: Dataflow, estimate: Estimate) -> frozenset[int]:
+        """The nodes of a dataflow that are to run nested."""
+        if not flow.controls or inventory.slots() < 2:
+            return frozenset()
+        return frozenset([node for node in flow.controls if self._chosen(flow, node, estimate.seconds[node])])
+
+    def _chosen(self, flow: Dataflow, node: int, seconds: float | None) -> bool:
+        op = flow.ops[node]
+        if node in flow.needs or op.traits.here:
+            return False
+        if (seconds is None and not op.traits.user) or (seconds is not None and seconds < WORTH_A_TASK):
+            return False
+        return self.of(op).may_pay(seconds, op.traits.user)
+
+    def inside(self, op: Operation) -> tuple[Explanation, ...]:
+        """The plans of the branches or iterations of an operation that were run, and not by the caller alone."""
+        variants = [body.variant for body in self.of(op).bodies if not body.plain]
+        return tuple([Explanation.of(v.contest, v.runs, self.inside) for v in variants if v.contest is not None])
+
+    def start(self, run: Run, segment: Segment, measure: bool) -> Call:
+        """Begin a nested node of a run, in a thread of its own; the call comes among the run's events."""
+        (node,) = segment.nodes
+        values = [run.local(number) for number in run.flow.inputs[node]]
+        call = Call(run, segment, measure)
+        borrow(1)[0].put(lambda: self._work(call, node, values))
+        return call
+
+    def _work(self, call: Call, node: int, values: list) -> None:
+        flow = call.outer.flow
+        start = perf_counter()
+        try:
+            nested = self.of(flow.ops[node])
+            with quiet():
+                result = nested.kernel(call, *values)
+            call.result = (result,) if len(flow.outputs[node]) == 1 else result
+            seconds = perf_counter() - start
+            work = max(0.0, seconds + call.saved)
+            if call.measure:
+                made = sum([size_of(value) for value in call.result])
+                COSTS.learn(flow.kernels[node], sum(map(size_of, values)), work, made)
+            if nested.took(seconds, work):
+                self.epoch += 1
+        except BaseException as error:
+            call.error = error
+        finally:
+            call.outer.events.put(call)
+
+
+class Calls:
+    """The nested nodes of one run of a plan."""
+
+    def __init__(self, run: Run, plan: Plan, nesting: Nesting, measure: bool):
+        self._run, self._plan, self._nesting, self._measure = run, plan, nesting, measure
+        self._later: deque[Segment] = deque()
+
+    def begin(self, segment: Segment) -> None:
+        """Begin a nested node, or do it later if many are on their way."""
+        run = self._run
+        if len(run.calls) >= _AT_ONCE:
+            self._later.append(segment)
+            return
+        if segment.locked:
+            run.lock()
+        run.look_again(segment)
+        run.calls[self._nesting.start(run, segment, self._measure)] = segment
+
+    def end(self, call: Call) -> Segment | None:
+        """Take what came of a call, whose segment this returns; None after a cancel. Raises its error."""
+        run, flow = self._run, self._plan.flow
+        segment = run.calls.pop(call, None)
+        if segment is None:
+            return None
+        if self._later and call.error is None:
+            self.begin(self._later.popleft())
+        (node,) = segment.nodes
+        for where, (segments, nodes) in [item for ran in call.ran for item in ran.items()]:
+            run.count(where, nodes, segments)
+        error = call.error
+        if isinstance(error, Stopped):
+            run.cancel(call[0])
+        if isinstance(error, (Restart, ValueLost)) or not isinstance(error, (Exception, type(None))):
+            raise error
+        if error is not None:
+            raise node_error(flow.ops[node], error)
+        for number, value in zip(flow.outputs[node], call.result, strict=True):
+            run.values[number] = value
+        run.count(segment.place.value, 1)
+        return segment
+
+    def cancel(self) -> None:
+        """End all that are on their way; each comes among the run's events once it has."""
+        for call in self._run.calls:
+            call.cancel(self._run.stop[0] if self._run.stop else CANCELLED)
+
+
+def _together(asked: int) -> int:
+    """How many iterations to unroll where so many may overlap: as many as leave no core idle at their end."""
+    many, cores = min(asked, _TOGETHER), inventory.slots()
+    return many - many % cores if many > cores else many
+
+
+def _promises(nesting: Nesting, flow: Dataflow) -> bool:
+    """True when something in a dataflow could run beside something else that matters.
+
+    What matters are users' functions, or else all functions; or there is nested control flow of which that is true.
+    """
+    if any([nesting.of(op).vain == 0 for op in [flow.ops[node] for node in flow.controls]]):
+        return True
+    users = any([op.traits.user for op in flow.ops])
+    longest = total = 0
+    ends = [0] * len(flow.producer)
+    done: list[int] = []
+    for node, (op, inputs) in enumerate(zip(flow.ops, flow.inputs, strict=True)):
+        length = int(op.traits.user if users else flow.kernels[node] is not None)
+        total += length
+        before = [ends[v] for v in inputs] + [done[other] for other in flow.after.get(node, ())]
+        done.append(max(before, default=0) + length)
+        longest = max(longest, done[-1])
+        for value in flow.outputs[node]:
+            ends[value] = done[-1]
+    return total > PARALLEL_GAIN * longest

@@ -1,0 +1,274 @@
+"""Run: one run of a dataflow in a session, from its sources to its commit.
+
+A run pins the variables that it reads, executes its plan, and publishes what it wrote at the end. From its first write
+to its commit it holds the locks of its write set. If anything goes wrong it publishes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from time import monotonic
+from typing import Any
+
+from weftwork.actors.programs.program import StepFailed, Stopped, quiet, size_of
+from weftwork.graph.errors import CancelledError, DeadlineExceededError
+from weftwork.graph.operation import UNINITIALIZED
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.machines import objects
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.request.trace import Trace
+from weftwork.scheduler.run.failures import node_error, uninitialized
+from weftwork.scheduler.state.mirror import Cell, Cells, new_version
+
+CANCELLED = "Run call was cancelled"
+TIMED_OUT = "Timed out waiting for notification"
+
+
+class Restart(Exception):
+    """A run has lost what only a dead process held. It may begin again; if not, `cause` is raised."""
+
+    def __init__(self, cause: Exception):
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class Moved(Restart):
+    """As Restart: the cluster is not what the plan was made for."""
+
+
+class Run:
+    """The state of one run.
+
+    values: of each value number, once it is there: a value, or a reference that Ray keeps.
+    stop: a list that fills up when the run is to end.   events: what the dispatcher waits for.
+    """
+
+    def __init__(
+        self,
+        flow: Dataflow,
+        cells: Cells,
+        draws: Any,
+        timeout: float | None,
+        trace: Trace | None = None,
+        moved: dict | None = None,
+    ):
+        self.flow = flow
+        self.cells = cells
+        self.mirror = cells.mirror
+        self.draws = draws
+        self.trace = trace
+        self.deadline = None if timeout is None else monotonic() + timeout
+        self.stop: list[str] = []
+        self.events: SimpleQueue = SimpleQueue()
+        self.values: list = [None] * len(flow.producer)
+        self.versions: dict[int, tuple[str, int]] = {}
+        """Of values that are versions, but for the newest ones: the variable and the version."""
+        self.new_versions: dict[str, int] = {}
+        self.began = monotonic()
+        self.here: dict[int, tuple[Segment, float]] = {}
+        """The segment that each of the caller's threads runs, and since when."""
+        self.under_way: dict = {}
+        """What is on its way in other processes: the dispatcher's attempts."""
+        self.ran: dict[str, list[int]] = {}
+        """Segments and nodes by place."""
+        self._places: list | None = None
+        self.waits: dict[Any, Segment] = {}
+        """What waits in queues."""
+        self.calls: dict[Any, Segment] = {}
+        """The nested branches and loops that are on their way."""
+        self.moved: dict[Any, list] = {} if moved is None else moved
+        """Of queue nodes that were done, also in attempts before this one, their outputs: elements move once."""
+        self._unread: dict[str, int] = dict(flow.pinned) if flow.queued else {}
+        self.unplanned: Any = None
+        """What it does instead, where it has no plan."""
+        self.wakers: list = []
+        """Functions that wake threads which wait for something of this run."""
+        self._held = False
+        """It has begun to take the cells that it writes."""
+        self._locked = False
+        """It has them, and their newest versions."""
+
+    # Sources
+
+    def begin(self, fed: Sequence[Any]) -> None:
+        """Take the sources in: feeds, in the order of `flow.feeds`, pinned variables, places in random streams."""
+        flow, values = self.flow, self.values
+        for number, value in zip(flow.feeds.values(), fed, strict=True):
+            values[number] = value
+        for number, value in flow.constants.items():
+            values[number] = value
+        missing = []
+        if flow.pinned:
+            missing = self._take_versions(flow.pinned, self.cells.pinned)
+        if flow.newest:
+            missing += [n for c, n in self.cells.newest.values() if c.value is UNINITIALIZED and n in flow.required]
+        if missing:
+            raise uninitialized([flow.variables[name] for name in dict.fromkeys(missing)])
+        if flow.draws:
+            self._places = self.draws.take(flow.draws.values())
+            for number, place in zip(flow.draws, self._places, strict=True):
+                values[number] = place
+
+    def _take_versions(self, numbers: dict[str, int], cells: list[Cell]) -> list[str]:
+        """Take committed values of one moment; returns the variables that are needed and have none."""
+        missing = []
+        for (name, number), (value, version) in zip(numbers.items(), self.mirror.pin(cells), strict=True):
+            if value is UNINITIALIZED and name in self.flow.required:
+                missing.append(name)
+            self.values[number] = value
+            self.versions[number] = (name, version)
+        return missing
+
+    def look_again(self, segment: Segment | None = None) -> None:
+        """Pin anew what a segment, or else the fetches, are first to read: a run that waits in queues may be old."""
+        if not self.flow.queued:
+            return
+        names = {n: v for n, v in self._unread.items() if segment is None or v in segment.inputs}
+        for name in names:
+            del self._unread[name]
+        if names:
+            self._take_versions(names, [self.mirror.cell(name) for name in names])
+
+    def lock(self) -> None:
+        """Own the cells that the run writes, and take their newest versions; once."""
+        if self._locked:
+            return
+        self._held = True
+        mirror, values = self.mirror, self.values
+        for cell, number in self.cells.taken:
+            if mirror.owners.setdefault(cell, self) is not self:
+                try:
+                    mirror.wait_for(cell, self, self.stop)
+                except Stopped:
+                    raise self.stopped() from None
+            if number is not None:  # nobody else can commit another one now
+                values[number] = cell.value
+        self._locked = True
+
+    def version_of(self, number: int) -> tuple[str, int]:
+        """The variable and the version that a value is; ("", 0) for one that is none."""
+        known = self.versions.get(number)
+        if known is None and self._locked and number in self.cells.newest:
+            cell, name = self.cells.newest[number]
+            return name, cell.version
+        return known or ("", 0)
+
+    # In the caller
+
+    def run_here(self, plan: Plan, segment: Segment, measure: bool) -> None:
+        """Run a segment in this thread. Raises the node's error, or Stopped."""
+        if segment.locked:
+            self.lock()
+        values = self.values
+        inputs = [self.local(v) for v in segment.inputs]
+        self.here[segment.slot] = (segment, monotonic())
+        try:
+            if measure:
+                outputs, seconds, taken, made = segment.program.measure(inputs, self.stop)
+                self.learn(plan, segment, seconds, taken, made)
+            else:
+                outputs = segment.program(inputs, self.stop)
+        except StepFailed as failed:
+            op = self.flow.ops[segment.owners[failed.step]]
+            cause = failed.__cause__
+            assert cause is not None
+            raise node_error(op, cause) from cause
+        for number, value in zip(segment.outputs, outputs, strict=True):
+            values[number] = value
+        del self.here[segment.slot]
+        self.count("caller", len(segment.nodes))
+
+    def learn(
+        self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list, place: str = "caller"
+    ) -> None:
+        """Put a segment's measurements into the history, and into the run's trace."""
+        segment.measured = sum([spent for node, spent in zip(segment.owners, seconds, strict=True) if node >= 0])
+        for node, spent, bytes_in, bytes_out in zip(segment.owners, seconds, taken, made, strict=True):
+            if node >= 0:
+                COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
+        if self.trace is not None:
+            steps = [(self.flow.ops[n], spent) for n, spent in zip(segment.owners, seconds, strict=True) if n >= 0]
+            self.trace.add(place, [op for op, _ in steps], [spent for _, spent in steps])
+
+    def local(self, number: int) -> Any:
+        """A value, brought here if Ray keeps it."""
+        value = self.values[number]
+        if objects.is_reference(value):
+            value = objects.fetch(value)
+            self.values[number] = value
+        return value
+
+    def count(self, place: str, nodes: int, segments: int = 1) -> None:
+        """Note that a segment, or some, have run at `place`."""
+        counted = self.ran.setdefault(place, [0, 0])
+        counted[0] += segments
+        counted[1] += nodes
+
+    # The end
+
+    def cancel(self, reason: str = CANCELLED) -> None:
+        """End the run as soon as possible; from any thread."""
+        if not self.stop:
+            self.stop.append(reason)
+            self.events.put(None)
+            for wake in list(self.wakers):
+                wake()
+
+    def stopped(self) -> Exception:
+        """The error of a run that was told to stop."""
+        if self.stop and self.stop[0] == TIMED_OUT:
+            return DeadlineExceededError(None, None, TIMED_OUT)
+        return CancelledError(None, None, CANCELLED)
+
+    def commit(self, replicas_of: Callable | None = None) -> None:
+        """Publish the run's writes, all at once, and let its locks go.
+
+        replicas_of: makes the copies that a value must have before it is committed.
+        """
+        writes = self.cells.writes
+        if writes:
+            if not self._locked:
+                self.lock()
+            copies = None
+            if replicas_of is not None:
+                copies = replicas_of([(cell, self.values[number]) for cell, _, number in writes])
+            self.mirror.commit(writes, self.values, self, self.new_versions, copies)
+            self._held = False
+        self._places = None
+
+    def new_version_of(self, name: str) -> int:
+        """The token of the version that this run makes of a variable."""
+        version = self.new_versions.get(name)
+        if version is None:
+            version = self.new_versions[name] = new_version()
+        return version
+
+    def end(self) -> None:
+        """Let go of locks and, after a failure, of places in random streams."""
+        if self._held:
+            self.mirror.release([cell for cell, _ in self.cells.taken], self)
+            self._held = self._locked = False
+        if self._places is not None:
+            self.draws.give_back(self.flow.draws.values(), self._places)
+            self._places = None
+
+    def fetched(self) -> list:
+        """The values of the fetches, here; None for operations."""
+        return [None if number is None else self.local(number) for number in self.flow.fetched]
+
+    def bytes_of_sources(self) -> dict[int, int]:
+        """The sizes of the values that were there at the start."""
+        numbers = [*self.flow.feeds.values(), *self.flow.pinned.values(), *self.flow.newest.values()]
+        return {n: size_of(self.values[n]) for n in numbers if not objects.is_reference(self.values[n])}
+
+
+def run_locally(run: Run, plan: Plan, measure: bool) -> None:
+    """Run a plan that lies wholly in the caller, one segment after another."""
+    try:
+        with quiet():
+            for segment in plan.segments:
+                run.run_here(plan, segment, measure)
+    except Stopped:
+        raise run.stopped() from None

@@ -1,0 +1,150 @@
+"""Partial runs: one run that is fed and fetched in parts.
+
+Each part runs what its fetches need and nothing that an earlier part ran. Operations that were set up run in the first
+part that has their feeds. The values that later parts need are kept with the handle, until everything has been fed and
+fetched, a part fails, or the session closes. Each part commits its writes.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import REFERENCES, Kind, Operation, Tensor
+from weftwork.scheduler.compile.dataflow import prune
+from weftwork.scheduler.request.feeds import parse_feed_key, parse_feeds
+from weftwork.scheduler.request.fetches import owned, parse_fetches
+
+_SOURCES = REFERENCES | {Kind.CONSTANT, Kind.PLACEHOLDER}
+
+
+class _Partial:
+    """A run in parts: what may be fed and fetched, and what is there already."""
+
+    def __init__(self, fetches: Sequence[Any], feeds: Sequence[Tensor]):
+        self.fetches = dict.fromkeys(fetches)
+        self.feeds = set(feeds)
+        self.values: dict[Tensor, Any] = {}
+        self.fetched: set = set()
+        self.ran: set[Operation] = set()
+        self.lock = threading.Lock()
+
+    def complete(self) -> bool:
+        """True when nothing is left to feed or fetch."""
+        done = self.fetched | self.ran
+        return all(f in done for f in self.fetches) and self.values.keys() >= self.feeds
+
+    def due(self, values: Mapping[Tensor, Any]) -> list[Operation]:
+        """The operations set up as targets that have not run, and need none of the feeds that are still to come."""
+        pending = {feed.op for feed in self.feeds - values.keys()}
+        targets = [f for f in self.fetches if isinstance(f, Operation) and f not in self.ran]
+        return [op for op in targets if pending.isdisjoint(prune([op], set(values), self.ran))]
+
+
+class PartialRuns:
+    """The partial runs of a session, which hands itself in: holding it would make a cycle, and a forgotten session
+    would live until the garbage collector comes by.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Partial] = {}
+
+    def setup(self, graph: Graph, fetches: Any, feeds: Sequence | None) -> str:
+        """Begin: a handle. Raises InvalidArgumentError when there is nothing to fetch."""
+        elements = parse_fetches(graph, fetches).elements
+        if not elements:
+            raise InvalidArgumentError(None, None, "Must specify at least one target to fetch or execute.")
+        handle = uuid.uuid4().hex
+        self._runs[handle] = _Partial(elements, [parse_feed_key(graph, key) for key in feeds or ()])
+        return handle
+
+    def run(self, session: Any, handle: str, fetches: Any, feed_dict: Mapping | None) -> Any:
+        """Go on: the values of `fetches`. A part that fails ends the run."""
+        partial = self._runs.get(handle)
+        if partial is None:
+            raise InvalidArgumentError(None, None, "Must run 'setup' before performing partial runs!")
+        with partial.lock:
+            try:
+                return _part(session, partial, fetches, feed_dict)
+            except BaseException:
+                self._runs.pop(handle, None)
+                raise
+            finally:
+                if partial.complete():
+                    self._runs.pop(handle, None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._runs.clear()
+
+
+def _part(session: Any, partial: _Partial, fetches: Any, feed_dict: Mapping | None) -> Any:
+    parsed = parse_fetches(session.graph, fetches)
+    asked = [element for element in parsed.elements if isinstance(element, Tensor)]
+    if len(asked) < len(parsed.elements):
+        raise RuntimeError("partial_run() requires empty target_list.")
+    fed = parse_feeds(session.graph, feed_dict) if feed_dict else {}
+    _check(partial, asked, fed)
+    values = {**partial.values, **fed}
+    wanted = [t for t in asked if t not in values]
+    due = partial.due(values)
+    ops = prune([*[t.op for t in wanted], *due], set(values), partial.ran)
+    for tensor in wanted:
+        if any(feed.op in ops for feed in partial.feeds - values.keys()):
+            raise InvalidArgumentError(
+                None, tensor.op, f"Fetch {tensor.name} can't be computed from the feeds that have been fed so far."
+            )
+    kept = _frontier(partial, ops, set(values))
+    computed = list(dict.fromkeys([*wanted, *kept]))
+    if computed or due:
+        known = tuple(values)
+        key = ("partial", tuple(computed), tuple(due), known, frozenset(partial.ran))
+        entries = session._engine.entries
+        entry = entries.find(key) or entries.add(
+            key, parse_fetches(session.graph, [*computed, *due]), known, partial.ran
+        )
+        made = session._run(entry, list(values.values()), copy=False)
+        values.update([(t, _kept(value)) for t, value in zip(computed, made, strict=False)])
+    partial.ran.update([*due, *[op for op in ops if op.kind not in _SOURCES]])
+    partial.values = values
+    partial.fetched.update(asked)
+    return parsed.build(owned([values[t] for t in asked], session._config.copy))
+
+
+def _kept(value: Any) -> Any:
+    """A value for later parts: an array that nobody can write to."""
+    if type(value) is np.ndarray:
+        value.flags.writeable = False
+    return value
+
+
+def _check(partial: _Partial, fetches: Sequence[Tensor], fed: Mapping[Tensor, Any]) -> None:
+    for tensor in fed:
+        if tensor not in partial.feeds:
+            raise InvalidArgumentError(
+                None, tensor.op, f"The feed {tensor.name} was not specified in partial_run_setup."
+            )
+        if tensor in partial.values:
+            raise InvalidArgumentError(None, tensor.op, f"The feed {tensor.name} has already been fed.")
+    for tensor in fetches:
+        if tensor not in partial.fetches:
+            raise InvalidArgumentError(
+                None, tensor.op, f"The fetch {tensor.name} was not specified in partial_run_setup."
+            )
+        if tensor in partial.fetched:
+            raise InvalidArgumentError(None, tensor.op, f"The fetch {tensor.name} has already been fetched.")
+
+
+def _frontier(partial: _Partial, ops: list[Operation], known: set[Tensor]) -> list[Tensor]:
+    """The values made by `ops` that later parts will need."""
+    now = set(ops)
+    left = [f.op if isinstance(f, Tensor) else f for f in partial.fetches if f not in partial.fetched]
+    later = [op for op in prune(left, known, partial.ran) if op not in now]
+    needed = {t for op in later for t in op.inputs} | {f for f in partial.fetches if isinstance(f, Tensor)}
+    return [t for op in ops if op.kind not in _SOURCES for t in op.outputs if t in needed and t not in known]

@@ -1,0 +1,402 @@
+"""Session: runs a graph, or parts of it, and holds the values. The same graph serves any number of sessions.
+
+Variables belong to the session: two sessions on one graph share nothing. Any number of threads may run at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+import warnings
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from weftwork.graph import stacks
+from weftwork.graph.errors import NotFoundError
+from weftwork.graph.export import structure
+from weftwork.graph.graph import Graph
+from weftwork.scheduler.machines import backend, inventory
+from weftwork.scheduler.machines import host_actors as hosts
+from weftwork.scheduler.machines.devices import check_packages, list_devices
+from weftwork.scheduler.plan.signatures import Entry
+from weftwork.scheduler.request.config import ConfigProto, RunMetadata, RunOptions
+from weftwork.scheduler.request.feeds import convert_feed, parse_feed_key, parse_feeds
+from weftwork.scheduler.request.fetches import owned, parse_fetches, signature
+from weftwork.scheduler.request.trace import Trace
+from weftwork.scheduler.run.engine import CLOSED, Engine
+from weftwork.scheduler.run.explain import Explanation, Waiting
+from weftwork.scheduler.session.future import RunFuture
+from weftwork.scheduler.session.host import Host, SharedEngine
+from weftwork.scheduler.session.partial import PartialRuns
+
+_CLOSE_BOUND = 30.0
+"""Seconds that closing a session may take."""
+
+
+class BaseSession:
+    """What Session and InteractiveSession share."""
+
+    def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
+        if graph is None:
+            graph = stacks.get_default_graph()
+        elif not isinstance(graph, Graph):
+            raise TypeError(f"graph must be a tf.Graph, but got {type(graph)}")
+        if target is None:
+            target = ""
+        if not isinstance(target, (str, bytes)):
+            hint = ""
+            if isinstance(target, ConfigProto):
+                hint = '. Did you do "Session(config)" instead of "Session(config=config)"?'
+            raise TypeError(f"target must be a string, but got {type(target)}{hint}")
+        if config is not None and not isinstance(config, ConfigProto):
+            raise TypeError(f"config must be a tf.ConfigProto, but got {type(config)}")
+        self._graph = graph
+        self._target = target if isinstance(target, bytes) else target.encode()
+        self._config = ConfigProto()
+        if config is not None:
+            self._config.CopyFrom(config)
+        _connect(self._target.decode(), self._config)
+        if backend.is_running():
+            check_packages(inventory.cluster())
+        self._closed = False
+        self._closing = threading.Lock()
+        self._engine = _engine(self._target.decode(), self._config, graph)
+        self._partial = PartialRuns()
+        self._finalizer = weakref.finalize(self, Engine.close, self._engine)
+
+    # What it is
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that it runs."""
+        return self._graph
+
+    @property
+    def graph_def(self) -> dict:
+        """The graph as plain data."""
+        return structure(self._graph)
+
+    @property
+    def sess_str(self) -> bytes:
+        """The target it was made with."""
+        return self._target
+
+    def list_devices(self) -> list:
+        """The devices of every machine, in TensorFlow 1's form."""
+        self._check_open()
+        return list_devices()
+
+    @property
+    def placements(self) -> dict[str, tuple[int, int]]:
+        """What ran where so far: for "caller", "actor" and "task" the number of segments and of nodes."""
+        return {place: (segments, nodes) for place, (segments, nodes) in sorted(self._engine.ran.items())}
+
+    # Running
+
+    def run(
+        self,
+        fetches: Any,
+        feed_dict: Mapping | None = None,
+        options: RunOptions | None = None,
+        run_metadata: RunMetadata | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Compute `fetches` and return their values in the same structure (None for operations).
+
+        fetches: a Tensor, Operation, Variable or name, or lists, tuples, dicts and so on of them.
+        feed_dict: values to use instead of what tensors would compute.
+        options: a time limit, tracing.   run_metadata: filled in when traced.
+        copy: False gives large results as read-only views that are not copied.
+        Values of rank 0 are NumPy scalars, others arrays that belong to the caller; text is bytes; what a Python
+        function returned is what it returned.
+        A run happens whole or not at all. Raises an OpError that names the node when one fails, RuntimeError when the
+        session is closed or its graph empty, TypeError and ValueError for what cannot be fetched or fed.
+        """
+        self._check_open()
+        entry, fed, build = self._find(fetches, feed_dict)
+        return self._run(entry, fed, options, run_metadata, copy, build=build)
+
+    def _find(self, fetches: Any, feed_dict: Mapping | None) -> tuple[Entry, list, Callable]:
+        """The entry for fetches and feeds, the fed values, and what builds the result from the fetched ones."""
+        self._check_not_empty()
+        feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
+        fed, parsed = tuple(feeds), None
+        key = signature(fetches)
+        if key is None:  # a structure that cannot be told from another by a look: what it asks for can
+            parsed = parse_fetches(self._graph, fetches)
+            key = ("elements", parsed.elements)
+        entry = self._engine.entries.find((key, fed))
+        if entry is None:
+            entry = self._engine.entries.add((key, fed), parsed or parse_fetches(self._graph, fetches), fed)
+        return entry, list(feeds.values()), (parsed or entry.fetches).build
+
+    def _run(
+        self,
+        entry: Entry,
+        fed: list,
+        options: RunOptions | None = None,
+        metadata: RunMetadata | None = None,
+        copy: bool | None = None,
+        started: Callable | None = None,
+        build: Callable | None = None,
+    ) -> Any:
+        flow = entry.flow
+        traced = _traced(options, metadata)
+        if flow is not None and not flow.ops and not flow.pinned:  # everything was fed or constant: nothing runs
+            values = _sources(flow, fed)
+        else:
+            trace = Trace() if traced else None
+            timeout = _timeout(options, self._config)
+            values = self._engine.execute(entry, fed, timeout, trace, started)
+            if trace is not None:
+                trace.fill(metadata)  # type: ignore[arg-type]
+        if copy is None:
+            copy = self._config.copy
+        return (build or entry.fetches.build)(owned(values, copy))
+
+    def submit(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> RunFuture:
+        """Start a run in the background: a future of its result, whose `cancel` cancels the run."""
+        self._check_open()
+        entry, fed, build = self._find(fetches, feed_dict)
+        return RunFuture.start(lambda started: self._run(entry, fed, options, started=started, build=build))
+
+    def make_callable(self, fetches: Any, feed_list: Sequence | None = None, accept_options: bool = False) -> Callable:
+        """A function that runs `fetches`, with a positional argument for each tensor of `feed_list`.
+
+        With accept_options it also takes keywords options and run_metadata. The plan is made once and kept: what is
+        added to the graph later does not count. Raises TypeError when `feed_list` is no list or tuple.
+        """
+        if feed_list is not None and not isinstance(feed_list, (list, tuple)):
+            raise TypeError("`feed_list` must be a list or tuple.")
+        self._check_open()
+        self._check_not_empty()
+        tensors = [parse_feed_key(self._graph, key) for key in feed_list or ()]
+        entry = self._engine.entries.add(None, parse_fetches(self._graph, fetches), tensors)
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            self._check_open()
+            if len(args) != len(tensors):
+                raise TypeError(f"This callable takes {len(tensors)} fed values, but got {len(args)}.")
+            if kwargs and not accept_options:
+                raise TypeError("Made without accept_options=True, this callable takes no options.")
+            fed = [convert_feed(tensor, value) for tensor, value in zip(tensors, args, strict=True)]
+            return self._run(entry, fed, kwargs.get("options"), kwargs.get("run_metadata"))
+
+        return run
+
+    def partial_run_setup(self, fetches: Any, feeds: Sequence | None = None) -> str:
+        """Begin a run that is fed and fetched in parts: a handle for `partial_run`.
+
+        Each of `feeds` may be fed once and each of `fetches` fetched once, in any order that the graph allows.
+        """
+        self._check_open()
+        return self._partial.setup(self._graph, fetches, feeds)
+
+    def partial_run(self, handle: str, fetches: Any, feed_dict: Mapping | None = None) -> Any:
+        """Go on with a run that `partial_run_setup` began: what was computed before is not computed again."""
+        self._check_open()
+        return self._partial.run(self, handle, fetches, feed_dict)
+
+    def explain(self, fetches: Any, feed_dict: Mapping | None = None) -> Explanation:
+        """The plan of a run, for a reader: print it. Nothing runs.
+
+        It lists the segments, where each runs and why, what it costs, the critical path and what bounds the run.
+        Before the first run of these fetches the costs are what is known from others.
+        """
+        self._check_open()
+        entry, fed, _ = self._find(fetches, feed_dict)
+        return self._engine.explain(entry, fed)
+
+    def waiting(self) -> list[Waiting]:
+        """What the runs that are on their way wait for at this moment: which nodes, where, since when."""
+        return self._engine.waiting()
+
+    def _check_not_empty(self) -> None:
+        if self._graph.version == 0:
+            raise RuntimeError("The Session graph is empty.  Add operations to the graph before calling run().")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError(CLOSED)
+
+    # Its life
+
+    def close(self) -> None:
+        """End the session: runs on their way may finish for a moment, then are cancelled; its processes end."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+        grace = self._config.cancel_grace_in_ms / 1000
+        self._engine.cancel_all(grace, _CLOSE_BOUND)
+        self._partial.clear()
+        self._finalizer()
+
+    @staticmethod
+    def reset(target: Any, containers: Sequence | None = None, config: ConfigProto | None = None) -> None:
+        """Forget the variables that sessions share at `target`, or under `config.name`, and close these sessions.
+
+        containers: only the variables in these; None is all. A detached session of that name is ended with None.
+        Raises NotFoundError when there is nothing of the kind.
+        """
+        config = config or ConfigProto()
+        text = target.decode() if isinstance(target, bytes) else target or ""
+        _connect(text, config)
+        name = _hosted(config) if config.name else text
+        host = hosts.host(Host, name, config, create=False, lasting=False) if name else None
+        if host is None:
+            raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.")
+        try:
+            hosts.ask(host, "reset", containers)
+        except backend.WorkerLost:  # it was ending just now
+            raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.") from None
+        if config.name and containers is None:
+            hosts.end_host(host)
+
+    def as_default(self):
+        """A context manager that makes this the thread's default session. It does not close the session."""
+        return stacks.session_scope(self)
+
+    def __repr__(self) -> str:
+        return f"<tf.{type(self).__name__}{' (closed)' if self._closed else ''} of {self._graph!r}>"
+
+
+def _engine(target: str, config: ConfigProto, graph: Graph) -> Engine:
+    """An engine of the session's own; or one that a host shares, where the target or the config names it."""
+    entropy = uuid.uuid4().int & ((1 << 63) - 1)
+    if config.isolate_session_state:
+        return Engine(config, entropy)
+    if target.startswith("grpc://"):
+        host = hosts.host(Host, target, config, create=False, lasting=False)
+        if host is None:
+            raise NotFoundError(None, None, f"There is no server at {target} in this Ray cluster.")
+        return SharedEngine(config, host, graph, ends=False)
+    if config.name:
+        lasting = config.lifetime == "detached"
+        there = hosts.host(Host, _hosted(config), config, create=False, lasting=lasting)
+        host = there or hosts.host(Host, _hosted(config), config, create=True, lasting=lasting)
+        return SharedEngine(config, host, graph, ends=there is None and not lasting)
+    return Engine(config, entropy)
+
+
+def _hosted(config: ConfigProto) -> str:
+    return f"session {config.name}"
+
+
+def _connect(target: str, config: ConfigProto) -> None:
+    """Join the Ray that `target` names; "" and "local" are this machine's, started when first needed."""
+    if target in ("", "local"):
+        return
+    if target.startswith("grpc://"):
+        if not backend.is_running():
+            backend.connect("auto")
+        return
+    host, _, port = target.rpartition(":")
+    if target != "auto" and not target.startswith("ray://") and not (host and port.isdigit()):
+        raise NotFoundError(
+            None,
+            None,
+            "No session factory registered for the given session options: "
+            f'{{target: "{target}" config: {config}}} Registered factories are "", "local", "auto", "HOST:PORT" of a '
+            'Ray cluster, and "ray://HOST:PORT".',
+        )
+    try:
+        backend.connect(target)
+    except (ConnectionError, RuntimeError) as error:
+        raise NotFoundError(None, None, f"There is no Ray cluster at {target!r}: {error}") from error
+
+
+def _traced(options: RunOptions | None, metadata: RunMetadata | None) -> bool:
+    if options is not None and not isinstance(options, RunOptions):
+        raise TypeError(f"options must be a tf.RunOptions, but got {type(options)}")
+    if metadata is None:
+        return False
+    if not isinstance(metadata, RunMetadata):
+        raise TypeError(f"run_metadata must be a tf.RunMetadata, but got {type(metadata)}")
+    metadata.Clear()
+    return options is not None and options.trace_level > RunOptions.NO_TRACE
+
+
+def _timeout(options: RunOptions | None, config: ConfigProto) -> float | None:
+    milliseconds = options.timeout_in_ms if options is not None else 0
+    if milliseconds <= 0:
+        milliseconds = config.operation_timeout_in_ms
+    return milliseconds / 1000 if milliseconds > 0 else None
+
+
+def _sources(flow: Any, fed: list) -> list:
+    values = dict(zip(flow.feeds.values(), fed, strict=True))
+    values.update(flow.constants)
+    return [None if number is None else values[number] for number in flow.fetched]
+
+
+class Session(BaseSession):
+    """A session. Used as a context manager, it and its graph are the defaults inside, and it is closed at the end.
+
+    target: "" for this machine (Ray is joined when the program runs it already, else started when first needed),
+        "auto", "HOST:PORT" or "ray://HOST:PORT" for a cluster.
+    graph: the graph to run; the current default one when it is None.   config: a ConfigProto.
+    Raises TypeError for arguments of other types, NotFoundError for a target that is not there, and
+    FailedPreconditionError when a machine of the cluster lacks a package that it needs.
+    """
+
+    def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
+        super().__init__(target, graph, config)
+        self._contexts: list = []
+
+    def __enter__(self) -> Session:
+        if self._contexts:
+            raise RuntimeError(
+                "Session context managers are not re-entrant. Use `Session.as_default()` if you want to enter a "
+                "session multiple times."
+            )
+        self._contexts = [self._graph.as_default(), self.as_default()]
+        for context in self._contexts:
+            context.__enter__()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        contexts, self._contexts = self._contexts, []
+        for context in reversed(contexts):
+            context.__exit__(None, None, None)
+        if error is None:
+            self.close()
+        else:  # the error must get out even when closing hangs
+            closer = threading.Thread(name="SessionCloseThread", target=self.close, daemon=True)
+            closer.start()
+            closer.join(_CLOSE_BOUND)
+
+
+class InteractiveSession(BaseSession):
+    """A session that makes itself the default when it is created: for shells and notebooks. Close it with `close()`."""
+
+    _alive = 0
+    _count_lock = threading.Lock()
+
+    def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
+        super().__init__(target, graph, config)
+        with InteractiveSession._count_lock:
+            if InteractiveSession._alive:
+                warnings.warn(
+                    "An interactive session is already active. This can cause out-of-memory errors in some cases. You "
+                    "must explicitly call `InteractiveSession.close()` to release resources held by the other "
+                    "session(s).",
+                    stacklevel=2,
+                )
+            InteractiveSession._alive += 1
+        self._explicit_graph = graph
+        if graph is not None:
+            stacks.push_graph(graph)
+        stacks.push_session(self)
+
+    def close(self) -> None:
+        """End the session; it is no longer the default."""
+        if self._closed:
+            return
+        super().close()
+        with InteractiveSession._count_lock:
+            InteractiveSession._alive -= 1
+        stacks.remove_session(self)
+        if self._explicit_graph is not None:
+            stacks.remove_graph(self._explicit_graph)

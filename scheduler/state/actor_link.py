@@ -1,0 +1,183 @@
+"""A session's links to its actors: made when first needed, replaced when they die.
+
+home       where an actor lives: anywhere, on a certain machine, or with a certain GPU
+epoch      names one life of an actor; what it held is gone with it
+held       the versions that an actor holds, so that they need not be sent again
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable
+from time import monotonic, sleep
+from typing import Any
+
+from weftwork.actors.processes.messages import pack
+from weftwork.actors.programs.program import size_of
+from weftwork.graph.errors import ResourceExhaustedError
+from weftwork.scheduler.compile.needs import ANYWHERE, Home
+from weftwork.scheduler.machines import backend, inventory, objects
+from weftwork.scheduler.state.mirror import Cell
+
+_LARGE = 100 * 1024
+_FREED_WITHIN = 5.0
+"""Seconds for which a GPU is waited for: what ended just now still counts as in use."""
+_UP_WITHIN = 60.0
+"""Seconds that an actor on a free GPU may take to start."""
+_taking_gpus = threading.Lock()
+
+
+class ActorLink:
+    """The actor of one session at one home."""
+
+    def __init__(self, home: Home = ANYWHERE):
+        self.home = home
+        self.lock = threading.Lock()
+        self.epoch = ""
+        self.actor: Any = None
+        self.held: dict[str, int] = {}
+        self.programs: set[str] = set()
+        self.lives = 0
+        self.messages = 0
+        self.busy = 0
+        """Segments on their way here."""
+        self.closed = False
+        self._sequence = 0
+
+    def ensure(self) -> Any:
+        """The actor; started when there is none. The caller holds `lock`. ResourceExhaustedError for a GPU in use."""
+        if self.closed:
+            raise backend.WorkerLost("the session is closed")
+        if self.actor is None:
+            actor = self._start()
+            self.lives += 1
+            self.held, self.programs = {}, set()
+            self.actor = actor
+        return self.actor
+
+    def _start(self) -> Any:
+        epoch = self.epoch = uuid.uuid4().hex
+        if self.home.gpu is None:
+            return backend.new_actor(epoch, self.home)
+        with _taking_gpus:  # one after another: what Ray says is free does not count actors that are just being made
+            if _is_free(self.home):
+                actor = backend.new_actor(epoch, self.home)
+                if backend.is_up(actor, _UP_WITHIN):
+                    return actor
+                backend.kill(actor)
+        raise ResourceExhaustedError(
+            None,
+            None,
+            f"GPU {self.home.gpu} is in use: all GPUs of machine {self.home.machine} are held by other sessions or "
+            "tasks. Close them, or ask for another device.",
+        )
+
+    def submit(self, message: bytes, arrived: list, apart: int) -> backend.Handle:
+        """Send a segment. The caller holds `lock`, so that numbers and messages go in one order."""
+        self._sequence += 1
+        self.messages += 1
+        return backend.submit_to(self.ensure(), self.epoch, self._sequence, message, arrived, apart)
+
+    def dead(self, actor: Any) -> None:
+        """`actor` has died: the next use starts another one."""
+        with self.lock:
+            if self.actor is actor:
+                self.actor = None
+                self.held, self.programs = {}, set()
+
+    def flush(self, cells: list[Cell]) -> None:
+        """Hand the actor the newest small committed versions that it has not got: write-behind, in one message."""
+        with self.lock:
+            entries = [(cell.name, cell.version, cell.value) for cell in cells]
+            entries = [(n, v, value) for n, v, value in entries if v and self.held.get(n) != v and _is_small(value)]
+            if not entries:
+                return
+            actor = self.ensure()
+            self.held.update([(name, version) for name, version, _ in entries])
+            self.messages += 1
+            backend.store_in(actor, self.epoch, pack(entries))
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Let the actor forget what stayed there for a run."""
+        with self.lock:
+            if self.actor is not None:
+                backend.drop_in(self.actor, list(names))
+
+    def end(self) -> None:
+        """End the actor; the next use starts another one."""
+        with self.lock:
+            if self.actor is not None:
+                backend.kill(self.actor)
+                self.actor = None
+                self.held, self.programs = {}, set()
+
+    def close(self) -> None:
+        """End the actor for good."""
+        self.closed = True
+        self.end()
+
+
+def _is_small(value: Any) -> bool:
+    """True for what goes by value: the rest is sent when a segment needs it, for its sake alone."""
+    return not objects.is_reference(value) and size_of(value) <= _LARGE
+
+
+def _is_free(home: Home) -> bool:
+    """True when a GPU of a machine is free, or becomes so within moments."""
+    end = monotonic() + _FREED_WITHIN
+    while inventory.free("GPU", home.machine) < 1:
+        if monotonic() > end:
+            return False
+        sleep(0.05)
+    return True
+
+
+class Links:
+    """All actors of one session, by home."""
+
+    def __init__(self):
+        self._links: dict[Home, ActorLink] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self.home_of: dict[str, Home] = {}
+        """Where variables are kept that have a home of their own."""
+
+    def at(self, home: Home = ANYWHERE) -> ActorLink:
+        """The link to the actor at `home`."""
+        link = self._links.get(home)
+        if link is None:
+            with self._lock:
+                link = self._links.setdefault(home, ActorLink(home))
+                link.closed = self._closed
+        return link
+
+    def all(self) -> list[ActorLink]:
+        """Every link that there is."""
+        with self._lock:
+            return list(self._links.values())
+
+    def dead(self, actor: Any) -> None:
+        """`actor` has died."""
+        for link in self.all():
+            link.dead(actor)
+
+    def flush(self, cells: list[Cell]) -> None:
+        """Hand committed versions to the actors that keep the variables."""
+        homes: dict[Home, list[Cell]] = {}
+        for cell in cells:
+            homes.setdefault(self.home_of.get(cell.name, ANYWHERE), []).append(cell)
+        for home, mine in homes.items():
+            self.at(home).flush(mine)
+
+    def free_gpus(self) -> None:
+        """End the actors that hold a GPU and have nothing to do: a task asks for one."""
+        for link in self.all():
+            if link.home.gpu is not None and not link.busy:
+                link.end()
+
+    def close(self) -> None:
+        """End all actors."""
+        self._closed = True
+        for link in self.all():
+            link.close()

@@ -1,0 +1,236 @@
+"""Hooks that most training programs need: when to stop, what to log, what to look out for. See also `saving_hooks`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import nest, stacks
+from weftwork.graph.training.steps import get_or_create_global_step_read
+from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
+
+log = logging.getLogger("weftwork")
+
+
+def needed_global_step(hook: SessionRunHook) -> Any:
+    """The graph's global step as it was before a run. Raises RuntimeError when there is none."""
+    step = get_or_create_global_step_read()
+    if step is None:
+        raise RuntimeError(f"Global step should be created to use {type(hook).__name__}.")
+    return step
+
+
+class SecondOrStepTimer:
+    """Says when something is due that happens every so many seconds, or every so many steps.
+
+    Raises ValueError when neither or both are given.
+    """
+
+    def __init__(self, every_secs: float | None = None, every_steps: int | None = None):
+        if every_secs is None and every_steps is None:
+            raise ValueError("Either every_secs or every_steps should be provided.")
+        if every_secs is not None and every_steps is not None:
+            raise ValueError("Can not provide both every_secs and every_steps.")
+        self._secs, self._steps = every_secs, every_steps
+        self.reset()
+
+    def reset(self) -> None:
+        """As if it had never been due."""
+        self._time: float | None = None
+        self._step: int | None = None
+
+    def should_trigger_for_step(self, step: int) -> bool:
+        """True when it is due at this step: at the first one, and once for each."""
+        if self._step is None:
+            return True
+        if step == self._step:
+            return False
+        if self._secs is not None:
+            return time.monotonic() >= self._time + self._secs  # type: ignore[operator]
+        return step >= self._step + self._steps  # type: ignore[operator]
+
+    def update_last_triggered_step(self, step: int) -> tuple[float | None, int | None]:
+        """It has happened at this step: the seconds and steps since the last time, or None twice."""
+        now = time.monotonic()
+        passed = (None, None) if self._step is None else (now - self._time, step - self._step)  # type: ignore[operator]
+        self._time, self._step = now, step
+        return passed
+
+    def last_triggered_step(self) -> int | None:
+        """The step at which it happened last."""
+        return self._step
+
+
+class StopAtStepHook(SessionRunHook):
+    """Stops after `num_steps` further steps, or when the global step is `last_step`.
+
+    Raises ValueError unless one of them is given.
+    """
+
+    def __init__(self, num_steps: int | None = None, last_step: int | None = None):
+        if num_steps is None and last_step is None:
+            raise ValueError("One of num_steps or last_step must be specified.")
+        if num_steps is not None and last_step is not None:
+            raise ValueError("Only one of num_steps or last_step can be specified.")
+        self._num_steps, self._last_step = num_steps, last_step
+
+    def begin(self) -> None:
+        """Find the global step."""
+        self._global_step = needed_global_step(self)
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        """Find the last step; a session that is made anew does not move it."""
+        if self._last_step is None:
+            self._last_step = int(session.run(self._global_step)) + self._num_steps  # type: ignore[operator]
+
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
+        """Ask for the global step."""
+        return SessionRunArgs(self._global_step)
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Look at it; what the run fetched may be the step before the run."""
+        assert self._last_step is not None
+        if run_values.results + 1 >= self._last_step:
+            if int(run_context.session.run(self._global_step)) >= self._last_step:
+                run_context.request_stop()
+
+
+class NanLossDuringTrainingError(RuntimeError):
+    """A loss is not a number."""
+
+    def __str__(self) -> str:
+        return "NaN loss during training."
+
+
+class NanTensorHook(SessionRunHook):
+    """Looks at a loss: when it is not a number, raises NanLossDuringTrainingError, or else stops."""
+
+    def __init__(self, loss_tensor: Any, fail_on_nan_loss: bool = True):
+        self._loss, self._fail = loss_tensor, fail_on_nan_loss
+
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
+        """Ask for the loss."""
+        return SessionRunArgs(self._loss)
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Look at it."""
+        if np.isnan(run_values.results):
+            if self._fail:
+                log.error("Model diverged with loss = NaN.")
+                raise NanLossDuringTrainingError
+            log.warning("Model diverged with loss = NaN.")
+            run_context.request_stop()
+
+
+class LoggingTensorHook(SessionRunHook):
+    """Logs the values of tensors every so many runs or seconds, or at the end, to the logger "weftwork".
+
+    tensors: a list of tensors or names, or a dictionary from what to call them.
+    formatter: makes the text from a dictionary of values.
+    Raises ValueError unless at_end, or exactly one of the others is given.
+    """
+
+    def __init__(
+        self,
+        tensors: Any,
+        every_n_iter: int | None = None,
+        every_n_secs: float | None = None,
+        at_end: bool = False,
+        formatter: Callable[[dict], str] | None = None,
+    ):
+        only_at_end = at_end and every_n_iter is None and every_n_secs is None
+        if not only_at_end and (every_n_iter is None) == (every_n_secs is None):
+            raise ValueError("either at_end and/or exactly one of every_n_iter and every_n_secs must be provided.")
+        if every_n_iter is not None and every_n_iter <= 0:
+            raise ValueError(f"invalid every_n_iter={every_n_iter}.")
+        self._named = (
+            tensors if isinstance(tensors, dict) else {getattr(t, "name", t): t for t in nest.flatten(tensors)}
+        )
+        self._formatter, self._at_end = formatter, at_end
+        self._timer = None if only_at_end else SecondOrStepTimer(every_n_secs, every_n_iter)
+
+    def begin(self) -> None:
+        """Find the tensors."""
+        if self._timer is not None:
+            self._timer.reset()
+        self._iteration = 0
+        graph = stacks.get_default_graph()
+        self._tensors = {name: graph.as_graph_element(tensor) for name, tensor in self._named.items()}
+
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
+        """Ask for them when they are due."""
+        self._due = self._timer is not None and self._timer.should_trigger_for_step(self._iteration)
+        return SessionRunArgs(self._tensors) if self._due else None
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Log them."""
+        if self._due:
+            self._log(run_values.results)
+        self._iteration += 1
+
+    def end(self, session: Any) -> None:
+        """Log them at the end."""
+        if self._at_end:
+            self._log(session.run(self._tensors))
+
+    def _log(self, values: dict) -> None:
+        seconds = None if self._timer is None else self._timer.update_last_triggered_step(self._iteration)[0]
+        if self._formatter is not None:
+            log.info(self._formatter(values))
+            return
+        text = ", ".join([f"{name} = {value}" for name, value in values.items()])
+        log.info("%s%s", text, "" if seconds is None else f" ({seconds:.3f} sec)")
+
+
+class GlobalStepWaiterHook(SessionRunHook):
+    """Holds a worker back until the global step is `wait_until_step`: those who join later disturb less."""
+
+    def __init__(self, wait_until_step: int):
+        self._wait_until_step = wait_until_step
+        self._reached = wait_until_step <= 0
+
+    def begin(self) -> None:
+        """Find the global step."""
+        self._global_step = needed_global_step(self)
+
+    def before_run(self, run_context: SessionRunContext) -> None:
+        """Look at it, twice a second, until it is there."""
+        while not self._reached:
+            step = int(run_context.session.run(self._global_step))
+            self._reached = step >= self._wait_until_step
+            if not self._reached:
+                log.info("Waiting for global step %d before starting training; it is %d.", self._wait_until_step, step)
+                time.sleep(0.5)
+
+
+class FinalOpsHook(SessionRunHook):
+    """Runs some fetches at the end: `final_ops_values`."""
+
+    def __init__(self, final_ops: Any, final_ops_feed_dict: Mapping | None = None):
+        self._final_ops, self._feeds = final_ops, final_ops_feed_dict
+        self._values: Any = None
+
+    @property
+    def final_ops_values(self) -> Any:
+        """Their values, once the session has ended."""
+        return self._values
+
+    def end(self, session: Any) -> None:
+        """Run them."""
+        if self._final_ops is not None:
+            self._values = session.run(self._final_ops, feed_dict=self._feeds)
+
+
+class FeedFnHook(SessionRunHook):
+    """Feeds each run with what `feed_fn()` gives."""
+
+    def __init__(self, feed_fn: Callable[[], Mapping]):
+        self.feed_fn = feed_fn
+
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
+        """Feed the run."""
+        return SessionRunArgs(fetches=None, feed_dict=self.feed_fn())

@@ -1,0 +1,178 @@
+"""Batches of examples that come one by one, or many at a time: queues that queue runners fill.
+
+example   tensors that belong together: one tensor, a list, or a dict; a batch of them has the same structure
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weftwork.graph import shapes as dims
+from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.composite import SparseTensor
+from weftwork.graph.ops.queues import FIFOQueue, PaddingFIFOQueue, QueueBase, RandomShuffleQueue
+from weftwork.graph.scopes import name_scope
+from weftwork.scheduler.training.input_producers import fill
+
+
+def batch(
+    tensors: Any,
+    batch_size: Any,
+    num_threads: int = 1,
+    capacity: int = 32,
+    enqueue_many: bool = False,
+    shapes: Any = None,
+    dynamic_pad: bool = False,
+    allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """Batches of `batch_size` examples, stacked along a new first axis.
+
+    tensors: one example; with enqueue_many, many of them, as the rows.   num_threads: that read examples.
+    shapes: of an example's tensors, where they are not known.   dynamic_pad: what is not known may differ, and is
+    filled with zeros.
+    allow_smaller_final_batch: what is left at the end is a batch too, else it is dropped.
+    When it runs: OutOfRangeError once there are no more examples. Raises ValueError where shapes are not known, and for
+    no tensors, TypeError for sparse ones.
+    """
+    made = _padded(dynamic_pad)
+    options = (capacity, enqueue_many, shapes, allow_smaller_final_batch, shared_name, name)
+    return _batched([tensors] * _threads(num_threads), batch_size, made, *options)
+
+
+def batch_join(
+    tensors_list: Sequence[Any],
+    batch_size: Any,
+    capacity: int = 32,
+    enqueue_many: bool = False,
+    shapes: Any = None,
+    dynamic_pad: bool = False,
+    allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """As `batch`, of examples from several sources, each with a thread of its own.
+
+    tensors_list: a list of examples of the same structure.
+    """
+    options = (capacity, enqueue_many, shapes, allow_smaller_final_batch, shared_name, name)
+    return _batched(list(tensors_list), batch_size, _padded(dynamic_pad), *options)
+
+
+def shuffle_batch(
+    tensors: Any,
+    batch_size: Any,
+    capacity: int,
+    min_after_dequeue: int,
+    num_threads: int = 1,
+    seed: int | None = None,
+    enqueue_many: bool = False,
+    shapes: Any = None,
+    allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """As `batch`, of examples in random order.
+
+    min_after_dequeue: how many stay in the queue, for the sake of the mixing, while there are more to come.
+    """
+    options = (capacity, enqueue_many, shapes, allow_smaller_final_batch, shared_name, name)
+    return _batched([tensors] * _threads(num_threads), batch_size, _mixed(min_after_dequeue, seed), *options)
+
+
+def shuffle_batch_join(
+    tensors_list: Sequence[Any],
+    batch_size: Any,
+    capacity: int,
+    min_after_dequeue: int,
+    seed: int | None = None,
+    enqueue_many: bool = False,
+    shapes: Any = None,
+    allow_smaller_final_batch: bool = False,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """As `shuffle_batch`, of examples from several sources, each with a thread of its own."""
+    options = (capacity, enqueue_many, shapes, allow_smaller_final_batch, shared_name, name)
+    return _batched(list(tensors_list), batch_size, _mixed(min_after_dequeue, seed), *options)
+
+
+def _padded(dynamic_pad: bool) -> Callable[..., QueueBase]:
+    return PaddingFIFOQueue if dynamic_pad else FIFOQueue
+
+
+def _mixed(min_after_dequeue: int, seed: int | None) -> Callable[..., QueueBase]:
+    def make(capacity: int, *args: Any, **kwargs: Any) -> QueueBase:
+        return RandomShuffleQueue(capacity, min_after_dequeue, *args, seed=seed, **kwargs)
+
+    return make
+
+
+def _threads(count: int) -> int:
+    if count < 1:
+        raise ValueError(f"num_threads must be at least 1, but is {count}.")
+    return count
+
+
+def _batched(
+    sources: list[Any],
+    batch_size: Any,
+    make: Callable[..., QueueBase],
+    capacity: int,
+    many: bool,
+    shapes: Any,
+    smaller: bool,
+    shared_name: str | None,
+    name: str | None,
+) -> Any:
+    with name_scope(name, "batch", [tensor for source in sources for tensor in _list(source)]) as scope:
+        if not sources or not all(map(_list, sources)):
+            raise ValueError("Expected at least one tensor in batch().")
+        examples = [_tensors(_list(source)) for source in sources]
+        types = [[tensor.dtype.base_dtype for tensor in example] for example in examples]
+        other = next((kinds for kinds in types if kinds != types[0]), None)
+        if other is not None:
+            raise TypeError(f"Expected types to be consistent: {types[0]} vs. {other}.")
+        queue = make(capacity, types[0], _shapes(examples, shapes, many), shared_name=shared_name)
+        puts = [(queue.enqueue_many if many else queue.enqueue)(example) for example in examples]
+        fill(queue, puts, capacity, f"fraction_of_{capacity}_full")
+        taken = (queue.dequeue_up_to if smaller else queue.dequeue_many)(batch_size, name=scope)
+        return _like(sources[0], taken if isinstance(taken, list) else [taken])
+
+
+def _list(example: Any) -> list:
+    if isinstance(example, dict):
+        return [example[key] for key in sorted(example)]
+    return list(example) if isinstance(example, (list, tuple)) else [example]
+
+
+def _like(example: Any, tensors: list[Tensor]) -> Any:
+    """Tensors in an example's structure."""
+    if isinstance(example, dict):
+        return dict(zip(sorted(example), tensors, strict=True))
+    return tensors if isinstance(example, (list, tuple)) else tensors[0]
+
+
+def _tensors(example: list) -> list[Tensor]:
+    if any(isinstance(item, SparseTensor) for item in example):
+        raise TypeError("Batches are of dense tensors, but got a SparseTensor: make it dense, or feed it.")
+    return [convert_to_tensor(item) for item in example]
+
+
+def _shapes(examples: list[list[Tensor]], given: Any, many: bool) -> list:
+    """What all sources' examples have in common of their shapes."""
+    if given is not None:
+        return [dims.as_raw(shape) for shape in given]
+    raw = [[tensor._shape for tensor in example] for example in examples]
+    if many:
+        raw = [[None if shape is None else shape[1:] for shape in row] for row in raw]
+    return [_common(column) for column in zip(*raw, strict=True)]
+
+
+def _common(column: Sequence[dims.RawShape]) -> dims.RawShape:
+    if any(shape is None for shape in column) or len({len(shape) for shape in column}) > 1:  # type: ignore[arg-type]
+        return None
+    return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*column, strict=True))  # type: ignore[arg-type]

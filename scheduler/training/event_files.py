@@ -1,0 +1,225 @@
+"""Event files: summaries and the graph on disk, in the format that TensorBoard reads.
+
+event      a moment: its time, its step, and a summary, a graph or another thing that happened
+record     an event in the file, with its length and checksums (TensorBoard's own writer)
+A file is `events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER`; a directory may hold several, and TensorBoard shows them as
+one run. Events are handed to the system every `flush_secs` seconds or `max_queue` events, and by `flush`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import threading
+import time
+import warnings
+from typing import Any
+
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.shapes import RawShape
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.training.summaries import protos
+
+_numbers = itertools.count()
+
+
+class FileWriter:
+    """Writes summaries and graphs to an event file in `logdir`, which is made.
+
+    graph: written at once.  max_queue: events between two flushes.  flush_secs: seconds between two flushes.
+    It may be used by several threads, and as a context manager that closes it.
+    Raises ImportError when TensorBoard is not installed.
+    """
+
+    def __init__(
+        self,
+        logdir: Any,
+        graph: Graph | None = None,
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        graph_def: Any = None,
+        filename_suffix: str | None = None,
+        session: Any = None,
+    ):
+        self._logdir = os.fspath(logdir)
+        self._max_queue, self._flush_secs = max_queue, flush_secs
+        self._suffix = filename_suffix or ""
+        self._lock = threading.Lock()
+        self._described: set[str] = set()
+        self._records: Any = None
+        self._waiting, self._flushed = 0, time.monotonic()
+        self._open()
+        graph = graph if graph is not None else getattr(session, "graph", None)
+        if graph is not None or graph_def is not None:
+            self.add_graph(graph, graph_def=graph_def)
+
+    def _open(self) -> None:
+        event = protos("event").Event(wall_time=time.time(), file_version="brain.Event:2")
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        os.makedirs(self._logdir, exist_ok=True)
+        place = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
+        path = os.path.join(self._logdir, f"events.out.tfevents.{place}{self._suffix}")
+        self._records = RecordWriter(open(path, "wb"))
+        self._write(event)
+        self._flush()
+
+    def get_logdir(self) -> str:
+        """The directory of the event file."""
+        return self._logdir
+
+    def add_summary(self, summary: Any, global_step: Any = None) -> None:
+        """Write a summary: the bytes that a summary node gave, or a `Summary`."""
+        if isinstance(summary, bytes):
+            summary = protos("summary").Summary.FromString(summary)
+        for value in summary.value:
+            # What describes a tag is told once.
+            if value.HasField("metadata"):
+                if value.tag in self._described:
+                    value.ClearField("metadata")
+                else:
+                    self._described.add(value.tag)
+        self._add(protos("event").Event(summary=summary), global_step)
+
+    def add_graph(self, graph: Any, global_step: Any = None, graph_def: Any = None) -> None:
+        """Write a graph, for TensorBoard's graph tab: a Graph, or a GraphDef of TensorBoard's.
+
+        Raises TypeError for anything else.
+        """
+        if graph is not None and graph_def is not None:
+            raise ValueError("Please pass only graph, or graph_def (deprecated), but not both.")
+        given = graph if graph is not None else graph_def
+        definition: Any = graph_proto(given) if isinstance(given, Graph) else given
+        if not isinstance(definition, protos("graph").GraphDef):
+            raise TypeError("The passed graph must be an instance of `Graph` or the deprecated `GraphDef`")
+        self._add(protos("event").Event(graph_def=definition.SerializeToString()), global_step)
+
+    def add_session_log(self, session_log: Any, global_step: Any = None) -> None:
+        """Write a `SessionLog`: that a session started, wrote a checkpoint, stopped."""
+        self._add(protos("event").Event(session_log=session_log), global_step)
+
+    def add_event(self, event: Any) -> None:
+        """Write an `Event` as it is. After `close` a warning, and nothing is written."""
+        with self._lock:
+            if self._records is None:
+                warnings.warn(
+                    "Attempting to use a closed FileWriter. The operation will be a noop unless the FileWriter is "
+                    "explicitly reopened.",
+                    stacklevel=3,
+                )
+                return
+            self._write(event)
+            if self._waiting > self._max_queue or time.monotonic() - self._flushed > self._flush_secs:
+                self._flush()
+
+    def _add(self, event: Any, step: Any) -> None:
+        event.wall_time = time.time()
+        if step is not None:
+            event.step = int(step)
+        self.add_event(event)
+
+    def _write(self, event: Any) -> None:
+        self._records.write(event.SerializeToString())
+        self._waiting += 1
+
+    def _flush(self) -> None:
+        self._records.flush()
+        self._waiting, self._flushed = 0, time.monotonic()
+
+    def flush(self) -> None:
+        """Hand to the system what was added until now."""
+        with self._lock:
+            if self._records is not None:
+                self._flush()
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        with self._lock:
+            if self._records is not None:
+                self._records.close()
+                self._records = None
+
+    def reopen(self) -> None:
+        """Begin another file after `close`; else nothing."""
+        with self._lock:
+            if self._records is None:
+                self._described.clear()
+                self._open()
+
+    def __enter__(self) -> FileWriter:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+
+class FileWriterCache:
+    """One FileWriter for each directory, shared by all that ask for it."""
+
+    _writers: dict[str, FileWriter] = {}
+    _lock = threading.Lock()
+
+    @classmethod
+    def get(cls, logdir: Any) -> FileWriter:
+        """The writer of `logdir`; made, with the default graph, when there is none."""
+        with cls._lock:
+            key = os.fspath(logdir)
+            if key not in cls._writers:
+                cls._writers[key] = FileWriter(key, graph=get_default_graph())
+            return cls._writers[key]
+
+    @classmethod
+    def clear(cls) -> None:
+        """Close all writers and forget them."""
+        with cls._lock:
+            for writer in cls._writers.values():
+                writer.close()
+            cls._writers.clear()
+
+
+# The graph
+
+
+def graph_proto(graph: Graph) -> Any:
+    """The graph as TensorBoard's GraphDef: names, types, inputs, devices, shapes; no values of constants."""
+    definition = protos("graph").GraphDef(node=[_node_proto(op) for op in graph.get_operations()])
+    definition.versions.producer = 134
+    return definition
+
+
+def _node_proto(op: Operation) -> Any:
+    inputs = [_input_name(tensor) for tensor in op.inputs] + [f"^{control.name}" for control in op.control_inputs]
+    node = protos("node_def").NodeDef(name=op.name, op=op.type, input=inputs, device=op.device)
+    for output in op.outputs:
+        node.attr["_output_shapes"].list.shape.append(_shape_proto(output._shape))
+    if op.outputs:
+        number = getattr(protos("types"), f"DT_{_TYPE_NAMES.get(op.outputs[0].dtype.base_dtype.name, 'VARIANT')}")
+        node.attr["dtype"].type = number
+    if op.colocation:
+        node.attr["_class"].list.s.append(f"loc:@{op.colocation}".encode())
+    return node
+
+
+_TYPE_NAMES = {
+    "float16": "HALF",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "complex64": "COMPLEX64",
+    "complex128": "COMPLEX128",
+    "bool": "BOOL",
+    "string": "STRING",
+    "resource": "RESOURCE",
+} | {f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 16, 32, 64)}
+
+
+def _input_name(tensor: Tensor) -> str:
+    return tensor.op.name if tensor.index == 0 else tensor.name
+
+
+def _shape_proto(shape: RawShape) -> Any:
+    proto = protos("tensor_shape").TensorShapeProto
+    if shape is None:
+        return proto(unknown_rank=True)
+    return proto(dim=[proto.Dim(size=-1 if size is None else size) for size in shape])

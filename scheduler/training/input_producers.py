@@ -1,0 +1,154 @@
+"""Input producers: queues that are filled with the same elements again and again, by queue runners.
+
+epoch    one time through all elements; the local variable `epochs` counts them where there is a limit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.default_scopes import control_dependencies
+from weftwork.graph.graph import GraphKeys
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import array_ops, math_ops
+from weftwork.graph.ops.assertions import assert_greater
+from weftwork.graph.ops.flow import identity
+from weftwork.graph.ops.queues import FIFOQueue, QueueBase
+from weftwork.graph.ops.random_ops import random_shuffle
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.training.summaries import scalar
+from weftwork.graph.variables.variable import Variable
+from weftwork.scheduler.training.queue_runner import QueueRunner, add_queue_runner
+
+
+def limit_epochs(tensor: Any, num_epochs: int | None = None, name: str | None = None) -> Tensor:
+    """The tensor, for `num_epochs` runs; the next one is an OutOfRangeError. None: for ever.
+
+    The count is a local variable: `tf.local_variables_initializer()`. Raises ValueError for a number that is not
+    positive.
+    """
+    if num_epochs is None:
+        return convert_to_tensor(tensor)
+    if num_epochs <= 0:
+        raise ValueError(f"num_epochs must be > 0 not {num_epochs}.")
+    with name_scope(name, "limit_epochs", [tensor]) as scope:
+        epochs = Variable(np.int64(0), name="epochs", trainable=False, collections=[GraphKeys.LOCAL_VARIABLES])
+        with control_dependencies([epochs.count_up_to(num_epochs)]):
+            return identity(tensor, name=scope)
+
+
+def input_producer(
+    input_tensor: Any,
+    element_shape: Any = None,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    capacity: int = 32,
+    shared_name: str | None = None,
+    summary_name: str | None = None,
+    name: str | None = None,
+    cancel_op: Any = None,
+) -> QueueBase:
+    """A queue of the rows of `input_tensor`, filled by a queue runner, once for each epoch.
+
+    shuffle: each epoch in another order, by `seed`.   element_shape: of a row, where it is not known.
+    summary_name: of a scalar summary that tells how full the queue is.   cancel_op: of the queue runner.
+    Raises ValueError where the shape of a row is not known.
+    """
+    with name_scope(name, "input_producer", [input_tensor]) as scope:
+        rows = convert_to_tensor(input_tensor, name="input_tensor")
+        if rows._shape == ():
+            raise ValueError("Shape () must have rank at least 1")
+        known = None if rows._shape is None else rows._shape[1:]
+        row = shapes.merge(known, None if element_shape is None else shapes.as_raw(element_shape))
+        if not shapes.is_full(row):
+            raise ValueError(
+                "Either `input_tensor` must have a fully defined shape or `element_shape` must be specified"
+            )
+        if shuffle:
+            rows = random_shuffle(rows, seed=seed)
+        queue = FIFOQueue(capacity, [rows.dtype.base_dtype], [row], shared_name=shared_name, name=scope)
+        fill(queue, [queue.enqueue_many([limit_epochs(rows, num_epochs)])], capacity, summary_name, cancel_op)
+        return queue
+
+
+def fill(queue: QueueBase, enqueues: list, capacity: int, summary_name: str | None, cancel_op: Any = None) -> None:
+    """Let a queue runner run these, and a summary tell how full the queue is."""
+    add_queue_runner(QueueRunner(queue, enqueues, cancel_op=cancel_op))
+    if summary_name is not None:
+        full = math_ops.cast(queue.size(), dtypes.float32) * (1.0 / capacity)
+        with suppress(ImportError):  # nobody has asked for this summary: without TensorBoard there is none
+            scalar(summary_name, full)
+
+
+def string_input_producer(
+    string_tensor: Any,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    capacity: int = 32,
+    shared_name: str | None = None,
+    name: str | None = None,
+    cancel_op: Any = None,
+) -> QueueBase:
+    """A queue of strings, of file names for example. Raises ValueError, or InvalidArgumentError when it runs, for none.
+
+    Arguments as in `input_producer`.
+    """
+    none = "string_input_producer requires a non-null input tensor"
+    if not isinstance(string_tensor, Tensor) and not len(string_tensor):
+        raise ValueError(none)
+    with name_scope(name, "input_producer", [string_tensor]) as scope:
+        texts = convert_to_tensor(string_tensor, dtype=dtypes.string)
+        with control_dependencies([assert_greater(array_ops.size(texts), 0, message=none)]):
+            texts = identity(texts)
+        full = f"fraction_of_{capacity}_full"
+        return input_producer(
+            texts, [], num_epochs, shuffle, seed, capacity, shared_name, full, scope, cancel_op
+        )  # fmt: skip
+
+
+def range_input_producer(
+    limit: Any,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    capacity: int = 32,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> QueueBase:
+    """A queue of the int32 numbers from 0 up to `limit`. Arguments as in `input_producer`."""
+    with name_scope(name, "input_producer", [limit]) as scope:
+        full = f"fraction_of_{capacity}_full"
+        return input_producer(
+            math_ops.range(limit), [], num_epochs, shuffle, seed, capacity, shared_name, full, scope
+        )  # fmt: skip
+
+
+def slice_input_producer(
+    tensor_list: Sequence[Any],
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    capacity: int = 32,
+    shared_name: str | None = None,
+    name: str | None = None,
+) -> list[Tensor]:
+    """For each tensor of a list its row number i, of an i that comes from a `range_input_producer`.
+
+    Raises ValueError for no tensors. Arguments as in `input_producer`.
+    """
+    if not tensor_list:
+        raise ValueError("Expected at least one tensor in slice_input_producer().")
+    with name_scope(name, "input_producer", list(tensor_list)):
+        tensors = [convert_to_tensor(tensor) for tensor in tensor_list]
+        count = array_ops.shape(tensors[0])[0]
+        queue = range_input_producer(count, num_epochs, shuffle, seed, capacity, shared_name)
+        number = queue.dequeue()
+        return [array_ops.gather(tensor, number) for tensor in tensors]

@@ -1,0 +1,202 @@
+"""MonitoredSession: a session for training: it initialises or restores, calls hooks, and survives a failure."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from weftwork.graph import stacks
+from weftwork.graph.errors import OutOfRangeError
+from weftwork.graph.graph import Graph
+from weftwork.scheduler.request.config import ConfigProto, RunMetadata, RunOptions
+from weftwork.scheduler.session.session import Session
+from weftwork.scheduler.training.creators import ChiefSessionCreator, SessionCreator, WorkerSessionCreator
+from weftwork.scheduler.training.hooks import SessionRunHook
+from weftwork.scheduler.training.saving_hooks import CheckpointSaverHook, StepCounterHook, SummarySaverHook
+from weftwork.scheduler.training.scaffold import Scaffold
+from weftwork.scheduler.training.session_layers import LayerCreator, Plain, Recoverable
+
+log = logging.getLogger("weftwork")
+
+USE_DEFAULT = object()
+
+
+class _Monitored:
+    """What MonitoredSession and SingularMonitoredSession share."""
+
+    def __init__(
+        self,
+        creator: SessionCreator | None,
+        hooks: Iterable[SessionRunHook] | None,
+        recovers: bool,
+        stop_grace_period_secs: float,
+    ):
+        self._graph = stacks.get_default_graph()
+        self._was_final = self._graph.finalized
+        self._hooks = list(hooks or ())
+        for hook in self._hooks:
+            hook.begin()
+        made = LayerCreator(creator or ChiefSessionCreator(), self._hooks, stop_grace_period_secs)
+        try:
+            self._session: Recoverable | Plain | None = Recoverable(made) if recovers else Plain(made)
+        except BaseException:
+            self._unfinalize()
+            raise
+
+    @property
+    def graph(self) -> Graph | None:
+        """The graph that it runs; None once it is closed."""
+        return None if self._session is None else self._graph
+
+    def run(
+        self,
+        fetches: Any,
+        feed_dict: Mapping | None = None,
+        options: RunOptions | None = None,
+        run_metadata: RunMetadata | None = None,
+    ) -> Any:
+        """As `Session.run`, with the hooks around it.
+
+        Raises RuntimeError after a stop was requested, or when it is closed.
+        """
+        return self._open().run(fetches, feed_dict, options, run_metadata)
+
+    def run_step_fn(self, step_fn: Callable) -> Any:
+        """Call step_fn(step_context) for a step of several runs: what it returns. A lost session begins the step again.
+
+        Raises ValueError when it does not take a `step_context`.
+        """
+        names = tuple(inspect.signature(step_fn).parameters)
+        if names != ("step_context",):
+            raise ValueError(
+                "`step_fn` may either have one `step_context` argument, or `self` and `step_context` arguments if it's "
+                f"an instance method. Got {names} instead."
+            )
+        session = self._open()
+        return session.run_step_fn(step_fn, lambda *a, **k: session.coordinated().hooked.run(*a, **k))
+
+    def should_stop(self) -> bool:
+        """True when a hook or a thread has asked to stop, or it is closed."""
+        return self._session is None or self._session.should_stop()
+
+    def _open(self) -> Recoverable | Plain:
+        if self._session is None:
+            raise RuntimeError("Session is already closed.")
+        return self._session
+
+    def close(self) -> None:
+        """Call the hooks' `end`, stop the threads, close the session. Raises RuntimeError when it is closed."""
+        self._close(None)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, kind: type | None, value: Any, traceback: Any) -> bool:
+        if kind in (OutOfRangeError, StopIteration):
+            kind = None
+        self._close(kind)
+        return kind is None
+
+    def _close(self, kind: type | None) -> None:
+        session = self._open()
+        try:
+            if kind is None:
+                for hook in self._hooks:
+                    hook.end(session.coordinated().hooked.session)
+        finally:
+            self._session = None
+            try:
+                session.close()
+            finally:
+                self._unfinalize()
+
+    def _unfinalize(self) -> None:
+        if not self._was_final:
+            self._graph._unsafe_unfinalize()
+
+
+class MonitoredSession(_Monitored):
+    """A session with hooks that begins again when it is lost.
+
+    session_creator: by default a ChiefSessionCreator.   hooks: see SessionRunHook.
+    stop_grace_period_secs: seconds that threads have to end when it is closed.
+    """
+
+    def __init__(
+        self,
+        session_creator: SessionCreator | None = None,
+        hooks: Iterable[SessionRunHook] | None = None,
+        stop_grace_period_secs: float = 120,
+    ):
+        super().__init__(session_creator, hooks, True, stop_grace_period_secs)
+
+
+class SingularMonitoredSession(_Monitored):
+    """A session with hooks that raises when it is lost; its `raw_session` can be had."""
+
+    def __init__(
+        self,
+        hooks: Iterable[SessionRunHook] | None = None,
+        scaffold: Scaffold | None = None,
+        master: str = "",
+        config: ConfigProto | None = None,
+        checkpoint_dir: str | None = None,
+        stop_grace_period_secs: float = 120,
+        checkpoint_filename_with_path: str | None = None,
+    ):
+        creator = ChiefSessionCreator(scaffold, master, config, checkpoint_dir, checkpoint_filename_with_path)
+        super().__init__(creator, hooks, False, stop_grace_period_secs)
+
+    def raw_session(self) -> Session:
+        """The session itself."""
+        return self._open().coordinated().hooked.session
+
+
+def MonitoredTrainingSession(
+    master: str = "",
+    is_chief: bool = True,
+    checkpoint_dir: str | None = None,
+    scaffold: Scaffold | None = None,
+    hooks: Iterable[SessionRunHook] | None = None,
+    chief_only_hooks: Iterable[SessionRunHook] | None = None,
+    save_checkpoint_secs: Any = USE_DEFAULT,
+    save_summaries_steps: Any = USE_DEFAULT,
+    save_summaries_secs: Any = USE_DEFAULT,
+    config: ConfigProto | None = None,
+    stop_grace_period_secs: float = 120,
+    log_step_count_steps: int | None = 100,
+    max_wait_secs: float = 7200,
+    save_checkpoint_steps: Any = USE_DEFAULT,
+    summary_dir: str | None = None,
+) -> MonitoredSession:
+    """A MonitoredSession with the usual hooks: checkpoints (every 600 s), summaries (every 100 steps), steps a second.
+
+    is_chief: others wait until the chief has initialised the model, and save nothing.
+    checkpoint_dir: where to save, and to restore from; without one there is no saving.   None or 0 switches a hook off.
+    """
+    scaffold = scaffold or Scaffold()
+    if not is_chief:
+        creator: SessionCreator = WorkerSessionCreator(scaffold, master, config, max_wait_secs)
+        return MonitoredSession(creator, hooks, stop_grace_period_secs)
+    summary_steps, summary_secs = _every(save_summaries_steps, save_summaries_secs, 100, None)
+    saved_steps, saved_secs = _every(save_checkpoint_steps, save_checkpoint_secs, None, 600)
+    every = list(chief_only_hooks or ())
+    folder = summary_dir or checkpoint_dir
+    if folder:
+        if log_step_count_steps:
+            every.append(StepCounterHook(log_step_count_steps, output_dir=folder))
+        if summary_steps or summary_secs:
+            every.append(SummarySaverHook(summary_steps, summary_secs, folder, scaffold=scaffold))
+    if checkpoint_dir and (saved_steps or saved_secs):
+        every.append(CheckpointSaverHook(checkpoint_dir, saved_secs, saved_steps, scaffold=scaffold))
+    creator = ChiefSessionCreator(scaffold, master, config, checkpoint_dir)
+    return MonitoredSession(creator, [*every, *(hooks or ())], stop_grace_period_secs)
+
+
+def _every(steps: Any, seconds: Any, default_steps: int | None, default_seconds: float | None) -> tuple[Any, Any]:
+    """How often: what was given, else the default."""
+    if steps is USE_DEFAULT and seconds is USE_DEFAULT:
+        return default_steps, default_seconds
+    return (None if steps is USE_DEFAULT else steps) or None, (None if seconds is USE_DEFAULT else seconds) or None

@@ -1,0 +1,195 @@
+"""QueueRunner: threads that keep a queue filled while others take from it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from weftwork.graph import stacks
+from weftwork.graph.errors import OpError, OutOfRangeError
+from weftwork.graph.graph import Graph, GraphKeys
+from weftwork.scheduler.session.session import BaseSession
+from weftwork.scheduler.training.coordinator import Coordinator
+
+log = logging.getLogger("weftwork")
+
+
+class QueueRunner:
+    """Runs each of `enqueue_ops` in a thread of its own, again and again, until there is no more data.
+
+    close_op, cancel_op: what closes the queue when all threads are done, and when the coordinator says stop; by default
+    `queue.close()`, and the same with its pending enqueues cancelled.
+    queue_closed_exception_types: errors that mean that there is no more data; by default OutOfRangeError.
+    Raises ValueError without a queue or operations, TypeError for what are no such types.
+    """
+
+    def __init__(
+        self,
+        queue: Any = None,
+        enqueue_ops: Sequence | None = None,
+        close_op: Any = None,
+        cancel_op: Any = None,
+        queue_closed_exception_types: tuple | None = None,
+    ):
+        if queue is None or not enqueue_ops:
+            raise ValueError("Must provide queue and enqueue_ops.")
+        types = (OutOfRangeError,) if queue_closed_exception_types is None else queue_closed_exception_types
+        if not isinstance(types, tuple) or not all([isinstance(t, type) and issubclass(t, OpError) for t in types]):
+            raise TypeError(
+                "queue_closed_exception_types, when provided, must be a tuple of tf.error types, but got: "
+                f"{queue_closed_exception_types!r}"
+            )
+        self._queue, self._enqueue_ops = queue, list(enqueue_ops)
+        self._close_op = queue.close() if close_op is None else close_op
+        self._cancel_op = queue.close(cancel_pending_enqueues=True) if cancel_op is None else cancel_op
+        self._types = types
+        self._lock = threading.Lock()
+        self._running: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._raised: list[Exception] = []
+
+    def to_flat(self) -> dict[str, Any]:
+        """What it is as plain data, without a way back to the graph."""
+        return {
+            "queue": (type(self._queue), self._queue.to_flat()),
+            "ops": [op.index for op in (*self._enqueue_ops, self._close_op, self._cancel_op)],
+            "types": self._types,
+        }
+
+    @classmethod
+    def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueRunner:
+        """The runner of a graph that `to_flat` told of."""
+        kind, queue = flat["queue"]
+        *enqueue_ops, close_op, cancel_op = [graph.get_operations()[index] for index in flat["ops"]]
+        return cls(kind.from_flat(graph, queue), enqueue_ops, close_op, cancel_op, flat["types"])
+
+    @property
+    def queue(self) -> Any:
+        """The queue that it fills."""
+        return self._queue
+
+    @property
+    def enqueue_ops(self) -> list:
+        """What its threads run."""
+        return self._enqueue_ops
+
+    @property
+    def close_op(self) -> Any:
+        """What closes the queue."""
+        return self._close_op
+
+    @property
+    def cancel_op(self) -> Any:
+        """What closes the queue and cancels its pending enqueues."""
+        return self._cancel_op
+
+    @property
+    def queue_closed_exception_types(self) -> tuple:
+        """The errors that mean that there is no more data."""
+        return self._types
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self._queue.name
+
+    @property
+    def exceptions_raised(self) -> list[Exception]:
+        """What its threads have raised where there was no coordinator to tell."""
+        return self._raised
+
+    def create_threads(
+        self, sess: Any, coord: Coordinator | None = None, daemon: bool = False, start: bool = False
+    ) -> list[threading.Thread]:
+        """Threads that fill the queue in a session, and with a coordinator one that waits for its stop.
+
+        They stop when the coordinator says so, and it is told of their errors. None are made while there are some for
+        this session.   daemon: whether they are daemons.   start: start them.
+        """
+        with self._lock:
+            if self._running.get(sess, 0) > 0:
+                return []
+            self._running[sess] = len(self._enqueue_ops)
+            self._raised = []
+        threads = [
+            threading.Thread(target=self._run, args=(sess, op, coord), name=f"QueueRunnerThread-{self.name}-{op.name}")
+            for op in self._enqueue_ops
+        ]
+        if coord is not None:
+            name = f"QueueRunnerThread-{self.name}-close_on_stop"
+            threads.append(threading.Thread(target=self._close_on_stop, args=(sess, coord), name=name))
+        for thread in threads:
+            if coord is not None:
+                coord.register_thread(thread)
+            thread.daemon = daemon
+            if start:
+                thread.start()
+        return threads
+
+    def _run(self, sess: Any, enqueue_op: Any, coord: Coordinator | None) -> None:
+        last = False
+        try:
+            enqueue = sess.make_callable(enqueue_op)
+            while coord is None or not coord.should_stop():
+                enqueue()
+        except self._types:
+            with self._lock:
+                last = self._running[sess] == 1
+        except Exception as error:
+            if coord is not None:
+                coord.request_stop(error)
+            else:
+                log.error("Exception in QueueRunner: %s", error)
+                with self._lock:
+                    self._raised.append(error)
+        finally:
+            with self._lock:
+                self._running[sess] -= 1
+        if last:
+            _try(sess, self._close_op)
+
+    def _close_on_stop(self, sess: Any, coord: Coordinator) -> None:
+        coord.wait_for_stop()
+        _try(sess, self._cancel_op)
+
+
+def _try(sess: Any, op: Any) -> None:
+    """Close a queue, which others may have done, or the session."""
+    try:
+        sess.run(op)
+    except (OpError, RuntimeError) as error:
+        log.debug("Ignored exception: %s", error)
+
+
+def add_queue_runner(qr: QueueRunner, collection: str = GraphKeys.QUEUE_RUNNERS) -> None:
+    """Add a runner to a collection of the default graph, for `start_queue_runners`."""
+    stacks.get_default_graph().add_to_collection(collection, qr)
+
+
+def start_queue_runners(
+    sess: Any = None,
+    coord: Coordinator | None = None,
+    daemon: bool = True,
+    start: bool = True,
+    collection: str = GraphKeys.QUEUE_RUNNERS,
+) -> list[threading.Thread]:
+    """Start the threads of all runners in a collection of the session's graph: these threads.
+
+    sess: by default the default session. A monitored session has started its own: none then.
+    Raises ValueError without a session, TypeError for what is none.
+    """
+    if sess is None:
+        sess = stacks.get_default_session()
+        if sess is None:
+            raise ValueError(
+                "Cannot start queue runners: No default session is registered. Use `with sess.as_default()` or pass an "
+                "explicit session to tf.start_queue_runners(sess=sess)"
+            )
+    if not isinstance(sess, BaseSession):
+        if type(sess).__name__ in ("MonitoredSession", "SingularMonitoredSession"):
+            return []
+        raise TypeError(f"sess must be a `tf.Session` object. Given class: {type(sess)}")
+    runners = sess.graph.get_collection(collection)
+    return [thread for runner in runners for thread in runner.create_threads(sess, coord, daemon, start)]

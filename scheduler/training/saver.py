@@ -1,0 +1,288 @@
+"""Saver: writes variables to checkpoints and reads them back, through nodes of the graph (`saver_nodes`).
+
+Saving sees the variables as they are at one moment, while other runs go on. Restoring is one run: it changes all of its
+variables or none. What is on the disk is data (`checkpoint`); at every moment one whole checkpoint is the newest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from weftwork.actors.checkpoints.files import absolute, files_of, split, write_whole
+from weftwork.actors.checkpoints.reader import tidy
+from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
+from weftwork.graph.export import structure
+from weftwork.graph.graph import Graph, GraphKeys
+from weftwork.graph.stacks import get_default_graph
+from weftwork.scheduler.request.fields import Message
+from weftwork.scheduler.session.session import BaseSession
+from weftwork.scheduler.state.checkpoint_state import (
+    STATE_FILE,
+    Kept,
+    checkpoint_exists,
+    log,
+    remove_checkpoint,
+    update_checkpoint_state,
+)
+from weftwork.scheduler.training.saver_nodes import add_nodes, saveables_of
+
+SAVEABLES = "saveable_objects"
+"""The collection of variables that are saved though they are not global."""
+
+
+class SaverDef(Message):
+    """How a Saver is found in its graph: the names of its nodes, and what it keeps."""
+
+    filename_tensor_name: str = ""
+    save_tensor_name: str = ""
+    restore_op_name: str = ""
+    max_to_keep: int = 0
+    sharded: bool = False
+    keep_checkpoint_every_n_hours: float = 0.0
+
+
+class Saver:
+    """Saves variables to checkpoints and restores them. Make it before the graph is finalized: it adds nodes.
+
+    var_list: variables, or a dict of them by their keys in the checkpoint (else their names); None: all global ones.
+    reshape: restore values of another shape with as many elements.
+    sharded: write several data files, in parallel, each where its values lie: on several machines the path must be one
+        that all of them share, or a URL.
+    max_to_keep: how many checkpoints are kept; None or 0 keeps all.   keep_checkpoint_every_n_hours: one in so many
+        hours is kept for good.
+    defer_build: add the nodes when `build` is called.   allow_empty: have nothing to save.
+    pad_step_number: steps in names have eight digits.   save_relative_paths: the folder can be moved.
+    filename: the prefix when it is not fed.
+    restore_sequentially, write_version, builder: accepted, and of no effect.
+    Raises ValueError without variables or for a key that is twice, TypeError for what is no variable.
+    """
+
+    def __init__(
+        self,
+        var_list: Any = None,
+        reshape: bool = False,
+        sharded: bool = False,
+        max_to_keep: int | None = 5,
+        keep_checkpoint_every_n_hours: float = 10000.0,
+        name: str | None = None,
+        restore_sequentially: bool = False,
+        saver_def: SaverDef | None = None,
+        builder: Any = None,
+        defer_build: bool = False,
+        allow_empty: bool = False,
+        write_version: Any = None,
+        pad_step_number: bool = False,
+        save_relative_paths: bool = False,
+        filename: str | None = None,
+    ):
+        if defer_build and var_list:
+            raise ValueError(
+                "If `var_list` is provided then build cannot be deferred. Either set defer_build=False or "
+                "var_list=None."
+            )
+        self._var_list, self._name, self._filename = var_list, name, filename
+        self._reshape, self._sharded, self._allow_empty = reshape, sharded, allow_empty
+        self._pad_step_number, self._save_relative_paths = pad_step_number, save_relative_paths
+        self._kept = Kept(max_to_keep, keep_checkpoint_every_n_hours)
+        self._is_empty = False
+        self._meta: tuple[int, bytes] = (-1, b"")
+        self._saving = threading.Lock()
+        self.saver_def: SaverDef | None = saver_def
+        if saver_def is None and not defer_build:
+            self.build()
+
+    def build(self) -> None:
+        """Add the nodes to the graph, unless they are there."""
+        if self.saver_def is not None or self._is_empty:
+            return
+        given, self._var_list = self._var_list, None
+        if given is None:
+            graph = get_default_graph()
+            given = graph.get_collection(GraphKeys.GLOBAL_VARIABLES) + graph.get_collection(SAVEABLES)
+        saveables = saveables_of(given)
+        if not saveables:
+            if not self._allow_empty:
+                raise ValueError("No variables to save")
+            self._is_empty = True
+            return
+        filename, saved, restored = add_nodes(self._name, self._filename, saveables, self._sharded, self._reshape)
+        self.saver_def = SaverDef(
+            filename_tensor_name=filename.name,
+            save_tensor_name=saved.name,
+            restore_op_name=restored.name,
+            max_to_keep=self._kept.limit or 0,
+            sharded=self._sharded,
+            keep_checkpoint_every_n_hours=self._kept.hours,
+        )
+
+    def as_saver_def(self) -> SaverDef | None:
+        """How to find this saver in its graph; None before it is built."""
+        return self.saver_def
+
+    # Saving
+
+    def save(
+        self,
+        sess: Any,
+        save_path: Any,
+        global_step: Any = None,
+        latest_filename: str | None = None,
+        meta_graph_suffix: str = "meta",
+        write_meta_graph: bool = True,
+        write_state: bool = True,
+        strip_default_attrs: bool = False,
+        save_debug_info: bool = False,
+    ) -> str | None:
+        """Write a checkpoint of the variables as they are at one moment; returns its prefix, for `restore`.
+
+        save_path: a path or a URL; `-STEP` is added to it for a `global_step` (a number, tensor or variable).
+        write_state: also write the file `checkpoint` (`latest_filename`), and delete checkpoints that are too many.
+        write_meta_graph: also write the graph's structure, as JSON.
+        Until the checkpoint is whole on the disk, the one before it is.
+        Raises ValueError or TypeError for arguments that make no sense, OpErrors for what the system refuses.
+        """
+        if self.saver_def is None and not self._is_empty:
+            raise RuntimeError("`build()` should be called before save if defer_build==True")
+        latest_filename = STATE_FILE if latest_filename is None else latest_filename
+        if os.path.split(latest_filename)[0]:
+            raise ValueError("'latest_filename' must not contain path components")
+        save_path = os.fsdecode(save_path)
+        folder, name = split(save_path)
+        if global_step is None and name == latest_filename and not self._sharded:
+            raise ValueError(f"'latest_filename' collides with 'save_path': '{latest_filename}' and '{save_path}'")
+        if not isinstance(sess, BaseSession):
+            raise TypeError(f"'sess' must be a Session; {sess}")
+        prefix = save_path + self._step(sess, global_step)
+        if not files_of(prefix).has_folder(prefix):
+            raise ValueError(f"Parent directory of {save_path} doesn't exist, can't save.")
+        with self._saving:
+            if self.saver_def is not None:
+                names = self.saver_def
+                try:
+                    sess.run(names.save_tensor_name, {names.filename_tensor_name: os.fsencode(absolute(prefix))})
+                except OpError:
+                    tidy(prefix)
+                    raise
+            if self.saver_def is not None and write_state:
+                self._record(prefix, folder, latest_filename, meta_graph_suffix)
+            if write_meta_graph:
+                self._write_meta_graph(sess.graph, f"{prefix}.{meta_graph_suffix}")
+        return None if self._is_empty else prefix
+
+    def _step(self, sess: BaseSession, global_step: Any) -> str:
+        if global_step is None:
+            return ""
+        step = int(global_step if isinstance(global_step, (int, np.integer)) else sess.run(global_step))
+        return f"-{step:08d}" if self._pad_step_number else f"-{step}"
+
+    def _record(self, prefix: str, folder: str, latest_filename: str, meta_graph_suffix: str) -> None:
+        """Say that `prefix` is the newest checkpoint, then delete what is too many."""
+        self._kept.add(prefix, time.time())
+        update_checkpoint_state(
+            folder, prefix, self.last_checkpoints, latest_filename, save_relative_paths=self._save_relative_paths
+        )
+        for old in self._kept.leaving():
+            try:
+                remove_checkpoint(old, meta_graph_suffix)
+            except OpError as error:  # the new one is whole all the same
+                log.warning("Ignoring: %s", error)
+
+    def _write_meta_graph(self, graph: Graph, name: str) -> None:
+        version, data = self._meta
+        if version != graph.version:
+            data = _meta_graph(graph, self.saver_def)
+            self._meta = (graph.version, data)
+        write_whole(name, data, files_of(name))
+
+    def export_meta_graph(self, filename: str | None = None) -> dict[str, Any]:
+        """The default graph's structure as plain data, without the functions of its nodes; also written as JSON."""
+        return export_meta_graph(filename, saver_def=self.saver_def)
+
+    # Restoring
+
+    def restore(self, sess: Any, save_path: Any) -> None:
+        """Give the variables the values of a checkpoint; all of them, or none when anything is wrong.
+
+        They need not have been initialised. Other variables stay as they are.
+        Raises ValueError when there is no such checkpoint, NotFoundError when it lacks a key, InvalidArgumentError when
+        a dtype or shape differs, DataLossError when its files are not what was written.
+        """
+        if self._is_empty:
+            return
+        if save_path is None:
+            raise ValueError("Can't load save_path when it is None.")
+        if self.saver_def is None:
+            raise RuntimeError("`build()` should be called before restore if defer_build==True")
+        prefix = os.fsdecode(save_path)
+        if not checkpoint_exists(prefix):
+            raise ValueError(f"The passed save_path is not a valid checkpoint: {prefix}")
+        log.info("Restoring parameters from %s", prefix)
+        names = self.saver_def
+        try:
+            sess.run(names.restore_op_name, {names.filename_tensor_name: os.fsencode(absolute(prefix))})
+        except NotFoundError as error:
+            raise _explained(error, "a Variable name or other graph key that is missing from the checkpoint") from error
+        except InvalidArgumentError as error:
+            text = "a mismatch between the current graph and the graph from the checkpoint"
+            raise _explained(error, text) from error
+
+    # Which ones there are
+
+    @property
+    def last_checkpoints(self) -> list[str]:
+        """The checkpoints that it has made and keeps, oldest first."""
+        return self._kept.paths()
+
+    def set_last_checkpoints(self, last_checkpoints: Sequence[str]) -> None:
+        """Take these for its own, to be deleted when it is their turn; TypeError when it is no list."""
+        if not isinstance(last_checkpoints, list):
+            raise TypeError(f"last_checkpoints must be a list, but got {last_checkpoints!r}.")
+        self._kept.entries = [(path, float("-inf")) for path in last_checkpoints]
+
+    def set_last_checkpoints_with_time(self, last_checkpoints_with_time: Sequence[tuple[str, float]]) -> None:
+        """As `set_last_checkpoints`, of (path, seconds since 1970)."""
+        if not isinstance(last_checkpoints_with_time, list):
+            raise TypeError(f"last_checkpoints_with_time must be a list, but got {last_checkpoints_with_time!r}.")
+        self._kept.entries = list(last_checkpoints_with_time)
+
+    def recover_last_checkpoints(self, checkpoint_paths: Iterable[str]) -> None:
+        """Take those of `checkpoint_paths` that exist for its own, as of when they were written."""
+        self._kept.recover(checkpoint_paths)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_saving"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._saving = threading.Lock()
+
+
+def _explained(error: OpError, reason: str) -> OpError:
+    return type(error)(
+        error.node_def,
+        error.op,
+        f"Restoring from checkpoint failed. This is most likely due to {reason}. Please ensure that you have not "
+        f"altered the graph expected based on the checkpoint. Original error:\n\n{error.message}",
+    )
+
+
+def export_meta_graph(
+    filename: str | None = None, graph: Graph | None = None, saver_def: SaverDef | None = None
+) -> dict[str, Any]:
+    """A graph's structure as plain data, without the functions of its nodes; written as JSON when a name is given."""
+    data = _meta_graph(graph or get_default_graph(), saver_def)
+    if filename is not None:
+        write_whole(filename, data, files_of(filename))
+    return json.loads(data)
+
+
+def _meta_graph(graph: Graph, saver_def: SaverDef | None) -> bytes:
+    saver = {} if saver_def is None else json.loads(saver_def.SerializeToString())
+    return json.dumps({"format": "weftwork graph", "graph": structure(graph), "saver": saver}).encode()

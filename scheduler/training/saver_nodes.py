@@ -1,0 +1,180 @@
+"""The nodes of a Saver: those that write a checkpoint, and those that give variables the values of one.
+
+saveable  a variable under its key in the checkpoint
+filename  the constant `save/Const`, a prefix, which each run is fed with
+save      SaveV2 nodes write the values that their run sees, which are of one moment. One node writes everything, or
+          each of several writes a data file, in parallel, and a last one the index
+restore   a RestoreV2 node reads, and an Assign for each variable follows
+
+The nodes are the library's, so they run where the values lie: in the caller, unless the values are large and elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from weftwork.actors.checkpoints import writer as checkpoint
+from weftwork.actors.checkpoints.encoding import TYPES
+from weftwork.actors.checkpoints.reader import CheckpointReader, Wanted
+from weftwork.actors.checkpoints.writer import Part
+from weftwork.graph import dtypes
+from weftwork.graph.build import constant
+from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
+from weftwork.graph.ops.flow import group, identity
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.variables import writes as state_ops
+from weftwork.graph.variables.variable import Variable
+from weftwork.scheduler.plan.cost import shape_bytes
+
+_SHARD_BYTES = 8 << 20
+"""Bytes of variables from which another shard is worth its file."""
+_MOST_SHARDS = 8
+
+Saveables = list[tuple[str, Variable]]
+
+
+# Kernels
+
+
+def save_all(filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...]) -> tuple:
+    """The kernel of a SaveV2 that writes the whole checkpoint."""
+    prefix = os.fsdecode(filename)
+    checkpoint.write_index(prefix, [checkpoint.write_shard(prefix, zip(keys, types, values, strict=True))])
+    return ()
+
+
+def save_shard(
+    filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...], shard: int, shards: int
+) -> Part:
+    """The kernel of a SaveV2 that writes one of several data files; its output says what is in it."""
+    return checkpoint.write_shard(os.fsdecode(filename), zip(keys, types, values, strict=True), shard, shards)
+
+
+def merge_shards(filename: bytes, *parts: Part) -> tuple:
+    """The kernel that makes written shards a checkpoint."""
+    checkpoint.write_index(os.fsdecode(filename), parts)
+    return ()
+
+
+def restore_values(filename: bytes, *, wanted: tuple[Wanted, ...]) -> Any:
+    """The kernel of RestoreV2: the values of a checkpoint."""
+    values = CheckpointReader(os.fsdecode(filename)).read(wanted)
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+# Nodes
+
+_HERE = Traits(here=True)
+"""A path is one of the machine that the program runs on; only shards are written where their values lie."""
+
+
+def add_nodes(
+    name: str | None, prefix: str | None, saveables: Saveables, sharded: bool, reshape: bool
+) -> tuple[Tensor, Tensor, Operation]:
+    """Add a saver's nodes to the variables' graph: the filename, the tensor that saves, the operation that restores."""
+    with name_scope(name, "save", [variable.value() for _, variable in saveables]):
+        graph = get_default_graph()
+        with graph.device(None), graph.control_dependencies(None):
+            filename = constant(prefix or "model", dtypes.string, name="Const")
+            saved = _save_nodes(filename, saveables, sharded)
+            return filename, saved, _restore_nodes(filename, saveables, reshape)
+
+
+def _function(type: str, kernel: Any, inputs: Iterable[Tensor], attrs: dict, outputs: list, name: str) -> Operation:
+    traits = LIBRARY if kernel is save_shard else _HERE
+    return get_default_graph().add(
+        Kind.FUNCTION,
+        type,
+        kernel=kernel,
+        inputs=tuple(inputs),
+        attrs=attrs,
+        outputs=outputs,
+        name=name,
+        traits=traits,
+    )
+
+
+def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool) -> Tensor:
+    """The nodes that save: the file name, after everything is written."""
+    groups = _in_shards(saveables) if sharded else [saveables]
+    if len(groups) == 1:
+        done = _function("SaveV2", save_all, *_saved(filename, groups[0]), [], "SaveV2")
+    else:
+        parts = []
+        for shard, part in enumerate(groups):
+            inputs, attrs = _saved(filename, part)
+            attrs |= {"shard": shard, "shards": len(groups)}
+            parts.append(_function("SaveV2", save_shard, inputs, attrs, [(dtypes.object, None)], "SaveV2").outputs[0])
+        done = _function("MergeV2Checkpoints", merge_shards, [filename, *parts], {}, [], "MergeV2Checkpoints")
+    with get_default_graph().control_dependencies([done]):
+        return identity(filename, name="control_dependency")
+
+
+def _saved(filename: Tensor, saveables: Saveables) -> tuple[list[Tensor], dict[str, Any]]:
+    """The inputs and attributes of a node that saves."""
+    keys = tuple([key for key, _ in saveables])
+    types = tuple([variable.dtype.base_dtype.name for _, variable in saveables])
+    return [filename, *[variable.value() for _, variable in saveables]], {"keys": keys, "types": types}
+
+
+def _in_shards(saveables: Saveables) -> list[Saveables]:
+    """Groups to be written in parallel: those of each device, and large ones in parts of about the same size."""
+    devices: dict[str, Saveables] = {}
+    for key, variable in saveables:
+        devices.setdefault(variable.device, []).append((key, variable))
+    return [part for group in devices.values() for part in _parts(group)]
+
+
+def _parts(saveables: Saveables) -> list[Saveables]:
+    sizes = {key: shape_bytes(variable.value()) or 64 for key, variable in saveables}
+    count = max(1, min(_MOST_SHARDS, len(saveables), int(sum(sizes.values()) // _SHARD_BYTES)))
+    parts: list[Saveables] = [[] for _ in range(count)]
+    filled = [0.0] * count
+    for key, variable in sorted(saveables, key=lambda item: -sizes[item[0]]):
+        least = filled.index(min(filled))
+        parts[least].append((key, variable))
+        filled[least] += sizes[key]
+    return parts
+
+
+def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Operation:
+    """The operation that is done when all variables have the values of the checkpoint."""
+    wanted = tuple([_wanted(key, variable, reshape) for key, variable in saveables])
+    outputs = [(variable.dtype.base_dtype, variable._variable._shape) for _, variable in saveables]
+    node = _function("RestoreV2", restore_values, [filename], {"wanted": wanted}, outputs, "RestoreV2")
+    assigns = []
+    for (_, variable), value in zip(saveables, node.outputs, strict=True):
+        # RestoreV2 has checked the shape, before it read anything.
+        attrs = {"dtype": state_ops._kept(variable.dtype.base_dtype), "shape": None}
+        kind, kernel, shape = Kind.ASSIGN, state_ops.assign_value, variable._variable._shape
+        assigns.append(state_ops.write(kind, "Assign", kernel, variable, [value], attrs, shape, "Assign").op)
+    return group(*assigns, name="restore_all")
+
+
+def _wanted(key: str, variable: Variable, reshape: bool) -> Wanted:
+    return Wanted(key, variable.dtype.base_dtype.name, variable._variable._shape, reshape)
+
+
+def saveables_of(var_list: Any) -> Saveables:
+    """(key, variable), sorted by key. Raises TypeError for what is no variable, ValueError for a key that is twice."""
+    if isinstance(var_list, dict):
+        items = list(var_list.items())
+    elif isinstance(var_list, (list, tuple, set, frozenset)):
+        items = [(v.op.name if isinstance(v, Variable) else "", v) for v in var_list]
+    else:
+        raise TypeError(f"Variables to save should be passed in a dict or a list. Got {var_list}")
+    found: dict[str, Variable] = {}
+    for key, variable in items:
+        if not isinstance(variable, Variable):
+            raise TypeError(f"Variable to save is not a Variable: {variable!r}")
+        if not isinstance(key, str):
+            raise TypeError(f"names_to_saveables must be a dict mapping string names to variables. Not a name: {key!r}")
+        if key in found:
+            raise ValueError(f"At least two variables have the same name: {key}")
+        if variable.dtype.base_dtype.name not in TYPES:
+            raise TypeError(f"Variable {variable.op.defined_at} is {variable.dtype.name}, which cannot be saved.")
+        found[key] = variable
+    return sorted(found.items())

@@ -1,0 +1,242 @@
+"""Hooks that write: checkpoints, summaries, the number of steps in a second.
+
+Event files need TensorBoard: without it the hooks do the rest of their work, and say so once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from weftwork.graph import stacks
+from weftwork.graph.graph import GraphKeys
+from weftwork.graph.training.summaries import protos
+from weftwork.scheduler.training.basic_hooks import SecondOrStepTimer, needed_global_step
+from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache
+from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
+from weftwork.scheduler.training.saver import Saver
+from weftwork.scheduler.training.scaffold import Scaffold
+
+log = logging.getLogger("weftwork")
+
+
+def writer_in(folder: str | None) -> FileWriter | None:
+    """The writer of event files in a folder; None without TensorBoard."""
+    if folder is None:
+        return None
+    if importlib.util.find_spec("tensorboard") is None:
+        log.info("No event files in %s: they need TensorBoard (pip install weftwork[tensorboard]).", folder)
+        return None
+    return FileWriterCache.get(folder)
+
+
+class CheckpointSaverListener:
+    """What is done around each checkpoint; override what is needed."""
+
+    def begin(self) -> None:
+        """Called once, before the graph is finalized."""
+
+    def before_save(self, session: Any, global_step_value: int) -> None:
+        """Called before each checkpoint."""
+
+    def after_save(self, session: Any, global_step_value: int) -> bool | None:
+        """Called after each checkpoint. True asks to stop."""
+
+    def end(self, session: Any, global_step_value: int) -> None:
+        """Called at the end, after the last checkpoint."""
+
+
+class CheckpointSaverHook(SessionRunHook):
+    """Saves a checkpoint at the beginning, every so many seconds or steps, and at the end.
+
+    saver or scaffold: what saves; by default the one saver of the graph's collection.
+    Raises ValueError when both, or not exactly one of save_secs and save_steps, are given.
+    """
+
+    def __init__(
+        self,
+        checkpoint_dir: str,
+        save_secs: float | None = None,
+        save_steps: int | None = None,
+        saver: Saver | None = None,
+        checkpoint_basename: str = "model.ckpt",
+        scaffold: Scaffold | None = None,
+        listeners: Iterable[CheckpointSaverListener] | None = None,
+    ):
+        if saver is not None and scaffold is not None:
+            raise ValueError("You cannot provide both saver and scaffold.")
+        self._folder, self._saver, self._scaffold = checkpoint_dir, saver, scaffold
+        self._path = os.path.join(checkpoint_dir, checkpoint_basename)
+        self._timer = SecondOrStepTimer(save_secs, save_steps)
+        self._listeners = list(listeners or ())
+
+    def begin(self) -> None:
+        """Find the global step."""
+        self._writer = writer_in(self._folder)
+        self._global_step = needed_global_step(self)
+        for listener in self._listeners:
+            listener.begin()
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        """Save what the session begins with."""
+        step = int(session.run(self._global_step))
+        os.makedirs(self._folder, exist_ok=True)
+        if self._writer is not None:
+            self._writer.add_graph(session.graph)
+        self._save(session, step)
+        self._timer.update_last_triggered_step(step)
+
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
+        """Ask for the global step."""
+        return SessionRunArgs(self._global_step)
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Save when it is time."""
+        if self._timer.should_trigger_for_step(int(run_values.results) + 1):
+            step = int(run_context.session.run(self._global_step))
+            if self._timer.should_trigger_for_step(step):
+                self._timer.update_last_triggered_step(step)
+                if self._save(run_context.session, step):
+                    run_context.request_stop()
+
+    def end(self, session: Any) -> None:
+        """Save what has not been saved."""
+        step = int(session.run(self._global_step))
+        if step != self._timer.last_triggered_step():
+            self._save(session, step)
+        for listener in self._listeners:
+            listener.end(session, step)
+
+    def _save(self, session: Any, step: int) -> bool:
+        log.info("Saving checkpoints for %d into %s.", step, self._path)
+        for listener in self._listeners:
+            listener.before_save(session, step)
+        self._get_saver().save(session, self._path, global_step=step)
+        if self._writer is not None:
+            entry = protos("event").SessionLog
+            self._writer.add_session_log(entry(status=entry.CHECKPOINT, checkpoint_path=self._path), step)
+        return any([listener.after_save(session, step) for listener in self._listeners])
+
+    def _get_saver(self) -> Saver:
+        if self._saver is None:
+            self._saver = self._scaffold.saver if self._scaffold is not None else _only_saver()
+        assert self._saver is not None
+        return self._saver
+
+
+def _only_saver() -> Saver:
+    found = stacks.get_default_graph().get_collection(GraphKeys.SAVERS)
+    if not found:
+        raise RuntimeError(
+            f"No items in collection {GraphKeys.SAVERS}. Please add a saver to the collection or provide a saver or "
+            "scaffold."
+        )
+    if len(found) > 1:
+        raise RuntimeError(
+            f"More than one item in collection {GraphKeys.SAVERS}. Please indicate which one to use by passing it to "
+            "the constructor."
+        )
+    return found[0]
+
+
+class StepCounterHook(SessionRunHook):
+    """Logs, and writes as a summary, how many steps are taken in a second.
+
+    output_dir, summary_writer: where to.   Raises ValueError unless one of every_n_steps and every_n_secs is given.
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int | None = 100,
+        every_n_secs: float | None = None,
+        output_dir: str | None = None,
+        summary_writer: FileWriter | None = None,
+    ):
+        if (every_n_steps is None) == (every_n_secs is None):
+            raise ValueError("exactly one of every_n_steps and every_n_secs should be provided.")
+        self._timer = SecondOrStepTimer(every_n_secs, every_n_steps)
+        self._folder, self._writer = output_dir, summary_writer
+
+    def begin(self) -> None:
+        """Find the global step."""
+        if self._writer is None:
+            self._writer = writer_in(self._folder)
+        self._global_step = needed_global_step(self)
+
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
+        """Ask for the global step."""
+        return SessionRunArgs(self._global_step)
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Count when it is time."""
+        if self._timer.should_trigger_for_step(int(run_values.results) + 1):
+            step = int(run_context.session.run(self._global_step))
+            if self._timer.should_trigger_for_step(step):
+                seconds, steps = self._timer.update_last_triggered_step(step)
+                if seconds:
+                    self._tell(steps / seconds, step)  # type: ignore[operator]
+
+    def _tell(self, rate: float, step: int) -> None:
+        tag = f"{self._global_step.op.name.partition('/')[0]}/sec"
+        if self._writer is not None:
+            summary = protos("summary").Summary
+            self._writer.add_summary(summary(value=[summary.Value(tag=tag, simple_value=rate)]), step)
+        log.info("%s: %g", tag, rate)
+
+
+class SummarySaverHook(SessionRunHook):
+    """Writes summaries every so many steps or seconds.
+
+    output_dir, summary_writer: where to.   scaffold or summary_op: what gives them.
+    Raises ValueError unless exactly one of the last two is given.
+    """
+
+    def __init__(
+        self,
+        save_steps: int | None = None,
+        save_secs: float | None = None,
+        output_dir: str | None = None,
+        summary_writer: FileWriter | None = None,
+        scaffold: Scaffold | None = None,
+        summary_op: Any = None,
+    ):
+        if (scaffold is None) == (summary_op is None):
+            raise ValueError("Exactly one of scaffold or summary_op must be provided.")
+        self._scaffold, self._summary_op = scaffold, summary_op
+        self._folder, self._writer = output_dir, summary_writer
+        self._timer = SecondOrStepTimer(save_secs, save_steps)
+
+    def begin(self) -> None:
+        """Find the global step."""
+        if self._writer is None:
+            self._writer = writer_in(self._folder)
+        self._next_step: int | None = None
+        self._global_step = needed_global_step(self)
+
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
+        """Ask for the summaries when they are due."""
+        self._due = self._next_step is None or self._timer.should_trigger_for_step(self._next_step)
+        wanted: dict[str, Any] = {"global_step": self._global_step}
+        op = self._scaffold.summary_op if self._summary_op is None and self._scaffold is not None else self._summary_op
+        if self._due and op is not None and self._writer is not None:
+            wanted["summary"] = op if isinstance(op, list) else [op]
+        return SessionRunArgs(wanted)
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Write them."""
+        step = int(run_values.results["global_step"]) + 1
+        if self._due:
+            step = int(run_context.session.run(self._global_step))
+            self._timer.update_last_triggered_step(step)
+        for summary in run_values.results.get("summary", ()):
+            assert self._writer is not None
+            self._writer.add_summary(summary, step)
+        self._next_step = step + 1
+
+    def end(self, session: Any) -> None:
+        """Let the file have everything."""
+        if self._writer is not None:
+            self._writer.flush()

@@ -1,0 +1,98 @@
+"""Scaffold: the operations that a training program needs around a model, to initialise, check, save and sum it up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from weftwork.graph import stacks
+from weftwork.graph.graph import GraphKeys
+from weftwork.graph.ops.flow import group
+from weftwork.graph.training.summaries import merge_all
+from weftwork.graph.variables.variable import (
+    global_variables,
+    global_variables_initializer,
+    local_variables_initializer,
+    report_uninitialized_variables,
+)
+from weftwork.scheduler.training.saver import Saver
+
+
+class Scaffold:
+    """What is not given is taken from the graph's collections, else made, by `finalize`.
+
+    init_op, init_feed_dict, init_fn: what initialises the model without a checkpoint; init_fn(scaffold, session).
+    ready_for_local_init_op, ready_op: give the names of the variables that have no value yet: none when it is ready.
+    local_init_op, local_init_feed_dict: what each process does for itself.   summary_op: what summarises.
+    saver: what saves and restores.   copy_from_scaffold: another one to take what is not given from.
+    """
+
+    def __init__(
+        self,
+        init_op: Any = None,
+        init_feed_dict: Mapping | None = None,
+        init_fn: Callable | None = None,
+        ready_op: Any = None,
+        ready_for_local_init_op: Any = None,
+        local_init_op: Any = None,
+        summary_op: Any = None,
+        saver: Saver | None = None,
+        copy_from_scaffold: Scaffold | None = None,
+        local_init_feed_dict: Mapping | None = None,
+    ):
+        if copy_from_scaffold is not None and not isinstance(copy_from_scaffold, Scaffold):
+            raise TypeError("copy_from_scaffold is not a Scaffold instance.")
+        self.init_op, self.init_feed_dict = init_op, init_feed_dict
+        self.init_fn = None if init_fn is None else lambda session: init_fn(self, session)
+        self.ready_op, self.ready_for_local_init_op = ready_op, ready_for_local_init_op
+        self.local_init_op, self.local_init_feed_dict = local_init_op, local_init_feed_dict
+        self.summary_op, self.saver = summary_op, saver
+        for name, value in vars(copy_from_scaffold).items() if copy_from_scaffold is not None else ():
+            if getattr(self, name) is None:
+                setattr(self, name, value)
+
+    def finalize(self) -> Scaffold:
+        """Make what is missing, and finalize the graph: this scaffold.
+
+        Raises RuntimeError when a collection has several operations for one purpose.
+        """
+        made = {
+            "init_op": (GraphKeys.INIT_OP, global_variables_initializer),
+            "ready_op": (GraphKeys.READY_OP, report_uninitialized_variables),
+            "ready_for_local_init_op": (
+                GraphKeys.READY_FOR_LOCAL_INIT_OP,
+                lambda: report_uninitialized_variables(global_variables()),
+            ),
+            "local_init_op": (GraphKeys.LOCAL_INIT_OP, Scaffold.default_local_init_op),
+            "summary_op": (GraphKeys.SUMMARY_OP, merge_all),
+            "saver": (GraphKeys.SAVERS, lambda: Saver(sharded=True, allow_empty=True)),
+        }
+        for name, (collection, make) in made.items():
+            if getattr(self, name) is None:
+                setattr(self, name, Scaffold.get_or_default(name, collection, make))
+        assert self.saver is not None
+        self.saver.build()
+        stacks.get_default_graph().finalize()
+        return self
+
+    @staticmethod
+    def get_or_default(arg_name: str, collection_key: str, default_constructor: Callable) -> Any:
+        """The one item of a collection, else a new one, which goes there. Raises RuntimeError for several."""
+        graph = stacks.get_default_graph()
+        found = graph.get_collection(collection_key)
+        if len(found) > 1:
+            raise RuntimeError(
+                f'More than one item in the collection "{collection_key}". Please indicate which one to use by passing '
+                f"it to the tf.Scaffold constructor as:  tf.Scaffold({arg_name}=item to use)"
+            )
+        if found:
+            return found[0]
+        made = default_constructor()
+        if made is not None:
+            graph.add_to_collection(collection_key, made)
+        return made
+
+    @staticmethod
+    def default_local_init_op() -> Any:
+        """What initialises the local variables."""
+        return group(local_variables_initializer())

@@ -1,0 +1,489 @@
+"""Every array operation against NumPy's, with the dtype and shape it says; indexing against NumPy's indexing."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as nps
+
+from tests.evaluate import evaluate
+from weftwork.graph import dtypes
+from weftwork.graph.build import constant, convert_to_tensor, placeholder, static_value
+from weftwork.graph.graph import Graph
+from weftwork.graph.ops import array_ops, math_ops
+
+X = np.arange(24.0).reshape(2, 3, 4)
+V = np.array([5, 3, 9], np.int32)
+DTYPES = [np.float32, np.float64, np.int32, np.int64, np.bool_, np.complex64]
+
+
+@pytest.fixture(autouse=True)
+def _graph():
+    with Graph().as_default():
+        yield
+
+
+def check(tensor, expected):
+    """The value is the one expected, in the dtype and shape that the tensor says."""
+    value = evaluate(tensor)
+    assert value.dtype == tensor.dtype.numpy
+    assert tensor._shape == np.shape(value)
+    np.testing.assert_array_equal(value, expected)
+    return value
+
+
+def late(value):
+    """A placeholder of unknown shape and what to feed it: a value that is known only at run time."""
+    value = np.asarray(value)
+    tensor = placeholder(dtypes.as_dtype(value.dtype))
+    return tensor, {tensor: value}
+
+
+CALLS = [
+    ("transpose", [X], {}, lambda: X.T),
+    ("transpose", [X, [1, 0, 2]], {}, lambda: X.transpose(1, 0, 2)),
+    ("transpose", [X * 1j], {"conjugate": True}, lambda: np.conj(X * 1j).T),
+    ("reshape", [X, [6, -1]], {}, lambda: X.reshape(6, 4)),
+    ("reshape", [X, (-1,)], {}, lambda: X.reshape(-1)),
+    ("reshape", [X, 24], {}, lambda: X.reshape(24)),
+    ("reshape", [X[:1, :1, :1], []], {}, lambda: X[0, 0, 0]),
+    ("reshape", [np.float32(3), [1, 1]], {}, lambda: [[3]]),
+    ("reshape", [X[:0], [-1, 4]], {}, lambda: X[:0].reshape(-1, 4)),
+    ("reshape", [X[:0], [0, 7]], {}, lambda: X[:0].reshape(0, 7)),
+    ("expand_dims", [X, 0], {}, lambda: X[None]),
+    ("expand_dims", [X, -1], {}, lambda: X[..., None]),
+    ("expand_dims", [X], {"dim": 1}, lambda: X[:, None]),
+    ("expand_dims", [np.float32(3), 0], {}, lambda: [3]),
+    ("squeeze", [X[:1, :, :1]], {}, lambda: X[0, :, 0]),
+    ("squeeze", [X[:1, :, :1], [0]], {}, lambda: X[0, :, :1]),
+    ("squeeze", [X[:1, :, :1]], {"squeeze_dims": -1}, lambda: X[:1, :, 0]),
+    ("squeeze", [X[:1, :, :1], []], {}, lambda: X[0, :, 0]),
+    ("concat", [[X, X], 0], {}, lambda: np.concatenate([X, X])),
+    ("concat", [[X, X[..., :1], X], -1], {}, lambda: np.concatenate([X, X[..., :1], X], -1)),
+    ("concat", [[X], 1], {}, lambda: X),
+    ("concat", [[[1, 2], V], 0], {}, lambda: [1, 2, 5, 3, 9]),
+    ("concat", [[V, V.astype(np.float64)], 0], {}, lambda: [5.0, 3, 9, 5, 3, 9]),
+    ("stack", [[X, X]], {}, lambda: np.stack([X, X])),
+    ("stack", [[X, X], -1], {}, lambda: np.stack([X, X], -1)),
+    ("stack", [[np.int64(1), np.int64(2)]], {}, lambda: [1, 2]),
+    ("stack", [[1, 2.5]], {}, lambda: [1, 2.5]),
+    ("tile", [X, [1, 2, 3]], {}, lambda: np.tile(X, (1, 2, 3))),
+    ("tile", [X, [0, 2, 3]], {}, lambda: np.tile(X, (0, 2, 3))),
+    ("pad", [V, [[2, 1]]], {}, lambda: np.pad(V, (2, 1))),
+    ("pad", [X, [[0, 1], [2, 0], [1, 1]]], {"constant_values": 7},
+     lambda: np.pad(X, [(0, 1), (2, 0), (1, 1)], constant_values=7)),
+    ("pad", [X, [[0, 0], [2, 0], [1, 1]], "REFLECT"], {}, lambda: np.pad(X, [(0, 0), (2, 0), (1, 1)], "reflect")),
+    ("pad", [X, [[0, 0], [2, 0], [1, 1]], "symmetric"], {}, lambda: np.pad(X, [(0, 0), (2, 0), (1, 1)], "symmetric")),
+    ("slice", [X, [0, 1, 2], [1, -1, 2]], {}, lambda: X[:1, 1:, 2:4]),
+    ("strided_slice", [X, [0, 2, 0], [2, 0, 4], [1, -1, 2]], {}, lambda: X[0:2, 2:0:-1, 0:4:2]),
+    ("strided_slice", [X, [1], [2]], {}, lambda: X[1:2]),
+    ("strided_slice", [X, [1, 1], [0, 0]], {"begin_mask": 2, "end_mask": 2, "shrink_axis_mask": 1}, lambda: X[1, :]),
+    ("strided_slice", [X, [0, 0, 1], [0, 0, 2]], 
+     {"ellipsis_mask": 1, "new_axis_mask": 2, "shrink_axis_mask": 4}, lambda: X[..., None, 1]),
+    ("gather", [X, [1, 0, 1]], {}, lambda: X[[1, 0, 1]]),
+    ("gather", [X, [[1, 0], [2, 2]]], {"axis": 1}, lambda: np.take(X, [[1, 0], [2, 2]], 1)),
+    ("gather", [X, 2], {"axis": -1}, lambda: X[..., 2]),
+    ("gather", [V, 1], {}, lambda: 3),
+    ("gather", [X, [[2, 0], [1, 1]]], {"batch_dims": 1}, lambda: np.stack([X[0][[2, 0]], X[1][[1, 1]]])),
+    ("gather_nd", [X, [[1, 2], [0, 0]]], {}, lambda: X[[1, 0], [2, 0]]),
+    ("gather_nd", [X, [1, 2, 3]], {}, lambda: X[1, 2, 3]),
+    ("gather_nd", [X, np.zeros((2, 0), np.int32)], {}, lambda: np.stack([X, X])),
+    ("scatter_nd", [[[1], [3], [1]], [1.0, 2.0, 4.0], [5]], {}, lambda: [0, 5, 0, 2, 0]),
+    ("scatter_nd", [[[1]], X[:1, 0], [3, 4]], {}, lambda: [[0] * 4, X[0, 0], [0] * 4]),
+    ("one_hot", [[0, 2, -1, 5], 3], {}, lambda: [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]]),
+    ("one_hot", [[0, 2], 3], {"axis": 0}, lambda: [[1, 0], [0, 0], [0, 1]]),
+    ("one_hot", [1, 3], {}, lambda: [0, 1, 0]),
+    ("one_hot", [[[0], [1]], 2], {"axis": 1, "dtype": dtypes.int32}, lambda: [[[1], [0]], [[0], [1]]]),
+    ("one_hot", [[1], 2, 5.0, -1.0], {}, lambda: [[-1, 5]]),
+    ("one_hot", [[1], 2, True, False], {}, lambda: [[False, True]]),
+    ("where", [X > 5, X, -X], {}, lambda: np.where(X > 5, X, -X)),
+    ("where", [[True, False], X, -X], {}, lambda: np.stack([X[0], -X[1]])),
+    ("where", [True, V, 0], {}, lambda: V),
+    ("where", [V > 4, V, 0], {}, lambda: [5, 0, 9]),
+    ("fill", [[2, 3], 7.5], {}, lambda: np.full((2, 3), 7.5)),
+    ("zeros", [[2, 3]], {}, lambda: np.zeros((2, 3))),
+    ("zeros", [3, dtypes.int64], {}, lambda: [0, 0, 0]),
+    ("ones", [[], dtypes.bool], {}, lambda: True),
+    ("zeros_like", [X], {}, lambda: np.zeros_like(X)),
+    ("ones_like", [V], {"dtype": dtypes.float32}, lambda: np.ones(3)),
+    ("ones_like", [V], {"optimize": False}, lambda: np.ones(3)),
+    ("eye", [3], {}, lambda: np.eye(3)),
+    ("eye", [2, 3, [4]], {"dtype": dtypes.int32}, lambda: np.stack([np.eye(2, 3)] * 4)),
+    ("diag", [V], {}, lambda: np.diag(V)),
+    ("diag", [X[0, :2, :2]], {}, lambda: np.diag([0, 1, 4, 5]).reshape(2, 2, 2, 2)),
+    ("diag_part", [np.diag(V)], {}, lambda: V),
+    ("diag_part", [np.diag([0, 1, 4, 5]).reshape(2, 2, 2, 2)], {}, lambda: [[0, 1], [4, 5]]),
+    ("matrix_diag", [X[0]], {}, lambda: np.stack([np.diag(row) for row in X[0]])),
+    ("matrix_diag", [[np.nan, 1.0]], {}, lambda: [[np.nan, 0], [0, 1]]),
+    ("matrix_diag_part", [X], {}, lambda: np.stack([np.diag(m) for m in X])),
+    ("shape", [X], {}, lambda: [2, 3, 4]),
+    ("shape", [X], {"out_type": dtypes.int64, "optimize": False}, lambda: [2, 3, 4]),
+    ("shape", [5.0], {}, lambda: np.zeros(0)),
+    ("size", [X], {}, lambda: 24),
+    ("rank", [X], {}, lambda: 3),
+    ("broadcast_to", [V, [2, 3]], {}, lambda: np.broadcast_to(V, (2, 3))),
+    ("broadcast_to", [1, [0]], {}, lambda: np.zeros(0)),
+    ("reverse", [X, [0, 2]], {}, lambda: X[::-1, :, ::-1]),
+    ("reverse", [X, -1], {}, lambda: X[..., ::-1]),
+    ("reverse", [X, []], {}, lambda: X),
+    ("sequence_mask", [[1, 3, 0], 4], {}, lambda: np.arange(4) < np.array([[1], [3], [0]])),
+    ("sequence_mask", [2, 3, dtypes.float32], {}, lambda: [1, 1, 0]),
+    ("invert_permutation", [[2, 0, 1]], {}, lambda: [1, 2, 0]),
+    ("roll", [X, 1, 0], {}, lambda: np.roll(X, 1, 0)),
+    ("roll", [X, [1, -2], [0, 2]], {}, lambda: np.roll(X, (1, -2), (0, 2))),
+    ("broadcast_dynamic_shape", [[2, 1], [3]], {}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs", "expected"), CALLS)
+def test_known_arguments_give_numpys_value_and_its_shape(name, args, kwargs, expected):
+    tensor = getattr(array_ops, name)(*args, **kwargs)
+    if expected is None:
+        assert evaluate(tensor).tolist() == [2, 3]
+    else:
+        check(tensor, expected())
+    assert getattr(array_ops, name).__doc__
+
+
+LATE = [call for call in CALLS if call[0] not in ("broadcast_dynamic_shape", "diag_part")]
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs", "expected"), LATE)
+def test_a_first_argument_of_unknown_shape_gives_the_same(name, args, kwargs, expected):
+    if name in ("concat", "stack"):
+        pairs = [late(np.float64(item) if isinstance(item, float) else item) for item in args[0]]
+        first = [tensor for tensor, _ in pairs]
+        feeds = {key: value for _, feed in pairs for key, value in feed.items()}
+    else:
+        first, feeds = late(np.array(args[0], np.int32) if name in ("zeros", "ones", "fill", "eye") else args[0])
+    value = evaluate(getattr(array_ops, name)(first, *args[1:], **kwargs), feeds)
+    np.testing.assert_array_equal(value, expected())
+
+
+DYNAMIC = [
+    ("transpose", [X], [[1, 0, 2]]), ("reshape", [X], [[6, -1]]), ("expand_dims", [X], [1]), ("tile", [X], [[1, 2, 3]]),
+    ("pad", [X], [[[0, 1], [2, 0], [1, 1]]]), ("slice", [X], [[0, 1, 2], [1, -1, 2]]),
+    ("strided_slice", [X], [[0, 2], [2, 0], [1, -1]]), ("gather", [X], [[1, 0, 1]]), ("gather_nd", [X], [[[1, 2]]]),
+    ("one_hot", [[1, 2]], [3]), ("scatter_nd", [[[1]], [2.0]], [[3]]), ("reverse", [X], [[0, 2]]),
+    ("roll", [X], [1, 2]), ("broadcast_to", [V], [[2, 3]]), ("sequence_mask", [[1, 2]], [3]), ("eye", [], [2, 3]),
+    ("split", [X], [[1, 2]]), ("fill", [], [[2, 3], 7.5]), ("concat", [[X, X]], [1]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "args", "dynamic"), DYNAMIC)
+def test_arguments_known_only_at_run_time_give_the_same(name, args, dynamic):
+    function = getattr(array_ops, name)
+    kwargs = {"axis": 1} if name == "split" else {}
+    pairs = [late(value) for value in dynamic]
+    feeds = {key: value for _, feed in pairs for key, value in feed.items()}
+    if name == "split":
+        kwargs["num"] = 2
+    tensors = [tensor for tensor, _ in pairs]
+    kwargs_known = {key: value for key, value in kwargs.items() if key != "num"}
+    expected, found = function(*args, *dynamic, **kwargs_known), function(*args, *tensors, **kwargs)
+    np.testing.assert_equal(evaluate(found, feeds), evaluate(expected))
+
+
+# Indexing
+
+
+@given(st.data())
+def test_any_basic_index_gives_numpys_value_and_shape(data):
+    with Graph().as_default():
+        shape = data.draw(nps.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
+        index = data.draw(nps.basic_indices(shape, allow_ellipsis=True, allow_newaxis=True))
+        x = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+        expected = x[index]
+        tensor = convert_to_tensor(x)[index]
+        value = evaluate(tensor)
+        np.testing.assert_array_equal(value, expected)
+        assert tensor._shape == np.shape(expected)
+        unknown = placeholder(dtypes.int64)
+        np.testing.assert_array_equal(evaluate(unknown[index], {unknown: x}), expected)
+
+
+@given(st.data())
+def test_bounds_that_are_tensors_index_like_numbers(data):
+    with Graph().as_default():
+        size = data.draw(st.integers(1, 6))
+        bounds = st.none() | st.integers(-8, 8)
+        picked = slice(data.draw(bounds), data.draw(bounds), data.draw(st.sampled_from([None, 1, 2, -1, -2])))
+        x, feeds = np.arange(size), {}
+
+        def lifted(bound):
+            if bound is None or data.draw(st.booleans()):
+                return bound
+            tensor = placeholder(dtypes.int32, [])
+            feeds[tensor] = bound
+            return tensor
+
+        index = slice(lifted(picked.start), lifted(picked.stop), lifted(picked.step))
+        np.testing.assert_array_equal(evaluate(convert_to_tensor(x)[index], feeds), x[picked])
+
+
+@given(st.integers(-6, 7), st.integers(-6, 7), st.sampled_from([-2, -1, 1, 2, 3]), st.integers(0, 31))
+def test_strided_slice_means_the_same_at_build_time_and_at_run_time(begin, end, step, masks):
+    with Graph().as_default():
+        x = np.arange(30).reshape(5, 6)
+        kwargs = {"begin_mask": masks & 1, "end_mask": masks >> 1 & 1, "new_axis_mask": masks >> 2 & 1}
+        kwargs["ellipsis_mask"] = masks >> 3 & 1
+        known = array_ops.strided_slice(x, [begin, 0], [end, 6], [step, 1], **kwargs)
+        first, feeds = late(np.array([begin, 0], np.int32))
+        found = evaluate(array_ops.strided_slice(x, first, [end, 6], [step, 1], **kwargs), feeds)
+        np.testing.assert_array_equal(evaluate(known), found)
+        assert known._shape == found.shape
+
+
+def test_masks_and_arrays_index_too():
+    x = convert_to_tensor(X)
+    np.testing.assert_array_equal(evaluate(x[x > 5]), X[X > 5])
+    np.testing.assert_array_equal(evaluate(x[np.array([True, False])]), X[[0]])
+    check(x[[1, 0, 1]], X[[1, 0, 1]])
+    check(x[constant([1, 1])], X[[1, 1]])
+    check(x[constant(1)], X[1])
+    check(x[..., constant(1) : constant(3)], X[..., 1:3])
+    i, feeds = late(np.int32(1))
+    np.testing.assert_array_equal(evaluate(x[i, :, i:], feeds), X[1, :, 1:])
+
+
+def test_what_is_no_index_is_refused():
+    x = convert_to_tensor(X)
+    for index in (1.5, "a", (0, "a"), slice(0.5, None), True, constant(1.5)):
+        with pytest.raises(TypeError, match=r"index|indices"):
+            x[index]
+    with pytest.raises(ValueError, match="slice index 2 of dimension 0 out of bounds"):
+        x[2]
+    with pytest.raises(ValueError, match="slice index -5 of dimension 2 out of bounds"):
+        x[:, :, -5]
+    with pytest.raises(ValueError, match="Index out of range using input dim 3"):
+        x[0, 0, 0, 0]
+    with pytest.raises(ValueError, match="must be non-zero"):
+        x[::0]
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_boolean_mask(axis):
+    mask = np.array([True, False, True]) if axis == 1 else np.array([False, True])
+    expected = X[:, mask] if axis == 1 else X[mask]
+    tensor = array_ops.boolean_mask(X, mask, axis=axis)
+    assert tensor._shape == ((2, None, 4) if axis == 1 else (None, 3, 4))
+    np.testing.assert_array_equal(evaluate(tensor), expected)
+    np.testing.assert_array_equal(evaluate(array_ops.boolean_mask(X, X > 7)), X[X > 7])
+
+
+def test_bad_masks_are_refused():
+    with pytest.raises(ValueError, match="mask cannot be scalar"):
+        array_ops.boolean_mask(X, True)
+    with pytest.raises(ValueError, match="are incompatible"):
+        array_ops.boolean_mask(X, [True, False, True])
+    with pytest.raises(ValueError, match="Number of mask dimensions must be specified"):
+        array_ops.boolean_mask(X, placeholder(dtypes.bool))
+    with pytest.raises(TypeError, match="truth values"):
+        array_ops.boolean_mask(X, [1, 0])
+
+
+def test_where_with_one_argument_lists_the_indices():
+    tensor = array_ops.where(X > 20)
+    assert (tensor._shape, tensor.dtype) == ((None, 3), dtypes.int64)
+    np.testing.assert_array_equal(evaluate(tensor), np.argwhere(X > 20))
+    with pytest.raises(ValueError, match="x and y must both be non-None or both be None"):
+        array_ops.where(X > 20, X)
+
+
+def test_a_vector_of_conditions_picks_rows_also_when_ranks_are_unknown():
+    square = np.arange(4.0).reshape(2, 2)
+    condition, feeds = late(np.array([True, False]))
+    x, more = late(square)
+    for rows in (array_ops.where([True, False], square, -square), array_ops.where(condition, x, -square)):
+        assert evaluate(rows, {**feeds, **more}).tolist() == [[0, 1], [-2, -3]]
+
+
+# Shapes that are partly known
+
+
+def test_a_shape_of_tensors_is_inferred_as_far_as_they_are_known():
+    x = placeholder(dtypes.float32, [None, 3, 4])
+    flat = array_ops.reshape(x, [array_ops.shape(x)[0], 12])
+    assert flat._shape == (None, 12)
+    assert array_ops.reshape(x, [-1, array_ops.shape(x)[1] * 1, 4])._shape == (None, None, 4)
+    assert array_ops.reshape(x, array_ops.stack([-1, array_ops.shape(x)[2]]))._shape == (None, 4)
+    joined = array_ops.concat([array_ops.shape(x)[:2], [2, 2]], 0)
+    assert array_ops.reshape(x, joined)._shape == (None, 3, 2, 2)
+    assert array_ops.zeros([array_ops.shape(x)[0], 5])._shape == (None, 5)
+    assert array_ops.zeros(array_ops.shape(x))._shape == (None, 3, 4)
+    assert array_ops.fill(math_ops.cast(array_ops.shape(x), dtypes.int64), 1)._shape == (None, 3, 4)
+    assert array_ops.shape(x, out_type=dtypes.int64)._shape == (3,)
+    value = np.ones((5, 3, 4), np.float32)
+    assert evaluate(flat, {x: value}).shape == (5, 12)
+    assert evaluate(array_ops.reshape(x, joined), {x: value}).shape == (5, 3, 2, 2)
+    assert evaluate(array_ops.zeros([array_ops.shape(x)[0], 5]), {x: value}).shape == (5, 5)
+
+
+def test_a_known_shape_is_a_constant_unless_it_must_not_be():
+    assert static_value(array_ops.shape(X)).tolist() == [2, 3, 4]
+    assert static_value(array_ops.size(X)) == 24
+    assert static_value(array_ops.rank(placeholder(dtypes.int32, [None]))) == 1
+    assert static_value(array_ops.shape(X, optimize=False)) is None
+    assert array_ops.zeros_like(X).op.inputs == ()
+    assert len(array_ops.zeros_like(X, optimize=False).op.inputs) == 1
+    assert [evaluate(s).tolist() for s in array_ops.shape_n([X, V])] == [[2, 3, 4], [3]]
+
+
+def test_what_stays_unknown_is_computed_all_the_same():
+    x, feeds = late(X)
+    for tensor, expected in [
+        (array_ops.shape(x), [2, 3, 4]), (array_ops.size(x), 24), (array_ops.rank(x), 3),
+        (array_ops.zeros_like(x), np.zeros_like(X)), (array_ops.sequence_mask([1, 2]), [[True, False], [True, True]]),
+    ]:  # fmt: skip
+        np.testing.assert_array_equal(evaluate(tensor, feeds), expected)
+    assert array_ops.broadcast_static_shape([None, 1], [3]).as_list() == [None, 3]
+
+
+# Joining and splitting
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_unstack_and_split_take_apart_what_stack_and_concat_join(dtype, axis):
+    x = X.astype(dtype)
+    parts = array_ops.unstack(x, axis=axis)
+    assert len(parts) == x.shape[axis]
+    for i, part in enumerate(parts):
+        check(part, np.take(x, i, axis))
+    check(array_ops.stack(parts, axis), x)
+    for pieces in (array_ops.split(x, x.shape[axis], axis), array_ops.split(x, [1, -1], axis)):
+        check(array_ops.concat(pieces, axis), x)
+    for piece, expected in zip(array_ops.split(x, [0, 1, -1], axis), np.split(x, [0, 1], axis), strict=True):
+        check(piece, expected)
+
+
+def test_parts_of_unknown_size():
+    x = placeholder(dtypes.float64, [None, 4])
+    parts = array_ops.split(x, 2)
+    assert [p._shape for p in parts] == [(None, 4)] * 2
+    np.testing.assert_array_equal(evaluate(parts, {x: X[0, :2]}), [X[0, :1], X[0, 1:2]])
+    rows = array_ops.unstack(x, num=2)
+    assert [r._shape for r in rows] == [(4,)] * 2
+    with pytest.raises(ValueError, match="unstack of 2 parts"):
+        evaluate(rows, {x: X[0]})
+    axis, feeds = late(np.int32(1))
+    halves = array_ops.split(X, 1, axis)
+    np.testing.assert_array_equal(evaluate(halves[0], feeds), X)
+    sizes, feeds = late(np.array([1, 1]))
+    pieces = array_ops.split(X, sizes, axis=1, num=2)
+    with pytest.raises(ValueError, match="do not add up"):
+        evaluate(pieces, feeds)
+
+
+@pytest.mark.parametrize("indexing", ["xy", "ij"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_meshgrid(indexing, count):
+    vectors = [np.arange(n) for n in (2, 3, 4)[:count]]
+    for tensor, expected in zip(
+        array_ops.meshgrid(*vectors, indexing=indexing), np.meshgrid(*vectors, indexing=indexing), strict=True
+    ):
+        check(tensor, expected)
+
+
+@pytest.mark.parametrize(("seq", "batch"), [(1, 0), (0, 1), (2, 0), (1, 2)])
+def test_reverse_sequence(seq, batch):
+    lengths = [2, 3, 1, 0][: X.shape[batch]]
+    expected = X.copy()
+    for i, n in enumerate(lengths):
+        n = min(n, X.shape[seq])
+        index: list[Any] = [slice(None)] * 3
+        index[batch], index[seq] = i, slice(0, n)
+        axis = seq if seq < batch else seq - 1
+        expected[tuple(index)] = np.flip(X[tuple(index)], axis)
+    lengths = np.minimum(lengths, X.shape[seq])
+    check(array_ops.reverse_sequence(X, lengths, seq_axis=seq, batch_axis=batch), expected)
+
+
+@given(st.lists(st.integers(-3, 3)))
+def test_unique_keeps_the_order_of_first_appearance(items):
+    with Graph().as_default():
+        y, idx, count = array_ops.unique_with_counts(np.array(items, np.int64))
+        assert evaluate(y).tolist() == list(dict.fromkeys(items))
+        assert evaluate(y)[evaluate(idx)].tolist() == items
+        assert evaluate(count).tolist() == [items.count(item) for item in dict.fromkeys(items)]
+        pair = array_ops.unique(np.array(items, np.int64), dtypes.int64)
+        assert pair.idx.dtype is dtypes.int64
+        assert evaluate(pair.y).tolist() == list(dict.fromkeys(items))
+        assert pair.idx._shape == (len(items),)
+
+
+def test_strings_stay_bytes():
+    words = convert_to_tensor(["a", "bc", "a"])
+    assert evaluate(array_ops.reshape(words, [3, 1])).tolist() == [[b"a"], [b"bc"], [b"a"]]
+    assert evaluate(array_ops.expand_dims("x", 0)).tolist() == [b"x"]
+    assert evaluate(array_ops.stack(["x", "yz\0"])).tolist() == [b"x", b"yz\0"]
+    assert evaluate(array_ops.concat([words, ["d"]], 0)).tolist() == [b"a", b"bc", b"a", b"d"]
+    assert evaluate(array_ops.gather(words, [1, 1])).tolist() == [b"bc", b"bc"]
+    assert evaluate(array_ops.fill([2], "ab\0")).tolist() == [b"ab\0", b"ab\0"]
+    assert evaluate(array_ops.zeros([2], dtypes.string)).tolist() == [b"", b""]
+    assert evaluate(array_ops.unique(words).y).tolist() == [b"a", b"bc"]
+    assert evaluate(array_ops.where([True, False, True], words, "z")).tolist() == [b"a", b"z", b"a"]
+    assert evaluate(words[1]) == b"bc"
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: array_ops.concat([X, X[0]], 0), "Shapes must be equal rank, but are 3 and 2"),
+        (lambda: array_ops.concat([X, X[:, :2]], 0), "Dimension 1 in both shapes must be equal, but are 3 and 2"),
+        (lambda: array_ops.concat([1, 2], 0), "Can't concatenate scalars"),
+        (lambda: array_ops.concat([X, X], 3), "not in the interval"),
+        (lambda: array_ops.stack([X, X[0]]), "Shapes must be equal rank"),
+        (lambda: array_ops.stack([X, X], 4), r"not in the interval \[-4, 3\]"),
+        (lambda: array_ops.stack([]), "at least one"),
+        (lambda: array_ops.reshape(X, [5, 5]), "Cannot reshape a tensor with 24 elements to shape"),
+        (lambda: array_ops.reshape(X, [5, -1]), "Cannot reshape a tensor with 24 elements to shape"),
+        (lambda: array_ops.reshape(X, [-1, -1]), "Only one input size may be -1"),
+        (lambda: array_ops.expand_dims(X, 4), "not in the interval"),
+        (lambda: array_ops.expand_dims(X), "Must specify an axis"),
+        (lambda: array_ops.squeeze(X, 0), r"Can not squeeze dim\[0\], expected a dimension of 1, got 2"),
+        (lambda: array_ops.split(X, 2, 1), "evenly divisible by 2 but is 3"),
+        (lambda: array_ops.split(X, [1, 1], 1), "do not split a dimension of 3"),
+        (lambda: array_ops.split(X, [-1, -1], 1), "do not split a dimension of 3"),
+        (lambda: array_ops.unstack(X, 5), "Dimension must be 2 but is 5"),
+        (lambda: array_ops.unstack(placeholder(dtypes.int32)), "Cannot infer num from shape"),
+        (lambda: array_ops.transpose(X, [0, 0, 1]), "is no permutation"),
+        (lambda: array_ops.transpose(X, [0, 1]), "is no permutation"),
+        (lambda: array_ops.tile(X, [2]), "one entry for each axis"),
+        (lambda: array_ops.pad(X, [[1, 1]]), r"paddings must have shape \[3, 2\]"),
+        (lambda: array_ops.pad(V, [[1, 1]], "WRAP"), "Unknown padding mode: WRAP"),
+        (lambda: array_ops.slice(X, [0, 0, 0], [3, 1, 1]), "leaves the shape"),
+        (lambda: array_ops.slice(X, [0, 0], [1, 1]), "Shape must be rank 2"),
+        (lambda: array_ops.gather(V, 0, axis=1), "Shape must be at least rank 2 but is rank 1"),
+        (lambda: array_ops.gather_nd(V, [[0, 0]]), "must be <= params.rank"),
+        (lambda: array_ops.one_hot([1], 2, axis=2), "Expected axis to be -1 or between"),
+        (lambda: array_ops.fill([2], [1, 2]), "Shape must be rank 0 but is rank 1"),
+        (lambda: array_ops.zeros([-1]), "must be >= 0"),
+        (lambda: array_ops.broadcast_to(V, [2, 4]), "must be equal|cannot be broadcast"),
+        (lambda: array_ops.broadcast_to(X, [4]), "must be equal|cannot be broadcast"),
+        (lambda: array_ops.diag_part(V), "must have even and non-zero rank"),
+        (lambda: array_ops.matrix_diag(1), "at least rank 1"),
+        (lambda: array_ops.matrix_diag_part(V), "at least rank 2"),
+        (lambda: array_ops.unique(X), "Shape must be rank 1 but is rank 3"),
+        (lambda: array_ops.meshgrid(V, indexing="yx"), "either 'xy' or 'ij'"),
+        (lambda: array_ops.reverse(X, 3), "not in the interval"),
+        (lambda: array_ops.reverse_sequence(X, [1], seq_axis=1), "one entry for each of 2"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_when_the_node_is_built(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_wrong_dtypes_are_refused_when_the_node_is_built():
+    with pytest.raises(TypeError, match="not an integer type"):
+        array_ops.gather(X, [0.5])
+    with pytest.raises(TypeError, match="whole numbers"):
+        array_ops.reshape(X, constant([1.0]) * 2)
+    for build in (lambda: array_ops.reshape(X, [2.5]), lambda: array_ops.expand_dims(X, np.float32(1))):
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            build()
+    with pytest.raises(TypeError, match="must have the dtype int32"):
+        array_ops.one_hot([1], 2, on_value=constant(1.0), dtype=dtypes.int32)

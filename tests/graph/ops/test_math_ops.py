@@ -1,0 +1,551 @@
+"""Every mathematical operation against the function of NumPy or SciPy, with the dtype and shape that it says."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as nps
+
+from tests.evaluate import evaluate
+from weftwork.graph import dtypes
+from weftwork.graph.build import convert_to_tensor, placeholder
+from weftwork.graph.graph import Graph
+from weftwork.graph.ops import math_ops
+from weftwork.graph.ops.clipping import clip_by_average_norm
+
+RNG = np.random.default_rng(0)
+A = RNG.uniform(0.1, 0.9, (3, 4))
+B = RNG.uniform(0.1, 0.9, (4,))
+SIGNED = RNG.normal(size=(3, 4))
+INTS = RNG.integers(1, 9, (3, 4)).astype(np.int32)
+BOOLS = INTS > 4
+ODD = np.array([np.nan, np.inf, -np.inf, 0.0, 1.5])
+COMPLEX = SIGNED + 1j * A
+
+
+@pytest.fixture(autouse=True)
+def _graph():
+    with Graph().as_default():
+        yield
+
+
+def check(tensor: Any, expected: Any, tolerance=1e-6):
+    """The value is the one expected, in the dtype and shape that the tensor says."""
+    value = evaluate(tensor)
+    assert value.dtype == tensor.dtype.numpy
+    assert tensor._shape == value.shape
+    np.testing.assert_allclose(value, expected, rtol=tolerance, atol=tolerance)
+    return value
+
+
+UNARY = [
+    ("negative", np.negative), ("abs", np.abs), ("sign", np.sign), ("square", np.square), ("sqrt", np.sqrt),
+    ("rsqrt", lambda x: np.reciprocal(np.sqrt(x))), ("exp", np.exp), ("expm1", np.expm1),
+    ("log", np.log), ("log1p", np.log1p),
+    ("reciprocal", np.reciprocal), ("rint", np.rint), ("floor", np.floor), ("ceil", np.ceil), ("sin", np.sin),
+    ("cos", np.cos), ("tan", np.tan), ("asin", np.arcsin), ("acos", np.arccos), ("atan", np.arctan),
+    ("sinh", np.sinh), ("cosh", np.cosh), ("tanh", np.tanh), ("asinh", np.arcsinh), ("atanh", np.arctanh),
+    ("sigmoid", scipy.special.expit), ("erf", scipy.special.erf), ("erfc", scipy.special.erfc),
+    ("lgamma", scipy.special.gammaln), ("digamma", scipy.special.digamma), ("is_nan", np.isnan), ("is_inf", np.isinf),
+    ("is_finite", np.isfinite), ("logical_not", np.logical_not), ("conj", np.conj), ("round", np.round),
+    ("angle", lambda x: np.arctan2(np.zeros_like(x), x)), ("real", np.real), ("imag", np.imag),
+]  # fmt: skip
+
+BINARY = [
+    ("add", np.add), ("subtract", np.subtract), ("multiply", np.multiply), ("divide", np.divide),
+    ("truediv", np.divide), ("realdiv", np.divide), ("floordiv", np.floor_divide), ("floor_div", np.floor_divide),
+    ("mod", np.remainder), ("floormod", np.remainder), ("pow", np.power), ("maximum", np.maximum),
+    ("minimum", np.minimum), ("squared_difference", lambda x, y: (x - y) ** 2), ("atan2", np.arctan2),
+    ("equal", np.equal), ("not_equal", np.not_equal), ("less", np.less), ("less_equal", np.less_equal),
+    ("greater", np.greater), ("greater_equal", np.greater_equal), ("logical_and", np.logical_and),
+    ("logical_or", np.logical_or), ("logical_xor", np.logical_xor),
+]  # fmt: skip
+
+REDUCTIONS = [
+    ("reduce_sum", np.sum), ("reduce_mean", np.mean), ("reduce_max", np.max), ("reduce_min", np.min),
+    ("reduce_prod", np.prod), ("reduce_any", np.any), ("reduce_all", np.all), ("reduce_std", np.std),
+    ("reduce_variance", np.var),
+    ("reduce_logsumexp", lambda x, axis, keepdims: np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))),
+
+    ("count_nonzero", lambda x, axis, keepdims: np.sum(x != 0, axis=axis, keepdims=keepdims)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "function"), UNARY)
+@pytest.mark.parametrize(
+    "x", [A, A.astype(np.float32), A[0, 0], np.float32(0.3), A[:0]], ids=lambda x: f"{x.dtype}{x.shape}"
+)
+def test_functions_of_one_tensor(name, function, x):
+    with np.errstate(all="ignore"):
+        expected = function(x)
+    value = check(getattr(math_ops, name)(x), expected)
+    assert value.dtype == np.asarray(expected).dtype
+    assert getattr(math_ops, name).__name__ == name
+    assert getattr(math_ops, name).__doc__
+
+
+@pytest.mark.parametrize(("name", "function"), BINARY)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32])
+def test_functions_of_two_tensors_broadcast(name, function, dtype):
+    x, y = (10 * A + 1).astype(dtype), (10 * B + 1).astype(dtype)
+    value = check(getattr(math_ops, name)(x, y), function(x, y))
+    assert value.dtype == function(x, y).dtype
+    check(getattr(math_ops, name)(x[:, :1], y), function(x[:, :1], y))
+    check(getattr(math_ops, name)(x[0, 0], y[0]), function(x[0, 0], y[0]))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.bool_, np.float16, np.complex64])
+@pytest.mark.parametrize("shape", [(), (2, 3)])
+@pytest.mark.parametrize(("name", "function"), [*UNARY, *BINARY, *REDUCTIONS])
+def test_the_dtype_that_a_node_promises_is_the_one_it_gives_for_every_dtype(name, function, shape, dtype):
+    x = np.ones(shape, dtype)[()]
+    two = (name, function) in BINARY
+    try:
+        tensor = getattr(math_ops, name)(*[x] * (1 + two))
+    except TypeError:
+        with pytest.raises(TypeError):
+            function(*[x] * (1 + two))
+    else:
+        assert evaluate(tensor).dtype == tensor.dtype.numpy
+
+
+def test_values_that_are_no_numbers_are_told_apart():
+    assert evaluate(math_ops.is_nan(ODD)).tolist() == [True, False, False, False, False]
+    assert evaluate(math_ops.is_inf(ODD)).tolist() == [False, True, True, False, False]
+    assert evaluate(math_ops.is_finite(ODD)).tolist() == [False, False, False, True, True]
+
+
+def test_the_rarer_functions():
+    check(math_ops.acosh(A + 1), np.arccosh(A + 1))
+    check(math_ops.igamma(A, B), scipy.special.gammainc(A, B))
+    check(math_ops.igammac(A, B), scipy.special.gammaincc(A, B))
+    check(math_ops.zeta(A + 2, B), scipy.special.zeta(A + 2, B))
+
+
+def test_round_takes_halves_to_the_even_number_and_leaves_integers_alone():
+    assert evaluate(math_ops.round([0.5, 1.5, 2.5, -1.5])).tolist() == [0.0, 2.0, 2.0, -2.0]
+    assert math_ops.round(INTS).dtype is dtypes.int32
+
+
+def test_python_numbers_are_weak_beside_tensors():
+    assert math_ops.add(np.float32(1), 2.5).dtype is dtypes.float32
+    assert math_ops.multiply(2, A).dtype is dtypes.float64
+    assert math_ops.add(1, 2).dtype is dtypes.int32
+    assert math_ops.divide(1, 2).dtype is dtypes.float64
+    assert evaluate(math_ops.div(7, 2)) == 3
+    assert evaluate(math_ops.div(7.0, 2)) == 3.5
+
+
+def test_mod_and_floordiv_have_the_sign_of_python():
+    assert evaluate(math_ops.mod([-7, 7], [3, -3])).tolist() == [2, -2]
+    assert evaluate(math_ops.floordiv([-7, 7], [3, -3])).tolist() == [-3, -3]
+
+
+@given(nps.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=3))
+def test_every_pair_of_shapes_that_broadcasts_gives_the_shape_of_numpy(drawn):
+    with Graph().as_default():
+        left, right = (np.ones(shape, np.float32) for shape in drawn.input_shapes)
+        for function in (math_ops.add, math_ops.squared_difference, math_ops.less):
+            tensor = function(left, right)
+            assert tensor._shape == drawn.result_shape == evaluate(tensor).shape
+
+
+def test_shapes_that_do_not_broadcast_are_refused_when_the_node_is_built():
+    with pytest.raises(ValueError, match="Dimensions must be equal, but are"):
+        math_ops.add(np.ones((2, 3)), np.ones((2, 4)))
+    with pytest.raises(ValueError, match="Dimensions must be equal, but are"):
+        math_ops.squared_difference(np.ones(3), np.ones(4))
+
+
+@pytest.mark.parametrize(("name", "function"), REDUCTIONS)
+@pytest.mark.parametrize("axis", [None, 0, -1, [0, 2], (1,), ()])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_reductions(name, function, axis, keepdims, dtype):
+    x = (5 * RNG.normal(size=(2, 3, 4))).astype(dtype)
+    expected = function(x, axis=None if axis is None else tuple(np.ravel(axis).astype(int)), keepdims=keepdims)
+    value = check(getattr(math_ops, name)(x, axis, keepdims), expected, 1e-4)
+    if name in ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min"):
+        assert value.dtype == dtype
+    if name in ("reduce_mean", "reduce_std", "reduce_variance"):
+        assert value.dtype == (np.float64 if dtype == np.int32 else dtype)
+
+
+@pytest.mark.parametrize("name", ["reduce_sum", "reduce_max", "reduce_min"])
+@pytest.mark.parametrize("columns", [1, 2, 3, 5, 7, 8, 11, 32, 33])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.uint8])
+def test_reductions_over_a_short_last_axis_are_numpy_s_to_the_last_bit(name, columns, dtype):
+    rows = np.random.default_rng(columns).normal(scale=100, size=(3, 800, columns)).astype(dtype)
+    rows[0, :3] = 0
+    if dtype in (np.float32, np.float64):
+        rows[1, 5, 0] = np.nan
+    function = {"reduce_sum": np.sum, "reduce_max": np.max, "reduce_min": np.min}[name]
+    wanted = {"dtype": rows.dtype} if name == "reduce_sum" else {}
+    for axis, keepdims in ((-1, False), (2, True), ([2], False)):
+        found = evaluate(getattr(math_ops, name)(convert_to_tensor(rows), axis, keepdims))
+        expected = function(rows, axis=-1, keepdims=keepdims, **wanted)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("name", "function"), REDUCTIONS)
+def test_reductions_over_an_axis_that_is_known_only_at_run_time(name, function):
+    axis = placeholder(dtypes.int32)
+    tensor = getattr(math_ops, name)(A, axis, keepdims=True)
+    assert tensor._shape == (None, None)
+    for axes in ([1], [0, 1]):
+        value = evaluate(tensor, {axis: axes})
+        np.testing.assert_allclose(value, function(A, axis=tuple(axes), keepdims=True))
+
+
+def test_the_old_names_of_axis_and_keepdims():
+    check(math_ops.reduce_sum(A, reduction_indices=[1], keep_dims=True), A.sum(1, keepdims=True))
+    check(math_ops.argmax(A, dimension=1), A.argmax(1))
+    with pytest.raises(ValueError, match="Cannot specify both 'reduction_indices' and 'axis'"):
+        math_ops.reduce_max(A, axis=0, reduction_indices=1)
+    with pytest.raises(ValueError, match="Cannot specify both 'keep_dims' and 'keepdims'"):
+        math_ops.reduce_max(A, keepdims=True, keep_dims=True)
+
+
+def test_an_axis_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="Invalid reduction dimension 2 for input with 2 dimensions"):
+        math_ops.reduce_sum(A, axis=2)
+    with pytest.raises(ValueError, match="duplicate"):
+        math_ops.reduce_sum(A, axis=[0, -2])
+    with pytest.raises(ValueError, match="Invalid reduction dimension"):
+        math_ops.argmax(A, axis=5)
+
+
+def test_an_unknown_batch_stays_unknown_and_the_rest_known():
+    x = placeholder(dtypes.float32, [None, 4])
+    assert math_ops.reduce_sum(x, axis=1)._shape == (None,)
+    assert math_ops.reduce_sum(x, axis=0, keepdims=True)._shape == (1, 4)
+    assert math_ops.reduce_mean(x)._shape == ()
+    assert math_ops.matmul(x, np.ones((4, 2), np.float32))._shape == (None, 2)
+    assert math_ops.reduce_sum(placeholder(dtypes.float32), axis=0)._shape is None
+
+
+def test_logsumexp_does_not_overflow():
+    assert evaluate(math_ops.reduce_logsumexp([1000.0, 1000.0])) == pytest.approx(1000 + np.log(2))
+    assert evaluate(math_ops.reduce_logsumexp(np.array([-np.inf, -np.inf]))) == -np.inf
+
+
+def test_truth_values_are_counted():
+    check(math_ops.reduce_sum(BOOLS), BOOLS.sum())
+    check(math_ops.reduce_mean(BOOLS, 0), BOOLS.mean(0))
+    check(math_ops.reduce_any(BOOLS, 0), BOOLS.any(0))
+    check(math_ops.count_nonzero(BOOLS, dtype=dtypes.int32), BOOLS.sum())
+    assert evaluate(math_ops.count_nonzero(["a", "", "b"])) == 2
+
+
+@pytest.mark.parametrize("x", [A, INTS, A.astype(np.float32), BOOLS, A.T])
+def test_argmax_and_argmin_are_int64_along_the_first_axis(x):
+    assert check(math_ops.argmax(x), np.argmax(x, 0)).dtype == np.int64
+    assert check(math_ops.argmin(x, -1), np.argmin(x, -1)).dtype == np.int64
+    assert check(math_ops.argmax(x, 1, output_type=dtypes.int32), np.argmax(x, 1)).dtype == np.int32
+    axis = placeholder(dtypes.int32, [])
+    np.testing.assert_array_equal(evaluate(math_ops.argmin(x, axis), {axis: 1}), np.argmin(x, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int32, np.float32])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_cumulative_sums_and_products_in_every_direction(dtype, axis):
+    x = (3 * SIGNED).astype(dtype)
+    for operation, function, unit in [(math_ops.cumsum, np.cumsum, 0), (math_ops.cumprod, np.cumprod, 1)]:
+        flipped = np.flip(function(np.flip(x, axis), axis), axis)
+        assert check(operation(x, axis), function(x, axis)).dtype == dtype
+        check(operation(x, axis, reverse=True), flipped)
+        start = np.full_like(np.take(x, [0], axis), unit)
+        part = np.take(function(x, axis), range(x.shape[axis] - 1), axis)
+        check(operation(x, axis, exclusive=True), np.concatenate([start, part], axis))
+        part = np.take(flipped, range(1, x.shape[axis]), axis)
+        check(operation(x, axis, exclusive=True, reverse=True), np.concatenate([part, start], axis))
+        place = placeholder(dtypes.int32, [])
+        np.testing.assert_allclose(evaluate(operation(x, place), {place: axis}), function(x, axis), rtol=1e-6)
+    check(math_ops.cumsum(x[:0], 0, exclusive=True), x[:0])
+
+
+MATRICES = [((3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((6, 1, 3, 4), (2, 4, 5)), ((2, 3, 4), (4, 5))]
+
+
+@pytest.mark.parametrize(("left", "right"), MATRICES)
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128, np.int32])
+@pytest.mark.parametrize("flip_a", [None, "transpose_a", "adjoint_a"])
+@pytest.mark.parametrize("flip_b", [None, "transpose_b", "adjoint_b"])
+def test_matmul(left, right, dtype, flip_a, flip_b):
+    def number(shape):
+        return (5 * (RNG.normal(size=shape) + (1j * RNG.normal(size=shape) if dtype == np.complex128 else 0))).astype(
+            dtype
+        )
+
+    a, b = number(left), number(right)
+    expected = a @ b
+    flags: dict[str, Any] = {flag: True for flag in (flip_a, flip_b) if flag}
+    given_a, given_b = (
+        x if flag is None else x.swapaxes(-1, -2) if flag.startswith("transpose") else x.swapaxes(-1, -2).conj()
+        for x, flag in ((a, flip_a), (b, flip_b))
+    )
+    assert check(math_ops.matmul(given_a, given_b, **flags), expected, 1e-5).dtype == dtype
+
+
+def test_matmul_takes_vectors_as_numpy_does_and_refuses_what_does_not_fit():
+    check(math_ops.matmul(A, B), A @ B)
+    check(math_ops.matmul(B, A.T), B @ A.T)
+    check(math_ops.matmul(B, B), B @ B)
+    with pytest.raises(ValueError, match="Dimensions must be equal, but are 4 and 3 for 'MatMul'"):
+        math_ops.matmul(A, A)
+    with pytest.raises(ValueError, match="Shape must be rank 2 but is rank 0"):
+        math_ops.matmul(A, 2.0)
+    with pytest.raises(ValueError, match="Only one of transpose_a and adjoint_a"):
+        math_ops.matmul(A, A, transpose_a=True, adjoint_a=True)
+
+
+def test_tensordot_einsum_cross_and_trace():
+    x, y = RNG.normal(size=(2, 3, 4)), RNG.normal(size=(4, 3, 5))
+    axes: Any
+    for axes in (0, 1, [[2], [0]], [[1, 2], [1, 0]], [2, 0], [[-1], [0]]):
+        check(math_ops.tensordot(x, y, axes), np.tensordot(x, y, axes))
+    for equation, inputs in [
+        ("ij,jk->ik", [A, A.T]), ("ij,kj", [A, A]), ("ii", [A[:, :3]]), ("ij->ji", [A]), ("ij,ij->", [A, A]),
+        ("...ij,...jk->...ik", [x, x.swapaxes(1, 2)]),
+        ("abc,cbd->ad", [x, y]), ("i,j,k->ijk", [B, B, B]), ("ba", [A]),
+    ]:  # fmt: skip
+        check(math_ops.einsum(equation, *inputs), np.einsum(equation, *inputs))
+    large = RNG.normal(size=(60, 60))
+    check(math_ops.einsum("ij, jk -> ik", large, large), large @ large)
+    check(math_ops.cross(x[..., :3], x[..., 1:]), np.cross(x[..., :3], x[..., 1:]))
+    assert check(math_ops.trace(INTS), np.trace(INTS)).dtype == np.int32
+    check(math_ops.trace(x), np.trace(x, axis1=1, axis2=2))
+
+
+def test_products_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="Dimensions must be equal"):
+        math_ops.tensordot(A, A, 1)
+    with pytest.raises(ValueError, match="Different number of contraction axes"):
+        math_ops.tensordot(A, A, [[0], [0, 1]])
+    with pytest.raises(ValueError, match="must not be larger"):
+        math_ops.tensordot(A, A, 3)
+    with pytest.raises(ValueError, match="Got 1 arguments for equation"):
+        math_ops.einsum("ij,jk->ik", A)
+    with pytest.raises(ValueError, match="Indices have incorrect format"):
+        math_ops.einsum("i1->i", A)
+    with pytest.raises(ValueError, match="Dimensions must be equal, but are 4 and 3 for 'j'"):
+        math_ops.einsum("ij,jk->ik", A, A)
+    with pytest.raises(ValueError, match="Unexpected number of dimensions"):
+        math_ops.einsum("i->i", A)
+    with pytest.raises(ValueError, match="Unknown label"):
+        math_ops.einsum("i->k", B)
+    with pytest.raises(ValueError, match="only defined for 3-element vectors"):
+        math_ops.cross(A, A)
+
+
+def test_add_n_and_its_kin():
+    check(math_ops.add_n([A, A, 2 * A]), 4 * A)
+    check(math_ops.accumulate_n([INTS, INTS], tensor_dtype=dtypes.int32), 2 * INTS)
+    check(math_ops.scalar_mul(2.0, A), 2 * A)
+    for bad in ([], A, [A, B]):
+        with pytest.raises(ValueError, match="must be a list of at least one Tensor"):
+            math_ops.add_n(bad)
+    with pytest.raises(TypeError, match="tensor_dtype is float32"):
+        math_ops.accumulate_n([A], tensor_dtype=dtypes.float32)
+    with pytest.raises(ValueError, match="Only scalar multiply works"):
+        math_ops.scalar_mul(B, A)
+
+
+@pytest.mark.parametrize("given", [np.float64, np.float32, np.int32, np.uint8, np.bool_, np.complex64])
+@pytest.mark.parametrize("wanted", [dtypes.float64, dtypes.float32, dtypes.int32, dtypes.uint8, dtypes.bool])
+def test_cast_is_that_of_numpy(given, wanted):
+    x = np.abs(3 * SIGNED).astype(given)
+    check(math_ops.cast(x, wanted), np.real(x).astype(wanted.numpy))
+    check(math_ops.cast(x[0, 0], wanted.name), np.real(x[0, 0]).astype(wanted.numpy))
+
+
+def test_casting_to_the_same_dtype_makes_no_node():
+    x = convert_to_tensor(A)
+    assert math_ops.cast(x, dtypes.float64) is x
+    with pytest.raises(TypeError, match="Cast string to float32 is not supported"):
+        math_ops.cast("a", dtypes.float32)
+
+
+def test_an_object_casts_when_it_runs():
+    x = placeholder(dtypes.object)
+    assert evaluate(math_ops.cast(x, dtypes.float32), {x: [1, 2]}).tolist() == [1.0, 2.0]
+
+
+def test_the_named_casts():
+    for function, dtype in [
+        (math_ops.to_float, "float32"), (math_ops.to_double, "float64"),
+        (math_ops.to_int32, "int32"), (math_ops.to_int64, "int64"),
+    ]:  # fmt: skip
+        assert check(function(BOOLS), BOOLS.astype(dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "x", "expected"),
+    [
+        (np.float32, "int32", [-1e20, 1e20, 3.7], [-(2**31), 2**31 - 128, 3]),
+        (np.float64, "int32", [-1e20, 1e20, 3.7], [-(2**31), 2**31 - 1, 3]),
+        (np.int32, "uint8", [-5, 300, 7], [0, 255, 7]),
+        (np.int64, "float16", [10**9, -(10**9), 7], [65504, -65504, 7]),
+        (np.float64, "float32", [1e300, -1e300, 0.5], [3.4028235e38, -3.4028235e38, 0.5]),
+        (np.uint8, "int64", [255, 0, 1], [255, 0, 1]),
+    ],
+)
+def test_saturate_cast_stops_at_the_limits(given, wanted, x, expected):
+    value = evaluate(math_ops.saturate_cast(np.array(x, given), wanted))
+    assert value.dtype == wanted
+    np.testing.assert_allclose(value.astype(float), expected)
+
+
+def test_complex_numbers_and_their_parts():
+    assert check(math_ops.complex(SIGNED, A), COMPLEX).dtype == np.complex128
+    value = evaluate(math_ops.complex(np.float32(1), [2.0, np.inf]))
+    assert value.dtype == np.complex64
+    assert value.tolist() == [1 + 2j, complex(1, np.inf)]
+    for dtype in (np.complex64, np.complex128):
+        x = COMPLEX.astype(dtype)
+        check(math_ops.real(x), x.real)
+        check(math_ops.imag(x), x.imag)
+        check(math_ops.conj(x), x.conj())
+        check(math_ops.angle(x), np.angle(x))
+        check(math_ops.abs(x), np.abs(x))
+        check(math_ops.squared_difference(x, 2 * x), np.abs(x) ** 2)
+        check(math_ops.real(x[0, 0]), x[0, 0].real)
+    check(math_ops.angle(SIGNED), np.angle(SIGNED))
+    with pytest.raises(TypeError, match="real and imag have incorrect types"):
+        math_ops.complex(1, 2)
+
+
+def test_ranges():
+    assert check(math_ops.range(5), np.arange(5)).dtype == np.int32
+    check(math_ops.range(2, 9, 3), np.arange(2, 9, 3))
+    check(math_ops.range(5, 0, -2), np.arange(5, 0, -2))
+    check(math_ops.range(5, 0), [])
+    assert check(math_ops.range(0.5, 2, 0.25), np.arange(0.5, 2, 0.25)).dtype == np.float32
+    assert check(math_ops.range(3, dtype=dtypes.int64), np.arange(3)).dtype == np.int64
+    limit = placeholder(dtypes.int32, [])
+    tensor = math_ops.range(1, limit)
+    assert tensor._shape == (None,)
+    assert evaluate(tensor, {limit: 4}).tolist() == [1, 2, 3]
+    with pytest.raises(ValueError, match="Requires delta != 0"):
+        math_ops.range(0, 5, 0)
+
+
+def test_linspace():
+    assert check(math_ops.linspace(1.0, 2.0, 5), np.linspace(1, 2, 5)).dtype == np.float32
+    check(math_ops.lin_space(np.float64(0), 1.0, 3), [0, 0.5, 1])
+    num = placeholder(dtypes.int32, [])
+    assert evaluate(math_ops.linspace(0.0, 1.0, num), {num: 3}).tolist() == [0.0, 0.5, 1.0]
+    with pytest.raises(ValueError, match="Requires num > 0"):
+        math_ops.linspace(0.0, 1.0, 0)
+
+
+def test_clip_by_value():
+    for dtype in (np.float32, np.int32):
+        x = (5 * SIGNED).astype(dtype)
+        assert check(math_ops.clip_by_value(x, -1, 2), np.clip(x, -1, 2)).dtype == dtype
+    check(math_ops.clip_by_value(A, B - 0.1, B + 0.1), np.clip(A, B - 0.1, B + 0.1))
+    with pytest.raises(ValueError, match="not compatible"):
+        math_ops.clip_by_value(B, A, A)
+
+
+def test_clip_by_average_norm_divides_the_norm_by_the_number_of_elements():
+    x = np.array([[3.0, 4.0], [0.0, 0.0]])
+    check(clip_by_average_norm(x, 1.0), x * (4 / 5))
+    check(clip_by_average_norm(x, 2.0), x)
+
+
+def test_clip_by_norm_only_makes_shorter():
+    norm = np.linalg.norm(A)
+    check(math_ops.clip_by_norm(A, norm / 2), A / 2)
+    check(math_ops.clip_by_norm(A, norm * 2), A)
+    check(math_ops.clip_by_norm(np.zeros(3), 1.0), np.zeros(3))
+    rows = np.linalg.norm(A, axis=1, keepdims=True)
+    check(math_ops.clip_by_norm(A, 0.5, axes=[1]), A * 0.5 / np.maximum(rows, 0.5))
+
+
+def test_the_global_norm_is_that_of_all_tensors_together():
+    norm = np.sqrt((A**2).sum() + (B**2).sum())
+    check(math_ops.global_norm([A, None, B]), norm)
+    assert math_ops.global_norm([None]) is None
+    clipped: list[Any]
+    clipped, whole = math_ops.clip_by_global_norm([A, None, B], norm / 4)
+    check(whole, norm)
+    check(clipped[0], A / 4)
+    check(clipped[2], B / 4)
+    assert clipped[1] is None
+    same, _ = math_ops.clip_by_global_norm([A], 2 * norm)
+    check(same[0], A)
+    given, _ = math_ops.clip_by_global_norm([A], 1.0, use_norm=2.0)
+    check(given[0], A / 2)
+    single: list[Any]
+    single, _ = math_ops.clip_by_global_norm([A.astype(np.float32)], 0.1)
+    assert evaluate(single[0]).dtype == np.float32
+    broken: list[Any]
+    broken, _ = math_ops.clip_by_global_norm([np.array([np.inf, 1.0])], 1.0)
+    assert np.isnan(evaluate(broken[0])).all()
+    with pytest.raises(TypeError, match="t_list should be a sequence"):
+        math_ops.clip_by_global_norm(convert_to_tensor(A), 1.0)
+
+
+def test_bincount():
+    numbers = [1, 5, 1, 0, 3]
+    for kwargs, expected in [
+        ({}, [1, 2, 0, 1, 0, 1]), ({"minlength": 8}, [1, 2, 0, 1, 0, 1, 0, 0]), ({"maxlength": 3}, [1, 2, 0]),
+        ({"weights": [0.5, 1, 2, 3, 4]}, [3, 2.5, 0, 4, 0, 1]),
+        ({"weights": [0.5, 1, 2, 3, 4], "minlength": 7, "maxlength": 2}, [3, 2.5]),
+    ]:  # fmt: skip
+        tensor = math_ops.bincount(numbers, **kwargs)
+        assert tensor._shape == (None,)
+        value = evaluate(tensor)
+        assert value.tolist() == expected
+        assert value.dtype == (np.float32 if "weights" in kwargs else np.int32)
+    assert evaluate(math_ops.bincount([[1, 1], [0, 2]], dtype=dtypes.int64)).tolist() == [1, 2, 1]
+
+
+SEGMENTS = [("sum", np.sum, 0), ("prod", np.prod, 1), ("max", np.max, None), ("min", np.min, None)]
+
+
+@pytest.mark.parametrize(("name", "function", "unit"), SEGMENTS)
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_segments_reduce_the_rows_with_one_id(name, function, unit, dtype):
+    x, ids = (4 * RNG.normal(size=(5, 2))).astype(dtype), np.array([0, 0, 2, 2, 2])
+    tensor = getattr(math_ops, f"segment_{name}")(x, ids)
+    assert tensor._shape == (None, 2)
+    gap = np.full(2, unit or 0)
+    np.testing.assert_allclose(evaluate(tensor), [function(x[:2], 0), gap, function(x[2:], 0)], rtol=1e-5)
+    mixed = getattr(math_ops, f"unsorted_segment_{name}")(x, [1, -1, 3, 1, 3], 4)
+    limit = {"max": mixed.dtype.min, "min": mixed.dtype.max}.get(name, unit)
+    check(mixed, [[limit] * 2, function(x[[0, 3]], 0), [limit] * 2, function(x[[2, 4]], 0)], 1e-5)
+
+
+def test_segments_of_unknown_count_of_several_axes_and_in_disorder():
+    count = placeholder(dtypes.int32, [])
+    x = np.arange(8.0).reshape(2, 2, 2)
+    tensor = math_ops.unsorted_segment_sum(x, [[0, 1], [1, 0]], count)
+    assert tensor._shape == (None, 2)
+    assert evaluate(tensor, {count: 2}).tolist() == [[6, 8], [6, 8]]
+    with pytest.raises(ValueError, match="segment ids are not increasing"):
+        evaluate(math_ops.segment_sum([1, 2], [1, 0]))
+    with pytest.raises(ValueError, match="Shape must be rank 1"):
+        math_ops.segment_sum(x, [[0, 1], [1, 0]])
+    with pytest.raises(ValueError, match="does not start with"):
+        math_ops.unsorted_segment_sum(x, [0, 1, 2], 3)
+
+
+@given(st.integers(-50, 50), st.integers(-50, 50), st.integers(-7, 7).filter(bool))
+def test_the_length_of_a_range_is_known_when_it_is_built(start, limit, delta):
+    with Graph().as_default():
+        tensor = math_ops.range(start, limit, delta)
+        assert evaluate(tensor).tolist() == list(range(start, limit, delta))
+        assert tensor._shape == (len(range(start, limit, delta)),)
+
+
+def test_a_name_asked_for_is_the_name_given():
+    assert math_ops.exp(A, name="wave").op.name == "wave"
+    assert math_ops.add(A, A).op.name == "Add"
+    assert math_ops.reduce_sum(A, name="total").op.name == "total"
+    assert math_ops.matmul(A, B).op.type == "MatMul"

@@ -1,0 +1,39 @@
+"""Ways to run the same thing compete: the fastest stays, and a busy time does not decide for ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weftwork.scheduler.plan.autotune import Candidate, Contest
+
+NO_PLAN: Any = None
+
+
+def names(seconds, runs):
+    """Who has each of so many runs, if they take `seconds(name, run)`."""
+    contest = Contest([Candidate("caller", 1.0, NO_PLAN), Candidate("thread", 0.6, NO_PLAN)])
+    chosen = []
+    for run in range(runs):
+        current = contest.current
+        contest.record(current, seconds(current.name, run))
+        chosen.append(current.name)
+    return chosen
+
+
+def test_the_fastest_stays():
+    assert set(names(lambda name, run: {"caller": 1.0, "thread": 0.7}[name], 40)[10:]) == {"thread"}
+    assert set(names(lambda name, run: {"caller": 0.7, "thread": 1.0}[name], 40)[10:]) == {"caller"}
+
+
+def test_who_was_slow_in_a_busy_time_gets_further_chances():
+    def seconds(name, run):
+        return 1.0 if name == "caller" else 1.4 if run < 100 else 0.6
+
+    chosen = names(seconds, 1000)
+    assert set(chosen[10:38]) == set(chosen[60:380]) == {"caller"}
+    assert set(chosen[460:]) == {"thread"}
+
+
+def test_chances_are_few():
+    chosen = names(lambda name, run: {"caller": 1.0, "thread": 1.4}[name], 5000)
+    assert chosen.count("thread") < 15

@@ -1,0 +1,152 @@
+"""Dispatch: what a first run shares out, which work goes first when memory is short, and what is far behind."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+import weftwork as tf
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.placement import Estimate, Place
+from weftwork.scheduler.plan.plan import make_plan
+from weftwork.scheduler.run.budget import Budget
+
+MIB = 1024 * 1024
+
+
+@tf.op(dtype=tf.float64, shape=[MIB // 8], num_cpus=1)
+def chunk(k):
+    """One MiB."""
+    return np.full(MIB // 8, float(k))
+
+
+@tf.op(num_cpus=1)
+def total(x):
+    """A small value of a large one."""
+    return float(x.sum())
+
+
+@tf.op(num_cpus=1)
+def top(x):
+    """Another one."""
+    return float(x.max())
+
+
+def chunks(count):
+    """A plan in which each of `count` large values is read twice, all as tasks; and the fetches."""
+    made = [chunk(k) for k in range(count)]
+    fetches = [f(x) for x in made for f in (total, top)]
+    flow = Dataflow(fetches, [])
+    plan = make_plan(flow, [Place.TASK] * len(flow.ops), Estimate(flow, {}))
+    return plan, {flow.ops[s.nodes[0]]: s for s in plan.segments}, made, fetches
+
+
+def test_within_the_budget_work_is_taken_in_the_order_of_the_heap(graph):
+    plan, segment, made, _ = chunks(3)
+    budget = Budget(plan, 100 * MIB)
+    ready = sorted(segment[x.op] for x in made)
+    first = ready[0]
+    assert budget.choose(ready, plan.readers, idle=False) is first
+    assert len(ready) == 2
+
+
+def test_over_the_budget_only_work_that_frees_memory_is_taken(graph):
+    plan, segment, made, fetches = chunks(3)
+    readers = dict(plan.readers)
+    budget = Budget(plan, 2 * MIB)
+    for x in made[:2]:
+        budget.made(segment[x.op].outputs[0], MIB)
+    ready = [segment[made[2].op]]
+    assert budget.choose(ready, readers, idle=False) is None
+    assert ready == [segment[made[2].op]]
+    readers[segment[made[0].op].outputs[0]] = 1  # one of its two readers is done
+    last = segment[fetches[1].op]
+    ready = sorted([segment[made[2].op], last])
+    assert budget.choose(ready, readers, idle=False) is last
+
+
+def test_when_nothing_is_on_its_way_something_is_taken_all_the_same(graph):
+    plan, segment, made, _ = chunks(2)
+    budget = Budget(plan, 1)
+    ready = [segment[x.op] for x in made]
+    assert budget.choose(ready, plan.readers, idle=True) in {segment[x.op] for x in made}
+
+
+def test_what_is_on_its_way_counts_as_if_it_were_there(graph):
+    plan, segment, made, _ = chunks(3)
+    budget = Budget(plan, 2 * MIB)
+    for x in made[:2]:
+        budget.started(segment[x.op])
+    assert budget.choose([segment[made[2].op]], plan.readers, idle=False) is None
+    budget.ended(segment[made[0].op])
+    assert budget.choose([segment[made[2].op]], plan.readers, idle=False) is segment[made[2].op]
+
+
+def test_what_is_dropped_makes_room(graph):
+    plan, segment, made, _ = chunks(2)
+    budget = Budget(plan, MIB)
+    budget.made(segment[made[0].op].outputs[0], MIB)
+    assert budget.choose([segment[made[1].op]], plan.readers, idle=False) is None
+    budget.dropped(segment[made[0].op].outputs[0])
+    assert budget.choose([segment[made[1].op]], plan.readers, idle=False) is segment[made[1].op]
+
+
+def test_a_run_under_a_small_budget_gives_the_same(ray_session, graph):
+    _, _, _, fetches = chunks(12)
+    with tf.Session(config=tf.ConfigProto(memory_budget=3 * MIB)) as session:
+        expected = [k * MIB / 8 if i == 0 else float(k) for k in range(12) for i in range(2)]
+        for _ in range(2):
+            assert session.run(fetches) == expected
+
+
+# First runs
+
+
+def test_once_a_few_calls_were_seen_tasks_share_the_rest_of_the_first_run(ray_session, graph):
+    def nap(k):
+        time.sleep(0.003)
+        return k
+
+    asleep = tf.op(nap)
+    with tf.Session() as session:
+        assert session.run([asleep(k) for k in range(160)]) == list(range(160))
+        segments, nodes = session.placements["task"]
+    assert nodes > 80
+    assert segments < nodes
+
+
+# Stragglers
+
+
+def sluggish(pure):
+    """A function that hangs the first time that it is called with a path, and what it did then is in that file."""
+
+    def work(path):
+        if path is None:
+            return "quick"
+        with open(path, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        with open(path) as file:
+            if len(file.readlines()) == 1:
+                time.sleep(600 if pure else 3)
+        return "done"
+
+    return tf.op(pure=pure, isolated=True)(work)
+
+
+@pytest.mark.parametrize("pure", [True, False])
+def test_a_twin_is_started_of_pure_work_that_is_far_behind_and_of_no_other(ray_session, graph, tmp_path, pure):
+    node = sluggish(pure)
+    path = tf.placeholder(tf.object, name="path")
+    y = node(path)
+    COSTS.learn(node.kernel, 64, 0.01, 8)
+    with tf.Session() as session:
+        assert session.run(y, {path: str(tmp_path / "calls")}) == "done"
+    calls = (tmp_path / "calls").read_text().split()
+    assert len(calls) == (2 if pure else 1)
+    if pure:
+        assert len(set(calls)) == 2

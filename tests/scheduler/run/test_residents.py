@@ -1,0 +1,274 @@
+"""Residents: processes that run a plan's slots beside the caller, chosen where the code holds the GIL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+import weftwork as tf
+from tests.waiting import until
+from weftwork.scheduler.run.local_workers import residents
+
+
+@pytest.fixture
+def session(graph, ray_session):
+    with tf.Session(config=tf.ConfigProto(placement="resident", cancel_grace_in_ms=200)) as opened:
+        yield opened
+
+
+def spread(function, count=12):
+    """Calls of a function that are so many that every slot has some, each beside the others."""
+    return [tf.op(function)(k) for k in range(count)]
+
+
+def work(k):
+    """Some milliseconds during which the GIL is held."""
+    return k + sum(range(100_000)) * 0
+
+
+def pid(k):
+    return os.getpid()
+
+
+def processes(session):
+    """The process ids of the residents that a session's runs use."""
+    return sorted(set(session.run(spread(pid, 40))) - {os.getpid()})
+
+
+def test_pure_python_that_is_worth_it_runs_in_residents_by_itself(graph, ray_session):
+    function = tf.op(work)
+    rows = [function(k) for k in range(8)]
+    for _ in range(6):
+        rows = [function(a + b) for a, b in zip(rows, [*rows[1:], rows[0]], strict=True)]
+    expected = list(range(8))
+    for _ in range(6):
+        expected = [a + b for a, b in zip(expected, [*expected[1:], expected[0]], strict=True)]
+    with tf.Session() as session:
+        end = time.monotonic() + 60
+        while "resident" not in session.placements and time.monotonic() < end:
+            assert session.run(rows) == expected
+        assert "resident" in session.placements
+        assert session.run(rows) == expected
+        ways = [name for name, _, _ in session.explain(rows).ways]
+    assert "resident" in ways
+
+
+def test_a_resident_keeps_nothing_of_a_run(session):
+    x = tf.placeholder(tf.float64)
+    who = tf.op(lambda values, k: os.getpid())
+    made, large = [who(x, k) for k in range(12)], 10_000_000
+    pids = set(session.run(made, {x: np.zeros(1)})) - {os.getpid()}
+
+    def used():
+        return sum(psutil.Process(pid).memory_full_info().uss for pid in pids)
+
+    before = used()
+    session.run(made, {x: np.zeros(large)})
+    until(lambda: used() - before < 4 * large)
+
+
+def test_explain_tells_who_runs_beside_whom(session):
+    text = str(session.explain(spread(work)))
+    assert "beside others, in the caller" in text
+    assert "beside others, in process 2" in text
+
+
+def test_an_error_names_the_node_and_the_session_goes_on(session):
+    def divide(k):
+        return 12 // (int(k) - 7)
+
+    made = [tf.op(divide, name=f"divide{k}")(k) for k in range(12)]
+    for _ in range(3):
+        with pytest.raises(tf.errors.OpError, match=r"(?s)ZeroDivisionError.*divide7.*test_residents.py") as failure:
+            session.run(made)
+        assert failure.value.op.name == "divide7"
+        assert isinstance(failure.value.__cause__, ZeroDivisionError)
+    assert session.run(made[:7]) == [12 // (k - 7) for k in range(7)]
+
+
+def test_large_values_cross_in_both_directions_at_once(session):
+    """More than a socket holds, sent by all to all before anybody reads."""
+
+    def make(k):
+        return np.full(300_000, float(k))
+
+    def add(*arrays):
+        return sum(arrays)
+
+    made = spread(make)
+    sums = [tf.op(add)(*made[k:], *made[:k]) for k in range(12)]
+    for _ in range(3):
+        for each in session.run(sums):
+            np.testing.assert_array_equal(each, np.full(300_000, 66.0))
+
+
+def test_updates_are_made_once_and_at_the_end(session):
+    v = tf.Variable(np.int64(1), name="v")
+    terms = [tf.op(work, dtype=tf.int64, shape=[])(k) for k in range(12)]
+    grown = v.assign_add(tf.add_n(terms))
+    read = tf.op(work, dtype=tf.int64, shape=[])(v)
+    session.run(v.initializer)
+    for step in range(1, 6):
+        before, after = session.run([read, grown])
+        assert (before, after) == (1 + 66 * (step - 1), 1 + 66 * step)
+    assert session.run(v) == 331
+
+    def fail(k):
+        raise RuntimeError("no")
+
+    with tf.control_dependencies([grown]):
+        broken = [tf.op(fail)(k) for k in range(3)]
+    with pytest.raises(tf.errors.OpError):
+        session.run(broken)
+    assert session.run(v) == 331
+
+
+def test_threads_may_run_at_the_same_time(session):
+    x = tf.placeholder(tf.int64, [])
+    made = [tf.op(work)(x + k) for k in range(12)]
+    errors = []
+
+    def repeat(number):
+        try:
+            for _ in range(5):
+                assert session.run(made, {x: number}) == [number + k for k in range(12)]
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=repeat, args=(100 * n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+
+
+def test_a_resident_that_dies_costs_a_run_an_attempt(session, tmp_path):
+    """Killed while it works, and killed while nobody works."""
+    first, second = processes(session)[:2]
+    v = tf.Variable(np.int64(0), name="v")
+    once = str(tmp_path / "once")
+
+    def die(k):
+        if os.getpid() == int(k):
+            with open(once, "a") as file:
+                file.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1
+
+    session.run(v.initializer)
+    target = tf.placeholder(tf.int64, [])
+    made = [tf.op(die, dtype=tf.int64, shape=[])(target) for _ in range(12)]
+    with tf.control_dependencies(made):
+        grown = v.assign_add(1)
+    assert session.run(grown, {target: first}) == 1
+    assert os.path.getsize(once) == 1
+    survivors = processes(session)
+    assert first not in survivors
+    assert second in survivors
+    os.kill(second, signal.SIGKILL)
+    assert session.run(grown, {target: 0}) == 2
+    assert second not in processes(session)
+
+
+@pytest.mark.parametrize("how", ["timeout", "cancel"])
+def test_what_does_not_end_is_ended_and_the_session_goes_on(session, tmp_path, how):
+    x = tf.placeholder(tf.int64, [])
+    here = os.getpid()
+
+    def hang(k):
+        while k and os.getpid() != here:
+            (tmp_path / str(os.getpid())).touch()
+            time.sleep(0.01)
+        return 1
+
+    made = [tf.op(hang)(x) for _ in range(12)]
+    assert session.run(made, {x: 0}) == [1] * 12
+    if how == "timeout":
+        with pytest.raises(tf.errors.DeadlineExceededError):
+            session.run(made, {x: 1}, options=tf.RunOptions(timeout_in_ms=500))
+    else:
+        future = session.submit(made, {x: 1})
+        until(lambda: list(tmp_path.iterdir()))
+        until(lambda: any(w.place == "resident" and w.seconds > 0 for w in session.waiting()))
+        future.cancel()
+        with pytest.raises(tf.errors.CancelledError):
+            future.result()
+    assert session.run(made, {x: 0}) == [1] * 12
+
+
+def test_a_resident_that_does_not_read_cannot_hold_the_caller(session):
+    """It sleeps while the caller wants to send it more than the socket holds: the time limit counts all the same."""
+    here = os.getpid()
+
+    def make(k):
+        return np.zeros(1_000_000)
+
+    def rest(k):
+        while k and os.getpid() != here:
+            time.sleep(0.01)
+        return k
+
+    x = tf.placeholder(tf.int64, [])
+    resting = [tf.op(rest)(x) for _ in range(12)]
+    sums = [tf.op(lambda a, b: a.sum() + b)(made, last) for made, last in zip(spread(make), resting, strict=True)]
+    sums += [tf.op(lambda *arrays: len(arrays))(*spread(make)) for _ in range(6)]
+    assert session.run(sums, {x: 0}) == [0.0] * 12 + [12] * 6
+    with pytest.raises(tf.errors.DeadlineExceededError):
+        session.run(sums, {x: 1}, options=tf.RunOptions(timeout_in_ms=700))
+    assert session.run(sums, {x: 0}) == [0.0] * 12 + [12] * 6
+
+
+def test_between_two_nodes_a_run_stops_without_a_process_being_ended(session):
+    before = processes(session)
+
+    def rest(k):
+        time.sleep(0.02)
+        return k
+
+    chain = []
+    for _ in range(3):
+        value = tf.constant(0)
+        for _ in range(40):
+            value = tf.op(rest)(value)
+        chain.append(value)
+    with pytest.raises(tf.errors.DeadlineExceededError):
+        session.run(chain, options=tf.RunOptions(timeout_in_ms=300))
+    assert processes(session) == before
+
+
+def test_what_does_not_pickle_is_refused_by_force_alone(graph, ray_session):
+    """Where nobody forces it, a plan that residents cannot run is given up for another one."""
+
+    def lock(k):
+        return threading.Lock()
+
+    def held(*locks):
+        return len(locks)
+
+    count = tf.op(held)(*spread(lock))
+    config = tf.ConfigProto(placement="resident")
+    with tf.Session(config=config) as session:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="does not pickle"):
+            session.run(count)
+        assert session.run(spread(work, 9)) == list(range(9))
+
+
+def test_sessions_share_them_one_after_another_and_at_the_same_time(graph, ray_session):
+    config = tf.ConfigProto(placement="resident")
+    with tf.Session(config=config) as first, tf.Session(config=config) as second:
+        pids = processes(first)
+        assert len(pids) == 2
+        assert processes(second) == pids
+        futures = [session.submit(spread(work)) for session in (first, second) for _ in range(3)]
+        assert [future.result() for future in futures] == [list(range(12))] * 6
+    with tf.Session(config=config) as third:
+        assert processes(third) == pids
+    folder = residents()._folder
+    assert os.stat(folder).st_mode & 0o077 == 0
