@@ -259,6 +259,49 @@ class Layer:
         return size
 
 
+class KernelLayer(Layer):
+    """A layer that applies a kernel to its inputs, then adds a bias, then an activation."""
+
+    def __init__(
+        self,
+        activation: Any,
+        use_bias: bool,
+        kernel_initializer: Any,
+        bias_initializer: Any,
+        kernel_regularizer: Callable | None,
+        bias_regularizer: Callable | None,
+        activity_regularizer: Callable | None,
+        kernel_constraint: Callable | None,
+        bias_constraint: Callable | None,
+        trainable: bool,
+        name: str | None,
+        **kwargs: Any,
+    ):
+        super().__init__(trainable, name, activity_regularizer=activity_regularizer, **kwargs)
+        self.activation = activation_of(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
+        self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
+        self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
+
+    def _make_kernel(self, shape: list[int]) -> None:
+        rules = self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
+        self.kernel = self._weight("kernel", shape, *rules)
+
+    def _make_bias(self, size: int) -> None:
+        rules = self.bias_initializer, self.bias_regularizer, self.bias_constraint
+        self.bias = self._weight("bias", [size], *rules) if self.use_bias else None
+
+    def _weight(self, name: str, shape: list[int], initializer: Any, regularizer: Any, constraint: Any) -> Variable:
+        return self.add_weight(name, shape, initializer=initializer, regularizer=regularizer, constraint=constraint)
+
+    def _finished(self, outputs: Tensor) -> Tensor:
+        """With the bias, and activated."""
+        if self.bias is not None:
+            outputs = nn_ops.bias_add(outputs, self.bias)
+        return outputs if self.activation is None else self.activation(outputs)
+
+
 def _converted(inputs: Any) -> Any:
     """`inputs` as tensors: one, or a structure where there are some in it."""
     if isinstance(inputs, (list, tuple, dict)) and any(as_tensor(item) is not None for item in flatten(inputs)):

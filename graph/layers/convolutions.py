@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weftwork.graph.layers.base import ZEROS, Layer
-from weftwork.graph.layers.windows import Conv2D, check_format, padding_of
-from weftwork.graph.nn import convolutions as nn_convolutions
-from weftwork.graph.nn import ops as nn_ops
+from weftwork.graph import nn_convolutions, nn_ops
+from weftwork.graph.array_ops import expand_dims, shape, squeeze
+from weftwork.graph.layers_base import ZEROS
+from weftwork.graph.layers_windows import Conv2D, Pooling2D
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.array_ops import expand_dims, shape, squeeze
 
@@ -134,39 +134,19 @@ class SeparableConv2D(Conv2D):
         self._depthwise = (depthwise_initializer, depthwise_regularizer, depthwise_constraint)
         self._pointwise = (pointwise_initializer, pointwise_regularizer, pointwise_constraint)
 
-    def _make_kernel(self, depth: int) -> None:
-        def kernel(name: str, shape: list[int], initializer: Any, regularizer: Any, constraint: Any):
-            return self.add_weight(name, shape, initializer=initializer, regularizer=regularizer, constraint=constraint)
-
+    def _make_kernels(self, depth: int) -> None:
         multiplied = depth * self.depth_multiplier
         first, second = [*self.kernel_size, depth, self.depth_multiplier], [1, 1, multiplied, self.filters]
-        self.depthwise_kernel = kernel("depthwise_kernel", first, *self._depthwise)
-        self.pointwise_kernel = kernel("pointwise_kernel", second, *self._pointwise)
+        self.depthwise_kernel = self._weight("depthwise_kernel", first, *self._depthwise)
+        self.pointwise_kernel = self._weight("pointwise_kernel", second, *self._pointwise)
 
     def _filtered(self, inputs: Tensor) -> Tensor:
         kernels = self.depthwise_kernel, self.pointwise_kernel
         return nn_convolutions.separable_conv2d(inputs, *kernels, self.strides, self.padding, self.dilation_rate)
 
 
-class _Pooling1D(Layer):
-    """What both poolings share; a subclass names the function."""
-
-    pool: Callable
-
-    def __init__(
-        self,
-        pool_size: Any,
-        strides: Any,
-        padding: str = "valid",
-        data_format: str = "channels_last",
-        name: str | None = None,
-        **kwargs: Any,
-    ):
-        super().__init__(name=name, **kwargs)
-        check_format(data_format)
-        self.pool_size = one(pool_size, "pool_size")
-        self.strides = one(strides, "strides")
-        self.padding = padding_of(padding)
+class _Pooling1D(Pooling2D):
+    _sizes = staticmethod(one)
 
     def call(self, inputs: Tensor) -> Tensor:
         """One element for each window and channel."""

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from weftwork.graph.build import as_tensor
-from weftwork.graph.layers.base import ZEROS, Layer, activation_of
-from weftwork.graph.nn import ops as nn_ops
+from weftwork.graph.layers_base import ZEROS, KernelLayer, Layer
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops, products
 
 
-class Dense(Layer):
+class Dense(KernelLayer):
     """activation(inputs kernel + bias): every unit sees the whole last axis of the inputs.
 
     inputs: [..., in].  The result: [..., units].  Variables: kernel [in, units], bias [units].
@@ -35,35 +34,19 @@ class Dense(Layer):
         name: str | None = None,
         **kwargs: Any,
     ):
-        super().__init__(trainable, name, activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(
+            activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint, trainable, name, **kwargs,
+        )  # fmt: skip
         self.units = int(units)
-        self.activation = activation_of(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
-        self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
-        self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
 
     def build(self, input_shape: Any) -> None:
         """Make the kernel and the bias. Raises ValueError for an unknown last dimension, TypeError for integers."""
         if self.dtype is not None and not (self.dtype.is_floating or self.dtype.is_complex):
             raise TypeError(f"Unable to build `Dense` layer with non-floating point dtype {self.dtype.name}")
         width = self._known(self._ranked(input_shape, 2), -1, "last dimension")
-        self.kernel = self.add_weight(
-            "kernel",
-            [width, self.units],
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                "bias",
-                [self.units],
-                initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+        self._make_kernel([width, self.units])
+        self._make_bias(self.units)
 
     def call(self, inputs: Tensor) -> Tensor:
         """The units' outputs."""
@@ -72,9 +55,7 @@ class Dense(Layer):
             outputs = math_ops.matmul(inputs, self.kernel)
         else:
             outputs = products.tensordot(inputs, self.kernel, [[rank - 1], [0]])
-        if self.bias is not None:
-            outputs = nn_ops.bias_add(outputs, self.bias)
-        return outputs if self.activation is None else self.activation(outputs)
+        return self._finished(outputs)
 
 
 class Dropout(Layer):

@@ -6,223 +6,130 @@ name makes variables of its own. Arguments are those of the classes, which say w
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Any
+from inspect import Parameter
+from typing import Any, ParamSpec, Protocol, overload
 
-from weftwork.graph.layers.base import ONES, ZEROS
-from weftwork.graph.layers.convolutions import AveragePooling1D, Conv1D, Conv2DTranspose, MaxPooling1D, SeparableConv2D
-from weftwork.graph.layers.core import Dense, Dropout, Flatten
-from weftwork.graph.layers.normalization import BatchNormalization
-from weftwork.graph.layers.windows import AveragePooling2D, Conv2D, MaxPooling2D
+from weftwork.graph.layers_base import ONES, ZEROS, Layer, snake_case
+from weftwork.graph.layers_convolutions import (
+    AveragePooling1D,
+    Conv1D,
+    Conv2DTranspose,
+    MaxPooling1D,
+    SeparableConv2D,
+)
+from weftwork.graph.layers_core import Dense, Dropout, Flatten
+from weftwork.graph.layers_normalization import BatchNormalization
+from weftwork.graph.layers_windows import AveragePooling2D, Conv2D, MaxPooling2D
 from weftwork.graph.operation import Tensor
 
-
-def dense(
-    inputs: Any,
-    units: int,
-    activation: Any = None,
-    use_bias: bool = True,
-    kernel_initializer: Any = None,
-    bias_initializer: Any = ZEROS,
-    kernel_regularizer: Callable | None = None,
-    bias_regularizer: Callable | None = None,
-    activity_regularizer: Callable | None = None,
-    kernel_constraint: Callable | None = None,
-    bias_constraint: Callable | None = None,
-    trainable: bool = True,
-    name: str | None = None,
-    reuse: Any = None,
-) -> Tensor:
-    """activation(inputs kernel + bias).  inputs: [..., in].  The result: [..., units]. See `Dense`."""
-    layer = Dense(
-        units, activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
-        activity_regularizer, kernel_constraint, bias_constraint, trainable, name, _scope=name, _reuse=reuse,
-    )  # fmt: skip
-    return layer(inputs)
+P = ParamSpec("P")
 
 
-def conv2d(
-    inputs: Any,
-    filters: int,
-    kernel_size: Any,
-    strides: Any = (1, 1),
-    padding: str = "valid",
-    data_format: str = "channels_last",
-    dilation_rate: Any = (1, 1),
-    activation: Any = None,
-    use_bias: bool = True,
-    kernel_initializer: Any = None,
-    bias_initializer: Any = ZEROS,
-    kernel_regularizer: Callable | None = None,
-    bias_regularizer: Callable | None = None,
-    activity_regularizer: Callable | None = None,
-    kernel_constraint: Callable | None = None,
-    bias_constraint: Callable | None = None,
-    trainable: bool = True,
-    name: str | None = None,
-    reuse: Any = None,
-) -> Tensor:
+class LayerFunction(Protocol[P]):
+    """A function of the inputs and of a layer's arguments."""
+
+    @overload
+    def __call__(self, inputs: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor: ...
+    @overload
+    def __call__(self, *, inputs: Any, **kwargs: Any) -> Tensor: ...
+
+
+def as_function(layer: Callable[P, Layer], doc: str) -> LayerFunction[P]:
+    """A function that makes a layer and calls it once. layer: its class, whose name in small letters it gets.
+
+    Its parameters are `inputs`, those of the class and, where the layer has variables, `reuse`.
+    """
+    name = snake_case(layer.__name__)
+    signature = _signature(layer)
+    shares = "reuse" in signature.parameters
+
+    def function(*args: Any, **kwargs: Any) -> Tensor:
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{name}() {error}") from None
+        inputs = given.pop("inputs")
+        if shares:
+            given.update(_scope=given.get("name"), _reuse=given.pop("reuse", None))
+        return layer(**given)(inputs)  # type: ignore[call-arg]
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    function.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()} | {"return": "Tensor"}
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    return function
+
+
+def _signature(layer: Callable) -> inspect.Signature:
+    parameters = dict(inspect.signature(layer).parameters)
+    del parameters["kwargs"]
+    if parameters.pop("args", None):  # those of Conv2D after `dilation_rate`
+        shared = list(inspect.signature(Conv2D).parameters.items())
+        parameters.update(shared[list(dict(shared)).index("dilation_rate") + 1 : -1])
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    reuse = [Parameter("reuse", kind, default=None, annotation="Any")] if "trainable" in parameters else []
+    every = [Parameter("inputs", kind, annotation="Any"), *parameters.values(), *reuse]
+    return inspect.Signature(every, return_annotation="Tensor")
+
+
+dense = as_function(
+    Dense,
+    """activation(inputs kernel + bias).  inputs: [..., in].  The result: [..., units]. See `Dense`.""",
+)
+
+conv2d = as_function(
+    Conv2D,
     """activation(convolution + bias).  inputs: [batch, height, width, in].  The result: [..., filters].
 
     See `Conv2D`.
-    """
-    layer = Conv2D(
-        filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, kernel_initializer,
-        bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint,
-        bias_constraint, trainable, name, _scope=name, _reuse=reuse,
-    )  # fmt: skip
-    return layer(inputs)
+    """,
+)
 
-
-def conv1d(
-    inputs: Any,
-    filters: int,
-    kernel_size: Any,
-    strides: Any = 1,
-    padding: str = "valid",
-    data_format: str = "channels_last",
-    dilation_rate: Any = 1,
-    activation: Any = None,
-    use_bias: bool = True,
-    kernel_initializer: Any = None,
-    bias_initializer: Any = ZEROS,
-    kernel_regularizer: Callable | None = None,
-    bias_regularizer: Callable | None = None,
-    activity_regularizer: Callable | None = None,
-    kernel_constraint: Callable | None = None,
-    bias_constraint: Callable | None = None,
-    trainable: bool = True,
-    name: str | None = None,
-    reuse: Any = None,
-) -> Tensor:
+conv1d = as_function(
+    Conv1D,
     """activation(convolution + bias) along one axis.  inputs: [batch, length, in].  The result: [..., filters].
 
     See `Conv1D`.
-    """
-    layer = Conv1D(
-        filters, kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, kernel_initializer,
-        bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint,
-        bias_constraint, trainable, name, _scope=name, _reuse=reuse,
-    )  # fmt: skip
-    return layer(inputs)
+    """,
+)
 
-
-def conv2d_transpose(
-    inputs: Any,
-    filters: int,
-    kernel_size: Any,
-    strides: Any = (1, 1),
-    padding: str = "valid",
-    data_format: str = "channels_last",
-    activation: Any = None,
-    use_bias: bool = True,
-    kernel_initializer: Any = None,
-    bias_initializer: Any = ZEROS,
-    kernel_regularizer: Callable | None = None,
-    bias_regularizer: Callable | None = None,
-    activity_regularizer: Callable | None = None,
-    kernel_constraint: Callable | None = None,
-    bias_constraint: Callable | None = None,
-    trainable: bool = True,
-    name: str | None = None,
-    reuse: Any = None,
-) -> Tensor:
+conv2d_transpose = as_function(
+    Conv2DTranspose,
     """activation(transposed convolution + bias).  inputs: [batch, rows, columns, in].  The result: [..., filters].
 
     See `Conv2DTranspose`.
-    """
-    layer = Conv2DTranspose(
-        filters, kernel_size, strides, padding, data_format, activation, use_bias, kernel_initializer,
-        bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint,
-        bias_constraint, trainable, name, _scope=name, _reuse=reuse,
-    )  # fmt: skip
-    return layer(inputs)
+    """,
+)
 
-
-def separable_conv2d(
-    inputs: Any,
-    filters: int,
-    kernel_size: Any,
-    strides: Any = (1, 1),
-    padding: str = "valid",
-    data_format: str = "channels_last",
-    dilation_rate: Any = (1, 1),
-    depth_multiplier: int = 1,
-    activation: Any = None,
-    use_bias: bool = True,
-    depthwise_initializer: Any = None,
-    pointwise_initializer: Any = None,
-    bias_initializer: Any = ZEROS,
-    depthwise_regularizer: Callable | None = None,
-    pointwise_regularizer: Callable | None = None,
-    bias_regularizer: Callable | None = None,
-    activity_regularizer: Callable | None = None,
-    depthwise_constraint: Callable | None = None,
-    pointwise_constraint: Callable | None = None,
-    bias_constraint: Callable | None = None,
-    trainable: bool = True,
-    name: str | None = None,
-    reuse: Any = None,
-) -> Tensor:
+separable_conv2d = as_function(
+    SeparableConv2D,
     """activation(each channel filtered, then mixed, + bias).  inputs: [batch, height, width, in].
 
     See `SeparableConv2D`.
-    """
-    layer = SeparableConv2D(
-        filters, kernel_size, strides, padding, data_format, dilation_rate, depth_multiplier, activation, use_bias,
-        depthwise_initializer, pointwise_initializer, bias_initializer, depthwise_regularizer, pointwise_regularizer,
-        bias_regularizer, activity_regularizer, depthwise_constraint, pointwise_constraint, bias_constraint,
-        trainable, name, _scope=name, _reuse=reuse,
-    )  # fmt: skip
-    return layer(inputs)
+    """,
+)
 
+max_pooling1d = as_function(
+    MaxPooling1D,
+    """The largest element of each window.  inputs: [batch, length, channels]. See `MaxPooling1D`.""",
+)
 
-def max_pooling1d(
-    inputs: Any,
-    pool_size: Any,
-    strides: Any,
-    padding: str = "valid",
-    data_format: str = "channels_last",
-    name: str | None = None,
-) -> Tensor:
-    """The largest element of each window.  inputs: [batch, length, channels]. See `MaxPooling1D`."""
-    return MaxPooling1D(pool_size, strides, padding, data_format, name)(inputs)
+average_pooling1d = as_function(
+    AveragePooling1D,
+    """The mean of each window.  inputs: [batch, length, channels]. See `AveragePooling1D`.""",
+)
 
+max_pooling2d = as_function(
+    MaxPooling2D,
+    """The largest element of each window.  inputs: [batch, height, width, channels]. See `MaxPooling2D`.""",
+)
 
-def average_pooling1d(
-    inputs: Any,
-    pool_size: Any,
-    strides: Any,
-    padding: str = "valid",
-    data_format: str = "channels_last",
-    name: str | None = None,
-) -> Tensor:
-    """The mean of each window.  inputs: [batch, length, channels]. See `AveragePooling1D`."""
-    return AveragePooling1D(pool_size, strides, padding, data_format, name)(inputs)
-
-
-def max_pooling2d(
-    inputs: Any,
-    pool_size: Any,
-    strides: Any,
-    padding: str = "valid",
-    data_format: str = "channels_last",
-    name: str | None = None,
-) -> Tensor:
-    """The largest element of each window.  inputs: [batch, height, width, channels]. See `MaxPooling2D`."""
-    return MaxPooling2D(pool_size, strides, padding, data_format, name)(inputs)
-
-
-def average_pooling2d(
-    inputs: Any,
-    pool_size: Any,
-    strides: Any,
-    padding: str = "valid",
-    data_format: str = "channels_last",
-    name: str | None = None,
-) -> Tensor:
-    """The mean of each window.  inputs: [batch, height, width, channels]. See `AveragePooling2D`."""
-    return AveragePooling2D(pool_size, strides, padding, data_format, name)(inputs)
+average_pooling2d = as_function(
+    AveragePooling2D,
+    """The mean of each window.  inputs: [batch, height, width, channels]. See `AveragePooling2D`.""",
+)
 
 
 def dropout(

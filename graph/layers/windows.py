@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weftwork.graph.layers.base import ZEROS, Layer, activation_of
-from weftwork.graph.nn import ops as nn_ops
+from weftwork.graph import nn_ops
+from weftwork.graph.layers_base import ZEROS, KernelLayer, Layer
 from weftwork.graph.operation import Tensor
 
 
@@ -37,7 +37,7 @@ def check_format(data_format: str) -> None:
         raise ValueError(f"Images are channels_last on a CPU, but `data_format` is {data_format!r}: transpose them.")
 
 
-class Conv2D(Layer):
+class Conv2D(KernelLayer):
     """activation(convolution of images with filters + bias).
 
     inputs: [batch, height, width, in].  The result: [batch, rows, columns, filters].
@@ -65,18 +65,16 @@ class Conv2D(Layer):
         name: str | None = None,
         **kwargs: Any,
     ):
-        super().__init__(trainable, name, activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(
+            activation, use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint, trainable, name, **kwargs,
+        )  # fmt: skip
         check_format(data_format)
         self.filters = int(filters)
         self.kernel_size = pair(kernel_size, "kernel_size")
         self.strides = pair(strides, "strides")
         self.padding = padding_of(padding)
         self.dilation_rate = pair(dilation_rate, "dilation_rate")
-        self.activation = activation_of(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
-        self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
-        self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
 
     rank = 4
     """Axes of the inputs."""
@@ -89,41 +87,25 @@ class Conv2D(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Make the kernel and the bias. Raises ValueError when the number of channels is not known."""
-        self._make_kernel(self._known(self._ranked(input_shape, self.rank, self.rank), -1, "channel dimension"))
-        self._make_bias()
+        self._make_kernels(self._known(self._ranked(input_shape, self.rank, self.rank), -1, "channel dimension"))
+        self._make_bias(self.filters)
 
-    def _make_kernel(self, depth: int) -> None:
-        self.kernel = self.add_weight(
-            "kernel",
-            self._kernel_shape(depth),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-
-    def _make_bias(self) -> None:
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                "bias",
-                [self.filters],
-                initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+    def _make_kernels(self, depth: int) -> None:
+        self._make_kernel(self._kernel_shape(depth))
 
     def call(self, inputs: Tensor) -> Tensor:
         """The filtered images."""
-        outputs = self._filtered(inputs)
-        if self.bias is not None:
-            outputs = nn_ops.bias_add(outputs, self.bias)
-        return outputs if self.activation is None else self.activation(outputs)
+        return self._finished(self._filtered(inputs))
 
 
-class _Pooling2D(Layer):
-    """What both poolings share; a subclass names the function."""
+class Pooling2D(Layer):
+    """What poolings share; a subclass names the function.
+
+    _sizes: reads the size of a window, and the strides.
+    """
 
     pool: Callable
+    _sizes: Callable = staticmethod(pair)
 
     def __init__(
         self,
@@ -136,8 +118,8 @@ class _Pooling2D(Layer):
     ):
         super().__init__(name=name, **kwargs)
         check_format(data_format)
-        self.pool_size = pair(pool_size, "pool_size")
-        self.strides = pair(strides, "strides")
+        self.pool_size = self._sizes(pool_size, "pool_size")
+        self.strides = self._sizes(strides, "strides")
         self.padding = padding_of(padding)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -146,13 +128,13 @@ class _Pooling2D(Layer):
         return type(self).pool(inputs, self.pool_size, self.strides, self.padding)
 
 
-class MaxPooling2D(_Pooling2D):
+class MaxPooling2D(Pooling2D):
     """The largest element of each window, channel by channel."""
 
     pool = nn_ops.max_pool
 
 
-class AveragePooling2D(_Pooling2D):
+class AveragePooling2D(Pooling2D):
     """The mean of each window, channel by channel; what "same" pads does not count."""
 
     pool = nn_ops.avg_pool
