@@ -23,8 +23,11 @@ from weftwork.graph.layers_core import Dense, Dropout, Flatten
 from weftwork.graph.layers_normalization import BatchNormalization
 from weftwork.graph.layers_windows import AveragePooling2D, Conv2D, MaxPooling2D
 from weftwork.graph.operation import Tensor
+from weftwork.graph.signatures import function_with
 
 P = ParamSpec("P")
+_INPUTS = Parameter("inputs", Parameter.POSITIONAL_OR_KEYWORD, annotation="Any")
+_REUSE = Parameter("reuse", Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation="Any")
 
 
 class LayerFunction(Protocol[P]):
@@ -41,37 +44,26 @@ def as_function(layer: Callable[P, Layer], doc: str) -> LayerFunction[P]:
 
     Its parameters are `inputs`, those of the class and, where the layer has variables, `reuse`.
     """
-    name = snake_case(layer.__name__)
-    signature = _signature(layer)
-    shares = "reuse" in signature.parameters
+    own = _parameters(layer)
+    shares = "trainable" in own
 
-    def function(*args: Any, **kwargs: Any) -> Tensor:
-        try:
-            given = signature.bind(*args, **kwargs).arguments
-        except TypeError as error:
-            raise TypeError(f"{name}() {error}") from None
-        inputs = given.pop("inputs")
+    def body(inputs: Any, reuse: Any = None, **given: Any) -> Tensor:
         if shares:
-            given.update(_scope=given.get("name"), _reuse=given.pop("reuse", None))
+            given.update(_scope=given["name"], _reuse=reuse)
         return layer(**given)(inputs)  # type: ignore[call-arg]
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
-    function.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()} | {"return": "Tensor"}
-    function.__signature__ = signature  # type: ignore[attr-defined]
-    return function
+    parameters = [_INPUTS, *own.values(), *([_REUSE] if shares else [])]
+    return function_with(snake_case(layer.__name__), doc, __name__, parameters, body)
 
 
-def _signature(layer: Callable) -> inspect.Signature:
-    parameters = dict(inspect.signature(layer).parameters)
-    del parameters["kwargs"]
-    if parameters.pop("args", None):  # those of Conv2D after `dilation_rate`
-        shared = list(inspect.signature(Conv2D).parameters.items())
-        parameters.update(shared[list(dict(shared)).index("dilation_rate") + 1 : -1])
-    kind = Parameter.POSITIONAL_OR_KEYWORD
-    reuse = [Parameter("reuse", kind, default=None, annotation="Any")] if "trainable" in parameters else []
-    every = [Parameter("inputs", kind, annotation="Any"), *parameters.values(), *reuse]
-    return inspect.Signature(every, return_annotation="Tensor")
+def _parameters(layer: Callable) -> dict[str, Parameter]:
+    """Those of a class; `*args` are those of Conv2D after `dilation_rate`."""
+    own = dict(inspect.signature(layer).parameters)
+    del own["kwargs"]
+    if own.pop("args", None):
+        shared = _parameters(Conv2D)
+        own |= dict(list(shared.items())[list(shared).index("dilation_rate") + 1 :])
+    return own
 
 
 dense = as_function(

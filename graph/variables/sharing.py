@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from weftwork.graph import shapes
@@ -163,13 +164,13 @@ def variable_scope(
             scope = VariableScope(
                 reuse or (outer.reuse if not again else parent.reuse or outer.reuse),
                 name,
-                initializer if initializer is not None else parent.initializer,
-                regularizer if regularizer is not None else parent.regularizer,
-                caching_device if caching_device is not None else parent.caching_device,
+                _first(initializer, parent.initializer),
+                _first(regularizer, parent.regularizer),
+                _first(caching_device, parent.caching_device),
                 parent.original_name_scope if again else prefix,
                 _chained(custom_getter, parent.custom_getter),
-                dtype if dtype is not None else parent.dtype,
-                constraint if constraint is not None else parent.constraint,
+                _first(dtype, parent.dtype),
+                _first(constraint, parent.constraint),
             )
             _current.scopes[graph] = scope
             opened = _opened(graph)
@@ -266,67 +267,72 @@ def get_variable(
     scope = get_variable_scope()
     if partitioner is not None:
         raise ValueError("Variables are not partitioned: partitioner must be None.")
-    getter = _chained(custom_getter, scope.custom_getter)
-    arguments = {
-        "shape": shape,
-        "dtype": dtype,
-        "initializer": initializer,
-        "regularizer": regularizer,
-        "trainable": trainable,
-        "collections": collections,
-        "caching_device": caching_device,
-        "validate_shape": validate_shape,
-        "constraint": constraint,
-        "reuse": scope.reuse,
-    }
+    request = _Request(
+        shape, dtype, initializer, regularizer, trainable, collections, caching_device, validate_shape, constraint,
+        scope.reuse,
+    )  # fmt: skip
     full = f"{scope.name}/{name}" if scope.name else name
+    getter = _chained(custom_getter, scope.custom_getter)
     if getter is not None:
-        return getter(_get, full, **arguments)
-    return _get(full, **arguments)
+        return getter(_get, full, **vars(request))
+    return _made_or_shared(full, request)
 
 
-def _get(
-    name: str,
-    shape: Any = None,
-    dtype: Any = None,
-    initializer: Any = None,
-    regularizer: Any = None,
-    trainable: bool | None = True,
-    collections: Any = None,
-    caching_device: Any = None,
-    validate_shape: bool = True,
-    constraint: Any = None,
-    reuse: Any = None,
-    **_: Any,
-) -> Variable:
+@dataclass
+class _Request:
+    """What `get_variable` is asked for, beside the name. Custom getters see it as keyword arguments."""
+
+    shape: Any = None
+    dtype: Any = None
+    initializer: Any = None
+    regularizer: Any = None
+    trainable: bool | None = True
+    collections: Any = None
+    caching_device: Any = None
+    validate_shape: bool = True
+    constraint: Any = None
+    reuse: Any = None
+
+
+def _get(name: str, *args: Any, **kwargs: Any) -> Variable:
+    """What custom getters call. What they add to the request of their own is left out."""
+    known = _Request.__dataclass_fields__
+    return _made_or_shared(name, _Request(*args, **{key: kwargs[key] for key in kwargs if key in known}))
+
+
+def _made_or_shared(name: str, request: _Request) -> Variable:
     scope = get_variable_scope()
     graph = get_default_graph()
     store: dict[str, Variable] = _store(graph)
-    known = store.get(name)
-    wanted = None if dtype is None else as_dtype(dtype).base_dtype
-    if known is not None:
-        return _shared(known, name, shape, wanted, reuse)
-    if reuse is True:
+    wanted = None if request.dtype is None else as_dtype(request.dtype).base_dtype
+    if name in store:
+        return _shared(store[name], name, request.shape, wanted, request.reuse)
+    if request.reuse is True:
         raise ValueError(
             f"Variable {name} does not exist, or was not created with tf.get_variable(). Did you mean to set "
             "reuse=tf.AUTO_REUSE in VarScope?"
         )
     made = scope.dtype if wanted is None else wanted
-    initializer = initializer if initializer is not None else scope.initializer
+    initializer = _first(request.initializer, scope.initializer)
     with graph.control_dependencies(None), graph.name_scope(None):
-        value = _initial_value(name, shape, made, initializer, wanted)
+        value = _initial_value(name, request.shape, made, initializer, wanted)
         variable = Variable(
             value,
-            trainable=bool(trainable),
-            collections=collections,
-            validate_shape=validate_shape,
+            trainable=bool(request.trainable),
+            collections=request.collections,
+            validate_shape=request.validate_shape,
             name=name,
             dtype=None if as_tensor(value) is not None else made,
-            constraint=constraint if constraint is not None else scope.constraint,
+            constraint=_first(request.constraint, scope.constraint),
         )
         store[name] = variable
-        _regularize(graph, name, variable, regularizer if regularizer is not None else scope.regularizer)
+        _regularize(graph, name, variable, _first(request.regularizer, scope.regularizer))
     return variable
+
+
+def _first(*given: Any) -> Any:
+    """The first that is not None."""
+    return next((item for item in given if item is not None), None)
 
 
 def _store(graph: Graph) -> dict[str, Variable]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import pickle
+
 import numpy as np
 import pytest
 
@@ -352,3 +355,18 @@ def test_gradients_reach_every_trainable_variable(graph):
         for variable, value in zip(variables, session.run(gradients, feeds), strict=True):
             wanted = numeric_gradient(session, loss, variable, feeds)
             np.testing.assert_allclose(value, wanted, rtol=0.05, atol=0.05 * np.abs(wanted).max() + 0.02)
+
+
+def test_a_layer_as_a_function_takes_what_its_class_takes():
+    of_class = list(inspect.signature(tf.layers.Conv1D.__base__).parameters)[:-1]
+    assert list(inspect.signature(tf.layers.conv1d).parameters) == ["inputs", *of_class, "reuse"]
+    assert pickle.loads(pickle.dumps(tf.layers.conv1d)) is tf.layers.conv1d
+    assert "`Conv1D`" in tf.layers.conv1d.__doc__
+
+
+def test_an_argument_that_a_layer_does_not_take_is_an_error_that_names_the_function():
+    inputs = tf.placeholder(tf.float32, [None, 4])
+    with pytest.raises(TypeError, match=r"dense\(\) got an unexpected keyword argument 'unitz'"):
+        tf.layers.dense(inputs, 3, unitz=3)
+    with pytest.raises(TypeError, match=r"dense\(\) missing a required argument: 'units'"):
+        tf.layers.dense(inputs=inputs)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import pickle
+
 import numpy as np
 import pytest
 import scipy.special
@@ -157,3 +160,12 @@ def test_without_regularization_its_loss_is_zero_and_without_losses_there_is_no_
     assert evaluate(tf.losses.get_regularization_loss()) == 0
     with pytest.raises(ValueError, match="at least one Tensor"):
         tf.losses.get_total_loss()
+
+
+def test_a_loss_takes_its_own_options_and_those_of_every_loss_in_the_order_of_tensorflow():
+    shared = list(inspect.signature(tf.losses.compute_weighted_loss).parameters)[1:]
+    expected = ["labels", "predictions", shared[0], "epsilon", *shared[1:]]
+    assert list(inspect.signature(tf.losses.log_loss).parameters) == expected
+    assert pickle.loads(pickle.dumps(tf.losses.log_loss)) is tf.losses.log_loss
+    with pytest.raises(TypeError, match=r"log_loss\(\) got an unexpected keyword argument 'delta'"):
+        tf.losses.log_loss([1.0], [1.0], delta=1.0)
