@@ -117,15 +117,20 @@ class Program:
             slots[self.stop] = stop
         return slots
 
-    def _interpret(self, values: Sequence[Any], stop: list) -> list:
+    def _interpret(self, values: Sequence[Any], stop: list, probe: Callable | None = None) -> list:
+        """probe: called after each kernel with the step's number, when it began, its arguments and its result."""
         slots = self._started(values, stop)
-        at = 0
+        at, began = 0, 0.0
         try:
-            for at, (kernel, attrs, inputs, outputs, dead, settle) in enumerate(self.steps):  # noqa: B007
+            for at, (kernel, attrs, inputs, outputs, dead, settle) in enumerate(self.steps):
                 if stop:
                     raise Stopped
                 args = [slots[i] for i in inputs]
+                if probe is not None:
+                    began = perf_counter()
                 result = kernel(*args, **attrs) if attrs else kernel(*args)
+                if probe is not None:
+                    probe(at, began, args, result)
                 if settle is not None and type(result) is np.ndarray:
                     result = settle(result)
                 if type(outputs) is int:
@@ -142,34 +147,18 @@ class Program:
 
     def measure(self, values: Sequence[Any], stop: list) -> tuple[list, list[float], list[int], list[int]]:
         """As calling it, and also each step's seconds, bytes of inputs and bytes of outputs."""
-        slots = self._started(values, stop)
         count = len(self.steps)
         seconds, taken, made = [0.0] * count, [0] * count, [0] * count
-        at = 0
-        try:
-            for at, (kernel, attrs, inputs, outputs, dead, settle) in enumerate(self.steps):
-                if stop:
-                    raise Stopped
-                args = [slots[i] for i in inputs]
-                start = perf_counter()
-                result = kernel(*args, **attrs) if attrs else kernel(*args)
-                seconds[at] = perf_counter() - start
-                if settle is not None and type(result) is np.ndarray:
-                    result = settle(result)
-                if type(outputs) is int:
-                    slots[outputs] = result
-                    made[at] = size_of(result)
-                else:
-                    spread(slots, outputs, result)
-                    made[at] = sum([size_of(item) for item in result])
-                taken[at] = sum([size_of(arg) for arg in args])
-                for slot in dead:
-                    slots[slot] = None
-        except _NOT_THE_KERNELS:
-            raise
-        except BaseException as error:
-            raise StepFailed(at) from error
-        return [slots[i] for i in self.outputs], seconds, taken, made
+
+        def probe(at: int, began: float, args: list, result: Any) -> None:
+            seconds[at] = perf_counter() - began
+            taken[at] = sum(map(size_of, args))
+            if type(self.steps[at].outputs) is int:
+                made[at] = size_of(result)
+            elif hasattr(result, "__len__"):  # else the step is about to fail
+                made[at] = sum(map(size_of, result))
+
+        return self._interpret(values, stop, probe), seconds, taken, made
 
     # Compiled form
 
