@@ -7,15 +7,16 @@ answers a repeated one from memory, so a message that arrives twice is applied o
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import sleep
 from typing import Any
 
-from weftwork.actors.processes.messages import Request, check_pickles, describe, pack_values, unpack
-from weftwork.actors.programs import gpu
-from weftwork.actors.programs.program import Program, StepFailed, Stopped, quiet, size_of
+from weftwork.actors import gpu
+from weftwork.actors.lru import Lru
+from weftwork.actors.messages import Request, check_pickles, describe, pack_values, unpack
+from weftwork.actors.program import Program, StepFailed, Stopped, quiet, size_of
 
 _KEPT_PROGRAMS = 256
 KEPT_BYTES = 16 << 20
@@ -30,32 +31,33 @@ class ProgramMissing(Exception):
     """The process has not got the program of a request that came without its code."""
 
 
+@dataclass
+class _Known:
+    program: Program
+    runs: int = 0
+
+
 class Programs:
     """The programs that a process has got, by id; the least used are dropped."""
 
     def __init__(self, adapt: Callable[[Program], Program] | None = None):
-        self._programs: OrderedDict[str, Program] = OrderedDict()
-        self._runs: dict[str, int] = {}
+        self._known: Lru[str, _Known] = Lru(_KEPT_PROGRAMS)
         self._adapt = adapt
 
     def get(self, request: Request) -> Program:
         """The program of a request. Raises ProgramMissing, or what loading its code raises."""
-        program = self._programs.get(request.program)
-        if program is None:
+        known = self._known.find(request.program)
+        if known is None:
             if request.code is None:
                 raise ProgramMissing(request.program)
             program = unpack(request.code)
             if self._adapt is not None:
                 program = self._adapt(program)
-            self._programs[request.program] = program
-            while len(self._programs) > _KEPT_PROGRAMS:
-                old, _ = self._programs.popitem(last=False)
-                self._runs.pop(old, None)
-        self._programs.move_to_end(request.program)
-        runs = self._runs[request.program] = self._runs.get(request.program, 0) + 1
-        if runs >= _HOT and not program.compiled:
-            program.compile()
-        return program
+            known = self._known.keep(request.program, _Known(program))
+        known.runs += 1
+        if known.runs >= _HOT and not known.program.compiled:
+            known.program.compile()
+        return known.program
 
 
 _TASKS = Programs()

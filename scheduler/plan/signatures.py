@@ -5,10 +5,10 @@ entry     fetches and feeds, and the dataflow that they are compiled to
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any
 
+from weftwork.actors.lru import Lru
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import settle_needs
@@ -51,22 +51,12 @@ def settled(
     return flow
 
 
-class Entries:
+class Entries(Lru[Hashable, Entry]):
     """The entries of a session."""
 
     def __init__(self, mirror: Mirror, config: Any):
+        super().__init__(_KEPT)
         self._mirror, self._config = mirror, config
-        self._kept: OrderedDict[Hashable, Entry] = OrderedDict()
-
-    def find(self, key: Hashable) -> Entry | None:
-        """The entry for a key, or None."""
-        entry = self._kept.get(key)
-        if entry is not None:
-            try:
-                self._kept.move_to_end(key)
-            except KeyError:  # another thread has just dropped it
-                pass
-        return entry
 
     def add(
         self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
@@ -79,9 +69,7 @@ class Entries:
         if entry.listing is None:
             self.compile(entry)
         if key is not None:
-            self._kept[key] = entry
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            self.keep(key, entry)
         return entry
 
     def compile(self, entry: Entry) -> Dataflow:

@@ -5,13 +5,13 @@ variant   the plans that compete to run a dataflow for sources of some sizes
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from weftwork.actors.programs.program import size_of
-from weftwork.scheduler.plan.autotune import Contest
-from weftwork.scheduler.plan.cost import size_class
+from weftwork.actors.lru import Lru
+from weftwork.actors.program import size_of
+from weftwork.scheduler.cost import size_class
+from weftwork.scheduler.strategy import Contest
 
 REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
 """Runs of a variant after which its plan is made again, if the history or the cluster has changed."""
@@ -46,16 +46,13 @@ class Variants:
 
     def __init__(self):
         self.last = Variant()
-        self._made: OrderedDict[tuple, Variant] = OrderedDict()
+        self._made: Lru[tuple, Variant] = Lru(_KEPT)
 
     def find(self, values: Sequence[Any]) -> Variant:
         """The variant for the sizes of these values, which becomes the last one."""
         sizes = tuple([0 if (size := size_of(value)) <= _SMALL else size_class(size) for value in values])
-        variant = self._made.get(sizes)
+        variant = self._made.find(sizes)
         if variant is None:
-            variant = self.last if not self._made else Variant()
-            self._made[sizes] = variant
-            if len(self._made) > _KEPT:
-                self._made.popitem(last=False)
+            variant = self._made.keep(sizes, self.last if not self._made else Variant())
         self.last = variant
         return variant

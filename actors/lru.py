@@ -1,0 +1,42 @@
+"""A cache that keeps what was used last."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Lru(Generic[K, V]):
+    """Values by key, at most `most` of them: the one that was not used for the longest time is dropped.
+
+    Several threads may use it.
+    """
+
+    __slots__ = ("_kept", "_most")
+
+    def __init__(self, most: int):
+        self._most = most
+        self._kept: OrderedDict[K, V] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def find(self, key: K) -> V | None:
+        """The value for a key, or None."""
+        value = self._kept.get(key)
+        if value is not None:
+            try:
+                self._kept.move_to_end(key)
+            except KeyError:  # another thread has just dropped it
+                pass
+        return value
+
+    def keep(self, key: K, value: V) -> V:
+        """Keep a value, which is returned."""
+        self._kept[key] = value
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return value
