@@ -5,6 +5,7 @@ x, y, g: an operation's input, its output, and the gradient of its output.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from weftwork.graph import shapes
@@ -155,72 +156,46 @@ def _node(kernel: Any, inputs: list[Tensor], op: Operation, kind: str, shape: sh
     return apply(kernel, inputs, dict(op.attrs), type=kind, dtype=dtype, shape=shape)
 
 
-def _filter_grad(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
-    return _node(kernels.conv2d_filter_grad, [g, x, filters], op, "Conv2DBackpropFilter", filters._shape)
+def _convolution(kind: str, kernel: Callable, input_grad: Callable, filter_grad: Callable) -> tuple[Callable, Callable]:
+    """Rules for a convolution and for both of its gradients, by their kernels; what makes the first and the last."""
+
+    def convolved(op: Operation, x: Tensor, filters: Tensor, g: Tensor) -> Tensor:
+        return _node(kernel, [x, filters], op, kind, g._shape)
+
+    def for_input(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
+        return _node(input_grad, [g, x, filters], op, f"{kind}BackpropInput", x._shape)
+
+    def for_filter(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
+        return _node(filter_grad, [g, x, filters], op, f"{kind}BackpropFilter", filters._shape)
+
+    @rule(kind)
+    def _(op: Operation, g: Tensor):
+        x, filters = op.inputs
+        return [lambda: for_input(op, g, x, filters), lambda: for_filter(op, g, x, filters)]
+
+    @rule(f"{kind}BackpropInput")
+    def _(op: Operation, grad: Tensor):
+        g, _, filters = op.inputs
+        return [lambda: convolved(op, grad, filters, g), None, lambda: for_filter(op, g, grad, filters)]
+
+    @rule(f"{kind}BackpropFilter")
+    def _(op: Operation, grad: Tensor):
+        g, x, _ = op.inputs
+        return [lambda: convolved(op, x, grad, g), lambda: for_input(op, g, x, grad), None]
+
+    return convolved, for_filter
 
 
-def _input_grad(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
-    return _node(kernels.conv2d_input_grad, [g, x, filters], op, "Conv2DBackpropInput", x._shape)
-
-
-def _conv2d(op: Operation, x: Tensor, filters: Tensor, g: Tensor) -> Tensor:
-    return _node(forward.conv2d, [x, filters], op, "Conv2D", g._shape)
-
-
-@rule("Conv2D")
-def _conv2d_rule(op: Operation, g: Tensor):
-    x, filters = op.inputs
-    return [lambda: _input_grad(op, g, x, filters), lambda: _filter_grad(op, g, x, filters)]
-
-
-@rule("Conv2DBackpropInput")
-def _conv2d_input_rule(op: Operation, grad: Tensor):
-    g, _, filters = op.inputs
-    return [lambda: _conv2d(op, grad, filters, g), None, lambda: _filter_grad(op, g, grad, filters)]
-
-
-@rule("Conv2DBackpropFilter")
-def _conv2d_filter_rule(op: Operation, grad: Tensor):
-    g, x, _ = op.inputs
-    return [lambda: _conv2d(op, x, grad, g), lambda: _input_grad(op, g, x, grad), None]
+_conv2d, _filter_grad = _convolution("Conv2D", forward.conv2d, kernels.conv2d_input_grad, kernels.conv2d_filter_grad)
+_convolution(
+    "DepthwiseConv2dNative", depthwise.depthwise, depthwise.depthwise_input_grad, depthwise.depthwise_filter_grad
+)
 
 
 @rule("Conv2DTranspose")
 def _conv2d_transpose_rule(op: Operation, grad: Tensor):
     value, filters, _ = op.inputs
     return [lambda: _conv2d(op, grad, filters, value), lambda: _filter_grad(op, value, grad, filters), None]
-
-
-def _depthwise(op: Operation, x: Tensor, filters: Tensor, g: Tensor) -> Tensor:
-    return _node(depthwise.depthwise, [x, filters], op, "DepthwiseConv2dNative", g._shape)
-
-
-def _depthwise_input(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
-    kind = "DepthwiseConv2dNativeBackpropInput"
-    return _node(depthwise.depthwise_input_grad, [g, x, filters], op, kind, x._shape)
-
-
-def _depthwise_filter(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
-    kind = "DepthwiseConv2dNativeBackpropFilter"
-    return _node(depthwise.depthwise_filter_grad, [g, x, filters], op, kind, filters._shape)
-
-
-@rule("DepthwiseConv2dNative")
-def _depthwise_rule(op: Operation, g: Tensor):
-    x, filters = op.inputs
-    return [lambda: _depthwise_input(op, g, x, filters), lambda: _depthwise_filter(op, g, x, filters)]
-
-
-@rule("DepthwiseConv2dNativeBackpropInput")
-def _depthwise_input_rule(op: Operation, grad: Tensor):
-    g, _, filters = op.inputs
-    return [lambda: _depthwise(op, grad, filters, g), None, lambda: _depthwise_filter(op, g, grad, filters)]
-
-
-@rule("DepthwiseConv2dNativeBackpropFilter")
-def _depthwise_filter_rule(op: Operation, grad: Tensor):
-    g, x, _ = op.inputs
-    return [lambda: _depthwise(op, x, grad, g), lambda: _depthwise_input(op, g, x, grad), None]
 
 
 @rule("MaxPool")

@@ -16,28 +16,12 @@ SparseTensorValue = namedtuple("SparseTensorValue", ["indices", "values", "dense
 IndexedSlicesValue = namedtuple("IndexedSlicesValue", ["values", "indices", "dense_shape"])
 
 
-class SparseTensor:
-    """The non-zero `values` [n] of a tensor of `dense_shape` [rank], at `indices` [n, rank], int64.
+class _Composite:
+    """What both have in common."""
 
-    Raises ValueError when these shapes are known not to fit.
-    """
-
-    def __init__(self, indices: Any, values: Any, dense_shape: Any):
-        self._indices = convert_to_tensor(indices, int64, name="indices")
-        self._values = convert_to_tensor(values, name="values")
-        self._dense_shape = convert_to_tensor(dense_shape, int64, name="shape")
-        count, rank = shapes.merge(self._indices._shape, (None, None))  # type: ignore[misc]
-        shapes.merge(self._values._shape, (count,))
-        shapes.merge(self._dense_shape._shape, (rank,))
-
-    @classmethod
-    def from_value(cls, sparse_tensor_value: Any) -> SparseTensor:
-        """The constant SparseTensor of a SparseTensorValue, or a SparseTensor itself; TypeError for anything else."""
-        if isinstance(sparse_tensor_value, cls):
-            return sparse_tensor_value
-        if not isinstance(sparse_tensor_value, SparseTensorValue):
-            raise TypeError(f"Neither a SparseTensor nor SparseTensorValue: {sparse_tensor_value!r}.")
-        return cls(*sparse_tensor_value)
+    _values: Tensor
+    _indices: Tensor
+    _dense_shape: Tensor | None
 
     @property
     def indices(self) -> Tensor:
@@ -46,13 +30,8 @@ class SparseTensor:
 
     @property
     def values(self) -> Tensor:
-        """The values that are not zero."""
+        """The values that stand there."""
         return self._values
-
-    @property
-    def dense_shape(self) -> Tensor:
-        """The shape of the whole."""
-        return self._dense_shape
 
     @property
     def op(self) -> Operation:
@@ -71,8 +50,46 @@ class SparseTensor:
 
     @property
     def shape(self) -> shapes.TensorShape:
-        """The dense shape, as far as it is known before anything runs."""
-        return _static_shape(self._dense_shape)
+        """The shape of the whole, as far as it is known before anything runs."""
+        if self._dense_shape is None:
+            return shapes.TensorShape(None)
+        known = static_value(self._dense_shape)
+        if known is not None:
+            return shapes.TensorShape([int(dim) for dim in known])
+        return shapes.unknown_shape(self._dense_shape._shape[0] if self._dense_shape._shape else None)
+
+    def __repr__(self) -> str:
+        parts = f"indices={self._indices}, values={self._values}, dense_shape={self._dense_shape}"
+        return f"{type(self).__name__}({parts})"
+
+
+class SparseTensor(_Composite):
+    """The non-zero `values` [n] of a tensor of `dense_shape` [rank], at `indices` [n, rank], int64.
+
+    Raises ValueError when these shapes are known not to fit.
+    """
+
+    def __init__(self, indices: Any, values: Any, dense_shape: Any):
+        self._indices = convert_to_tensor(indices, int64, name="indices")
+        self._values = convert_to_tensor(values, name="values")
+        self._dense_shape: Tensor = convert_to_tensor(dense_shape, int64, name="shape")
+        count, rank = shapes.merge(self._indices._shape, (None, None))  # type: ignore[misc]
+        shapes.merge(self._values._shape, (count,))
+        shapes.merge(self._dense_shape._shape, (rank,))
+
+    @classmethod
+    def from_value(cls, sparse_tensor_value: Any) -> SparseTensor:
+        """The constant SparseTensor of a SparseTensorValue, or a SparseTensor itself; TypeError for anything else."""
+        if isinstance(sparse_tensor_value, cls):
+            return sparse_tensor_value
+        if not isinstance(sparse_tensor_value, SparseTensorValue):
+            raise TypeError(f"Neither a SparseTensor nor SparseTensorValue: {sparse_tensor_value!r}.")
+        return cls(*sparse_tensor_value)
+
+    @property
+    def dense_shape(self) -> Tensor:
+        """The shape of the whole."""
+        return self._dense_shape
 
     def get_shape(self) -> shapes.TensorShape:
         """The same as `shape`."""
@@ -83,25 +100,12 @@ class SparseTensor:
         session = session_for(self.graph, session, "evaluate tensor", "eval")
         return SparseTensorValue(*session.run([self._indices, self._values, self._dense_shape], feed_dict))
 
-    def __repr__(self) -> str:
-        return f"SparseTensor(indices={self._indices}, values={self._values}, dense_shape={self._dense_shape})"
 
-
-class IndexedSlices:
+class IndexedSlices(_Composite):
     """The rows `values` of a larger tensor, at `indices`; `dense_shape` is that of the whole, or None."""
 
     def __init__(self, values: Tensor, indices: Tensor, dense_shape: Tensor | None = None):
         self._values, self._indices, self._dense_shape = values, indices, dense_shape
-
-    @property
-    def values(self) -> Tensor:
-        """The rows."""
-        return self._values
-
-    @property
-    def indices(self) -> Tensor:
-        """Which rows they are."""
-        return self._indices
 
     @property
     def dense_shape(self) -> Tensor | None:
@@ -118,40 +122,8 @@ class IndexedSlices:
         """The device of the rows' tensor."""
         return self._values.device
 
-    @property
-    def op(self) -> Operation:
-        """The operation that makes the rows."""
-        return self._values.op
-
-    @property
-    def graph(self):
-        """The graph of its parts."""
-        return self._values.graph
-
-    @property
-    def dtype(self):
-        """The dtype of the rows."""
-        return self._values.dtype
-
-    @property
-    def shape(self) -> shapes.TensorShape:
-        """The shape of the whole, as far as it is known before anything runs."""
-        return _static_shape(self._dense_shape)
-
     def __neg__(self) -> IndexedSlices:
         return IndexedSlices(-self._values, self._indices, self._dense_shape)
-
-    def __repr__(self) -> str:
-        return f"IndexedSlices(indices={self._indices}, values={self._values}, dense_shape={self._dense_shape})"
-
-
-def _static_shape(dense_shape: Tensor | None) -> shapes.TensorShape:
-    if dense_shape is None:
-        return shapes.TensorShape(None)
-    known = static_value(dense_shape)
-    if known is not None:
-        return shapes.TensorShape([int(dim) for dim in known])
-    return shapes.unknown_shape(dense_shape._shape[0] if dense_shape._shape else None)
 
 
 def _dense(slices: IndexedSlices, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Tensor:

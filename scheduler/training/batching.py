@@ -14,7 +14,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.ops.queues import FIFOQueue, PaddingFIFOQueue, QueueBase, RandomShuffleQueue
 from weftwork.graph.scopes import name_scope
-from weftwork.scheduler.training.input_producers import fill
+from weftwork.scheduler.input_producers import fill, full_name
 
 
 def batch(
@@ -38,9 +38,10 @@ def batch(
     When it runs: OutOfRangeError once there are no more examples. Raises ValueError where shapes are not known, and for
     no tensors, TypeError for sparse ones.
     """
-    made = _padded(dynamic_pad)
-    options = (capacity, enqueue_many, shapes, allow_smaller_final_batch, shared_name, name)
-    return _batched([tensors] * _threads(num_threads), batch_size, made, *options)
+    return _batched(
+        [tensors] * _threads(num_threads), batch_size, _padded(dynamic_pad), capacity=capacity, many=enqueue_many,
+        shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
+    )  # fmt: skip
 
 
 def batch_join(
@@ -58,8 +59,10 @@ def batch_join(
 
     tensors_list: a list of examples of the same structure.
     """
-    options = (capacity, enqueue_many, shapes, allow_smaller_final_batch, shared_name, name)
-    return _batched(list(tensors_list), batch_size, _padded(dynamic_pad), *options)
+    return _batched(
+        list(tensors_list), batch_size, _padded(dynamic_pad), capacity=capacity, many=enqueue_many,
+        shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
+    )  # fmt: skip
 
 
 def shuffle_batch(
@@ -79,8 +82,10 @@ def shuffle_batch(
 
     min_after_dequeue: how many stay in the queue, for the sake of the mixing, while there are more to come.
     """
-    options = (capacity, enqueue_many, shapes, allow_smaller_final_batch, shared_name, name)
-    return _batched([tensors] * _threads(num_threads), batch_size, _mixed(min_after_dequeue, seed), *options)
+    return _batched(
+        [tensors] * _threads(num_threads), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
+        many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
+    )  # fmt: skip
 
 
 def shuffle_batch_join(
@@ -96,8 +101,10 @@ def shuffle_batch_join(
     name: str | None = None,
 ) -> Any:
     """As `shuffle_batch`, of examples from several sources, each with a thread of its own."""
-    options = (capacity, enqueue_many, shapes, allow_smaller_final_batch, shared_name, name)
-    return _batched(list(tensors_list), batch_size, _mixed(min_after_dequeue, seed), *options)
+    return _batched(
+        list(tensors_list), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
+        many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
+    )  # fmt: skip
 
 
 def _padded(dynamic_pad: bool) -> Callable[..., QueueBase]:
@@ -121,6 +128,7 @@ def _batched(
     sources: list[Any],
     batch_size: Any,
     make: Callable[..., QueueBase],
+    *,
     capacity: int,
     many: bool,
     shapes: Any,
@@ -138,7 +146,7 @@ def _batched(
             raise TypeError(f"Expected types to be consistent: {types[0]} vs. {other}.")
         queue = make(capacity, types[0], _shapes(examples, shapes, many), shared_name=shared_name)
         puts = [(queue.enqueue_many if many else queue.enqueue)(example) for example in examples]
-        fill(queue, puts, capacity, f"fraction_of_{capacity}_full")
+        fill(queue, puts, capacity, full_name(capacity))
         taken = (queue.dequeue_up_to if smaller else queue.dequeue_many)(batch_size, name=scope)
         return _like(sources[0], taken if isinstance(taken, list) else [taken])
 

@@ -87,6 +87,11 @@ def fill(queue: QueueBase, enqueues: list, capacity: int, summary_name: str | No
             scalar(summary_name, full)
 
 
+def full_name(capacity: int) -> str:
+    """The name of the summary that tells how full a queue is."""
+    return f"fraction_of_{capacity}_full"
+
+
 def string_input_producer(
     string_tensor: Any,
     num_epochs: int | None = None,
@@ -108,9 +113,9 @@ def string_input_producer(
         texts = convert_to_tensor(string_tensor, dtype=dtypes.string)
         with control_dependencies([assert_greater(array_ops.size(texts), 0, message=none)]):
             texts = identity(texts)
-        full = f"fraction_of_{capacity}_full"
         return input_producer(
-            texts, [], num_epochs, shuffle, seed, capacity, shared_name, full, scope, cancel_op
+            texts, [], num_epochs=num_epochs, shuffle=shuffle, seed=seed, capacity=capacity, shared_name=shared_name,
+            summary_name=full_name(capacity), name=scope, cancel_op=cancel_op,
         )  # fmt: skip
 
 
@@ -125,9 +130,9 @@ def range_input_producer(
 ) -> QueueBase:
     """A queue of the int32 numbers from 0 up to `limit`. Arguments as in `input_producer`."""
     with name_scope(name, "input_producer", [limit]) as scope:
-        full = f"fraction_of_{capacity}_full"
         return input_producer(
-            math_ops.range(limit), [], num_epochs, shuffle, seed, capacity, shared_name, full, scope
+            math_ops.range(limit), [], num_epochs=num_epochs, shuffle=shuffle, seed=seed, capacity=capacity,
+            shared_name=shared_name, summary_name=full_name(capacity), name=scope,
         )  # fmt: skip
 
 
@@ -149,6 +154,8 @@ def slice_input_producer(
     with name_scope(name, "input_producer", list(tensor_list)):
         tensors = [convert_to_tensor(tensor) for tensor in tensor_list]
         count = array_ops.shape(tensors[0])[0]
-        queue = range_input_producer(count, num_epochs, shuffle, seed, capacity, shared_name)
+        queue = range_input_producer(
+            count, num_epochs=num_epochs, shuffle=shuffle, seed=seed, capacity=capacity, shared_name=shared_name
+        )
         number = queue.dequeue()
         return [array_ops.gather(tensor, number) for tensor in tensors]

@@ -64,13 +64,7 @@ class SessionManager:
         wait_for_checkpoint: wait up to `max_wait_secs` seconds for one. Raises RuntimeError when it is not ready then.
         """
         session, restored = self._restored(
-            master,
-            saver,
-            checkpoint_dir,
-            checkpoint_filename_with_path,
-            wait_for_checkpoint,
-            max_wait_secs,
-            config,
+            master, saver, checkpoint_dir, checkpoint_filename_with_path, wait_for_checkpoint, max_wait_secs, config
         )
         try:
             if not restored:
@@ -110,13 +104,7 @@ class SessionManager:
     ) -> tuple[Session, bool]:
         """A session, restored where there is a checkpoint, and whether its model is ready."""
         session, restored = self._restored(
-            master,
-            saver,
-            checkpoint_dir,
-            checkpoint_filename_with_path,
-            wait_for_checkpoint,
-            max_wait_secs,
-            config,
+            master, saver, checkpoint_dir, checkpoint_filename_with_path, wait_for_checkpoint, max_wait_secs, config
         )
         lacking = self._initialise_locally(session)
         if not restored:

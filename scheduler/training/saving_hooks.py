@@ -33,6 +33,16 @@ def writer_in(folder: str | None) -> FileWriter | None:
     return FileWriterCache.get(folder)
 
 
+def _due(
+    timer: SecondOrStepTimer, global_step: Any, context: SessionRunContext, values: SessionRunValues
+) -> int | None:
+    """The global step when it is time, else None. It is read again then: a run's value is that of before its step."""
+    if not timer.should_trigger_for_step(int(values.results) + 1):
+        return None
+    step = int(context.session.run(global_step))
+    return step if timer.should_trigger_for_step(step) else None
+
+
 class CheckpointSaverListener:
     """What is done around each checkpoint; override what is needed."""
 
@@ -95,12 +105,11 @@ class CheckpointSaverHook(SessionRunHook):
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Save when it is time."""
-        if self._timer.should_trigger_for_step(int(run_values.results) + 1):
-            step = int(run_context.session.run(self._global_step))
-            if self._timer.should_trigger_for_step(step):
-                self._timer.update_last_triggered_step(step)
-                if self._save(run_context.session, step):
-                    run_context.request_stop()
+        step = _due(self._timer, self._global_step, run_context, run_values)
+        if step is not None:
+            self._timer.update_last_triggered_step(step)
+            if self._save(run_context.session, step):
+                run_context.request_stop()
 
     def end(self, session: Any) -> None:
         """Save what has not been saved."""
@@ -172,12 +181,11 @@ class StepCounterHook(SessionRunHook):
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Count when it is time."""
-        if self._timer.should_trigger_for_step(int(run_values.results) + 1):
-            step = int(run_context.session.run(self._global_step))
-            if self._timer.should_trigger_for_step(step):
-                seconds, steps = self._timer.update_last_triggered_step(step)
-                if seconds:
-                    self._tell(steps / seconds, step)  # type: ignore[operator]
+        step = _due(self._timer, self._global_step, run_context, run_values)
+        if step is not None:
+            seconds, steps = self._timer.update_last_triggered_step(step)
+            if seconds:
+                self._tell(steps / seconds, step)  # type: ignore[operator]
 
     def _tell(self, rate: float, step: int) -> None:
         tag = f"{self._global_step.op.name.partition('/')[0]}/sec"
