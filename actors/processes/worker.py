@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from time import sleep
 from typing import Any
 
-from weftwork.actors import gpu
-from weftwork.actors.lru import Lru
-from weftwork.actors.messages import Request, check_pickles, describe, pack_values, unpack
-from weftwork.actors.program import Program, StepFailed, Stopped, quiet, size_of
+from weftwork.actors.processes.messages import Request, check_pickles, describe, pack_values, unpack
+from weftwork.actors.programs import gpu
+from weftwork.actors.programs.lru import Lru
+from weftwork.actors.programs.program import Program, StepFailed, Stopped, quiet, size_of
 
 _KEPT_PROGRAMS = 256
 KEPT_BYTES = 16 << 20

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weftwork.graph import nn_convolutions, nn_ops
-from weftwork.graph.array_ops import expand_dims, shape, squeeze
-from weftwork.graph.layers_base import ZEROS
-from weftwork.graph.layers_windows import Conv2D, Pooling2D
+from weftwork.graph.layers.base import ZEROS
+from weftwork.graph.layers.windows import Conv2D, Pooling2D
+from weftwork.graph.nn import convolutions as nn_convolutions
+from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.array_ops import expand_dims, shape, squeeze
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from weftwork.graph.build import as_tensor
-from weftwork.graph.layers_base import ZEROS, KernelLayer, Layer
+from weftwork.graph.layers.base import ZEROS, KernelLayer, Layer
+from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops, products
 

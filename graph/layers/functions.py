@@ -11,19 +11,13 @@ from collections.abc import Callable
 from inspect import Parameter
 from typing import Any, ParamSpec, Protocol, overload
 
-from weftwork.graph.layers_base import ONES, ZEROS, Layer, snake_case
-from weftwork.graph.layers_convolutions import (
-    AveragePooling1D,
-    Conv1D,
-    Conv2DTranspose,
-    MaxPooling1D,
-    SeparableConv2D,
-)
-from weftwork.graph.layers_core import Dense, Dropout, Flatten
-from weftwork.graph.layers_normalization import BatchNormalization
-from weftwork.graph.layers_windows import AveragePooling2D, Conv2D, MaxPooling2D
+from weftwork.graph.layers.base import ONES, ZEROS, Layer, snake_case
+from weftwork.graph.layers.convolutions import AveragePooling1D, Conv1D, Conv2DTranspose, MaxPooling1D, SeparableConv2D
+from weftwork.graph.layers.core import Dense, Dropout, Flatten
+from weftwork.graph.layers.normalization import BatchNormalization
+from weftwork.graph.layers.windows import AveragePooling2D, Conv2D, MaxPooling2D
 from weftwork.graph.operation import Tensor
-from weftwork.graph.signatures import function_with
+from weftwork.graph.parameters import function_with
 
 P = ParamSpec("P")
 _INPUTS = Parameter("inputs", Parameter.POSITIONAL_OR_KEYWORD, annotation="Any")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weftwork.graph import nn_ops
-from weftwork.graph.layers_base import ZEROS, KernelLayer, Layer
+from weftwork.graph.layers.base import ZEROS, KernelLayer, Layer
+from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Tensor
 
 

@@ -15,8 +15,9 @@ from weftwork.graph.graph import GraphKeys
 from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
+from weftwork.graph.parameters import function_with
 from weftwork.graph.scopes import name_scope
-from weftwork.graph.signatures import function_with
+from weftwork.graph.training.loss_weights import BY_NONZERO_WEIGHTS, compute_weighted_loss
 
 
 class Loss(Protocol):

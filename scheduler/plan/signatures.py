@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any
 
-from weftwork.actors.lru import Lru
+from weftwork.actors.programs.lru import Lru
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import settle_needs

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from weftwork.actors.lru import Lru
-from weftwork.actors.program import size_of
-from weftwork.scheduler.cost import size_class
-from weftwork.scheduler.strategy import Contest
+from weftwork.actors.programs.lru import Lru
+from weftwork.actors.programs.program import size_of
+from weftwork.scheduler.plan.autotune import Contest
+from weftwork.scheduler.plan.cost import size_class
 
 REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
 """Runs of a variant after which its plan is made again, if the history or the cluster has changed."""

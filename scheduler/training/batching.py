@@ -14,7 +14,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.ops.queues import FIFOQueue, PaddingFIFOQueue, QueueBase, RandomShuffleQueue
 from weftwork.graph.scopes import name_scope
-from weftwork.scheduler.input_producers import fill, full_name
+from weftwork.scheduler.training.input_producers import fill, full_name
 
 
 def batch(

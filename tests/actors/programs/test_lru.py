@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weftwork.actors.lru import Lru
+from weftwork.actors.programs.lru import Lru
 
 
 def test_what_was_not_used_for_the_longest_time_is_dropped():
