@@ -60,7 +60,7 @@ def check_equal(a: int | None, b: int | None, name: str) -> None:
 
 def same_shape(logits: Tensor, labels: Tensor, other: str) -> shapes.RawShape:
     """The shape that both tensors have. Raises ValueError when they differ. other: what the labels are called."""
-    a, b = logits._shape, labels._shape
+    a, b = logits.raw_shape, labels.raw_shape
     if not shapes.compatible(a, b):
         raise ValueError(f"logits and {other} must have the same shape ({shapes.text(a)} vs {shapes.text(b)})")
     return shapes.merge(a, b)

@@ -320,11 +320,11 @@ def elementwise(ufunc: np.ufunc, *args: Any, type: str | None = None, name: str 
     shape: shapes.RawShape = ()
     if ufunc.signature is not None:
         shape = None
-    elif len(tensors) == 2 and tensors[0]._shape == tensors[1]._shape:
-        shape = tensors[0]._shape
+    elif len(tensors) == 2 and tensors[0].raw_shape == tensors[1].raw_shape:
+        shape = tensors[0].raw_shape
     else:
         for tensor in tensors:
-            shape = shapes.broadcast(shape, tensor._shape)
+            shape = shapes.broadcast(shape, tensor.raw_shape)
     if ufunc.nout > 1:
         return apply(ufunc, tensors, type=kind, name=name, outputs=[(d, shape) for d in result])
     return apply(OPERATORS.get(ufunc, ufunc), tensors, type=kind, name=name, dtype=result[0], shape=shape)
@@ -357,7 +357,7 @@ def placeholder_with_default(input: Any, shape: Any = None, name: str | None = N
     """A tensor that may be fed, and is `input` when it is not."""
     tensor = convert_to_tensor(input)
     raw = shapes.as_raw(shape)
-    if not shapes.compatible(raw, tensor._shape):
+    if not shapes.compatible(raw, tensor.raw_shape):
         raise ValueError(f"{tensor} does not fit the placeholder's shape {shapes.text(raw)}.")
     return apply(as_it_is, [tensor], type="PlaceholderWithDefault", name=name, dtype=tensor.dtype.base_dtype, shape=raw)
 

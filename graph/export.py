@@ -30,7 +30,8 @@ def structure(graph: Graph) -> dict[str, Any]:
                 "input": [t.name for t in op.inputs] + [f"^{c.name}" for c in op.control_inputs],
                 "device": op.device,
                 "output": [
-                    {"dtype": t.dtype.name, "shape": None if t._shape is None else list(t._shape)} for t in op.outputs
+                    {"dtype": t.dtype.name, "shape": None if t.raw_shape is None else list(t.raw_shape)}
+                    for t in op.outputs
                 ],
                 "defined_at": op.source.text,
             }
@@ -106,7 +107,7 @@ def flatten_graph(graph: Graph) -> dict[str, Any]:
             op.kernel,
             [(t.op.index, t.index) for t in op.inputs],
             dict(op.attrs),
-            [(t.dtype, t._shape) for t in op.outputs],
+            [(t.dtype, t.raw_shape) for t in op.outputs],
             [c.index for c in op.control_inputs],
             op.traits,
             op.source,

@@ -50,18 +50,18 @@ def entries(tensor: Tensor) -> Entries:
     value = static_value(tensor)
     if value is not None:
         return tuple([int(item) for item in np.ravel(value)])
-    if tensor._shape is not None and len(tensor._shape) > 1:
+    if tensor.raw_shape is not None and len(tensor.raw_shape) > 1:
         return None
     find = _FINDERS.get(tensor.op.type)
     found = find(tensor) if find is not None else None
-    if found is not None or tensor._shape is None:
+    if found is not None or tensor.raw_shape is None:
         return found
-    length = tensor._shape[0] if tensor._shape else 1
+    length = tensor.raw_shape[0] if tensor.raw_shape else 1
     return None if length is None else (None,) * length
 
 
 def _of_shape(tensor: Tensor) -> Entries:
-    return tensor.op.inputs[0]._shape
+    return tensor.op.inputs[0].raw_shape
 
 
 def _of_input(tensor: Tensor) -> Entries:
@@ -128,7 +128,7 @@ def known_axis(axis: Any, rank: int | None, what: str = "dim") -> int | None:
 
 def rank_of(tensor: Tensor) -> int | None:
     """The number of axes, None if it is not known."""
-    return None if tensor._shape is None else len(tensor._shape)
+    return None if tensor.raw_shape is None else len(tensor.raw_shape)
 
 
 def promoted(tensors: Sequence[Tensor]) -> DType:

@@ -87,9 +87,9 @@ def _node_name(function: Callable) -> str:
 
 def _ask(function: Callable, template: Any, tensors: list[Tensor]) -> tuple[list, Callable | None]:
     """The (dtype, shape) of each output, and how to pack several; one object of unknown shape if NumPy cannot tell."""
-    known = all(shapes.is_full(t._shape) and math.prod(t._shape or ()) <= _ASK_AT_MOST for t in tensors)
+    known = all(shapes.is_full(t.raw_shape) and math.prod(t.raw_shape or ()) <= _ASK_AT_MOST for t in tensors)
     certain = known and function.__name__ not in _DATA_DEPENDENT
-    if any(t._shape is None or t.dtype.numpy.kind not in "biufc" for t in tensors):
+    if any(t.raw_shape is None or t.dtype.numpy.kind not in "biufc" for t in tensors):
         return [(dtypes.object, None)], None
     loose = function.__name__ in _REAL_OR_COMPLEX or "scimath" in (function.__module__ or "")
     samples = [_sample(t, known) for t in tensors]
@@ -109,7 +109,7 @@ def _ask(function: Callable, template: Any, tensors: list[Tensor]) -> tuple[list
 
 
 def _sample(tensor: Tensor, known: bool) -> Any:
-    shape = tensor._shape if known else tuple([2 if dim is None else min(dim, 2) for dim in tensor._shape or ()])
+    shape = tensor.raw_shape if known else tuple([2 if dim is None else min(dim, 2) for dim in tensor.raw_shape or ()])
     assert shape is not None
     if len(shape) >= 2 and shape[-1] == shape[-2]:  # an invertible matrix, for the functions that want one
         return np.broadcast_to(np.eye(shape[-1], dtype=tensor.dtype.numpy), shape).copy()  # type: ignore[arg-type]

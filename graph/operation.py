@@ -245,10 +245,11 @@ class Tensor(Operators):
     """An output of an operation. Every NumPy function of it makes a new node; it holds no value.
 
     Operators and NumPy's functions come through NumPy's protocols (NEP 13, NEP 18). Equality is identity.
+    raw_shape: what is known of the shape, as `shapes.RawShape`, which is faster to look at than `shape`.
     number: its place among the tensors of its graph, -1 for one that the graph does not list.
     """
 
-    __slots__ = ("__weakref__", "_shape", "dtype", "index", "number", "op")
+    __slots__ = ("__weakref__", "dtype", "index", "number", "op", "raw_shape")
 
     __array_priority__ = 100
 
@@ -256,7 +257,7 @@ class Tensor(Operators):
         self.op = op
         self.index = index
         self.dtype = dtype
-        self._shape = shape
+        self.raw_shape = shape
         self.number = -1
 
     @property
@@ -282,7 +283,7 @@ class Tensor(Operators):
     @property
     def shape(self) -> shapes.TensorShape:
         """What is known of the shape before anything runs."""
-        return shapes.TensorShape(self._shape)
+        return shapes.TensorShape(self.raw_shape)
 
     def get_shape(self) -> shapes.TensorShape:
         """The same as `shape`."""
@@ -290,7 +291,7 @@ class Tensor(Operators):
 
     def set_shape(self, shape: Any) -> None:
         """Add what you know of the shape; ValueError when it contradicts what is known."""
-        self._shape = shapes.merge(self._shape, shapes.as_raw(shape))
+        self.raw_shape = shapes.merge(self.raw_shape, shapes.as_raw(shape))
 
     def consumers(self) -> list[Operation]:
         """The operations that take this tensor as an input."""
@@ -351,10 +352,10 @@ class Tensor(Operators):
         return tensor_at, (self.op.graph, self.op.index, self.index)
 
     def __repr__(self) -> str:
-        return f"<tf.Tensor '{self.name}' shape={shapes.text(self._shape)} dtype={self.dtype.name}>"
+        return f"<tf.Tensor '{self.name}' shape={shapes.text(self.raw_shape)} dtype={self.dtype.name}>"
 
     def __str__(self) -> str:
-        shape = "" if self._shape is None else f", shape={shapes.text(self._shape)}"
+        shape = "" if self.raw_shape is None else f", shape={shapes.text(self.raw_shape)}"
         return f'Tensor("{self.name}"{shape}, dtype={self.dtype.name})'
 
 

@@ -64,7 +64,7 @@ def _checked(tensor: Tensor, value: Any) -> Any:
     if tensor.dtype.numpy.kind != "O":
         assert isinstance(value, (np.ndarray, np.generic)), f"{tensor} is a {type(value).__name__}, {value!r}"
         assert value.dtype == tensor.dtype.numpy, f"{tensor} has dtype {value.dtype}"
-        assert shapes.compatible(tensor._shape, value.shape), f"{tensor} has shape {value.shape}"
+        assert shapes.compatible(tensor.raw_shape, value.shape), f"{tensor} has shape {value.shape}"
     if isinstance(value, np.ndarray):
         value = value.view()
         value.flags.writeable = False

@@ -34,7 +34,7 @@ def _first(op: Operation, grad: Any) -> list:
 
 def _like(kernel: Any, inputs: list[Tensor], attrs: dict | None, kind: str, x: Tensor) -> Tensor:
     """A node whose output has the shape of x."""
-    return apply(kernel, inputs, attrs, type=kind, dtype=inputs[0].dtype.base_dtype, shape=x._shape)
+    return apply(kernel, inputs, attrs, type=kind, dtype=inputs[0].dtype.base_dtype, shape=x.raw_shape)
 
 
 # Joining and splitting
@@ -47,7 +47,7 @@ def _concat(op: Operation, g: Tensor):
         pieces = _pieces(kernels.split_like_over, [g, axis, *parts], {}, parts)
         return [None, *[functools.partial(_item, pieces, i) for i in range(len(parts))]]
     axis = op.attrs["axis"]
-    sizes = [None if t._shape is None else t._shape[axis] for t in op.inputs]
+    sizes = [None if t.raw_shape is None else t.raw_shape[axis] for t in op.inputs]
     if None in sizes or axis < 0:
         pieces = _pieces(kernels.split_like, [g, *op.inputs], {"axis": axis}, list(op.inputs))
         return [functools.partial(_item, pieces, i) for i in range(len(op.inputs))]
@@ -61,7 +61,7 @@ def _concat(op: Operation, g: Tensor):
 
 def _pieces(kernel: Any, inputs: list[Tensor], attrs: dict, parts: list[Tensor]) -> Any:
     """A function that makes, once, the node that splits a gradient as the parts were joined."""
-    specs = [(inputs[0].dtype.base_dtype, t._shape) for t in parts]
+    specs = [(inputs[0].dtype.base_dtype, t.raw_shape) for t in parts]
     return functools.cache(lambda: apply(kernel, inputs, attrs, type="SplitLike", outputs=specs))
 
 
@@ -205,14 +205,14 @@ def _slice(op: Operation, g: Tensor):
     if op.kernel is not forward.getitem:
         return picked(op, g, unique=True)
     attrs: dict[str, Any] = {"spec": op.attrs["spec"]}
-    if shapes.is_full(x._shape):
-        return [lambda: _like(kernels.unslice, [g], {**attrs, "shape": x._shape}, "StridedSliceGrad", x)]
+    if shapes.is_full(x.raw_shape):
+        return [lambda: _like(kernels.unslice, [g], {**attrs, "shape": x.raw_shape}, "StridedSliceGrad", x)]
     return [lambda: _like(kernels.unslice_like, [g, x], attrs, "StridedSliceGrad", x)]
 
 
 @rule("StridedSliceGrad")
 def _slice_grad(op: Operation, g: Tensor):
-    dtype, raw = g.dtype.base_dtype, op.inputs[0]._shape
+    dtype, raw = g.dtype.base_dtype, op.inputs[0].raw_shape
     attrs = {"spec": op.attrs["spec"]}
     return _first(op, lambda: apply(forward.getitem, [g], attrs, type="StridedSlice", dtype=dtype, shape=raw))
 
@@ -227,15 +227,15 @@ def _gather(op: Operation, g: Tensor):
 
 def slices_of(g: Tensor, ids: Tensor, x: Tensor) -> IndexedSlices:
     """The gradient of rows of x: which rows, and their gradients."""
-    if ids._shape is None or len(ids._shape) != 1:
-        row = None if x._shape is None else x._shape[1:]
+    if ids.raw_shape is None or len(ids.raw_shape) != 1:
+        row = None if x.raw_shape is None else x.raw_shape[1:]
         if row is not None and None not in row and 0 not in row:
             g = a.reshape(g, [-1, *row])
         else:
             g = a.reshape(g, a.concat([[-1], a.shape(x)[1:]], 0))
         ids = a.reshape(ids, [-1])
-    if shapes.is_full(x._shape):
-        return IndexedSlices(g, ids, constant(np.array(x._shape, np.int32), name="Shape"))
+    if shapes.is_full(x.raw_shape):
+        return IndexedSlices(g, ids, constant(np.array(x.raw_shape, np.int32), name="Shape"))
     return IndexedSlices(g, ids, a.shape(x))
 
 
@@ -281,7 +281,7 @@ def _embedding(op: Operation, g: Tensor):
 
 
 def _rows_of_part(op: Operation, g: Tensor, ids: Tensor, params: list, part: int, table: Tensor) -> IndexedSlices:
-    row = None if table._shape is None else (None, *table._shape[1:])
+    row = None if table.raw_shape is None else (None, *table.raw_shape[1:])
     outputs = [(g.dtype.base_dtype, row), (ids.dtype.base_dtype, (None,))]
     attrs = {"part": part, "by_mod": op.attrs["by_mod"]}
     rows, places = apply(kernels.rows_of_part, [ids, g, *params], attrs, type="RowsOfPart", outputs=outputs)

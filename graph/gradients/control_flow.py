@@ -44,7 +44,7 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor]) -> l
             kernel=op.kernel,
             inputs=tuple([known.get(t, t) for t in op.inputs]),
             attrs=attrs,
-            outputs=[(t.dtype, t._shape) for t in op.outputs],
+            outputs=[(t.dtype, t.raw_shape) for t in op.outputs],
             name=op.type,
             traits=op.traits,
         )
@@ -56,7 +56,7 @@ def _copied(owner: Operation, section: Section, known: dict[Tensor, Tensor]) -> 
     """The number of a copy of a section within the one that is replayed."""
     with section_of(owner.graph, section.word) as copy:
         for parameter in section.parameters:
-            spec = (parameter.dtype, parameter._shape)
+            spec = (parameter.dtype, parameter.raw_shape)
             known[parameter] = owner.graph.add(Kind.PLACEHOLDER, parameter.op.type, outputs=[spec]).outputs[0]
         copy.parameters = [known[t] for t in section.parameters]
         copy.outputs = replay(owner, section, known)
@@ -97,7 +97,7 @@ def _cond_gradient(op: Operation, *grads: Tensor) -> list:
 def _placeholders(section: Section, op: Operation, like: Sequence[Tensor]) -> list[Tensor]:
     """Parameters of a section that stand for values like these."""
     made = [
-        op.graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, t._shape)]).outputs[0]
+        op.graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, t.raw_shape)]).outputs[0]
         for t in like
     ]
     section.parameters += made
@@ -171,5 +171,5 @@ def _gradient_of(
     """The operation that runs a loop forth and back; its outputs are gradients of tensors `like` these."""
     every = captures(sections)
     places = tuple([len(inputs) + every.index(t) if t in every else -1 for t in captured])
-    outputs = [(t.dtype.base_dtype, t._shape) for t in like]
+    outputs = [(t.dtype.base_dtype, t.raw_shape) for t in like]
     return _owner(op.graph, type, sections, inputs, outputs, type, {**attrs, "_captures": places}).outputs

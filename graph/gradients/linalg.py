@@ -31,13 +31,13 @@ def _adjoint(x: Tensor) -> Tensor:
 
 
 def _turned(x: Tensor) -> Any:
-    return None if x._shape is None else (*x._shape[:-2], x._shape[-1], x._shape[-2])
+    return None if x.raw_shape is None else (*x.raw_shape[:-2], x.raw_shape[-1], x.raw_shape[-2])
 
 
 def _triangle(x: Tensor, function: Any, k: int = 0) -> Tensor:
     """The lower (np.tril) or upper (np.triu) triangle from diagonal k on."""
     dtype = x.dtype.base_dtype
-    return apply(function, [x], {"k": k}, type="Triangle", dtype=dtype, shape=x._shape)
+    return apply(function, [x], {"k": k}, type="Triangle", dtype=dtype, shape=x.raw_shape)
 
 
 @rule("Triangle")
@@ -97,7 +97,7 @@ def _expm(op: Operation, g: Tensor):
     zeros = zeros_like(x)
     block = concat([concat([x, g], -1), concat([zeros, x], -1)], -2)
     whole = linalg.expm(block)
-    n = None if x._shape is None else x._shape[-1]
+    n = None if x.raw_shape is None else x.raw_shape[-1]
     if n is None:
         raise unknown(op, "the size of its matrices must be known")
     return [whole[..., :n, n:]]
@@ -146,7 +146,7 @@ def _lstsq(op: Operation, a: Tensor, b: Tensor):
 def _qr(op: Operation, gq: Tensor, gr: Tensor):
     """(gQ + Q sym(M)) R^-H, M = R gR^H - gQ^H Q, sym: the lower triangle and its mirror image."""
     x, (q, r) = op.inputs[0], op.outputs
-    rows, columns = (None, None) if x._shape is None else x._shape[-2:]
+    rows, columns = (None, None) if x.raw_shape is None else x.raw_shape[-2:]
     if None in (rows, columns) or rows < columns or (op.attrs["mode"] == "complete" and rows != columns):  # type: ignore[operator]
         raise unknown(op, "only of matrices known to have no more columns than rows, and without full_matrices")
     inner = _times(r, gr, adjoint_b=True) - _times(gq, q, adjoint_a=True)
@@ -182,9 +182,9 @@ def _norm(op: Operation, x: Tensor):
 
 
 def _spectral_norm(op: Operation, x: Tensor, axes: Any, keep: bool) -> Tensor:
-    if x._shape is None:
+    if x.raw_shape is None:
         raise unknown(op, "the rank must be known for the spectral norm")
-    rank = len(x._shape)
+    rank = len(x.raw_shape)
     down, across = (axis % rank for axis in axes)
     others = [i for i in range(rank) if i not in (down, across)]
     largest = reduce_max(linalg.svd(transpose(x, [*others, down, across]), compute_uv=False), -1)

@@ -107,7 +107,7 @@ def _sparse_softmax_cross_entropy(op: Operation, g: Tensor):
     return [
         lambda: apply(
             gradient_kernels.sparse_softmax_grad, [g, logits, labels], attrs, type="SparseSoftmaxGrad",
-            dtype=g.dtype.base_dtype, shape=logits._shape,
+            dtype=g.dtype.base_dtype, shape=logits.raw_shape,
         ),
         None,
     ]  # fmt: skip
@@ -127,7 +127,7 @@ def _sparse_softmax_grad(op: Operation, grad: Tensor):
 
 
 def _hot(labels: Tensor, logits: Tensor) -> Tensor:
-    known = None if logits._shape is None else logits._shape[-1]
+    known = None if logits.raw_shape is None else logits.raw_shape[-1]
     return one_hot(labels, shape(logits)[-1] if known is None else known, dtype=logits.dtype.base_dtype)
 
 
@@ -160,13 +160,13 @@ def _convolution(kind: str, kernel: Callable, input_grad: Callable, filter_grad:
     """Rules for a convolution and for both of its gradients, by their kernels; what makes the first and the last."""
 
     def convolved(op: Operation, x: Tensor, filters: Tensor, g: Tensor) -> Tensor:
-        return _node(kernel, [x, filters], op, kind, g._shape)
+        return _node(kernel, [x, filters], op, kind, g.raw_shape)
 
     def for_input(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
-        return _node(input_grad, [g, x, filters], op, f"{kind}BackpropInput", x._shape)
+        return _node(input_grad, [g, x, filters], op, f"{kind}BackpropInput", x.raw_shape)
 
     def for_filter(op: Operation, g: Tensor, x: Tensor, filters: Tensor) -> Tensor:
-        return _node(filter_grad, [g, x, filters], op, f"{kind}BackpropFilter", filters._shape)
+        return _node(filter_grad, [g, x, filters], op, f"{kind}BackpropFilter", filters.raw_shape)
 
     @rule(kind)
     def _(op: Operation, g: Tensor):
@@ -201,30 +201,30 @@ def _conv2d_transpose_rule(op: Operation, grad: Tensor):
 @rule("MaxPool")
 def _max_pool(op: Operation, g: Tensor):
     x, y = op.inputs[0], op.outputs[0]
-    return [_node(kernels.max_pool_grad, [g, x, y], op, "MaxPoolGrad", x._shape)]
+    return [_node(kernels.max_pool_grad, [g, x, y], op, "MaxPoolGrad", x.raw_shape)]
 
 
 @rule("MaxPoolGrad")
 def _max_pool_grad(op: Operation, grad: Tensor):
     g, x, y = op.inputs
-    return [lambda: _node(kernels.max_pool_pick, [grad, x, y], op, "MaxPoolPick", g._shape), None, None]
+    return [lambda: _node(kernels.max_pool_pick, [grad, x, y], op, "MaxPoolPick", g.raw_shape), None, None]
 
 
 @rule("MaxPoolPick")
 def _max_pool_pick(op: Operation, grad: Tensor):
     _, x, y = op.inputs
-    return [lambda: _node(kernels.max_pool_grad, [grad, x, y], op, "MaxPoolGrad", x._shape), None, None]
+    return [lambda: _node(kernels.max_pool_grad, [grad, x, y], op, "MaxPoolGrad", x.raw_shape), None, None]
 
 
 @rule("AvgPool")
 def _avg_pool(op: Operation, g: Tensor):
     x = op.inputs[0]
-    return [_node(kernels.avg_pool_grad, [g, x], op, "AvgPoolGrad", x._shape)]
+    return [_node(kernels.avg_pool_grad, [g, x], op, "AvgPoolGrad", x.raw_shape)]
 
 
 @rule("AvgPoolGrad")
 def _avg_pool_grad(op: Operation, grad: Tensor):
-    return [lambda: _node(forward.avg_pool, [grad], op, "AvgPool", op.inputs[0]._shape), None]
+    return [lambda: _node(forward.avg_pool, [grad], op, "AvgPool", op.inputs[0].raw_shape), None]
 
 
 # Picking
@@ -236,4 +236,4 @@ def _top_k(op: Operation, g: Tensor, _: Any):
     attrs = {"function": gradient_kernels.take_last, "options": (), "unique": True}
     inputs = [g, x, indices]
     dtype = g.dtype.base_dtype
-    return [apply(gradient_kernels.unpick, inputs, attrs, type="Unpick", dtype=dtype, shape=x._shape), None]
+    return [apply(gradient_kernels.unpick, inputs, attrs, type="Unpick", dtype=dtype, shape=x.raw_shape), None]

@@ -48,7 +48,7 @@ def _first(op: Operation, call: tuple, which: int, grads: tuple) -> Tensor:
     if _differentiates(op, which):
         inputs = [*op.inputs, *op.outputs, *grads]
         attrs = {"call": call, "which": which}
-        return apply(first_vjp, inputs, attrs, type="Vjp", dtype=x.dtype.base_dtype, shape=x._shape)
+        return apply(first_vjp, inputs, attrs, type="Vjp", dtype=x.dtype.base_dtype, shape=x.raw_shape)
     raise unknown(op, f"autograd has none with respect to input {which}")
 
 
@@ -89,7 +89,7 @@ def _second(op: Operation, grad: Tensor) -> list:
 def _further(form: tuple, inputs: list[Tensor], which: int, grad: Tensor) -> Tensor:
     x = inputs[which]
     attrs = {"form": form, "which": which}
-    return apply(vjp_of_form, [*inputs, grad], attrs, type="Vjp", dtype=x.dtype.base_dtype, shape=x._shape)
+    return apply(vjp_of_form, [*inputs, grad], attrs, type="Vjp", dtype=x.dtype.base_dtype, shape=x.raw_shape)
 
 
 def _picked(op: Operation, grad: Tensor) -> list:
@@ -102,7 +102,7 @@ def _picked(op: Operation, grad: Tensor) -> list:
     x, rest = op.inputs[0], op.inputs[1:]
     attrs = {"function": op.kernel, "options": tuple(op.attrs.items()), "unique": False}
     found[0] = lambda: apply(
-        unpick, [grad, x, *rest], attrs, type="Unpick", dtype=grad.dtype.base_dtype, shape=x._shape
+        unpick, [grad, x, *rest], attrs, type="Unpick", dtype=grad.dtype.base_dtype, shape=x.raw_shape
     )
     return found
 

@@ -21,9 +21,9 @@ def product(a: Tensor, b: Tensor, **turned: bool) -> Tensor:
     """The matrix product; turned: transpose_a, transpose_b."""
     flags = {key: True for key, value in turned.items() if value}
     shape: Any = None
-    if a._shape is not None and b._shape is not None and len(a._shape) == len(b._shape) == 2:
-        rows = a._shape[1 if "transpose_a" in flags else 0]
-        columns = b._shape[0 if "transpose_b" in flags else 1]
+    if a.raw_shape is not None and b.raw_shape is not None and len(a.raw_shape) == len(b.raw_shape) == 2:
+        rows = a.raw_shape[1 if "transpose_a" in flags else 0]
+        columns = b.raw_shape[0 if "transpose_b" in flags else 1]
         shape = (rows, columns)
     kernel = kernels.product if flags else np.matmul
     return apply(kernel, [a, b], flags, type="MatMul", dtype=promoted([a, b]), shape=shape)
@@ -32,7 +32,7 @@ def product(a: Tensor, b: Tensor, **turned: bool) -> Tensor:
 @rule("MatMul", "BatchMatMulV2")
 def _matmul(op: Operation, g: Tensor):
     a, b = op.inputs
-    ranks = [None if t._shape is None else len(t._shape) for t in (a, b)]
+    ranks = [None if t.raw_shape is None else len(t.raw_shape) for t in (a, b)]
     if not op.attrs and (None in ranks or 1 in ranks):
         return numpy_rule(op, g)  # a vector, or what may be one
     turned_a = bool(op.attrs.get("transpose_a") or op.attrs.get("adjoint_a"))
@@ -59,11 +59,11 @@ def _matmul(op: Operation, g: Tensor):
 
 def unbatched(made: Tensor, x: Tensor, other: Tensor) -> Tensor:
     """A gradient with the batch axes of both factors of a matrix product, summed to those of x."""
-    if x._shape is not None and other._shape is not None:
-        mine, theirs = x._shape[:-2], other._shape[:-2]
+    if x.raw_shape is not None and other.raw_shape is not None:
+        mine, theirs = x.raw_shape[:-2], other.raw_shape[:-2]
         if (mine == theirs and None not in mine) or not theirs:
             return made
-    return apply(kernels.sum_like, [made, x], type="SumLike", dtype=made.dtype.base_dtype, shape=x._shape)
+    return apply(kernels.sum_like, [made, x], type="SumLike", dtype=made.dtype.base_dtype, shape=x.raw_shape)
 
 
 @rule("Cross")
@@ -96,8 +96,8 @@ def _same_sizes(op: Operation, parts: list[str]) -> bool:
     """Whether no index is known to be 1 in one operand and may be more in another: that would be a broadcast."""
     sizes: dict[str, set] = {}
     for tensor, part in zip(op.inputs, parts, strict=True):
-        if tensor._shape is None:
+        if tensor.raw_shape is None:
             return False
-        for index, dim in zip(part, tensor._shape, strict=True):
+        for index, dim in zip(part, tensor.raw_shape, strict=True):
             sizes.setdefault(index, set()).add(dim)
     return all([len(dims) == 1 or 1 not in dims for dims in sizes.values()])

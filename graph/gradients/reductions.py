@@ -63,7 +63,9 @@ def _prod(op: Operation, g: Tensor):
     if len(op.inputs) == 1:
         attrs["axis"] = op.attrs["axis"]
     inputs = [m.conj(t) if t is x else t for t in (g, *op.inputs)]
-    made = apply(kernels.product_without_each, inputs, attrs, type="ProdGrad", dtype=g.dtype.base_dtype, shape=x._shape)
+    made = apply(
+        kernels.product_without_each, inputs, attrs, type="ProdGrad", dtype=g.dtype.base_dtype, shape=x.raw_shape
+    )
     return _alone(op, made)
 
 
@@ -117,7 +119,7 @@ def _cumprod(op: Operation, g: Tensor):
 @rule("Trace")
 def _trace(op: Operation, g: Tensor):
     x = op.inputs[0]
-    return [apply(kernels.diagonal_like, [g, x], type="TraceGrad", dtype=g.dtype.base_dtype, shape=x._shape)]
+    return [apply(kernels.diagonal_like, [g, x], type="TraceGrad", dtype=g.dtype.base_dtype, shape=x.raw_shape)]
 
 
 @rule("TraceGrad")
@@ -130,7 +132,7 @@ def _trace_grad(op: Operation, g: Tensor):
 
 def kept(x: Tensor, ids: Tensor) -> Tensor:
     """x[ids], and zeros where an id is not a row of x."""
-    raw = None if x._shape is None or ids._shape is None else (*ids._shape, *x._shape[1:])
+    raw = None if x.raw_shape is None or ids.raw_shape is None else (*ids.raw_shape, *x.raw_shape[1:])
     return apply(kernels.gather_kept, [x, ids], type="GatherKept", dtype=x.dtype.base_dtype, shape=raw)
 
 
@@ -144,7 +146,7 @@ def _gather_kept(op: Operation, g: Tensor):
     x, ids = op.inputs
     inputs = [g, ids, x]
     return [
-        lambda: apply(kernels.scatter_kept, inputs, type="ScatterKept", dtype=g.dtype.base_dtype, shape=x._shape),
+        lambda: apply(kernels.scatter_kept, inputs, type="ScatterKept", dtype=g.dtype.base_dtype, shape=x.raw_shape),
         None,
     ]
 
@@ -181,7 +183,7 @@ def _segment_prod(op: Operation, g: Tensor):
 
 def _rows(op: Operation) -> Any:
     y = op.outputs[0]
-    known = None if y._shape is None else y._shape[0]
+    known = None if y.raw_shape is None else y.raw_shape[0]
     return shape(y)[0] if known is None else known
 
 

@@ -168,7 +168,7 @@ def custom_gradient(f: Callable) -> Callable:
         with name_scope(None, getattr(f, "__name__", _CUSTOM).strip("_<>") or _CUSTOM, tensors) as scope:
             result, grad_fn = f(*tensors)
             results = [convert_to_tensor(item) for item in nest.flatten(result)]
-            specs = [(t.dtype.base_dtype, t._shape) for t in results]
+            specs = [(t.dtype.base_dtype, t.raw_shape) for t in results]
             made = apply(
                 first_of, [*results, *tensors], {"count": len(results)}, type=_CUSTOM, name=scope, outputs=specs
             )

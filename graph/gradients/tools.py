@@ -21,14 +21,14 @@ from weftwork.graph.ops.reductions import known_axes, reduce_mean, reduce_sum
 
 def sum_to(grad: Tensor, x: Tensor, *others: Tensor) -> Tensor:
     """`grad`, of the shape of x broadcast with the others, summed to x's own shape."""
-    axes = _summed_axes(x._shape, [other._shape for other in others])
+    axes = _summed_axes(x.raw_shape, [other.raw_shape for other in others])
     if axes is None:
-        return apply(kernels.sum_like, [grad, x], type="SumLike", dtype=grad.dtype.base_dtype, shape=x._shape)
+        return apply(kernels.sum_like, [grad, x], type="SumLike", dtype=grad.dtype.base_dtype, shape=x.raw_shape)
     lead, ones = axes
     if not lead and not ones:
         return grad
     attrs = {"lead": lead, "ones": ones}
-    return apply(kernels.sum_axes, [grad], attrs, type="SumAxes", dtype=grad.dtype.base_dtype, shape=x._shape)
+    return apply(kernels.sum_axes, [grad], attrs, type="SumAxes", dtype=grad.dtype.base_dtype, shape=x.raw_shape)
 
 
 def _summed_axes(shape: shapes.RawShape, others: list[shapes.RawShape]) -> tuple[int, tuple[int, ...]] | None:
@@ -59,12 +59,14 @@ def _sum_axes(op: Operation, grad: Tensor):
 
 def broadcast_like(grad: Tensor, x: Tensor) -> Tensor:
     """`grad` repeated to the shape of x."""
-    if shapes.is_full(x._shape):
-        if x._shape == grad._shape:
+    if shapes.is_full(x.raw_shape):
+        if x.raw_shape == grad.raw_shape:
             return grad
-        attrs = {"shape": x._shape}
-        return apply(np.broadcast_to, [grad], attrs, type="BroadcastTo", dtype=grad.dtype.base_dtype, shape=x._shape)
-    return apply(kernels.broadcast_like, [grad, x], type="BroadcastLike", dtype=grad.dtype.base_dtype, shape=x._shape)
+        attrs = {"shape": x.raw_shape}
+        return apply(np.broadcast_to, [grad], attrs, type="BroadcastTo", dtype=grad.dtype.base_dtype, shape=x.raw_shape)
+    return apply(
+        kernels.broadcast_like, [grad, x], type="BroadcastLike", dtype=grad.dtype.base_dtype, shape=x.raw_shape
+    )
 
 
 @rule("BroadcastTo", "BroadcastLike")
@@ -80,13 +82,13 @@ def spread(grad: Tensor, x: Tensor, axis: Any = None, keepdims: bool = False, me
     attrs: dict[str, Any] = {"keepdims": keepdims, "mean": mean}
     dtype = grad.dtype.base_dtype
     if isinstance(axis, Tensor):
-        return apply(kernels.spread_over, [grad, x, axis], attrs, type="Spread", dtype=dtype, shape=x._shape)
-    if shapes.is_full(x._shape):
-        axes = known_axes(axis, len(x._shape))  # type: ignore[arg-type]
-        attrs.update(shape=x._shape, axis=axes)
-        return apply(kernels.spread_to, [grad], attrs, type="Spread", dtype=dtype, shape=x._shape)
+        return apply(kernels.spread_over, [grad, x, axis], attrs, type="Spread", dtype=dtype, shape=x.raw_shape)
+    if shapes.is_full(x.raw_shape):
+        axes = known_axes(axis, len(x.raw_shape))  # type: ignore[arg-type]
+        attrs.update(shape=x.raw_shape, axis=axes)
+        return apply(kernels.spread_to, [grad], attrs, type="Spread", dtype=dtype, shape=x.raw_shape)
     attrs["axis"] = axis
-    return apply(kernels.spread, [grad, _of_same_shape(x)], attrs, type="Spread", dtype=dtype, shape=x._shape)
+    return apply(kernels.spread, [grad, _of_same_shape(x)], attrs, type="Spread", dtype=dtype, shape=x.raw_shape)
 
 
 _SAME_SHAPE = frozenset("Neg Square Sqrt Exp Log Log1p Abs Tanh Sigmoid Relu Softplus Cast Identity".split())
@@ -99,7 +101,7 @@ def _of_same_shape(x: Tensor) -> Tensor:
         x = x.op.inputs[0]
     if x.op.type in _LOSSES:
         attrs, dtype = {"axis": x.op.attrs.get("axis")}, x.dtype.base_dtype
-        return apply(kernels.zeros_like_loss, x.op.inputs, attrs, type="LossShape", dtype=dtype, shape=x._shape)
+        return apply(kernels.zeros_like_loss, x.op.inputs, attrs, type="LossShape", dtype=dtype, shape=x.raw_shape)
     return x
 
 
@@ -115,7 +117,7 @@ def _spread(op: Operation, grad: Tensor):
 
 def reshape_like(grad: Tensor, x: Tensor) -> Tensor:
     """`grad` in the shape of x, which has as many elements."""
-    raw = x._shape
+    raw = x.raw_shape
     if raw is not None and raw.count(None) <= 1 and 0 not in raw:
         return reshape(grad, [-1 if dim is None else dim for dim in raw])
     return apply(kernels.reshape_like, [grad, x], type="ReshapeLike", dtype=grad.dtype.base_dtype, shape=raw)
@@ -130,10 +132,10 @@ def dense(slices: IndexedSlices, x: Tensor) -> Tensor:
     """IndexedSlices of x as a tensor of x's shape: rows of the same index add up."""
     inputs = [slices.values, slices.indices, x]
     dtype = slices.dtype.base_dtype
-    if shapes.is_full(x._shape):
-        attrs = {"shape": x._shape}
-        return apply(kernels.rows_in, inputs[:2], attrs, type="DenseRows", dtype=dtype, shape=x._shape)
-    return apply(kernels.scatter_kept, inputs, type="ScatterKept", dtype=dtype, shape=x._shape)
+    if shapes.is_full(x.raw_shape):
+        attrs = {"shape": x.raw_shape}
+        return apply(kernels.rows_in, inputs[:2], attrs, type="DenseRows", dtype=dtype, shape=x.raw_shape)
+    return apply(kernels.scatter_kept, inputs, type="ScatterKept", dtype=dtype, shape=x.raw_shape)
 
 
 def picked(op: Operation, grad: Tensor, unique: bool = False) -> list:
@@ -147,7 +149,7 @@ def picked(op: Operation, grad: Tensor, unique: bool = False) -> list:
 
     def first() -> Tensor:
         dtype, inputs = grad.dtype.base_dtype, [grad, x, *rest]
-        return apply(kernels.unpick, inputs, attrs, type="Unpick", dtype=dtype, shape=x._shape)
+        return apply(kernels.unpick, inputs, attrs, type="Unpick", dtype=dtype, shape=x.raw_shape)
 
     return [first] + [None] * len(rest)
 
@@ -155,7 +157,7 @@ def picked(op: Operation, grad: Tensor, unique: bool = False) -> list:
 @rule("Unpick")
 def _unpick(op: Operation, grad: Tensor):
     def again() -> Tensor:
-        shape, dtype = op.inputs[0]._shape, grad.dtype.base_dtype
+        shape, dtype = op.inputs[0].raw_shape, grad.dtype.base_dtype
         attrs = dict(op.attrs["options"])
         inputs = [grad, *op.inputs[2:]]
         return apply(op.attrs["function"], inputs, attrs, type="Pick", dtype=dtype, shape=shape)

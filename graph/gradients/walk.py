@@ -102,9 +102,9 @@ def hessians(
     with name_scope(name, "hessians", [*_listed(ys), *_listed(xs)]):
         for x in _listed(xs):
             source = _source(x)
-            if not shapes.is_full(source._shape):
+            if not shapes.is_full(source.raw_shape):
                 raise ValueError(f"hessians needs the shape of {source}, which is not known.")
-            raw: Any = source._shape
+            raw: Any = source.raw_shape
             flat = reshape(convert_to_tensor(gradients(ys, x)[0]), [-1])
             rows = [gradients(flat[i], x)[0] for i in range(math.prod(raw))]
             rows = [zeros_like(source) if row is None else convert_to_tensor(row) for row in rows]
@@ -221,14 +221,14 @@ def _fitted(op: Operation, number: int, x: Tensor, grad: Any) -> Any:
     grad = convert_to_tensor(grad)
     if grad.dtype.base_dtype is not dtype and dtype is not dtypes.object:
         grad = cast(grad, dtype)
-    if grad._shape != x._shape:
+    if grad.raw_shape != x.raw_shape:
         try:
             grad.set_shape(x.shape)
         except ValueError:
             raise ValueError(
                 f"Incompatible shapes between op input and calculated input gradient. Forward operation: {op.name}. "
-                f"Input index: {number}. Original input shape: {shapes.text(x._shape)}. Calculated input gradient "
-                f"shape: {shapes.text(grad._shape)}"
+                f"Input index: {number}. Original input shape: {shapes.text(x.raw_shape)}. Calculated input gradient "
+                f"shape: {shapes.text(grad.raw_shape)}"
             ) from None
     return grad
 
@@ -268,11 +268,11 @@ def _seed(y: Tensor, grad: Any, number: int) -> Any:
             raise TypeError(f"Gradients of complex tensors must set grad_ys (y.dtype = {dtype!r})")
         name = f"grad_ys_{number}"
         if dtype is dtypes.object:
-            return apply(kernels.ones_for, [y], type="OnesLike", name=name, dtype=dtype, shape=y._shape)
-        if y._shape == ():
+            return apply(kernels.ones_for, [y], type="OnesLike", name=name, dtype=dtype, shape=y.raw_shape)
+        if y.raw_shape == ():
             return constant(1, dtype, name=name)
-        if shapes.is_full(y._shape):
-            return ones(y._shape, dtype, name)
+        if shapes.is_full(y.raw_shape):
+            return ones(y.raw_shape, dtype, name)
         return ones_like(y, name=name)
     if isinstance(grad, IndexedSlices):
         return grad
@@ -283,6 +283,6 @@ def _seed(y: Tensor, grad: Any, number: int) -> Any:
         raise TypeError(
             f"Gradient type {grad.dtype.name} generated for {kind} tensor {y} with type {dtype.name} must be {must}"
         )
-    if not shapes.compatible(grad._shape, y._shape):
+    if not shapes.compatible(grad.raw_shape, y.raw_shape):
         raise ValueError(f"grad_ys {grad} does not have the shape of {y}.")
     return grad

@@ -50,8 +50,8 @@ def _softmax_cross_entropy(caller: str, labels: Any, logits: Any, axis: int, nam
     with name_scope(name, caller, [logits, labels]) as scope:
         logits, labels = convert_together([logits, labels])
         of_dtype(logits, "logits")
-        full = shapes.broadcast(logits._shape, labels._shape)
-        check_axis(axis, logits._shape)
+        full = shapes.broadcast(logits.raw_shape, labels.raw_shape)
+        check_axis(axis, logits.raw_shape)
         shape = None if full is None else tuple([d for i, d in enumerate(full) if i != axis % len(full)])
         return apply(
             kernels.softmax_cross_entropy, [logits, labels], {"axis": axis},
@@ -71,8 +71,8 @@ def sparse_softmax_cross_entropy_with_logits(
     with name_scope(name, "SparseSoftmaxCrossEntropyWithLogits", [labels, logits]) as scope:
         labels = convert_to_tensor(labels)
         logits = of_dtype(logits, "logits")
-        given, wanted = labels._shape, None if logits._shape is None else logits._shape[:-1]
-        if logits._shape == ():
+        given, wanted = labels.raw_shape, None if logits.raw_shape is None else logits.raw_shape[:-1]
+        if logits.raw_shape == ():
             raise ValueError("Logits cannot be scalars - received shape ().")
         if given is not None and wanted is not None:
             if len(given) != len(wanted):
@@ -83,7 +83,7 @@ def sparse_softmax_cross_entropy_with_logits(
             if not shapes.compatible(given, wanted):
                 raise ValueError(
                     f"Shape mismatch: The shape of labels (received {shapes.text(given)}) should equal the shape of "
-                    f"logits except for the last dimension (received {shapes.text(logits._shape)})."
+                    f"logits except for the last dimension (received {shapes.text(logits.raw_shape)})."
                 )
         return apply(
             kernels.sparse_softmax_cross_entropy, [logits, labels], type="SparseSoftmaxCrossEntropyWithLogits",
@@ -121,7 +121,7 @@ def weighted_cross_entropy_with_logits(
         shape = same_shape(logits, labels, "targets")
         return apply(
             kernels.weighted_cross_entropy, [logits, labels, weight], type="WeightedCrossEntropyWithLogits",
-            name=scope, dtype=common_dtype(logits, labels, weight), shape=shapes.broadcast(shape, weight._shape),
+            name=scope, dtype=common_dtype(logits, labels, weight), shape=shapes.broadcast(shape, weight.raw_shape),
         )  # fmt: skip
 
 

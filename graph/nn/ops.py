@@ -72,13 +72,13 @@ tanh = math_ops.tanh
 def relu(features: Any, name: str | None = None) -> Tensor:
     """max(features, 0), of any real dtype."""
     x = convert_to_tensor(features)
-    return apply(kernels.relu, [x], type="Relu", name=name, dtype=x.dtype, shape=x._shape)
+    return apply(kernels.relu, [x], type="Relu", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def relu6(features: Any, name: str | None = None) -> Tensor:
     """min(max(features, 0), 6), of any real dtype."""
     x = convert_to_tensor(features)
-    return apply(kernels.relu6, [x], type="Relu6", name=name, dtype=x.dtype, shape=x._shape)
+    return apply(kernels.relu6, [x], type="Relu6", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def leaky_relu(features: Any, alpha: Any = 0.2, name: str | None = None) -> Tensor:
@@ -88,7 +88,7 @@ def leaky_relu(features: Any, alpha: Any = 0.2, name: str | None = None) -> Tens
         if x.dtype.numpy.kind in "iu":
             x = math_ops.cast(x, dtypes.float32)
         x, slope = convert_together([x, alpha])
-        return apply(kernels.leaky_relu, [x, slope], type="LeakyRelu", name=scope, dtype=x.dtype, shape=x._shape)
+        return apply(kernels.leaky_relu, [x, slope], type="LeakyRelu", name=scope, dtype=x.dtype, shape=x.raw_shape)
 
 
 def elu(features: Any, name: str | None = None) -> Tensor:
@@ -123,13 +123,13 @@ def log_softmax(logits: Any, axis: int | None = None, name: str | None = None, d
 
 def _activation(kernel: Callable, kind: str, features: Any, name: str | None) -> Tensor:
     x = of_dtype(features, "features")
-    return apply(kernel, [x], type=kind, name=name, dtype=x.dtype, shape=x._shape)
+    return apply(kernel, [x], type=kind, name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def _along_axis(kernel: Callable, kind: str, logits: Any, axis: int, name: str | None) -> Tensor:
     x = of_dtype(logits, "logits")
-    check_axis(axis, x._shape)
-    return apply(kernel, [x], {"axis": axis}, type=kind, name=name, dtype=x.dtype, shape=x._shape)
+    check_axis(axis, x.raw_shape)
+    return apply(kernel, [x], {"axis": axis}, type=kind, name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 # Regularisation and normalisation
@@ -160,7 +160,7 @@ def dropout(
         if not isinstance(rate, Tensor) and rate == 0:
             return x
         if noise_shape is None:
-            noise_shape = x._shape if shapes.is_full(x._shape) else array_ops.shape(x)
+            noise_shape = x.raw_shape if shapes.is_full(x.raw_shape) else array_ops.shape(x)
         mask = random_ops.dropout_mask(noise_shape, rate, x.dtype, seed)
         return math_ops.multiply(x, mask, name=scope)
 
@@ -190,17 +190,17 @@ def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | 
     first = data_format in ("NCHW", "NC...")
     with name_scope(name, "BiasAdd", [value, bias]) as scope:
         value, bias = convert_together([value, bias])
-        if bias._shape is not None and len(bias._shape) != 1:
-            raise ValueError(f"Shape must be rank 1 but is rank {len(bias._shape)} for {scope[:-1]!r}, input bias.")
-        if value._shape is not None and bias._shape is not None:
-            check_equal(value._shape[1 if first else -1], bias._shape[0], scope[:-1])
+        if bias.raw_shape is not None and len(bias.raw_shape) != 1:
+            raise ValueError(f"Shape must be rank 1 but is rank {len(bias.raw_shape)} for {scope[:-1]!r}, input bias.")
+        if value.raw_shape is not None and bias.raw_shape is not None:
+            check_equal(value.raw_shape[1 if first else -1], bias.raw_shape[0], scope[:-1])
         if first:
             rank = value.shape.ndims
             if rank is None:
                 raise ValueError("The rank of `value` must be known for channels-first data.")
             bias = array_ops.reshape(bias, [-1] + [1] * (rank - 2))
         return apply(
-            np.add, [value, bias], type="BiasAdd", name=scope, dtype=common_dtype(value, bias), shape=value._shape
+            np.add, [value, bias], type="BiasAdd", name=scope, dtype=common_dtype(value, bias), shape=value.raw_shape
         )
 
 
@@ -302,8 +302,8 @@ def embedding_lookup(
         if len(parts) == 1:
             rows = array_ops.gather(parts[0], ids)
         else:
-            row = parts[0]._shape
-            shape = None if row is None or ids._shape is None else (*ids._shape, *row[1:])
+            row = parts[0].raw_shape
+            shape = None if row is None or ids.raw_shape is None else (*ids.raw_shape, *row[1:])
             attrs = {"by_mod": partition_strategy == "mod"}
             rows = apply(
                 kernels.gather_partitioned, [ids, *parts], attrs, type="EmbeddingLookup", name=scope,
@@ -324,7 +324,7 @@ def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) 
     with name_scope(name, "TopKV2", [input, k]) as scope:
         x = convert_to_tensor(input, name="input")
         k = convert_to_tensor(k, dtypes.int32 if not isinstance(k, Tensor) else None, name="k")
-        count, shape = static_value(k), x._shape
+        count, shape = static_value(k), x.raw_shape
         if shape is not None:
             if not shape:
                 raise ValueError("Shape must be at least rank 1 but is rank 0 for 'TopKV2'")
@@ -344,7 +344,7 @@ def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) ->
         predictions = convert_to_tensor(predictions)
         targets = convert_to_tensor(targets)
         k = convert_to_tensor(k)
-        shape = targets._shape or (predictions._shape and predictions._shape[:1])
+        shape = targets.raw_shape or (predictions.raw_shape and predictions.raw_shape[:1])
         return apply(
             kernels.in_top_k, [predictions, targets, k], type="InTopKV2", name=scope, dtype=dtypes.bool, shape=shape
         )

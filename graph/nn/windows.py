@@ -153,7 +153,7 @@ def _paddings(padding: Any) -> tuple[Any, Any]:
 
 
 def _ranked(tensor: Tensor, parameter: str) -> tuple[int | None, ...]:
-    shape: shapes.RawShape = tensor._shape
+    shape: shapes.RawShape = tensor.raw_shape
     if shape is None:
         return (None,) * 4
     if len(shape) != 4:

@@ -71,8 +71,8 @@ newaxis = None
 def shape(input: Any, name: str | None = None, out_type: Any = dtypes.int32, optimize: bool = True) -> Tensor:
     """The shape as a vector. A known one is a constant, unless optimize=False."""
     x, dtype = convert_to_tensor(input, name="input"), as_dtype(out_type)
-    if optimize and shapes.is_full(x._shape):
-        return constant(np.array(x._shape, dtype.numpy), name=name or "Shape")
+    if optimize and shapes.is_full(x.raw_shape):
+        return constant(np.array(x.raw_shape, dtype.numpy), name=name or "Shape")
     attrs = {"dtype": dtype.numpy}
     return apply(kernels.shape_of, [x], attrs, type="Shape", name=name, dtype=dtype, shape=(rank_of(x),))
 
@@ -86,16 +86,16 @@ def shape_n(input: Any, out_type: Any = dtypes.int32, name: str | None = None) -
 def size(input: Any, name: str | None = None, out_type: Any = dtypes.int32) -> Tensor:
     """The number of elements; a known one is a constant."""
     x, dtype = convert_to_tensor(input, name="input"), as_dtype(out_type)
-    if shapes.is_full(x._shape):
-        return constant(math.prod(x._shape), dtype, name=name or "Size")  # type: ignore[arg-type]
+    if shapes.is_full(x.raw_shape):
+        return constant(math.prod(x.raw_shape), dtype, name=name or "Size")  # type: ignore[arg-type]
     return apply(kernels.size_of, [x], {"dtype": dtype.numpy}, type="Size", name=name, dtype=dtype, shape=())
 
 
 def rank(input: Any, name: str | None = None) -> Tensor:
     """The number of axes, int32; a known one is a constant."""
     x = convert_to_tensor(input, name="input")
-    if x._shape is not None:
-        return constant(len(x._shape), dtypes.int32, name=name or "Rank")
+    if x.raw_shape is not None:
+        return constant(len(x.raw_shape), dtypes.int32, name=name or "Rank")
     attrs = {"dtype": dtypes.int32.numpy}
     return apply(kernels.rank_of, [x], attrs, type="Rank", name=name, dtype=dtypes.int32, shape=())
 
@@ -108,7 +108,7 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
     x = convert_to_tensor(tensor, name="tensor")
     dims, vector, raw = shape_argument(shape)
     if raw is not None:
-        raw = _fitted(x._shape, dims, raw)
+        raw = _fitted(x.raw_shape, dims, raw)
     if dims is not None and shapes.is_full(raw):
         dims = raw
     inputs, attrs = ([x], {"shape": dims}) if vector is None else ([x, vector], None)
@@ -143,13 +143,13 @@ def expand_dims(input: Any, axis: Any = None, name: str | None = None, dim: Any 
     if axis is None:
         raise ValueError("Must specify an axis argument to tf.expand_dims()")
     x = convert_to_tensor(input, name="input")
-    number = known_axis(axis, None if x._shape is None else len(x._shape) + 1)
+    number = known_axis(axis, None if x.raw_shape is None else len(x.raw_shape) + 1)
     if number is None:
-        known = None if x._shape is None else (None,) * (len(x._shape) + 1)
+        known = None if x.raw_shape is None else (None,) * (len(x.raw_shape) + 1)
         inputs = [x, convert_to_tensor(axis, name="dim")]
         return apply(kernels.expand_dims, inputs, type="ExpandDims", name=name, dtype=x.dtype, shape=known)
-    known = None if x._shape is None else (*x._shape[:number], 1, *x._shape[number:])
-    if x._shape == () and x.dtype.numpy.kind == "O":
+    known = None if x.raw_shape is None else (*x.raw_shape[:number], 1, *x.raw_shape[number:])
+    if x.raw_shape == () and x.dtype.numpy.kind == "O":
         return reshape(x, [1], name=name or "ExpandDims")
     return apply(np.expand_dims, [x], {"axis": number}, type="ExpandDims", name=name, dtype=x.dtype, shape=known)
 
@@ -161,15 +161,15 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims:
     axes = axis if axis is None or isinstance(axis, tuple) else (axis,)
     axes = axes or None
     known: RawShape = None
-    if x._shape is not None and axes is not None:
-        places = {known_axis(a, len(x._shape)) for a in axes}
+    if x.raw_shape is not None and axes is not None:
+        places = {known_axis(a, len(x.raw_shape)) for a in axes}
         for place in places:
-            dim = x._shape[place]  # type: ignore[index]
+            dim = x.raw_shape[place]  # type: ignore[index]
             if dim not in (None, 1):
                 raise ValueError(f"Can not squeeze dim[{place}], expected a dimension of 1, got {dim} for 'Squeeze'.")
-        known = tuple([dim for i, dim in enumerate(x._shape) if i not in places])
-    elif shapes.is_full(x._shape):
-        known = tuple([dim for dim in x._shape if dim != 1])  # type: ignore[union-attr]
+        known = tuple([dim for i, dim in enumerate(x.raw_shape) if i not in places])
+    elif shapes.is_full(x.raw_shape):
+        known = tuple([dim for dim in x.raw_shape if dim != 1])  # type: ignore[union-attr]
     return apply(np.squeeze, [x], {"axis": axes}, type="Squeeze", name=name, dtype=x.dtype, shape=known)
 
 
@@ -177,8 +177,8 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
     """The input repeated to fill `shape`. Raises ValueError when known shapes do not fit."""
     x = convert_to_tensor(input, name="input")
     dims, vector, raw = shape_argument(shape)
-    if dims is not None and x._shape is not None and shapes.broadcast(x._shape, dims) != dims:
-        raise ValueError(f"Incompatible shapes: {shapes.text(x._shape)} cannot be broadcast to {shapes.text(dims)}")
+    if dims is not None and x.raw_shape is not None and shapes.broadcast(x.raw_shape, dims) != dims:
+        raise ValueError(f"Incompatible shapes: {shapes.text(x.raw_shape)} cannot be broadcast to {shapes.text(dims)}")
     inputs, attrs = ([x], {"shape": dims}) if vector is None else ([x, vector], None)
     return apply(np.broadcast_to, inputs, attrs, type="BroadcastTo", name=name, dtype=x.dtype, shape=raw)
 

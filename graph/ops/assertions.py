@@ -197,7 +197,7 @@ def assert_rank_at_least(
 def _ranked(what: str, holds: Callable, x: Any, rank: int, data: Any, summarize: int | None, message: Any, name: str):
     with name_scope(name, None, [x]) as scope:
         x = convert_to_tensor(x)
-        known, said = x._shape, message or ""
+        known, said = x.raw_shape, message or ""
         if known is not None:
             if not holds(len(known), rank):
                 raise ValueError(
@@ -244,7 +244,7 @@ def check_numerics(tensor: Any, message: str, name: str | None = None) -> Tensor
     if not (x.dtype.is_floating or x.dtype.is_complex):
         raise TypeError(f"Value passed to parameter 'tensor' has DataType {x.dtype.name} not in list of allowed values")
     attrs = {"message": message}
-    return apply(finite, [x], attrs, type="CheckNumerics", name=name, dtype=x.dtype.base_dtype, shape=x._shape)
+    return apply(finite, [x], attrs, type="CheckNumerics", name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
 
 
 def verify_tensor_all_finite(t: Any, msg: str, name: str | None = None) -> Tensor:

@@ -27,8 +27,8 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | 
     if isinstance(t, IndexedSlices):
         return _with_rows(t, clip_by_value(t.values, clip_value_min, clip_value_max, name))
     tensors = convert_together([t, clip_value_min, clip_value_max])
-    shape = functools.reduce(shapes.broadcast, [tensor._shape for tensor in tensors])
-    shape = shapes.merge(tensors[0]._shape, shape)
+    shape = functools.reduce(shapes.broadcast, [tensor.raw_shape for tensor in tensors])
+    shape = shapes.merge(tensors[0].raw_shape, shape)
     dtype = promoted(tensors)
     return apply(kernels.clip, tensors, type="ClipByValue", name=name or "clip_by_value", dtype=dtype, shape=shape)
 
@@ -42,7 +42,7 @@ def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = No
     dtype = promoted([x, limit])
     return apply(
         kernels.clip_by_norm, [x, limit], attrs, type="ClipByNorm", name=name or "clip_by_norm", dtype=dtype,
-        shape=x._shape,
+        shape=x.raw_shape,
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ class _Composite:
         known = static_value(self._dense_shape)
         if known is not None:
             return shapes.TensorShape([int(dim) for dim in known])
-        return shapes.unknown_shape(self._dense_shape._shape[0] if self._dense_shape._shape else None)
+        return shapes.unknown_shape(self._dense_shape.raw_shape[0] if self._dense_shape.raw_shape else None)
 
     def __repr__(self) -> str:
         parts = f"indices={self._indices}, values={self._values}, dense_shape={self._dense_shape}"
@@ -73,9 +73,9 @@ class SparseTensor(_Composite):
         self._indices = convert_to_tensor(indices, int64, name="indices")
         self._values = convert_to_tensor(values, name="values")
         self._dense_shape: Tensor = convert_to_tensor(dense_shape, int64, name="shape")
-        count, rank = shapes.merge(self._indices._shape, (None, None))  # type: ignore[misc]
-        shapes.merge(self._values._shape, (count,))
-        shapes.merge(self._dense_shape._shape, (rank,))
+        count, rank = shapes.merge(self._indices.raw_shape, (None, None))  # type: ignore[misc]
+        shapes.merge(self._values.raw_shape, (count,))
+        shapes.merge(self._dense_shape.raw_shape, (rank,))
 
     @classmethod
     def from_value(cls, sparse_tensor_value: Any) -> SparseTensor:

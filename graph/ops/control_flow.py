@@ -117,7 +117,7 @@ def cond(
                 sections.append(section)
         _check_alike(results, flats)
         specs = [
-            (a.dtype.base_dtype, shapes.common(a._shape, b._shape))
+            (a.dtype.base_dtype, shapes.common(a.raw_shape, b.raw_shape))
             for a, b in zip(sections[0].outputs, sections[1].outputs, strict=True)
         ]
         op = _owner(graph, "If", sections, [pred], specs, "Merge", {})
@@ -270,16 +270,16 @@ def while_loop(
 
 def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> list:
     if shape_invariants is None:
-        return [t._shape for t in enter]
+        return [t.raw_shape for t in enter]
     given = [shapes.as_raw(s) for s in _flat_shapes(shape_invariants)]
     if len(given) != len(enter):
         raise ValueError("The two structures don't have the same nested structure.")
     for tensor, shape in zip(enter, given, strict=True):
-        if not shapes.less_specific(shape, tensor._shape):
+        if not shapes.less_specific(shape, tensor.raw_shape):
             raise ValueError(
                 f"The shape invariant specified for {tensor.name} is not compatible with the initial shape of the "
-                f"loop variable. It enters the loop with shape {shapes.text(tensor._shape)}, but the specified shape "
-                f"invariant is {shapes.text(shape)}."
+                f"loop variable. It enters the loop with shape {shapes.text(tensor.raw_shape)}, but the specified "
+                f"shape invariant is {shapes.text(shape)}."
             )
     return given
 
@@ -321,11 +321,11 @@ def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], al
                 f"The loop variable {start.name} enters the loop with dtype {start.dtype.name}, but has dtype "
                 f"{tensor.dtype.name} after one iteration."
             )
-        if not shapes.less_specific(shape, tensor._shape):
+        if not shapes.less_specific(shape, tensor.raw_shape):
             raise ValueError(
                 f"Input tensor '{start.name}' enters the loop with shape {shapes.text(shape)}, but has shape "
-                f"{shapes.text(tensor._shape)} after one iteration. To allow the shape to vary across iterations, use "
-                "the `shape_invariants` argument of tf.while_loop to specify a less-specific shape."
+                f"{shapes.text(tensor.raw_shape)} after one iteration. To allow the shape to vary across iterations, "
+                "use the `shape_invariants` argument of tf.while_loop to specify a less-specific shape."
             )
         made.append(tensor)
     return made

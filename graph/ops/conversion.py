@@ -29,7 +29,7 @@ def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     if given.is_complex and not dtype.is_complex:
         kernel = kernels.cast_complex
     attrs = {"dtype": dtype.numpy}
-    return apply(kernel, [x], attrs, type="Cast", name=name, dtype=dtype, shape=x._shape)
+    return apply(kernel, [x], attrs, type="Cast", name=name, dtype=dtype, shape=x.raw_shape)
 
 
 def to_float(x: Any, name: str | None = "ToFloat") -> Tensor:
@@ -60,7 +60,7 @@ def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> Tensor:
         return cast(x, dtype, name)
     attrs = {"low": _within(given, dtype, dtype.min), "high": _within(given, dtype, dtype.max), "dtype": dtype.numpy}
     name = name or "saturate_cast"
-    return apply(kernels.saturate_cast, [x], attrs, type="SaturateCast", name=name, dtype=dtype, shape=x._shape)
+    return apply(kernels.saturate_cast, [x], attrs, type="SaturateCast", name=name, dtype=dtype, shape=x.raw_shape)
 
 
 def _within(given: DType, wanted: DType, limit: Any) -> Any:
@@ -83,7 +83,7 @@ def complex(real: Any, imag: Any, name: str | None = None) -> Tensor:
     if dtype not in (dtypes.float32, dtypes.float64):
         raise TypeError(f"real and imag have incorrect types: {real.dtype.name} {imag.dtype.name}")
     dtype = dtypes.complex64 if dtype is dtypes.float32 else dtypes.complex128
-    shape = shapes.broadcast(real._shape, imag._shape)
+    shape = shapes.broadcast(real.raw_shape, imag.raw_shape)
     attrs = {"dtype": dtype.numpy}
     return apply(kernels.complex_of, [real, imag], attrs, type="Complex", name=name, dtype=dtype, shape=shape)
 
@@ -93,13 +93,13 @@ def real(input: Any, name: str | None = None) -> Tensor:
     x = convert_to_tensor(input, name="input")
     if not x.dtype.is_complex:
         return x
-    return apply(np.real, [x], type="Real", name=name, dtype=x.dtype.real_dtype, shape=x._shape)
+    return apply(np.real, [x], type="Real", name=name, dtype=x.dtype.real_dtype, shape=x.raw_shape)
 
 
 def imag(input: Any, name: str | None = None) -> Tensor:
     """The imaginary part; zeros of a real input."""
     x = convert_to_tensor(input, name="input")
-    return apply(np.imag, [x], type="Imag", name=name, dtype=x.dtype.real_dtype, shape=x._shape)
+    return apply(np.imag, [x], type="Imag", name=name, dtype=x.dtype.real_dtype, shape=x.raw_shape)
 
 
 def conj(x: Any, name: str | None = None) -> Tensor:
@@ -113,4 +113,4 @@ def angle(input: Any, name: str | None = None) -> Tensor:
     x = convert_to_tensor(input, name="input")
     if x.dtype.numpy.kind in "biu":
         x = cast(x, dtypes.float64)
-    return apply(kernels.angle, [x], type="Angle", name=name, dtype=x.dtype.real_dtype, shape=x._shape)
+    return apply(kernels.angle, [x], type="Angle", name=name, dtype=x.dtype.real_dtype, shape=x.raw_shape)

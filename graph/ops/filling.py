@@ -60,19 +60,19 @@ def ones_like(tensor: Any, dtype: Any = None, name: str | None = None, optimize:
 def _uniform_like(tensor: Any, dtype: Any, number: int, name: str, optimize: bool) -> Tensor:
     x = convert_to_tensor(tensor, name="tensor")
     dtype = x.dtype.base_dtype if dtype is None else as_dtype(dtype).base_dtype
-    if optimize and shapes.is_full(x._shape):
+    if optimize and shapes.is_full(x.raw_shape):
         with x.graph.as_default():
-            return _uniform(x._shape, dtype, number, name)
+            return _uniform(x.raw_shape, dtype, number, name)
     attrs = {"value": _number(dtype, number), "dtype": dtype.numpy}
     kind = "OnesLike" if number else "ZerosLike"
-    return apply(kernels.like, [x], attrs, type=kind, name=name, dtype=dtype, shape=x._shape)
+    return apply(kernels.like, [x], attrs, type=kind, name=name, dtype=dtype, shape=x.raw_shape)
 
 
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
     """`value`, a scalar, everywhere. Raises ValueError when the value has a shape."""
     x = convert_to_tensor(value, name="value")
-    if x._shape not in (None, ()):
-        raise ValueError(f"Shape must be rank 0 but is rank {len(x._shape)} for 'Fill'.")  # type: ignore[arg-type]
+    if x.raw_shape not in (None, ()):
+        raise ValueError(f"Shape must be rank 0 but is rank {len(x.raw_shape)} for 'Fill'.")  # type: ignore[arg-type]
     known, vector, raw = shape_argument(dims)
     attrs: dict[str, Any] = {"dtype": x.dtype.numpy}
     inputs = [x] if vector is None else [x, vector]
@@ -110,7 +110,7 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool, na
         attrs["maxlen"] = limit
     elif maxlen is not None:
         inputs.append(convert_to_tensor(maxlen, name="maxlen"))
-    raw = None if x._shape is None else (*x._shape, limit)
+    raw = None if x.raw_shape is None else (*x.raw_shape, limit)
     return apply(
         kernels.sequence_mask,
         inputs,

@@ -15,13 +15,15 @@ from weftwork.graph.stacks import get_default_graph
 def identity(input: Any, name: str | None = None) -> Tensor:
     """A tensor of the same value. Of a variable: its value at that moment."""
     tensor = convert_to_tensor(input)
-    return apply(as_it_is, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor._shape)
+    return apply(as_it_is, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape)
 
 
 def stop_gradient(input: Any, name: str | None = None) -> Tensor:
     """A tensor of the same value, through which no gradient flows."""
     tensor = convert_to_tensor(input)
-    return apply(as_it_is, [tensor], type="StopGradient", name=name, dtype=tensor.dtype.base_dtype, shape=tensor._shape)
+    return apply(
+        as_it_is, [tensor], type="StopGradient", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape
+    )
 
 
 def identity_n(input: Iterable, name: str | None = None) -> list[Tensor]:

@@ -36,11 +36,11 @@ def sweep(
     """
     graph = graph_of([*initial, *elements])
     for tensor in elements:
-        if tensor._shape == ():
+        if tensor.raw_shape == ():
             raise ValueError(f"elements must be at least vectors, but {tensor} is a scalar.")
     with section_of(graph, "a function over elements") as section:
-        carried = [_stands_for(graph, t.dtype, t._shape) for t in initial]
-        element = [_stands_for(graph, t.dtype, None if t._shape is None else t._shape[1:]) for t in elements]
+        carried = [_stands_for(graph, t.dtype, t.raw_shape) for t in initial]
+        element = [_stands_for(graph, t.dtype, None if t.raw_shape is None else t.raw_shape[1:]) for t in elements]
         section.parameters = [*carried, *element]
         ends, collected = function(carried, element)
         ends = [convert_to_tensor(t) for t in ends]
@@ -51,10 +51,12 @@ def sweep(
             raise TypeError(
                 f"The accumulator {before.name} has dtype {before.dtype.name}, but {after.dtype.name} after an element."
             )
-    count = next((t._shape[0] for t in elements if t._shape is not None and t._shape[0] is not None), None)
-    outputs = [(b.dtype.base_dtype, shapes.common(b._shape, e._shape)) for b, e in zip(initial, ends, strict=True)]
-    outputs += [(t.dtype.base_dtype, None if t._shape is None else (count, *t._shape)) for t in collected]
-    empty = tuple([((0, *[d or 0 for d in t._shape or ()]), t.dtype.base_dtype.numpy) for t in collected])
+    count = next((t.raw_shape[0] for t in elements if t.raw_shape is not None and t.raw_shape[0] is not None), None)
+    outputs = [
+        (b.dtype.base_dtype, shapes.common(b.raw_shape, e.raw_shape)) for b, e in zip(initial, ends, strict=True)
+    ]
+    outputs += [(t.dtype.base_dtype, None if t.raw_shape is None else (count, *t.raw_shape)) for t in collected]
+    empty = tuple([((0, *[d or 0 for d in t.raw_shape or ()]), t.dtype.base_dtype.numpy) for t in collected])
     attrs = {"_carried": len(initial), "_elements": len(elements), "_reverse": reverse, "_empty": empty}
     attrs["_parallel"] = parallel if count is None else min(parallel, count)
     op = _owner(graph, "Sweep", [section], [*initial, *elements], outputs, name or "Sweep", attrs)

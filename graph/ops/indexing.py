@@ -41,7 +41,7 @@ def slice_helper(tensor: Any, item: Any) -> Tensor:
     kernel = kernels.getitem_at if values else kernels.getitem
     return apply(
         kernel, [x, *values], {"spec": spec},
-        type="StridedSlice", name="strided_slice", dtype=x.dtype.base_dtype, shape=indexed_shape(x._shape, spec),
+        type="StridedSlice", name="strided_slice", dtype=x.dtype.base_dtype, shape=indexed_shape(x.raw_shape, spec),
     )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def _is_array(item: Any) -> bool:
     if isinstance(item, (list, np.ndarray)):
         return np.ndim(item) > 0
     tensor = as_tensor(item)
-    return tensor is not None and (tensor.dtype.is_bool or bool(tensor._shape))
+    return tensor is not None and (tensor.dtype.is_bool or bool(tensor.raw_shape))
 
 
 def _part(part: Any, values: list[Tensor]) -> Any:
@@ -68,7 +68,7 @@ def _bound(bound: Any, values: list[Tensor]) -> Any:
         return bound.value
     tensor = as_tensor(bound)
     if tensor is not None:
-        if not tensor.dtype.is_integer or tensor._shape not in (None, ()):
+        if not tensor.dtype.is_integer or tensor.raw_shape not in (None, ()):
             raise TypeError(f"Value passed as an index must be a scalar of whole numbers, but is {tensor!r}.")
         known = static_value(tensor)
         if known is not None:
@@ -129,13 +129,13 @@ def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor
     x = convert_to_tensor(input_, name="input")
     first, extent = whole_numbers(begin), whole_numbers(size)
     if isinstance(first, tuple) and isinstance(extent, tuple):
-        if len(first) != len(extent) or (x._shape is not None and len(first) != len(x._shape)):
-            raise ValueError(f"Shape must be rank {len(first)} but is {shapes.text(x._shape)} for 'Slice'.")
-        for at, n, dim in zip(first, extent, x._shape or (None,) * len(first), strict=True):
+        if len(first) != len(extent) or (x.raw_shape is not None and len(first) != len(x.raw_shape)):
+            raise ValueError(f"Shape must be rank {len(first)} but is {shapes.text(x.raw_shape)} for 'Slice'.")
+        for at, n, dim in zip(first, extent, x.raw_shape or (None,) * len(first), strict=True):
             if at < 0 or n < -1 or (dim is not None and at + max(n, 0) > dim):
-                raise ValueError(f"Slice from {first} of size {extent} leaves the shape {shapes.text(x._shape)}.")
+                raise ValueError(f"Slice from {first} of size {extent} leaves the shape {shapes.text(x.raw_shape)}.")
         spec = tuple([(at, None if n < 0 else at + n, None) for at, n in zip(first, extent, strict=True)])
-        shape = indexed_shape(x._shape, spec)
+        shape = indexed_shape(x.raw_shape, spec)
         if shape is not None:
             shape = tuple([dim if n < 0 else n for dim, n in zip(shape, extent, strict=True)])
         return apply(kernels.getitem, [x], {"spec": spec}, type="Slice", name=name, dtype=x.dtype, shape=shape)
@@ -167,7 +167,7 @@ def strided_slice(
         spec = kernels.masked_spec(first, last, steps, *masks)
         return apply(
             kernels.getitem, [x], {"spec": spec},
-            type="StridedSlice", name=name, dtype=x.dtype, shape=indexed_shape(x._shape, spec),
+            type="StridedSlice", name=name, dtype=x.dtype, shape=indexed_shape(x.raw_shape, spec),
         )  # fmt: skip
     bounds = [convert_to_tensor(begin, name="begin"), convert_to_tensor(end, name="end")]
     if strides is None:
@@ -196,20 +196,20 @@ def gather(
     if batch_dims:
         if number != batch_dims:
             raise ValueError(f"gather with batch_dims = {batch_dims} needs axis = batch_dims, not {axis}.")
-        known = x._shape is not None and at._shape is not None
-        shape = (*at._shape, *x._shape[batch_dims + 1 :]) if known else None  # type: ignore[misc, index]
+        known = x.raw_shape is not None and at.raw_shape is not None
+        shape = (*at.raw_shape, *x.raw_shape[batch_dims + 1 :]) if known else None  # type: ignore[misc, index]
         attrs = {"batch_dims": batch_dims}
         return apply(kernels.batch_gather, [x, at], attrs, type="GatherV2", name=name, dtype=x.dtype, shape=shape)
     if number is None:
         inputs = [x, at, convert_to_tensor(axis, name="axis")]
         return apply(kernels.gather_over, inputs, type="GatherV2", name=name, dtype=x.dtype, shape=None)
     shape = None
-    if x._shape is not None:
-        if not -len(x._shape) <= number < len(x._shape):  # type: ignore[operator]
-            raise ValueError(f"Shape must be at least rank {number + 1} but is rank {len(x._shape)} for 'GatherV2'.")  # type: ignore[operator]
-        place = number % len(x._shape)  # type: ignore[operator]
-        if at._shape is not None:
-            shape = (*x._shape[:place], *at._shape, *x._shape[place + 1 :])
+    if x.raw_shape is not None:
+        if not -len(x.raw_shape) <= number < len(x.raw_shape):  # type: ignore[operator]
+            raise ValueError(f"Shape must be at least rank {number + 1} but is rank {len(x.raw_shape)} for 'GatherV2'.")  # type: ignore[operator]
+        place = number % len(x.raw_shape)  # type: ignore[operator]
+        if at.raw_shape is not None:
+            shape = (*x.raw_shape[:place], *at.raw_shape, *x.raw_shape[place + 1 :])
     return apply(np.take, [x, at], {"axis": number}, type="GatherV2", name=name, dtype=x.dtype, shape=shape)
 
 
@@ -217,10 +217,12 @@ def gather_nd(params: Any, indices: Any, name: str | None = None) -> Tensor:
     """params[i, j...] for each row (i, j...) of indices.  [p..., q...], indices [i..., len(p)] -> [i..., q...]."""
     x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
     shape = None
-    if x._shape is not None and at._shape is not None and at._shape[-1] is not None:
-        if at._shape[-1] > len(x._shape):
-            raise ValueError(f"indices.shape[-1] must be <= params.rank, but is {at._shape[-1]} > {len(x._shape)}")
-        shape = (*at._shape[:-1], *x._shape[at._shape[-1] :])
+    if x.raw_shape is not None and at.raw_shape is not None and at.raw_shape[-1] is not None:
+        if at.raw_shape[-1] > len(x.raw_shape):
+            raise ValueError(
+                f"indices.shape[-1] must be <= params.rank, but is {at.raw_shape[-1]} > {len(x.raw_shape)}"
+            )
+        shape = (*at.raw_shape[:-1], *x.raw_shape[at.raw_shape[-1] :])
     return apply(kernels.gather_nd, [x, at], type="GatherNd", name=name, dtype=x.dtype, shape=shape)
 
 
@@ -261,14 +263,14 @@ def one_hot(
         inputs.append(convert_to_tensor(depth, name="depth"))
     else:
         attrs["depth"] = count
-    if axis < -1 or (at._shape is not None and axis > len(at._shape)):
+    if axis < -1 or (at.raw_shape is not None and axis > len(at.raw_shape)):
         raise ValueError(
-            f"Expected axis to be -1 or between [0, {at._shape and len(at._shape)}].  But received: {axis}"
+            f"Expected axis to be -1 or between [0, {at.raw_shape and len(at.raw_shape)}].  But received: {axis}"
         )
     shape = None
-    if at._shape is not None:
-        place = axis % (len(at._shape) + 1)
-        shape = (*at._shape[:place], count, *at._shape[place:])
+    if at.raw_shape is not None:
+        place = axis % (len(at.raw_shape) + 1)
+        shape = (*at.raw_shape[:place], count, *at.raw_shape[place:])
     return apply(kernels.one_hot, inputs, attrs, type="OneHot", name=name or "one_hot", dtype=wanted, shape=shape)  # type: ignore[arg-type]
 
 
@@ -283,16 +285,16 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
     """
     picks = convert_to_tensor(condition, name="condition")
     if x is None and y is None:
-        shape = None if picks._shape is None else (None, len(picks._shape))
+        shape = None if picks.raw_shape is None else (None, len(picks.raw_shape))
         return apply(np.argwhere, [picks], type="Where", name=name, dtype=dtypes.int64, shape=shape)
     if x is None or y is None:
         raise ValueError("x and y must both be non-None or both be None.")
     a, b = convert_together([x, y])
-    both = shapes.broadcast(a._shape, b._shape)
+    both = shapes.broadcast(a.raw_shape, b.raw_shape)
     shape, kernel = None, kernels.select
-    if both is not None and picks._shape is not None:
-        rows = len(picks._shape) == 1 and len(both) > 1
-        seen = (*picks._shape, *(1,) * (len(both) - 1)) if rows else picks._shape
+    if both is not None and picks.raw_shape is not None:
+        rows = len(picks.raw_shape) == 1 and len(both) > 1
+        seen = (*picks.raw_shape, *(1,) * (len(both) - 1)) if rows else picks.raw_shape
         shape = shapes.broadcast(seen, both)
         kernel = kernels.select if rows else np.where
     return apply(kernel, [picks, a, b], type="Select", name=name, dtype=promoted([a, b]), shape=shape)
@@ -307,20 +309,22 @@ def boolean_mask(tensor: Any, mask: Any, name: str | None = "boolean_mask", axis
     at = whole_numbers(0 if axis is None else axis)
     if not picks.dtype.is_bool:
         raise TypeError(f"mask must be a tensor of truth values, not of {picks.dtype.name}.")
-    if picks._shape is None:
+    if picks.raw_shape is None:
         raise ValueError(
             "Number of mask dimensions must be specified, even if some dimensions are None.  E.g. shape=[None] is ok, "
             "but shape=None is not."
         )
-    if not picks._shape:
+    if not picks.raw_shape:
         raise ValueError("mask cannot be scalar.")
     shape = None
-    if x._shape is not None:
-        at = at % max(len(x._shape), 1)  # type: ignore[operator]
-        end = at + len(picks._shape)
-        if not shapes.compatible(x._shape[at:end], picks._shape):
-            raise ValueError(f"Shapes {shapes.text(x._shape[at:end])} and {shapes.text(picks._shape)} are incompatible")
-        shape = (*x._shape[:at], None, *x._shape[end:])
+    if x.raw_shape is not None:
+        at = at % max(len(x.raw_shape), 1)  # type: ignore[operator]
+        end = at + len(picks.raw_shape)
+        if not shapes.compatible(x.raw_shape[at:end], picks.raw_shape):
+            raise ValueError(
+                f"Shapes {shapes.text(x.raw_shape[at:end])} and {shapes.text(picks.raw_shape)} are incompatible"
+            )
+        shape = (*x.raw_shape[:at], None, *x.raw_shape[end:])
     return apply(
         kernels.boolean_mask, [x, picks], {"axis": at}, type="BooleanMask", name=name, dtype=x.dtype, shape=shape
     )

@@ -24,7 +24,7 @@ def concat(values: Any, axis: Any, name: str | None = "concat") -> Tensor:
     tensors = convert_together(values if isinstance(values, (list, tuple)) else [values])
     if len(tensors) == 1:
         return identity(tensors[0], name=name)
-    known = [t._shape for t in tensors if t._shape is not None]
+    known = [t.raw_shape for t in tensors if t.raw_shape is not None]
     ranks = {len(s) for s in known}
     if 0 in ranks:
         raise ValueError("Can't concatenate scalars (use tf.stack instead) for 'concat'.")
@@ -38,7 +38,7 @@ def concat(values: Any, axis: Any, name: str | None = "concat") -> Tensor:
         inputs = [convert_to_tensor(axis, name="axis"), *tensors]
         raw = None if n is None else (None,) * n
         return apply(kernels.concat_over, inputs, type="ConcatV2", name=name, dtype=dtype, shape=raw)
-    raw = None if n is None else _concat_shape([t._shape for t in tensors], number, n)
+    raw = None if n is None else _concat_shape([t.raw_shape for t in tensors], number, n)
     return apply(kernels.concat, tensors, {"axis": number}, type="ConcatV2", name=name, dtype=dtype, shape=raw)
 
 
@@ -67,10 +67,10 @@ def stack(values: Any, axis: int = 0, name: str | None = "stack") -> Tensor:
         raise ValueError("Expected a list of at least one value to stack.")
     raw: RawShape = None
     for tensor in tensors:
-        if not shapes.compatible(raw, tensor._shape):
-            a, b = shapes.bracket_text(raw), shapes.bracket_text(tensor._shape)
+        if not shapes.compatible(raw, tensor.raw_shape):
+            a, b = shapes.bracket_text(raw), shapes.bracket_text(tensor.raw_shape)
             raise ValueError(f"Shapes must be equal rank and size to be stacked, but are {a} and {b}.")
-        raw = shapes.merge(raw, tensor._shape)
+        raw = shapes.merge(raw, tensor.raw_shape)
     number = known_axis(axis, None if raw is None else len(raw) + 1, "axis =")
     dtype = promoted(tensors)
     whole = None if raw is None or number is None else (*raw[:number], len(tensors), *raw[number:])
@@ -88,14 +88,14 @@ def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None 
     """
     x = convert_to_tensor(value, name="value")
     number = known_axis(axis, rank_of(x), "axis =")
-    known = None if x._shape is None else x._shape[number]  # type: ignore[index]
+    known = None if x.raw_shape is None else x.raw_shape[number]  # type: ignore[index]
     if num is None:
         num = known
     if num is None:
-        raise ValueError(f"Cannot infer num from shape {shapes.text(x._shape)}")
+        raise ValueError(f"Cannot infer num from shape {shapes.text(x.raw_shape)}")
     if known not in (None, num):
-        raise ValueError(f"Dimension must be {known} but is {num} for 'unstack' of shape {shapes.text(x._shape)}.")
-    part = None if x._shape is None else x._shape[:number] + x._shape[number + 1 :]  # type: ignore[operator]
+        raise ValueError(f"Dimension must be {known} but is {num} for 'unstack' of shape {shapes.text(x.raw_shape)}.")
+    part = None if x.raw_shape is None else x.raw_shape[:number] + x.raw_shape[number + 1 :]  # type: ignore[operator]
     outputs = [(x.dtype.base_dtype, part)] * num
     return _parts(kernels.unstack, [x], {"num": num, "axis": number}, "Unpack", name, outputs)
 
@@ -110,7 +110,7 @@ def split(
     """
     x = convert_to_tensor(value, name="value")
     number, parts = known_axis(axis, rank_of(x), "split_dim"), whole_numbers(num_or_size_splits)
-    dim = None if x._shape is None or number is None else x._shape[number]
+    dim = None if x.raw_shape is None or number is None else x.raw_shape[number]
     if isinstance(parts, int):
         if dim is not None and dim % parts:
             raise ValueError(f"Dimension size must be evenly divisible by {parts} but is {dim} for 'split'.")
@@ -130,7 +130,7 @@ def split(
     known = entries(vector)
     count = num if known is None else len(known)
     if count is None:
-        raise ValueError(f"Cannot infer num from shape {shapes.text(vector._shape)}")
+        raise ValueError(f"Cannot infer num from shape {shapes.text(vector.raw_shape)}")
     outputs = _split_outputs(x, number, [None] * count if known is None else [*known])
     return _parts(kernels.split_sizes, [x, vector], {"axis": number}, "SplitV", name, outputs)
 
@@ -145,11 +145,11 @@ def _known_sizes(sizes: tuple[int, ...], dim: int | None) -> list[int | None]:
 
 
 def _split_outputs(x: Tensor, axis: int | None, sizes: list[int | None]) -> list[tuple[DType, RawShape]]:
-    if x._shape is None or axis is None:
-        known = None if x._shape is None else (None,) * len(x._shape)
+    if x.raw_shape is None or axis is None:
+        known = None if x.raw_shape is None else (None,) * len(x.raw_shape)
         return [(x.dtype.base_dtype, known)] * len(sizes)
     return [
-        (x.dtype.base_dtype, (*x._shape[:axis], None if n is None or n < 0 else n, *x._shape[axis + 1 :]))
+        (x.dtype.base_dtype, (*x.raw_shape[:axis], None if n is None or n < 0 else n, *x.raw_shape[axis + 1 :]))
         for n in sizes
     ]
 
@@ -162,7 +162,7 @@ def meshgrid(*args: Any, **kwargs: Any) -> list[Tensor]:
     if indexing not in ("xy", "ij"):
         raise ValueError("indexing parameter must be either 'xy' or 'ij'")
     tensors = [convert_to_tensor(x) for x in args]
-    dims = [math.prod(t._shape) if shapes.is_full(t._shape) else None for t in tensors]  # type: ignore[arg-type]
+    dims = [math.prod(t.raw_shape) if shapes.is_full(t.raw_shape) else None for t in tensors]  # type: ignore[arg-type]
     if indexing == "xy":
         dims[:2] = dims[1::-1] if len(dims) > 1 else dims[:2]
     outputs = [(t.dtype.base_dtype, tuple(dims)) for t in tensors]

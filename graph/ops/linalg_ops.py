@@ -34,7 +34,7 @@ def inv(input: Any, adjoint: bool = False, name: str | None = None) -> Tensor:
     """The inverse of square matrices (LU), or of their adjoints."""
     with name_scope(name, "MatrixInverse", [input]) as scope:
         x = _square(_adjoint(input) if adjoint else input)
-        return apply(np.linalg.inv, [x], type="MatrixInverse", name=scope, dtype=x.dtype, shape=x._shape)
+        return apply(np.linalg.inv, [x], type="MatrixInverse", name=scope, dtype=x.dtype, shape=x.raw_shape)
 
 
 def det(input: Any, name: str | None = None) -> Tensor:
@@ -59,13 +59,13 @@ def logdet(matrix: Any, name: str | None = None) -> Tensor:
 def cholesky(input: Any, name: str | None = None) -> Tensor:
     """The lower triangular L with L L^H = input, for Hermitian positive definite matrices."""
     x = _square(input)
-    return apply(np.linalg.cholesky, [x], type="Cholesky", name=name, dtype=x.dtype, shape=x._shape)
+    return apply(np.linalg.cholesky, [x], type="Cholesky", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def expm(input: Any, name: str | None = None) -> Tensor:
     """The matrix exponential (SciPy: scaling and squaring, Al-Mohy and Higham 2009)."""
     x = _square(input)
-    return apply(_expm, [x], type="MatrixExponential", name=name, dtype=x.dtype, shape=x._shape)
+    return apply(_expm, [x], type="MatrixExponential", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def _logdet(x):
@@ -115,12 +115,12 @@ def lstsq(matrix: Any, rhs: Any, l2_regularizer: float = 0.0, fast: bool = True,
 
 def _solution(kernel: Callable, a: Tensor, b: Tensor, kind: str, name: str, attrs: dict | None = None) -> Tensor:
     shape = None
-    if a._shape is not None and b._shape is not None:
-        rows = (a._shape[-2], b._shape[-2])
+    if a.raw_shape is not None and b.raw_shape is not None:
+        rows = (a.raw_shape[-2], b.raw_shape[-2])
         if None not in rows and rows[0] != rows[1]:
             raise ValueError(f"Dimensions must be equal, but are {rows[0]} and {rows[1]} for {name[:-1]!r}.")
-        batch = shapes.broadcast(a._shape[:-2], b._shape[:-2])
-        shape = None if batch is None else (*batch, a._shape[-1], b._shape[-1])
+        batch = shapes.broadcast(a.raw_shape[:-2], b.raw_shape[:-2])
+        shape = None if batch is None else (*batch, a.raw_shape[-1], b.raw_shape[-1])
     return apply(kernel, [a, b], attrs, type=kind, name=name, dtype=common_dtype(a, b), shape=shape)
 
 
@@ -153,8 +153,8 @@ def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name:
     """
     x = _matrix(tensor, "tensor")
     s_shape = u_shape = v_shape = None
-    if x._shape is not None:
-        batch, (m, n) = x._shape[:-2], x._shape[-2:]
+    if x.raw_shape is not None:
+        batch, (m, n) = x.raw_shape[:-2], x.raw_shape[-2:]
         p = None if m is None or n is None else min(m, n)
         s_shape = (*batch, p)
         u_shape, v_shape = (*batch, m, m if full_matrices else p), (*batch, n, n if full_matrices else p)
@@ -171,8 +171,8 @@ def qr(input: Any, full_matrices: bool = False, name: str | None = None) -> Qr:
     """
     x = _matrix(input, "input")
     q_shape = r_shape = None
-    if x._shape is not None:
-        batch, (m, n) = x._shape[:-2], x._shape[-2:]
+    if x.raw_shape is not None:
+        batch, (m, n) = x.raw_shape[:-2], x.raw_shape[-2:]
         p = m if full_matrices else None if m is None or n is None else min(m, n)
         q_shape, r_shape = (*batch, m, p), (*batch, p, n)
     attrs = {"mode": "complete" if full_matrices else "reduced"}
@@ -182,7 +182,7 @@ def qr(input: Any, full_matrices: bool = False, name: str | None = None) -> Qr:
 def eigh(tensor: Any, name: str | None = None) -> SelfAdjointEig:
     """(e, v): the eigenvalues of Hermitian matrices in ascending order, and the eigenvectors in the columns of v."""
     x = _square(tensor)
-    outputs = [(x.dtype.real_dtype, _vector(x)), (x.dtype, x._shape)]
+    outputs = [(x.dtype.real_dtype, _vector(x)), (x.dtype, x.raw_shape)]
     return SelfAdjointEig(*apply(_eigh, [x], type="SelfAdjointEigV2", name=name, outputs=outputs))
 
 
@@ -233,7 +233,7 @@ def norm(
         raise ValueError("Cannot specify both 'keep_dims' and 'keepdims'")
     x = of_dtype(tensor, "tensor", FLOATS + LAPACK[2:])
     keep = bool(keepdims or keep_dims)
-    axes = _norm_axes(axis, x._shape)
+    axes = _norm_axes(axis, x.raw_shape)
     is_matrix = axes is not None and len(axes) == 2
     if is_matrix:
         supported: list = ["euclidean", "fro", 1, 2, np.inf]
@@ -242,7 +242,7 @@ def norm(
     elif ord != "euclidean" and (isinstance(ord, str) or not np.isreal(ord) or ord <= 0):
         raise ValueError(f"'ord' must be a supported vector norm, got {ord}")
     attrs = {"ord": ("fro" if is_matrix else 2) if ord == "euclidean" else ord, "axes": axes, "keepdims": keep}
-    shape = _reduced(x._shape, axes, keep)
+    shape = _reduced(x.raw_shape, axes, keep)
     return apply(_norm, [x], attrs, type="Norm", name=name or "norm", dtype=x.dtype.real_dtype, shape=shape)
 
 
@@ -282,9 +282,9 @@ def trace(x: Any, name: str | None = None) -> Tensor:
 def diag(diagonal: Any, name: str | None = None) -> Tensor:
     """Square matrices with the given diagonal and zeros elsewhere.  [..., n] -> [..., n, n]."""
     x = convert_to_tensor(diagonal)
-    if x._shape == ():
+    if x.raw_shape == ():
         raise ValueError("Shape must be at least rank 1 but is rank 0 for 'MatrixDiag'")
-    shape = None if x._shape is None else (*x._shape, x._shape[-1])
+    shape = None if x.raw_shape is None else (*x.raw_shape, x.raw_shape[-1])
     return apply(_diag, [x], type="MatrixDiag", name=name, dtype=x.dtype, shape=shape)
 
 
@@ -292,9 +292,9 @@ def diag_part(input: Any, name: str | None = None) -> Tensor:
     """The main diagonals of matrices.  [..., m, n] -> [..., min(m, n)]."""
     x = _ranked(convert_to_tensor(input), "input")
     shape = None
-    if x._shape is not None:
-        m, n = x._shape[-2:]
-        shape = (*x._shape[:-2], None if m is None or n is None else min(m, n))
+    if x.raw_shape is not None:
+        m, n = x.raw_shape[-2:]
+        shape = (*x.raw_shape[:-2], None if m is None or n is None else min(m, n))
     return apply(_diag_part, [x], type="MatrixDiagPart", name=name, dtype=x.dtype, shape=shape)
 
 
@@ -317,8 +317,8 @@ def _diag_part(x):
 
 
 def _ranked(x: Tensor, parameter: str) -> Tensor:
-    if x._shape is not None and len(x._shape) < 2:
-        raise ValueError(f"Shape must be at least rank 2 but is rank {len(x._shape)} for {parameter!r}.")
+    if x.raw_shape is not None and len(x.raw_shape) < 2:
+        raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for {parameter!r}.")
     return x
 
 
@@ -328,16 +328,16 @@ def _matrix(value: Any, parameter: str) -> Tensor:
 
 def _square(value: Any) -> Tensor:
     x = _matrix(value, "input")
-    if x._shape is not None and None not in x._shape[-2:] and x._shape[-2] != x._shape[-1]:
+    if x.raw_shape is not None and None not in x.raw_shape[-2:] and x.raw_shape[-2] != x.raw_shape[-1]:
         raise ValueError(
-            f"Dimensions must be equal, but are {x._shape[-2]} and {x._shape[-1]}: a matrix must be square."
+            f"Dimensions must be equal, but are {x.raw_shape[-2]} and {x.raw_shape[-1]}: a matrix must be square."
         )
     return x
 
 
 def _adjoint(value: Any) -> Tensor:
     x = _matrix(value, "matrix")
-    shape = None if x._shape is None else (*x._shape[:-2], x._shape[-1], x._shape[-2])
+    shape = None if x.raw_shape is None else (*x.raw_shape[:-2], x.raw_shape[-1], x.raw_shape[-2])
     return apply(_transpose_conj, [x], type="MatrixAdjoint", name="adjoint", dtype=x.dtype, shape=shape)
 
 
@@ -346,11 +346,11 @@ def _transpose_conj(x):
 
 
 def _batch(x: Tensor) -> shapes.RawShape:
-    return None if x._shape is None else x._shape[:-2]
+    return None if x.raw_shape is None else x.raw_shape[:-2]
 
 
 def _vector(x: Tensor) -> shapes.RawShape:
-    return None if x._shape is None else x._shape[:-1]
+    return None if x.raw_shape is None else x.raw_shape[:-1]
 
 
 # Other names

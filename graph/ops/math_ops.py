@@ -173,15 +173,15 @@ def _fused(kernel: Callable, like: np.ufunc, args: list, kind: str, name: str | 
     """An elementwise node with a kernel of our own, whose dtypes are those of the ufunc `like`."""
     tensors = convert_together(args)
     dtype = _ufunc_dtypes(like, tuple([t.dtype.base_dtype for t in tensors]), kind)[0]
-    shape = functools.reduce(shapes.broadcast, [t._shape for t in tensors])
+    shape = functools.reduce(shapes.broadcast, [t.raw_shape for t in tensors])
     return apply(kernel, tensors, type=kind, name=name, dtype=dtype, shape=shape)
 
 
 def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Tensor:
     """scalar * x. Raises ValueError when `scalar` has a shape."""
     scalar, x = convert_together([scalar, x])
-    if scalar._shape not in (None, ()):
-        raise ValueError(f"Only scalar multiply works, got shape {shapes.text(scalar._shape)}")
+    if scalar.raw_shape not in (None, ()):
+        raise ValueError(f"Only scalar multiply works, got shape {shapes.text(scalar.raw_shape)}")
     return multiply(scalar, x, name=name)
 
 
@@ -193,9 +193,9 @@ def add_n(inputs: Any, name: str | None = None) -> Tensor:
     tensors = convert_together(inputs)
     shape: shapes.RawShape = None
     for tensor in tensors:
-        if not shapes.compatible(shape, tensor._shape):
-            raise ValueError(f"{message}: {[shapes.text(t._shape) for t in tensors]}")
-        shape = shapes.merge(shape, tensor._shape)
+        if not shapes.compatible(shape, tensor.raw_shape):
+            raise ValueError(f"{message}: {[shapes.text(t.raw_shape) for t in tensors]}")
+        shape = shapes.merge(shape, tensor.raw_shape)
     dtype = promoted(tensors)
     return apply(kernels.add_n, tensors, type="AddN", name=name, dtype=dtype, shape=shape)
 

@@ -65,9 +65,9 @@ def dynamic_stitch(indices: Sequence[Any], data: Sequence[Any], name: str | None
         places = [convert_to_tensor(part, dtype=dtypes.int32) for part in indices]
         parts = convert_together(list(data))
         known = [
-            part._shape[len(place._shape) :]
+            part.raw_shape[len(place.raw_shape) :]
             for part, place in zip(parts, places, strict=True)
-            if part._shape is not None and place._shape is not None
+            if part.raw_shape is not None and place.raw_shape is not None
         ]
         rest = next((shape for shape in known if None not in shape), None)
         shape = None if not known else (None, *known[0])

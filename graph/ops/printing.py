@@ -48,7 +48,7 @@ def Print(
     Gradients flow through it as through tf.identity.
     """
     tensors = tuple(map(convert_to_tensor, [input_, *data]))
-    spec = (tensors[0].dtype.base_dtype, tensors[0]._shape)
+    spec = (tensors[0].dtype.base_dtype, tensors[0].raw_shape)
     kernel = Printer(message or "", -1 if first_n is None else first_n, summarize)
     op = graph_of(tensors).add(
         Kind.FUNCTION, "Print", kernel=kernel, inputs=tensors, outputs=[spec], name=name, traits=_HERE

@@ -40,7 +40,7 @@ def matmul(
 
 
 def _matmul_shape(a: Tensor, b: Tensor, turn_a: bool, turn_b: bool) -> shapes.RawShape:
-    left, right = a._shape, b._shape
+    left, right = a.raw_shape, b.raw_shape
     for shape, turned in ((left, turn_a), (right, turn_b)):
         if shape is not None and len(shape) < (2 if turned else 1):
             raise ValueError(f"Shape must be rank 2 but is rank {len(shape)} for 'MatMul'.")
@@ -52,7 +52,7 @@ def _matmul_shape(a: Tensor, b: Tensor, turn_a: bool, turn_b: bool) -> shapes.Ra
     if None not in (left[-1], right[-2]) and left[-1] != right[-2]:
         raise ValueError(
             f"Dimensions must be equal, but are {left[-1]} and {right[-2]} for 'MatMul' (op: 'MatMul') with input "
-            f"shapes: {shapes.bracket_text(a._shape)}, {shapes.bracket_text(b._shape)}."
+            f"shapes: {shapes.bracket_text(a.raw_shape)}, {shapes.bracket_text(b.raw_shape)}."
         )
     batch = shapes.broadcast(left[:-2], right[:-2])
     assert batch is not None
@@ -73,11 +73,11 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
         if pairs < 0:
             raise ValueError("'axes' must be at least 0.")
         for tensor in (x, y):
-            if tensor._shape is not None and pairs > len(tensor._shape):
+            if tensor.raw_shape is not None and pairs > len(tensor.raw_shape):
                 raise ValueError(f"'axes' must not be larger than the number of dimensions of tensor {tensor}.")
         return apply(
             np.tensordot, [x, y], {"axes": pairs}, type="Tensordot", name=name, dtype=promoted([x, y]),
-            shape=_dotted(x._shape, y._shape, range(-pairs, 0), range(pairs)),
+            shape=_dotted(x.raw_shape, y.raw_shape, range(-pairs, 0), range(pairs)),
         )  # fmt: skip
     if len(pairs) != 2:
         raise ValueError("'axes' must be an integer or have length 2.")
@@ -86,7 +86,7 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
         raise ValueError(f"Different number of contraction axes 'a' and 'b', {len(left)} != {len(right)}.")
     return apply(
         np.tensordot, [x, y], {"axes": (left, right)}, type="Tensordot", name=name, dtype=promoted([x, y]),
-        shape=_dotted(x._shape, y._shape, left, right),
+        shape=_dotted(x.raw_shape, y.raw_shape, left, right),
     )  # fmt: skip
 
 
@@ -132,16 +132,16 @@ def _summed_shape(equation: str, terms: list[str], result: str, tensors: list[Te
     dots: shapes.RawShape = ()
     for term, tensor in zip(terms, tensors, strict=True):
         before, ellipsis, after = term.partition("...")
-        if tensor._shape is None:
+        if tensor.raw_shape is None:
             dots = None if ellipsis else dots
             continue
-        extra = len(tensor._shape) - len(before + after)
+        extra = len(tensor.raw_shape) - len(before + after)
         if extra < 0 or (extra and not ellipsis):
             raise ValueError(f"Unexpected number of dimensions of {tensor} in '{term}' of '{equation}'")
         end = len(before) + extra
         if ellipsis:
-            dots = shapes.broadcast(dots, tensor._shape[len(before) : end])
-        for label, dim in zip(before + after, tensor._shape[: len(before)] + tensor._shape[end:], strict=True):
+            dots = shapes.broadcast(dots, tensor.raw_shape[len(before) : end])
+        for label, dim in zip(before + after, tensor.raw_shape[: len(before)] + tensor.raw_shape[end:], strict=True):
             if None not in (dim, sizes[label]) and dim != sizes[label] and 1 not in (dim, sizes[label]):
                 raise ValueError(
                     f"Dimensions must be equal, but are {sizes[label]} and {dim} for '{label}' of '{equation}'"
@@ -160,19 +160,19 @@ def cross(a: Any, b: Any, name: str | None = None) -> Tensor:
     """The cross product of vectors of three elements: [..., 3], [..., 3] -> [..., 3]."""
     x, y = convert_together([a, b])
     for tensor in (x, y):
-        if tensor._shape is not None and tensor._shape[-1:] not in ((3,), (None,)):
-            raise ValueError(f"Cross-products are only defined for 3-element vectors: {shapes.text(tensor._shape)}")
-    shape = shapes.broadcast(x._shape, y._shape)
+        if tensor.raw_shape is not None and tensor.raw_shape[-1:] not in ((3,), (None,)):
+            raise ValueError(f"Cross-products are only defined for 3-element vectors: {shapes.text(tensor.raw_shape)}")
+    shape = shapes.broadcast(x.raw_shape, y.raw_shape)
     return apply(np.cross, [x, y], type="Cross", name=name, dtype=promoted([x, y]), shape=shape)
 
 
 def trace(x: Any, name: str | None = None) -> Tensor:
     """The sum of the main diagonal of matrices: [..., m, n] -> [...], in x's dtype."""
     x = convert_to_tensor(x, name="x")
-    if x._shape is not None and len(x._shape) < 2:
-        raise ValueError(f"Shape must be at least rank 2 but is rank {len(x._shape)} for 'Trace'.")
+    if x.raw_shape is not None and len(x.raw_shape) < 2:
+        raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for 'Trace'.")
     attrs = {"axis1": -2, "axis2": -1, "dtype": x.dtype.numpy}
-    shape = None if x._shape is None else x._shape[:-2]
+    shape = None if x.raw_shape is None else x.raw_shape[:-2]
     return apply(np.trace, [x], attrs, type="Trace", name=name or "trace", dtype=x.dtype.base_dtype, shape=shape)
 
 

@@ -190,8 +190,8 @@ class QueueBase:
             raise ValueError(f"The queue has {len(self._dtypes)} components, but got {len(items)}.")
         tensors = [convert_to_tensor(v, d) for v, d in zip(items, self._dtypes, strict=True)]
         for tensor, shape in zip(tensors, raw or (None,) * len(tensors), strict=True):
-            if not dims.compatible(tensor._shape, shape):
-                raise ValueError(f"Shapes {dims.text(tensor._shape)} and {dims.text(shape)} are incompatible")
+            if not dims.compatible(tensor.raw_shape, shape):
+                raise ValueError(f"Shapes {dims.text(tensor.raw_shape)} and {dims.text(shape)} are incompatible")
         return tensors
 
     def _named(self, word: str) -> str:

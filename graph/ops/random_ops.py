@@ -121,7 +121,7 @@ def _size(shape: Any) -> tuple[Tensor, shapes.RawShape]:
     value = static_value(size)
     if value is not None:
         return size, tuple([int(dim) for dim in np.ravel(value)])
-    rank = size._shape[0] if size._shape else None
+    rank = size.raw_shape[0] if size.raw_shape else None
     return size, None if rank is None else (None,) * rank
 
 
@@ -190,7 +190,7 @@ def random_gamma(
         alpha, beta = convert_together([alpha, 1.0 if beta is None else beta], dtype)
         return apply_random(
             _gamma, [size, alpha, beta], {"dtype": dtype.numpy}, seed=seed, type="RandomGamma", name=scope,
-            dtype=dtype, shape=_joined(static, shapes.broadcast(alpha._shape, beta._shape)),
+            dtype=dtype, shape=_joined(static, shapes.broadcast(alpha.raw_shape, beta.raw_shape)),
         )  # fmt: skip
 
 
@@ -204,7 +204,7 @@ def random_poisson(
         lam = convert_to_tensor(lam, name="lam")
         return apply_random(
             _poisson, [size, lam], {"dtype": dtype.numpy}, seed=seed, type="RandomPoissonV2", name=scope,
-            dtype=dtype, shape=_joined(static, lam._shape),
+            dtype=dtype, shape=_joined(static, lam.raw_shape),
         )  # fmt: skip
 
 
@@ -218,11 +218,13 @@ def multinomial(
     dtype = as_dtype(output_dtype or dtypes.int64)
     with name_scope(name, "multinomial", [logits]) as scope:
         logits = convert_to_tensor(logits, name="logits")
-        if logits._shape is not None and len(logits._shape) != 2:
-            raise ValueError(f"Shape must be rank 2 but is rank {len(logits._shape)} for {scope[:-1]!r}, input logits.")
+        if logits.raw_shape is not None and len(logits.raw_shape) != 2:
+            raise ValueError(
+                f"Shape must be rank 2 but is rank {len(logits.raw_shape)} for {scope[:-1]!r}, input logits."
+            )
         count = convert_to_tensor(num_samples, name="num_samples")
         static = static_value(count)
-        shape = (None if logits._shape is None else logits._shape[0], None if static is None else int(static))
+        shape = (None if logits.raw_shape is None else logits.raw_shape[0], None if static is None else int(static))
         return apply_random(
             _multinomial, [logits, count], {"dtype": dtype.numpy},
             seed=seed, type="Multinomial", name=scope, dtype=dtype, shape=shape,
@@ -267,7 +269,7 @@ def _multinomial(rng, logits, count, dtype):
 def random_shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:
     """`value` with its first axis in a random order; a scalar stays."""
     x = convert_to_tensor(value, name="value")
-    return apply_random(_shuffle, [x], seed=seed, type="RandomShuffle", name=name, dtype=x.dtype, shape=x._shape)
+    return apply_random(_shuffle, [x], seed=seed, type="RandomShuffle", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None = None) -> Tensor:
@@ -275,15 +277,15 @@ def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None
     with name_scope(name, "random_crop", [value, size]) as scope:
         x = convert_to_tensor(value, name="value")
         extent, static = _size(size)
-        if x._shape is not None and static is not None:
-            short = len(x._shape) != len(static) or any(
-                a is not None and b is not None and a < b for a, b in zip(x._shape, static, strict=True)
+        if x.raw_shape is not None and static is not None:
+            short = len(x.raw_shape) != len(static) or any(
+                a is not None and b is not None and a < b for a, b in zip(x.raw_shape, static, strict=True)
             )
             if short:
-                raise ValueError(f"Need value.shape >= size, got {shapes.text(x._shape)} and {shapes.text(static)}")
+                raise ValueError(f"Need value.shape >= size, got {shapes.text(x.raw_shape)} and {shapes.text(static)}")
         offset = apply_random(
             _offset, [array_ops.shape(x), extent], seed=seed, type="RandomUniformInt", name="offset",
-            dtype=dtypes.int32, shape=extent._shape,
+            dtype=dtypes.int32, shape=extent.raw_shape,
         )  # fmt: skip
         return array_ops.slice(x, offset, extent, name=scope)
 

@@ -34,11 +34,11 @@ def transpose(a: Any, perm: Any = None, name: str | None = "transpose", conjugat
         raw = None if n is None else (None,) * n
         return apply(kernels.transpose, [x, vector], type="Transpose", name=name, dtype=x.dtype, shape=raw)
     if order is None:
-        raw = None if x._shape is None else x._shape[::-1]
+        raw = None if x.raw_shape is None else x.raw_shape[::-1]
         return apply(np.transpose, [x], type="Transpose", name=name, dtype=x.dtype, shape=raw)
     if not isinstance(order, tuple) or sorted(order) != [*range(len(order))] or n not in (None, len(order)):
-        raise ValueError(f"perm {order} is no permutation of the {n} axes of shape {shapes.text(x._shape)}.")
-    raw = tuple([None if x._shape is None else x._shape[i] for i in order])
+        raise ValueError(f"perm {order} is no permutation of the {n} axes of shape {shapes.text(x.raw_shape)}.")
+    raw = tuple([None if x.raw_shape is None else x.raw_shape[i] for i in order])
     return apply(np.transpose, [x], {"axes": order}, type="Transpose", name=name, dtype=x.dtype, shape=raw)
 
 
@@ -48,11 +48,11 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     _, vector, _ = shape_argument(multiples)
     times = whole_numbers(multiples)
     known = times if isinstance(times, tuple) else entries(vector) if vector is not None else None
-    if known is not None and x._shape is not None and len(known) != len(x._shape):
-        raise ValueError(f"multiples {list(known)} must have one entry for each axis of {shapes.text(x._shape)}.")
+    if known is not None and x.raw_shape is not None and len(known) != len(x.raw_shape):
+        raise ValueError(f"multiples {list(known)} must have one entry for each axis of {shapes.text(x.raw_shape)}.")
     raw = None
     if known is not None:
-        dims = x._shape or (None,) * len(known)
+        dims = x.raw_shape or (None,) * len(known)
         raw = tuple([None if None in (d, t) else d * t for d, t in zip(dims, known, strict=True)])  # type: ignore[operator]
     inputs, attrs = ([x], {"reps": times}) if vector is None else ([x, vector], None)
     return apply(np.tile, inputs, attrs, type="Tile", name=name, dtype=x.dtype, shape=raw)
@@ -76,12 +76,12 @@ def pad(
     else:
         inputs = [x]
         attrs = {"mode": mode, "pad_width": widths, "value": None if value is None else static_value(value)}
-    raw = None if x._shape is None else (None,) * len(x._shape)
+    raw = None if x.raw_shape is None else (None,) * len(x.raw_shape)
     if widths is not None:
         pairs = isinstance(widths, tuple) and all(isinstance(w, tuple) and len(w) == 2 for w in widths)
         if not pairs or n not in (None, len(widths)):  # type: ignore[arg-type]
             raise ValueError(f"paddings must have shape [{'?' if n is None else n}, 2], but are {widths!r}.")
-        dims = x._shape or (None,) * len(widths)  # type: ignore[arg-type]
+        dims = x.raw_shape or (None,) * len(widths)  # type: ignore[arg-type]
         raw = tuple([None if d is None else d + b + e for d, (b, e) in zip(dims, widths, strict=True)])  # type: ignore[arg-type]
     return apply(kernels.pad, inputs, attrs, type="Pad", name=name, dtype=x.dtype, shape=raw)
 
@@ -91,10 +91,10 @@ def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
     x, axes = convert_to_tensor(tensor, name="tensor"), whole_numbers(axis)
     if axes is None:
         inputs = [x, convert_to_tensor(axis, name="axis")]
-        return apply(kernels.flip, inputs, type="ReverseV2", name=name, dtype=x.dtype, shape=x._shape)
+        return apply(kernels.flip, inputs, type="ReverseV2", name=name, dtype=x.dtype, shape=x.raw_shape)
     for a in axes if isinstance(axes, tuple) else (axes,):
         known_axis(a, rank_of(x), "axis")
-    return apply(np.flip, [x], {"axis": axes}, type="ReverseV2", name=name, dtype=x.dtype, shape=x._shape)
+    return apply(np.flip, [x], {"axis": axes}, type="ReverseV2", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 reverse_v2 = reverse
@@ -111,12 +111,20 @@ def reverse_sequence(
     if seq is None:
         raise ValueError("reverse_sequence needs a seq_axis.")
     seq, batch = known_axis(seq, rank_of(x), "seq_dim"), known_axis(batch or 0, rank_of(x), "batch_dim")
-    if x._shape is not None and lengths._shape and None not in (x._shape[batch], lengths._shape[0]):  # type: ignore[index]
-        if x._shape[batch] != lengths._shape[0]:  # type: ignore[index]
-            raise ValueError(f"seq_lengths must have one entry for each of {x._shape[batch]}, not {lengths._shape[0]}.")  # type: ignore[index]
+    if x.raw_shape is not None and lengths.raw_shape and None not in (x.raw_shape[batch], lengths.raw_shape[0]):  # type: ignore[index]
+        if x.raw_shape[batch] != lengths.raw_shape[0]:  # type: ignore[index]
+            raise ValueError(
+                f"seq_lengths must have one entry for each of {x.raw_shape[batch]}, not {lengths.raw_shape[0]}."
+            )  # type: ignore[index]
     attrs = {"seq_axis": seq, "batch_axis": batch}
     return apply(
-        kernels.reverse_sequence, [x, lengths], attrs, type="ReverseSequence", name=name, dtype=x.dtype, shape=x._shape
+        kernels.reverse_sequence,
+        [x, lengths],
+        attrs,
+        type="ReverseSequence",
+        name=name,
+        dtype=x.dtype,
+        shape=x.raw_shape,
     )
 
 
@@ -125,8 +133,8 @@ def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
     x, by, along = convert_to_tensor(input, name="input"), whole_numbers(shift), whole_numbers(axis)
     if by is None or along is None:
         inputs = [x, convert_to_tensor(shift, name="shift"), convert_to_tensor(axis, name="axis")]
-        return apply(kernels.roll, inputs, type="Roll", name=name, dtype=x.dtype, shape=x._shape)
-    return apply(np.roll, [x], {"shift": by, "axis": along}, type="Roll", name=name, dtype=x.dtype, shape=x._shape)
+        return apply(kernels.roll, inputs, type="Roll", name=name, dtype=x.dtype, shape=x.raw_shape)
+    return apply(np.roll, [x], {"shift": by, "axis": along}, type="Roll", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 # Diagonals
@@ -135,7 +143,7 @@ def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
 def diag(diagonal: Any, name: str | None = None) -> Tensor:
     """A tensor of twice the rank, [s..., s...], with the input [s...] on its diagonal and zeros elsewhere."""
     x = convert_to_tensor(diagonal, name="diagonal")
-    raw = None if x._shape is None else x._shape * 2
+    raw = None if x.raw_shape is None else x.raw_shape * 2
     return apply(kernels.diag, [x], type="Diag", name=name, dtype=x.dtype, shape=raw)
 
 
@@ -143,20 +151,20 @@ def diag_part(input: Any, name: str | None = None) -> Tensor:
     """The diagonal of a tensor: [s..., s...] -> [s...]. Raises ValueError for another known shape."""
     x = convert_to_tensor(input, name="input")
     raw = None
-    if x._shape is not None:
-        half = len(x._shape) // 2
-        if len(x._shape) % 2 or not half:
-            raise ValueError(f"Input must have even and non-zero rank, input rank is {len(x._shape)}")
-        raw = shapes.merge(x._shape[:half], x._shape[half:])
+    if x.raw_shape is not None:
+        half = len(x.raw_shape) // 2
+        if len(x.raw_shape) % 2 or not half:
+            raise ValueError(f"Input must have even and non-zero rank, input rank is {len(x.raw_shape)}")
+        raw = shapes.merge(x.raw_shape[:half], x.raw_shape[half:])
     return apply(kernels.diag_part, [x], type="DiagPart", name=name, dtype=x.dtype, shape=raw)
 
 
 def matrix_diag(diagonal: Any, name: str | None = None) -> Tensor:
     """Square matrices with the given diagonals and zeros elsewhere: [..., n] -> [..., n, n]."""
     x = convert_to_tensor(diagonal, name="diagonal")
-    if x._shape == ():
+    if x.raw_shape == ():
         raise ValueError("Shape must be at least rank 1 but is rank 0 for 'MatrixDiag'")
-    raw = None if x._shape is None else (*x._shape, x._shape[-1])
+    raw = None if x.raw_shape is None else (*x.raw_shape, x.raw_shape[-1])
     return apply(kernels.matrix_diag, [x], type="MatrixDiag", name=name, dtype=x.dtype, shape=raw)
 
 
@@ -164,11 +172,11 @@ def matrix_diag_part(input: Any, name: str | None = None) -> Tensor:
     """The main diagonals of matrices: [..., m, n] -> [..., min(m, n)]."""
     x = convert_to_tensor(input, name="input")
     raw = None
-    if x._shape is not None:
-        if len(x._shape) < 2:
-            raise ValueError(f"Shape must be at least rank 2 but is rank {len(x._shape)} for 'MatrixDiagPart'")
-        m, n = x._shape[-2:]
-        raw = (*x._shape[:-2], None if m is None or n is None else min(m, n))
+    if x.raw_shape is not None:
+        if len(x.raw_shape) < 2:
+            raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for 'MatrixDiagPart'")
+        m, n = x.raw_shape[-2:]
+        raw = (*x.raw_shape[:-2], None if m is None or n is None else min(m, n))
     attrs = {"axis1": -2, "axis2": -1}
     return apply(np.diagonal, [x], attrs, type="MatrixDiagPart", name=name, dtype=x.dtype, shape=raw)
 
@@ -179,7 +187,7 @@ def matrix_diag_part(input: Any, name: str | None = None) -> Tensor:
 def unique(x: Any, out_idx: Any = dtypes.int32, name: str | None = None) -> Unique:
     """(y, idx): the different elements of a vector in order of their first appearance, and x[i] = y[idx[i]]."""
     v, dtype = _vector(x), as_dtype(out_idx)
-    outputs = [(v.dtype.base_dtype, (None,)), (dtype, v._shape)]
+    outputs = [(v.dtype.base_dtype, (None,)), (dtype, v.raw_shape)]
     attrs = {"dtype": dtype.numpy}
     return Unique(*apply(kernels.unique_pair, [v], attrs, type="Unique", name=name, outputs=outputs))
 
@@ -187,7 +195,7 @@ def unique(x: Any, out_idx: Any = dtypes.int32, name: str | None = None) -> Uniq
 def unique_with_counts(x: Any, out_idx: Any = dtypes.int32, name: str | None = None) -> UniqueWithCounts:
     """(y, idx, count): as `unique`, and how often each element of y occurs."""
     v, dtype = _vector(x), as_dtype(out_idx)
-    outputs = [(v.dtype.base_dtype, (None,)), (dtype, v._shape), (dtype, (None,))]
+    outputs = [(v.dtype.base_dtype, (None,)), (dtype, v.raw_shape), (dtype, (None,))]
     attrs = {"dtype": dtype.numpy}
     return UniqueWithCounts(*apply(kernels.unique, [v], attrs, type="UniqueWithCounts", name=name, outputs=outputs))
 
@@ -195,11 +203,11 @@ def unique_with_counts(x: Any, out_idx: Any = dtypes.int32, name: str | None = N
 def invert_permutation(x: Any, name: str | None = None) -> Tensor:
     """y with y[x[i]] = i, of a vector that holds each of 0, 1... once."""
     v = _vector(x)
-    return apply(kernels.invert_permutation, [v], type="InvertPermutation", name=name, dtype=v.dtype, shape=v._shape)
+    return apply(kernels.invert_permutation, [v], type="InvertPermutation", name=name, dtype=v.dtype, shape=v.raw_shape)
 
 
 def _vector(value: Any) -> Tensor:
     x = convert_to_tensor(value, name="x")
-    if x._shape is not None and len(x._shape) != 1:
-        raise ValueError(f"Shape must be rank 1 but is rank {len(x._shape)}: {x}")
+    if x.raw_shape is not None and len(x.raw_shape) != 1:
+        raise ValueError(f"Shape must be rank 1 but is rank {len(x.raw_shape)}: {x}")
     return x

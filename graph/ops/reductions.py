@@ -74,9 +74,9 @@ def _reduce(
     if axis is not None and axes is None:
         attrs = {"function": function, **options}
         inputs = [x, convert_to_tensor(axis, name="reduction_indices")]
-        shape = (None,) * len(x._shape) if keepdims and x._shape is not None else None
+        shape = (None,) * len(x.raw_shape) if keepdims and x.raw_shape is not None else None
         return apply(kernels.reduce_over, inputs, attrs, type=kind, name=name, dtype=dtype, shape=shape)
-    shape = reduced_shape(x._shape, axes, keepdims)
+    shape = reduced_shape(x.raw_shape, axes, keepdims)
     return apply(function, [x], {"axis": axes, **options}, type=kind, name=name, dtype=dtype, shape=shape)
 
 
@@ -171,11 +171,11 @@ def _arg_extreme(function: Callable, kind: str, input: Any, axis: Any, name: str
     number = whole_numbers(axis)
     attrs: dict[str, Any] = {"function": function, "dtype": dtype.numpy}
     if number is None:
-        shape = None if x._shape is None else (None,) * (len(x._shape) - 1)
+        shape = None if x.raw_shape is None else (None,) * (len(x.raw_shape) - 1)
         return apply(
             kernels.arg_extreme, [x, convert_to_tensor(axis)], attrs, type=kind, name=name, dtype=dtype, shape=shape
         )
-    shape = reduced_shape(x._shape, number, False)
+    shape = reduced_shape(x.raw_shape, number, False)
     if dtype is dtypes.int64:
         return apply(function, [x], {"axis": number}, type=kind, name=name, dtype=dtype, shape=shape)
     return apply(kernels.arg_extreme, [x], {**attrs, "axis": number}, type=kind, name=name, dtype=dtype, shape=shape)
@@ -206,12 +206,12 @@ def _scan(
     if number is None:
         inputs, kernel = [x, convert_to_tensor(axis)], kernels.scan_over
     else:
-        if x._shape is not None:
-            known_axes(number, len(x._shape))
+        if x.raw_shape is not None:
+            known_axes(number, len(x.raw_shape))
         kernel, attrs["axis"] = kernels.scan, number
         if not exclusive and not reverse:
             kernel, attrs = function, {"axis": number, "dtype": x.dtype.numpy}
-    return apply(kernel, inputs, attrs, type=kind, name=name, dtype=x.dtype.base_dtype, shape=x._shape)
+    return apply(kernel, inputs, attrs, type=kind, name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
 
 
 # Segments and counts
@@ -232,8 +232,8 @@ class UnsortedSegment(Protocol):
 def _segment(public: str, ufunc: np.ufunc, unit: Any, doc: str, empty: Any = None) -> Segment:
     def segment(data, segment_ids, name=None):
         x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
-        if ids._shape is not None and len(ids._shape) != 1:
-            raise ValueError(f"Shape must be rank 1 but is rank {len(ids._shape)} for the segment_ids of {public}.")
+        if ids.raw_shape is not None and len(ids.raw_shape) != 1:
+            raise ValueError(f"Shape must be rank 1 but is rank {len(ids.raw_shape)} for the segment_ids of {public}.")
         shape = _segment_shape(x, ids, None)
         start = _unit(unit, x.dtype)
         attrs = {"ufunc": ufunc, "unit": start, "empty": start if empty is None else empty}
@@ -284,14 +284,15 @@ def _unit(unit: Any, dtype: DType) -> Any:
 
 
 def _segment_shape(x: Tensor, ids: Tensor, count: Any) -> shapes.RawShape:
-    if x._shape is None or ids._shape is None:
+    if x.raw_shape is None or ids.raw_shape is None:
         return None
-    rank = len(ids._shape)
-    if not shapes.compatible(x._shape[:rank], ids._shape):
+    rank = len(ids.raw_shape)
+    if not shapes.compatible(x.raw_shape[:rank], ids.raw_shape):
         raise ValueError(
-            f"data.shape = {shapes.text(x._shape)} does not start with segment_ids.shape = {shapes.text(ids._shape)}"
+            f"data.shape = {shapes.text(x.raw_shape)} does not start with "
+            f"segment_ids.shape = {shapes.text(ids.raw_shape)}"
         )
-    return (count, *x._shape[rank:])
+    return (count, *x.raw_shape[rank:])
 
 
 segment_sum = _segment("segment_sum", np.add, 0, "The sum")
@@ -321,8 +322,8 @@ def bincount(
         attrs["dtype"] = dtype.numpy
         return apply(kernels.bincount, [x], attrs, type="Bincount", name=name, dtype=dtype, shape=(None,))
     w = convert_to_tensor(weights, name="weights")
-    if not shapes.compatible(x._shape, w._shape):
-        raise ValueError(f"Shapes {shapes.text(x._shape)} and {shapes.text(w._shape)} are not compatible")
+    if not shapes.compatible(x.raw_shape, w.raw_shape):
+        raise ValueError(f"Shapes {shapes.text(x.raw_shape)} and {shapes.text(w.raw_shape)} are not compatible")
     return apply(
         kernels.weighted_bincount, [x, w], attrs, type="Bincount", name=name, dtype=w.dtype.base_dtype, shape=(None,)
     )

@@ -71,7 +71,7 @@ class ExponentialMovingAverage:
         if isinstance(item, Variable):
             graph.add_to_collection(MOVING_AVERAGE_VARIABLES, item)
             return make_slot(item, item.initialized_value(), self._name)
-        dtype, shape = item.dtype.base_dtype, item._shape
+        dtype, shape = item.dtype.base_dtype, item.raw_shape
         with graph.name_scope(None):
             name = f"{item.op.name}/{self._name}"
             average = Variable(zeros(shape, dtype), name=name, trainable=False)
@@ -118,4 +118,4 @@ class ExponentialMovingAverage:
 
 
 def _write(variable: Variable, type: str, kernel: Any, *values: Tensor) -> Tensor:
-    return write(Kind.UPDATE, type, kernel, variable, list(values), {}, variable._variable._shape, type)
+    return write(Kind.UPDATE, type, kernel, variable, list(values), {}, variable._variable.raw_shape, type)

@@ -73,7 +73,7 @@ def compute_weighted_loss(
 
 def check_weights(weights: Tensor, values: Tensor) -> None:
     """Raises ValueError for weights that are known not to broadcast to the values."""
-    given, wanted = weights._shape, values._shape
+    given, wanted = weights.raw_shape, values.raw_shape
     if given is None or wanted is None or given == ():
         return
     fits = len(given) == len(wanted) and all(
@@ -88,7 +88,7 @@ def check_weights(weights: Tensor, values: Tensor) -> None:
 
 def broadcast_weights(weights: Tensor, values: Tensor) -> Tensor:
     """The weights, one for each element of `values`."""
-    if weights._shape is not None and weights._shape == values._shape and shapes.is_full(weights._shape):
+    if weights.raw_shape is not None and weights.raw_shape == values.raw_shape and shapes.is_full(weights.raw_shape):
         return weights
     return math_ops.multiply(weights, array_ops.ones_like(values, weights.dtype), name="broadcast_weights")
 

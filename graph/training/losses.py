@@ -64,7 +64,7 @@ def _floats(labels: Any, predictions: Any) -> list[Tensor]:
     if predictions is None:
         raise ValueError("predictions must not be None.")
     predictions, labels = [math_ops.cast(tensor, dtypes.float32) for tensor in convert_together([predictions, labels])]
-    if not shapes.compatible(predictions._shape, labels._shape):
+    if not shapes.compatible(predictions.raw_shape, labels.raw_shape):
         raise ValueError(f"Shapes {predictions.shape} and {labels.shape} are incompatible")
     return [labels, predictions]
 
@@ -127,7 +127,7 @@ def softmax_cross_entropy(onehot_labels: Any, logits: Any, label_smoothing: floa
     """
     logits = convert_to_tensor(logits)
     labels = math_ops.cast(convert_to_tensor(onehot_labels), logits.dtype)
-    if not shapes.compatible(logits._shape, labels._shape):
+    if not shapes.compatible(logits.raw_shape, labels.raw_shape):
         raise ValueError(f"Shapes {logits.shape} and {labels.shape} are incompatible")
     if label_smoothing > 0:
         classes = math_ops.cast(array_ops.shape(labels)[1], logits.dtype)
@@ -153,8 +153,8 @@ def sparse_softmax_cross_entropy(
         labels, logits, weights = [convert_to_tensor(value) for value in (labels, logits, weights)]
         rank = logits.shape.ndims
         labels, weights = [
-            array_ops.squeeze(tensor, [-1]) if rank is not None and tensor._shape and len(tensor._shape) == rank
-            and tensor._shape[-1] in (None, 1) else tensor
+            array_ops.squeeze(tensor, [-1]) if rank is not None and tensor.raw_shape and len(tensor.raw_shape) == rank
+            and tensor.raw_shape[-1] in (None, 1) else tensor
             for tensor in (labels, weights)
         ]  # fmt: skip
         losses = nn_ops.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits, name="xentropy")

@@ -77,7 +77,7 @@ def accuracy(
         labels = array_ops.squeeze(labels, [-1])
     elif predictions.shape.ndims == (labels.shape.ndims or 0) + 1:
         predictions = array_ops.squeeze(predictions, [-1])
-    if not shapes.compatible(labels._shape, predictions._shape):
+    if not shapes.compatible(labels.raw_shape, predictions.raw_shape):
         raise ValueError(f"Shapes {predictions.shape} and {labels.shape} are incompatible")
     right = math_ops.cast(math_ops.equal(predictions, labels), dtypes.float32)
     return mean(right, weights, metrics_collections, updates_collections, name or "accuracy")

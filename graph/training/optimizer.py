@@ -174,9 +174,9 @@ class Optimizer:
         return self._step(Update(var, grad))
 
     def _apply_sparse_duplicate_indices(self, grad: IndexedSlices, var: Variable) -> Any:
-        rows = [(grad.indices.dtype.base_dtype, (None,)), (grad.dtype.base_dtype, grad.values._shape)]
+        rows = [(grad.indices.dtype.base_dtype, (None,)), (grad.dtype.base_dtype, grad.values.raw_shape)]
         indices, values = apply(kernels.summed_rows, [grad.indices, grad.values], type="SumRows", outputs=rows)
-        values._shape = None if values._shape is None else (None, *values._shape[1:])
+        values.raw_shape = None if values.raw_shape is None else (None, *values.raw_shape[1:])
         return self._apply_sparse(IndexedSlices(values, indices, grad.dense_shape), var)
 
     def _apply_sparse(self, grad: IndexedSlices, var: Variable) -> Any:
@@ -242,7 +242,7 @@ class Optimizer:
 
         def initial() -> Tensor:
             dtype = var.dtype.base_dtype
-            raw = var._variable._shape
+            raw = var._variable.raw_shape
             start = zeros(raw, dtype) if shapes.is_full(raw) else zeros_like(var.initialized_value())
             return start if number == 0 else start + number
 

@@ -210,7 +210,7 @@ class AdamOptimizer(Optimizer):
         if update.dtype not in self._rates:
             inputs = [update.number(t) for t in (self._lr_t, *self._get_beta_accumulators())]
             self._rates[update.dtype] = apply(
-                kernels.adam_rate, inputs, type="AdamRate", dtype=update.dtype, shape=inputs[0]._shape
+                kernels.adam_rate, inputs, type="AdamRate", dtype=update.dtype, shape=inputs[0].raw_shape
             )
         return self._rates[update.dtype]
 

@@ -63,7 +63,7 @@ def image(name: str, tensor: Any, max_outputs: int = 3, collections: Any = None,
     """
     tensor = convert_to_tensor(tensor)
     if tensor.shape.ndims not in (None, 4):
-        raise ValueError(f"Tensor must be 4-D with last dim 1, 3, or 4, not {shapes.text(tensor._shape)}")
+        raise ValueError(f"Tensor must be 4-D with last dim 1, 3, or 4, not {shapes.text(tensor.raw_shape)}")
     attrs = {"count": int(max_outputs)}
     return _summary(_image_summary, "ImageSummary", name, tensor, family, collections, attrs)
 

@@ -22,12 +22,12 @@ class Update:
     """
 
     def __init__(self, variable: Variable, grad: Tensor, rows: Tensor | None = None):
-        shape: Any = variable._variable._shape
-        given = grad._shape if rows is None or not grad._shape or not shape else (*shape[:1], *grad._shape[1:])
+        shape: Any = variable._variable.raw_shape
+        given = grad.raw_shape if rows is None or not grad.raw_shape or not shape else (*shape[:1], *grad.raw_shape[1:])
         if not shapes.compatible(shape, given):
             raise ValueError(
                 f"Shapes must be equal: variable {variable.name} has shape {shapes.text(shape)}, its gradient "
-                f"{shapes.text(grad._shape)}."
+                f"{shapes.text(grad.raw_shape)}."
             )
         self.variable, self.rows = variable, rows
         self.dtype = variable.dtype.base_dtype
@@ -49,7 +49,7 @@ class Update:
 
     def write_and_tell(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> tuple[Tensor, Tensor]:
         """A node: (the variable's new value, a second result of the kernel, of the gradient's shape)."""
-        new, told = self._write(variable, type, kernel, values, [(self.dtype, self.grad._shape)])
+        new, told = self._write(variable, type, kernel, values, [(self.dtype, self.grad.raw_shape)])
         return new, told
 
     def _write(self, variable: Any, type: str, kernel: Callable, values: tuple, further: list) -> list[Tensor]:
@@ -60,7 +60,7 @@ class Update:
             attrs.update(kernel=kernel, tables=tuple([t in self._tables for t in values]))
             kernel, inputs = kernels.on_rows, (variable._ref(), self.rows, *values)
         reference = op.outputs[0]
-        outputs = [(reference.dtype, reference._shape), *further]
+        outputs = [(reference.dtype, reference.raw_shape), *further]
         made = op.graph.add(
             Kind.UPDATE, type, kernel=kernel, inputs=inputs, attrs=attrs, outputs=outputs, name=type, colocate=op
         )
@@ -75,5 +75,5 @@ def make_slot(primary: Variable, initial: Any, name: str) -> Variable:
         with variable_scope(None, f"{primary.op.name}/{name}", auxiliary_name_scope=False) as scope:
             full = scope.name
         with graph.name_scope(None), graph.colocate_with(primary):
-            checked = shapes.is_full(primary._variable._shape)
+            checked = shapes.is_full(primary._variable.raw_shape)
             return Variable(initial, name=full, trainable=False, validate_shape=checked)

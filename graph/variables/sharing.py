@@ -349,10 +349,10 @@ def _shared(known: Variable, name: str, shape: Any, wanted: DType | None, reuse:
             f"VarScope? Originally defined at:\n\n{known.op.source.text}"
         )
     raw = shapes.as_raw(shape)
-    if raw is not None and not shapes.compatible(raw, known._variable._shape):
+    if raw is not None and not shapes.compatible(raw, known._variable.raw_shape):
         raise ValueError(
             f"Trying to share variable {name}, but specified shape {shapes.text(raw)} and found shape "
-            f"{shapes.text(known._variable._shape)}."
+            f"{shapes.text(known._variable.raw_shape)}."
         )
     if wanted is not None and wanted is not known.dtype.base_dtype:
         raise ValueError(

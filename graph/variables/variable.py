@@ -77,7 +77,7 @@ class Variable(Operators):
             )
         self._initial_value = initial
         kind = initial.dtype.base_dtype
-        shape = initial._shape if validate_shape else None
+        shape = initial.raw_shape if validate_shape else None
         if validate_shape and not shapes.is_full(shape) and kind.numpy.kind != "O":
             raise ValueError(f"initial_value must have a shape specified: {initial}")
         self._op = graph.add(Kind.VARIABLE, "VariableV2", outputs=[(kind._as_ref, shape)], name=scope, pinned=True)
@@ -190,7 +190,7 @@ class Variable(Operators):
                 type="Identity",
                 name="read",
                 dtype=self.dtype.base_dtype,
-                shape=self._variable._shape,
+                shape=self._variable.raw_shape,
             )
 
     def eval(self, session: Any = None) -> Any:
@@ -271,7 +271,7 @@ class Variable(Operators):
         return id(self)
 
     def __repr__(self) -> str:
-        return f"<tf.Variable '{self.name}' shape={shapes.text(self._variable._shape)} dtype={self.dtype.name}>"
+        return f"<tf.Variable '{self.name}' shape={shapes.text(self._variable.raw_shape)} dtype={self.dtype.name}>"
 
     # Plain data
 
@@ -345,7 +345,7 @@ def _safe_copy(op: Operation, copies: dict, graph) -> tuple[Tensor, ...]:
         kernel=op.kernel,
         inputs=inputs,
         attrs=op.attrs,
-        outputs=[(t.dtype, t._shape) for t in op.outputs],
+        outputs=[(t.dtype, t.raw_shape) for t in op.outputs],
         name=op.name.rpartition("/")[2],
         traits=op.traits,
     )

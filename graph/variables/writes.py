@@ -243,28 +243,28 @@ def assign(
     variable = variable_of(ref)
     tensor = _value_for(variable, value, "assign")
     dtype = _variable_dtype(variable)
-    shape = variable.outputs[0]._shape
+    shape = variable.outputs[0].raw_shape
     if validate_shape is False:
         shape = None
-    elif not shapes.compatible(shape, tensor._shape):
+    elif not shapes.compatible(shape, tensor.raw_shape):
         raise ValueError(
             f"Dimension mismatch: variable {variable.defined_at} has shape {shapes.text(shape)}, but the value "
-            f"{tensor.name} has shape {shapes.text(tensor._shape)}. Shapes {shapes.text(shape)} and "
-            f"{shapes.text(tensor._shape)} are not compatible."
+            f"{tensor.name} has shape {shapes.text(tensor.raw_shape)}. Shapes {shapes.text(shape)} and "
+            f"{shapes.text(tensor.raw_shape)} are not compatible."
         )
     attrs = {"dtype": _kept(dtype), "shape": shape}
-    out = tensor._shape if shape is None else shapes.merge(shape, tensor._shape)
+    out = tensor.raw_shape if shape is None else shapes.merge(shape, tensor.raw_shape)
     return write(Kind.ASSIGN, "Assign", assign_value, ref, [tensor], attrs, out, name)
 
 
 def _update(type: str, kernel: Any, ref: Any, value: Any, name: str | None) -> Tensor:
     variable = variable_of(ref)
     tensor = _value_for(variable, value, type)
-    shape = variable.outputs[0]._shape
-    if not shapes.compatible(shape, tensor._shape):
+    shape = variable.outputs[0].raw_shape
+    if not shapes.compatible(shape, tensor.raw_shape):
         raise ValueError(
             f"Parameters and update must be the same size: variable {variable.defined_at} has shape "
-            f"{shapes.text(shape)}, the update {tensor.name} has shape {shapes.text(tensor._shape)}."
+            f"{shapes.text(shape)}, the update {tensor.name} has shape {shapes.text(tensor.raw_shape)}."
         )
     return write(Kind.UPDATE, type, kernel, ref, [tensor], {"dtype": _kept(_variable_dtype(variable))}, shape, name)
 
@@ -286,8 +286,8 @@ def count_up_to(ref: Any, limit: int, name: str | None = None) -> Tensor:
     if not dtype.is_integer:
         raise TypeError(f"count_up_to needs an integer variable, but {variable.defined_at} is {dtype.name}.")
     attrs = {"limit": int(limit), "dtype": dtype.numpy}
-    new = write(Kind.UPDATE, "CountUpTo", count_value, ref, [], attrs, variable.outputs[0]._shape, name)
-    return apply(previous, [new], type="Previous", dtype=dtype, shape=new._shape)
+    new = write(Kind.UPDATE, "CountUpTo", count_value, ref, [], attrs, variable.outputs[0].raw_shape, name)
+    return apply(previous, [new], type="Previous", dtype=dtype, shape=new.raw_shape)
 
 
 def _scatter_op(type: str, kernel: Any, ufunc: np.ufunc | None, ref: Any, indices: Any, updates: Any, name: Any):
@@ -296,7 +296,7 @@ def _scatter_op(type: str, kernel: Any, ufunc: np.ufunc | None, ref: Any, indice
     if not where.dtype.base_dtype.is_integer:
         raise TypeError(f"{type} of {variable.defined_at} needs integer indices, but got {where.dtype.name}.")
     value = _value_for(variable, updates, type)
-    return write(Kind.UPDATE, type, kernel, ref, [where, value], {"ufunc": ufunc}, variable.outputs[0]._shape, name)
+    return write(Kind.UPDATE, type, kernel, ref, [where, value], {"ufunc": ufunc}, variable.outputs[0].raw_shape, name)
 
 
 def _scatter_family(suffix: str, ufunc: np.ufunc | None, words: str):
@@ -358,6 +358,6 @@ def initialized_value(ref: Any, initial: Tensor) -> Tensor:
         [ref],
         [initial],
         {"_after_initializer": True},
-        (_variable_dtype(variable), variable.outputs[0]._shape),
+        (_variable_dtype(variable), variable.outputs[0].raw_shape),
         "cond/Merge",
     )

@@ -393,7 +393,7 @@ def give(*, value: Any) -> Any:
 
 def _unfed(op: Operation) -> InvalidArgumentError:
     tensor = op.outputs[0]
-    shape = f" and shape {bracket_text(tensor._shape)}" if tensor._shape else ""
+    shape = f" and shape {bracket_text(tensor.raw_shape)}" if tensor.raw_shape else ""
     return InvalidArgumentError(
         op.node_def,
         op,

@@ -171,7 +171,7 @@ class _Writer:
             return
         node = self.flow.producer[value]
         if node >= 0:
-            if self.flow.tensor(value)._shape == ():
+            if self.flow.tensor(value).raw_shape == ():
                 return
         self._own_step(frozen, {}, (self.slot[value],), self.slot[value])
 

@@ -98,7 +98,7 @@ def folded(op: Operation, values: list) -> list | None:
     """The outputs of a pure node of constants, frozen; None when it is not to be folded."""
     if sum([np.size(v) for v in values]) > _MOST_ELEMENTS:
         return None
-    sizes = [1 if t._shape is None or None in t._shape else int(np.prod(t._shape)) for t in op.outputs]  # type: ignore[arg-type]
+    sizes = [1 if t.raw_shape is None or None in t.raw_shape else int(np.prod(t.raw_shape)) for t in op.outputs]  # type: ignore[arg-type]
     if sum(sizes) > _MOST_ELEMENTS:
         return None
     try:

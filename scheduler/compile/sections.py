@@ -129,12 +129,12 @@ def in_parts(op: Operation, made: Compiled) -> list[Operation]:
         rest = (*mine, *op.inputs[elements:])
         parts.append(_beside(op, f"part{k}", Kind.CONTROL, made.kernel, rest, outputs, op.traits))
     every = tuple([t for part in parts for t in part.outputs])
-    specs = [(t.dtype, t._shape) for t in op.outputs]
+    specs = [(t.dtype, t.raw_shape) for t in op.outputs]
     return [split, *parts, _beside(op, "join", Kind.PURE, Join(count, len(op.outputs)), every, specs, LIBRARY)]
 
 
 def _part(tensor: Tensor) -> RawShape:
-    return None if tensor._shape is None else (None, *tensor._shape[1:])
+    return None if tensor.raw_shape is None else (None, *tensor.raw_shape[1:])
 
 
 def _beside(

@@ -164,7 +164,7 @@ def load_costs(path: str) -> None:
 
 def shape_bytes(tensor: Any) -> int | None:
     """The bytes of a tensor's value where its static shape and dtype tell, else None."""
-    shape, dtype = tensor._shape, tensor.dtype
+    shape, dtype = tensor.raw_shape, tensor.dtype
     if shape is None or dtype.numpy.kind == "O":
         return None
     size = dtype.numpy.itemsize

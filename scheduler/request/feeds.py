@@ -44,7 +44,7 @@ def parse_feeds(graph: Graph, feed_dict: Mapping) -> dict[Tensor, Any]:
 
 def _fast(tensor: Tensor, value: Any) -> Any:
     if type(value) is np.ndarray and value.dtype == tensor.dtype.numpy and value.dtype.kind != "O" and value.ndim:
-        shape = tensor._shape
+        shape = tensor.raw_shape
         if shape is None or shape == value.shape or shapes.compatible(shape, value.shape):
             view = value.view()
             view.setflags(write=False)
@@ -116,10 +116,10 @@ def convert_feed(tensor: Tensor, value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         _check_int(tensor, value)
     array = _as_array(tensor, value)
-    if not shapes.compatible(tensor._shape, np.shape(array)):
+    if not shapes.compatible(tensor.raw_shape, np.shape(array)):
         raise ValueError(
             f"Cannot feed value of shape {np.shape(array)!r} for Tensor {tensor.name!r}, which has shape "
-            f"{shapes.text(tensor._shape)!r}"
+            f"{shapes.text(tensor.raw_shape)!r}"
         )
     if isinstance(array, np.ndarray):
         if array.ndim == 0:

@@ -174,7 +174,7 @@ def _shapes(examples: list[list[Tensor]], given: Any, many: bool) -> list:
     """What all sources' examples have in common of their shapes."""
     if given is not None:
         return [dims.as_raw(shape) for shape in given]
-    raw = [[tensor._shape for tensor in example] for example in examples]
+    raw = [[tensor.raw_shape for tensor in example] for example in examples]
     if many:
         raw = [[None if shape is None else shape[1:] for shape in row] for row in raw]
     return [_common(column) for column in zip(*raw, strict=True)]

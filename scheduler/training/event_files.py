@@ -193,7 +193,7 @@ def _node_proto(op: Operation) -> Any:
     inputs = [_input_name(tensor) for tensor in op.inputs] + [f"^{control.name}" for control in op.control_inputs]
     node = protos("node_def").NodeDef(name=op.name, op=op.type, input=inputs, device=op.device)
     for output in op.outputs:
-        node.attr["_output_shapes"].list.shape.append(_shape_proto(output._shape))
+        node.attr["_output_shapes"].list.shape.append(_shape_proto(output.raw_shape))
     if op.outputs:
         number = getattr(protos("types"), f"DT_{_TYPE_NAMES.get(op.outputs[0].dtype.base_dtype.name, 'VARIANT')}")
         node.attr["dtype"].type = number

@@ -63,9 +63,9 @@ def input_producer(
     """
     with name_scope(name, "input_producer", [input_tensor]) as scope:
         rows = convert_to_tensor(input_tensor, name="input_tensor")
-        if rows._shape == ():
+        if rows.raw_shape == ():
             raise ValueError("Shape () must have rank at least 1")
-        known = None if rows._shape is None else rows._shape[1:]
+        known = None if rows.raw_shape is None else rows.raw_shape[1:]
         row = shapes.merge(known, None if element_shape is None else shapes.as_raw(element_shape))
         if not shapes.is_full(row):
             raise ValueError(

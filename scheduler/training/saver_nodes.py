@@ -143,19 +143,19 @@ def _parts(saveables: Saveables) -> list[Saveables]:
 def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Operation:
     """The operation that is done when all variables have the values of the checkpoint."""
     wanted = tuple([_wanted(key, variable, reshape) for key, variable in saveables])
-    outputs = [(variable.dtype.base_dtype, variable._variable._shape) for _, variable in saveables]
+    outputs = [(variable.dtype.base_dtype, variable._variable.raw_shape) for _, variable in saveables]
     node = _function("RestoreV2", restore_values, [filename], {"wanted": wanted}, outputs, "RestoreV2")
     assigns = []
     for (_, variable), value in zip(saveables, node.outputs, strict=True):
         # RestoreV2 has checked the shape, before it read anything.
         attrs = {"dtype": state_ops._kept(variable.dtype.base_dtype), "shape": None}
-        kind, kernel, shape = Kind.ASSIGN, state_ops.assign_value, variable._variable._shape
+        kind, kernel, shape = Kind.ASSIGN, state_ops.assign_value, variable._variable.raw_shape
         assigns.append(state_ops.write(kind, "Assign", kernel, variable, [value], attrs, shape, "Assign").op)
     return group(*assigns, name="restore_all")
 
 
 def _wanted(key: str, variable: Variable, reshape: bool) -> Wanted:
-    return Wanted(key, variable.dtype.base_dtype.name, variable._variable._shape, reshape)
+    return Wanted(key, variable.dtype.base_dtype.name, variable._variable.raw_shape, reshape)
 
 
 def saveables_of(var_list: Any) -> Saveables:

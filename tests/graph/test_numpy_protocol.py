@@ -34,7 +34,7 @@ def check(session, made, expected, exact=False):
 
 def agrees(made, value):
     """What the graph says of a tensor holds for its value."""
-    assert shapes.compatible(made._shape, np.shape(value))
+    assert shapes.compatible(made.raw_shape, np.shape(value))
     if made.dtype is not tf.object:
         assert made.dtype.numpy == np.asarray(value).dtype
 

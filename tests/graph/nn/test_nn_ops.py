@@ -24,9 +24,9 @@ def check(tensor, expected, rtol=2e-6, atol=1e-6):
     """The value is the one expected, and has the dtype and shape that the graph says."""
     value = evaluate(tensor)
     assert value.dtype == tensor.dtype.numpy
-    assert tensor._shape is not None
-    assert len(tensor._shape) == value.ndim
-    assert all(said in (None, real) for said, real in zip(tensor._shape, value.shape, strict=True))
+    assert tensor.raw_shape is not None
+    assert len(tensor.raw_shape) == value.ndim
+    assert all(said in (None, real) for said, real in zip(tensor.raw_shape, value.shape, strict=True))
     np.testing.assert_allclose(value, expected, rtol=rtol, atol=atol)
     return value
 
@@ -125,7 +125,7 @@ def test_dropout_zeroes_a_share_and_scales_the_rest():
 def check_mask(tensor, keep):
     value = evaluate(tensor)
     assert value.dtype == tensor.dtype.numpy
-    assert value.shape == tensor._shape
+    assert value.shape == tensor.raw_shape
     assert set(np.unique(value).tolist()) == {0.0, float(np.float32(1 / keep))}
     return value
 
@@ -282,7 +282,7 @@ def test_softmax_cross_entropy_of_several_batch_axes_lacks_only_the_classes():
     logits = RNG.normal(size=(2, 3, 4))
     labels = np.full((2, 3, 4), 0.25)
     loss = nn_ops.softmax_cross_entropy_with_logits_v2(labels, logits, axis=1)
-    assert loss._shape == (2, 4)
+    assert loss.raw_shape == (2, 4)
     check(loss, -(labels * log_softmax(logits, 1)).sum(1))
 
 
@@ -394,7 +394,7 @@ def naive_pool(x, kernel, strides, padding, reduce):
 def test_conv2d_agrees_with_a_loop(padding, kernel, strides, dilations):
     x, w = RNG.normal(size=(2, 7, 8, 3)), RNG.normal(size=(*kernel, 3, 4))
     tensor = nn_ops.conv2d(x, w, [1, *strides, 1], padding, dilations=[1, *dilations, 1])
-    assert None not in tensor._shape
+    assert None not in tensor.raw_shape
     check(tensor, naive_conv2d(x, w, strides, padding, dilations), rtol=1e-10)
 
 
@@ -420,7 +420,7 @@ def test_conv2d_of_many_images_in_blocks_is_the_same(monkeypatch):
 def test_conv2d_of_an_unknown_batch_knows_the_other_axes():
     x = array_ops.placeholder(dtypes.float32, [None, 28, 28, 1])
     tensor = nn_ops.conv2d(x, np.ones((5, 5, 1, 32), np.float32), [1, 2, 2, 1], "SAME")
-    assert tensor._shape == (None, 14, 14, 32)
+    assert tensor.raw_shape == (None, 14, 14, 32)
     assert evaluate(tensor, {x: np.ones((3, 28, 28, 1), np.float32)}).shape == (3, 14, 14, 32)
 
 

@@ -29,7 +29,7 @@ def check(tensor, expected):
     """The value is the one expected, in the dtype and shape that the tensor says."""
     value = evaluate(tensor)
     assert value.dtype == tensor.dtype.numpy
-    assert tensor._shape == np.shape(value)
+    assert tensor.raw_shape == np.shape(value)
     np.testing.assert_array_equal(value, expected)
     return value
 
@@ -199,7 +199,7 @@ def test_any_basic_index_gives_numpys_value_and_shape(data):
         tensor = convert_to_tensor(x)[index]
         value = evaluate(tensor)
         np.testing.assert_array_equal(value, expected)
-        assert tensor._shape == np.shape(expected)
+        assert tensor.raw_shape == np.shape(expected)
         unknown = placeholder(dtypes.int64)
         np.testing.assert_array_equal(evaluate(unknown[index], {unknown: x}), expected)
 
@@ -233,7 +233,7 @@ def test_strided_slice_means_the_same_at_build_time_and_at_run_time(begin, end, 
         first, feeds = late(np.array([begin, 0], np.int32))
         found = evaluate(array_ops.strided_slice(x, first, [end, 6], [step, 1], **kwargs), feeds)
         np.testing.assert_array_equal(evaluate(known), found)
-        assert known._shape == found.shape
+        assert known.raw_shape == found.shape
 
 
 def test_masks_and_arrays_index_too():
@@ -268,7 +268,7 @@ def test_boolean_mask(axis):
     mask = np.array([True, False, True]) if axis == 1 else np.array([False, True])
     expected = X[:, mask] if axis == 1 else X[mask]
     tensor = array_ops.boolean_mask(X, mask, axis=axis)
-    assert tensor._shape == ((2, None, 4) if axis == 1 else (None, 3, 4))
+    assert tensor.raw_shape == ((2, None, 4) if axis == 1 else (None, 3, 4))
     np.testing.assert_array_equal(evaluate(tensor), expected)
     np.testing.assert_array_equal(evaluate(array_ops.boolean_mask(X, X > 7)), X[X > 7])
 
@@ -286,7 +286,7 @@ def test_bad_masks_are_refused():
 
 def test_where_with_one_argument_lists_the_indices():
     tensor = array_ops.where(X > 20)
-    assert (tensor._shape, tensor.dtype) == ((None, 3), dtypes.int64)
+    assert (tensor.raw_shape, tensor.dtype) == ((None, 3), dtypes.int64)
     np.testing.assert_array_equal(evaluate(tensor), np.argwhere(X > 20))
     with pytest.raises(ValueError, match="x and y must both be non-None or both be None"):
         array_ops.where(X > 20, X)
@@ -306,15 +306,15 @@ def test_a_vector_of_conditions_picks_rows_also_when_ranks_are_unknown():
 def test_a_shape_of_tensors_is_inferred_as_far_as_they_are_known():
     x = placeholder(dtypes.float32, [None, 3, 4])
     flat = array_ops.reshape(x, [array_ops.shape(x)[0], 12])
-    assert flat._shape == (None, 12)
-    assert array_ops.reshape(x, [-1, array_ops.shape(x)[1] * 1, 4])._shape == (None, None, 4)
-    assert array_ops.reshape(x, array_ops.stack([-1, array_ops.shape(x)[2]]))._shape == (None, 4)
+    assert flat.raw_shape == (None, 12)
+    assert array_ops.reshape(x, [-1, array_ops.shape(x)[1] * 1, 4]).raw_shape == (None, None, 4)
+    assert array_ops.reshape(x, array_ops.stack([-1, array_ops.shape(x)[2]])).raw_shape == (None, 4)
     joined = array_ops.concat([array_ops.shape(x)[:2], [2, 2]], 0)
-    assert array_ops.reshape(x, joined)._shape == (None, 3, 2, 2)
-    assert array_ops.zeros([array_ops.shape(x)[0], 5])._shape == (None, 5)
-    assert array_ops.zeros(array_ops.shape(x))._shape == (None, 3, 4)
-    assert array_ops.fill(math_ops.cast(array_ops.shape(x), dtypes.int64), 1)._shape == (None, 3, 4)
-    assert array_ops.shape(x, out_type=dtypes.int64)._shape == (3,)
+    assert array_ops.reshape(x, joined).raw_shape == (None, 3, 2, 2)
+    assert array_ops.zeros([array_ops.shape(x)[0], 5]).raw_shape == (None, 5)
+    assert array_ops.zeros(array_ops.shape(x)).raw_shape == (None, 3, 4)
+    assert array_ops.fill(math_ops.cast(array_ops.shape(x), dtypes.int64), 1).raw_shape == (None, 3, 4)
+    assert array_ops.shape(x, out_type=dtypes.int64).raw_shape == (3,)
     value = np.ones((5, 3, 4), np.float32)
     assert evaluate(flat, {x: value}).shape == (5, 12)
     assert evaluate(array_ops.reshape(x, joined), {x: value}).shape == (5, 3, 2, 2)
@@ -362,10 +362,10 @@ def test_unstack_and_split_take_apart_what_stack_and_concat_join(dtype, axis):
 def test_parts_of_unknown_size():
     x = placeholder(dtypes.float64, [None, 4])
     parts = array_ops.split(x, 2)
-    assert [p._shape for p in parts] == [(None, 4)] * 2
+    assert [p.raw_shape for p in parts] == [(None, 4)] * 2
     np.testing.assert_array_equal(evaluate(parts, {x: X[0, :2]}), [X[0, :1], X[0, 1:2]])
     rows = array_ops.unstack(x, num=2)
-    assert [r._shape for r in rows] == [(4,)] * 2
+    assert [r.raw_shape for r in rows] == [(4,)] * 2
     with pytest.raises(ValueError, match="unstack of 2 parts"):
         evaluate(rows, {x: X[0]})
     axis, feeds = late(np.int32(1))
@@ -411,7 +411,7 @@ def test_unique_keeps_the_order_of_first_appearance(items):
         pair = array_ops.unique(np.array(items, np.int64), dtypes.int64)
         assert pair.idx.dtype is dtypes.int64
         assert evaluate(pair.y).tolist() == list(dict.fromkeys(items))
-        assert pair.idx._shape == (len(items),)
+        assert pair.idx.raw_shape == (len(items),)
 
 
 def test_strings_stay_bytes():

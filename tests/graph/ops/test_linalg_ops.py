@@ -32,7 +32,7 @@ def check(tensor, expected, tolerance=1e-10):
     """The value is the one expected, and has the dtype and shape that the graph says."""
     value = evaluate(tensor)
     assert value.dtype == tensor.dtype.numpy
-    assert tensor._shape == value.shape
+    assert tensor.raw_shape == value.shape
     np.testing.assert_allclose(value, expected, rtol=tolerance, atol=tolerance)
     return value
 
@@ -115,7 +115,7 @@ def test_svd_multiplies_back_and_v_is_not_transposed(dtype, shape, full):
     s, u, v = linalg_ops.svd(x, full_matrices=full)
     s_value, u_value, v_value = evaluate(s), evaluate(u), evaluate(v)
     for tensor, value in [(s, s_value), (u, u_value), (v, v_value)]:
-        assert (tensor._shape, tensor.dtype.numpy) == (value.shape, value.dtype)
+        assert (tensor.raw_shape, tensor.dtype.numpy) == (value.shape, value.dtype)
     p = min(shape[-2:])
     product = (u_value[..., :p] * s_value[..., None, :]) @ adjoint(v_value[..., :p])
     np.testing.assert_allclose(product, x, atol=tolerance)
@@ -133,7 +133,7 @@ def test_qr_multiplies_back(dtype, shape, full):
     tolerance = TOLERANCE[np.dtype(dtype).char]
     q, r = linalg_ops.qr(x, full_matrices=full)
     q_value, r_value = evaluate(q), evaluate(r)
-    assert (q._shape, r._shape) == (q_value.shape, r_value.shape)
+    assert (q.raw_shape, r.raw_shape) == (q_value.shape, r_value.shape)
     assert q_value.dtype == r_value.dtype == dtype
     np.testing.assert_allclose(q_value @ r_value, x, atol=tolerance)
     np.testing.assert_allclose(adjoint(q_value) @ q_value, np.eye(q_value.shape[1]), atol=tolerance)
@@ -146,8 +146,8 @@ def test_eigh_gives_ascending_eigenvalues_and_their_vectors(dtype):
     tolerance = 20 * TOLERANCE[np.dtype(dtype).char]
     e, v = linalg_ops.eigh(x)
     e_value, v_value = evaluate(e), evaluate(v)
-    assert (e._shape, e.dtype.numpy) == (e_value.shape, e_value.dtype)
-    assert (v._shape, v.dtype.numpy) == (v_value.shape, v_value.dtype)
+    assert (e.raw_shape, e.dtype.numpy) == (e_value.shape, e_value.dtype)
+    assert (v.raw_shape, v.dtype.numpy) == (v_value.shape, v_value.dtype)
     np.testing.assert_allclose(x @ v_value, v_value * e_value[..., None, :], atol=tolerance)
     assert (np.diff(e_value, axis=-1) >= 0).all()
     check(linalg_ops.eigvalsh(x), e_value, tolerance)
@@ -201,7 +201,7 @@ def test_trace_diag_and_diag_part(dtype):
 def test_an_unknown_batch_leaves_the_matrix_known():
     x = array_ops.placeholder(dtypes.float64, [None, 3, 2])
     s, u, v = linalg_ops.svd(x)
-    assert (s._shape, u._shape, v._shape) == ((None, 2), (None, 3, 2), (None, 2, 2))
+    assert (s.raw_shape, u.raw_shape, v.raw_shape) == ((None, 2), (None, 3, 2), (None, 2, 2))
     value = random(5, 3, 2)
     assert evaluate(u, {x: value}).shape == (5, 3, 2)
 
@@ -209,7 +209,7 @@ def test_an_unknown_batch_leaves_the_matrix_known():
 def test_an_unknown_rank_is_computed_all_the_same():
     x = array_ops.placeholder(dtypes.float64)
     tensor = linalg_ops.inv(x)
-    assert tensor._shape is None
+    assert tensor.raw_shape is None
     np.testing.assert_allclose(evaluate(tensor, {x: 2 * np.eye(2)}), np.eye(2) / 2)
 
 

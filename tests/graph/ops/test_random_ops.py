@@ -19,9 +19,9 @@ def draw(tensor, feeds=None):
     """The value, which must have the dtype and shape that the graph says."""
     value = evaluate(tensor, feeds)
     assert value.dtype == tensor.dtype.numpy
-    assert tensor._shape is not None
-    assert len(tensor._shape) == value.ndim
-    assert all(said in (None, real) for said, real in zip(tensor._shape, value.shape, strict=True))
+    assert tensor.raw_shape is not None
+    assert len(tensor.raw_shape) == value.ndim
+    assert all(said in (None, real) for said, real in zip(tensor.raw_shape, value.shape, strict=True))
     return value
 
 
@@ -84,7 +84,7 @@ def test_random_uniform_wants_a_maximum_for_integers_and_a_number_type():
 @pytest.mark.parametrize("shape", [[], [3], (2, 3), np.array([4, 1]), [0, 2]])
 def test_a_shape_may_be_a_list_a_tuple_or_an_array(make, shape):
     tensor = make(shape, seed=1)
-    assert tensor._shape == tuple(shape)
+    assert tensor.raw_shape == tuple(shape)
     assert draw(tensor).shape == tuple(shape)
 
 

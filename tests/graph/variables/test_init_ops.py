@@ -17,7 +17,7 @@ def values(initializer, shape=SHAPE, dtype=None):
     """The initial values, which must have the dtype and shape that the graph says."""
     tensor = initializer(shape, dtype=dtype)
     value = evaluate(tensor)
-    assert tensor._shape == value.shape == tuple(shape)
+    assert tensor.raw_shape == value.shape == tuple(shape)
     assert tensor.dtype.numpy == value.dtype
     return value
 
