@@ -120,7 +120,7 @@ def flatten_graph(graph: Graph) -> dict[str, Any]:
     ]
     return {
         "rows": rows,
-        "sections": [_flat_section(section) for section in graph._sections],
+        "sections": [_flat_section(section) for section in graph.sections],
         "names": dict(graph._names._next),
         "collections": {name: [_flat_item(item) for item in items] for name, items in graph._collections.items()},
         "seed": graph.seed,
@@ -139,9 +139,9 @@ def restore_graph(flat: dict[str, Any]) -> Graph:
 
 def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
     """Put what the tables say into an empty graph."""
-    ops = graph._operations
+    ops = graph.operations
     for word, outer, *_ in flat["sections"]:
-        Section(graph, word, None if outer is None else graph._sections[outer])
+        Section(graph, word, None if outer is None else graph.sections[outer])
     for index, row in enumerate(flat["rows"]):
         name, type_, kind, kernel, inputs, attrs, outputs, controls, traits, source, device, colocation, *rest = row
         container, section = rest
@@ -161,12 +161,12 @@ def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
             device,
             colocation,
             container,
-            None if section is None else graph._sections[section],
+            None if section is None else graph.sections[section],
         )
         graph._put(op)
         if op.section is not None:
             op.section.ops.append(op)
-    for section, (_, _, parameters, outputs, targets) in zip(graph._sections, flat["sections"], strict=True):
+    for section, (_, _, parameters, outputs, targets) in zip(graph.sections, flat["sections"], strict=True):
         section.parameters = [ops[i].outputs[k] for i, k in parameters]
         section.outputs = [ops[i].outputs[k] for i, k in outputs]
         section.targets = [ops[i] for i in targets]
@@ -210,7 +210,7 @@ def _flat_item(item: Any) -> tuple[str, Any]:
 
 def _restored_item(graph: Graph, item: tuple[str, Any], known: dict) -> Any:
     kind, value = item
-    ops = graph._operations
+    ops = graph.operations
     if kind in FLAT_TYPES:
         if value["op"] not in known:
             known[value["op"]] = FLAT_TYPES[kind].from_flat(graph, value)

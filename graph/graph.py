@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -166,6 +166,25 @@ class Graph:
         """All operations, in creation order."""
         return list(self._operations)
 
+    @property
+    def operations(self) -> Sequence[Operation]:
+        """All operations, in creation order: what `get_operations` copies. Not to be changed."""
+        return self._operations
+
+    @property
+    def census(self) -> Census:
+        """What it counts as it grows. Not to be changed."""
+        return self._census
+
+    def all_for(self, wanted: Iterable[Operation]) -> tuple[list[Operation], Census] | None:
+        """All operations and their census, if nobody wants any of them without these; else None."""
+        with self._lock:
+            census = self._census
+            ends = 0
+            for op in dict.fromkeys(wanted):
+                ends += sum([census.last[t.number] < 0 for t in op.outputs]) if op.outputs else 1
+            return (self._operations[:], census.copy()) if ends == census.ends else None
+
     def get_operation_by_name(self, name: str) -> Operation:
         """The operation `name`; KeyError when there is none, TypeError when it is no string."""
         if not isinstance(name, str):
@@ -238,6 +257,11 @@ class Graph:
             f"The name {name!r} looks like an (invalid) Operation name, not a Tensor. Tensor names must be of the "
             'form "<op_name>:<output_index>".'
         )
+
+    @property
+    def all_feedable(self) -> bool:
+        """True when each of its tensors may be fed."""
+        return not (self._unfeedable or self._sections)
 
     def is_feedable(self, tensor: Any) -> bool:
         """False for tensors that live inside a control-flow construct."""
@@ -348,6 +372,16 @@ class Graph:
     def section(self) -> Section | None:
         """The section that operations are created in now."""
         return self._scopes.section
+
+    @property
+    def sections(self) -> Sequence[Section]:
+        """All sections, in creation order. Not to be changed."""
+        return self._sections
+
+    def add_section(self, section: Section) -> int:
+        """Note a new section; its place in `sections`."""
+        self._sections.append(section)
+        return len(self._sections) - 1
 
     def in_section(self, section: Section | None):
         """A context manager: operations created inside belong to `section`; with None to the graph itself."""

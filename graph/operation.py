@@ -361,9 +361,9 @@ class Tensor(Operators):
 
 def operation_at(graph: Graph, index: int) -> Operation:
     """How a pickled Operation is found again."""
-    return graph._operations[index]
+    return graph.operations[index]
 
 
 def tensor_at(graph: Graph, index: int, output: int) -> Tensor:
     """How a pickled Tensor is found again."""
-    return graph._operations[index].outputs[output]
+    return graph.operations[index].outputs[output]

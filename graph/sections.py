@@ -34,8 +34,7 @@ class Section:
         self.parameters: list[Tensor] = []
         self.outputs: list[Tensor] = []
         self.targets: list[Operation] = []
-        self.index = len(graph._sections)
-        graph._sections.append(self)
+        self.index = graph.add_section(self)
 
     def inside(self, outer: Section | None) -> bool:
         """True when this section is `outer` or within it; every section is within None."""
@@ -55,14 +54,19 @@ class Section:
             elif op.kind is Kind.PEEK:
                 names.update([t.op.attrs.get("_variable", t.op.name) for t in op.inputs])
             elif op.kind is Kind.CONTROL:
-                for index in op.attrs["_sections"]:
-                    names |= op.graph._sections[index].changes()
+                for section in sections_of(op):
+                    names |= section.changes()
         return names
 
     def controls(self) -> list[Operation]:
         """The operations from outside that those inside wait for."""
         mine = set(self.ops)
         return list(dict.fromkeys([c for op in self.ops for c in op.control_inputs if c not in mine]))
+
+
+def sections_of(op: Operation) -> list[Section]:
+    """The sections that an operation owns."""
+    return [op.graph.sections[index] for index in op.attrs["_sections"]]
 
 
 def captures(sections: Sequence[Section]) -> list[Tensor]:

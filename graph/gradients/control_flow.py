@@ -17,7 +17,7 @@ from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.ops.control_flow import _owner, cond, section_of
 from weftwork.graph.ops.filling import zeros_like
-from weftwork.graph.sections import Section, captures
+from weftwork.graph.sections import Section, captures, sections_of
 
 
 def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor]) -> list[Tensor]:
@@ -37,7 +37,7 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor]) -> l
             raise unknown(owner, f"{op.defined_at} draws random numbers or changes a variable in it")
         attrs = dict(op.attrs)
         if op.kind is Kind.CONTROL:
-            attrs["_sections"] = tuple([_copied(op, graph._sections[i], known) for i in op.attrs["_sections"]])
+            attrs["_sections"] = tuple([_copied(op, section, known) for section in sections_of(op)])
         made = graph.add(
             op.kind,
             op.type,
@@ -82,7 +82,7 @@ def _matched(tensors: Sequence[Tensor], wanted: Sequence[Tensor], found: Sequenc
 
 @rule("If")
 def _cond_gradient(op: Operation, *grads: Tensor) -> list:
-    sections = [op.graph._sections[i] for i in op.attrs["_sections"]]
+    sections = sections_of(op)
     wanted = _differentiable(op.inputs[1:])
     if not wanted:
         return [None] * len(op.inputs)
@@ -107,7 +107,7 @@ def _placeholders(section: Section, op: Operation, like: Sequence[Tensor]) -> li
 @rule("While")
 def _loop_gradient(op: Operation, *grads: Tensor) -> list:
     graph = op.graph
-    test, step = [graph._sections[i] for i in op.attrs["_sections"]]
+    test, step = sections_of(op)
     carried, limited = op.attrs["_carried"], op.attrs["_limited"]
     given = op.attrs["_given"]
     flowing = [i for i, t in enumerate(op.outputs) if t in _differentiable(op.outputs)]
@@ -133,7 +133,7 @@ def _loop_gradient(op: Operation, *grads: Tensor) -> list:
 @rule("Sweep")
 def _sweep_gradient(op: Operation, *grads: Tensor) -> list:
     graph = op.graph
-    (forth,) = [graph._sections[i] for i in op.attrs["_sections"]]
+    (forth,) = sections_of(op)
     carried, elements, given = op.attrs["_carried"], op.attrs["_elements"], op.attrs["_given"]
     trainable = set(_differentiable([*op.outputs, *op.inputs]))
     flowing = [i for i in range(carried) if op.outputs[i] in trainable]

@@ -289,7 +289,7 @@ class Variable(Operators):
     @classmethod
     def from_flat(cls, graph: Any, flat: dict[str, Any]) -> Variable:
         """The variable of `to_flat`'s data."""
-        ops = graph._operations
+        ops = graph.operations
         variable = cls.__new__(cls)
         variable._op = ops[flat["op"]]
         variable._variable = variable._op.outputs[0]

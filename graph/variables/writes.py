@@ -27,7 +27,7 @@ def variable_of(ref: Any) -> Operation:
         if op.kind is Kind.VARIABLE:
             return op
         if op.kind in WRITES:
-            return op.graph._by_name[op.attrs["_variable"]]
+            return op.graph.get_operation_by_name(op.attrs["_variable"])
     raise TypeError(f"Expected a variable or the output of an assignment to one, but got {ref!r}.")
 
 

@@ -34,14 +34,14 @@ def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operat
     wanted = list(targets)
     if not wanted:
         return []
-    graph = wanted[0].graph
+    operations = wanted[0].graph.operations
     needed = bytearray(1 + max([op.index for op in wanted]))
     for op in wanted:
         needed[op.index] = 1
     found: list[Operation] = []
     at = len(needed)
     while (at := needed.rfind(1, 0, at)) >= 0:  # what an operation takes was created before it
-        op = graph._operations[at]
+        op = operations[at]
         found.append(op)
         for tensor in op.inputs if not fed else [tensor for tensor in op.inputs if tensor not in fed]:
             needed[tensor.op.index] = 1
@@ -260,7 +260,7 @@ class _Builder:
         name = variable_name(tensor)
         if not peek and name not in self.version:
             self.flow.required.add(name)
-        return self._version(name, tensor.graph._by_name[name])
+        return self._version(name, tensor.graph.get_operation_by_name(name))
 
     def _version(self, name: str, variable: Operation) -> int:
         """What a variable is now: the output of the last write, or its value of before the run."""
@@ -327,7 +327,7 @@ class _Builder:
             self.node_of[op] = self.node_of[join]
 
     def _know(self, name: str, tensor: Tensor) -> None:
-        self.flow.variables[name] = tensor.graph._by_name[name]
+        self.flow.variables[name] = tensor.graph.get_operation_by_name(name)
 
     def _write(self, op: Operation) -> None:
         flow = self.flow

@@ -26,7 +26,7 @@ from weftwork.actors.programs.control import (
     SweepGradient,
 )
 from weftwork.graph.operation import LIBRARY, REFERENCES, Kind, Operation, Tensor, Traits
-from weftwork.graph.sections import Section
+from weftwork.graph.sections import Section, sections_of
 from weftwork.graph.shapes import RawShape
 from weftwork.scheduler.compile.dataflow import CONTROL, Dataflow, variable_name
 from weftwork.scheduler.compile.emit import write_program
@@ -158,11 +158,6 @@ def _beside(
     )
 
 
-def sections_of(op: Operation) -> list[Section]:
-    """The sections that an operation owns."""
-    return [op.graph._sections[index] for index in op.attrs["_sections"]]
-
-
 def section_flows(op: Operation) -> list[SectionFlow]:
     """The sections of a control-flow operation as dataflows, to be planned by themselves."""
     made = compiled(op)
@@ -192,7 +187,7 @@ def _closed(op: Operation, section: Section, flow: Dataflow, order: list, state:
             tensor = section.parameters[what] if what < len(section.parameters) else op.inputs[what]
             number = flow.feeds.get(tensor)
             if number in used and tensor.op.kind in REFERENCES:
-                variable = op.graph._by_name[variable_name(tensor)]
+                variable = op.graph.get_operation_by_name(variable_name(tensor))
                 required.append((position, variable.name, variable.defined_at))
         elif word == "draw":
             number = draws.get(what)

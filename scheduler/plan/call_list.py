@@ -105,16 +105,12 @@ def _needed(wanted: Sequence[Operation], fed: set[Tensor]) -> tuple[list[Operati
 
     Where nobody wants a part of the graph without them, that is the graph: nothing has to be looked for.
     """
-    graph = wanted[0].graph
-    with graph._lock:
-        census = graph._census
-        ends = 0
-        for op in dict.fromkeys(wanted):
-            ends += sum([census.last[t.number] < 0 for t in op.outputs]) if op.outputs else 1
-        if ends == census.ends and _are_placeholders([tensor.op for tensor in fed]):
-            return graph._operations[:], census.copy()
+    if _are_placeholders([tensor.op for tensor in fed]):
+        everything = wanted[0].graph.all_for(wanted)
+        if everything is not None:
+            return everything
     ops = prune(wanted, fed)
-    return ops, census.part(ops)
+    return ops, wanted[0].graph.census.part(ops)
 
 
 def _are_placeholders(ops: Iterable[Operation]) -> bool:

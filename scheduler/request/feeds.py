@@ -35,7 +35,7 @@ def parse_feeds(graph: Graph, feed_dict: Mapping) -> dict[Tensor, Any]:
         else:
             for tensor, fed in _expanded(graph, key, value):
                 feeds[tensor] = convert_feed(tensor, fed)
-    if graph._unfeedable or graph._sections:
+    if not graph.all_feedable:
         for tensor in feeds:
             if not graph.is_feedable(tensor):
                 raise ValueError(f"Tensor {tensor!r} may not be fed.")
