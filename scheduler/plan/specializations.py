@@ -23,15 +23,16 @@ _SMALL = 1024
 class Variant:
     """The plans of a dataflow for sources of some sizes, with what they were made for.
 
-    known: what was known when they were made.
+    known: what was known when they were made.   sizes: of the sources; None until it is known which they are.
     """
 
-    __slots__ = ("contest", "known", "runs")
+    __slots__ = ("contest", "known", "runs", "sizes")
 
     def __init__(self):
         self.contest: Contest | None = None
         self.known: Any = None
         self.runs = 0
+        self.sizes: tuple | None = None
 
     @property
     def work(self) -> float:
@@ -51,8 +52,11 @@ class Variants:
     def find(self, values: Sequence[Any]) -> Variant:
         """The variant for the sizes of these values, which becomes the last one."""
         sizes = tuple([0 if (size := size_of(value)) <= _SMALL else size_class(size) for value in values])
-        variant = self._made.find(sizes)
-        if variant is None:
-            variant = self._made.keep(sizes, self.last if not self._made else Variant())
-        self.last = variant
+        variant = self.last
+        if variant.sizes != sizes:
+            variant = self._made.find(sizes)
+            if variant is None:
+                variant = self._made.keep(sizes, self.last if not self._made else Variant())
+                variant.sizes = sizes
+            self.last = variant
         return variant
