@@ -23,6 +23,10 @@ from weftwork.graph.values import to_value
 
 _STRUCTURES = (list, tuple, dict, slice)
 
+WATCHERS: list[Callable[[float | None], None]] = []
+"""Told when a call with a time limit begins, of its seconds, and, with None, when it has ended: a process that works
+for a session puts in what tells the session."""
+
 
 @functools.lru_cache(maxsize=64)
 def _straight(count: int) -> dict[str, Any]:
@@ -33,12 +37,14 @@ def _straight(count: int) -> dict[str, Any]:
 class UserFunction:
     """The kernel of a node that calls a user's function: fills the arguments in, checks and converts the results."""
 
-    def __init__(self, function: Callable, outputs: int | None, types: tuple[DType, ...], retries: int):
-        self.function, self.outputs, self.types, self.retries = function, outputs, types, retries
+    def __init__(
+        self, function: Callable, outputs: int | None, types: tuple[DType, ...], retries: int, timeout: float | None
+    ):
+        self.function, self.outputs, self.types, self.retries, self.timeout = function, outputs, types, retries, timeout
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self._convert = any(t is not dtypes.object for t in types)
-        self._bare = outputs is None and not self._convert and not retries
-        """A call is a call of the function: nothing is checked, converted or tried again."""
+        self._bare = outputs is None and not self._convert and not retries and timeout is None
+        """A call is a call of the function: nothing is checked, converted, tried again or watched."""
         self.gradient: Callable | None = None
         """What `@f.gradient` gave: it makes nodes, so it stays where the graph is built."""
 
@@ -73,12 +79,23 @@ class UserFunction:
         return results[0] if len(results) == 1 else tuple(results)
 
     def _call(self, args: Any, kwargs: Any) -> Any:
+        call = self.function if self.timeout is None else self._watched
         for _ in range(self.retries):
             try:
-                return self.function(*args, **kwargs)
+                return call(*args, **kwargs)
             except Exception:  # the last attempt below decides
                 continue
-        return self.function(*args, **kwargs)
+        return call(*args, **kwargs)
+
+    def _watched(self, *args: Any, **kwargs: Any) -> Any:
+        """One call of the function, of which the watchers are told."""
+        for watch in WATCHERS:
+            watch(self.timeout)
+        try:
+            return self.function(*args, **kwargs)
+        finally:
+            for watch in WATCHERS:
+                watch(None)
 
     def _several(self, result: Any) -> list:
         """The declared number of values; ValueError when the function returned another."""
@@ -169,7 +186,7 @@ def _kernel(function: Callable, outputs: int | None, types: tuple[DType, ...], t
     key = (identity, outputs, types, traits)
     kernel = _kernels.get(key)
     if kernel is None:
-        kernel = _kernels[key] = UserFunction(function, outputs, types, traits.retries)
+        kernel = _kernels[key] = UserFunction(function, outputs, types, traits.retries, traits.timeout)
     return kernel
 
 
@@ -314,7 +331,9 @@ def op(
     pure: the same arguments always give the same result and nothing else happens; equal calls may then be made once.
     isolated: never run it in the caller's process.
     num_cpus, num_gpus, memory (bytes), resources, label_selector: what one call needs of a machine, as in Ray.
-    retries: how often it is called again when it raises.   timeout: seconds that one call may take.
+    retries: how often it is called again when it raises.
+    timeout: seconds that one call may take, from when the function begins: waiting for a free worker does not count, and
+        each retry has so many seconds of its own. A call that takes longer ends the run with DeadlineExceededError.
     Raises TypeError or ValueError for options that make no sense.
 
         @weftwork.op(outputs=2)

@@ -91,7 +91,7 @@ class Traits:
 
     resources: Ray resources, e.g. {"CPU": 2, "GPU": 0.5, "memory": 2**30, "tpu": 1}.
     retries: how often the function is called again when it raises.
-    timeout: seconds that one call may take; None is for ever.
+    timeout: seconds that one call may take; None is for ever. Of a branch or a loop the least of those inside.
     labels: what a machine's labels must be, as Ray's label selectors say it, e.g. {"region": "in(eu, us)"}.
     isolated: never run it in the caller's process.
     here: run it in the caller's process and nowhere else: it touches files of that machine.

@@ -17,6 +17,7 @@ from weftwork.actors.processes.messages import Request, check_pickles, describe,
 from weftwork.actors.programs import gpu
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.program import Program, StepFailed, Stopped, quiet, size_of
+from weftwork.graph.function import WATCHERS
 
 _KEPT_PROGRAMS = 256
 KEPT_BYTES = 16 << 20
@@ -82,13 +83,18 @@ def _limited(seconds: float | None):
 class Herald:
     """Tells on which machine a segment runs, should it take long: one thread of the process, which looks now and then.
 
-    tell: called with the segment's token; set by whoever runs segments in processes.
+    It also tells when a call with a time limit begins and ends: the session, which can end the process, counts the
+    seconds from then on.
+
+    tell: called with the segment's token, the number of the call with a limit (0 before the first) and its limit (0.0
+    while none is running); set by whoever runs segments in processes.
     """
 
     def __init__(self):
-        self.tell: Callable[[str], None] | None = None
+        self.tell: Callable[[str, int, float], None] | None = None
         self._current = ""
         self._started = False
+        self._calls, self._limit = 0, 0.0
 
     @contextmanager
     def watching(self, token: str):
@@ -96,11 +102,17 @@ class Herald:
         if token and self.tell is not None and not self._started:
             self._started = True
             threading.Thread(target=self._look, name="weftwork-herald", daemon=True).start()
-        self._current = token
+        self._calls, self._limit, self._current = 0, 0.0, token
         try:
             yield
         finally:
             self._current = ""
+
+    def limited(self, seconds: float | None) -> None:
+        """A call that may take so many seconds begins; None: it has ended."""
+        if self._current and self.tell is not None:
+            self._calls, self._limit = self._calls + (seconds is not None), seconds or 0.0
+            self.tell(self._current, self._calls, self._limit)
 
     def _look(self) -> None:
         before = ""
@@ -108,11 +120,12 @@ class Herald:
             sleep(_TELLS_AFTER)
             current = self._current
             if current and current == before:
-                self.tell(current)  # type: ignore[misc]
+                self.tell(current, self._calls, self._limit)  # type: ignore[misc]
             before = current
 
 
 HERALD = Herald()
+WATCHERS.append(HERALD.limited)
 
 
 def perform(request: Request, values: list, programs: Programs, device: bool = False) -> tuple[list, list]:

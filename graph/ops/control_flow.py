@@ -76,6 +76,7 @@ def _asked(every: Iterable[Traits]) -> Traits:
         resources=tuple(sorted(resources.items())),
         labels=tuple(sorted(labels.items())),
         here=any(t.here for t in every),
+        timeout=min([t.timeout for t in every if t.timeout is not None], default=None),
     )
     return LIBRARY if traits == LIBRARY else traits
 

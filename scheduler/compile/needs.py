@@ -30,7 +30,10 @@ ANYWHERE = Home()
 
 
 class Need(NamedTuple):
-    """What a node asks for: Ray resources and label selector, a home, a process of its own, seconds for one call."""
+    """What a node asks for: Ray resources and label selector, a home, a process of its own, seconds for one call.
+
+    timeout: of a branch or a loop the least of those inside. What has one runs in a worker, which tells of each call.
+    """
 
     resources: tuple[tuple[str, float], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from weftwork.actors.processes.local_worker import Resident
 from weftwork.actors.processes.messages import pack
@@ -179,10 +179,11 @@ class VariableActor(VariableServer):
         super().__init__(epoch, owns_gpu)
 
 
-def _leave_word(token: str) -> None:
+def _leave_word(token: str, call: int, limit: float) -> None:
     from ray.experimental.internal_kv import _internal_kv_put
 
-    _internal_kv_put(token, ray().get_runtime_context().get_node_id())
+    with suppress(Exception):  # without Ray's key-value store the session has lost this process anyway
+        _internal_kv_put(token, f"{ray().get_runtime_context().get_node_id()} {call} {limit}")
 
 
 # Work
@@ -295,12 +296,26 @@ def drop_in(actor: Any, names: list[str]) -> None:
     actor.drop.remote(names)
 
 
-def word(token: str) -> str | None:
-    """The machine that a segment said it runs on, if it has."""
+class Word(NamedTuple):
+    """What a segment said: on which machine it runs, and how many calls with a time limit it has begun.
+
+    limit: the seconds of the last one, 0.0 once that has ended.
+    """
+
+    machine: str = ""
+    call: int = 0
+    limit: float = 0.0
+
+
+def word(token: str) -> Word:
+    """What a segment has said so far."""
     from ray.experimental.internal_kv import _internal_kv_get
 
     text = _internal_kv_get(token)
-    return text.decode() if text else None
+    if not text:
+        return Word()
+    machine, call, limit = text.decode().split()
+    return Word(machine, int(call), float(limit))
 
 
 def forget_word(token: str) -> None:

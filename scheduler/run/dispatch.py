@@ -27,7 +27,7 @@ from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, O
 from weftwork.graph.operation import Kind
 from weftwork.scheduler.compile.needs import Need
 from weftwork.scheduler.machines import backend, inventory, objects
-from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, WorkerLost
+from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, Word, WorkerLost
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run.budget import Budget
@@ -46,6 +46,8 @@ _KILLS = 10
 
 _LATE = 1.0
 """Seconds before which no attempt is a straggler."""
+_PRECISION, _LOOKS_AFTER, _LOOKS_WITHIN = 0.1, 0.02, 1.0
+"""Of a time limit: how long after its begin a call may be noticed; at least, and at most, so many seconds."""
 _FAR_LONGER = 4.0
 """Times the predicted seconds after which an attempt is a straggler."""
 
@@ -56,14 +58,36 @@ class Attempt:
 
     segment: Segment
     handle: Handle
-    expires: float | None
-    """When the node's own time limit is over."""
     token: str
-    """The name under which it says where it runs."""
+    """The name under which it says where it runs, and when a call with a time limit begins."""
     link: ActorLink | None = None
     """To the actor that it runs in."""
     since: float = field(default_factory=monotonic)
     twin: Attempt | None = None
+    word: Word = Word()
+    """What it said last."""
+    expires: float | None = None
+    """When the call with a time limit that is running has had its time."""
+    looks_at: float | None = None
+    """When it is looked at next what it says; None where nothing has a limit of its own."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None:
+            self.looks_at = self.since
+
+    @property
+    def limit(self) -> float | None:
+        """The least seconds that any call in it may take, or None."""
+        return self.segment.need.timeout if self.segment.need else None
+
+    def look(self, now: float) -> bool:
+        """Ask what it says, if that is due. True once a call with a time limit has had its time."""
+        if self.looks_at is not None and now >= self.looks_at:
+            before, self.word = self.word, backend.word(self.token)
+            if self.word != before:  # a call has begun or ended since the last look: it gets all of its time
+                self.expires = now + self.word.limit if self.word.limit else None
+            self.looks_at = now + min(_LOOKS_WITHIN, max(_LOOKS_AFTER, _PRECISION * self.limit))  # type: ignore[operator]
+        return self.expires is not None and now >= self.expires
 
 
 class Dispatcher:
@@ -187,8 +211,7 @@ class Dispatcher:
             raise does_not_fit(op, "An input", str(error)) from error
         except Exception as error:  # an input that does not pickle, or a value too large for Ray
             raise node_error(op, TypeError(f"an input of {op.name} could not be sent to a worker: {error}")) from error
-        limit = segment.need.timeout if segment.need else None
-        attempt = Attempt(segment, handle, None if limit is None else monotonic() + limit, token, link)
+        attempt = Attempt(segment, handle, token, link)
         self.under_way[handle] = attempt
         self.budget.started(segment)
         events = self.run.events
@@ -228,7 +251,7 @@ class Dispatcher:
 
     def _next_limit(self) -> float | None:
         """Seconds until something must be looked at though no event has come; None for never."""
-        limits = [a.expires for a in self.under_way.values() if a.expires is not None]
+        limits = [t for a in self.under_way.values() for t in (a.expires, a.looks_at) if t is not None]
         if not self.there and len(self.under_way) < self.slots:
             limits += [due for a in self.under_way.values() if (due := _due(a, self.plan)) is not None]
         return max(0.0, min(limits) - monotonic()) if limits else None
@@ -249,9 +272,9 @@ class Dispatcher:
         if self.run.stop:
             raise Stopped
         for attempt in self.under_way.values():
-            if attempt.expires is not None and monotonic() >= attempt.expires:
+            if attempt.limit is not None and attempt.look(monotonic()):
                 op = next(o for o in map(self._op, attempt.segment.nodes) if o.traits.timeout is not None)
-                limit = op.traits.timeout
+                limit = attempt.word.limit
                 raise at_node(DeadlineExceededError, op, f"{op.name} took longer than its time limit of {limit:g} s")
 
     def _op(self, node: int) -> Any:
@@ -289,7 +312,7 @@ class Dispatcher:
         self.budget.ended(attempt.segment)
         if attempt.link is not None:
             attempt.link.busy -= 1
-        if monotonic() - attempt.since > _LATE / 2:
+        if attempt.limit is not None or monotonic() - attempt.since > _LATE / 2:
             backend.forget_word(attempt.token)
 
     def _give_up(self, twin: Attempt | None) -> None:

@@ -19,7 +19,7 @@ from weftwork.actors.programs.program import Stopped, quiet, size_of
 from weftwork.graph.errors import OpError, from_exception
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.needs import settle_needs
+from weftwork.scheduler.compile.needs import Need, settle_needs
 from weftwork.scheduler.compile.sections import SectionFlow, compiled, section_flows
 from weftwork.scheduler.compile.unrolling import ahead
 from weftwork.scheduler.machines import inventory, objects
@@ -229,8 +229,8 @@ class Nesting:
         return frozenset([node for node in flow.controls if self._chosen(flow, node, estimate.seconds[node])])
 
     def _chosen(self, flow: Dataflow, node: int, seconds: float | None) -> bool:
-        op = flow.ops[node]
-        if node in flow.needs or op.traits.here:
+        op, need = flow.ops[node], flow.needs.get(node)
+        if op.traits.here or (need is not None and need._replace(timeout=None) != Need()):  # limits hold inside, too
             return False
         if (seconds is None and not op.traits.user) or (seconds is not None and seconds < WORTH_A_TASK):
             return False

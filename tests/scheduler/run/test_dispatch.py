@@ -150,3 +150,46 @@ def test_a_twin_is_started_of_pure_work_that_is_far_behind_and_of_no_other(ray_s
     assert len(calls) == (2 if pure else 1)
     if pure:
         assert len(set(calls)) == 2
+
+
+# Time limits of single calls
+
+
+def test_time_in_the_queue_for_a_worker_does_not_count(ray_session, graph):
+    @tf.op(num_cpus=4, timeout=1.0)  # all CPUs: the calls wait for each other
+    def nap(k):
+        time.sleep(0.4)
+        return k
+
+    naps = [nap(k) for k in range(5)]
+    with tf.Session() as session:
+        assert session.run(naps) == list(range(5))
+
+
+def test_each_retry_has_the_whole_time_limit(ray_session, graph, tmp_path):
+    @tf.op(timeout=1.0, retries=2)
+    def nap(folder):
+        time.sleep(0.5)
+        tries = len(os.listdir(folder))
+        open(os.path.join(folder, str(tries)), "w").close()
+        if tries < 2:
+            raise ValueError("not yet")
+        return tries
+
+    with tf.Session() as session:
+        assert session.run(nap(str(tmp_path))) == 2
+
+
+@pytest.mark.parametrize("placement", ["auto", "caller", "task"])
+def test_a_time_limit_holds_inside_branches_and_loops_for_each_call(ray_session, graph, placement):
+    @tf.op(dtype=tf.int32, shape=[], timeout=0.7)
+    def nap(k, seconds):
+        time.sleep(float(seconds))
+        return np.int32(k + 1)
+
+    seconds = tf.placeholder(tf.float32, [])
+    three = tf.while_loop(lambda k: k < 3, lambda k: nap(k, seconds), [tf.constant(0)])
+    with tf.Session(config=tf.ConfigProto(placement=placement, cancel_grace_in_ms=100)) as session:
+        assert session.run(three, {seconds: 0.3}) == 3
+        with pytest.raises(tf.errors.DeadlineExceededError, match="took longer than its time limit of 0.7 s"):
+            session.run(three, {seconds: 60.0})
