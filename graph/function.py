@@ -332,8 +332,8 @@ def op(
     isolated: never run it in the caller's process.
     num_cpus, num_gpus, memory (bytes), resources, label_selector: what one call needs of a machine, as in Ray.
     retries: how often it is called again when it raises.
-    timeout: seconds that one call may take, from when the function begins: waiting for a free worker does not count, and
-        each retry has so many seconds of its own. A call that takes longer ends the run with DeadlineExceededError.
+    timeout: seconds that one call may take, from when the function begins: waiting for a free worker does not count,
+        and each retry has as many of its own. A call that takes longer ends the run with DeadlineExceededError.
     Raises TypeError or ValueError for options that make no sense.
 
         @weftwork.op(outputs=2)

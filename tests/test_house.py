@@ -166,3 +166,31 @@ def test_the_wheel_made_from_the_sdist_holds_the_package_and_nothing_else(tmp_pa
         assert path in names
     for path in MODULES.values():
         assert f"weftwork/{path.relative_to(ROOT).as_posix()}" in names
+
+
+SHARED_PRIVATES = {
+    *("_as_graph_element", "_as_ref", "_by_name", "_collections", "_is_ref_dtype", "_kept", "_last_id", "_put", "_ref"),
+    *("_transpose_conj", "_unsafe_unfinalize", "_variable"),
+    *("_parent", "_present"),  # of one message's parts
+    *("_asdict", "_getframe", "_node", "_on_ready", "_replace", "_trace"),  # of Python, autograd and Ray
+}
+"""Private names of one module that others use. The list may become shorter."""
+
+
+def private_names_of_others(tree: ast.Module) -> set[str]:
+    """The private attributes that a module takes from what it has not defined itself."""
+    own = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    own |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    own |= {node.attr for node in attributes if isinstance(node.ctx, ast.Store)}
+    taken = {node.attr for node in attributes if not (isinstance(node.value, ast.Name) and node.value.id == "self")}
+    return {name for name in taken - own if name.startswith("_") and not name.startswith("__")}
+
+
+def test_no_module_reaches_into_another_one():
+    used = {
+        name: path.relative_to(ROOT)
+        for path in MODULES.values()
+        for name in private_names_of_others(ast.parse(path.read_text()))
+    }
+    assert {name: path for name, path in used.items() if name not in SHARED_PRIVATES} == {}

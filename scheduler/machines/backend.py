@@ -135,6 +135,11 @@ def is_running() -> bool:
     return module is not None and getattr(module, "is_initialized", bool)()
 
 
+def reference_types() -> tuple[type, ...]:
+    """The types of the references that Ray gives out; none while this process has not used Ray."""
+    return () if _ray is None else (_ray.ObjectRef,)
+
+
 # What dispatching costs, measured when it is first asked for
 
 

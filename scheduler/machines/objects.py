@@ -143,4 +143,4 @@ def put(value: Any) -> Any:
 
 def is_reference(value: Any) -> bool:
     """True for a reference that Ray keeps."""
-    return backend._ray is not None and isinstance(value, backend._ray.ObjectRef)
+    return isinstance(value, backend.reference_types())

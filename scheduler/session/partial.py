@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -47,9 +47,17 @@ class _Partial:
         return [op for op in targets if pending.isdisjoint(prune([op], set(values), self.ran))]
 
 
+class RunPart(Protocol):
+    """What a session runs a part with: the values of some elements from those that are there, without what ran."""
+
+    def __call__(
+        self, elements: Sequence[Tensor | Operation], values: Mapping[Tensor, Any], ran: frozenset[Operation]
+    ) -> list: ...
+
+
 class PartialRuns:
-    """The partial runs of a session, which hands itself in: holding it would make a cycle, and a forgotten session
-    would live until the garbage collector comes by.
+    """The partial runs of a session, which hands in what runs them: holding it would make a cycle, and a forgotten
+    session would live until the garbage collector comes by.
     """
 
     def __init__(self) -> None:
@@ -64,14 +72,14 @@ class PartialRuns:
         self._runs[handle] = _Partial(elements, [parse_feed_key(graph, key) for key in feeds or ()])
         return handle
 
-    def run(self, session: Any, handle: str, fetches: Any, feed_dict: Mapping | None) -> Any:
-        """Go on: the values of `fetches`. A part that fails ends the run."""
+    def run(self, graph: Graph, handle: str, fetches: Any, feed_dict: Mapping | None, run: RunPart, copy: bool) -> Any:
+        """Go on: the values of `fetches`, copied if they are to be. `run` runs a part; one that fails ends the run."""
         partial = self._runs.get(handle)
         if partial is None:
             raise InvalidArgumentError(None, None, "Must run 'setup' before performing partial runs!")
         with partial.lock:
             try:
-                return _part(session, partial, fetches, feed_dict)
+                return _part(graph, partial, fetches, feed_dict, run, copy)
             except BaseException:
                 self._runs.pop(handle, None)
                 raise
@@ -84,12 +92,12 @@ class PartialRuns:
         self._runs.clear()
 
 
-def _part(session: Any, partial: _Partial, fetches: Any, feed_dict: Mapping | None) -> Any:
-    parsed = parse_fetches(session.graph, fetches)
+def _part(graph: Graph, partial: _Partial, fetches: Any, feed_dict: Mapping | None, run: RunPart, copy: bool) -> Any:
+    parsed = parse_fetches(graph, fetches)
     asked = [element for element in parsed.elements if isinstance(element, Tensor)]
     if len(asked) < len(parsed.elements):
         raise RuntimeError("partial_run() requires empty target_list.")
-    fed = parse_feeds(session.graph, feed_dict) if feed_dict else {}
+    fed = parse_feeds(graph, feed_dict) if feed_dict else {}
     _check(partial, asked, fed)
     values = {**partial.values, **fed}
     wanted = [t for t in asked if t not in values]
@@ -103,18 +111,12 @@ def _part(session: Any, partial: _Partial, fetches: Any, feed_dict: Mapping | No
     kept = _frontier(partial, ops, set(values))
     computed = list(dict.fromkeys([*wanted, *kept]))
     if computed or due:
-        known = tuple(values)
-        key = ("partial", tuple(computed), tuple(due), known, frozenset(partial.ran))
-        entries = session._engine.entries
-        entry = entries.find(key) or entries.add(
-            key, parse_fetches(session.graph, [*computed, *due]), known, partial.ran
-        )
-        made = session._run(entry, list(values.values()), copy=False)
+        made = run([*computed, *due], values, frozenset(partial.ran))
         values.update([(t, _kept(value)) for t, value in zip(computed, made, strict=False)])
     partial.ran.update([*due, *[op for op in ops if op.kind not in _SOURCES]])
     partial.values = values
     partial.fetched.update(asked)
-    return parsed.build(owned([values[t] for t in asked], session._config.copy))
+    return parsed.build(owned([values[t] for t in asked], copy))
 
 
 def _kept(value: Any) -> Any:

@@ -16,6 +16,7 @@ from weftwork.graph import stacks
 from weftwork.graph.errors import NotFoundError
 from weftwork.graph.export import structure
 from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.machines.devices import check_packages, list_devices
@@ -196,7 +197,13 @@ class BaseSession:
     def partial_run(self, handle: str, fetches: Any, feed_dict: Mapping | None = None) -> Any:
         """Go on with a run that `partial_run_setup` began: what was computed before is not computed again."""
         self._check_open()
-        return self._partial.run(self, handle, fetches, feed_dict)
+        return self._partial.run(self._graph, handle, fetches, feed_dict, self._run_part, self._config.copy)
+
+    def _run_part(self, elements: Sequence, values: Mapping[Tensor, Any], ran: frozenset[Operation]) -> list:
+        entries, known = self._engine.entries, tuple(values)
+        key = ("partial", tuple(elements), known, ran)
+        entry = entries.find(key) or entries.add(key, parse_fetches(self._graph, list(elements)), known, ran)
+        return self._run(entry, list(values.values()), copy=False)
 
     def explain(self, fetches: Any, feed_dict: Mapping | None = None) -> Explanation:
         """The plan of a run, for a reader: print it. Nothing runs.
