@@ -90,5 +90,14 @@ def list_devices() -> list[DeviceAttributes]:
     return found
 
 
+def device_name(machine: str = "", gpu: int | None = None) -> str:
+    """The full name of the CPU of a machine, this one for "", or of one of its GPUs."""
+    known = machines()
+    machine = machine or inventory.this_machine()
+    task = next((m.task for m in known if m.id == machine), 0)
+    kind = "CPU:0" if gpu is None else f"GPU:{gpu}"
+    return f"/job:{JOBS[len(known) > 1]}/replica:0/task:{task}/device:{kind}"
+
+
 def _is_head(node: dict) -> bool:
     return any(name.startswith("node:__internal_head__") for name in node["Resources"])

@@ -5,6 +5,7 @@ entry     fetches and feeds, and the dataflow that they are compiled to
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any
 
@@ -25,15 +26,17 @@ class Entry:
     """A kind of run.
 
     flow, cells: None until it is compiled.   listing: what it runs as long as it needs no plan, or None.
+    numbers: of its runs that are counted, from 0 on.
     """
 
-    __slots__ = ("_variants", "cells", "fed", "fetches", "flow", "listing", "ran")
+    __slots__ = ("_variants", "cells", "fed", "fetches", "flow", "listing", "numbers", "ran")
 
     def __init__(self, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation]):
         self.fetches, self.fed, self.ran = fetches, fed, ran
         self.flow: Dataflow | None = None
         self.cells: Cells | None = None
         self.listing: Listing | None = None
+        self.numbers = itertools.count()
         self._variants = Variants()
 
     def variant_for(self, fed: Sequence[Any]) -> Variant:
@@ -63,14 +66,18 @@ class Entries(Lru[Hashable, Entry]):
     ) -> Entry:
         """The entry of fetches and feeds, without what `ran` before. With a key it is kept, till many others came."""
         entry = Entry(fetches, tuple(dict.fromkeys(fed)), ran)
-        if key is not None and not ran and self._config.placement == "auto":
-            with collecting_later():
-                entry.listing = Listing.of(fetches.elements, set(fed))
-        if entry.listing is None:
-            self.compile(entry)
+        self._prepare(entry, key is not None)
         if key is not None:
             self.keep(key, entry)
         return entry
+
+    def _prepare(self, entry: Entry, lasting: bool) -> None:
+        """Find out how to run an entry."""
+        if lasting and not entry.ran and self._config.placement == "auto":
+            with collecting_later():
+                entry.listing = Listing.of(entry.fetches.elements, set(entry.fed))
+        if entry.listing is None:
+            self.compile(entry)
 
     def compile(self, entry: Entry) -> Dataflow:
         """The dataflow of an entry, which has one from now on. Raises InvalidArgumentError for what cannot run."""

@@ -227,14 +227,31 @@ class CostGraphDef(Message):
     """What the nodes of a run cost."""
 
     class Node(Message):
-        """One node: `compute_cost` and `compute_time` in microseconds, memory in bytes."""
+        """One node."""
+
+        class InputInfo(Message):
+            """What a node takes: an output of a node before it."""
+
+            preceding_node: int = 0
+            preceding_port: int = 0
+
+        class OutputInfo(Message):
+            """What a node makes: the bytes of an output, -1 where they were not measured."""
+
+            size: int = 0
 
         name: str = ""
         device: str = ""
         id: int = 0
-        compute_cost: int = 0
-        compute_time: int = 0
+        input_info: Repeated[InputInfo]
+        output_info: Repeated[OutputInfo]
         temporary_memory_size: int = 0
+        compute_cost: int = 0
+        """Microseconds that it took, measured; of all its calls where it is in a loop."""
+        compute_time: int = 0
+        is_final: bool = False
+        """It was fetched."""
+        control_input: Repeated[int]
 
     node: Repeated[Node]
 

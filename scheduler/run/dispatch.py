@@ -343,7 +343,7 @@ class Dispatcher:
             self._take_outputs(attempt, *reply[1:4])
             place = segment.place.value
             if len(reply) > 4:
-                self.run.learn(self.plan, segment, *reply[4:], place=place)
+                self.run.learn(self.plan, segment, *reply[4:])
             self.run.count(place, len(segment.nodes))
             self._done(segment)
         elif kind == "failed":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -32,6 +32,7 @@ from weftwork.scheduler.run.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.run.local_workers import Residents, Unfit, residents
 from weftwork.scheduler.run.nested import InnerRun, Nesting
+from weftwork.scheduler.run.partitions import note
 from weftwork.scheduler.run.rounds import deferred
 from weftwork.scheduler.run.run import TIMED_OUT, Moved, Restart, Run, run_locally
 from weftwork.scheduler.run.threads import run_in_threads
@@ -80,6 +81,9 @@ class Engine:
 
         fed: values in the order of the entry's feeds.   timeout: seconds, or None.   started: told of the run.
         """
+        flow = entry.flow
+        if flow is not None and not flow.ops and not flow.pinned:  # everything was fed or constant: nothing runs
+            return _sources(flow, fed)
         moved: dict = {}
         for attempt in range(ATTEMPTS):
             try:
@@ -149,7 +153,7 @@ class Engine:
             if contest is None:  # it was run in rounds, and is planned as a whole next time
                 variant.runs += 1
                 return
-        measure = variant.runs < _MEASURED_RUNS or run.trace is not None
+        measure = variant.runs < _MEASURED_RUNS or (run.trace is not None and run.trace.measures)
         candidate = contest.measured if measure else contest.current
         team = None
         if candidate.plan.needs_residents:
@@ -221,6 +225,8 @@ class Engine:
 
     def _execute(self, run: Run, plan: Plan, measure: bool, team: Residents | None = None) -> None:
         grace = self.config.cancel_grace_in_ms / 1000
+        if run.trace is not None:
+            note(run.trace, plan)
         if team is not None:
             team.run(run, plan, measure, grace)
         elif plan.slots > 1:
@@ -344,10 +350,11 @@ class Engine:
         places = place(flow, estimate, self.config.placement, remote, slots, machines, nested=nested)
         return Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
 
-    def waiting(self) -> list[Waiting]:
-        """What the active runs wait for."""
+    def waiting(self, among: Collection[Run] | None = None) -> list[Waiting]:
+        """What the active runs wait for: all, or those among some."""
         with self._idle:
-            return [item for run in self.mirror.running for item in waiting(run)]
+            active = [run for run in self.mirror.running if among is None or run in among]
+            return [item for run in active for item in waiting(run)]
 
     # The end
 
@@ -371,6 +378,13 @@ class Engine:
 
 _NO_FLOW = Dataflow((), ())
 """Of a run that has none."""
+
+
+def _sources(flow: Dataflow, fed: Sequence[Any]) -> list:
+    """The fetched values of a dataflow in which all are fed or constant."""
+    values = dict(zip(flow.feeds.values(), fed, strict=True))
+    values.update(flow.constants)
+    return [None if number is None else values[number] for number in flow.fetched]
 
 
 def _compile(plan: Plan, runs: int) -> None:

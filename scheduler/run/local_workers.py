@@ -247,7 +247,7 @@ class _Team(ProcessExchange):
             for value, made in zip(segment.outputs, outputs, strict=True):
                 self.run.values[value] = made
             if measured:
-                self.run.learn(self.plan, segment, *measured, place="resident")
+                self.run.learn(self.plan, segment, *measured)
             self.run.count("resident", len(segment.nodes))
         elif kind == "failed":
             error, text, step = rest

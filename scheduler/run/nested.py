@@ -91,11 +91,9 @@ class InnerRun(Run):
         """The sizes of the values that it was given."""
         return {n: size_of(self.values[n]) for n in self._sources if not objects.is_reference(self.values[n])}
 
-    def learn(
-        self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list, place: str = "caller"
-    ) -> None:
+    def learn(self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list) -> None:
         """As that of any run, and the sum is kept."""
-        super().learn(plan, segment, seconds, taken, made, place)
+        super().learn(plan, segment, seconds, taken, made)
         self.work += segment.measured or 0.0
 
 

@@ -180,17 +180,16 @@ class Run:
         del self.here[segment.slot]
         self.count("caller", len(segment.nodes))
 
-    def learn(
-        self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list, place: str = "caller"
-    ) -> None:
+    def learn(self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list) -> None:
         """Put a segment's measurements into the history, and into the run's trace."""
         segment.measured = sum([spent for node, spent in zip(segment.owners, seconds, strict=True) if node >= 0])
         for node, spent, bytes_in, bytes_out in zip(segment.owners, seconds, taken, made, strict=True):
             if node >= 0:
                 COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
         if self.trace is not None:
-            steps = [(self.flow.ops[n], spent) for n, spent in zip(segment.owners, seconds, strict=True) if n >= 0]
-            self.trace.add(place, [op for op, _ in steps], [spent for _, spent in steps])
+            steps = [step for step in zip(segment.owners, seconds, made, strict=True) if step[0] >= 0]
+            nodes, spent, sizes = zip(*steps, strict=True) if steps else ((), (), ())
+            self.trace.add([self.flow.ops[node] for node in nodes], spent, sizes)
 
     def local(self, number: int) -> Any:
         """A value, brought here if Ray keeps it."""

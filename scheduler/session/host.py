@@ -14,22 +14,45 @@ import os
 import pickle
 import threading
 import uuid
-from collections.abc import Callable, Collection, Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from weftwork.actors.processes.messages import describe, pack, pack_values, unpack
 from weftwork.graph.errors import AbortedError, OpError, UnavailableError, UnimplementedError
 from weftwork.graph.graph import Graph
-from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.plan.signatures import Entries, Entry
-from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.request.fetches import Fetches
+from weftwork.scheduler.request.trace import Trace, Wanted
 from weftwork.scheduler.run.engine import CLOSED, Engine
+from weftwork.scheduler.run.explain import Explanation, Waiting
+from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.state.mirror import Mirror
 
 _GRACE = 1.0
 _BOUND = 30.0
+
+
+class Asked(NamedTuple):
+    """What a session asks its host for: fetches and feeds by their names, and the values that are fed, packed.
+
+    graph, version, flat: which graph, how many operations it has, and, where the host may not know these, the graph.
+    run: a name for the run, to cancel it by.   timeout: seconds, or None.   wanted: what it is to tell about itself.
+    """
+
+    client: str
+    generation: int
+    graph: str
+    fetches: tuple[str, ...]
+    feeds: tuple[str, ...]
+    values: bytes
+    version: int = 0
+    flat: bytes | None = None
+    run: str = ""
+    timeout: float | None = None
+    wanted: Wanted = Wanted()
 
 
 class Host:
@@ -57,25 +80,52 @@ class Host:
         return os.getpid()
 
     def run(self, message: bytes) -> bytes:
-        """Run what a session asks for: ("done", values), ("failed", error), ("graph",) or ("reset",)."""
-        client, generation, run, graph_id, version, flat, fetches, feeds, values, timeout = unpack(message)
-        if generation != self.generation:
-            return pack(("reset",))
-        graph = self._graph(graph_id, version, flat)
+        """Run what a session asks for: ("done", what ran where, trace, *values), or a refusal.
+
+        ("failed", error, its text, trace): so it ended.   ("graph",): send the graph again.   ("reset",): it was reset.
+        """
+        asked: Asked = unpack(message)
+        graph, refusal = self._entered(asked)
         if graph is None:
-            return pack(("graph",))
+            return pack((refusal,))
+        trace = Trace(asked.wanted) if any(asked.wanted) else None
+        active: list[Run] = []
         try:
-            entry = self._entry(graph_id, graph, fetches, feeds)
-            started = self._starting(client, run)
-            fetched = self._engine.execute(entry, unpack(values), timeout, None, started)
+            entry = self._entry(asked, graph)
+            started = self._starting(asked.client, asked.run, active)
+            fetched = self._engine.execute(entry, unpack(asked.values), asked.timeout, trace, started)
         except Exception as error:
             bare, text = describe(error)
-            return pack(("failed", bare, text))
+            return pack(("failed", bare, text, trace))
         finally:
             with self._lock:
-                self._runs.pop(run, None)
-                self._doomed.discard(run)
-        return pack_values(["done", *fetched])
+                self._runs.pop(asked.run, None)
+                self._doomed.discard(asked.run)
+        ran = [(place, *counts) for place, counts in active[-1].ran.items()] if active else []
+        return pack_values(["done", ran, None if trace is None else pack(trace), *fetched])
+
+    def explain(self, message: bytes) -> bytes:
+        """The plan of a run that a session asks for: ("done", explanation), or as `run`."""
+        asked: Asked = unpack(message)
+        graph, refusal = self._entered(asked)
+        if graph is None:
+            return pack((refusal,))
+        try:
+            return pack(("done", self._engine.explain(self._entry(asked, graph), unpack(asked.values))))
+        except Exception as error:
+            return pack(("failed", *describe(error), None))
+
+    def waiting(self, client: str) -> list[Waiting]:
+        """What the runs of a session wait for."""
+        with self._lock:
+            mine = {active for owner, active in self._runs.values() if owner == client}
+        return self._engine.waiting(mine)
+
+    def _entered(self, asked: Asked) -> tuple[Graph | None, str]:
+        """The graph of what is asked for, or None and why not."""
+        if asked.generation != self.generation:
+            return None, "reset"
+        return self._graph(asked.graph, asked.version, asked.flat), "graph"
 
     def _graph(self, graph_id: str, version: int, flat: bytes | None) -> Graph | None:
         with self._lock:
@@ -88,17 +138,18 @@ class Host:
             self._graphs[graph_id] = (version, graph)
             return graph
 
-    def _entry(self, graph_id: str, graph: Graph, fetches: tuple, feeds: tuple) -> Entry:
-        key = (graph_id, fetches, feeds)
+    def _entry(self, asked: Asked, graph: Graph) -> Entry:
+        key = (asked.graph, asked.fetches, asked.feeds)
         entry = self._engine.entries.find(key)
         if entry is None:
-            elements = tuple([graph.as_graph_element(name) for name in fetches])
-            fed = [graph.as_graph_element(name) for name in feeds]
+            elements = tuple([graph.as_graph_element(name) for name in asked.fetches])
+            fed = [graph.as_graph_element(name) for name in asked.feeds]
             entry = self._engine.entries.add(key, Fetches(elements, list), fed)
         return entry
 
-    def _starting(self, client: str, run: str) -> Callable[[Any], None]:
-        def started(active: Any) -> None:
+    def _starting(self, client: str, run: str, begun: list[Run]) -> Callable[[Run], None]:
+        def started(active: Run) -> None:
+            begun.append(active)
             with self._lock:
                 self._runs[run] = (client, active)
                 doomed = run in self._doomed
@@ -149,91 +200,114 @@ class _Remote:
         self.cancel = cancel
 
 
-class _SharedEntries(Entries):
-    """The kinds of run that a session asks its host for."""
+class _Asked(Entries):
+    """The kinds of run that a session asks its host for: the host finds out how to run them."""
 
-    def add(
-        self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
-    ) -> Entry:
-        """As Entries'. Raises UnimplementedError for a part of a run."""
-        if ran:
+    def __init__(self):
+        super().__init__(Mirror(), None)
+
+    def _prepare(self, entry: Entry, lasting: bool) -> None:
+        if entry.ran:
             raise UnimplementedError(None, None, "A shared session runs no partial runs: use a session of its own.")
-        return super().add(key, fetches, fed)
 
 
-class SharedEngine(Engine):
-    """A session's engine that lets a host do the work."""
+class SharedEngine:
+    """What a session asks of an engine, where it shares one: a host has it, in another process.
 
-    def __init__(self, config: Any, host: Any, graph: Graph, ends: bool):
-        own = ConfigProto()
-        own.CopyFrom(config)
-        own.checkpoint_dir = ""  # the host saves
-        super().__init__(own, 0)
-        self.entries = _SharedEntries(self.mirror, own)
-        self._host, self._graph, self._ends = host, graph, ends
+    ran: of each place how many segments and nodes of this session's runs.   ends: the host ends with this session.
+    """
+
+    def __init__(self, host: Any, graph: Graph, ends: bool):
+        self.entries = _Asked()
+        self.ran: dict[str, list[int]] = {}
+        self.closed = False
+        self.host = host
+        self._graph, self._ends = graph, ends
         self._id, self._graph_id = uuid.uuid4().hex, uuid.uuid4().hex
         self._generation = hosts.ask(host, "hello")
         self._sent = -1
 
-    def execute(self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any = None) -> list:
+    def execute(
+        self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Trace | None, started: Any = None
+    ) -> list:
         """As Engine's. Raises UnavailableError when the host is gone, AbortedError when it was reset."""
         if self.closed:
             raise RuntimeError(CLOSED)
         run = uuid.uuid4().hex
         if started is not None:
-            started(_Remote(lambda: hosts.tell(self._host, "cancel", self._id, run)))
-        names = tuple([_name(element) for element in entry.fetches.elements])
-        feeds = tuple([tensor.name for tensor in entry.fed])
-        values = pack_values(list(fed))
+            started(_Remote(lambda: hosts.tell(self.host, "cancel", self._id, run)))
+        wanted = Wanted() if trace is None else trace.wanted
+        ran, told, *fetched = self._ask("run", entry, fed, trace, run=run, timeout=timeout, wanted=wanted)
+        for place, *counts in ran:
+            self.ran[place] = [a + b for a, b in zip(self.ran.get(place, (0, 0)), counts, strict=True)]
+        if trace is not None:
+            trace.take(unpack(told))
+        return fetched
+
+    def explain(self, entry: Entry, fed: Sequence[Any]) -> Explanation:
+        """The plan that the host would use. Raises as `execute`."""
+        return self._ask("explain", entry, fed)[0]
+
+    def waiting(self) -> list[Waiting]:
+        """What this session's runs at the host wait for. Raises UnavailableError when the host is gone."""
+        try:
+            return hosts.ask(self.host, "waiting", self._id)
+        except backend.WorkerLost as error:
+            raise _gone(error) from error
+
+    def _ask(self, method: str, entry: Entry, fed: Sequence[Any], trace: Trace | None = None, **more: Any) -> list:
+        """What the host says about a kind of run, with these feeds. Sends the graph along when that has grown."""
+        names = tuple([element.name for element in entry.fetches.elements])
+        asked = Asked(
+            self._id,
+            self._generation,
+            self._graph_id,
+            names,
+            tuple([tensor.name for tensor in entry.fed]),
+            pack_values(list(fed)),
+            **more,
+        )
         flat = None
         while True:
             version = self._graph.version
             if version > self._sent:
                 flat = pack(self._graph)
-            message = (
-                self._id,
-                self._generation,
-                run,
-                self._graph_id,
-                version,
-                flat,
-                names,
-                feeds,
-                values,
-                timeout,
-            )
+            message = pickle.dumps(asked._replace(version=version, flat=flat), protocol=5)
             try:
-                kind, *rest = unpack(hosts.ask(self._host, "run", pickle.dumps(message, protocol=5)))
+                kind, *rest = unpack(hosts.ask(self.host, method, message))
             except backend.WorkerLost as error:
-                raise UnavailableError(None, None, f"The process of the shared session is gone: {error}") from error
+                raise _gone(error) from error
             if kind == "graph":
                 self._sent = -1
                 continue
+            if kind == "reset":
+                raise AbortedError(None, None, "The shared session was reset, which has closed this one.")
             self._sent = version
             if kind == "done":
                 return rest
-            if kind == "reset":
-                raise AbortedError(None, None, "The shared session was reset, which has closed this one.")
-            raise self._located(unpack(rest[0]))
+            error, _, told = rest
+            if trace is not None:
+                trace.take(told)
+            raise self._located(unpack(error))
 
     def _located(self, error: Exception) -> Exception:
         """An error of the host's, with the node of this process's graph."""
         name = getattr(getattr(error, "op", None), "name", None)
-        if isinstance(error, OpError) and name in self._graph._by_name:
-            error._op = self._graph._by_name[name]
+        if isinstance(error, OpError) and name is not None:
+            with suppress(KeyError):  # it may be a part of an operation, which is in no graph
+                error._op = self._graph.get_operation_by_name(name)
         return error
 
     def cancel_all(self, grace: float, bound: float) -> None:
         """Cancel this session's runs at the host."""
         self.closed = True
-        hosts.tell(self._host, "cancel", self._id)
+        hosts.tell(self.host, "cancel", self._id)
 
     def close(self) -> None:
         """Leave the host; the one who made it for as long as its session ends it."""
-        super().close()
         if self._ends:
-            hosts.end_host(self._host)
+            hosts.end_host(self.host)
 
 
-def _name(element: Tensor | Operation) -> str:
-    return element.name
+def _gone(error: backend.WorkerLost) -> UnavailableError:
+    return UnavailableError(None, None, f"The process of the shared session is gone: {error}")

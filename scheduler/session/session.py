@@ -21,15 +21,16 @@ from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.machines.devices import check_packages, list_devices
 from weftwork.scheduler.plan.signatures import Entry
-from weftwork.scheduler.request.config import ConfigProto, RunMetadata, RunOptions
+from weftwork.scheduler.request.config import ConfigProto, GraphOptions, RunMetadata, RunOptions
 from weftwork.scheduler.request.feeds import convert_feed, parse_feed_key, parse_feeds
 from weftwork.scheduler.request.fetches import owned, parse_fetches, signature
-from weftwork.scheduler.request.trace import Trace
+from weftwork.scheduler.request.trace import Trace, Wanted
 from weftwork.scheduler.run.engine import CLOSED, Engine
 from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.session.future import RunFuture
 from weftwork.scheduler.session.host import Host, SharedEngine
 from weftwork.scheduler.session.partial import PartialRuns
+from weftwork.scheduler.session.placement_log import PlacementLog
 
 _CLOSE_BOUND = 30.0
 """Seconds that closing a session may take."""
@@ -64,7 +65,8 @@ class BaseSession:
         self._closing = threading.Lock()
         self._engine = _engine(self._target.decode(), self._config, graph)
         self._partial = PartialRuns()
-        self._finalizer = weakref.finalize(self, Engine.close, self._engine)
+        self._finalizer = weakref.finalize(self, self._engine.close)
+        self._placed = PlacementLog() if self._config.log_device_placement else None
 
     # What it is
 
@@ -90,7 +92,10 @@ class BaseSession:
 
     @property
     def placements(self) -> dict[str, tuple[int, int]]:
-        """What ran where so far: for "caller", "actor" and "task" the number of segments and of nodes."""
+        """What ran where in this session so far: for "caller", "task" and so on the number of segments and of nodes.
+
+        The caller of a shared session's runs is its host.
+        """
         return {place: (segments, nodes) for place, (segments, nodes) in sorted(self._engine.ran.items())}
 
     # Running
@@ -107,7 +112,7 @@ class BaseSession:
 
         fetches: a Tensor, Operation, Variable or name, or lists, tuples, dicts and so on of them.
         feed_dict: values to use instead of what tensors would compute.
-        options: a time limit, tracing.   run_metadata: filled in when traced.
+        options: a time limit, and what is to be told of the run.   run_metadata: gets that.
         copy: False gives large results as read-only views that are not copied.
         Values of rank 0 are NumPy scalars, others arrays that belong to the caller; text is bytes; what a Python
         function returned is what it returned.
@@ -142,19 +147,35 @@ class BaseSession:
         started: Callable | None = None,
         build: Callable | None = None,
     ) -> Any:
-        flow = entry.flow
-        traced = _traced(options, metadata)
-        if flow is not None and not flow.ops and not flow.pinned:  # everything was fed or constant: nothing runs
-            values = _sources(flow, fed)
-        else:
-            trace = Trace() if traced else None
-            timeout = _timeout(options, self._config)
-            values = self._engine.execute(entry, fed, timeout, trace, started)
-            if trace is not None:
-                trace.fill(metadata)  # type: ignore[arg-type]
+        wanted = self._wanted(entry, options, metadata)
+        trace = Trace(wanted) if any(wanted) else None
+        try:
+            values = self._engine.execute(entry, fed, _timeout(options, self._config), trace, started)
+        finally:
+            if trace is not None and self._placed is not None:
+                self._placed.tell(entry.fetches.elements, entry.fed, trace.devices)
+        if trace is not None and metadata is not None:
+            trace.fill(metadata)
         if copy is None:
             copy = self._config.copy
         return (build or entry.fetches.build)(owned(values, copy))
+
+    def _wanted(self, entry: Entry, options: RunOptions | None, metadata: RunMetadata | None) -> Wanted:
+        """What a run of an entry is to tell about itself. Raises TypeError for options or metadata of other types."""
+        if options is not None and not isinstance(options, RunOptions):
+            raise TypeError(f"options must be a tf.RunOptions, but got {type(options)}")
+        if metadata is None:
+            return Wanted(devices=self._placed is not None)
+        if not isinstance(metadata, RunMetadata):
+            raise TypeError(f"run_metadata must be a tf.RunMetadata, but got {type(metadata)}")
+        metadata.Clear()
+        options = options or RunOptions()
+        return Wanted(
+            times=options.trace_level > RunOptions.NO_TRACE,
+            graphs=options.output_partition_graphs,
+            costs=_costed(self._config.graph_options, next(entry.numbers)),
+            devices=self._placed is not None,
+        )
 
     def submit(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> RunFuture:
         """Start a run in the background: a future of its result, whose `cancel` cancels the run."""
@@ -269,7 +290,7 @@ class BaseSession:
         return f"<tf.{type(self).__name__}{' (closed)' if self._closed else ''} of {self._graph!r}>"
 
 
-def _engine(target: str, config: ConfigProto, graph: Graph) -> Engine:
+def _engine(target: str, config: ConfigProto, graph: Graph) -> Engine | SharedEngine:
     """An engine of the session's own; or one that a host shares, where the target or the config names it."""
     entropy = uuid.uuid4().int & ((1 << 63) - 1)
     if config.isolate_session_state:
@@ -278,12 +299,12 @@ def _engine(target: str, config: ConfigProto, graph: Graph) -> Engine:
         host = hosts.host(Host, target, config, create=False, lasting=False)
         if host is None:
             raise NotFoundError(None, None, f"There is no server at {target} in this Ray cluster.")
-        return SharedEngine(config, host, graph, ends=False)
+        return SharedEngine(host, graph, ends=False)
     if config.name:
         lasting = config.lifetime == "detached"
         there = hosts.host(Host, _hosted(config), config, create=False, lasting=lasting)
         host = there or hosts.host(Host, _hosted(config), config, create=True, lasting=lasting)
-        return SharedEngine(config, host, graph, ends=there is None and not lasting)
+        return SharedEngine(host, graph, ends=there is None and not lasting)
     return Engine(config, entropy)
 
 
@@ -314,15 +335,10 @@ def _connect(target: str, config: ConfigProto) -> None:
         raise NotFoundError(None, None, f"There is no Ray cluster at {target!r}: {error}") from error
 
 
-def _traced(options: RunOptions | None, metadata: RunMetadata | None) -> bool:
-    if options is not None and not isinstance(options, RunOptions):
-        raise TypeError(f"options must be a tf.RunOptions, but got {type(options)}")
-    if metadata is None:
-        return False
-    if not isinstance(metadata, RunMetadata):
-        raise TypeError(f"run_metadata must be a tf.RunMetadata, but got {type(metadata)}")
-    metadata.Clear()
-    return options is not None and options.trace_level > RunOptions.NO_TRACE
+def _costed(options: GraphOptions, run: int) -> bool:
+    """Whether the run of an entry with this number, from 0 on, is one of those in which costs are gathered."""
+    every, run = options.build_cost_model, run - options.build_cost_model_after
+    return every > 0 and run >= 0 and (run + 1) % every == 0
 
 
 def _timeout(options: RunOptions | None, config: ConfigProto) -> float | None:
@@ -330,12 +346,6 @@ def _timeout(options: RunOptions | None, config: ConfigProto) -> float | None:
     if milliseconds <= 0:
         milliseconds = config.operation_timeout_in_ms
     return milliseconds / 1000 if milliseconds > 0 else None
-
-
-def _sources(flow: Any, fed: list) -> list:
-    values = dict(zip(flow.feeds.values(), fed, strict=True))
-    values.update(flow.constants)
-    return [None if number is None else values[number] for number in flow.fetched]
 
 
 class Session(BaseSession):

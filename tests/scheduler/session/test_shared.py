@@ -183,7 +183,7 @@ def test_a_host_that_died_is_told_and_a_checkpoint_brings_its_variables_back(nam
         session.run(step)
     while tf.train.latest_checkpoint(str(tmp_path)) is None or session.run(step) < 10:
         pass
-    host = session._engine._host
+    host = session._engine.host
     pid = hosts.ask(host, "pid")
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(tf.errors.UnavailableError, match="The process of the shared session is gone"):
@@ -251,3 +251,75 @@ def test_cluster_specs():
         tf.train.Server(spec, job_name="worker")
     with pytest.raises(tf.errors.InvalidArgumentError, match="port"):
         tf.train.Server({"local": ["localhost"]})
+
+
+# What it tells about itself is what its host does
+
+
+def traced(session, fetches, feeds=None, **options):
+    """The value of a run, and its metadata."""
+    metadata = tf.RunMetadata()
+    return session.run(fetches, feeds, tf.RunOptions(**options), metadata), metadata
+
+
+def test_a_run_of_a_shared_session_is_traced(name):
+    session, count, step = counter(tf.ConfigProto(name=name))
+    session.run(count.initializer)
+    value, metadata = traced(session, step, trace_level=tf.RunOptions.FULL_TRACE, output_partition_graphs=True)
+    assert value == 1
+    nodes = [node.node_name for device in metadata.step_stats.dev_stats for node in device.node_stats]
+    assert nodes == [step.op.name]
+    (part,) = metadata.partition_graphs
+    assert step.op.name in [node["name"] for node in part["node"]]
+    session.close()
+
+
+def test_placements_of_a_shared_session_are_those_of_its_own_runs(name):
+    (one, count, step), (two, _, other) = [counter(tf.ConfigProto(name=name)) for _ in range(2)]
+    one.run(count.initializer)
+    for _ in range(3):
+        one.run(step)
+    assert two.placements == {}
+    two.run(other)
+    assert two.placements == {"caller": (1, 1)}
+    assert one.placements == {"caller": (4, 4)}
+    two.close()
+    one.close()
+
+
+def test_a_shared_session_explains_the_plan_of_its_host(name):
+    session, count, step = counter(tf.ConfigProto(name=name))
+    session.run(count.initializer)
+    for _ in range(5):
+        session.run(step)
+    plan = session.explain(step)
+    assert plan.runs == 5
+    assert plan.segments[0].measured is not None
+    with session.graph.as_default():
+        unfed = tf.placeholder(tf.float32, [], name="unfed") * 2
+    with pytest.raises(tf.errors.InvalidArgumentError, match="You must feed a value for placeholder tensor 'unfed'"):
+        session.explain(unfed)
+    session.close()
+
+
+def test_a_shared_session_says_what_its_own_runs_wait_for(name):
+    def queue_of_jobs():
+        graph = tf.Graph()
+        with graph.as_default():
+            queue = tf.FIFOQueue(2, tf.int32, shapes=[[]], name="jobs")
+            put, take = queue.enqueue(7), queue.dequeue(name="take")
+        return tf.Session(graph=graph, config=tf.ConfigProto(name=name)), put, take
+
+    (one, _, take), (two, put, _) = queue_of_jobs(), queue_of_jobs()
+    future = one.submit(take)
+    while not one.waiting():
+        assert not future.done()
+    (item,) = one.waiting()
+    assert item.place == "queue"
+    assert "take (defined at" in item.nodes[0]
+    assert two.waiting() == []
+    two.run(put)
+    assert future.result(30) == 7
+    assert one.waiting() == []
+    two.close()
+    one.close()

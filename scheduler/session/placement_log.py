@@ -1,0 +1,61 @@
+"""Where a session's nodes run, line by line, as TensorFlow 1 says it: for `ConfigProto.log_device_placement`.
+
+Every line is printed on the standard output and on the standard error: a node's first one when it was first needed by a
+run, a further one when it was placed elsewhere.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.scheduler.compile.dataflow import prune
+from weftwork.scheduler.compile.sections import sections_of
+from weftwork.scheduler.machines.devices import device_name, list_devices
+
+
+class PlacementLog:
+    """What a session has said so far of where its nodes are."""
+
+    def __init__(self):
+        self._said: dict[str, str] = {}
+        devices = [f"{device.name} -> device: {device.device_type}" for device in list_devices()]
+        _say(["Device mapping:", *devices])
+
+    def tell(
+        self,
+        elements: Sequence[Tensor | Operation],
+        fed: Iterable[Tensor],
+        placed: Mapping[str, tuple[str, str]],
+    ) -> None:
+        """A run of these elements has placed some nodes; the others were folded or are held: at the caller's device."""
+        here, given = device_name(), set(fed)
+        lines = {}
+        targets = [e.op if isinstance(e, Tensor) else e for e in elements if e not in given]
+        needed = dict.fromkeys([*[tensor.op for tensor in given], *prune(targets, given)])
+        for op, owner in _nested(sorted(needed, key=lambda op: op.index)):
+            device = placed.get(op.name, placed.get(owner.name, ("", here)))[1]
+            lines[op.name] = f"{op.name}: ({op.type}): {device}"
+        for name, (kind, device) in placed.items():
+            lines[name] = f"{name}: ({kind}): {device}"
+        _say([line for name, line in lines.items() if self._said.get(name) != line])
+        self._said.update(lines)
+
+
+def _nested(ops: Iterable[Operation]) -> Iterator[tuple[Operation, Operation]]:
+    """Operations, and those inside of their branches and loops, each with the outermost one that it is in."""
+    for outer in ops:
+        todo = [outer]
+        while todo:
+            inner = todo.pop()
+            yield inner, outer
+            if inner.kind is Kind.CONTROL:
+                todo += [op for section in sections_of(inner) for op in section.ops]
+
+
+def _say(lines: list[str]) -> None:
+    text = "".join([f"{line}\n" for line in lines])
+    for stream in (sys.stdout, sys.stderr):
+        stream.write(text)
+        stream.flush()
