@@ -12,9 +12,10 @@ import statistics
 from dataclasses import dataclass, field
 
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.machines import backend, inventory
+from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines.helpers import thread_hop
 from weftwork.scheduler.plan.grouping import after_locks
+from weftwork.scheduler.plan.lanes import UNBOUNDED, Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, scattered, worth_sharing_once
 from weftwork.scheduler.plan.plan import Plan, make_plan, make_slot_plan
 from weftwork.scheduler.plan.schedule import Contracted, Schedule, clusters, neighbours, ranks, schedule
@@ -150,7 +151,7 @@ class Contest:
         self.current = min(self.candidates, key=lambda c: c.typical * (1.0 if c.name == "caller" else _DOUBT))
 
 
-def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
+def candidates(flow: Dataflow, estimate: Estimate, lanes: Lanes = UNBOUNDED) -> list[Candidate]:
     """The ways to run a dataflow of which every node may run anywhere, that are predicted to be worth a try."""
     seconds = [s or 0.0 for s in estimate.seconds]
     total = sum(seconds)
@@ -158,20 +159,20 @@ def candidates(flow: Dataflow, estimate: Estimate) -> list[Candidate]:
     found = [Candidate("caller", total, make_plan(flow, everywhere, estimate))]
     if sum([s for s in seconds if s > _LONG]) < max(_WORTH_THREADS, 0.5 * total):
         return found
-    sharing = _Sharing.of(flow, estimate, seconds)
+    sharing = _Sharing.of(flow, estimate, seconds, lanes)
     if max(sharing.rank) > _GAIN * total:
         return found
     ways = [sharing.in_threads(), sharing.in_residents(), sharing.in_tasks()]
     return [*found, *[way for way in ways if way is not None and way.predicted < _GAIN * total]]
 
 
-def rest_in_tasks(flow: Dataflow, estimate: Estimate, done: frozenset[int]) -> Plan | None:
+def rest_in_tasks(flow: Dataflow, estimate: Estimate, done: frozenset[int], lanes: Lanes = UNBOUNDED) -> Plan | None:
     """A plan for the nodes that are not `done` in which tasks share them; None where that is not worth it."""
     seconds = [0.0 if node in done else s or 0.0 for node, s in enumerate(estimate.seconds)]
     total = sum(seconds)
     if not worth_sharing_once(total, len(seconds)):
         return None
-    sharing = _Sharing.of(flow, estimate, seconds, done)
+    sharing = _Sharing.of(flow, estimate, seconds, lanes, done)
     if max(sharing.rank) > _GAIN * total:
         return None
     way = sharing.in_tasks()
@@ -185,6 +186,7 @@ class _Sharing:
     flow: Dataflow
     estimate: Estimate
     seconds: list[float]
+    lanes: Lanes
     total: float
     chained: Contracted
     rank: list[float]
@@ -194,7 +196,12 @@ class _Sharing:
 
     @classmethod
     def of(
-        cls, flow: Dataflow, estimate: Estimate, seconds: list[float], done: frozenset[int] = frozenset()
+        cls,
+        flow: Dataflow,
+        estimate: Estimate,
+        seconds: list[float],
+        lanes: Lanes,
+        done: frozenset[int] = frozenset(),
     ) -> _Sharing:
         """Contract the chains."""
         locked = after_locks(flow)
@@ -202,11 +209,11 @@ class _Sharing:
         chained = Contracted.of(seconds, *neighbours(flow, done), apart)
         rank = ranks(chained.seconds, chained.after)
         bound = [apart[nodes[0]] for nodes in chained.chains]
-        return cls(flow, estimate, seconds, sum(seconds), chained, rank, bound, done)
+        return cls(flow, estimate, seconds, lanes, sum(seconds), chained, rank, bound, done)
 
     def in_threads(self) -> Candidate | None:
         """Threads of this process."""
-        cpus = inventory.local_cpus()
+        cpus = self.lanes.local_cpus()
         if cpus < 2:
             return None
         foreseen = self._schedule(cpus, thread_hop())
@@ -214,7 +221,7 @@ class _Sharing:
 
     def in_residents(self) -> Candidate | None:
         """The caller, and residents."""
-        cpus = min(inventory.local_cpus(), inventory.cpus(), _MOST_SLOTS)
+        cpus = min(self.lanes.local_cpus(), self.lanes.cpus(), _MOST_SLOTS)
         if cpus < 2 or not backend.is_running():
             return None
         foreseen = self._schedule(cpus, _PROCESS_HOP, self.bound)
@@ -225,7 +232,7 @@ class _Sharing:
 
     def in_tasks(self) -> Candidate | None:
         """Ray tasks, on any machine."""
-        slots = inventory.cpus()
+        slots = self.lanes.cpus()
         if slots < 2 or self.total < _WORTH_TASKS or not backend.is_running():
             return None
         hop = backend.task_hop()

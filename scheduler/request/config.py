@@ -121,7 +121,8 @@ class ConfigProto(Message):
     """The number of devices of a type, e.g. {"CPU": 2}."""
     intra_op_parallelism_threads: int = 0
     inter_op_parallelism_threads: int = 0
-    """Nodes that run at a time; 0 means as many as fit, a negative number the caller's thread alone."""
+    """Nodes of a run that run at a time: 0 is as many as there are CPUs, 1 one after another, a negative number one
+    after another in the caller's thread, but for those that ask for a worker. What waits in a queue does not count."""
     use_per_session_threads: bool = False
     session_inter_op_thread_pool: Repeated[ThreadPoolOptionProto]
     placement_period: int = 0

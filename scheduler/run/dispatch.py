@@ -14,7 +14,9 @@ error wins: what is on its way is cancelled and waited for, by force after a gra
 from __future__ import annotations
 
 import heapq
+import sys
 import uuid
+from collections import deque
 from dataclasses import dataclass, field
 from queue import Empty
 from time import monotonic
@@ -28,6 +30,7 @@ from weftwork.graph.operation import Kind
 from weftwork.scheduler.compile.needs import Need
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, Word, WorkerLost
+from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run.budget import Budget
@@ -103,6 +106,7 @@ class Dispatcher:
         measure: bool,
         grace: float,
         budget: int,
+        lanes: Lanes,
     ):
         self.run, self.plan, self.links, self.measure, self.grace = run, plan, links, measure, grace
         self.courier = Courier(run, plan, measure)
@@ -114,11 +118,13 @@ class Dispatcher:
         self.there: list[Segment] = []
         self.under_way: dict[Handle, Attempt] = run.under_way
         self.tries: dict[int, int] = {}
-        self.slots = inventory.cpus()
-        self.window = 2 * self.slots + 2
+        self.most = lanes.most
+        self.slots = lanes.cpus()
+        self.window = min(2 * self.slots + 2, lanes.most or sys.maxsize)
         self.name = f"weftwork {uuid.uuid4().hex} "
         self.sent = 0
         self.held: list[Segment] = []
+        self.inner: deque[Segment] = deque()
         self.queued = Waits(run, plan, queues)
         self.nested = Calls(run, plan, nesting, measure)
 
@@ -130,7 +136,7 @@ class Dispatcher:
         try:
             while self.left:
                 self._send()
-                if self.here:
+                if self.here and self._has_lane():
                     self._run_here(heapq.heappop(self.here))
                     self._take_events(block=False)
                 else:
@@ -151,7 +157,7 @@ class Dispatcher:
         elif segment.locked and self.queued.left:
             self.held.append(segment)
         elif segment.place is Place.NESTED:
-            self.nested.begin(segment)
+            self.inner.append(segment)
         else:
             heapq.heappush(self.here if segment.place is Place.CALLER else self.there, segment)
 
@@ -172,8 +178,14 @@ class Dispatcher:
         if segment is not None:
             self._done(segment)
 
+    def _has_lane(self) -> bool:
+        """True when the session's lanes are not all in use: the bodies of a nested node may use all of them."""
+        return self.most is None or (not self.run.calls and len(self.under_way) < self.most)
+
     def _send(self) -> None:
-        while self.there and len(self.under_way) < self.window:
+        while self.inner and (self.most is None or not (self.run.calls or self.under_way)):
+            self.nested.begin(self.inner.popleft())
+        while self.there and self._has_lane() and len(self.under_way) < self.window:
             idle = not self.under_way and not self.here
             segment = self.budget.choose(self.there, self.readers, idle)
             if segment is None:
@@ -260,7 +272,7 @@ class Dispatcher:
         """Start a twin of each attempt that is far behind, while there are slots with nothing else to do."""
         now = monotonic()
         for attempt in list(self.under_way.values()):
-            if self.there or len(self.under_way) >= self.slots:
+            if self.there or not self._has_lane() or len(self.under_way) >= self.slots:
                 return
             due = _due(attempt, self.plan)
             if due is not None and now >= due:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from time import perf_counter
 from typing import Any
 
@@ -23,6 +24,7 @@ from weftwork.scheduler.plan.autotune import Candidate, Contest, candidates, res
 from weftwork.scheduler.plan.call_list import Listing
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import REMOTE_BYTES, Estimate, Place, place
 from weftwork.scheduler.plan.plan import Plan, make_plan
 from weftwork.scheduler.plan.signatures import Entries, Entry, settled
@@ -59,7 +61,11 @@ class Engine:
     """The machinery of one session."""
 
     def __init__(self, config: Any, entropy: int):
+        if config.inter_op_parallelism_threads < 0 and config.placement == "auto":
+            config = copy(config)
+            config.placement = Place.CALLER.value
         self.config = config
+        self.lanes = Lanes.of(config)
         self.mirror = Mirror()
         self.entries = Entries(self.mirror, config)
         self.draws = Draws(entropy)
@@ -214,9 +220,9 @@ class Engine:
                 contest = variant.contest
                 if contest is None or now[0] != variant.known[0] or not contest.still_holds(estimate.seconds):
                     with collecting_later():
-                        contest = Contest(candidates(flow, estimate))
+                        contest = Contest(candidates(flow, estimate, self.lanes))
                 elif contest.current.plan.needs_residents:
-                    contest.renew(candidates(flow, estimate))
+                    contest.renew(candidates(flow, estimate, self.lanes))
         if contest is None:
             with collecting_later():
                 contest = self._placed(flow, estimate, remote, nested)
@@ -235,7 +241,7 @@ class Engine:
             run_locally(run, plan, measure)
         else:
             budget = self.config.memory_budget
-            Dispatcher(run, plan, self.links, self.queues, self._nesting, measure, grace, budget).execute()
+            Dispatcher(run, plan, self.links, self.queues, self._nesting, measure, grace, budget, self.lanes).execute()
 
     # First runs
 
@@ -247,7 +253,7 @@ class Engine:
         try:
             while (following := work.go_on(run.stop)) is not Next.NOTHING:
                 if following is Next.TRIAL:
-                    part = work.trial(inventory.slots())
+                    part = work.trial(self.lanes.slots())
                     if not self._run_in_resident(run, work, part):
                         missed = True
                         self._run_part(run, work, part)
@@ -257,7 +263,7 @@ class Engine:
             raise run.stopped() from None
         if work.called:
             run.count("caller", work.called)
-        if work.heavy or listing.is_worth_a_plan(work.called, work.seconds, inventory.slots()):
+        if work.heavy or listing.is_worth_a_plan(work.called, work.seconds, self.lanes.slots()):
             entry.listing = None
         if missed:
             residents().start()
@@ -299,7 +305,7 @@ class Engine:
         self, run: Run, flow: Dataflow, estimate: Estimate, known: dict[int, int], nested: frozenset[int]
     ) -> bool:
         """Run a dataflow with many calls of an unseen function in rounds; False, and nothing is done, for few."""
-        slots = inventory.cpus()
+        slots = self.lanes.cpus()
         unseen = [n for n, seconds in enumerate(estimate.seconds) if seconds is None and flow.ops[n].traits.user]
         calls = Counter([flow.kernels[node] for node in unseen])
         many = {kernel for kernel, count in calls.items() if count > 2 * slots}
@@ -313,7 +319,7 @@ class Engine:
             plan = None
             with collecting_later():
                 if not (later or nested) and _near(flow, remote) and _unbound(flow, estimate):
-                    plan = rest_in_tasks(flow, estimate, done)
+                    plan = rest_in_tasks(flow, estimate, done, self.lanes)
                 if plan is None:
                     places = place(flow, estimate, "auto", remote, slots, inventory.machine_count(), skip, nested)
                     plan = make_plan(flow, places, estimate, skip, later)
@@ -334,7 +340,7 @@ class Engine:
             automatic = self.config.placement == "auto"
             nested = self._nesting.choose(flow, estimate) if automatic else frozenset()
             if automatic and not nested and _unbound(flow, estimate):
-                contest = Contest(candidates(flow, estimate))
+                contest = Contest(candidates(flow, estimate, self.lanes))
             else:
                 contest = self._placed(flow, estimate, set(), nested)
         return Explanation.of(contest, variant.runs, self._nesting.inside)
@@ -345,7 +351,7 @@ class Engine:
             plan = scattered_plan(flow, estimate)
             if plan.slots > 1:
                 return Contest([Candidate("resident", 0.0, plan)])
-        slots = inventory.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
+        slots = self.lanes.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
         machines = inventory.machine_count()
         places = place(flow, estimate, self.config.placement, remote, slots, machines, nested=nested)
         return Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])

@@ -22,7 +22,7 @@ from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import Need, settle_needs
 from weftwork.scheduler.compile.sections import SectionFlow, compiled, section_flows
 from weftwork.scheduler.compile.unrolling import ahead
-from weftwork.scheduler.machines import inventory, objects
+from weftwork.scheduler.machines import objects
 from weftwork.scheduler.machines.backend import ValueLost
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.cost import COSTS
@@ -161,7 +161,7 @@ class Nested:
         self.bodies = [PlannedBody(engine, flow, body) for flow, body in zip(flows, bodies, strict=True)]
         self.kernel: Control = kernel.over(dict(zip(bodies, self.bodies, strict=True)))
         promising = any([_promises(nesting, flow.flow) for flow in flows])
-        many, carried = _together(op.attrs.get("_parallel", 1)), op.attrs.get("_carried", 0)
+        many, carried = _together(op.attrs.get("_parallel", 1), engine.lanes.slots()), op.attrs.get("_carried", 0)
         if many > 1 and isinstance(kernel, Loop):
             positions = ahead(flows[0], flows[1], kernel.carried)
             if positions is not None:
@@ -222,7 +222,7 @@ class Nesting:
 
     def choose(self, flow: Dataflow, estimate: Estimate) -> frozenset[int]:
         """The nodes of a dataflow that are to run nested."""
-        if not flow.controls or inventory.slots() < 2:
+        if not flow.controls or self.engine.lanes.slots() < 2:
             return frozenset()
         return frozenset([node for node in flow.controls if self._chosen(flow, node, estimate.seconds[node])])
 
@@ -315,9 +315,9 @@ class Calls:
             call.cancel(self._run.stop[0] if self._run.stop else CANCELLED)
 
 
-def _together(asked: int) -> int:
+def _together(asked: int, cores: int) -> int:
     """How many iterations to unroll where so many may overlap: as many as leave no core idle at their end."""
-    many, cores = min(asked, _TOGETHER), inventory.slots()
+    many = min(asked, _TOGETHER)
     return many - many % cores if many > cores else many
 
 
