@@ -19,7 +19,7 @@ from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
-from weftwork.scheduler.compile.folding import Spared
+from weftwork.scheduler.compile.folding import ALL, Rewrites, Spared
 from weftwork.scheduler.compile.ordering import order_accesses
 
 _EFFECTS = frozenset({Kind.FUNCTION, Kind.CONTROL, Kind.QUEUE})
@@ -72,7 +72,11 @@ class Dataflow:
     """
 
     def __init__(
-        self, fetches: Sequence[Tensor | Operation], fed: Iterable[Tensor], ran: Collection[Operation] = frozenset()
+        self,
+        fetches: Sequence[Tensor | Operation],
+        fed: Iterable[Tensor],
+        ran: Collection[Operation] = frozenset(),
+        rewrites: Rewrites = ALL,
     ):
         self.ops: list[Operation] = []
         self.inputs: list[tuple[int, ...]] = []
@@ -96,7 +100,7 @@ class Dataflow:
         """The nodes that are branches or loops."""
         self.extra: dict[int, Tensor] = {}
         """Of values that are no tensor's, versions that a branch or a loop makes: the variable's reference."""
-        _Builder(self, fetches, dict.fromkeys(fed), ran).build()
+        _Builder(self, fetches, dict.fromkeys(fed), ran, rewrites).build()
 
     def tensor(self, value: int) -> Tensor:
         """The tensor that a node's output stands for."""
@@ -138,7 +142,12 @@ class _Builder:
     """The one pass over a graph that makes a Dataflow."""
 
     def __init__(
-        self, flow: Dataflow, fetches: Sequence[Tensor | Operation], fed: dict[Tensor, None], ran: Collection[Operation]
+        self,
+        flow: Dataflow,
+        fetches: Sequence[Tensor | Operation],
+        fed: dict[Tensor, None],
+        ran: Collection[Operation],
+        rewrites: Rewrites,
     ):
         self.flow = flow
         self.fetches = fetches
@@ -147,7 +156,8 @@ class _Builder:
         self.value_of: dict[Tensor, int] = {}
         self.version: dict[str, int] = {}
         self.node_of: dict[Operation, int] = {}
-        self.spared = Spared(flow)
+        self.rewrites = rewrites
+        self.spared = Spared(flow, rewrites)
 
     def build(self) -> None:
         flow = self.flow
@@ -180,7 +190,7 @@ class _Builder:
             for name in self._reads(op):
                 accesses.setdefault(name, []).append((i, False))
             if op.kind is Kind.CONTROL:
-                made = CONTROL.compiled(op)
+                made = CONTROL.compiled(op, self.rewrites)
                 for name in made.state:
                     accesses.setdefault(name, []).append((i, True))
                 for name in made.reads:
@@ -285,7 +295,7 @@ class _Builder:
     def _control(self, op: Operation) -> None:
         """A branch or a loop: the versions of the variables that it may write go in, and new ones come out."""
         flow = self.flow
-        made = CONTROL.compiled(op)
+        made = CONTROL.compiled(op, self.rewrites)
         parts = CONTROL.in_parts(op, made)
         if parts:
             self._in_parts(op, made, parts)
@@ -405,7 +415,7 @@ def _unfed(op: Operation) -> InvalidArgumentError:
 class _Control:
     """How branches and loops are compiled: `sections` says it, which compiles dataflows itself."""
 
-    compiled: Callable[[Operation], Any]
+    compiled: Callable[[Operation, Rewrites], Any]
     in_parts: Callable[[Operation, Any], list[Operation]]
 
 

@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from weftwork.actors.programs.program import quiet
 from weftwork.graph import nest
 from weftwork.graph.operation import LIBRARY, Operation
+from weftwork.scheduler.request.config import OptimizerOptions, RewriterConfig
 
 _MOST_ELEMENTS = 65_536
 """Constants with more elements than this are neither folded nor made by folding."""
 
 
+class Rewrites(NamedTuple):
+    """How a dataflow may differ from the graph as it was written.
+
+    merges: equal pure nodes run once.   folds: nodes of constants do not run, where what they give has so many bytes at
+    most: `largest`, or 0.
+    """
+
+    merges: bool = True
+    folds: bool = True
+    largest: int = 0
+
+    @classmethod
+    def of(cls, config: Any) -> Rewrites:
+        """What a config says: each is done at level L1 or where it is asked for, unless the rewriter has it OFF."""
+        asked, passes = config.graph_options.optimizer_options, config.graph_options.rewrite_options
+        both = asked.opt_level >= OptimizerOptions.L1
+        return cls(
+            (both or asked.do_common_subexpression_elimination)
+            and passes.common_subgraph_elimination != RewriterConfig.OFF,
+            (both or asked.do_constant_folding) and passes.constant_folding != RewriterConfig.OFF,
+            asked.max_folded_constant_in_bytes,
+        )
+
+
+ALL = Rewrites()
+
+
 class Spared:
     """The pure nodes of a dataflow that is being built which need not run."""
 
-    def __init__(self, flow: Any):
-        self._flow = flow
+    def __init__(self, flow: Any, rewrites: Rewrites):
+        self._flow, self._rewrites = flow, rewrites
         self._scalars: dict[type, dict[bytes, int]] = {}
         """Of constants that are NumPy scalars, by type and content: their values."""
         self._readers: list[int | dict | None] = []
@@ -39,14 +67,15 @@ class Spared:
 
     def outputs_of(self, op: Operation, inputs: tuple[int, ...]) -> tuple[int, ...] | None:
         """What a pure node with inputs gives, if it need not run; else it is the dataflow's next node, and noted."""
-        constants = self._flow.constants
-        if not inputs:
-            return self._alike(op, inputs, self._sources)
-        if inputs[0] in constants and op.traits is LIBRARY and not op.device and all([v in constants for v in inputs]):
-            results = folded(op, [constants[v] for v in inputs])
-            if results is not None:
-                return tuple([self._new(value) for value in results])
-        return self._merged(op, inputs)
+        constants, rewrites = self._flow.constants, self._rewrites
+        if rewrites.folds and inputs and inputs[0] in constants and op.traits is LIBRARY and not op.device:
+            if all([v in constants for v in inputs]):
+                results = folded(op, [constants[v] for v in inputs], rewrites.largest)
+                if results is not None:
+                    return tuple([self._new(value) for value in results])
+        if not rewrites.merges:
+            return None
+        return self._merged(op, inputs) if inputs else self._alike(op, inputs, self._sources)
 
     def _merged(self, op: Operation, inputs: tuple[int, ...]) -> tuple[int, ...] | None:
         """Most values are read by one node, which is like no other: only of the others it is noted what they do."""
@@ -94,8 +123,11 @@ def _exact(value: Any) -> Any:
     return (kind, value) if kind in (int, bool, str, bytes) or value is None else nest.frozen(value)
 
 
-def folded(op: Operation, values: list) -> list | None:
-    """The outputs of a pure node of constants, frozen; None when it is not to be folded."""
+def folded(op: Operation, values: list, largest: int = 0) -> list | None:
+    """The outputs of a pure node of constants, frozen; None when it is not to be folded.
+
+    largest: bytes that each may have at most; 0 is for any number.
+    """
     if sum([np.size(v) for v in values]) > _MOST_ELEMENTS:
         return None
     sizes = [1 if t.raw_shape is None or None in t.raw_shape else int(np.prod(t.raw_shape)) for t in op.outputs]  # type: ignore[arg-type]
@@ -107,6 +139,8 @@ def folded(op: Operation, values: list) -> list | None:
     except Exception:  # it will raise again, with its name, when it runs
         return None
     results = result if len(op.outputs) != 1 else (result,)
+    if largest and any([getattr(item, "nbytes", 0) > largest for item in results]):
+        return None
     for item in results:
         if isinstance(item, np.ndarray):
             if item.size > _MOST_ELEMENTS:

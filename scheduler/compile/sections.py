@@ -30,6 +30,7 @@ from weftwork.graph.sections import Section, sections_of
 from weftwork.graph.shapes import RawShape
 from weftwork.scheduler.compile.dataflow import CONTROL, Dataflow, variable_name
 from weftwork.scheduler.compile.emit import write_program
+from weftwork.scheduler.compile.folding import ALL, Rewrites
 
 
 @dataclass
@@ -63,20 +64,21 @@ class SectionFlow:
     required: list[tuple[int, str, str]]
 
 
-_known: WeakKeyDictionary[Operation, Compiled] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Operation, dict[Rewrites, Compiled]] = WeakKeyDictionary()
 
 
-def compiled(op: Operation) -> Compiled:
+def compiled(op: Operation, rewrites: Rewrites = ALL) -> Compiled:
     """The kernel of a control-flow operation; made once, so that what it costs is remembered."""
-    made = _known.get(op)
+    known = _known.setdefault(op, {})
+    made = known.get(rewrites)
     if made is None:
-        made = _known[op] = _compile(op)
+        made = known[rewrites] = _compile(op, rewrites)
     return made
 
 
-def _compile(op: Operation) -> Compiled:
+def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
     sections = sections_of(op)
-    flows = [_flow(op, section) for section in sections]
+    flows = [_flow(op, section, rewrites) for section in sections]
     state = list(dict.fromkeys([name for flow in flows for name in flow.writes]))
     reads = [name for flow in flows for name in [*flow.pinned, *flow.newest] if name not in state]
     reads = list(dict.fromkeys(reads))
@@ -158,16 +160,16 @@ def _beside(
     )
 
 
-def section_flows(op: Operation) -> list[SectionFlow]:
+def section_flows(op: Operation, rewrites: Rewrites = ALL) -> list[SectionFlow]:
     """The sections of a control-flow operation as dataflows, to be planned by themselves."""
-    made = compiled(op)
+    made = compiled(op, rewrites)
     order = made.order[1:] if op.type == "If" else made.order
-    return [_closed(op, section, _flow(op, section), order, made.state) for section in sections_of(op)]
+    return [_closed(op, section, _flow(op, section, rewrites), order, made.state) for section in sections_of(op)]
 
 
-def _flow(op: Operation, section: Section) -> Dataflow:
+def _flow(op: Operation, section: Section, rewrites: Rewrites) -> Dataflow:
     fed = [*section.parameters, *op.inputs[op.attrs["_given"] :]]
-    return Dataflow([*section.outputs, *section.targets], fed, frozenset(section.controls()))
+    return Dataflow([*section.outputs, *section.targets], fed, frozenset(section.controls()), rewrites)
 
 
 def _closed(op: Operation, section: Section, flow: Dataflow, order: list, state: list[str]) -> SectionFlow:

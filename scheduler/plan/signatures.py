@@ -12,6 +12,7 @@ from typing import Any
 from weftwork.actors.programs.lru import Lru
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.folding import Rewrites
 from weftwork.scheduler.compile.needs import settle_needs
 from weftwork.scheduler.plan.call_list import Listing
 from weftwork.scheduler.plan.collector import collecting_later
@@ -49,7 +50,7 @@ def settled(
 ) -> Dataflow:
     """A dataflow whose needs are settled. Raises InvalidArgumentError for what cannot run."""
     with collecting_later():
-        flow = Dataflow(elements, fed, ran)
+        flow = Dataflow(elements, fed, ran, Rewrites.of(config))
     settle_needs(flow, config)
     return flow
 

@@ -19,6 +19,7 @@ from weftwork.actors.programs.program import Stopped, quiet, size_of
 from weftwork.graph.errors import OpError, from_exception
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.folding import Rewrites
 from weftwork.scheduler.compile.needs import Need, settle_needs
 from weftwork.scheduler.compile.sections import SectionFlow, compiled, section_flows
 from weftwork.scheduler.compile.unrolling import ahead
@@ -155,8 +156,9 @@ class Nested:
     """A control-flow operation in a session, with bodies that are planned by themselves."""
 
     def __init__(self, nesting: Nesting, op: Operation):
-        engine, kernel = nesting.engine, compiled(op).kernel
-        flows = section_flows(op)
+        engine = nesting.engine
+        rewrites = Rewrites.of(engine.config)
+        kernel, flows = compiled(op, rewrites).kernel, section_flows(op, rewrites)
         bodies = kernel.bodies()
         self.bodies = [PlannedBody(engine, flow, body) for flow, body in zip(flows, bodies, strict=True)]
         self.kernel: Control = kernel.over(dict(zip(bodies, self.bodies, strict=True)))
