@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -35,6 +37,36 @@ def test_the_page_names_the_files_that_are_there():
     for name in ("ray-cluster.yaml", "kuberay.yaml"):
         assert f"({name})" in page
         assert (DEPLOY / name).exists()
+
+
+def test_the_commands_of_the_page_install_what_runs(tmp_path):
+    page = (DEPLOY / "README.md").read_text()
+    make, install = re.findall(r"^    python -m (pip (?:wheel|install) .*)$", page, re.MULTILINE)
+    assert (make, install) == ("pip wheel --no-deps --wheel-dir dist .", "pip install dist/weftwork-*.whl")
+    shutil.copytree(
+        DEPLOY.parent, tmp_path / "checkout", symlinks=True, ignore=shutil.ignore_patterns(".*", "build", "dist")
+    )
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    place = {"cwd": tmp_path / "checkout", "check": True}
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist", "."], **place)
+    (wheel,) = (tmp_path / "checkout" / "dist").glob("weftwork-*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(tmp_path / "there"), str(wheel)], **place)
+    program = "import weftwork as tf; print(tf.__file__, tf.Session().run(tf.add(1, 2)))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "there")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    path, value = done.stdout.split()
+    assert Path(path).is_relative_to(tmp_path / "there"), done.stderr
+    assert value == "3"
+
+
+def test_nobody_is_told_to_install_from_an_index_that_has_it_not():
+    places = [DEPLOY, *[DEPLOY.parent / top for top in ("README.md", "graph", "actors", "scheduler", "weftwork")]]
+    files = [p for place in places for p in ([place] if place.is_file() else place.rglob("*")) if p.is_file()]
+    told = re.compile(r"""pip["']?[ :\[].*weftwork["' )]""")
+    texts = {p: p.read_text() for p in files if p.suffix in (".py", ".md", ".yaml")}
+    assert {p.name: told.findall(text) for p, text in texts.items() if told.search(text)} == {}
 
 
 @pytest.fixture

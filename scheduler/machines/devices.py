@@ -71,8 +71,8 @@ def check_packages(cluster: frozenset[str], names: tuple[str, ...] = EVERYWHERE)
                 None,
                 None,
                 f"Machine {address.get(machine, '')} ({machine}) cannot import {', '.join(lacking)}. Every machine of "
-                "the cluster needs the same packages as this one: install them there (pip install weftwork), put "
-                'them into the image, or send them with ray.init(runtime_env={"pip": ["weftwork"]}).',
+                "the cluster needs the same packages as this one: install them there (weftwork from its wheel, see "
+                "deploy/README.md), put them into the image, or send them with ray.init(runtime_env=...).",
             )
 
 

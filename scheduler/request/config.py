@@ -1,6 +1,7 @@
 """What a session and a run may be told: TensorFlow 1's option messages, by the same names, as plain Python.
 
-Fields whose text says nothing are accepted for the sake of existing programs, and change nothing here.
+A field that has a text below it does what that says. One that has none is accepted for the sake of existing programs
+and has no meaning here. A test proves that the code reads those with a text, and no others.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from weftwork.scheduler.request.fields import Map, Message, Repeated
 
 
 class GPUOptions(Message):
-    """How GPUs are used. The framework that a node's function calls owns its GPU's memory, so nothing here acts."""
+    """How GPUs are used: nothing here acts, for the framework that a node's function calls owns its GPU's memory."""
 
     per_process_gpu_memory_fraction: float = 0.0
     allow_growth: bool = False
@@ -28,24 +29,29 @@ class OptimizerOptions(Message):
     DEFAULT, OFF, ON_1, ON_2 = 0, -1, 1, 2
 
     do_common_subexpression_elimination: bool = False
+    """Merge equal pure nodes also at level L0."""
     do_constant_folding: bool = False
+    """Fold nodes of constants also at level L0."""
     max_folded_constant_in_bytes: int = 0
+    """Bytes that what a folded node gives may have at most; 0: it may have 65,536 elements, which is a limit always."""
     do_function_inlining: bool = False
     opt_level: int = 0
-    """L1: equal nodes are merged and constants folded; L0: nodes run as they were written."""
+    """L1: equal pure nodes are merged and nodes of constants folded; L0: nodes run as they were written."""
     global_jit_level: int = 0
 
 
 class RewriterConfig(Message):
-    """How graphs are rewritten, pass by pass: each is DEFAULT, ON, OFF or AGGRESSIVE."""
+    """How graphs are rewritten, pass by pass. There are two passes here, and both are on unless they are OFF."""
 
     DEFAULT, ON, OFF, AGGRESSIVE = 0, 1, 2, 3
 
     layout_optimizer: int = 0
     constant_folding: int = 0
+    """OFF: nodes of constants are not folded, whatever the level."""
     shape_optimization: int = 0
     remapping: int = 0
     common_subgraph_elimination: int = 0
+    """OFF: equal pure nodes are not merged, whatever the level."""
     arithmetic_optimization: int = 0
     dependency_optimization: int = 0
     loop_optimization: int = 0
@@ -64,7 +70,9 @@ class GraphOptions(Message):
     enable_recv_scheduling: bool = False
     optimizer_options: OptimizerOptions
     build_cost_model: int = 0
+    """N: every Nth run of the same fetches and feeds measures its nodes, for `RunMetadata.cost_graph`; 0: none does."""
     build_cost_model_after: int = 0
+    """So many first runs are not counted."""
     infer_shapes: bool = False
     place_pruned_graph: bool = False
     enable_bfloat16_sendrecv: bool = False
@@ -73,7 +81,7 @@ class GraphOptions(Message):
 
 
 class ThreadPoolOptionProto(Message):
-    """A pool of threads that runs may choose by its index."""
+    """A pool of threads. Sessions have none here: `inter_op_parallelism_threads` bounds what a run uses."""
 
     num_threads: int = 0
     global_name: str = ""
@@ -118,7 +126,7 @@ class ConfigProto(Message):
     _choices = {"placement": ("auto", "caller", "actor", "task", "resident", "mixed"), "lifetime": ("", "detached")}
 
     device_count: Map[str, int]
-    """The number of devices of a type, e.g. {"CPU": 2}."""
+    """How many devices of a type a machine shows: {"CPU": 2} makes "/cpu:1" a name of it. GPUs are counted."""
     intra_op_parallelism_threads: int = 0
     inter_op_parallelism_threads: int = 0
     """Nodes of a run that run at a time: 0 is as many as there are CPUs, 1 one after another, a negative number one
@@ -131,13 +139,15 @@ class ConfigProto(Message):
     allow_soft_placement: bool = False
     """A node whose device is not there runs on a CPU instead of failing."""
     log_device_placement: bool = False
-    """Print where each node is placed."""
+    """Say on standard output and standard error which devices there are, and of each node that a run needs where it
+    was placed, once for each place: "NAME: (TYPE): DEVICE"."""
     graph_options: GraphOptions
     operation_timeout_in_ms: int = 0
     """Milliseconds that a run may take, 0 for no limit; then DeadlineExceededError."""
     rpc_options: RPCOptions
     cluster_def: ClusterDef
     isolate_session_state: bool = False
+    """The session has variables of its own, whatever its target and `name`."""
     experimental: Experimental
 
     name: str = ""
@@ -166,7 +176,7 @@ Config = ConfigProto
 
 
 class DebugTensorWatch(Message):
-    """A tensor that a debugger watches."""
+    """A tensor that a debugger watches. There is no debugger here."""
 
     node_name: str = ""
     output_slot: int = 0
@@ -175,7 +185,7 @@ class DebugTensorWatch(Message):
 
 
 class DebugOptions(Message):
-    """What a debugger watches in a run."""
+    """What a debugger watches in a run. There is none here."""
 
     debug_tensor_watch_opts: Repeated[DebugTensorWatch]
     global_step: int = 0
@@ -187,12 +197,12 @@ class RunOptions(Message):
     NO_TRACE, SOFTWARE_TRACE, HARDWARE_TRACE, FULL_TRACE = 0, 1, 2, 3
 
     trace_level: int = 0
-    """NO_TRACE, or any other: the times of the nodes are written to the run's metadata."""
+    """NO_TRACE, or any other: the times of the nodes are written to `RunMetadata.step_stats`."""
     timeout_in_ms: int = 0
     """Milliseconds that this run may take; when positive it overrides the session's `operation_timeout_in_ms`."""
     inter_op_thread_pool: int = 0
     output_partition_graphs: bool = False
-    """Write the executed graph, part by part, to the run's metadata."""
+    """Write the executed graph, as it was rewritten and part by part, to `RunMetadata.partition_graphs`."""
     debug_options: DebugOptions
     report_tensor_allocations_upon_oom: bool = False
 
@@ -263,4 +273,5 @@ class RunMetadata(Message):
     step_stats: StepStats
     cost_graph: CostGraphDef
     partition_graphs: Repeated[dict]
-    """One dict of plain data for each part of the executed graph."""
+    """One dict for each part of the executed graph: the nodes that ran together, in the form of `Session.graph_def`,
+    with the device where they ran and the constants, variables and feeds that they took."""

@@ -63,7 +63,7 @@ def test_work_goes_to_where_its_large_input_lies(seen):
 
 def test_a_machine_that_lacks_a_package_is_told_with_what_to_do(seen):
     assert "cannot import no_such_package (No module named 'no_such_package')" in seen["lacking"]
-    assert "pip install weftwork" in seen["lacking"]
+    assert "install them there (weftwork from its wheel, see deploy/README.md)" in seen["lacking"]
 
 
 def test_one_can_ask_which_machine_a_run_waits_for(seen):

@@ -1,11 +1,15 @@
 """The option messages."""
 
+import ast
 import copy
+import itertools
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from weftwork.scheduler.request import config
 from weftwork.scheduler.request.config import (
     Config,
     ConfigProto,
@@ -280,3 +284,27 @@ def test_messages_cannot_be_hashed_and_print_what_is_set():
         hash(ConfigProto())
     assert repr(JobDef(name="ps", tasks={0: "a:1"})) == "JobDef(name='ps', tasks={0: 'a:1'})"
     assert repr(DeviceStepStats()) == "DeviceStepStats()"
+
+
+def fields_of(tree):
+    """(class, field, whether it has a text) of every field of the options, but for what holds further options."""
+    for cls in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
+        for field, following in itertools.zip_longest(cls.body, cls.body[1:]):
+            if isinstance(field, ast.AnnAssign) and (field.value or isinstance(field.annotation, ast.Subscript)):
+                has_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+                yield cls.name, field.target.id, has_text
+
+
+def test_a_field_of_the_options_has_a_text_if_it_is_read_and_only_then():
+    options = {"OptimizerOptions", "RewriterConfig", "GraphOptions", "ConfigProto", "RunOptions", "GPUOptions"}
+    folder = Path(config.__file__).parent.parent
+    read = {
+        node.attr
+        for path in folder.rglob("*.py")
+        if path.name != "config.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    fields = [field for field in fields_of(ast.parse(Path(config.__file__).read_text())) if field[0] in options]
+    assert len(fields) > 50
+    assert [f"{cls}.{name}" for cls, name, has_text in fields if has_text != (name in read)] == []
