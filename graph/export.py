@@ -22,24 +22,21 @@ FLAT_TYPES: dict[str, Any] = {}
 
 def structure(graph: Graph) -> dict[str, Any]:
     """The graph as data that JSON can hold: its nodes, without the values of constants."""
-    nodes = [
-        described(op, op.type, [t.name for t in op.inputs] + [f"^{c.name}" for c in op.control_inputs], op.device)
-        for op in graph.get_operations()
-    ]
-    return {"node": nodes}
-
-
-def described(op: Operation, type: str, inputs: list[str], device: str) -> dict[str, Any]:
-    """A node as data, with these inputs, on this device."""
     return {
-        "name": op.name,
-        "op": type,
-        "input": inputs,
-        "device": device,
-        "output": [
-            {"dtype": t.dtype.name, "shape": None if t.raw_shape is None else list(t.raw_shape)} for t in op.outputs
-        ],
-        "defined_at": op.source.text,
+        "node": [
+            {
+                "name": op.name,
+                "op": op.type,
+                "input": [t.name for t in op.inputs] + [f"^{c.name}" for c in op.control_inputs],
+                "device": op.device,
+                "output": [
+                    {"dtype": t.dtype.name, "shape": None if t.raw_shape is None else list(t.raw_shape)}
+                    for t in op.outputs
+                ],
+                "defined_at": op.source.text,
+            }
+            for op in graph.get_operations()
+        ]
     }
 
 

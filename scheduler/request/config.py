@@ -267,11 +267,26 @@ class CostGraphDef(Message):
     node: Repeated[Node]
 
 
+class NodeDef(Message):
+    """A node of a graph. input: "NAME" for the first output of a node, "NAME:1" and so on, "^NAME" to wait for one."""
+
+    name: str = ""
+    op: str = ""
+    input: Repeated[str]
+    device: str = ""
+
+
+class GraphDef(Message):
+    """The nodes of a graph."""
+
+    node: Repeated[NodeDef]
+
+
 class RunMetadata(Message):
     """What a run tells about itself."""
 
     step_stats: StepStats
     cost_graph: CostGraphDef
-    partition_graphs: Repeated[dict]
-    """One dict for each part of the executed graph: the nodes that ran together, in the form of `Session.graph_def`,
-    with the device where they ran and the constants, variables and feeds that they took."""
+    partition_graphs: Repeated[GraphDef]
+    """The parts of the executed graph: of each the nodes that ran together, with the device where they ran, and the
+    constants, variables and feeds that they took."""

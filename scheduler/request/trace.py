@@ -12,7 +12,14 @@ from math import ceil
 from time import time
 from typing import Any, NamedTuple
 
-from weftwork.scheduler.request.config import CostGraphDef, DeviceStepStats, NodeExecStats, RunMetadata, StepStats
+from weftwork.scheduler.request.config import (
+    CostGraphDef,
+    DeviceStepStats,
+    GraphDef,
+    NodeExecStats,
+    RunMetadata,
+    StepStats,
+)
 
 
 class Wanted(NamedTuple):
@@ -36,7 +43,7 @@ class Trace:
     def __init__(self, wanted: Wanted):
         self.wanted = wanted
         self.devices: dict[str, tuple[str, str]] = {}
-        self.graphs: list[dict] = []
+        self.graphs: list[GraphDef] = []
         self._events: list[tuple[str, str, str, float, float]] = []
         self._costs: dict[str, Any] = {}
         self._plans: dict[int, Any] = {}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from weftwork.graph.export import described
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.machines.devices import device_name
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.request.config import GraphDef, NodeDef
 from weftwork.scheduler.request.trace import Trace
 
 _PROCESSES = {Place.TASK: "/ray:task", Place.ACTOR: "/ray:actor", Place.RESIDENT: "/ray:resident"}
@@ -60,24 +60,24 @@ def _note_costs(trace: Trace, flow: Dataflow) -> None:
 # The graph of a part
 
 
-def _graph(flow: Dataflow, segment: Segment, device: str) -> dict[str, Any]:
-    """The nodes that run in a segment and what they take from outside, in the form of `Session.graph_def`."""
-    sources: dict[Operation, dict] = {}
+def _graph(flow: Dataflow, segment: Segment, device: str) -> GraphDef:
+    """The nodes that run in a segment, and what they take from outside."""
+    sources: dict[Operation, NodeDef] = {}
     nodes = [_node(flow, node, device, sources) for node in segment.nodes]
-    return {"node": [*sources.values(), *nodes]}
+    return GraphDef(node=[*sources.values(), *nodes])
 
 
-def _node(flow: Dataflow, node: int, device: str, sources: dict[Operation, dict]) -> dict[str, Any]:
+def _node(flow: Dataflow, node: int, device: str, sources: dict[Operation, NodeDef]) -> NodeDef:
     op, names = flow.ops[node], []
     for position, value in enumerate(flow.inputs[node]):
         tensor = _tensor(flow, node, position, value)
         if tensor is not None:
-            names.append(tensor.name)
+            names.append(f"{tensor.op.name}:{tensor.index}" if tensor.index else tensor.op.name)
             if flow.producer[value] < 0 and tensor.op not in sources:
                 kind = "Const" if value in flow.constants else tensor.op.type
-                sources[tensor.op] = described(tensor.op, kind, [], device)
+                sources[tensor.op] = NodeDef(name=tensor.op.name, op=kind, device=device)
     names += [f"^{flow.ops[other].name}" for other in flow.after.get(node, ())]
-    return described(op, op.type, names, device)
+    return NodeDef(name=op.name, op=op.type, input=names, device=device)
 
 
 def _tensor(flow: Dataflow, node: int, position: int, value: int) -> Tensor | None:

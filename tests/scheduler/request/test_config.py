@@ -15,9 +15,11 @@ from weftwork.scheduler.request.config import (
     ConfigProto,
     DeviceStepStats,
     GPUOptions,
+    GraphDef,
     GraphOptions,
     JobDef,
     Message,
+    NodeDef,
     OptimizerOptions,
     RewriterConfig,
     RunMetadata,
@@ -201,10 +203,10 @@ def test_a_copy_is_equal_and_apart():
     assert twin == config
 
 
-def test_metadata_with_any_plain_data_pickles_and_serialises():
-    metadata = RunMetadata(partition_graphs=[{"w": {"attr": {"dtype": np.dtype("float32")}}}])
+def test_metadata_pickles_and_serialises():
+    metadata = RunMetadata(partition_graphs=[GraphDef(node=[NodeDef(name="w", op="Add", input=["x", "y:1"])])])
     assert pickle.loads(pickle.dumps(metadata)) == metadata
-    assert b"float32" in metadata.SerializeToString()
+    assert RunMetadata.FromString(metadata.SerializeToString()) == metadata
 
 
 def test_serialising_is_stable_and_reads_back():

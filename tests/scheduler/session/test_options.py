@@ -35,7 +35,7 @@ def parts(session, fetches, feeds=None):
     """The graphs of the parts of a run: of each its nodes by name."""
     metadata = tf.RunMetadata()
     session.run(fetches, feeds, tf.RunOptions(output_partition_graphs=True), metadata)
-    return [{node["name"]: node for node in part["node"]} for part in metadata.partition_graphs]
+    return [{node.name: node for node in part.node} for part in metadata.partition_graphs]
 
 
 def passes(**options):
@@ -86,7 +86,7 @@ def test_constants_are_folded_unless_the_config_says_no(graph, config, nodes):
     z = y * tf.placeholder_with_default(1.0, [], name="p")
     with tf.Session(config=config) as session:
         assert session.run(z).tolist() == [4.0, 7.0]
-        ran = [name for part in parts(session, z) for name, node in part.items() if node["op"] in ("Mul", "Add")]
+        ran = [name for part in parts(session, z) for name, node in part.items() if node.op in ("Mul", "Add")]
     assert len(set(ran) & {"m", "s"}) == nodes
 
 
@@ -100,14 +100,14 @@ def test_the_graph_of_each_part_has_its_nodes_their_inputs_and_device(ray_sessio
         found = parts(session, end, {x: 3.0})
         assert parts(session, end, {x: 3.0}) == found
     assert len(found) == 3
-    by_name = {name: node for part in found for name, node in part.items() if node["op"] not in ("Const",)}
-    assert by_name["m"]["input"][0] == "x:0"
-    assert by_name["m"]["device"] == CPU
-    assert by_name["weigh"]["input"] == ["m:0"]
-    assert by_name["weigh"]["device"] == f"{CPU}/ray:task"
-    assert by_name["e"]["input"][0] == "c:0"
+    by_name = {name: node for part in found for name, node in part.items() if node.op not in ("Const",)}
+    assert by_name["m"].input[0] == "x"
+    assert by_name["m"].device == CPU
+    assert by_name["weigh"].input == ["m"]
+    assert by_name["weigh"].device == f"{CPU}/ray:task"
+    assert by_name["e"].input[0] == "c"
     (first,) = [part for part in found if "m" in part]
-    assert {node["op"] for node in first.values()} == {"Placeholder", "VariableV2", "Mul"}
+    assert {node.op for node in first.values()} == {"Placeholder", "VariableV2", "Mul"}
 
 
 def test_parts_are_told_only_when_they_are_asked_for(graph):

@@ -270,7 +270,7 @@ def test_a_run_of_a_shared_session_is_traced(name):
     nodes = [node.node_name for device in metadata.step_stats.dev_stats for node in device.node_stats]
     assert nodes == [step.op.name]
     (part,) = metadata.partition_graphs
-    assert step.op.name in [node["name"] for node in part["node"]]
+    assert step.op.name in [node.name for node in part.node]
     session.close()
 
 
