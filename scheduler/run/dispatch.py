@@ -85,7 +85,8 @@ class Attempt:
 
     def look(self, now: float) -> bool:
         """Ask what it says, if that is due. True once a call with a time limit has had its time."""
-        if self.looks_at is not None and now >= self.looks_at:
+        assert self.looks_at is not None
+        if now >= self.looks_at:
             before, self.word = self.word, backend.word(self.token)
             if self.word != before:  # a call has begun or ended since the last look: it gets all of its time
                 self.expires = now + self.word.limit if self.word.limit else None
@@ -284,7 +285,7 @@ class Dispatcher:
         if self.run.stop:
             raise Stopped
         for attempt in self.under_way.values():
-            if attempt.limit is not None and attempt.look(monotonic()):
+            if attempt.looks_at is not None and attempt.look(monotonic()):
                 op = next(o for o in map(self._op, attempt.segment.nodes) if o.traits.timeout is not None)
                 limit = attempt.word.limit
                 raise at_node(DeadlineExceededError, op, f"{op.name} took longer than its time limit of {limit:g} s")
@@ -324,7 +325,7 @@ class Dispatcher:
         self.budget.ended(attempt.segment)
         if attempt.link is not None:
             attempt.link.busy -= 1
-        if attempt.limit is not None or monotonic() - attempt.since > _LATE / 2:
+        if attempt.looks_at is not None or monotonic() - attempt.since > _LATE / 2:
             backend.forget_word(attempt.token)
 
     def _give_up(self, twin: Attempt | None) -> None:

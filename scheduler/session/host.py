@@ -200,7 +200,7 @@ class _Remote:
         self.cancel = cancel
 
 
-class _Asked(Entries):
+class _HostedEntries(Entries):
     """The kinds of run that a session asks its host for: the host finds out how to run them."""
 
     def __init__(self):
@@ -218,7 +218,7 @@ class SharedEngine:
     """
 
     def __init__(self, host: Any, graph: Graph, ends: bool):
-        self.entries = _Asked()
+        self.entries = _HostedEntries()
         self.ran: dict[str, list[int]] = {}
         self.closed = False
         self.host = host

@@ -7,6 +7,7 @@ run, a further one when it was placed elsewhere.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from weftwork.graph.operation import Kind, Operation, Tensor
@@ -20,6 +21,7 @@ class PlacementLog:
 
     def __init__(self):
         self._said: dict[str, str] = {}
+        self._lock = threading.Lock()
         devices = [f"{device.name} -> device: {device.device_type}" for device in list_devices()]
         _say(["Device mapping:", *devices])
 
@@ -39,8 +41,9 @@ class PlacementLog:
             lines[op.name] = f"{op.name}: ({op.type}): {device}"
         for name, (kind, device) in placed.items():
             lines[name] = f"{name}: ({kind}): {device}"
-        _say([line for name, line in lines.items() if self._said.get(name) != line])
-        self._said.update(lines)
+        with self._lock:
+            _say([line for name, line in lines.items() if self._said.get(name) != line])
+            self._said.update(lines)
 
 
 def _nested(ops: Iterable[Operation]) -> Iterator[tuple[Operation, Operation]]:

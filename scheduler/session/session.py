@@ -147,8 +147,10 @@ class BaseSession:
         started: Callable | None = None,
         build: Callable | None = None,
     ) -> Any:
-        wanted = self._wanted(entry, options, metadata)
-        trace = Trace(wanted) if any(wanted) else None
+        trace = None
+        if options is not None or metadata is not None or self._placed is not None:
+            wanted = self._wanted(entry, options, metadata)
+            trace = Trace(wanted) if any(wanted) else None
         try:
             values = self._engine.execute(entry, fed, _timeout(options, self._config), trace, started)
         finally:
