@@ -23,13 +23,15 @@ class Section:
 
     word: what it is part of, for messages.   outer: the section that it is in, or None.
     parameters: placeholders that the owner gives values to.   outputs: the tensors that it ends with.
-    targets: operations that it must run besides.
+    targets: operations that it must run besides.   naming: in a derivative, the name scope that all derivatives inside
+    make their names in; else "".
     """
 
-    __slots__ = ("index", "ops", "outer", "outputs", "parameters", "targets", "word")
+    __slots__ = ("index", "naming", "ops", "outer", "outputs", "parameters", "targets", "word")
 
     def __init__(self, graph: Graph, word: str, outer: Section | None):
         self.word, self.outer = word, outer
+        self.naming: str = outer.naming if outer is not None else ""
         self.ops: list[Operation] = []
         self.parameters: list[Tensor] = []
         self.outputs: list[Tensor] = []

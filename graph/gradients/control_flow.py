@@ -69,8 +69,11 @@ def _differentiable(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def _backwards(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
     """Gradients inside a section: a tensor for each x."""
+    graph = xs[0].graph
+    graph.section.naming = graph.section.naming or graph.get_name_scope()
     pairs = [(y, g) for y, g in zip(ys, grads, strict=True) if is_trainable(y)]
-    found = gradients([y for y, _ in pairs], list(xs), [g for _, g in pairs], stop_gradients=list(xs))
+    wanted, given = [y for y, _ in pairs], [g for _, g in pairs]
+    found = gradients(wanted, list(xs), given, name=f"{graph.section.naming}/", stop_gradients=list(xs))
     found = [dense(g, x) if isinstance(g, IndexedSlices) else g for g, x in zip(found, xs, strict=True)]
     return [zeros_like(x) if g is None else g for g, x in zip(found, xs, strict=True)]
 

@@ -160,7 +160,7 @@ class _Walk:
             outs = [self.total(t) if is_trainable(t) and t not in self.stops else None for t in op.outputs]
             if any([grad is not None for grad in outs]):
                 graph = op.graph
-                with graph.name_scope(f"{op.name}_grad"), graph.colocate_with(op) if self.colocate else nullcontext():
+                with graph.name_scope(_scope(op)), graph.colocate_with(op) if self.colocate else nullcontext():
                     self._visit(op, outs)
 
     def _visit(self, op: Operation, outs: list) -> None:
@@ -180,6 +180,16 @@ class _Walk:
         for (i, tensor), grad in zip(wanted, made, strict=True):
             if grad is not None:
                 self.add(tensor, _fitted(op, i, tensor, grad))
+
+
+def _scope(op: Operation) -> str:
+    """The name of the scope of an operation's gradient, in that of the whole.
+
+    Within the derivative of a section it is made of the operation's type: its name holds the scopes around it, which
+    would come again at each depth.
+    """
+    section = op.graph.section
+    return f"{op.type if section is not None and section.naming else op.name}_grad"
 
 
 def hand_on(op: Operation, grad: Any) -> list:

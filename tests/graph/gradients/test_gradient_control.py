@@ -150,3 +150,57 @@ def test_a_loop_over_time_gives_what_the_unrolled_one_gives(session):
     np.testing.assert_allclose(a, b, rtol=1e-6)
     (c1, h1), (c2, h2) = session.run([last, end], {x: values})
     np.testing.assert_allclose([c1, h1], [c2, h2], rtol=1e-6)
+
+
+def nested(depth, pred, x):
+    """Branches within branches, each of which uses what the next one gives."""
+    return x * x if depth == 0 else tf.cond(pred, lambda: 2.0 * nested(depth - 1, pred, x), lambda: x)
+
+
+def looped(depth, x):
+    """Loops within loops."""
+    if depth == 0:
+        return x * x
+    return tf.while_loop(lambda i, _: i < 2, lambda i, x: (i + 1, looped(depth - 1, x)), [0, x])[1]
+
+
+def mapped(depth, x):
+    """Functions over elements within branches within functions over elements."""
+    if depth == 0:
+        return x * x
+    return tf.reduce_sum(tf.map_fn(lambda e: tf.cond(e > 0, lambda: mapped(depth - 1, e), lambda: e), tf.stack([x, x])))
+
+
+def longest(graph):
+    """The characters of the longest name."""
+    return max(len(op.name) for op in graph.get_operations())
+
+
+@pytest.mark.parametrize("word", ["case", "nested", "looped", "mapped"])
+def test_names_of_gradients_stay_short_at_any_depth_of_branches_and_loops(graph, x, word):
+    p, k = tf.placeholder(tf.bool, []), tf.placeholder(tf.int32, [])
+    pairs = [(tf.equal(k, j), lambda j=j: x * float(j)) for j in range(12)]
+    y = {
+        "case": lambda: tf.case(pairs, default=lambda: x),
+        "nested": lambda: nested(12, p, x),
+        "looped": lambda: looped(6, x),
+        "mapped": lambda: mapped(4, x),
+    }[word]()
+    before = longest(graph)
+    tf.gradients(y, x)
+    assert longest(graph) <= max(before, 100)
+
+
+def test_each_further_derivative_of_nested_branches_adds_only_its_own_scopes_to_names(graph, x):
+    y, lengths = nested(5, tf.placeholder(tf.bool, []), x), []
+    for _ in range(4):
+        (y,) = tf.gradients(y, x)
+        lengths.append(longest(graph))
+    assert max(b - a for a, b in zip(lengths, lengths[1:], strict=False)) < 60
+
+
+def test_operations_outside_of_sections_give_their_own_names_to_their_gradients(graph, x):
+    with tf.name_scope("train"):
+        y = tf.multiply(x, x, name="square")
+        tf.gradients(y, x)
+    assert any(op.name.startswith("train/gradients/train/square_grad/") for op in graph.get_operations())
