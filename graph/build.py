@@ -7,6 +7,7 @@ Every public function that builds a graph ends in `apply`, `apply_random` or `el
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -313,10 +314,12 @@ def elementwise(ufunc: np.ufunc, *args: Any, type: str | None = None, name: str 
     tensors = convert_together(args)
     default = UFUNC_TYPES.get(ufunc.__name__)
     if default is None:
-        default = (ufunc.__name__.title().replace("_", ""), ufunc.__name__)
+        word = re.sub(r"\W+", "_", ufunc.__name__).strip("_")  # np.frompyfunc's are called "<lambda> (vectorized)"
+        default = (word.title().replace("_", ""), word)
     kind = type or default[0]
     name = name or type or default[1]
-    result = _ufunc_dtypes(ufunc, tuple([t.dtype.base_dtype for t in tensors]), name)
+    found = _ufunc_dtypes if ufunc.ntypes > 1 else _ufunc_dtypes.__wrapped__  # one of the user's own is not kept
+    result = found(ufunc, tuple([t.dtype.base_dtype for t in tensors]), name)
     shape: shapes.RawShape = ()
     if ufunc.signature is not None:
         shape = None

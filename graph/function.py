@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import Any, overload
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
@@ -47,9 +47,11 @@ class UserFunction:
         """A call is a call of the function: nothing is checked, converted, tried again or watched."""
         self.gradient: Callable | None = None
         """What `@f.gradient` gave: it makes nodes, so it stays where the graph is built."""
+        self.token: Token | None = None
+        """What a process remembers it by."""
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "gradient": None}
+        return {**self.__dict__, "gradient": None, "token": None}
 
     def direct(self, template: Any) -> tuple[tuple, dict] | None:
         """The call as (positional arguments, keyword constants), where nothing but the function has to be called.
@@ -182,12 +184,44 @@ _kernels: WeakValueDictionary[Any, UserFunction] = WeakValueDictionary()
 
 def _kernel(function: Callable, outputs: int | None, types: tuple[DType, ...], traits: Traits) -> UserFunction:
     """The one kernel of a function and its options: what was learned of its cost, and that it is pure, is its own."""
-    identity = function if isinstance(function, MethodType) else id(function)  # a method is bound anew each time
-    key = (identity, outputs, types, traits)
-    kernel = _kernels.get(key)
+    options = (outputs, types, traits)
+    identity: Any = id(function)
+    if isinstance(function, MethodType):  # it is bound anew each time
+        identity = (id(function.__self__), id(function.__func__))
+    kernel = _kernels.get((identity, options))
     if kernel is None:
-        kernel = _kernels[key] = UserFunction(function, outputs, types, traits.retries, traits.timeout)
+        kernel = UserFunction(function, outputs, types, traits.retries, traits.timeout)
+        kernel.token = _token(function, options)
+        _kernels[identity, options] = kernel
     return kernel
+
+
+class Token:
+    """Stands for a function of the user's and its options, and holds neither.
+
+    It lives as long as the function, or the object of a bound method, also while no graph uses it: what is known of
+    the function is remembered by its token, so that it is forgotten with the function.
+    """
+
+    __slots__ = ("__weakref__",)
+
+
+_tokens: WeakKeyDictionary[Any, dict[tuple, Token]] = WeakKeyDictionary()
+_MOST_OPTIONS = 64
+"""Sets of options of one function that are remembered."""
+
+
+def _token(function: Callable, options: tuple) -> Token:
+    """The token of a function and its options; a new one for what can be no key of a dictionary, or not weakly."""
+    method = isinstance(function, MethodType)
+    try:
+        known = _tokens.setdefault(function.__self__ if method else function, {})
+    except TypeError:
+        return Token()
+    key = (function.__name__ if method else "", options)
+    if key not in known and len(known) >= _MOST_OPTIONS:
+        known.pop(next(iter(known)), None)
+    return known.setdefault(key, Token())
 
 
 class Op:

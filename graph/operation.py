@@ -121,12 +121,14 @@ class Operation:
     """A node of a graph. Made by the functions that build graphs, never directly.
 
     section: the part of the graph that it belongs to, which a control-flow operation owns; None outside of all.
+    compiled: what those who run a control-flow operation have made of it, or None: it goes when the operation goes.
     """
 
     __slots__ = (
         "__weakref__",
         "attrs",
         "colocation",
+        "compiled",
         "container",
         "control_inputs",
         "device",
@@ -177,6 +179,7 @@ class Operation:
         self.colocation = colocation
         self.container = container
         self.section = section
+        self.compiled: Any = None
         self.outputs = tuple([Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)])
 
     @property

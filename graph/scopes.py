@@ -1,6 +1,7 @@
 """The scopes in which a graph's next operation is created: control inputs, devices, colocation, container, names.
 
-The name scope belongs to the thread. The others belong to the graph, until `split` gives each thread its own.
+The name scope and the variable scope belong to the thread. The others belong to the graph, until `split` gives each
+thread its own.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class _State:
 class _ThreadState(threading.local):
     def __init__(self):
         self.name = ""
+        self.variables: Any = None
         self.state = _State()
 
 
@@ -66,6 +68,15 @@ class Scopes:
     @name.setter
     def name(self, value: str) -> None:
         self._local.name = value
+
+    @property
+    def variables(self) -> Any:
+        """The thread's variable scope; None before it was first asked for."""
+        return self._local.variables
+
+    @variables.setter
+    def variables(self, value: Any) -> None:
+        self._local.variables = value
 
     @property
     def _state(self) -> _State:

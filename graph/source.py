@@ -8,6 +8,7 @@ from __future__ import annotations
 import dis
 import os
 import sys
+from functools import lru_cache
 from types import CodeType
 
 import numpy as np
@@ -19,7 +20,6 @@ _OURS = (
     *(os.path.join(PACKAGE, part) + os.sep for part in ("graph", "actors", "scheduler")),
     os.path.join(os.path.dirname(np.__file__), "lib") + os.sep,  # the mixin through which `a + b` reaches us
 )
-_ours: dict[CodeType, bool] = {}
 
 
 class Source:
@@ -61,10 +61,9 @@ def _line(code: CodeType, instruction: int) -> int:
     return line
 
 
-def _is_ours(code: CodeType) -> bool:
-    filename = os.path.abspath(code.co_filename)
-    ours = _ours[code] = filename.startswith(_OURS)
-    return ours
+@lru_cache(maxsize=4096)  # by name: code objects, and what they hold, are not kept
+def _is_ours(filename: str) -> bool:
+    return os.path.abspath(filename).startswith(_OURS)
 
 
 def caller() -> Source:
@@ -72,10 +71,7 @@ def caller() -> Source:
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        ours = _ours.get(code)
-        if ours is None:
-            ours = _is_ours(code)
-        if not ours:
+        if not _is_ours(code.co_filename):
             return Source(code, frame.f_lasti)
         frame = frame.f_back
     return Source(None, 0)

@@ -88,41 +88,48 @@ def _namespaces() -> list[tuple[Any, Any]]:
     return [*pairs, (scipy.special, autograd.scipy.special), (scipy.linalg, autograd.scipy.linalg)]
 
 
-@functools.cache
 def wrapped(function: Callable) -> Callable | None:
     """autograd's own version of a function of NumPy or SciPy, None if it has none."""
-    names = {getattr(function, "__name__", ""), *_OTHER_NAMES.get(getattr(function, "__name__", ""), ())}
-    for module, versions in _namespaces():
-        for name in names:
-            if getattr(module, name, None) is function and hasattr(versions, name):
-                return getattr(versions, name)
-    return None
-
-
-_OTHER_NAMES = {"jv": ("jn",)}
-"""Names under which autograd has a function that calls itself otherwise."""
+    return _versions().get(function)
 
 
 @functools.cache
+def _versions() -> dict[Any, Callable]:
+    """autograd's version of each function that it knows: under the function's own name, else under another one."""
+    found: dict[Any, Callable] = {}
+    for module, versions in reversed(_namespaces()):
+        for name in dir(versions):
+            function = None if name.startswith("_") else getattr(module, name, None)
+            if callable(function) and (function not in found or getattr(function, "__name__", "") == name):
+                found[function] = getattr(versions, name)
+    return found
+
+
 def standing(function: Callable) -> str:
     """What is known of a function: "twin", or what autograd says: "rule", "constant" (no derivative flows), "traced".
 
     "" of a function that has no derivative.
     """
-    if function in TWINS:
-        return "twin"
+    return "twin" if function in TWINS else _standings().get(function, "")
+
+
+@functools.cache
+def _standings() -> dict[Any, str]:
+    """What autograd says of each function that it knows."""
     from autograd.core import VJPNode, primitive_vjps
     from autograd.tracer import notrace_primitives
 
-    twin = wrapped(function)
-    if twin is None:
-        return ""
-    if twin in primitive_vjps:
-        return "rule"
-    if twin in notrace_primitives[VJPNode]:
-        return "constant"
-    # What autograd writes in its own functions has no `fun`; a primitive without a rule is unknown to it.
-    return "" if hasattr(twin, "fun") else "traced"
+    constant = notrace_primitives[VJPNode]
+
+    def said(version: Callable) -> str:
+        if version in primitive_vjps:
+            return "rule"
+        if version in constant:
+            return "constant"
+        # What autograd writes in its own functions has no `fun`; a primitive without a rule is unknown to it.
+        return "" if hasattr(version, "fun") else "traced"
+
+    return {function: said(version) for function, version in _versions().items()}
 
 
 # Kernels

@@ -8,8 +8,6 @@ reuse    None: a variable of that name must be new.  True: it must be there.  AU
 from __future__ import annotations
 
 import enum
-import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,21 +109,12 @@ class VariableScope:
         return self.get_collection(GraphKeys.LOCAL_VARIABLES)
 
 
-class _Current(threading.local):
-    def __init__(self):
-        self.scopes: weakref.WeakKeyDictionary[Graph, VariableScope] = weakref.WeakKeyDictionary()
-
-
-_current = _Current()
-
-
 def get_variable_scope() -> VariableScope:
     """The scope in which the next variable of the default graph is made."""
-    graph = get_default_graph()
-    scope = _current.scopes.get(graph)
-    if scope is None:
-        scope = _current.scopes[graph] = VariableScope(None)
-    return scope
+    scopes = get_default_graph()._scopes
+    if scopes.variables is None:
+        scopes.variables = VariableScope(None)
+    return scopes.variables
 
 
 @contextmanager
@@ -172,14 +161,14 @@ def variable_scope(
                 _first(dtype, parent.dtype),
                 _first(constraint, parent.constraint),
             )
-            _current.scopes[graph] = scope
+            graph._scopes.variables = scope
             opened = _opened(graph)
             opened.add(name)
             before = set(opened)
             try:
                 yield scope
             finally:
-                _current.scopes[graph] = outer
+                graph._scopes.variables = outer
                 # Default names begin again in a scope that is entered again, so that its variables can be shared.
                 opened.difference_update(
                     opened - before if again else [other for other in opened if other.startswith(f"{name}/")]

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from weftwork.actors.programs.control import (
     Body,
@@ -64,15 +63,13 @@ class SectionFlow:
     required: list[tuple[int, str, str]]
 
 
-_known: WeakKeyDictionary[Operation, dict[Rewrites, Compiled]] = WeakKeyDictionary()
-
-
 def compiled(op: Operation, rewrites: Rewrites = ALL) -> Compiled:
     """The kernel of a control-flow operation; made once, so that what it costs is remembered."""
-    known = _known.setdefault(op, {})
-    made = known.get(rewrites)
+    if op.compiled is None:
+        op.compiled = {}
+    made = op.compiled.get(rewrites)
     if made is None:
-        made = known[rewrites] = _compile(op, rewrites)
+        made = op.compiled[rewrites] = _compile(op, rewrites)
     return made
 
 

@@ -1,6 +1,7 @@
 """What nodes cost: seconds and bytes, learned from the runs of this process.
 
 record    what is known of one function on inputs of one size class (a power of four of bytes)
+history   the records of one function. It goes with the function: it must keep neither it nor what it holds alive
 Invariant: a record is built from measured calls only; what was never called has none, and `seconds` says None.
 
 The method is StarPU's history-based model (Augonnet et al., "StarPU: a unified platform", 2011).
@@ -12,6 +13,8 @@ import importlib
 import json
 import sys
 import threading
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +25,8 @@ _WEIGHT = 0.3
 """Of a new measurement against the record's mean."""
 _OUTLIER = 4.0
 """A measurement counts at most so many times the mean: one interruption must not move a node to another machine."""
+_MOST_LASTING = 2048
+"""Functions that cannot be weakly referenced, of which something is known: NumPy and SciPy have some hundreds."""
 
 
 class Record:
@@ -47,24 +52,59 @@ def size_class(size: float) -> int:
     return max(0, (int(size) >> 10).bit_length() + 1 >> 1)
 
 
-class Costs:
-    """The history of a process, shared by its sessions."""
+class History:
+    """What is known of one function: its records by size class.
+
+    kernel: gives the function, or None once it is gone.
+    """
+
+    __slots__ = ("kernel", "records")
 
     def __init__(self):
-        self._records: dict[tuple[Callable, int], Record] = {}
-        self._classes: dict[Callable, list[int]] = {}
+        self.kernel: Callable[[], Any] = _nothing
+        self.records: dict[int, Record] = {}
+
+
+def _nothing() -> None:
+    """Where a history has no function yet."""
+
+
+def _key(kernel: Callable) -> Any:
+    """What a function is remembered by: a user's one by its token, which outlives the graphs that call it."""
+    if type(kernel) is UserFunction:
+        return kernel.token or kernel
+    return kernel if _is_weak(kernel) else (id(kernel), getattr(kernel, "__name__", ""))
+
+
+def _is_weak(kernel: Callable) -> bool:
+    """False for what cannot be weakly referenced: NumPy's ufuncs and the like, among them those that users make."""
+    return type(kernel).__weakrefoffset__ != 0
+
+
+class Costs:
+    """The histories of a process, shared by its sessions."""
+
+    def __init__(self):
+        self._histories: weakref.WeakKeyDictionary[Any, History] = weakref.WeakKeyDictionary()
+        """By function, or by the token that a user's function has."""
+        self._lasting: OrderedDict[Any, History] = OrderedDict()
+        """Those of functions that cannot be weakly referenced, by identity: the last ones that were new."""
         self._lock = threading.Lock()
         self.epoch = 0
         """Goes up when a function is seen for the first time or a mean has moved much."""
 
+    def __len__(self) -> int:
+        """Of how many functions something is known."""
+        return len(self._histories) + len(self._lasting)
+
     def learn(self, kernel: Callable, taken: int, seconds: float, made: int) -> None:
         """One call of `kernel` with `taken` bytes of inputs took `seconds` and made `made` bytes."""
-        key = (kernel, size_class(taken))
+        size = size_class(taken)
         with self._lock:
-            record = self._records.get(key)
+            records = self._history(kernel).records
+            record = records.get(size)
             if record is None:
-                self._records[key] = Record(seconds, made)
-                self._classes.setdefault(kernel, []).append(key[1])
+                records[size] = Record(seconds, made)
                 self.epoch += 1
                 return
             record.add(seconds, made)
@@ -74,14 +114,32 @@ class Costs:
 
     def find(self, kernel: Callable, taken: float) -> Record | None:
         """What is known of `kernel` on so many bytes: its own size class, else the nearest one; None when unseen."""
-        wanted = size_class(taken)
-        record = self._records.get((kernel, wanted))
-        if record is not None:
-            return record
-        classes = self._classes.get(kernel)
-        if not classes:
+        history = self._find(kernel)
+        if history is None:
             return None
-        return self._records[(kernel, min(classes, key=lambda c: abs(c - wanted)))]
+        records, wanted = history.records, size_class(taken)
+        record = records.get(wanted)
+        return records[min(records, key=lambda c: abs(c - wanted))] if record is None else record
+
+    def _find(self, kernel: Callable) -> History | None:
+        return (self._histories if _is_weak(kernel) else self._lasting).get(_key(kernel))
+
+    def _history(self, kernel: Callable) -> History:
+        """The history of a function, made where there is none; under the lock."""
+        found = self._find(kernel)
+        if found is None:
+            found = History()
+            if _is_weak(kernel):
+                self._histories[_key(kernel)] = found
+            else:
+                self._lasting[_key(kernel)] = found
+                if _importable_name(kernel) is not None:
+                    found.kernel = lambda: kernel
+                if len(self._lasting) > _MOST_LASTING:
+                    self._lasting.popitem(last=False)
+        if found.kernel() is None and _is_weak(kernel):
+            found.kernel = weakref.ref(kernel)
+        return found
 
     def save(self, path: str) -> None:
         """Write what is known of importable functions to a JSON file, for `load`.
@@ -91,8 +149,9 @@ class Costs:
         with self._lock:
             rows = [
                 {"function": name, "class": size, "seconds": r.seconds, "bytes": r.bytes, "calls": r.calls}
-                for (kernel, size), r in self._records.items()
-                if (name := _importable_name(kernel)) is not None
+                for history in [*self._histories.values(), *self._lasting.values()]
+                if (name := _importable_name(history.kernel())) is not None
+                for size, r in history.records.items()
             ]
         text = json.dumps({"weftwork_costs": 1, "records": rows}, indent=1)
         write_whole(path, text.encode(), files_of(path))
@@ -111,11 +170,10 @@ class Costs:
             if kernel is not None:
                 record = Record(float(row["seconds"]), int(row["bytes"]))
                 record.calls = int(row["calls"])
-                key = (kernel, int(row["class"]))
                 with self._lock:
-                    if key not in self._records:
-                        self._records[key] = record
-                        self._classes.setdefault(kernel, []).append(key[1])
+                    records = self._history(kernel).records
+                    if int(row["class"]) not in records:
+                        records[int(row["class"])] = record
                         self.epoch += 1
 
 
