@@ -260,6 +260,7 @@ def from_exception(error: BaseException) -> type[OpError]:
 
 def at_node(kind: type[OpError], op: Any, message: str) -> OpError:
     """An error of a node: the message, and where the node was created."""
+    op = op.listed
     if "(defined at" not in message:
         message = f"{message}\n\t [[node {op.defined_at} ]]"
     return kind(op.node_def, op, message)

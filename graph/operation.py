@@ -183,6 +183,11 @@ class Operation:
         self.outputs = tuple([Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)])
 
     @property
+    def listed(self) -> Operation:
+        """The operation that the graph lists in this one's place: itself, or what it is made of for a run."""
+        return self.graph._operations[self.index]
+
+    @property
     def defined_at(self) -> str:
         """`NAME (defined at FILE:LINE)`, as errors print it."""
         return f"{self.name} (defined at {self.source.text})"
@@ -228,7 +233,13 @@ class Operation:
         session_for(self.graph, session, "execute operation", "run").run(self, feed_dict)
 
     def __reduce__(self):
-        return operation_at, (self.graph, self.index)
+        if self.listed is self:
+            return operation_at, (self.graph, self.index)
+        section = None if self.section is None else self.section.index
+        outputs = [(t.dtype, t._shape) for t in self.outputs]
+        traits = (self.traits, self.source, self.device, self.colocation, self.container)
+        what = (self.index, self.name, self.type, self.kind, self.kernel, self.inputs, dict(self.attrs), outputs)
+        return operation_beside, (self.graph, section, *what, self.control_inputs, *traits)
 
     def __repr__(self) -> str:
         return f"<tf.Operation '{self.name}' type={self.type}>"
@@ -352,7 +363,7 @@ class Tensor(Operators):
     __hash__ = object.__hash__  # not a Python function: planning looks up millions
 
     def __reduce__(self):
-        return tensor_at, (self.op.graph, self.op.index, self.index)
+        return tensor_at, (self.op, self.index)
 
     def __repr__(self) -> str:
         return f"<tf.Tensor '{self.name}' shape={shapes.text(self.raw_shape)} dtype={self.dtype.name}>"
@@ -367,6 +378,13 @@ def operation_at(graph: Graph, index: int) -> Operation:
     return graph.operations[index]
 
 
-def tensor_at(graph: Graph, index: int, output: int) -> Tensor:
-    """How a pickled Tensor is found again."""
-    return graph.operations[index].outputs[output]
+def operation_beside(graph: Graph, section: int | None, *what: Any) -> Operation:
+    """How a pickled Operation that is in no graph, a part of one that is, is made again."""
+    return Operation(graph, *what, None if section is None else graph._sections[section])
+
+
+def tensor_at(op: Any, *places: int) -> Tensor:
+    """How a pickled Tensor is found again: by (operation, output), or as older versions wrote it: (graph, operation's
+    index, output)."""
+    *index, output = places
+    return (op._operations[index[0]] if index else op).outputs[output]

@@ -757,9 +757,15 @@ disable_eager_execution = disable_v2_behavior
 
 
 def __getattr__(name: str) -> Any:
-    """What needs an extra, imported when first asked for: TensorBoard's messages (`tf.Summary` ...), `app`, `flags`."""
+    """What needs an extra, imported when first asked for: TensorBoard's messages (`tf.Summary` ...), `app`, `flags`.
+
+    Raises AttributeError, which says what to install, where the extra is not: it is as if the name did not exist.
+    """
     if name in ("app", "flags"):
-        return importlib.import_module(f"weftwork.{name}")
+        try:
+            return importlib.import_module(f"weftwork.{name}")
+        except ImportError as error:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
     if name in summary.MESSAGES:
         return getattr(summary, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,6 +32,10 @@ MESSAGES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in MESSAGES:
+    """A message; AttributeError, which says what to install, where TensorBoard is not."""
+    if name not in MESSAGES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
         return getattr(protos(MESSAGES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    except ImportError as error:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error

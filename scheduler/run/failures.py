@@ -39,6 +39,7 @@ def uninitialized(ops: list[Operation]) -> OpError:
 
 def lost(ops: list[Operation], attempts: int, reason: str) -> OpError:
     """The process that ran these nodes died, again and again."""
+    ops = list(dict.fromkeys([op.listed for op in ops]))
     names = ", ".join(op.defined_at for op in ops[:5]) + (", ..." if len(ops) > 5 else "")
     first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
     return UnavailableError(

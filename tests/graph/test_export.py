@@ -9,7 +9,8 @@ import cloudpickle
 import pytest
 
 import weftwork as tf
-from weftwork.graph.export import structure, to_dot, to_mermaid
+from weftwork.graph.export import structure, tensor_at, to_dot, to_mermaid
+from weftwork.scheduler.dataflow import Dataflow
 
 
 @pytest.fixture
@@ -47,6 +48,25 @@ def test_everything_pickled_together_comes_back_in_one_graph(built):
         assert tf.constant(1.0, name="x").op.name == "x_1"
         with tf.variable_scope(tf.get_variable_scope(), reuse=True):
             assert tf.get_variable("w") is copy["w"]
+
+
+def test_what_stands_for_an_operation_in_a_run_pickles_as_itself(graph):
+    f = tf.op(dtype=tf.float32, shape=[])(lambda x: x)
+    x = tf.placeholder(tf.float32, [None])
+    y = tf.map_fn(f, x, parallel_iterations=3)
+    ops = Dataflow([y], [x]).ops
+    copies = pickle.loads(cloudpickle.dumps(ops))
+    assert [op.name for op in copies] == [op.name for op in ops]
+    assert [op.name.rpartition("/")[2] for op in copies] == ["split", "part0", "part1", "part2", "join"]
+    assert all(op.graph is copies[0].graph and op.listed.name == y.op.name for op in copies)
+    assert copies[1].inputs[0] is copies[0].outputs[0]
+    assert copies[-1].inputs[1] is copies[2].outputs[0]
+    assert [op.defined_at for op in copies] == [op.defined_at for op in ops]
+
+
+def test_a_tensor_that_an_older_version_pickled_is_found(graph):
+    x = tf.constant(1.0)
+    assert tensor_at(graph, x.op.index, 0) is x
 
 
 def test_a_long_chain_pickles_without_recursion(graph):

@@ -377,6 +377,16 @@ def test_map_fn_of_nothing_is_empty(session):
     assert session.run(tf.map_fn(lambda r: r * 2, x), {x: np.zeros((0, 2))}).shape == (0, 2)
 
 
+def test_the_error_of_an_element_names_an_operation_of_the_graph(session):
+    def fails(x):
+        raise ValueError("not this one")
+
+    y = tf.map_fn(tf.op(dtype=tf.float64, shape=[])(fails), tf.constant(np.ones(6)), parallel_iterations=3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"not this one(.|\n)*fails \(defined at") as caught:
+        session.run(y)
+    assert caught.value.op is y.op
+
+
 @pytest.mark.parametrize("length", [0, 1, 3, 10, 37])
 @pytest.mark.parametrize("parts", [None, 1, 4])
 def test_map_fn_gives_the_same_in_any_number_of_parts(session, length, parts):

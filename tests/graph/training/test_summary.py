@@ -271,10 +271,29 @@ import weftwork as tf
 for attempt in (lambda: tf.summary.scalar("a", 1.0), lambda: tf.summary.FileWriter(sys.argv[1]), lambda: tf.Summary):
     try:
         attempt()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         assert "pip install 'weftwork[tensorboard]'" in str(error), error
     else:
         raise AssertionError("no error")
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=True, cwd=ROOT)
     assert not (tmp_path / "run").exists()
+
+
+def test_without_its_extras_the_package_can_still_be_looked_at():
+    code = """
+import inspect, pydoc, sys
+sys.modules["tensorboard"] = sys.modules["absl"] = None
+import weftwork as tf
+for module, name in [(tf, "Summary"), (tf, "Event"), (tf.summary, "SessionLog"), (tf, "flags"), (tf, "app")]:
+    assert not hasattr(module, name), name
+    assert getattr(module, name, 5) == 5
+    try:
+        getattr(module, name)
+    except AttributeError as error:
+        assert f"{name!r}" in str(error) and "pip install 'weftwork[" in str(error), error
+for module in (tf, tf.summary):
+    assert inspect.getmembers(module) and pydoc.render_doc(module)
+help(tf.summary)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
