@@ -77,7 +77,11 @@ class UserFunction:
             results = self._several(self._call(args, kwargs))
         if self._convert:
             results = [self._as(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
-        results = [own(value) if type(value) is np.ndarray else value for value in results]
+        for at in range(len(results)):
+            value = results[at]
+            if type(value) is np.ndarray:
+                results[at] = None
+                results[at] = own([value])
         return results[0] if len(results) == 1 else tuple(results)
 
     def _call(self, args: Any, kwargs: Any) -> Any:
@@ -126,7 +130,7 @@ class UserFunction:
                     f"{self.__name__} returned {type(value).__name__} of {array.dtype}, but {wanted.name} was declared"
                 )
             array = array.astype(wanted.numpy)
-        return array[()]
+        return array if array.ndim else array[()]
 
 
 def _is_constant(value: Any) -> bool:
@@ -137,23 +141,39 @@ def _is_constant(value: Any) -> bool:
     return kind is int or not isinstance(value, _STRUCTURES)
 
 
-def own(value: np.ndarray) -> np.ndarray:
+def own(box: list[np.ndarray]) -> np.ndarray:
     """An array that a function has returned, as nobody else's: a copy when the function still holds it or its base.
 
-    The number of references tells; the reckoning is that of a fresh array in the same place.
+    box: a list of the array alone. Beside it only a local variable of the caller may hold the array: the number of
+    references is compared with that of a fresh array that is held so. List and variable count in every version of
+    Python; what the interpreter counts of a value on its way to a function differs from version to version.
     """
-    if value.flags.writeable and (
-        sys.getrefcount(value) > _FRESH or (value.base is not None and sys.getrefcount(value.base) > _FRESH_BASE)
-    ):
+    holders, of_base = _holders(box)
+    value = box[0]
+    if value.flags.writeable and (holders > _FRESH or (value.base is not None and of_base > _FRESH_BASE)):
         return value.copy()
     return value
 
 
-def own_frozen(value: np.ndarray) -> np.ndarray:
+def own_frozen(box: list[np.ndarray]) -> np.ndarray:
     """As `own`, and read-only: other functions of the user's will see it."""
-    value = own(value)
+    value = own(box)
     value.flags.writeable = False
     return value
+
+
+def _holders(box: list) -> tuple[int, int]:
+    """The numbers of references to the array in a box, and to its base."""
+    return sys.getrefcount(box[0]), sys.getrefcount(box[0].base)
+
+
+def _fresh_holders() -> tuple[int, int]:
+    """Those of a fresh array, and of the base of a fresh view."""
+    fresh, view = np.zeros(1), np.zeros(2)[:1]
+    return _holders([fresh])[0], _holders([view])[1]
+
+
+_FRESH, _FRESH_BASE = _fresh_holders()
 
 
 def frozen(value: Any) -> Any:
@@ -161,22 +181,6 @@ def frozen(value: Any) -> Any:
     if type(value) is np.ndarray:
         value.flags.writeable = False
     return value
-
-
-def _references() -> tuple[int, int]:
-    """What `sys.getrefcount` says inside `own` of a fresh array, and of the base of a fresh view."""
-
-    def count(value: np.ndarray) -> int:
-        return sys.getrefcount(value)
-
-    def count_base(value: np.ndarray) -> int:
-        return sys.getrefcount(value.base)
-
-    fresh, view = np.zeros(1), np.zeros(2)[:1]
-    return count(fresh), count_base(view)
-
-
-_FRESH, _FRESH_BASE = _references()
 
 
 _kernels: WeakValueDictionary[Any, UserFunction] = WeakValueDictionary()

@@ -67,7 +67,7 @@ class Step(NamedTuple):
     dead: tuple[int, ...]
     """Slots that no later step reads."""
     settle: Callable | None = None
-    """What an array that the kernel returned must go through."""
+    """What an array that the kernel returned must go through, in a list of its own."""
 
 
 @dataclass
@@ -132,7 +132,7 @@ class Program:
                 if probe is not None:
                     probe(at, began, args, result)
                 if settle is not None and type(result) is np.ndarray:
-                    result = settle(result)
+                    result = settle([result])
                 if type(outputs) is int:
                     slots[outputs] = result
                 else:
@@ -313,7 +313,7 @@ def _statement(
         target = ", ".join([text[slot] for slot in step.outputs]) + ("," if len(step.outputs) == 1 else "")
     if step.settle is not None:
         names["Array"], names[step.settle.__name__] = np.ndarray, step.settle
-        call += f"; type({target}) is Array and ({target} := {step.settle.__name__}({target}))"
+        call += f"; type({target}) is Array and ({target} := {step.settle.__name__}([{target}]))"
     freed = "".join([f"; {text[slot]} = None" for slot in step.dead if slot not in fixed])
     apart = _STEPS_BETWEEN_CHECKS if infix is not None else unwatched
     check = "" if at % apart else "; stop and stop_now()"

@@ -222,7 +222,7 @@ class Unplanned:
                     continue
                 op = self.current
                 if op.traits.user and type(result) is np.ndarray:
-                    result = own(result)
+                    result = own([result])
                 self._keep(op, result)
                 return
             values[number] = result
@@ -252,7 +252,7 @@ class Unplanned:
             seconds = perf_counter() - start
             COSTS.learn(kernel, sum([size_of(value) for value in given]), seconds, size_of(result))
         if op.traits.user and type(result) is np.ndarray:
-            result = own(result)  # here: it counts references
+            result = own([result])  # here: it counts references
         self._keep(op, result)
 
     def _keep(self, op: Operation, result: Any) -> None:

@@ -165,16 +165,82 @@ def test_a_buffer_that_a_function_keeps_is_copied(session):
     assert (first.tolist(), second.tolist(), third.tolist()) == ([1.0] * 3, [2.0] * 3, [3.0] * 2)
 
 
-def test_an_array_that_only_the_result_holds_is_not_copied(session):
+OPTIONS = [
+    {},
+    {"outputs": 1},
+    {"dtype": tf.float64},
+    {"retries": 2},
+    {"outputs": 1, "dtype": [tf.float64], "shape": [[1000]], "retries": 1},
+    {"pure": True, "outputs": 1},
+]
+"""Ways to be called: directly, and by the wrapper that checks and converts what comes."""
+
+
+def results_of(f, placement="caller", runs=60):
+    """What a node gave, run after run: at first its program is interpreted, in the end it is compiled."""
+    made = f()
+    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+        return [session.run(made[0] if isinstance(made, list) else made) for _ in range(runs)]
+
+
+@pytest.mark.parametrize("placement", ["caller", "auto"])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_an_array_that_only_the_result_holds_is_not_copied(ray_session, graph, options, placement):
     addresses = []
 
-    @tf.op
+    def fresh():
+        made = np.ones(1000)
+        addresses.append(made.ctypes.data)
+        return (made,) if options.get("outputs") else made
+
+    results = results_of(tf.op(**options)(fresh), placement)
+    here = len(addresses)  # the first call may have been tried in another process
+    assert here >= len(results) // 2
+    assert [array.ctypes.data for array in results[-here:]] == addresses
+    assert all(array.flags.writeable for array in results)
+
+
+@pytest.mark.parametrize("placement", ["caller", "auto"])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_an_array_that_somebody_holds_is_copied_however_the_function_is_called(ray_session, graph, options, placement):
+    kept, calls = np.zeros(1000), []
+
+    def observe():
+        kept[:] += 1
+        calls.append(kept[0])
+        return (kept,) if options.get("outputs") else kept
+
+    def window():
+        kept[:] += 1
+        calls.append(kept[0])
+        return (kept[:],) if options.get("outputs") else kept[:]
+
+    for function in (observe, window):
+        calls.clear()
+        results = results_of(tf.op(**options)(function), placement)
+        here = len(calls)
+        assert here >= len(results) // 2
+        assert [array[0] for array in results[-here:]] == calls
+
+
+def test_outputs_that_are_one_array_or_parts_of_one_are_apart(session):
+    def same():
+        made = np.ones(4)
+        return made, made, made[2:]
+
+    first, second, part = session.run(tf.op(outputs=3)(same)())
+    assert not any(np.shares_memory(a, b) for a, b in [(first, second), (first, part), (second, part)])
+
+
+def test_py_func_does_not_copy_what_only_the_result_holds(session):
+    addresses = []
+
     def fresh():
         made = np.ones(1000)
         addresses.append(made.ctypes.data)
         return made
 
-    assert session.run(fresh()).ctypes.data == addresses[0]
+    assert session.run(tf.py_func(fresh, [], tf.float64)).ctypes.data == addresses[-1]
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ def test_infix_operators_are_those_of_python():
 
 
 def test_what_an_array_must_go_through_is_applied_to_arrays_only():
-    def settled(array):
-        return array + 1
+    def settled(box):
+        return box[0] + 1
 
     steps = [step(single, (0,), (1,)), step(operator.add, (1, 1), 2, settle=settled)]
     program = Program((0,), (2,), steps, 3)
