@@ -10,7 +10,7 @@ import pytest
 
 import weftwork as tf
 from weftwork.graph.export import structure, tensor_at, to_dot, to_mermaid
-from weftwork.scheduler.dataflow import Dataflow
+from weftwork.scheduler.compile.dataflow import Dataflow
 
 
 @pytest.fixture

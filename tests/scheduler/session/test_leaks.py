@@ -11,7 +11,7 @@ import pytest
 
 import weftwork as tf
 from tests.waiting import until
-from weftwork.scheduler.cost import Costs
+from weftwork.scheduler.plan.cost import Costs
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
