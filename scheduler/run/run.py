@@ -24,6 +24,7 @@ from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 
 CANCELLED = "Run call was cancelled"
 TIMED_OUT = "Timed out waiting for notification"
+_COMMITS = "commits"
 
 
 class Restart(Exception):
@@ -61,6 +62,8 @@ class Run:
         self.trace = trace
         self.deadline = None if timeout is None else monotonic() + timeout
         self.stop: list[str] = []
+        self._end: dict[str, str] = {}
+        """How it ends, once that is settled: it commits, or the reason why it was cancelled."""
         self.events: SimpleQueue = SimpleQueue()
         self.values: list = [None] * len(flow.producer)
         self.versions: dict[int, tuple[str, int]] = {}
@@ -207,32 +210,37 @@ class Run:
 
     # The end
 
-    def cancel(self, reason: str = CANCELLED) -> None:
-        """End the run as soon as possible; from any thread."""
+    def cancel(self, reason: str = CANCELLED) -> bool:
+        """End the run as soon as possible; from any thread. False, and nothing is done, where it commits already."""
+        if self._end.setdefault("how", reason) is _COMMITS:  # one step: either it commits or it is cancelled
+            return False
         if not self.stop:
             self.stop.append(reason)
             self.events.put(None)
             for wake in list(self.wakers):
                 wake()
+        return True
 
     def stopped(self) -> Exception:
         """The error of a run that was told to stop."""
-        if self.stop and self.stop[0] == TIMED_OUT:
+        if TIMED_OUT in (*self.stop[:1], self._end.get("how")):
             return DeadlineExceededError(None, None, TIMED_OUT)
         return CancelledError(None, None, CANCELLED)
 
     def commit(self, replicas_of: Callable | None = None) -> None:
-        """Publish the run's writes, all at once, and let its locks go.
+        """Publish the run's writes, all at once, and let its locks go. Raises what `stopped` says if it was cancelled.
 
         replicas_of: makes the copies that a value must have before it is committed.
         """
-        writes = self.cells.writes
+        writes, copies = self.cells.writes, None
         if writes:
             if not self._locked:
                 self.lock()
-            copies = None
             if replicas_of is not None:
                 copies = replicas_of([(cell, self.values[number]) for cell, _, number in writes])
+        if self._end.setdefault("how", _COMMITS) is not _COMMITS:
+            raise self.stopped()
+        if writes:
             self.mirror.commit(writes, self.values, self, self.new_versions, copies)
             self._held = False
         self._places = None

@@ -1,44 +1,105 @@
-"""A run that goes on in the background, as a future."""
+"""A run that goes on in the background, as a future of `concurrent.futures`.
+
+cancelled   its run was stopped before it committed, by `cancel` or by the end of its session: nothing has changed
+
+Invariant: a run that commits can be cancelled no more, so what a cancelled future was to change has not changed.
+"""
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from time import monotonic
 from typing import Any
+
+from weftwork.graph.errors import CancelledError
+from weftwork.scheduler.run.run import CANCELLED
+
+
+class RunCancelled(CancelledError, concurrent.futures.CancelledError):
+    """What the result of a cancelled future raises: the CancelledError of runs, and that of concurrent.futures."""
 
 
 class RunFuture(Future):
-    """The result of a run that a thread of its own waits for. Cancelling it cancels the run, also while it runs."""
+    """The result of a run that a thread of its own waits for. Cancelling it cancels the run, also while it runs.
 
-    _run: Any = None
+    A cancelled future is done at once, as its callbacks learn; `result` and `exception` raise a CancelledError of both
+    kinds, `tf.errors`' and `concurrent.futures`', as soon as the run has let everything go, or after `timeout`.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self._run: Any = None
+        self._settling = threading.Lock()
+        self._wanted_cancel = self._over = False
+        self._ended = threading.Event()
 
     @classmethod
-    def start(cls, work: Callable[[Callable], Any]) -> RunFuture:
-        """Begin `work(started)` in a thread; it calls `started` with the Run."""
+    def start(cls, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> RunFuture:
+        """Begin `work(started)` in a thread; it calls `started` with the Run.   ends: whether its session is closed."""
         future = cls()
-        future.set_running_or_notify_cancel()
-        threading.Thread(target=future._work, args=(work,), name="weftwork-run", daemon=True).start()
+        threading.Thread(target=future._work, args=(work, ends), name="weftwork-run", daemon=True).start()
         return future
 
-    def _work(self, work: Callable[[Callable], Any]) -> None:
+    def _work(self, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> None:
+        result, failure = None, None
         try:
-            self.set_result(work(self._started))
+            result = work(self._started)
         except BaseException as error:  # it is the future's to raise
-            self.set_exception(error)
+            failure = error
+        with self._settling:
+            self._over, self._run = True, None
+        self._ended.set()
+        if self._wanted_cancel:
+            return
+        if isinstance(failure, CancelledError) and (failure.message == CANCELLED or ends()):
+            self._set_cancelled()
+        elif failure is not None:
+            self.set_exception(failure)
+        else:
+            self.set_result(result)
 
     def _started(self, run: Any) -> None:
-        self._run = run
-        if self._wanted_cancel:
-            run.cancel()
-
-    _wanted_cancel = False
+        with self._settling:
+            self._run = run
+            if self._wanted_cancel:
+                run.cancel()
 
     def cancel(self) -> bool:
-        """Cancel the run: `result()` then raises CancelledError. False when it was done already."""
-        if self.done():
-            return False
-        self._wanted_cancel = True
-        if self._run is not None:
-            self._run.cancel()
+        """Cancel the run: then it changes nothing. False for one that is done, or so far that it changes something."""
+        with self._settling:
+            if self._wanted_cancel:
+                return True
+            if self._over or (self._run is not None and not self._run.cancel()):
+                return self.cancelled()
+            self._wanted_cancel = True
+        self._set_cancelled()
         return True
+
+    def _set_cancelled(self) -> None:
+        super().cancel()
+        self.set_running_or_notify_cancel()  # tells those who wait for several futures
+
+    def running(self) -> bool:
+        """True until it is done: a run begins when it is submitted."""
+        return not self.done()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What `run` would return, within `timeout` seconds, else TimeoutError. Raises what `run` would raise."""
+        self._settled(timeout)
+        return super().result(0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What `run` would raise, None if nothing. Raises TimeoutError, and CancelledError if it was cancelled."""
+        self._settled(timeout)
+        return super().exception(0)
+
+    def _settled(self, timeout: float | None) -> None:
+        """Wait until it is done. Raises TimeoutError, or RunCancelled once a cancelled run is over."""
+        end = None if timeout is None else monotonic() + timeout
+        concurrent.futures.wait([self], timeout)
+        if self.cancelled():
+            self._ended.wait(None if end is None else max(0.0, end - monotonic()))
+            raise RunCancelled(None, None, CANCELLED)

@@ -65,6 +65,8 @@ class Host:
         self._runs: dict[str, tuple[str, Any]] = {}
         self._doomed: set[str] = set()
         """Runs that were cancelled before they came here."""
+        self._over: dict[str, None] = {}
+        """The last runs that came to their end."""
         self._lock = threading.Lock()
         self.generation = 0
 
@@ -101,6 +103,9 @@ class Host:
             with self._lock:
                 self._runs.pop(asked.run, None)
                 self._doomed.discard(asked.run)
+                self._over[asked.run] = None
+                if len(self._over) > 1000:
+                    del self._over[next(iter(self._over))]
         ran = [(place, *counts) for place, counts in active[-1].ran.items()] if active else []
         return pack_values(["done", ran, None if trace is None else pack(trace), *fetched])
 
@@ -158,16 +163,17 @@ class Host:
 
         return started
 
-    def cancel(self, client: str, run: str = "") -> None:
-        """Cancel one run of a session, or all of them."""
+    def cancel(self, client: str, run: str = "") -> bool:
+        """Cancel one run of a session, or all of them. False for one that is over, or commits already."""
         with self._lock:
+            if run in self._over:
+                return False
             if len(self._doomed) > 1000:
                 self._doomed.clear()
             if run and run not in self._runs:
                 self._doomed.add(run)
             doomed = [active for name, (owner, active) in self._runs.items() if owner == client and run in ("", name)]
-        for active in doomed:
-            active.cancel()
+        return all([active.cancel() for active in doomed])
 
     def reset(self, containers: Sequence[str] | None) -> None:
         """Forget the variables of some containers, or all, and close every session."""
@@ -196,8 +202,15 @@ class Host:
 class _Remote:
     """A run on its way at the host, for those who may cancel it."""
 
-    def __init__(self, cancel: Callable[[], None]):
-        self.cancel = cancel
+    def __init__(self, ask: Callable[[], bool]):
+        self._ask = ask
+
+    def cancel(self) -> bool:
+        """As Run's; what a host that is gone was running is cancelled."""
+        try:
+            return self._ask()
+        except backend.WorkerLost:
+            return True
 
 
 class _HostedEntries(Entries):
@@ -235,7 +248,7 @@ class SharedEngine:
             raise RuntimeError(CLOSED)
         run = uuid.uuid4().hex
         if started is not None:
-            started(_Remote(lambda: hosts.tell(self.host, "cancel", self._id, run)))
+            started(_Remote(lambda: hosts.ask(self.host, "cancel", self._id, run)))
         wanted = Wanted() if trace is None else trace.wanted
         ran, told, *fetched = self._ask("run", entry, fed, trace, run=run, timeout=timeout, wanted=wanted)
         for place, *counts in ran:

@@ -180,10 +180,18 @@ class BaseSession:
         )
 
     def submit(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> RunFuture:
-        """Start a run in the background: a future of its result, whose `cancel` cancels the run."""
+        """Start a run in the background: a future of its result, whose `cancel` cancels the run also while it goes on.
+
+        A cancelled run changes nothing. The future's `result` raises a CancelledError then, of `tf.errors` and of
+        `concurrent.futures`.
+        """
         self._check_open()
         entry, fed, build = self._find(fetches, feed_dict)
-        return RunFuture.start(lambda started: self._run(entry, fed, options, started=started, build=build))
+
+        def work(started: Callable) -> Any:
+            return self._run(entry, fed, options, started=started, build=build)
+
+        return RunFuture.start(work, lambda: self._closed)
 
     def make_callable(self, fetches: Any, feed_list: Sequence | None = None, accept_options: bool = False) -> Callable:
         """A function that runs `fetches`, with a positional argument for each tensor of `feed_list`.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import gc
 import json
 import os
+import pickle
 import threading
 import time
 import warnings
@@ -483,6 +486,130 @@ def test_cancelling_a_future_cancels_its_run(graph, ray_session, tmp_path):
             future.result()
         assert session.run(variable) == 0
         assert session.run(add) == 1
+
+
+class Gate:
+    """A run that does not end before it is told to, in this process."""
+
+    def __init__(self):
+        self.entered, self.go = threading.Event(), threading.Event()
+
+    def node(self):
+        def wait():
+            self.entered.set()
+            self.go.wait(60)
+            return 5
+
+        return tf.op(wait)()
+
+
+BOTH_KINDS = (CancelledError, concurrent.futures.CancelledError)
+
+
+def test_a_cancelled_future_is_one_of_concurrent_futures(graph):
+    gate, variable = Gate(), tf.Variable(0)
+    seen: list = []
+    with tf.control_dependencies([gate.node()]):
+        change = tf.assign_add(variable, 1)
+    with tf.Session(config=HERE) as session:
+        session.run(variable.initializer)
+        future = session.submit(change)
+        future.add_done_callback(seen.append)
+        gate.entered.wait()
+        assert (future.running(), future.done(), future.cancelled()) == (True, False, False)
+        assert future.cancel()
+        assert (future.running(), future.done(), future.cancelled()) == (False, True, True)
+        assert future.cancel()
+        assert seen == [future]
+        future.add_done_callback(seen.append)
+        assert seen == [future, future]
+        assert concurrent.futures.wait([future], 60).done == {future}
+        for look in (future.result, future.exception):
+            for kind in BOTH_KINDS:
+                with pytest.raises(kind, match="Run call was cancelled"):
+                    look(timeout=0.01)  # its run is not over: somebody's function does not end
+        gate.go.set()
+        with pytest.raises(CancelledError) as caught:
+            future.result()
+        assert isinstance(caught.value, concurrent.futures.CancelledError)
+        assert type(pickle.loads(pickle.dumps(caught.value))) is type(caught.value)
+        assert session.run(variable) == 0
+
+
+def test_a_future_can_be_cancelled_before_its_run_has_begun(graph):
+    variable = tf.Variable(0)
+    with tf.Session(config=HERE) as session:
+        session.run(variable.initializer)
+        futures = [session.submit(tf.assign_add(variable, 1)) for _ in range(20)]
+        cancelled = [future.cancel() for future in futures]
+        assert [future.cancelled() for future in futures] == cancelled
+        done = [future for future in futures if not future.cancelled()]
+        assert len({int(future.result()) for future in done}) == len(done)
+        for future in futures:
+            if future.cancelled():
+                with pytest.raises(concurrent.futures.CancelledError):
+                    future.result()
+        assert session.run(variable) == len(done)  # either it is cancelled or it has changed something
+
+
+def test_a_run_that_is_done_or_has_failed_is_not_cancelled(graph):
+    with tf.Session(config=HERE) as session:
+        future, broken = session.submit(tf.constant(1) + 1), session.submit(tf.op(lambda: [][0])())
+        assert future.result(60) == 2
+        assert isinstance(broken.exception(60), tf.errors.UnknownError)
+        for each in (future, broken):
+            assert (each.cancel(), each.cancelled(), each.done(), each.running()) == (False, False, True, False)
+        assert future.exception() is None
+
+
+def test_a_future_that_is_not_done_in_time_raises_a_timeout_and_goes_on(graph):
+    gate = Gate()
+    with tf.Session(config=HERE) as session:
+        future = session.submit(gate.node())
+        for look in (future.result, future.exception):
+            with pytest.raises(concurrent.futures.TimeoutError):
+                look(timeout=0.01)
+        gate.go.set()
+        assert future.result(60) == 5
+
+
+def test_the_end_of_its_session_cancels_a_future(graph):
+    queue = tf.FIFOQueue(1, [tf.float32])
+    session = tf.Session(config=tf.ConfigProto(cancel_grace_in_ms=10))
+    future = session.submit(queue.dequeue())
+    until(session.waiting)
+    session.close()
+    with pytest.raises(CancelledError):
+        future.result(60)
+    assert future.cancelled()
+
+
+def test_a_closed_queue_fails_a_future_but_does_not_cancel_it(graph):
+    queue = tf.FIFOQueue(1, [tf.float32])
+    with tf.Session(config=HERE) as session:
+        session.run(queue.close())
+        future = session.submit(queue.enqueue(1.0))
+        assert isinstance(future.exception(60), CancelledError)
+        assert not future.cancelled()
+
+
+def test_a_future_works_with_asyncio(graph):
+    gate = Gate()
+
+    async def both(session):
+        made = await asyncio.wrap_future(session.submit(tf.constant(1) + 1))
+        future = session.submit(gate.node())
+        waiting = asyncio.wrap_future(future)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.sleep(0)  # asyncio passes it on between two steps
+        return made, future.cancelled()
+
+    with tf.Session(config=HERE) as session:
+        found = asyncio.run(both(session))
+        gate.go.set()
+    assert found == (2, True)
 
 
 # Threads

@@ -123,6 +123,10 @@ def test_fetches_feeds_and_errors_are_those_of_any_session(name):
                 pass
             with pytest.raises(tf.errors.CancelledError):
                 future.result(30)
+            assert future.cancelled()
+            quick = session.submit(later, {x: [1.0, 5.0]})
+            assert quick.result(30) == 5.0
+            assert (quick.cancel(), quick.cancelled()) == (False, False)
 
 
 ATTACH = """
