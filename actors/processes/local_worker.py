@@ -78,7 +78,9 @@ class Resident:
             for each in early:
                 exchange.take(*each)
             early.clear()
-            reply = self._perform(message[2], parts[1:], exchange)
+            request, first = message[2], 1 + sum(message[2].beside)
+            request.take_blocks(parts[1:first])
+            reply = self._perform(request, parts[first:], exchange)
             if exchange.gone:
                 return False
             mesh.send(0, reply)

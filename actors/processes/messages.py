@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ class Request:
     deadline: seconds that the program may take, or None.   measure: send each step's costs back.
     token: the name under which the segment says where it runs, should it take long.
     code_beside: the code is long, and is the last of the arguments beside the request.
+    blocks: the keys of the blocks that belong to the code.   came: the data of each, None where the receiver has it; on
+    the way it may go beside the request: then `beside` tells of each block whether it does.
     """
 
     program: str
@@ -53,6 +55,14 @@ class Request:
     code_beside: bool = False
     stays: tuple[int, ...] = ()
     token: str = ""
+    blocks: tuple[str, ...] = ()
+    beside: tuple[bool, ...] = ()
+    came: tuple[Any, ...] = ()
+
+    def take_blocks(self, data: Sequence[Any]) -> None:
+        """Take in the data of the blocks that came beside the request."""
+        coming = iter(data)
+        self.came = tuple([next(coming) if beside else None for beside in self.beside])
 
 
 def is_plain(value: Any) -> bool:

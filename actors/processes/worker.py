@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from time import sleep
 from typing import Any
 
+from weftwork.actors.processes.code import BlockMissing, unpack_code
 from weftwork.actors.processes.messages import Request, check_pickles, describe, pack_values, unpack
 from weftwork.actors.programs import gpu
 from weftwork.actors.programs.lru import Lru
@@ -51,7 +52,10 @@ class Programs:
         if known is None:
             if request.code is None:
                 raise ProgramMissing(request.program)
-            program = unpack(request.code)
+            try:
+                program = unpack_code(request.code, request.blocks, request.came)
+            except BlockMissing as missing:
+                raise ProgramMissing(request.program) from missing
             if self._adapt is not None:
                 program = self._adapt(program)
             known = self._known.keep(request.program, _Known(program))
@@ -181,6 +185,8 @@ def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
     """A program's input values from those in the request, beside it (its code may be, too) and in the actor."""
     if request.code_beside:
         request.code, arrived = arrived[-1].data, arrived[:-1]
+    request.take_blocks(arrived[len(arrived) - sum(request.beside) :])
+    arrived = arrived[: len(arrived) - sum(request.beside)]
     values = unpack(request.small)
     for position, value in zip(request.arrived, arrived, strict=True):
         values[position] = value

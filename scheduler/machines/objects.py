@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import random
+import weakref
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.actors.processes.messages import pack
+from weftwork.actors.processes.code import pack_code
 from weftwork.actors.programs.program import Program
 from weftwork.scheduler.machines import backend, inventory
 
@@ -23,18 +24,66 @@ _SHORT = 64 * 1024
 """Bytes below which an object is looked at that should be a large value: errors are that short."""
 
 
-def code_of(program: Program) -> tuple[str, bytes | None, Any]:
-    """A program's id and its pickled form, inline or as a reference where it is long; kept with the program."""
+class Block:
+    """Large data that belongs to code: its key, and a reference to it in the object store.
+
+    holder: the array that has the data, weakly.
+    """
+
+    __slots__ = ("holder", "key", "reference")
+
+    def __init__(self, key: str, reference: Any, holder: Any):
+        self.key, self.reference, self.holder = key, reference, holder
+
+
+class Code(NamedTuple):
+    """A program as it is sent: its id, its pickled form, inline or as a reference where it is long, and its blocks."""
+
+    name: str
+    text: bytes | None
+    reference: Any
+    blocks: tuple[Block, ...] = ()
+
+
+_blocks: dict[tuple, Block] = {}
+"""The last block of each array that was sent with code, by the array's identity, place and size, while it lives."""
+backend.FORGETTERS.append(_blocks.clear)
+
+
+def code_of(program: Program) -> Code:
+    """A program as it is sent, kept with the program."""
     shipped = program.shipped
     if shipped is None:
-        text = pack(program)
-        name = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+        text, large = pack_code(program)
+        blocks = tuple([_block(key, data) for key, data in large])
+        whole = hashlib.sha1(text, usedforsecurity=False)
+        whole.update(" ".join([block.key for block in blocks]).encode())
         if len(text) <= _INLINE_CODE:
-            shipped = (name, text, None)
+            shipped = Code(whole.hexdigest(), text, None, blocks)
         else:  # an array: workers that have the program already do not even copy it
-            shipped = (name, None, put(np.frombuffer(text, np.uint8)))
+            shipped = Code(whole.hexdigest(), None, put(np.frombuffer(text, np.uint8)), blocks)
         program.shipped = shipped
     return shipped
+
+
+def _block(key: str, data: memoryview) -> Block:
+    """The block of this key, which is put into the object store once as long as its array is there and stays the same.
+
+    Programs are made again and again, for the same functions; each holds the blocks that belong to it.
+    """
+    holder: Any = data.obj
+    while isinstance(getattr(holder, "base", None), np.ndarray):
+        holder = holder.base
+    name = (id(holder), *key.split("-")[1:3])
+    block = _blocks.get(name)
+    if block is not None and block.key == key:
+        return block
+    try:
+        watched = weakref.ref(holder, lambda _: _blocks.pop(name, None))
+    except TypeError:  # nobody would tell of its end
+        return Block(key, put(np.frombuffer(data, np.uint8)), None)
+    block = _blocks[name] = Block(key, put(np.frombuffer(data, np.uint8)), watched)
+    return block
 
 
 def fetch(reference: Any) -> Any:

@@ -235,8 +235,8 @@ class Dispatcher:
         with link.lock:
             link.ensure()
             message, arrived = self.courier.request(segment, link, token)
-            program, _, _ = objects.code_of(segment.program)
-            link.programs.add(program)
+            code = objects.code_of(segment.program)
+            link.programs.update([code.name, *[block.key for block in code.blocks]])
             link.busy += 1
             return link.submit(message, arrived, len(segment.apart))
 

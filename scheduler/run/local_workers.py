@@ -24,7 +24,7 @@ from typing import Any
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
 from weftwork.actors.processes.messages import Request, pack, pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Mesh, is_left
-from weftwork.actors.programs.program import Program, Stopped, quiet
+from weftwork.actors.programs.program import Stopped, quiet
 from weftwork.graph.errors import InvalidArgumentError, OpError
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.plan.plan import Plan, Segment
@@ -216,15 +216,27 @@ class _Team(ProcessExchange):
     def begin(self, segment: Segment, known: set[str]) -> None:
         """Send a segment to its resident, which knows some programs."""
         try:
-            name, code = _code_of(segment.program)
+            code = objects.code_of(segment.program)
+            new = [block for block in code.blocks if code.name not in known and block.key not in known]
+            text, data = None, []
+            if code.name not in known:
+                text = code.text if code.text is not None else objects.fetch(code.reference).tobytes()
+                data = [memoryview(objects.fetch(block.reference)) for block in new]
             inputs = pack_parts([self.run.local(value) for value in segment.inputs[1:]])
         except (TypeError, AttributeError, pickle.PicklingError) as error:
             raise self._unfit(error) from error
-        request = Request(name, None if name in known else code, measure=self.measure)
+        blocks = () if text is None else code.blocks
+        request = Request(
+            code.name,
+            text,
+            measure=self.measure,
+            blocks=tuple([block.key for block in blocks]),
+            beside=tuple([block in new for block in blocks]),
+        )
         self.left[segment.slot] = segment
         self.run.here[segment.slot] = (segment, monotonic())
-        self.mesh.send(segment.slot, [pack(["run", self.number, request]), *inputs], self.stop)
-        known.add(name)
+        self.mesh.send(segment.slot, [pack(["run", self.number, request]), *data, *inputs], self.stop)
+        known.update([code.name, *[block.key for block in blocks]])
 
     def told(self, slot: int, message: list | None) -> None:
         """A resident has answered, or died; one that has no part in the run may do so too, or come up."""
@@ -309,9 +321,3 @@ class _Team(ProcessExchange):
 
     def _ops(self, segment: Segment) -> list:
         return [self.plan.flow.ops[node] for node in segment.nodes]
-
-
-def _code_of(program: Program) -> tuple[str, bytes]:
-    """A program's id and its pickled form."""
-    name, text, reference = objects.code_of(program)
-    return name, objects.fetch(reference).tobytes() if text is None else text

@@ -33,7 +33,7 @@ class Courier:
     def request(self, segment: Segment, link: ActorLink | None, token: str) -> tuple[bytes, list]:
         """A segment's request, and the references that go beside it; `link` leads to the actor that gets it."""
         known = set() if link is None else link.programs
-        program, code, code_reference = objects.code_of(segment.program)
+        program, code, code_reference, blocks = objects.code_of(segment.program)
         small: list = []
         beside: list[int] = []
         arrived: list = []
@@ -47,6 +47,10 @@ class Courier:
             elif reference is not None:
                 beside.append(position)
                 arrived.append(reference)
+        if program in known:
+            blocks = ()
+        beside_code = [block.key not in known for block in blocks]
+        arrived += [block.reference for block in blocks if block.key not in known]
         code_beside = code_reference is not None and program not in known
         if code_beside:
             arrived.append(code_reference)
@@ -64,6 +68,8 @@ class Courier:
             code_beside,
             segment.stays,
             token,
+            tuple([block.key for block in blocks]),
+            tuple(beside_code),
         )
         return pickle.dumps(request, protocol=5), arrived
 

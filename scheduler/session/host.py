@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from weftwork.actors.processes.code import BlockMissing, pack_code, unpack_code
 from weftwork.actors.processes.messages import describe, pack, pack_values, unpack
 from weftwork.graph.errors import AbortedError, OpError, UnavailableError, UnimplementedError
 from weftwork.graph.graph import Graph
@@ -49,7 +50,7 @@ class Asked(NamedTuple):
     feeds: tuple[str, ...]
     values: bytes
     version: int = 0
-    flat: bytes | None = None
+    flat: tuple[bytes, list[str], list[bytes | None]] | None = None
     run: str = ""
     timeout: float | None = None
     wanted: Wanted = Wanted()
@@ -132,14 +133,17 @@ class Host:
             return None, "reset"
         return self._graph(asked.graph, asked.version, asked.flat), "graph"
 
-    def _graph(self, graph_id: str, version: int, flat: bytes | None) -> Graph | None:
+    def _graph(self, graph_id: str, version: int, flat: tuple | None) -> Graph | None:
         with self._lock:
             known = self._graphs.get(graph_id)
             if known is not None and known[0] >= version:
                 return known[1]
             if flat is None:
                 return None
-            graph = unpack(flat)
+            try:
+                graph = unpack_code(*flat)
+            except BlockMissing:
+                return None
             self._graphs[graph_id] = (version, graph)
             return graph
 
@@ -239,6 +243,8 @@ class SharedEngine:
         self._id, self._graph_id = uuid.uuid4().hex, uuid.uuid4().hex
         self._generation = hosts.ask(host, "hello")
         self._sent = -1
+        self._blocks: set[str] = set()
+        """The large data in the graph that the host has got."""
 
     def execute(
         self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Trace | None, started: Any = None
@@ -284,7 +290,7 @@ class SharedEngine:
         while True:
             version = self._graph.version
             if version > self._sent:
-                flat = pack(self._graph)
+                flat = self._flat()
             message = pickle.dumps(asked._replace(version=version, flat=flat), protocol=5)
             try:
                 kind, *rest = unpack(hosts.ask(self.host, method, message))
@@ -292,6 +298,7 @@ class SharedEngine:
                 raise _gone(error) from error
             if kind == "graph":
                 self._sent = -1
+                self._blocks.clear()
                 continue
             if kind == "reset":
                 raise AbortedError(None, None, "The shared session was reset, which has closed this one.")
@@ -302,6 +309,13 @@ class SharedEngine:
             if trace is not None:
                 trace.take(told)
             raise self._located(unpack(error))
+
+    def _flat(self) -> tuple[bytes, list[str], list[bytes | None]]:
+        """The graph as code, and its blocks: each goes to the host once."""
+        code, blocks = pack_code(self._graph)
+        came = [None if key in self._blocks else bytes(data) for key, data in blocks]
+        self._blocks.update([key for key, _ in blocks])
+        return code, [key for key, _ in blocks], came
 
     def _located(self, error: Exception) -> Exception:
         """An error of the host's, with the node of this process's graph."""
