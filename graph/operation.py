@@ -185,7 +185,7 @@ class Operation:
     @property
     def listed(self) -> Operation:
         """The operation that the graph lists in this one's place: itself, or what it is made of for a run."""
-        return self.graph._operations[self.index]
+        return self.graph.operations[self.index]
 
     @property
     def defined_at(self) -> str:
@@ -235,11 +235,10 @@ class Operation:
     def __reduce__(self):
         if self.listed is self:
             return operation_at, (self.graph, self.index)
-        section = None if self.section is None else self.section.index
-        outputs = [(t.dtype, t._shape) for t in self.outputs]
-        traits = (self.traits, self.source, self.device, self.colocation, self.container)
-        what = (self.index, self.name, self.type, self.kind, self.kernel, self.inputs, dict(self.attrs), outputs)
-        return operation_beside, (self.graph, section, *what, self.control_inputs, *traits)
+        given = {name: getattr(self, name) for name in self.__slots__ if name not in ("__weakref__", "compiled")}
+        given["outputs"] = [(t.dtype, t.raw_shape) for t in self.outputs]
+        given["section"] = None if self.section is None else self.section.index
+        return operation_beside, (given,)
 
     def __repr__(self) -> str:
         return f"<tf.Operation '{self.name}' type={self.type}>"
@@ -378,13 +377,14 @@ def operation_at(graph: Graph, index: int) -> Operation:
     return graph.operations[index]
 
 
-def operation_beside(graph: Graph, section: int | None, *what: Any) -> Operation:
+def operation_beside(given: dict[str, Any]) -> Operation:
     """How a pickled Operation that is in no graph, a part of one that is, is made again."""
-    return Operation(graph, *what, None if section is None else graph._sections[section])
+    section = given["section"]
+    return Operation(**{**given, "section": None if section is None else given["graph"].sections[section]})
 
 
 def tensor_at(op: Any, *places: int) -> Tensor:
     """How a pickled Tensor is found again: by (operation, output), or as older versions wrote it: (graph, operation's
     index, output)."""
     *index, output = places
-    return (op._operations[index[0]] if index else op).outputs[output]
+    return (op.operations[index[0]] if index else op).outputs[output]

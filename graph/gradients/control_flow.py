@@ -70,10 +70,12 @@ def _differentiable(tensors: Sequence[Tensor]) -> list[Tensor]:
 def _backwards(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
     """Gradients inside a section: a tensor for each x."""
     graph = xs[0].graph
-    graph.section.naming = graph.section.naming or graph.get_name_scope()
+    section = graph.section
+    assert section is not None
+    section.naming = section.naming or graph.get_name_scope()
     pairs = [(y, g) for y, g in zip(ys, grads, strict=True) if is_trainable(y)]
     wanted, given = [y for y, _ in pairs], [g for _, g in pairs]
-    found = gradients(wanted, list(xs), given, name=f"{graph.section.naming}/", stop_gradients=list(xs))
+    found = gradients(wanted, list(xs), given, name=f"{section.naming}/", stop_gradients=list(xs))
     found = [dense(g, x) if isinstance(g, IndexedSlices) else g for g, x in zip(found, xs, strict=True)]
     return [zeros_like(x) if g is None else g for g, x in zip(found, xs, strict=True)]
 
