@@ -28,6 +28,8 @@ from weftwork.actors.programs.program import size_of
 
 LARGE = 1 << 20
 """Bytes of data from which it is a block."""
+_TOLD = 2 << 20
+"""Bytes of a variable from which there is a warning."""
 
 
 class BlockMissing(Exception):
@@ -126,7 +128,7 @@ def _large_variables(function: FunctionType) -> Iterator[tuple[str, str, int]]:
         except ValueError:  # it has no value yet
             continue
     for kind, name, value in found:
-        if (size := size_of(value)) >= LARGE and not _has_come(value):
+        if (size := size_of(value)) >= _TOLD and not _has_come(value):
             yield kind, name, size
 
 

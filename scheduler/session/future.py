@@ -25,8 +25,9 @@ class RunCancelled(CancelledError, concurrent.futures.CancelledError):
 class RunFuture(Future):
     """The result of a run that a thread of its own waits for. Cancelling it cancels the run, also while it runs.
 
-    A cancelled future is done at once, as its callbacks learn; `result` and `exception` raise a CancelledError of both
-    kinds, `tf.errors`' and `concurrent.futures`', as soon as the run has let everything go, or after `timeout`.
+    A cancelled future is done at once, as its callbacks learn. Its `result` raises, and its `exception` is, a
+    CancelledError of both kinds, `tf.errors`' and `concurrent.futures`': as soon as the run has let everything go, or
+    after `timeout`.
     """
 
     def __init__(self):
@@ -88,18 +89,20 @@ class RunFuture(Future):
 
     def result(self, timeout: float | None = None) -> Any:
         """What `run` would return, within `timeout` seconds, else TimeoutError. Raises what `run` would raise."""
-        self._settled(timeout)
+        if self._is_cancelled(timeout):
+            raise RunCancelled(None, None, CANCELLED)
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """What `run` would raise, None if nothing. Raises TimeoutError, and CancelledError if it was cancelled."""
-        self._settled(timeout)
+        """What `run` would raise, also where it was cancelled; None if nothing. Raises TimeoutError as `result`."""
+        if self._is_cancelled(timeout):
+            return RunCancelled(None, None, CANCELLED)
         return super().exception(0)
 
-    def _settled(self, timeout: float | None) -> None:
-        """Wait until it is done. Raises TimeoutError, or RunCancelled once a cancelled run is over."""
+    def _is_cancelled(self, timeout: float | None) -> bool:
+        """Wait until it is done: whether it was cancelled; then also until its run is over."""
         end = None if timeout is None else monotonic() + timeout
         concurrent.futures.wait([self], timeout)
         if self.cancelled():
             self._ended.wait(None if end is None else max(0.0, end - monotonic()))
-            raise RunCancelled(None, None, CANCELLED)
+        return self.cancelled()

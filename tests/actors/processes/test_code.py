@@ -123,7 +123,7 @@ def test_a_large_variable_around_a_function_is_told(recwarn):
 
 
 def test_nothing_is_told_of_what_other_processes_import_or_of_what_came_from_another():
-    names = script(TABLE.format(size=200_000))
+    names = script(TABLE.format(size=1_000_000))
     with pytest.warns(UserWarning, match="'table'"):
         first = sent(names["first"])
     with warnings.catch_warnings():
