@@ -315,6 +315,15 @@ class Graph:
         """The current name scope, without a slash at its end."""
         return self._scopes.name
 
+    @property
+    def variable_scope(self) -> Any:
+        """The thread's scope for variables; None before there was one."""
+        return self._scopes.variables
+
+    @variable_scope.setter
+    def variable_scope(self, scope: Any) -> None:
+        self._scopes.variables = scope
+
     def control_dependencies(self, control_inputs: Iterable | None):
         """A context manager: what is created inside runs after `control_inputs`; None clears outer ones."""
         if control_inputs is None:

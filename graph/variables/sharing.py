@@ -111,10 +111,10 @@ class VariableScope:
 
 def get_variable_scope() -> VariableScope:
     """The scope in which the next variable of the default graph is made."""
-    scopes = get_default_graph()._scopes
-    if scopes.variables is None:
-        scopes.variables = VariableScope(None)
-    return scopes.variables
+    graph = get_default_graph()
+    if graph.variable_scope is None:
+        graph.variable_scope = VariableScope(None)
+    return graph.variable_scope
 
 
 @contextmanager
@@ -161,14 +161,14 @@ def variable_scope(
                 _first(dtype, parent.dtype),
                 _first(constraint, parent.constraint),
             )
-            graph._scopes.variables = scope
+            graph.variable_scope = scope
             opened = _opened(graph)
             opened.add(name)
             before = set(opened)
             try:
                 yield scope
             finally:
-                graph._scopes.variables = outer
+                graph.variable_scope = outer
                 # Default names begin again in a scope that is entered again, so that its variables can be shared.
                 opened.difference_update(
                     opened - before if again else [other for other in opened if other.startswith(f"{name}/")]
