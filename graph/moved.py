@@ -142,7 +142,6 @@ _MOVED = {
     "scheduler.queue_waits": "scheduler.run.queue_waits",
     "scheduler.recovery": "scheduler.state.recovery",
     "scheduler.residents": "scheduler.run.local_workers",
-    "scheduler.rounds": "scheduler.run.rounds",
     "scheduler.saver": "scheduler.training.saver",
     "scheduler.saver_nodes": "scheduler.training.saver_nodes",
     "scheduler.saving_hooks": "scheduler.training.saving_hooks",

@@ -15,7 +15,7 @@ from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate, Place, place
 from weftwork.scheduler.plan.plan import check_plan, make_plan
 
-PLACEMENTS = ["caller", "actor", "task", "resident", "mixed", "auto"]
+PLACEMENTS = ["caller", "thread", "resident", "dynamic", "actor", "task", "mixed", "auto"]
 
 
 @tf.op

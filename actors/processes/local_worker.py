@@ -1,23 +1,42 @@
-"""Resident: a process that works for one program and runs one slot of its sessions' plans, run after run.
+"""Local worker: a process that works for one program, run after run: a slot of a plan, or batches of shared nodes.
 
-A run costs it one message, its inputs, and one reply; what crosses between slots goes straight from process to process.
+slot      its number in the mesh; the program is slot 0
+batch     nodes of a run that shares its work out: rows, which the worker runs one after another
+row       a node: the kernel's token, attributes, the numbers of the values that it takes and makes
+token     stands for a kernel that was sent once
+
+A run costs it few messages, and what crosses between slots goes straight from process to process.
 """
 
 from __future__ import annotations
 
 import os
+import select
+import sys
+import threading
+from collections import deque
 from collections.abc import Sequence
-from time import monotonic
+from contextlib import suppress
+from time import monotonic, perf_counter, sleep
 from typing import Any
 
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
-from weftwork.actors.processes.messages import Request, describe, pack_parts, unpack_parts
+from weftwork.actors.processes.messages import Request, describe, pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Mesh
 from weftwork.actors.processes.worker import ProgramMissing, Programs
-from weftwork.actors.programs.program import StepFailed, Stopped, quiet
+from weftwork.actors.programs.control import Control
+from weftwork.actors.programs.program import StepFailed, Stopped, quiet, size_of, spread
 
 _LOOKS_EVERY = 5e-3
 """Seconds between two looks, while a program runs, whether the run is to end."""
+_PARENT_EVERY = 2.0
+"""Seconds between two looks whether the program is still there, should its pipe not tell."""
+_TICK, _LONG_ENOUGH = 1e-3, 4e-3
+"""Seconds between two ticks, and of a node from which they tell whether it releases the GIL."""
+_TICKS = 0.5
+"""Of the ticks that there could have been: so many, and the node released the GIL."""
+_FLOWS = 64
+"""Dataflows of which rows are kept."""
 
 
 class _Stop(Sequence):
@@ -39,31 +58,85 @@ class _Stop(Sequence):
 
 
 class _Exchange(ProcessExchange):
-    """A resident's end of a run's exchange."""
+    """A local worker's end of a run's exchange."""
 
     gone = False
     """The caller has."""
 
+    def __init__(self, mesh: Mesh, number: int, stop: _Stop, later: deque):
+        super().__init__(mesh, number, stop)
+        self._later = later
+
     def told(self, slot: int, message: list | None) -> None:
-        """The caller says that the run ends; or a process has gone, without which it cannot go on."""
+        """The caller says that the run ends, or what comes next; or a process has gone, which this one needs."""
         if message is None or message == ["stop", self.number]:
             self.stop.told = True
             self.gone = self.gone or (message is None and slot == 0)
 
+    def look(self, seconds: float | None) -> None:
+        """Take the next message, if one comes within so many seconds. A batch waits until this one is done."""
+        came = self.mesh.next(seconds)
+        if came is not None:
+            slot, parts = came
+            message = None if parts is None else unpack_parts(parts)
+            if message is not None and message[0] == "share":
+                self._later.append(parts)
+            else:
+                self.take(slot, message)
 
-class Resident:
+
+class _Ticker:
+    """Counts ticks in a thread of its own: while a node holds the GIL, there are hardly any."""
+
+    def __init__(self):
+        self.ticks = 0
+        self._wanted = threading.Event()
+        self._started = False
+
+    def start(self) -> None:
+        """Begin to count."""
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Count no more."""
+        self._wanted.clear()
+
+    def _count(self) -> None:
+        while True:
+            self._wanted.wait()
+            sleep(_TICK)
+            self.ticks += 1
+
+
+class LocalWorker:
     """The process in one slot."""
 
     def __init__(self):
         self._programs = Programs()
+        self._kernels: dict[int, Any] = {}
+        self._rows: dict[str, dict[int, tuple]] = {}
+        self._run = 0
+        """The number of the run whose values are kept."""
+        self._values: dict[int, Any] = {}
+        self._later: deque = deque()
+        """Batches that came while another one was worked on."""
+        self._stop = _Stop()
+        self._ticker = _Ticker()
 
     def serve(self, folder: str, slot: int) -> None:
         """Run what the caller, slot 0, sends, until it goes."""
         mesh = Mesh(folder, slot)
         mesh.send(0, pack_parts(["up", os.getpid()]))
         early: list[tuple[int, list]] = []
-        while self._take(mesh, *(mesh.next(None) or (0, [])), early):
+        while self._take(mesh, *self._next(mesh), early):
             pass
+
+    def _next(self, mesh: Mesh) -> tuple[int, list | None]:
+        """The next message, and the slot that it is from."""
+        return (0, self._later.popleft()) if self._later else mesh.next(None) or (0, [])
 
     def _take(self, mesh: Mesh, sender: int, parts: list | None, early: list[tuple[int, list]]) -> bool:
         """Do what a message asks for; False once the caller has gone. Nothing of it is kept until the next one."""
@@ -72,9 +145,14 @@ class Resident:
         message = unpack_parts(parts)
         if message[0] == "value":  # of a run that another slot has begun already
             early.append((sender, message))
+        elif message[0] == "share":
+            return self._share(mesh, *message[1:], parts[1:])
+        elif message[0] == "forget":
+            self._forget()
         elif message[0] == "run":
+            self._forget()
             stop = _Stop()
-            exchange = stop.exchange = _Exchange(mesh, message[1], stop)
+            exchange = stop.exchange = _Exchange(mesh, message[1], stop, self._later)
             for each in early:
                 exchange.take(*each)
             early.clear()
@@ -85,6 +163,8 @@ class Resident:
                 return False
             mesh.send(0, reply)
         return True
+
+    # A slot of a plan
 
     def _perform(self, request: Request, inputs: list, exchange: _Exchange) -> list:
         """Run a program on packed inputs: the reply."""
@@ -115,3 +195,118 @@ class Resident:
             return pack_parts(["done", number, outputs, *measured])
         except Exception as error:
             return pack_parts(["unfit", number, *describe(error)])
+
+    # Shared nodes
+
+    def _share(self, mesh: Mesh, run: int, batch: int, dropped: list, clear: bool, probe: bool, content: list) -> bool:
+        """Run a batch, and say what came of it; False once the caller has gone."""
+        if run != self._run:
+            self._forget()
+            self._run, self._stop = run, _Stop()
+            self._stop.exchange = _Exchange(mesh, run, self._stop, self._later)
+        if clear:
+            self._kernels.clear()
+            self._rows.clear()
+        for number in dropped:
+            self._values.pop(number, None)
+        made: list = []
+        costs: list[tuple] = []
+        end = self._work(content, probe, made, costs)
+        if self._stop.exchange.gone:
+            return False
+        mesh.send(0, _packed(["shared", run, batch, end, made, costs]))
+        return True
+
+    def _work(self, content: list, probe: bool, made: list, costs: list) -> tuple | None:
+        """Run the rows of a batch: adds what each made and cost. Why it ended before its last row, or None."""
+        try:
+            flow, code, rows, given = unpack_parts(content)
+        except Exception as error:  # a value does not load here
+            return "unreadable", -1, *describe(error)
+        for token, text in code:
+            try:
+                self._kernels[token] = unpack(text)
+            except Exception as error:  # a package is missing here, say
+                return "unreadable", token, *describe(error)
+        self._values.update(given)
+        known = self._rows.setdefault(flow, {})
+        known.update([(row[0], row) for row in rows if type(row) is tuple])
+        while len(self._rows) > _FLOWS:
+            del self._rows[next(iter(self._rows))]
+        todo = [known.get(row) if type(row) is int else row for row in rows]
+        if None in todo:
+            return ("missing",)
+        if probe:
+            self._ticker.start()
+        try:
+            with quiet():
+                for row in todo:
+                    if self._stop:
+                        return ("stopped",)
+                    self._call(row, made, costs, probe)
+        except Stopped:
+            return ("stopped",)
+        except BaseException as error:
+            return "failed", *describe(error)
+        finally:
+            self._ticker.stop()
+        return None
+
+    def _call(self, row: tuple, made: list, costs: list, probe: bool) -> None:
+        """Call one node."""
+        _, token, attrs, takes, makes = row
+        values = self._values
+        args = [values[number] for number in takes]
+        ticks = self._ticker.ticks
+        start = perf_counter()
+        kernel = self._kernels[token]
+        result = kernel(*([self._stop, *args] if isinstance(kernel, Control) else args), **attrs)
+        seconds = perf_counter() - start
+        releases = None
+        if probe and seconds >= _LONG_ENOUGH:
+            releases = self._ticker.ticks - ticks >= _TICKS * seconds / _TICK
+        if len(makes) == 1:
+            values[makes[0]] = result
+            made.append(result)
+            size = size_of(result)
+        else:
+            spread(values, makes, result)
+            made.append(tuple(result))
+            size = sum(map(size_of, result))
+        costs.append((seconds, sum(map(size_of, args)), size, releases))
+
+    def _forget(self) -> None:
+        self._run = 0
+        self._values.clear()
+
+
+def _packed(reply: list) -> list:
+    """A reply as a message; a value that does not pickle ends the batch before the node that made it."""
+    try:
+        return pack_parts(reply)
+    except Exception:
+        for at, value in enumerate(reply[4]):
+            try:
+                pack_parts([value])
+            except Exception as error:
+                reply[3:] = ("unsendable", *describe(error)), reply[4][:at], reply[5][:at]
+                return pack_parts(reply)
+        raise
+
+
+def main(folder: str, slot: int) -> None:
+    """What the process does: it serves, and ends when the program has gone."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), name="weftwork-end", daemon=True).start()
+    with suppress(Gone, OSError):
+        LocalWorker().serve(folder, slot)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its standard input is closed, which the program does not do while it lives."""
+    poll = select.poll()
+    poll.register(0, select.POLLIN | select.POLLHUP)
+    while os.getppid() == parent and not poll.poll(_PARENT_EVERY * 1000):
+        pass
+    os._exit(0)

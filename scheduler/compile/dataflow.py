@@ -98,6 +98,8 @@ class Dataflow:
         self.queued = False
         self.controls: list[int] = []
         """The nodes that are branches or loops."""
+        self.key: str | None = None
+        """The name under which other processes keep its rows, once they do."""
         self.extra: dict[int, Tensor] = {}
         """Of values that are no tensor's, versions that a branch or a loop makes: the variable's reference."""
         _Builder(self, fetches, dict.fromkeys(fed), ran, rewrites).build()
@@ -126,6 +128,38 @@ class Dataflow:
         """Make it a pure function of its sources, which are given when it runs: `outputs` are all that it gives."""
         self.feeds, self.pinned, self.newest, self.draws, self.writes = {}, {}, {}, {}, {}
         self.fetched = list(outputs)
+
+    def part(self, nodes: Sequence[int]) -> tuple[Dataflow, dict[int, int]]:
+        """Some of its nodes as a dataflow of their own, whose sources are given; and each value's number in that.
+
+        nodes: in their order. What they take from outside are its sources, all that they make is what it gives.
+        """
+        part = Dataflow((), ())
+        number: dict[int, int] = {}
+        position = {node: at for at, node in enumerate(nodes)}
+        for node in nodes:
+            for value in self.inputs[node]:
+                if value not in number:
+                    number[value] = part.new_value()
+                    if value in self.constants:
+                        part.constants[number[value]] = self.constants[value]
+            for value in self.outputs[node]:
+                number[value] = part.new_value(position[node])
+                if value in self.extra:
+                    part.extra[number[value]] = self.extra[value]
+            part.ops.append(self.ops[node])
+            part.kernels.append(self.kernels[node])
+            part.attrs.append(self.attrs[node])
+            part.inputs.append(tuple([number[value] for value in self.inputs[node]]))
+            part.outputs.append(tuple([number[value] for value in self.outputs[node]]))
+            before = tuple([position[other] for other in self.after.get(node, ()) if other in position])
+            if before:
+                part.after[position[node]] = before
+            if node in self.needs:
+                part.needs[position[node]] = self.needs[node]
+        part.controls = [position[node] for node in self.controls if node in position]
+        part.close([number[value] for node in nodes for value in self.outputs[node]])
+        return part, number
 
     def check(self) -> None:
         """Assert the invariant above: tests call it."""

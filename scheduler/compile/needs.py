@@ -72,6 +72,11 @@ def is_free(flow: Dataflow) -> bool:
     return not (flow.needs or flow.queued or any([op.traits.here for op in flow.ops]))
 
 
+def is_sharable(flow: Dataflow) -> bool:
+    """True when nodes that may run anywhere can be shared out, whatever the others ask for."""
+    return not flow.queued and not (flow.needs and flow.writes)
+
+
 def _anywhere(device: str) -> bool:
     """True for a request that any machine's CPU fulfils."""
     spec = DeviceSpec.from_string(device)

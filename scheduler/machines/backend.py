@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from weftwork.actors.processes.local_worker import Resident
 from weftwork.actors.processes.messages import pack
 from weftwork.actors.processes.worker import HERALD, VariableServer, run_segment
 
@@ -261,17 +260,6 @@ def new_actor(epoch: str, home: Any) -> Any:
     if home.gpu is not None:
         options["num_gpus"] = 1
     return (base.options(**options) if options else base).remote(epoch, home.gpu is not None)
-
-
-def new_resident(machine: str, folder: str, slot: int) -> tuple[Any, Any]:
-    """A resident, which begins to serve: the actor, and what it returns when it ends."""
-    base = _options.get("resident")
-    if base is None:
-        base = _options["resident"] = ray().remote(
-            num_cpus=0, max_restarts=0, max_task_retries=0, enable_task_events=False
-        )(Resident)
-    actor = base.options(**on_machine(machine)).remote()
-    return actor, actor.serve.remote(folder, slot)
 
 
 def is_up(actor: Any, seconds: float) -> bool:

@@ -77,6 +77,18 @@ def local_cpus() -> int:
         return os.cpu_count() or 1
 
 
+def own_cpus() -> int:
+    """The CPUs of this machine that work may use: what Ray says that it has, while Ray runs.
+
+    A cluster's head is often said to have none, to spare it.
+    """
+    if not backend.is_running():
+        return local_cpus()
+    mine = this_machine()
+    said = [node["Resources"].get("CPU", 0.0) for node in nodes() if node["NodeID"] == mine]
+    return min(local_cpus(), int(sum(said)))
+
+
 def slots() -> int:
     """How many nodes can run at a time: on the cluster's CPUs, as last seen, or on this process's if these are more."""
     seen = _known_facts[1][1] if _known_facts is not None and backend.is_running() else cpus()

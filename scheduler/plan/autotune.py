@@ -12,12 +12,13 @@ import statistics
 from dataclasses import dataclass, field
 
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.machines import backend
+from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines.helpers import thread_hop
 from weftwork.scheduler.plan.grouping import after_locks
+from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.lanes import UNBOUNDED, Lanes
-from weftwork.scheduler.plan.placement import Estimate, Place, scattered, worth_sharing_once
-from weftwork.scheduler.plan.plan import Plan, make_plan, make_slot_plan
+from weftwork.scheduler.plan.placement import Estimate, Place, scattered
+from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan, make_slot_plan
 from weftwork.scheduler.plan.schedule import Contracted, Schedule, clusters, neighbours, ranks, schedule
 
 _TRIES = 3
@@ -47,6 +48,8 @@ _PROCESS_HOP = 60e-6
 """Seconds that a value takes from one process to another, pickled and unpickled."""
 _SECONDS_A_BYTE = 1e-9
 """What it takes longer for each byte: it is copied twice, to memory that is new and must be made first."""
+_A_NODE = 15e-6
+"""Seconds in the caller for each node that is given to a worker in a batch."""
 _MOST_SLOTS = 16
 """Slots of a plan for residents: each is a process of some 100 MB."""
 _DISPATCHES = 4
@@ -151,32 +154,30 @@ class Contest:
         self.current = min(self.candidates, key=lambda c: c.typical * (1.0 if c.name == "caller" else _DOUBT))
 
 
-def candidates(flow: Dataflow, estimate: Estimate, lanes: Lanes = UNBOUNDED) -> list[Candidate]:
-    """The ways to run a dataflow of which every node may run anywhere, that are predicted to be worth a try."""
+def candidates(
+    flow: Dataflow, estimate: Estimate, lanes: Lanes = UNBOUNDED, placed: Plan | None = None
+) -> list[Candidate]:
+    """The ways to run a dataflow that are predicted to be worth a try.
+
+    placed: its plan, where some nodes must be in certain places; else every node may run anywhere.
+    """
     seconds = [s or 0.0 for s in estimate.seconds]
     total = sum(seconds)
-    everywhere = [Place.CALLER] * len(seconds)
-    found = [Candidate("caller", total, make_plan(flow, everywhere, estimate))]
+    if placed is not None:
+        found = [Candidate("placed", total, placed)]
+    else:
+        everywhere = [Place.CALLER] * len(seconds)
+        found = [Candidate("caller", total, make_plan(flow, everywhere, estimate))]
     if sum([s for s in seconds if s > _LONG]) < max(_WORTH_THREADS, 0.5 * total):
         return found
     sharing = _Sharing.of(flow, estimate, seconds, lanes)
     if max(sharing.rank) > _GAIN * total:
         return found
-    ways = [sharing.in_threads(), sharing.in_residents(), sharing.in_tasks()]
+    if placed is not None:
+        way = sharing.at_run_time()
+        return [*found, way] if way is not None and way.predicted < _GAIN * total else found
+    ways = [sharing.at_run_time(), sharing.in_threads(), sharing.in_residents(), sharing.in_tasks()]
     return [*found, *[way for way in ways if way is not None and way.predicted < _GAIN * total]]
-
-
-def rest_in_tasks(flow: Dataflow, estimate: Estimate, done: frozenset[int], lanes: Lanes = UNBOUNDED) -> Plan | None:
-    """A plan for the nodes that are not `done` in which tasks share them; None where that is not worth it."""
-    seconds = [0.0 if node in done else s or 0.0 for node, s in enumerate(estimate.seconds)]
-    total = sum(seconds)
-    if not worth_sharing_once(total, len(seconds)):
-        return None
-    sharing = _Sharing.of(flow, estimate, seconds, lanes, done)
-    if max(sharing.rank) > _GAIN * total:
-        return None
-    way = sharing.in_tasks()
-    return way.plan if way is not None and way.predicted < _CERTAIN_GAIN * total else None
 
 
 @dataclass
@@ -191,38 +192,37 @@ class _Sharing:
     chained: Contracted
     rank: list[float]
     bound: list[bool]
-    done: frozenset[int]
-    """Nodes that are no part of it any more."""
 
     @classmethod
-    def of(
-        cls,
-        flow: Dataflow,
-        estimate: Estimate,
-        seconds: list[float],
-        lanes: Lanes,
-        done: frozenset[int] = frozenset(),
-    ) -> _Sharing:
+    def of(cls, flow: Dataflow, estimate: Estimate, seconds: list[float], lanes: Lanes) -> _Sharing:
         """Contract the chains."""
         locked = after_locks(flow)
-        apart = [node in locked for node in range(len(seconds))]
-        chained = Contracted.of(seconds, *neighbours(flow, done), apart)
+        apart = [node in locked or _stays(flow, node) for node in range(len(seconds))]
+        chained = Contracted.of(seconds, *neighbours(flow), apart)
         rank = ranks(chained.seconds, chained.after)
         bound = [apart[nodes[0]] for nodes in chained.chains]
-        return cls(flow, estimate, seconds, lanes, sum(seconds), chained, rank, bound, done)
+        return cls(flow, estimate, seconds, lanes, sum(seconds), chained, rank, bound)
+
+    def at_run_time(self) -> Candidate | None:
+        """Local workers, to which nodes are given while they run."""
+        workers = min(self.lanes.own_cpus(), _MOST_SLOTS)
+        if workers < 2 or inventory.machine_count() > 1:
+            return None
+        foreseen = max(max(self.rank), self.total / workers) + _A_NODE * len(self.seconds)
+        return Candidate("dynamic", foreseen, make_dynamic_plan(self.flow, self.estimate))
 
     def in_threads(self) -> Candidate | None:
         """Threads of this process."""
         cpus = self.lanes.local_cpus()
         if cpus < 2:
             return None
-        foreseen = self._schedule(cpus, thread_hop())
+        foreseen = self._schedule(cpus, thread_hop(), self.bound)
         return Candidate("thread", foreseen.makespan, self._slot_plan(foreseen, Place.THREAD))
 
     def in_residents(self) -> Candidate | None:
         """The caller, and residents."""
-        cpus = min(self.lanes.local_cpus(), self.lanes.cpus(), _MOST_SLOTS)
-        if cpus < 2 or not backend.is_running():
+        cpus = min(self.lanes.own_cpus(), _MOST_SLOTS)
+        if cpus < 2:
             return None
         foreseen = self._schedule(cpus, _PROCESS_HOP, self.bound)
         plan = self._slot_plan(foreseen, Place.RESIDENT)
@@ -246,14 +246,12 @@ class _Sharing:
         expanded = []
         for slot, members in groups:
             work = sum([chained.seconds[chain] for chain in members])
-            nodes = [node for chain in members for node in chained.chains[chain] if node not in self.done]
-            if not nodes:
-                continue
+            nodes = [node for chain in members for node in chained.chains[chain]]
             expanded.append((slot, nodes))
             if not bound[members[0]] and work >= hop:
                 for node in nodes:
                     places[node] = Place.TASK
-        plan = make_plan(self.flow, places, self.estimate, self.done, clusters=expanded)
+        plan = make_plan(self.flow, places, self.estimate, expanded)
         return Candidate("task", foreseen.makespan + hop, plan)
 
     def _schedule(self, slots: int, hop: float, bound: list[bool] | None = None) -> Schedule:
@@ -275,20 +273,15 @@ class _Sharing:
         return sum([self.estimate.bytes[value] for value, _ in crossing])
 
 
-def scattered_plan(flow: Dataflow, estimate: Estimate) -> Plan:
-    """A plan for the caller and two residents in which a hash says which node goes where: for tests."""
+def _stays(flow: Dataflow, node: int) -> bool:
+    """True for a node that runs in the caller's process, whatever it costs."""
+    return flow.ops[node].traits.here or HISTORY.stays(flow.kernels[node])
+
+
+def scattered_plan(flow: Dataflow, estimate: Estimate, place: Place) -> Plan:
+    """A plan for three threads, or the caller and two residents, in which a hash says which node goes where."""
     locked = after_locks(flow)
     count = len(flow.ops)
     slot = [0 if node in locked else scattered(flow.ops[node].index, 3) for node in range(count)]
-    return _resident_plan(flow, estimate, slot)
-
-
-def trial_plan(flow: Dataflow) -> Plan:
-    """A plan in which one resident does everything, and the caller waits for it."""
-    return _resident_plan(flow, Estimate(flow, {}), [1] * len(flow.ops))
-
-
-def _resident_plan(flow: Dataflow, estimate: Estimate, slot: list[int]) -> Plan:
-    """A plan for the caller and residents in which each node is in a certain slot."""
-    nodes = range(len(slot))
-    return make_slot_plan(flow, Schedule(0.0, slot, [float(n) for n in nodes], list(nodes)), estimate, Place.RESIDENT)
+    nodes = list(range(count))
+    return make_slot_plan(flow, Schedule(0.0, slot, [float(n) for n in nodes], nodes), estimate, place)

@@ -29,13 +29,9 @@ def after_locks(flow: Dataflow) -> set[int]:
     return nodes
 
 
-def groups(
-    flow: Dataflow, places: Sequence[Place], estimate: Estimate, locked: set[int], skip: frozenset[int]
-) -> list[list[int]]:
-    """Convex groups of the nodes that are not in `skip`; nodes in the actor may join the `locked` ones."""
+def groups(flow: Dataflow, places: Sequence[Place], estimate: Estimate, locked: set[int]) -> list[list[int]]:
+    """Convex groups of the nodes; nodes in the actor may join the `locked` ones."""
     nodes: Sequence[int] = range(len(flow.ops))
-    if skip:
-        nodes = [node for node in nodes if node not in skip]
     if all([places[node] is Place.CALLER for node in nodes]):  # those before the locks, those under them
         free = [node for node in nodes if node not in locked]
         return [group for group in (free, [node for node in nodes if node in locked]) if group]

@@ -29,6 +29,10 @@ class Lanes(NamedTuple):
         """How many threads may run at a time."""
         return self._within(inventory.local_cpus())
 
+    def own_cpus(self) -> int:
+        """How many local workers may run at a time."""
+        return self._within(inventory.own_cpus())
+
     def slots(self) -> int:
         """How many nodes may run at a time, wherever."""
         return self._within(inventory.slots())

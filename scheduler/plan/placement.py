@@ -13,6 +13,7 @@ from weftwork.graph.operation import WRITES, Kind
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_free
 from weftwork.scheduler.plan.cost import COSTS, Costs, shape_bytes
+from weftwork.scheduler.plan.history import HISTORY
 
 
 class Place(enum.Enum):
@@ -23,6 +24,8 @@ class Place(enum.Enum):
     ACTOR = "actor"
     TASK = "task"
     RESIDENT = "resident"
+    DYNAMIC = "dynamic"
+    """Local workers, to which ready nodes are given while the run goes on."""
     QUEUE = "queue"
     """Where the session's queues are: in the caller, and waiting there takes no thread."""
     NESTED = "nested"
@@ -102,10 +105,9 @@ def place(
     remote: set[int],
     slots: int,
     machines: int = 1,
-    skip: frozenset[int] = frozenset(),
     nested: frozenset[int] = frozenset(),
 ) -> list[Place]:
-    """The place of every node; of those in `skip` it does not matter.
+    """The place of every node.
 
     forced: the session's `placement`: "auto", or one place for all, or "mixed" (spread over all three, for tests).
     remote: values that do not lie in the caller.   slots: CPUs that tasks may use.   machines: of the cluster.
@@ -117,12 +119,12 @@ def place(
     if is_free(flow) and all([s is not None and s < WORTH_A_TASK for s in estimate.seconds]):
         places: list[Place | None] = [here] * len(flow.ops)
     else:
-        places = [here if node in skip else _alone(flow, estimate, node) for node in range(len(flow.ops))]
+        places = [_alone(flow, estimate, node) for node in range(len(flow.ops))]
     if slots > 1 and any(p is None for p in places) and _gain(flow, estimate) >= PARALLEL_GAIN:
         chosen = [Place.TASK if p is None else p for p in places]
     else:
         chosen = [Place.CALLER if p is None else p for p in places]
-    for node in nested - skip:
+    for node in nested:
         chosen[node] = Place.NESTED
     if Place.TASK in chosen:
         _end_in_tasks(flow, estimate, chosen)
@@ -153,6 +155,8 @@ def _alone(flow: Dataflow, estimate: Estimate, node: int) -> Place | None:
     needed = place_needed(flow, node)
     if needed is not None:
         return needed
+    if HISTORY.stays(flow.kernels[node]):
+        return Place.CALLER
     seconds = estimate.seconds[node]
     if seconds is None:
         return Place.TASK if op.traits.user else Place.CALLER
@@ -244,7 +248,8 @@ def _forced(flow: Dataflow, node: int, forced: str) -> Place:
         return needed
     if forced == "mixed":
         return (Place.CALLER, Place.ACTOR, Place.TASK)[scattered(op.index, 3)]
-    return Place.CALLER if forced == Place.RESIDENT.value else Place(forced)  # for residents whole plans are made
+    whole = (Place.RESIDENT.value, Place.THREAD.value, Place.DYNAMIC.value)  # whole plans are made for these
+    return Place.CALLER if forced in whole else Place(forced)
 
 
 def scattered(number: int, ways: int) -> int:

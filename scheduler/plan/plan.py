@@ -88,32 +88,34 @@ class Plan:
     """All its programs are, that are compiled here."""
 
     @property
+    def is_dynamic(self) -> bool:
+        """True for one that decides nothing beforehand."""
+        return self.segments[:1] != [] and self.segments[0].place is Place.DYNAMIC
+
+    @property
     def needs_residents(self) -> bool:
-        """True for a plan that the caller and residents run together."""
-        return self.slots > 1 and not self.local
+        """True for a plan that residents run, together with the caller."""
+        return (self.slots > 1 and not self.local) or self.is_dynamic
 
 
 def make_plan(
     flow: Dataflow,
     places: Sequence[Place],
     estimate: Estimate,
-    skip: frozenset[int] = frozenset(),
-    later: frozenset[int] = frozenset(),
     clusters: Sequence[tuple[int, list[int]]] | None = None,
 ) -> Plan:
     """Group the nodes into segments and write their programs.
 
-    skip: nodes that are no part of it, done already or to be done `later`.
     clusters: (slot, nodes) of each segment, where that has been decided; else they are grouped by place and level.
     """
     locked = after_locks(flow)
     if clusters is None:
-        clusters = [(0, nodes) for nodes in groups(flow, places, estimate, locked, skip)]
+        clusters = [(0, nodes) for nodes in groups(flow, places, estimate, locked)]
     segments = [
         _segment(flow, places, number, slot, depth_first(flow, nodes, estimate), locked)
         for number, (slot, nodes) in enumerate(clusters)
     ]
-    _connect(flow, segments, estimate, later)
+    _connect(flow, segments, estimate)
     segments = _in_order(segments)
     readers: dict[int, int] = {}
     for segment in segments:
@@ -126,7 +128,7 @@ def make_plan(
         )
         segment.program.unwatched = _unwatched(estimate, segment)
     local = all(s.place is Place.CALLER for s in segments)
-    return Plan(flow, segments, readers, local, 1, wanted_values(flow, later))
+    return Plan(flow, segments, readers, local, 1, wanted_values(flow))
 
 
 def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place: Place) -> Plan:
@@ -139,7 +141,7 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
     order = sorted(range(len(flow.ops)), key=lambda node: (foreseen.start[node], position[node]))
     number = {slot: i for i, slot in enumerate(sorted({0, *foreseen.slot}))}
     slots = [number[slot] for slot in foreseen.slot]
-    wanted = wanted_values(flow, frozenset())
+    wanted = wanted_values(flow)
     newest = frozenset(flow.newest.values())
     sent: dict[int, set[int]] = {}
     crossings = [Crossings(slot, len(flow.producer), newest=newest) for slot in range(len(number))]
@@ -176,6 +178,13 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
     return Plan(flow, segments, {}, place is Place.THREAD, len(segments), wanted)
 
 
+def make_dynamic_plan(flow: Dataflow, estimate: Estimate) -> Plan:
+    """A plan that decides nothing: the nodes are shared out while they run."""
+    nodes = list(range(len(flow.ops)))
+    segment = Segment(0, Place.DYNAMIC, nodes, False, seconds=sum([s or 0.0 for s in estimate.seconds]))
+    return Plan(flow, [segment], {}, False, 1, wanted_values(flow))
+
+
 def _unwatched(estimate: Estimate, segment: Segment) -> int:
     """How many of a segment's steps may go by before it is looked whether the run is to stop."""
     seconds = [estimate.seconds[node] for node in segment.nodes]
@@ -191,10 +200,10 @@ def _segment(
     return Segment(number, places[nodes[0]], nodes, nodes[0] in locked, slot, need=need)
 
 
-def _connect(flow: Dataflow, segments: list[Segment], estimate: Estimate, later: frozenset[int]) -> None:
+def _connect(flow: Dataflow, segments: list[Segment], estimate: Estimate) -> None:
     """Find what each segment takes and gives, and who waits for whom."""
     home: dict[int, Segment] = {node: segment for segment in segments for node in segment.nodes}
-    wanted = wanted_values(flow, later)
+    wanted = wanted_values(flow)
     given: dict[int, dict[int, None]] = {segment.number: {} for segment in segments}
     edges: set[tuple[int, int]] = set()
     for segment in segments:
@@ -239,11 +248,9 @@ def _stays(segment: Segment, value: int, wanted: set[int]) -> bool:
     return all([s.place is Place.ACTOR and s.home == segment.home for s in segment.next if value in s.inputs])
 
 
-def wanted_values(flow: Dataflow, later: frozenset[int]) -> set[int]:
-    """The values that are needed beyond the plan: fetches, writes, and the inputs of what is done later."""
+def wanted_values(flow: Dataflow) -> set[int]:
+    """The values that are needed beyond the plan: fetches and writes."""
     wanted = {v for v in [*flow.fetched, *flow.writes.values()] if v is not None}
-    for node in later:
-        wanted.update(flow.inputs[node])
     return wanted
 
 
@@ -270,16 +277,16 @@ def _in_order(segments: list[Segment]) -> list[Segment]:
     return order
 
 
-def check_plan(plan: Plan, skip: frozenset[int] = frozenset()) -> None:
+def check_plan(plan: Plan) -> None:
     """Assert the invariants of a plan: tests call it."""
     flow = plan.flow
     if any([s.place in (Place.THREAD, Place.RESIDENT) for s in plan.segments]):
         _check_slots(plan)
         return
     placed = [node for segment in plan.segments for node in segment.nodes]
-    assert sorted(placed) == [n for n in range(len(flow.ops)) if n not in skip], "every node is in one segment"
-    there = {v for v, node in enumerate(flow.producer) if node < 0 or node in skip}
-    finished: set[int] = set(skip)
+    assert sorted(placed) == list(range(len(flow.ops))), "every node is in one segment"
+    there = {v for v, node in enumerate(flow.producer) if node < 0}
+    finished: set[int] = set()
     for segment in plan.segments:
         assert all(v in there for v in segment.inputs), f"segment {segment.number} reads what is not there yet"
         inside = set(segment.nodes)

@@ -33,8 +33,8 @@ class Schedule:
     order: list[int]
 
 
-def neighbours(flow: Dataflow, done: frozenset[int] = frozenset()) -> tuple[list[tuple[int, ...]], list[list[int]]]:
-    """The predecessors and the successors of each node, control edges included; those that are `done` have none."""
+def neighbours(flow: Dataflow) -> tuple[list[tuple[int, ...]], list[list[int]]]:
+    """The predecessors and the successors of each node, control edges included."""
     before: list[tuple[int, ...]] = []
     after: list[list[int]] = [[] for _ in flow.ops]
     producer = flow.producer
@@ -43,8 +43,6 @@ def neighbours(flow: Dataflow, done: frozenset[int] = frozenset()) -> tuple[list
         others.discard(-1)
         if node in flow.after:
             others.update(flow.after[node])
-        if done:
-            others = set() if node in done else others - done
         for other in others:
             after[other].append(node)
         before.append(tuple(others))

@@ -123,7 +123,10 @@ class ConfigProto(Message):
         share_session_state_in_clusterspec_propagation: bool = False
         optimize_for_static_graph: bool = False
 
-    _choices = {"placement": ("auto", "caller", "actor", "task", "resident", "mixed"), "lifetime": ("", "detached")}
+    _choices = {
+        "placement": ("auto", "caller", "thread", "resident", "dynamic", "actor", "task", "mixed"),
+        "lifetime": ("", "detached"),
+    }
 
     device_count: Map[str, int]
     """How many devices of a type a machine shows: {"CPU": 2} makes "/cpu:1" a name of it. GPUs are counted."""
@@ -156,8 +159,9 @@ class ConfigProto(Message):
     """Ours. "detached": the named session outlives this process, until `Session.reset` ends it."""
     placement: str = "auto"
     """Ours. Where nodes run: "auto" as their cost says, or all of them in the "caller", in the "actor" that holds the
-    variables, or in a "task" of Ray; for tests, "mixed" spreads them over these three by a hash, and "resident" over
-    the caller and the processes that the session keeps for plans of several slots."""
+    variables, in a "task" of Ray, or shared out among the program's local workers while the run goes on ("dynamic").
+    For tests, "mixed" spreads them over caller, actor and task by a hash, "thread" and "resident" over three threads,
+    or the caller and two local workers."""
     copy: bool = True
     """Ours. False: large fetched arrays are read-only views of shared memory instead of writable copies."""
     memory_budget: int = 0

@@ -34,7 +34,7 @@ from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run.budget import Budget
-from weftwork.scheduler.run.failures import does_not_fit, lost, node_error, unloadable
+from weftwork.scheduler.run.failures import does_not_fit, is_of_the_place, let_stay, lost, node_error, unloadable
 from weftwork.scheduler.run.nested import Call, Calls, Nesting
 from weftwork.scheduler.run.queue_waits import Wait, Waits
 from weftwork.scheduler.run.requests import Courier
@@ -200,7 +200,7 @@ class Dispatcher:
             self.run.run_here(self.plan, segment, self.measure)
         self._done(segment)
 
-    def _start(self, segment: Segment) -> Attempt:
+    def _start(self, segment: Segment) -> Attempt | None:
         if segment.locked:
             self.run.lock()
         self.run.look_again(segment)
@@ -223,6 +223,8 @@ class Dispatcher:
         except StoreFull as error:
             raise does_not_fit(op, "An input", str(error)) from error
         except Exception as error:  # an input that does not pickle, or a value too large for Ray
+            if self._stays(segment, error):
+                return None
             raise node_error(op, TypeError(f"an input of {op.name} could not be sent to a worker: {error}")) from error
         attempt = Attempt(segment, handle, token, link)
         self.under_way[handle] = attempt
@@ -278,7 +280,8 @@ class Dispatcher:
             due = _due(attempt, self.plan)
             if due is not None and now >= due:
                 attempt.twin = self._start(attempt.segment)
-                attempt.twin.twin = attempt
+                if attempt.twin is not None:
+                    attempt.twin.twin = attempt
 
     def _expire(self) -> None:
         """Raise when the run, or the time limit of a node, is over."""
@@ -361,11 +364,17 @@ class Dispatcher:
             self._done(segment)
         elif kind == "failed":
             error = unpack(reply[2])
+            if is_of_the_place(error) and self._stays(segment, error):
+                return
             raise node_error(self._op(segment.owners[reply[1]]), error, reply[3])
         elif kind == "unpicklable":
             number = segment.outputs[reply[1]]
+            if self._stays(segment, unpack(reply[2])):
+                return
             raise at_node(InvalidArgumentError, self._op(self.plan.flow.producer[number]), str(unpack(reply[2])))
         elif kind == "unloadable":
+            if self._stays(segment, unpack(reply[1])):
+                return
             raise unloadable([self._op(node) for node in segment.nodes], unpack(reply[1]), reply[2])
         elif kind == "stopped":
             self.run.cancel(TIMED_OUT)
@@ -378,6 +387,16 @@ class Dispatcher:
                     attempt.link.programs.clear()
                     attempt.link.held.clear()
             self._ready(segment)
+
+    def _stays(self, segment: Segment, why: BaseException) -> bool:
+        """A segment does not travel: it runs here, at once and from now on. False where its nodes forbid that."""
+        if segment.place is not Place.TASK or segment.need is not None:
+            return False
+        for node in segment.nodes:
+            let_stay(self._op(node), self.plan.flow.kernels[node], why)
+        segment.place = Place.CALLER
+        self._ready(segment)
+        return True
 
     def _take_outputs(self, attempt: Attempt, small: list, large_bytes: list[int], came: list[int | None]) -> None:
         """Take what a reply brings. came: of each large output the position of the input that it is, or None."""

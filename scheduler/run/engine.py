@@ -7,8 +7,7 @@ round     a part of a first run: user functions that were never seen are tried f
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from time import perf_counter
 from typing import Any
@@ -18,15 +17,17 @@ from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError
 from weftwork.graph.operation import Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.needs import is_free, settle_needs
+from weftwork.scheduler.compile.needs import is_free, is_sharable, settle_needs
 from weftwork.scheduler.machines import backend, inventory, objects
-from weftwork.scheduler.plan.autotune import Candidate, Contest, candidates, rest_in_tasks, scattered_plan, trial_plan
+from weftwork.scheduler.machines.helpers import borrow
+from weftwork.scheduler.plan.autotune import Candidate, Contest, candidates, scattered_plan
 from weftwork.scheduler.plan.call_list import Listing
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.lanes import Lanes
-from weftwork.scheduler.plan.placement import REMOTE_BYTES, Estimate, Place, place
-from weftwork.scheduler.plan.plan import Plan, make_plan
+from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
+from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan
 from weftwork.scheduler.plan.signatures import Entries, Entry, settled
 from weftwork.scheduler.plan.specializations import REPLAN_AT, Variant
 from weftwork.scheduler.run.cold_run import Next, Part, Unplanned
@@ -35,8 +36,8 @@ from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.run.local_workers import Residents, Unfit, residents
 from weftwork.scheduler.run.nested import InnerRun, Nesting
 from weftwork.scheduler.run.partitions import note
-from weftwork.scheduler.run.rounds import deferred
 from weftwork.scheduler.run.run import TIMED_OUT, Moved, Restart, Run, run_locally
+from weftwork.scheduler.run.sharing import Apart
 from weftwork.scheduler.run.threads import run_in_threads
 from weftwork.scheduler.state.actor_link import Links
 from weftwork.scheduler.state.autosave import Autosave
@@ -53,6 +54,8 @@ _COMPILED_IN_A_RUN = 64
 """Nodes: a program of so many is compiled a run sooner, so that no run takes very much longer for it."""
 _MOST_FED = 10_000_000
 """Bytes of feeds of a run without a plan: each of its parts that runs elsewhere sends them there anew."""
+_MOST_WORKERS = 64
+"""Local workers that a run is shared out among: each is a process of some 60 MB."""
 _RESIDENTS_WITHIN = 90.0
 """Seconds for which residents are waited for where there is no other way to run."""
 
@@ -156,15 +159,14 @@ class Engine:
         contest = variant.contest
         if contest is None or (variant.runs in REPLAN_AT and variant.known != self._known()):
             contest = self._plan(run, flow, variant)
-            if contest is None:  # it was run in rounds, and is planned as a whole next time
-                variant.runs += 1
-                return
         measure = variant.runs < _MEASURED_RUNS or (run.trace is not None and run.trace.measures)
         candidate = contest.measured if measure else contest.current
         team = None
         if candidate.plan.needs_residents:
-            team = self._borrow_residents(candidate, contest)
-            if team is None:
+            team = self._borrow_residents(run, candidate, contest)
+            if team is None and contest.certain:
+                candidate = self._without_workers(run, flow)
+            elif team is None:
                 candidate = contest.instead(candidate)
             elif variant.runs + 1 in REPLAN_AT:  # its balance is only as good as the costs
                 measure = True
@@ -188,12 +190,34 @@ class Engine:
             contest.record(candidate, perf_counter() - start)
         variant.runs += 1
 
-    def _borrow_residents(self, candidate: Candidate, contest: Contest) -> Residents | None:
+    def _without_workers(self, run: Run, flow: Dataflow) -> Candidate:
+        """The way to run what was to be shared out, while another run has the workers, or where none come up.
+
+        With Ray, functions that were never seen are tried in tasks; it is not started for them: they run here.
+        """
+        if run.stop:
+            raise run.stopped()
+        estimate = Estimate(flow, run.bytes_of_sources())
+        if backend.is_running() and _is_seen(flow, estimate):
+            ways = self._candidates(flow, estimate, set())
+            return min([way for way in ways if not way.plan.needs_residents], key=lambda way: way.predicted)
+        if backend.is_running():
+            return self._placed(flow, estimate, set(), frozenset(), "auto").current
+        places = [place_needed(flow, node) or Place.CALLER for node in range(len(flow.ops))]
+        return Candidate("caller", 0.0, make_plan(flow, places, estimate))
+
+    def _borrow_residents(self, run: Run, candidate: Candidate, contest: Contest) -> Residents | None:
         """Take the residents for a run, if they are up and free; if they will never be, the candidate is out."""
         forced, team = contest.certain, residents()
-        if not (forced or team.are_worth_starting(contest.work)):
+        if not (forced or team.is_up or team.are_worth_starting(contest.work)):
             return None
-        if team.borrow(candidate.plan.slots, _RESIDENTS_WITHIN if forced else 0.0):
+        within = _RESIDENTS_WITHIN if forced else 0.0
+        if candidate.plan.is_dynamic:
+            if team.borrow_some(max(1, min(self.lanes.own_cpus(), _MOST_WORKERS)), run.stop):
+                return team
+            if forced:
+                return None
+        elif team.borrow(candidate.plan.slots, within):
             return team
         if forced:
             raise UnavailableError(None, None, "The resident processes did not start.")
@@ -205,7 +229,11 @@ class Engine:
         """What plans are made for: the cluster, the history, and what is known of nested control flow."""
         return inventory.cluster(), COSTS.epoch, self._nesting.epoch
 
-    def _plan(self, run: Run, flow: Dataflow, variant: Variant) -> Contest | None:
+    def _can_share(self, flow: Dataflow, sizes: Mapping[int, int]) -> bool:
+        """Whether local workers may run a dataflow of which nothing is known yet."""
+        return inventory.machine_count() == 1 and sum(sizes.values()) <= _MOST_FED and not residents().failed
+
+    def _plan(self, run: Run, flow: Dataflow, variant: Variant) -> Contest:
         now = self._known()
         known = run.bytes_of_sources()
         estimate = Estimate(flow, known)
@@ -214,15 +242,17 @@ class Engine:
         contest = None
         if self.config.placement == "auto":
             nested = self._nesting.choose(flow, estimate)
-            if self._in_rounds(run, flow, estimate, known, nested):
-                return None
-            if not nested and _near(flow, remote) and _unbound(flow, estimate):
+            if not nested and _near(flow, remote) and is_sharable(flow):
                 contest = variant.contest
-                if contest is None or now[0] != variant.known[0] or not contest.still_holds(estimate.seconds):
+                if not _is_seen(flow, estimate):
+                    if self._can_share(flow, known):
+                        return Contest([Candidate("dynamic", 0.0, make_dynamic_plan(flow, estimate))])
+                    contest = None
+                elif contest is None or now[0] != variant.known[0] or not contest.still_holds(estimate.seconds):
                     with collecting_later():
-                        contest = Contest(candidates(flow, estimate, self.lanes))
+                        contest = Contest(self._candidates(flow, estimate, remote))
                 elif contest.current.plan.needs_residents:
-                    contest.renew(candidates(flow, estimate, self.lanes))
+                    contest.renew(self._candidates(flow, estimate, remote))
         if contest is None:
             with collecting_later():
                 contest = self._placed(flow, estimate, remote, nested)
@@ -233,7 +263,9 @@ class Engine:
         grace = self.config.cancel_grace_in_ms / 1000
         if run.trace is not None:
             note(run.trace, plan)
-        if team is not None:
+        if team is not None and plan.is_dynamic:
+            team.share(run, _predicted(run.flow), self._apart(run), self.lanes.most, grace)
+        elif team is not None:
             team.run(run, plan, measure, grace)
         elif plan.slots > 1:
             run_in_threads(run, plan, measure)
@@ -243,91 +275,72 @@ class Engine:
             budget = self.config.memory_budget
             Dispatcher(run, plan, self.links, self.queues, self._nesting, measure, grace, budget, self.lanes).execute()
 
+    def _apart(self, run: Run) -> Apart:
+        """The nodes of a run that is shared out which ask for something: each is a run of its own."""
+        flow = run.flow
+        inner_runs: set[InnerRun] = set()
+
+        def start(node: int, values: list, done: Callable[[int, Any], None]) -> None:
+            part, number = flow.part([node])
+            inner = InnerRun(run, part, {number[v]: value for v, value in zip(flow.inputs[node], values, strict=True)})
+            inner_runs.add(inner)
+
+            def work() -> None:
+                try:
+                    self.run_flow(inner, part, Variant())
+                    for where, (segments, nodes) in inner.ran.items():
+                        run.count(where, nodes, segments)
+                    done(node, [inner.values[value] for value in part.outputs[0]])
+                except BaseException as error:
+                    done(node, error)
+
+            borrow(1)[0].put(work)
+
+        def cancel() -> None:
+            for inner in list(inner_runs):
+                inner.cancel()
+
+        return Apart(frozenset(flow.needs), start, cancel)
+
     # First runs
 
     def _run_unplanned(self, run: Run, entry: Entry, listing: Listing, feeds: Mapping[Tensor, Any]) -> list:
         """Run without a plan what can do so, and the rest in parts: the values of the fetches."""
         work = run.unplanned = Unplanned(listing, feeds)
         run.wakers.append(work.stop)
-        missed = False
         try:
             while (following := work.go_on(run.stop)) is not Next.NOTHING:
                 if following is Next.TRIAL:
-                    part = work.trial(self.lanes.slots())
-                    if not self._run_in_resident(run, work, part):
-                        missed = True
-                        self._run_part(run, work, part)
+                    self._run_part(run, work, work.trial(self.lanes.slots()))
                 if following is Next.PLAN or work.is_heavy:
-                    self._run_part(run, work, work.rest())
+                    self._run_part(run, work, work.rest(), heavy=True)
         except Stopped:
             raise run.stopped() from None
         if work.called:
             run.count("caller", work.called)
         if work.heavy or listing.is_worth_a_plan(work.called, work.seconds, self.lanes.slots()):
             entry.listing = None
-        if missed:
-            residents().start()
         return work.values()
 
-    def _run_in_resident(self, run: Run, work: Unplanned, part: Part) -> bool:
-        """Run a part in a resident, which answers ten times as soon as a task; False where one is not up, or failed."""
-        team = residents()
-        if not part.is_chain or sum(map(size_of, part.fed.values())) > REMOTE_BYTES or not team.borrow(2, start=False):
-            return False
-        try:
-            self._run_part(run, work, part, team)
-            return True
-        except Restart:  # it died, or cannot send a value
-            return False
-        finally:
-            team.give_back()
-
-    def _run_part(self, run: Run, work: Unplanned, part: Part, team: Residents | None = None) -> None:
-        """Plan and run some nodes of a run that has no plan; where there is a team, all in its first resident."""
+    def _run_part(self, run: Run, work: Unplanned, part: Part, heavy: bool = False) -> None:
+        """Run some nodes of a run that has no plan; they are shared out where that is worth it."""
         flow = settled(part.elements, part.fed, part.ran, self.config)
         work.inner = inner = InnerRun(run, flow, {flow.feeds[tensor]: value for tensor, value in part.fed.items()})
         run.wakers.append(lambda: inner.cancel(run.stop[0]))
         try:
             if run.stop:
                 raise Stopped
-            if team is None:
-                self.run_flow(inner, flow, Variant())
-            else:
-                self._execute(inner, trial_plan(flow), True, team)
+            variant = Variant()
+            if heavy and is_sharable(flow) and self._can_share(flow, inner.bytes_of_sources()):
+                plan = make_dynamic_plan(flow, Estimate(flow, {}))
+                variant.contest = Contest([Candidate("dynamic", 0.0, plan)])
+            self.run_flow(inner, flow, variant)
             for where, (segments, nodes) in inner.ran.items():
                 run.count(where, nodes, segments)
             work.take(part, inner.fetched())
         finally:
             run.wakers.pop()
             work.inner = None
-
-    def _in_rounds(
-        self, run: Run, flow: Dataflow, estimate: Estimate, known: dict[int, int], nested: frozenset[int]
-    ) -> bool:
-        """Run a dataflow with many calls of an unseen function in rounds; False, and nothing is done, for few."""
-        slots = self.lanes.cpus()
-        unseen = [n for n, seconds in enumerate(estimate.seconds) if seconds is None and flow.ops[n].traits.user]
-        calls = Counter([flow.kernels[node] for node in unseen])
-        many = {kernel for kernel, count in calls.items() if count > 2 * slots}
-        if not many:
-            return False
-        done: frozenset[int] = frozenset()
-        while True:
-            later = frozenset() if estimate.complete else deferred(flow, estimate, done, slots, many)
-            remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
-            skip = done | later
-            plan = None
-            with collecting_later():
-                if not (later or nested) and _near(flow, remote) and _unbound(flow, estimate):
-                    plan = rest_in_tasks(flow, estimate, done, self.lanes)
-                if plan is None:
-                    places = place(flow, estimate, "auto", remote, slots, inventory.machine_count(), skip, nested)
-                    plan = make_plan(flow, places, estimate, skip, later)
-            self._execute(run, plan, measure=bool(later) or not estimate.complete)
-            if not later:
-                return True
-            done = frozenset(range(len(flow.ops))) - later
-            estimate = Estimate(flow, known)
 
     # Looking at it
 
@@ -339,22 +352,37 @@ class Engine:
             estimate = Estimate(flow, {})
             automatic = self.config.placement == "auto"
             nested = self._nesting.choose(flow, estimate) if automatic else frozenset()
-            if automatic and not nested and _unbound(flow, estimate):
-                contest = Contest(candidates(flow, estimate, self.lanes))
+            if automatic and not nested and is_sharable(flow) and _is_seen(flow, estimate):
+                contest = Contest(self._candidates(flow, estimate, set()))
             else:
                 contest = self._placed(flow, estimate, set(), nested)
         return Explanation.of(contest, variant.runs, self._nesting.inside)
 
-    def _placed(self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int]) -> Contest:
+    def _placed(
+        self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str = ""
+    ) -> Contest:
         """The one plan of a dataflow whose nodes are placed one by one."""
-        if self.config.placement == Place.RESIDENT.value and is_free(flow):
-            plan = scattered_plan(flow, estimate)
+        forced = forced or self.config.placement
+        if forced == Place.DYNAMIC.value and is_sharable(flow):
+            return Contest([Candidate(forced, 0.0, make_dynamic_plan(flow, estimate))])
+        if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow):
+            plan = scattered_plan(flow, estimate, Place(forced))
             if plan.slots > 1:
-                return Contest([Candidate("resident", 0.0, plan)])
+                return Contest([Candidate(forced, 0.0, plan)])
+        return Contest([Candidate("placed", 0.0, self._plan_by_places(flow, estimate, remote, nested, forced))])
+
+    def _plan_by_places(
+        self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str
+    ) -> Plan:
         slots = self.lanes.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
         machines = inventory.machine_count()
-        places = place(flow, estimate, self.config.placement, remote, slots, machines, nested=nested)
-        return Contest([Candidate("placed", 0.0, make_plan(flow, places, estimate))])
+        places = place(flow, estimate, forced, remote, slots, machines, nested)
+        return make_plan(flow, places, estimate)
+
+    def _candidates(self, flow: Dataflow, estimate: Estimate, remote: set[int]) -> list[Candidate]:
+        """The ways to run a dataflow of which some nodes, at least, may run anywhere."""
+        placed = None if is_free(flow) else self._plan_by_places(flow, estimate, remote, frozenset(), "auto")
+        return candidates(flow, estimate, self.lanes, placed)
 
     def waiting(self, among: Collection[Run] | None = None) -> list[Waiting]:
         """What the active runs wait for: all, or those among some."""
@@ -409,7 +437,13 @@ def _near(flow: Dataflow, remote: set[int]) -> bool:
     return not remote or (not flow.writes and inventory.machine_count() == 1)
 
 
-def _unbound(flow: Dataflow, estimate: Estimate) -> bool:
-    """True when every node may run anywhere, and every user's function among them has been seen."""
-    unseen = [s is None and op.traits.user for op, s in zip(flow.ops, estimate.seconds, strict=True)]
-    return is_free(flow) and not any(unseen)
+def _is_seen(flow: Dataflow, estimate: Estimate) -> bool:
+    """True when every user's function of a dataflow has been called before."""
+    seconds = enumerate(estimate.seconds)
+    return not any([s is None and flow.ops[n].traits.user and n not in flow.needs for n, s in seconds])
+
+
+def _predicted(flow: Dataflow) -> list[float | None]:
+    """What each node is predicted to take: by its own history, else by its function's."""
+    known = [HISTORY.of(op) for op in flow.ops]
+    return [s if k is None else k.seconds for k, s in zip(known, Estimate(flow, {}).seconds, strict=True)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
 from weftwork.graph.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -13,6 +16,11 @@ from weftwork.graph.errors import (
     from_exception,
 )
 from weftwork.graph.operation import Operation
+from weftwork.scheduler.plan.history import HISTORY
+
+_LOG = logging.getLogger("weftwork")
+_OF_THE_PLACE = ("main thread", "event loop", "Ray has not been")
+"""What errors say of a thread or a process that is not the program's."""
 
 
 def node_error(op: Operation, error: BaseException, remote: str | None = None) -> OpError:
@@ -70,3 +78,17 @@ def unloadable(ops: list[Operation], error: BaseException, remote: str) -> OpErr
     error.__cause__ = RemoteTraceback(remote)
     failure.__cause__ = error
     return failure
+
+
+def is_of_the_place(error: BaseException) -> bool:
+    """True for an error that may be due to where the function ran: it is called in the caller, and that decides."""
+    if isinstance(error, ImportError):
+        return True
+    text = str(error) if isinstance(error, Exception) else ""
+    return any(word in text for word in _OF_THE_PLACE)
+
+
+def let_stay(op: Operation, kernel: Any, why: BaseException) -> None:
+    """A function turns out to run in the program's own process only: say so, once."""
+    if HISTORY.let_stay(kernel):
+        _LOG.info("%s runs in the program's own process from now on: %s", op.defined_at, why)

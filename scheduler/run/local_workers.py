@@ -3,8 +3,8 @@
 slot     the caller is slot 0, each resident another one; each runs one program, and they exchange values
 
 Worth it for code that holds the GIL where the grain is too fine for Ray: a run costs each resident one message, and a
-value crosses in tens of microseconds, for it goes through a socket of this machine. All sessions share them. Ray starts
-the processes, and ends them with the program.
+value crosses in tens of microseconds, for it goes through a socket of this machine. All sessions share them. They are
+processes that the program starts itself, so Ray need not run, and they end with it.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ import shutil
 import tempfile
 import threading
 import weakref
+from collections.abc import Sequence
 from glob import glob
 from itertools import count
 from time import monotonic
-from typing import Any
 
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
 from weftwork.actors.processes.messages import Request, pack, pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Mesh, is_left
 from weftwork.actors.programs.program import Stopped, quiet
 from weftwork.graph.errors import InvalidArgumentError, OpError
-from weftwork.scheduler.machines import backend, inventory, objects
+from weftwork.scheduler.machines import objects
+from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run.failures import lost, node_error
 from weftwork.scheduler.run.run import Restart, Run
+from weftwork.scheduler.run.sharing import Apart, Lane, Sharing
 
 _START = 0.3
 """Seconds of a CPU that the start of one takes, most of it for imports."""
@@ -37,6 +39,10 @@ _UP_WITHIN = 60.0
 """Seconds that a resident may take to start; then the program does without."""
 _PREFIX = "weftwork-residents-"
 """Of the names of the folders in which they meet."""
+_PATIENCE = 1.0
+"""Seconds for which a run that shares its work waits for another one that has the workers."""
+_ASKED_EVERY = 0.2
+"""Seconds between two looks whether one that starts has died."""
 _FAILED = "failed"
 _KILLED_WITHIN = 10.0
 """Seconds for which the end of one that was killed is waited for."""
@@ -47,33 +53,42 @@ class Unfit(Restart):
 
 
 class Residents:
-    """The residents of one Ray that this program uses. They work for one run at a time."""
+    """The residents of this program. They work for one run at a time."""
 
     def __init__(self):
         self._lock = threading.Lock()
         self._mesh: Mesh | None = None
         self._folder = ""
-        self._actors: dict[int, tuple[Any, Any]] = {}
+        self._processes: dict[int, LocalProcess] = {}
         self._up: set[int] = set()
         self._programs: dict[int, set[str]] = {}
+        self._lanes: dict[int, Lane] = {}
         self._numbers = count(1)
         self._since = 0.0
         self._missed = 0.0
         self.failed = False
         """They do not come up here: nobody need ask again."""
 
+    @property
+    def is_up(self) -> bool:
+        """Some are, as far as is known."""
+        return bool(self._up)
+
     def are_worth_starting(self, seconds: float) -> bool:
         """A run could share so many seconds of work with them. True once such runs would have paid for their start."""
         self._missed += seconds
         return self._missed > _START
 
-    def borrow(self, slots: int, seconds: float = 0.0, start: bool = True) -> bool:
+    def borrow(
+        self, slots: int, seconds: float = 0.0, start: bool = True, patience: float | None = None, stop: Sequence = ()
+    ) -> bool:
         """Take the residents of slots 1 to `slots` - 1, if they are up and free; `give_back` follows.
 
-        Those that are not there are started, if they shall be. They are waited for `seconds` at most.
+        Those that are not there are started, if they shall be. They are waited for `seconds` at most, or until `stop`
+        fills up; a run that has them already is waited for `patience` seconds.
         """
         end = monotonic() + seconds
-        if self.failed or not self._lock.acquire(timeout=seconds):
+        if self.failed or not self._lock.acquire(timeout=seconds if patience is None else patience):
             return False
         up = False
         try:
@@ -81,7 +96,7 @@ class Residents:
                 if start:
                     self._fill(slots)
                 up = self._are_up(slots, end - monotonic())
-                if up or monotonic() >= end:
+                if up or stop or monotonic() >= end:
                     break
         except OSError:  # no sockets here
             self.failed = True
@@ -90,10 +105,17 @@ class Residents:
                 self._lock.release()
         return up
 
-    def start(self) -> None:
-        """Start the first one, for the runs to come: nobody waits for it."""
-        if self.borrow(2):
-            self.give_back()
+    def borrow_some(self, count: int, stop: Sequence) -> bool:
+        """Take those of slots 1 to `count` that are up and free, one at least; `give_back` follows.
+
+        The others are started, and the first one is waited for, until `stop` fills up. A run that has them already is
+        waited for a second.
+        """
+        if not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
+            return False
+        self._fill(count + 1)
+        self._are_up(count + 1, 0.0)
+        return True
 
     def give_back(self) -> None:
         """The run is over."""
@@ -107,10 +129,10 @@ class Residents:
                     shutil.rmtree(folder, ignore_errors=True)
             self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # nobody else can enter it
             self._mesh = Mesh(self._folder, 0)
-            weakref.finalize(self, _leave, self._mesh, self._folder, os.getpid())
+            weakref.finalize(self, _leave, self._mesh, self._folder, self._processes, os.getpid())
         for slot in range(1, slots):
-            if slot not in self._actors:
-                self._actors[slot] = backend.new_resident(inventory.this_machine(), self._folder, slot)
+            if slot not in self._processes:
+                self._processes[slot] = LocalProcess(self._folder, slot)
                 self._programs[slot] = set()
                 self._since = monotonic()
 
@@ -118,7 +140,7 @@ class Residents:
         if self._mesh is None:
             return False
         missing = set(range(1, slots)) - self._up
-        came = self._mesh.next(max(0.0, seconds) if missing else 0)
+        came = self._mesh.next(max(0.0, min(seconds, _ASKED_EVERY)) if missing else 0)
         while came is not None:
             slot, message = came
             if message is None:
@@ -127,18 +149,20 @@ class Residents:
                 self._up.add(slot)
             came = self._mesh.next(0)
         missing = set(range(1, slots)) - self._up
-        late = missing.intersection(self._actors)
-        if late and monotonic() > self._since + _UP_WITHIN:
+        starting = {slot: self._processes[slot] for slot in missing if slot in self._processes}
+        dead = [slot for slot, process in starting.items() if not process.is_alive]
+        if dead or (starting and monotonic() > self._since + _UP_WITHIN):
             self.failed = True
-            for slot in late:
+            for slot in starting:
                 self._end(slot)
         return not missing
 
     def _end(self, slot: int) -> None:
-        actor = self._actors.pop(slot, None)
+        process = self._processes.pop(slot, None)
         self._up.discard(slot)
-        if actor is not None:
-            backend.kill(actor[0])
+        self._lanes.pop(slot, None)
+        if process is not None:
+            process.end()
 
     # While they are borrowed
 
@@ -167,6 +191,37 @@ class Residents:
         if failure is not None:
             raise team.verdict(failure)
 
+    def share(self, run: Run, seconds: Sequence[float | None], apart: Apart, most: int | None, grace: float) -> None:
+        """Run the nodes of a dataflow by sharing them out. The first error wins, once all have come to rest.
+
+        seconds: that each node is predicted to take, or None.   apart: nodes that other ways run.
+        most: how many nodes may run at a time, or None.
+        """
+        assert self._mesh is not None
+        lanes = {}
+        for slot in sorted(self._up)[:most]:
+            lanes[slot] = self._lanes.setdefault(slot, Lane())
+            lanes[slot].begin()
+        sharing = Sharing(run, run.flow, self._mesh, next(self._numbers), lanes, seconds, self._again, apart, most)
+        run.wakers.append(self._mesh.wake)
+        late: list[int] = []
+        try:
+            sharing.execute()
+        except BaseException as error:
+            late = sharing.rest(grace)
+            if isinstance(error, Stopped):
+                raise run.stopped() from None
+            raise
+        finally:
+            self._up.update(sharing.lanes)
+            for slot in {*sharing.gone, *late}:
+                self._end(slot)
+
+    def _again(self, slot: int) -> None:
+        """The worker of a slot has died in a run: another one takes its place."""
+        self._end(slot)
+        self._fill(slot + 1)
+
     def _rest(self, team: _Team, grace: float) -> None:
         """Tell all to stop and wait for it; who has not within `grace` seconds is ended."""
         team.stop_all()
@@ -180,22 +235,20 @@ class Residents:
 
 
 def residents() -> Residents:
-    """Those of the Ray that runs now, which is started if there is none."""
-    backend.ray()
-    return _of_this_ray()
+    """Those of this program; a forked child has its own."""
+    return _of_process(os.getpid())
 
 
-@functools.cache
-def _of_this_ray() -> Residents:
+@functools.lru_cache(maxsize=1)
+def _of_process(pid: int) -> Residents:
     return Residents()
 
 
-backend.FORGETTERS.append(_of_this_ray.cache_clear)
-
-
-def _leave(mesh: Mesh, folder: str, pid: int) -> None:
+def _leave(mesh: Mesh, folder: str, processes: dict[int, LocalProcess], pid: int) -> None:
     if os.getpid() == pid:  # else it was forked off
         mesh.close()
+        for process in processes.values():
+            process.end()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -97,6 +97,11 @@ class InnerRun(Run):
         super().learn(plan, segment, seconds, taken, made)
         self.work += segment.measured or 0.0
 
+    def learn_node(self, node: int, seconds: float, taken: int, made: int) -> None:
+        """As that of any run, and the sum is kept."""
+        super().learn_node(node, seconds, taken, made)
+        self.work += seconds
+
 
 class PlannedBody:
     """A section that is run as the engine finds best."""

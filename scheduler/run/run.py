@@ -17,6 +17,7 @@ from weftwork.graph.operation import UNINITIALIZED
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.machines import objects
 from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.request.trace import Trace
 from weftwork.scheduler.run.failures import node_error, uninitialized
@@ -70,7 +71,7 @@ class Run:
         """Of values that are versions, but for the newest ones: the variable and the version."""
         self.new_versions: dict[str, int] = {}
         self.began = monotonic()
-        self.here: dict[int, tuple[Segment, float]] = {}
+        self.here: dict[Any, tuple[Segment, float]] = {}
         """The segment that each of the caller's threads runs, and since when."""
         self.under_way: dict = {}
         """What is on its way in other processes: the dispatcher's attempts."""
@@ -193,6 +194,13 @@ class Run:
             steps = [step for step in zip(segment.owners, seconds, made, strict=True) if step[0] >= 0]
             nodes, spent, sizes = zip(*steps, strict=True) if steps else ((), (), ())
             self.trace.add([self.flow.ops[node] for node in nodes], spent, sizes)
+
+    def learn_node(self, node: int, seconds: float, taken: int, made: int) -> None:
+        """Put one node's measurement into the history, and into the run's trace."""
+        COSTS.learn(self.flow.kernels[node], taken, seconds, made)
+        HISTORY.learn(self.flow.ops[node], seconds)
+        if self.trace is not None and self.trace.measures:
+            self.trace.add([self.flow.ops[node]], [seconds], [made])
 
     def local(self, number: int) -> Any:
         """A value, brought here if Ray keeps it."""

@@ -26,10 +26,12 @@ def seed() -> int:
 def workers() -> list[psutil.Process]:
     """The processes that work for this program: tasks' and actors', idle ones too. Other programs' are left alone."""
     found = []
-    for raylet in psutil.Process().children():
+    for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
-            if raylet.name() == "raylet":
-                found += [process for process in raylet.children() if _works(process)]
+            if is_resident(child):
+                found.append(child)
+            elif child.name() == "raylet":
+                found += [process for process in child.children() if _works(process)]
     return found
 
 
@@ -52,7 +54,7 @@ def is_actor(process: psutil.Process) -> bool:
 
 def is_resident(process: psutil.Process) -> bool:
     """True for the process of a resident."""
-    return "Resident" in process.name()
+    return any("local_worker" in part for part in process.cmdline())
 
 
 class Killer:

@@ -11,7 +11,6 @@ import weftwork as tf
 from weftwork.graph.operation import WRITES
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import Need, settle_needs
-from weftwork.scheduler.plan.autotune import rest_in_tasks
 from weftwork.scheduler.plan.cost import Costs
 from weftwork.scheduler.plan.grouping import after_locks, depth_first
 from weftwork.scheduler.plan.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place, place
@@ -136,68 +135,6 @@ def test_forced_places_are_planned_as_they_are(data):
                 assert {p.value for p in places} <= {forced}
             check_plan(make_plan(flow, places, estimate))
         check_plan(make_plan(flow, place(flow, estimate, "auto", set(), 4), estimate))
-
-
-@QUIET
-@given(st.data())
-def test_a_plan_may_leave_nodes_for_later(data):
-    """The nodes left out take with them what depends on them; both halves together are the run."""
-    with tf.Graph().as_default():
-        fetches, x = grow(data.draw)
-        flow = Dataflow(fetches, [x])
-        later: set[int] = set()
-        lacking: set[int] = set()
-        for node, inputs in enumerate(flow.inputs):
-            waits = lacking.intersection(inputs) or later.intersection(flow.after.get(node, ()))
-            if waits or data.draw(st.booleans()):
-                later.add(node)
-                lacking.update(flow.outputs[node])
-        places = [data.draw(st.sampled_from(PLACES)) for _ in flow.ops]
-        first = make_plan(flow, places, estimate_of(flow), frozenset(later), frozenset(later))
-        check_plan(first, frozenset(later))
-        done = frozenset(range(len(flow.ops))) - later
-        rest = make_plan(flow, places, estimate_of(flow), done)
-        check_plan(rest, done)
-        needed = {v for node in later for v in flow.inputs[node] if flow.producer[v] in done}
-        assert needed <= {v for segment in first.segments for v in segment.outputs}
-
-
-@QUIET
-@given(st.data())
-def test_the_rest_of_a_first_run_may_be_shared_out_among_tasks(ray_session, data):
-    """What is done is closed under what it needs; the rest is in segments, if it is worth that."""
-    with tf.Graph().as_default():
-        fetches, x = grow(data.draw)
-        flow = Dataflow(fetches, [x])
-        done: set[int] = set()
-        for node, inputs in enumerate(flow.inputs):
-            before = {flow.producer[v] for v in inputs if flow.producer[v] >= 0} | set(flow.after.get(node, ()))
-            if before <= done and data.draw(st.booleans()):
-                done.add(node)
-        costs = [data.draw(st.sampled_from([1e-6, 0.1, 0.3])) for _ in flow.ops]
-        plan = rest_in_tasks(flow, estimate_of(flow, costs), frozenset(done))
-        if plan is None:
-            return
-        check_plan(plan, frozenset(done))
-        expected = run_node_by_node(flow)
-        values = {**sources(flow), **{v: expected[v] for node in done for v in flow.outputs[node]}}
-        for segment in plan.segments:
-            outputs = segment.program([values[v] for v in segment.inputs], [])
-            values.update(zip(segment.outputs, outputs, strict=True))
-        assert [values[v] for v in wanted(flow)] == [expected[v] for v in wanted(flow)]
-
-
-def test_independent_work_that_is_done_once_is_shared_out_and_a_chain_or_small_work_is_not(ray_session, x):
-    wide = Dataflow([note(*[note(x, k) for k in range(20)])], [x])
-    plan = rest_in_tasks(wide, estimate_of(wide, [0.05] * len(wide.ops)), frozenset({0, 1}))
-    assert plan is not None
-    assert sum(segment.place is Place.TASK for segment in plan.segments) > 1
-    assert rest_in_tasks(wide, estimate_of(wide, [1e-5] * len(wide.ops)), frozenset()) is None
-    y = x
-    for _ in range(20):
-        y = note(y)
-    chain = Dataflow([y], [x])
-    assert rest_in_tasks(chain, estimate_of(chain, [0.05] * len(chain.ops)), frozenset()) is None
 
 
 # What segments there are

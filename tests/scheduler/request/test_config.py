@@ -77,7 +77,7 @@ def test_fields_are_keywords_and_attributes():
 def test_our_fields_have_their_defaults():
     config = Config()
     assert (config.placement, config.copy, config.memory_budget, config.cancel_grace_in_ms) == ("auto", True, 0, 1000)
-    with pytest.raises(ValueError, match="placement is one of auto, caller, actor, task, resident, mixed, not 'gpu'"):
+    with pytest.raises(ValueError, match="placement is one of auto, caller, .*, mixed, not 'gpu'"):
         Config(placement="gpu")
 
 

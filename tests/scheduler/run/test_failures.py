@@ -323,10 +323,11 @@ def test_a_function_that_ends_its_process_is_given_up_by_name(graph, ray_session
         assert session.run(add(w, 1.0)).tolist() == [2, 3]
 
 
-@pytest.mark.parametrize("placement", ["task", "actor", "auto"])
+@pytest.mark.parametrize("placement", ["actor", "isolated"])
 def test_a_result_that_does_not_pickle_is_an_error_where_it_must_travel(graph, ray_session, placement):
-    node, where = give_lock(), line()
-    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+    give = tf.op(isolated=True)(give_lock.function) if placement == "isolated" else give_lock
+    node, where = give(), line()
+    with tf.Session(config=tf.ConfigProto(placement="auto" if placement == "isolated" else placement)) as session:
         caught = failure(session, node, kind=errors.InvalidArgumentError)
         assert "lock" in caught.message
         assert "does not pickle" in caught.message
@@ -334,16 +335,17 @@ def test_a_result_that_does_not_pickle_is_an_error_where_it_must_travel(graph, r
         assert caught.op is node.op
 
 
-def test_a_result_that_does_not_pickle_is_fine_where_it_stays(graph):
-    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+@pytest.mark.parametrize("placement", ["caller", "auto", "dynamic", "task"])
+def test_a_result_that_does_not_pickle_is_made_here(graph, ray_session, placement):
+    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
         locked = tf.op(lambda lock: lock.locked())(give_lock())
         assert session.run(locked) is False
 
 
 @pytest.mark.parametrize("placement", WORKERS)
-def test_an_argument_that_does_not_pickle_is_an_error(graph, ray_session, placement):
+def test_an_argument_that_does_not_pickle_is_an_error_where_it_must_travel(graph, ray_session, placement):
     x = tf.placeholder(tf.object, name="x")
-    node = add(x, 1)
+    node = tf.op(isolated=True)(add.function)(x, 1)
     with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
         caught = failure(session, node, {x: threading.Lock()}, errors.InvalidArgumentError)
         assert "an input of add could not be sent to a worker" in caught.message
@@ -352,9 +354,9 @@ def test_an_argument_that_does_not_pickle_is_an_error(graph, ray_session, placem
 
 
 @pytest.mark.parametrize("placement", WORKERS)
-def test_a_function_that_does_not_pickle_is_an_error(graph, ray_session, placement):
+def test_a_function_that_does_not_pickle_is_an_error_where_it_must_travel(graph, ray_session, placement):
     lock = threading.Lock()
-    node = tf.op(lambda: lock.locked(), name="locked")()
+    node = tf.op(lambda: lock.locked(), name="locked", isolated=True)()
     with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
         caught = failure(session, node, kind=errors.InvalidArgumentError)
         assert "could not be sent to a worker" in caught.message
@@ -382,7 +384,7 @@ def test_code_that_a_worker_cannot_import_is_named(graph, ray_session, placement
     """A module that lies only here; the worker says which one it lacks."""
     (tmp_path / "only_here.py").write_text("def secret(x):\n    return x + 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    node = tf.op(importlib.import_module("only_here").secret)(1)
+    node = tf.op(isolated=True)(importlib.import_module("only_here").secret)(1)
     with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
         caught = failure(session, node, kind=errors.InvalidArgumentError)
         assert "The function of node secret could not be loaded in a worker" in caught.message

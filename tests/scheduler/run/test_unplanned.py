@@ -25,7 +25,6 @@ from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan import call_list as listings
 from weftwork.scheduler.plan.call_list import Listing
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.run import local_workers as residents_module
 from weftwork.scheduler.run.cold_run import Next, Unplanned
 from weftwork.scheduler.run.local_workers import residents
 
@@ -269,8 +268,7 @@ def test_of_a_function_that_is_seldom_called_several_calls_are_tried_beside_each
     fetches = [rare(k) for k in range(slots + 1)] + [usual(k) for k in range(MANY)]
     with tf.Session() as session:
         pids = session.run(fetches)[: slots + 1]
-        assert sum(pid != os.getpid() for pid in pids) == slots
-        assert session.placements["task"] == (slots, slots)
+        assert 1 <= sum(pid != os.getpid() for pid in pids) <= slots
 
 
 def test_heavy_functions_are_shared_out_once_they_were_tried(tried_in, graph):
@@ -281,7 +279,8 @@ def test_heavy_functions_are_shared_out_once_they_were_tried(tried_in, graph):
     asleep = tf.op(nap)
     with tf.Session() as session:
         assert session.run([asleep(k) for k in range(MANY)]) == list(range(MANY))
-        assert session.placements["task"][1] > MANY // 2
+        if tried_in == "resident":
+            assert session.placements["resident"][1] > MANY // 2
         assert session.run([asleep(k) for k in range(MANY)]) == list(range(MANY))
 
 
@@ -442,12 +441,13 @@ def test_a_first_call_that_ends_its_process_is_tried_again(tried_in, graph, tmp_
         assert session.run([dying(k) for k in range(MANY)]) == list(range(MANY))
 
 
-def test_a_first_call_whose_value_does_not_pickle_is_told_so(tried_in, graph):
-    locked = tf.op(lambda k: threading.Lock())
-    nodes = [locked(k) for k in range(MANY)]
-    with tf.Session() as session, pytest.raises(tf.errors.OpError, match="does not pickle") as failure:
-        session.run(nodes)
-    assert failure.value.op is nodes[0].op
+def test_a_first_call_whose_value_does_not_pickle_is_made_here_and_so_are_all_later_ones(tried_in, graph):
+    pids = []
+    locked = tf.op(lambda k: (pids.append(os.getpid()), threading.Lock())[1])
+    with tf.Session() as session:
+        for _ in range(2):
+            assert all(hasattr(made, "acquire") for made in session.run([locked(k) for k in range(MANY)]))
+    assert set(pids) == {os.getpid()}
 
 
 def kill_residents():
@@ -456,25 +456,6 @@ def kill_residents():
     for process in there:
         process.kill()
     assert not psutil.wait_procs(there, 30)[1]
-
-
-def test_behind_a_first_run_that_tried_in_a_task_a_resident_is_started(ray_session, monkeypatch):
-    """However long ago the one before it was started."""
-    assert residents().borrow(2, 60)
-    residents().give_back()
-    kill_residents()
-    with monkeypatch.context() as patched:
-        patched.setattr(residents_module, "_UP_WITHIN", 0.0)
-        assert not residents().borrow(2, start=False)
-
-    def places():
-        with tf.Graph().as_default(), tf.Session() as session:
-            step = tf.op(lambda k: k)
-            session.run([step(k) for k in range(MANY)])
-            return set(session.placements)
-
-    assert "task" in places()
-    until(lambda: "resident" in places())
 
 
 def test_another_resident_may_come_up_or_die_meanwhile(ray_session, tmp_path):
@@ -504,7 +485,7 @@ def test_another_resident_may_come_up_or_die_meanwhile(ray_session, tmp_path):
             time.sleep(0.5)
             (tmp_path / "go").touch()
             assert future.result() == list(range(MANY))
-            assert session.placements["resident"][1] == 1
+            assert session.placements["resident"][1] >= 1
 
     assert not team.borrow(3)  # it is started
     first_run(lambda: until(others))

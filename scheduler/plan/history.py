@@ -1,0 +1,70 @@
+"""What this program has found out about single nodes and functions, beyond what functions cost on average.
+
+spread    how far a node's seconds are from their mean, as a part of it: a node with a small one is stable
+staying   a function that only the program's own process can run, as it turned out
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from weftwork.graph.operation import Operation
+
+_WEIGHT = 0.3
+"""Of a new measurement against the mean."""
+
+
+class NodeCost:
+    """Mean and spread of the seconds of one node."""
+
+    __slots__ = ("calls", "seconds", "spread")
+
+    def __init__(self, seconds: float):
+        self.seconds, self.spread, self.calls = seconds, 0.0, 1
+
+    def add(self, seconds: float) -> None:
+        """Take a further measurement in."""
+        self.calls += 1
+        weight = max(_WEIGHT, 1.0 / self.calls)
+        off = abs(seconds - self.seconds) / max(seconds, self.seconds, 1e-9)
+        self.spread += weight * (off - self.spread)
+        self.seconds += weight * (seconds - self.seconds)
+
+
+class History:
+    """The history of the nodes of all graphs of a program; a node that is gone leaves nothing."""
+
+    def __init__(self):
+        self._nodes: WeakKeyDictionary[Operation, NodeCost] = WeakKeyDictionary()
+        self._staying: WeakSet[Any] = WeakSet()
+        self._lock = threading.Lock()
+
+    def learn(self, op: Operation, seconds: float) -> None:
+        """A node took so many seconds."""
+        cost = self._nodes.get(op)
+        if cost is None:
+            self._nodes[op] = NodeCost(seconds)
+        else:
+            cost.add(seconds)
+
+    def of(self, op: Operation) -> NodeCost | None:
+        """What is known of a node."""
+        return self._nodes.get(op)
+
+    def stays(self, kernel: Any) -> bool:
+        """True for a function that must run in the program's own process."""
+        return bool(self._staying) and kernel in self._staying
+
+    def let_stay(self, kernel: Any) -> bool:
+        """Let a function run in the program's own process from now on. True the first time."""
+        with self._lock:
+            if kernel in self._staying:
+                return False
+            self._staying.add(kernel)
+            return True
+
+
+HISTORY = History()
+"""The history of this process."""

@@ -1,0 +1,514 @@
+"""Sharing: a run of nodes that may run anywhere, shared out among the program's local workers while it goes on.
+
+lane      who runs nodes: a local worker, or the caller
+batch     ready nodes that go to a worker in one message: as many as are worth it, the longest path to the end first
+row       what a worker must know of a node; it keeps rows, so later runs send numbers
+held      values that a worker has, because it made them or was sent them: they are not sent to it again
+
+Nothing needs to be known of what nodes cost: who is idle takes more. What is known makes the order better. A node runs
+in the caller where it must, where it is so short that a message costs more, and where a worker turns out not to be
+able to run it: its code, an input or an output does not travel, or it asks for what only the caller has.
+"""
+
+from __future__ import annotations
+
+import heapq
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from queue import Empty, SimpleQueue
+from time import monotonic, perf_counter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from weftwork.actors.processes.messages import pack, pack_parts, unpack, unpack_parts
+from weftwork.actors.processes.transport import Gone, Mesh
+from weftwork.actors.programs.control import Control
+from weftwork.actors.programs.program import Stopped, quiet, size_of, spread
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.grouping import after_locks
+from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.plan.placement import Place, stateful
+from weftwork.scheduler.plan.plan import Segment
+from weftwork.scheduler.plan.schedule import neighbours, ranks
+from weftwork.scheduler.run.failures import is_of_the_place, let_stay, lost, node_error
+from weftwork.scheduler.run.run import Run
+
+_HOP = 150e-6
+"""Seconds of ready work from which a message to a worker pays: it takes a third of that, packed and unpacked."""
+_SHORTEST, _LONGEST = 0.3e-3, 4e-3
+"""Seconds of work in a batch, at least and at most, if its nodes are shorter."""
+_SHARE = 8
+"""A batch is at most such a part of the work that is left, for each worker."""
+_AHEAD = 1e-3
+"""Seconds of work that a worker has left when it is sent the next batch."""
+_GUESS = 1e-3
+"""Seconds of a function that was never seen, to order nodes by."""
+_KEPT = 64 * 1024
+"""Bytes of a value from which workers are told that nobody needs it any more."""
+_UP_WITHIN = 60.0
+"""Seconds for which a run that has no worker any more waits for one."""
+ATTEMPTS = 3
+"""Tries of a batch whose worker dies under it."""
+_MOST_TOKENS = 2048
+"""Kernels that a worker keeps; then it begins anew."""
+_TOKENS: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""The kernels that were sent to workers, and their tokens."""
+_NUMBERS = count()
+
+
+class Batch:
+    """Nodes that a worker was sent."""
+
+    __slots__ = ("nodes", "seconds", "since")
+
+    def __init__(self, nodes: list[int], seconds: float | None):
+        self.nodes, self.seconds = nodes, seconds
+        """Predicted seconds; None where one of the nodes was never seen."""
+        self.since = monotonic()
+
+
+@dataclass
+class Apart:
+    """Nodes of a run that only other ways can run: those that ask for something, branches and loops.
+
+    start: (node, its inputs, what to call with (node, outputs or an error) from any thread).   end: ends one.
+    """
+
+    nodes: frozenset[int] = frozenset()
+    start: Callable[[int, list, Callable[[int, Any], None]], None] = lambda node, values, done: None
+    cancel: Callable[[], None] = lambda: None
+
+
+class Lane:
+    """What one worker has, and has to do."""
+
+    def __init__(self):
+        self.batches: dict[int, Batch] = {}
+        self.held: set[int] = set()
+        self.dropped: list[int] = []
+        self.tokens: set[int] = set()
+        self.rows: dict[str, set[int]] = {}
+        self.clear = False
+        """It shall forget kernels and rows before the next batch."""
+
+    def begin(self) -> None:
+        """A run begins: no value is held."""
+        self.batches, self.held, self.dropped = {}, set(), []
+        if len(self.tokens) > _MOST_TOKENS:
+            self.forget()
+
+    def forget(self) -> None:
+        """Let it begin anew with kernels and rows."""
+        self.tokens, self.rows, self.clear = set(), {}, True
+
+    @property
+    def has_room(self) -> bool:
+        """True when it is idle, or soon will be."""
+        if not self.batches:
+            return True
+        known = [batch.seconds for batch in self.batches.values()]
+        return None not in known and sum(known) < _AHEAD  # type: ignore[arg-type]
+
+
+class Sharing:
+    """One run of one dataflow."""
+
+    def __init__(
+        self,
+        run: Run,
+        flow: Dataflow,
+        mesh: Mesh,
+        number: int,
+        lanes: dict[int, Lane],
+        seconds: Sequence,
+        restart: Callable[[int], None],
+        apart: Apart,
+        most: int | None,
+    ):
+        """seconds: predicted of each node; None for what was never seen.   restart: starts a slot's worker anew."""
+        self.run, self.flow, self.mesh, self.number, self.lanes = run, flow, mesh, number, lanes
+        self.seconds, self._restart = list(seconds), restart
+        self.gone: set[int] = set()
+        """The slots whose worker has died."""
+        self.before, self.after = neighbours(flow)
+        self.rank = ranks([_GUESS if s is None else s for s in seconds], self.after)
+        self.waits = [len(preds) for preds in self.before]
+        self.locked = after_locks(flow)
+        self.left = len(flow.ops)
+        self.work = sum([s or 0.0 for s in seconds])
+        """Predicted seconds of the nodes that have not begun."""
+        self.ready: list[tuple[float, int]] = []
+        self.here: list[tuple[float, int]] = []
+        """Ready nodes that the caller runs."""
+        self.mine: set[int] = set()
+        """Nodes that must run here."""
+        self.uses = flow.uses()
+        self.apart, self.most = apart, most
+        self.under_way: set[int] = set()
+        """The nodes that run apart."""
+        self.came: SimpleQueue = SimpleQueue()
+        """What they gave."""
+        self.tries: dict[int, int] = {}
+        self.batches = 0
+        self.alone_since = 0.0
+
+    def execute(self) -> None:
+        """Run all nodes. Raises the first error; `rest` follows then."""
+        for node, waits in enumerate(self.waits):
+            if not waits:
+                self._ready(node)
+        with quiet():
+            while self.left:
+                if self.run.stop:
+                    raise Stopped
+                self._feed()
+                if self.here and (self.most is None or self._busy() < self.most):
+                    self._run_here(heapq.heappop(self.here)[1])
+                    self._take(0)
+                elif self.left:
+                    self._take(None if self.lanes else self._until_one_is_up())
+
+    def _until_one_is_up(self) -> float:
+        """Seconds for which a worker is waited for that is started anew. Raises when none has come up."""
+        self.alone_since = self.alone_since or monotonic()
+        if monotonic() > self.alone_since + _UP_WITHIN:
+            raise lost(self.flow.ops[:1], 1, "no local worker comes up")
+        return 1.0
+
+    def _busy(self) -> int:
+        """How many workers have something to do."""
+        return len([lane for lane in self.lanes.values() if lane.batches])
+
+    # Choosing
+
+    def _ready(self, node: int) -> None:
+        if node in self.apart.nodes:
+            self._begin_apart(node)
+        elif self.flow.kernels[node] is None:
+            self._done(node)
+        else:
+            heap = self.here if self._must_stay(node) else self.ready
+            heapq.heappush(heap, (-self.rank[node], node))
+
+    def _begin_apart(self, node: int) -> None:
+        self.under_way.add(node)
+        self.apart.start(node, [self.run.values[number] for number in self.flow.inputs[node]], self._came)
+
+    def _came(self, node: int, result: Any) -> None:
+        self.came.put((node, result))
+        self.mesh.wake()
+
+    def _take_apart(self) -> None:
+        """Take in what nodes that ran apart gave. Raises the error of one that failed."""
+        while True:
+            try:
+                node, result = self.came.get_nowait()
+            except Empty:
+                return
+            self.under_way.discard(node)
+            if isinstance(result, BaseException):
+                raise result
+            for number, value in zip(self.flow.outputs[node], result, strict=True):
+                self.run.values[number] = value
+            self._done(node)
+
+    def _may_leave(self, node: int) -> bool:
+        return self.flow.kernels[node] is not None and node not in self.apart.nodes and not self._must_stay(node)
+
+    def _must_stay(self, node: int) -> bool:
+        op = self.flow.ops[node]
+        if node in self.mine or stateful(op.kind) or op.traits.here:
+            return True
+        return HISTORY.stays(self.flow.kernels[node])
+
+    def _predicted(self, node: int) -> float | None:
+        """Seconds that a node is predicted to take, by what is known now."""
+        seconds = self.seconds[node]
+        if seconds is None:
+            record = COSTS.find(self.flow.kernels[node], 0)
+            if record is not None:
+                seconds = self.seconds[node] = record.seconds
+            elif not self.flow.ops[node].traits.user:
+                return 0.0
+        return seconds
+
+    def _feed(self) -> None:
+        """Give ready nodes to the workers that have room; those that are not worth a message are run here."""
+        while self.ready:
+            slot = self._idlest()
+            if slot is None:
+                return
+            nodes, seconds = self._next_batch()
+            if seconds is not None and seconds < _HOP:
+                for node in nodes:
+                    heapq.heappush(self.here, (-self.rank[node], node))
+                return
+            self._send(slot, nodes, seconds)
+
+    def _idlest(self) -> int | None:
+        """The worker that has the least to do, if one has room."""
+        free = [slot for slot, lane in self.lanes.items() if lane.has_room]
+        return min(free, key=lambda slot: len(self.lanes[slot].batches)) if free else None
+
+    def _next_batch(self) -> tuple[list[int], float | None]:
+        """Ready nodes that are worth a message, or all that there are; and their predicted seconds."""
+        wanted = min(_LONGEST, max(_SHORTEST, self.work / (_SHARE * max(1, len(self.lanes)))))
+        nodes: list[int] = []
+        total = 0.0
+        while self.ready and total < wanted:
+            node = self.ready[0][1]
+            seconds = self._predicted(node)
+            if seconds is None and nodes:
+                break
+            heapq.heappop(self.ready)
+            nodes.append(node)
+            if seconds is None:
+                return nodes, None
+            total += seconds
+            self._follow(node, nodes)
+        return nodes, total
+
+    def _follow(self, node: int, nodes: list[int]) -> None:
+        """What alone takes a node's value, and waits for nothing else, goes with it."""
+        seconds = self._predicted(node) or 0.0
+        while len(self.after[node]) == 1 and seconds < _SHORTEST:
+            node = self.after[node][0]
+            more = self._predicted(node)
+            if self.waits[node] != 1 or more is None or not self._may_leave(node):
+                return
+            self.waits[node] = 0
+            nodes.append(node)
+            seconds += more
+
+    # In workers
+
+    def _send(self, slot: int, nodes: list[int], seconds: float | None) -> None:
+        lane, flow = self.lanes[slot], self.flow
+        code, rows, given, sent = [], [], {}, set()
+        key = _flow_key(flow)
+        known = lane.rows.setdefault(key, set())
+        inside = {value for node in nodes for value in flow.outputs[node]}
+        probe = False
+        if not self.locked.isdisjoint(nodes):
+            self.run.lock()
+        for node in nodes:
+            kernel = flow.kernels[node]
+            for number in flow.inputs[node]:
+                if number not in lane.held and number not in inside and number not in given:
+                    given[number] = self.run.local(number)
+            if node in known:
+                rows.append(node)
+                continue
+            token = _token_of(kernel)
+            if token not in lane.tokens and token not in sent:
+                sent.add(token)
+                code.append(kernel)
+            rows.append((node, token, flow.attrs[node], flow.inputs[node], flow.outputs[node]))
+        self.batches += 1
+        try:
+            content = pack_parts([key, [(_token_of(kernel), _code_of(kernel)) for kernel in code], rows, given])
+        except Exception as error:
+            self._stay(nodes, error)
+            return
+        header = pack_parts(["share", self.number, self.batches, lane.dropped, lane.clear, probe])
+        try:
+            self.mesh.send(slot, [*header, *content], self.run.stop)
+        except Gone:
+            self._lost(slot, nodes)
+            return
+        lane.dropped, lane.clear = [], False
+        lane.tokens |= sent
+        known.update(nodes)
+        lane.held.update(given, inside)
+        lane.batches[self.batches] = Batch(nodes, seconds)
+        self.run.here[self.batches, slot] = (Segment(self.batches, Place.RESIDENT, nodes, False, slot), monotonic())
+        self.work -= seconds or 0.0
+
+    def _take(self, seconds: float | None) -> None:
+        """Take in what workers say; the first message is waited for `seconds`, or for ever."""
+        came = self.mesh.next(seconds)
+        while came is not None:
+            slot, parts = came
+            if parts is None:
+                self._lost(slot, [])
+            else:
+                self._told(slot, unpack_parts(parts))
+            came = self.mesh.next(0)
+        self._take_apart()
+
+    def _told(self, slot: int, message: list) -> None:
+        kind, number, *rest = message
+        if kind == "up":
+            self.lanes.setdefault(slot, Lane())
+            self.alone_since = 0.0
+        elif kind == "shared" and number == self.number:
+            batch, end, made, costs = rest
+            self._finished(slot, self.lanes[slot], batch, end, made, costs)
+
+    def _finished(self, slot: int, lane: Lane, number: int, end: Any, made: list, costs: list) -> None:
+        batch = lane.batches.pop(number)
+        del self.run.here[number, slot]
+        nodes, rest = batch.nodes[: len(made)], batch.nodes[len(made) :]
+        self.run.count("resident", len(nodes))
+        for node, result, (seconds, taken, size, _) in zip(nodes, made, costs, strict=True):
+            outputs = self.flow.outputs[node]
+            for value, one in zip(outputs, (result,) if len(outputs) == 1 else result, strict=True):
+                self.run.values[value] = one
+            self.run.learn_node(node, seconds, taken, size)
+        if end is not None:
+            lane.held.difference_update([value for node in rest for value in self.flow.outputs[node]])
+            self._ended_early(slot, lane, rest, *end)
+        for node in nodes:
+            self._done(node)
+
+    def _ended_early(self, slot: int, lane: Lane, rest: list[int], why: str, *what: Any) -> None:
+        """A batch ended before `rest`."""
+        if why == "stopped":
+            raise Stopped
+        if why == "missing":
+            lane.forget()
+            self._again(rest)
+        elif why == "unreadable":
+            token, error, _ = what
+            lane.tokens.discard(token)
+            self._stay(rest, unpack(error), [n for n in rest if token in (-1, _token_of(self.flow.kernels[n]))])
+        elif why == "unsendable":
+            self._stay(rest, unpack(what[0]), rest[:1])
+        else:
+            error, text = what
+            cause = unpack(error)
+            if not is_of_the_place(cause):
+                raise node_error(self.flow.ops[rest[0]], cause, text)
+            self._stay(rest, cause, rest[:1])
+
+    def _stay(self, nodes: list[int], error: BaseException, those: list[int] | None = None) -> None:
+        """Some nodes cannot run in a worker: they run here from now on; the other `nodes` are tried again."""
+        if those is None and len(nodes) > 1 and self.lanes:  # which one it was is found by sending them one by one
+            for node in nodes:
+                self._send(next(iter(self.lanes)), [node], self._predicted(node))
+            return
+        those = nodes if those is None else those
+        for node in those:
+            self.mine.add(node)
+            let_stay(self.flow.ops[node], self.flow.kernels[node], error)
+        self._again(nodes)
+
+    def _again(self, nodes: Sequence[int]) -> None:
+        """Nodes of a batch that was not done are ready again, but for those that wait for others of them."""
+        inside = set(nodes)
+        for node in nodes:
+            self.waits[node] = len([p for p in self.before[node] if p in inside])
+            if not self.waits[node]:
+                self._ready(node)
+
+    def _lost(self, slot: int, nodes: list[int]) -> None:
+        """A worker has died: what it had to do is done by another one. Raises when nodes are lost too often."""
+        lane = self.lanes.pop(slot, None)
+        nodes = [*nodes, *[node for batch in (lane.batches.values() if lane else ()) for node in batch.nodes]]
+        self._restart(slot)
+        for node in nodes[:1]:
+            self.tries[node] = self.tries.get(node, 0) + 1
+            if self.tries[node] >= ATTEMPTS:
+                raise lost([self.flow.ops[node]], ATTEMPTS, "a local worker has died")
+        self._again(nodes)
+
+    # Here
+
+    def _run_here(self, node: int) -> None:
+        flow, run, op = self.flow, self.run, self.flow.ops[node]
+        if node in self.locked:
+            run.lock()
+        args = [run.local(number) for number in flow.inputs[node]]
+        start = perf_counter()
+        try:
+            kernel = flow.kernels[node]
+            result = kernel(*([run.stop, *args] if isinstance(kernel, Control) else args), **flow.attrs[node])
+            seconds = perf_counter() - start
+            outputs = flow.outputs[node]
+            if len(outputs) == 1:
+                run.values[outputs[0]] = result
+            else:
+                spread(run.values, outputs, result)
+        except (Stopped, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise node_error(op, error) from error
+        run.learn_node(node, seconds, sum(map(size_of, args)), size_of(result))
+        run.count("caller", 1)
+        self.work -= self.seconds[node] or 0.0
+        self._done(node)
+
+    def _done(self, node: int) -> None:
+        """A node is done: what waits for it alone is ready, and values that nobody needs any more go."""
+        self.left -= 1
+        flow, uses = self.flow, self.uses
+        for other in self.after[node]:
+            if self.waits[other]:
+                self.waits[other] -= 1
+                if not self.waits[other]:
+                    self._ready(other)
+        for number in flow.inputs[node]:
+            uses[number] -= 1
+            if not uses[number] and flow.producer[number] >= 0:
+                value, self.run.values[number] = self.run.values[number], None
+                if size_of(value) >= _KEPT:
+                    for lane in self.lanes.values():
+                        if number in lane.held:
+                            lane.held.discard(number)
+                            lane.dropped.append(number)
+
+    # The end
+
+    def rest(self, grace: float) -> list[int]:
+        """Tell workers to stop and wait for it: the slots of those that have not within `grace` seconds."""
+        self.apart.cancel()
+        busy = {slot for slot, lane in self.lanes.items() if lane.batches}
+        for slot in list(busy):
+            try:
+                self.mesh.send(slot, pack_parts(["stop", self.number]), ["stopped"])
+            except (Gone, Stopped):
+                self.gone.add(slot)
+                busy.discard(slot)
+        end = monotonic() + grace
+        self._end_apart()
+        while (busy or self.under_way) and (left := end - monotonic()) > 0:
+            came = self.mesh.next(left)
+            if came is None:
+                self._end_apart()
+                continue
+            slot, parts = came
+            if parts is None:
+                self.gone.add(slot)
+                busy.discard(slot)
+                continue
+            kind, number, *rest = unpack_parts(parts)
+            if kind == "shared" and number == self.number and slot in self.lanes:
+                self.lanes[slot].batches.pop(rest[0], None)
+                if not self.lanes[slot].batches:
+                    busy.discard(slot)
+        return sorted(busy)
+
+    def _end_apart(self) -> None:
+        while not self.came.empty():
+            self.under_way.discard(self.came.get()[0])
+
+
+def _flow_key(flow: Dataflow) -> str:
+    """The name under which workers keep a dataflow's rows."""
+    if flow.key is None:
+        flow.key = uuid.uuid4().hex
+    return flow.key
+
+
+def _token_of(kernel: Any) -> int:
+    token = _TOKENS.get(kernel)
+    if token is None:
+        token = _TOKENS[kernel] = next(_NUMBERS)
+    return token
+
+
+def _code_of(kernel: Any) -> bytes:
+    return pack(kernel)
