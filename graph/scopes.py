@@ -121,6 +121,8 @@ class Scopes:
                 resources=_joined(state.resources, op.traits.resources),
                 labels=_joined(state.labels, op.traits.labels),
             )
+            if op.traits.user:
+                op.traits.check_place(op.defined_at)
         if not pinned and state.controllers:
             op.control_inputs = _control_inputs(state.controllers, op)
 

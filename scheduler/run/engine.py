@@ -306,7 +306,11 @@ class Engine:
     ) -> bool:
         """Run a dataflow with many calls of an unseen function in rounds; False, and nothing is done, for few."""
         slots = self.lanes.cpus()
-        unseen = [n for n, seconds in enumerate(estimate.seconds) if seconds is None and flow.ops[n].traits.user]
+        unseen = [
+            n
+            for n, (op, seconds) in enumerate(zip(flow.ops, estimate.seconds, strict=True))
+            if seconds is None and op.traits.user and not op.traits.here
+        ]
         calls = Counter([flow.kernels[node] for node in unseen])
         many = {kernel for kernel, count in calls.items() if count > 2 * slots}
         if not many:

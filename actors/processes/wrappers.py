@@ -1,0 +1,51 @@
+"""How functions travel by value that Python's library makes of others: those with a cache, and generic ones.
+
+cloudpickle takes a cached function by its name alone, which another process does not find in `__main__` or inside a
+function, and a generic one not at all, for it holds weak references. Here they are made anew where they arrive, each
+with a cache of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import cloudpickle
+
+_CACHED = functools._lru_cache_wrapper
+_GENERIC = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
+
+
+def reduced(obj: Any) -> Any:
+    """How `obj` is pickled, if it is one of these; None for anything else."""
+    kind = type(obj)
+    if kind is _CACHED:
+        return obj.__qualname__ if _is_found(obj) else (_cached, (obj.__wrapped__, obj.cache_parameters()))
+    if kind is FunctionType and obj.__code__ is _GENERIC and not _is_found(obj):
+        return _generic, (obj.__wrapped__, list(obj.registry.items()))  # type: ignore[attr-defined]
+    return None
+
+
+def _is_found(function: Any) -> bool:
+    """True for a function that another process finds by its name, in a module."""
+    module = sys.modules.get(function.__module__)
+    if module is None or function.__module__ in {"__main__", *cloudpickle.list_registry_pickle_by_value()}:
+        return False
+    found: Any = module
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is function
+
+
+def _cached(function: Callable, parameters: dict) -> Callable:
+    return functools.lru_cache(**parameters)(function)
+
+
+def _generic(function: Callable, registry: list[tuple[type, Callable]]) -> Callable:
+    made = functools.singledispatch(function)
+    for kind, implementation in registry:
+        made.register(kind, implementation)
+    return made

@@ -1,0 +1,428 @@
+"""Any callable is a node, and means the same in every place: `docs/functions.md`, "Callables".
+
+The first line of each test states the rule. What a test calls `everywhere` is run in all places, several times.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import collections
+import functools
+import operator
+
+import numpy as np
+import pytest
+
+import weftwork as tf
+
+PLACES = ("auto", "caller", "actor", "task", "resident", "mixed")
+
+
+@pytest.fixture
+def everywhere(ray_session, graph):
+    """Asserts what tensors give in every place, in the first run and in later ones."""
+
+    def check(fetches, expected, runs=3):
+        for place in PLACES:
+            with tf.Session(config=tf.ConfigProto(placement=place)) as session:
+                for _ in range(runs):
+                    assert session.run(fetches) == expected, place
+
+    return check
+
+
+class Scale:
+    """A class with every kind of method as a node."""
+
+    unit = "m"
+
+    def __init__(self, by):
+        self.by = by
+
+    @tf.op
+    def times(self, x, name=""):
+        return self.by * x, name
+
+    @tf.op(outputs=2, isolated=True)
+    def both(self, x):
+        return x, self.by
+
+    @classmethod
+    @tf.op
+    def inner_class(cls, x):
+        return cls.unit, x
+
+    @tf.op
+    @classmethod
+    def outer_class(cls, x):
+        return cls.unit, x
+
+    @staticmethod
+    @tf.op
+    def inner_static(x):
+        return x + 1
+
+    @tf.op
+    @staticmethod
+    def outer_static(x):
+        return x + 1
+
+    @property
+    @tf.op
+    def doubled(self):
+        return 2 * self.by
+
+    def add(self, x, y):
+        return x + y + self.by
+
+    add_one = tf.op(functools.partialmethod(add, 1))
+    add_two = functools.partialmethod(tf.op(add), 2)
+
+    @functools.singledispatchmethod
+    def kind_of(self, x):
+        return "other"
+
+    @kind_of.register
+    def _(self, x: int):
+        return "int"
+
+    kind = tf.op(kind_of)
+    length = tf.op(len)
+    largest = tf.op(functools.partial(max, 3))
+
+    @tf.op
+    async def later(self, x):
+        await asyncio.sleep(0)
+        return self.by + x
+
+    @tf.op
+    def __call__(self, x):
+        return self.by - x
+
+
+class Thick(Scale):
+    """Inherits the nodes."""
+
+    unit = "cm"
+
+    @tf.op
+    def times(self, x):
+        return Scale.times.function(self, x)[0] + 1
+
+
+def test_a_method_binds_its_object_and_a_class_method_its_class(everywhere):
+    """An Op in a class is what its function would be there: methods bind, static methods, builtins and partials not."""
+    scale, thick = Scale(3), Thick(4)
+    x = tf.constant(2)
+    everywhere(
+        [
+            scale.times(x),
+            scale.times(x, name="n"),
+            scale.both(5),
+            [Scale.inner_class(1), thick.inner_class(1), Scale.outer_class(1), thick.outer_class(1)],
+            [scale.inner_static(1), Scale.inner_static(1), scale.outer_static(1), Scale.outer_static(1)],
+            [scale.doubled, thick.doubled],
+            [scale.add_one(1), scale.add_two(1)],
+            [scale.kind(1), scale.kind("a")],
+            [scale.length([1, 2]), scale.largest(2)],
+            scale.later(1),
+            scale(1),
+            thick.times(1),
+            Scale.times(scale, 7),
+        ],
+        [
+            (6, ""),
+            (6, "n"),
+            [5, 3],
+            [("m", 1), ("cm", 1), ("m", 1), ("cm", 1)],
+            [2, 2, 2, 2],
+            [6, 8],
+            [5, 6],
+            ["int", "other"],
+            [2, 3],
+            4,
+            2,
+            5,
+            (21, ""),
+        ],
+    )
+
+
+def test_a_method_s_node_has_its_name_and_one_kernel_for_each_object(graph):
+    """Methods of one object are the same function, of two objects two."""
+    scale = Scale(1)
+    made = scale.times(1)
+    assert made.op.name == "times"
+    assert made.op.kernel is scale.times.kernel is not Scale(1).times.kernel
+    assert Scale.times.function is Scale.__dict__["times"].function
+    assert isinstance(scale.times, tf.Op)
+
+
+def test_a_method_may_have_a_gradient_that_is_a_method(graph):
+    """The gradient of a method is bound as the method is."""
+
+    class Power:
+        def __init__(self, n):
+            self.n = n
+
+        @tf.op(dtype=tf.float64, shape=[])
+        def of(self, x):
+            return x**self.n
+
+        @of.gradient
+        def of_gradient(self, grad, x):
+            return grad * self.n * x ** (self.n - 1)
+
+    x = tf.constant(2.0, tf.float64)
+    grads = tf.gradients(Power(3).of(x) + Power(2).of(x), x)
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        assert session.run(grads) == [16.0]
+
+
+def test_an_abstract_method_may_be_an_op():
+    """`@abstractmethod` means the same under and over `@op`."""
+
+    class Under(abc.ABC):
+        @tf.op
+        @abc.abstractmethod
+        def f(self): ...
+
+    class Over(abc.ABC):
+        @abc.abstractmethod
+        @tf.op
+        def f(self): ...
+
+    for abstract in (Under, Over):
+        with pytest.raises(TypeError, match="abstract"):
+            abstract()  # pyright: ignore[reportAbstractUsage]
+
+
+def test_arguments_may_have_any_name(everywhere):
+    """All arguments are the function's: no keyword is taken from it, but `name` where the function has none."""
+    words = [
+        *("self", "cls", "name", "dtype", "shape", "outputs", "pure", "kernel", "inputs", "attrs", "traits", "graph"),
+        *("template", "values", "function", "args", "kwargs", "stop", "grad", "here", "instance", "owner", "op"),
+    ]
+    plain = eval(f"lambda {', '.join(words)}: [{', '.join(words)}]")
+    values = list(range(len(words)))
+    x = tf.constant(1)
+    everywhere(
+        [
+            tf.op(plain)(**dict(zip(words, values, strict=True))),
+            tf.op(plain)(*values),
+            tf.op(lambda **k: k)(self=1, name=2, template=x),
+            tf.op(outputs=1)(lambda **k: k)(self=1, name=2, template=x)[0],
+            tf.op(pure=True, dtype=tf.int32)(lambda self, *, name: self + name)(self=x, name=3),
+        ],
+        [values, values, {"self": 1, "name": 2, "template": 1}, {"self": 1, "name": 2, "template": 1}, 4],
+    )
+
+
+def test_name_names_the_node_only_where_the_function_has_no_such_argument(graph):
+    """A function's own `name` gets `name=`; a positional-only one cannot, so then it names the node."""
+
+    def positional(name, /):
+        return name
+
+    def wrapping(function):
+        return functools.wraps(function)(lambda *a, **k: function(*a, **k))
+
+    assert tf.op(lambda x: x)(1, name="given").op.name == "given"
+    assert tf.op(positional)("a", name="given").op.name == "given_1"
+    assert tf.op(lambda name: name)(name="a").op.name == "function"
+    assert tf.op(lambda **k: k)(name="a").op.name == "function_1"
+    assert tf.op(wrapping(lambda x: x))(1, name="wrapped").op.name == "wrapped"
+    assert tf.op(functools.partial(lambda name: name, name="x"))(name="y").op.name == "partial"
+    with pytest.raises(TypeError, match="`name=` names the node: text, not 5"):
+        tf.op(len)([1], name=5)
+
+
+@functools.lru_cache(maxsize=8)
+def squared(n):
+    """A cached function of a module."""
+    return n * n
+
+
+@functools.singledispatch
+def kind_of(x):
+    """A generic function of a module."""
+    return "other"
+
+
+kind_of.register(list, lambda x: "list")
+
+
+def traced(function):
+    """A decorator that says what it wraps."""
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        return "traced", function(*args, **kwargs)
+
+    return call
+
+
+class Counter:
+    """A callable with a state of its own."""
+
+    def __init__(self, start):
+        self.start = start
+
+    def __call__(self, n):
+        return self.start + n
+
+
+Pair = collections.namedtuple("Pair", "a b")
+
+
+def test_any_callable_is_a_node_or_a_helper(everywhere):
+    """Cached, generic, partial and decorated functions, objects, builtins, ufuncs and classes: as nodes, as helpers."""
+    local_cache = functools.lru_cache(lambda n: n + 1)
+    local_kind = functools.singledispatch(lambda x: "other")
+    local_kind.register(int, lambda x: "int")
+    fib = functools.cache(lambda n: n if n < 2 else fib(n - 1) + fib(n - 2))
+    depth = functools.singledispatch(lambda x: 0)
+    depth.register(list, lambda x: 1 + max(map(depth, x), default=0))
+    partial = functools.partial(pow, 2)
+    counter = Counter(10)
+    x = tf.constant(3)
+    callables = [
+        (squared, (3,), 9),
+        (local_cache, (3,), 4),
+        (kind_of, ([],), "list"),
+        (local_kind, (1,), "int"),
+        (fib, (30,), 832040),
+        (depth, ([[1], [[2]]],), 3),
+        (partial, (3,), 8),
+        (functools.partial(local_cache), (3,), 4),
+        (traced(lambda n: n), (3,), ("traced", 3)),
+        (counter, (3,), 13),
+        (counter.__call__, (3,), 13),
+        (len, ([1, 2],), 2),
+        ("abc".upper, (), "ABC"),
+        (str.upper, ("abc",), "ABC"),
+        (np.add, (1, 2), 3),
+        (np.vectorize(lambda a: a * 2), (4,), 8),
+        (operator.itemgetter(1), ((5, 6),), 6),
+        (operator.methodcaller("upper"), ("a",), "A"),
+        (int, ("7",), 7),
+        (dict, (), {}),
+        (Pair, (1, 2), Pair(1, 2)),
+        (Pair._make, ([1, 2],), Pair(1, 2)),
+        (functools.reduce, (operator.add, [1, 2, 3]), 6),
+    ]
+
+    def helped(function):
+        return tf.op(lambda *args: function(*args))
+
+    nodes = [tf.op(function)(*args) for function, args, _ in callables]
+    helpers = [helped(function)(*args) for function, args, _ in callables]
+    counts = tf.op(Counter)(5)
+    everywhere(
+        [nodes, helpers, tf.op(lambda c: c(1))(counts), tf.op(squared)(x)],
+        [[e for _, _, e in callables], [e for _, _, e in callables], 6, 9],
+    )
+
+
+def test_an_op_has_what_its_function_has(graph):
+    """What an Op has not got itself is its function's."""
+    cached = tf.op(functools.lru_cache(lambda n: n))
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        session.run([cached(1), cached(1)])
+    assert cached.cache_info().hits == 1
+    assert tf.op(kind_of).dispatch(list)([]) == "list"
+    with pytest.raises(AttributeError, match="missing"):
+        tf.op(len).missing  # noqa: B018
+
+
+def test_what_cannot_be_called_is_refused():
+    """What is no callable and gives none in a class is refused where it is made."""
+    for wrong in (2, "text", property(len), functools.cached_property(len)):
+        with pytest.raises(TypeError, match=r"weftwork\.op takes a function"):
+            tf.op(wrong)
+        with pytest.raises(TypeError, match=r"weftwork\.op takes a function"):
+            tf.op(pure=True)(wrong)
+
+
+# async
+
+
+async def doubled(x):
+    """A coroutine function of a module."""
+    await asyncio.sleep(0)
+    return 2 * x
+
+
+class Asks:
+    """An object whose call is a coroutine."""
+
+    async def __call__(self, x):
+        return await doubled(x)
+
+
+def test_an_async_function_gives_its_result(everywhere):
+    """`async def` as a node gives what it returns, run in an event loop of its own; so do those that wrap one."""
+
+    async def together(*numbers):
+        return await asyncio.gather(*map(doubled, numbers))
+
+    async def fails():
+        raise LookupError("gone")
+
+    def guarded(function):
+        @functools.wraps(function)
+        def call(*args):
+            return asyncio.run(function(*args))
+
+        return call
+
+    x = tf.constant(4)
+    everywhere(
+        [
+            tf.op(doubled)(x),
+            tf.op(together)(1, 2),
+            tf.op(outputs=2)(together)(1, 2),
+            tf.op(dtype=tf.float32)(doubled)(1.5),
+            tf.op(functools.partial(doubled, 3))(),
+            tf.op(Asks())(5),
+            tf.op(guarded(doubled))(6),
+            tf.op(pure=True)(doubled)(7),
+        ],
+        [8, [2, 4], [2, 4], 3.0, 6, 10, 12, 14],
+    )
+    with tf.Session() as session, pytest.raises(tf.errors.UnknownError, match="LookupError: gone"):
+        session.run(tf.op(fails)())
+
+
+def test_an_async_function_runs_where_a_loop_is_running_already(graph):
+    """A session may be used in a coroutine: the node's loop is another one, with the same context variables."""
+    import contextvars
+
+    level = contextvars.ContextVar("level", default=0)
+
+    async def read():
+        await asyncio.sleep(0)
+        return level.get()
+
+    node = tf.op(here=True)(read)()
+
+    async def main():
+        level.set(7)
+        with tf.Session() as session:
+            return session.run([node, tf.py_func(doubled, [2], tf.int32)])
+
+    assert asyncio.run(main()) == [7, 4]
+
+
+def test_an_async_generator_is_refused_where_it_is_made():
+    """A node gives one value: an async generator is refused, and what to write instead is said."""
+
+    async def items():
+        yield 1
+
+    for wrong in (items, functools.partial(items), traced(items)):
+        with pytest.raises(TypeError, match="items is an async generator|async generator"):
+            tf.op(wrong)
+    with pytest.raises(TypeError, match="async generator"):
+        tf.py_func(items, [], tf.int32)
