@@ -8,8 +8,16 @@ from __future__ import annotations
 import abc
 import asyncio
 import collections
+import datetime
+import decimal
+import enum
+import fractions
 import functools
 import operator
+import pathlib
+import pickle
+import types
+import uuid
 
 import numpy as np
 import pytest
@@ -343,6 +351,134 @@ def test_what_cannot_be_called_is_refused():
             tf.op(wrong)
         with pytest.raises(TypeError, match=r"weftwork\.op takes a function"):
             tf.op(pure=True)(wrong)
+
+
+# Calls of pure functions that may be made once
+
+
+class Text(str):
+    """Text that says more than its characters."""
+
+    __slots__ = ()
+
+
+class Word(str):
+    """Another one."""
+
+    __slots__ = ()
+
+
+class Level(enum.IntEnum):
+    """One, as an enumeration."""
+
+    ONE = 1
+
+
+class Grade(enum.IntEnum):
+    """One, as another one."""
+
+    ONE = 1
+
+
+class Always:
+    """An object that says that it is equal to everything."""
+
+    def __eq__(self, other):
+        return True
+
+    def __hash__(self):
+        return 1
+
+
+ROME, LONDON = datetime.timezone(datetime.timedelta(hours=1), "A"), datetime.timezone(datetime.timedelta(hours=0), "B")
+NOON = datetime.datetime(2020, 1, 1, 12, tzinfo=ROME)
+HOUR = NOON.timetz()
+DIFFERENT = [
+    (1, True, 1.0, 1 + 0j, decimal.Decimal(1), fractions.Fraction(1), Level.ONE, Grade.ONE, np.int32(1), np.int64(1)),
+    (np.float32(1), np.float64(1), np.bool_(True), np.datetime64(1, "s"), np.datetime64(1, "ms"), np.timedelta64(1)),
+    (0.0, -0.0, 0),
+    ([0.0], [-0.0], (0.0,), (-0.0,)),
+    ({"a": 0.0}, {"a": -0.0}),
+    (complex(0, 0.0), complex(0, -0.0)),
+    ({1: "x"}, {True: "x"}, {1.0: "x"}),
+    ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+    (frozenset([1]), frozenset([True]), frozenset([1.0])),
+    (slice(1, 2), slice(True, 2)),
+    (range(0, 3, 2), range(0, 4, 2)),
+    (decimal.Decimal("1.0"), decimal.Decimal("1.00")),
+    ("a", b"a", Text("a"), Word("a")),
+    (NOON, NOON.astimezone(LONDON), NOON.replace(tzinfo=None)),
+    (HOUR, NOON.astimezone(LONDON).timetz()),
+    (datetime.datetime(2020, 1, 1), datetime.datetime(2020, 1, 1, fold=1), datetime.date(2020, 1, 1)),
+    (Pair(1, 2), (1, 2), [1, 2], Pair(True, 2)),
+    (None, False, 0, "", ()),
+    (pathlib.PureWindowsPath("A"), pathlib.PureWindowsPath("a")),
+    (Always(), Always(), Counter(1), Counter(1)),
+    (np.zeros(2), np.zeros(2), np.zeros(2, np.int8)),
+]
+SAME = [
+    *(1, True, 1.5, -0.0, float("nan"), 1j, "a", b"a", None, Level.ONE, np.float32(2), np.datetime64(1, "s")),
+    *([1, [2.0, "x"]], (1, (2,)), {"a": [1]}, slice(1, None), range(3), frozenset([1, "a"]), Pair(1, float("nan"))),
+    *(decimal.Decimal("1.00"), fractions.Fraction(1, 2), NOON, NOON.date(), HOUR, datetime.timedelta(1)),
+    *(uuid.UUID(int=5), pathlib.PurePosixPath("a/b"), Counter(3), len, squared, Always(), np.ones(3)),
+]
+
+
+@pytest.mark.parametrize("values", DIFFERENT, ids=range(len(DIFFERENT)))
+def test_calls_of_a_pure_function_are_not_merged_for_arguments_that_are_only_equal(graph, values):
+    """Arguments are the same if type and value are, to the last bit; equality is not asked."""
+    called = []
+
+    @tf.op(pure=True)
+    def note(x, key=None):
+        called.append(x)
+        return x
+
+    x = tf.constant(1)
+    nodes = [node for v in values for node in (note(v), note(1, key=v), note([x, v]), note({"a": (v, x)}))]
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        session.run(nodes)
+    assert len(called) == 4 * len(values)
+
+
+@pytest.mark.parametrize("value", SAME, ids=[f"{k}-{type(v).__name__}" for k, v in enumerate(SAME)])
+def test_calls_of_a_pure_function_of_the_same_arguments_are_made_once(graph, value):
+    """Of values that cannot change the value counts, of all others the object; a fresh list of the same is the same."""
+    called = []
+    note = tf.op(pure=True)(lambda *args, key=None: called.append(args))
+    x = tf.constant(1)
+    nodes = [note(copied, key=[x, copied]) for copied in (value, fresh(value))]
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        session.run(nodes)
+    assert len(called) == 1
+
+
+def fresh(value):
+    """An equal value that is another object, of the types that are known by value."""
+    if isinstance(value, (list, tuple, dict, float, complex, decimal.Decimal, datetime.date, np.generic)):
+        return pickle.loads(pickle.dumps(value))
+    return value
+
+
+def test_what_is_nested_too_deep_or_holds_itself_is_not_merged(graph):
+    """Nobody looks for the end of what has none."""
+    deep: list = []
+    loop = [deep]
+    deep.append(loop)
+    called = []
+    note = tf.op(pure=True)(lambda x: called.append(1))
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        session.run([note(frozenset([1])), note(types.SimpleNamespace(a=loop))])
+    assert len(called) == 2
+
+
+def test_constants_of_one_content_and_other_units_are_two(graph):
+    """NumPy scalars are the same if their dtypes are, units and fields included."""
+    pair = tf.op(pure=True)(lambda x: str(x))
+    units = [tf.constant(np.datetime64(1, unit), tf.object) for unit in ("s", "ms")]
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        one, two = session.run([pair(unit) for unit in units])
+    assert one != two
 
 
 # async
