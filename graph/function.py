@@ -21,6 +21,7 @@ from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.callables import awaited, bound, check_callable, identity, is_async, named, takes_name
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, Tensor, Traits
+from weftwork.graph.stacks import inside_node
 from weftwork.graph.values import to_value
 
 _STRUCTURES = (list, tuple, dict, slice)
@@ -366,12 +367,15 @@ class Op:
         """Make the node; tensors anywhere in the arguments become its inputs.
 
         All arguments are the function's. Only where it has none of that name, `name=` names the node.
+        In a function that runs as a node it computes: without tensors it gives the value(s), and makes no node.
         """
         name = self._name or self._kernel.node_name
         if "name" in kwargs and not self._takes_name:
             name = _checked_name(kwargs.pop("name"), self._kernel) or name
         found: list[Tensor] = []
         template = nest.lift((args, kwargs), found, as_tensor)
+        if not found and inside_node():
+            return self._computed(args, kwargs)
         attrs: Mapping[str, Any] = {"template": template}
         if not kwargs and len(found) == len(args) and all([type(item) is nest.Slot for item in template[0]]):
             attrs = _straight(len(args))
@@ -389,24 +393,22 @@ class Op:
             return node.outputs[0]
         return node if not node.outputs else list(node.outputs)
 
+    def _computed(self, args: tuple, kwargs: dict) -> Any:
+        """What the node would give, at once: a function that runs as a node calls this one."""
+        results = self._kernel.results(args, kwargs)
+        if self._kernel.outputs is None:
+            return results[0]
+        return results or None
+
     @functools.cached_property
     def _takes_name(self) -> bool:
         return takes_name(self.function)
-
-    def __reduce__(self):
-        return _restore_op, (self.__dict__,)
 
 
 def _checked_name(name: Any, kernel: UserFunction) -> str | None:
     if name is not None and not isinstance(name, str):
         raise TypeError(f"{kernel.__name__} has no argument `name`, so `name=` names the node: text, not {name!r}.")
     return name
-
-
-def _restore_op(state: dict) -> Op:
-    op = Op.__new__(Op)
-    op.__dict__.update(state)
-    return op
 
 
 def _node_name(name: str) -> str:

@@ -15,6 +15,7 @@ from weftwork.actors.processes.messages import Request, describe, pack_parts, un
 from weftwork.actors.processes.transport import Gone, Mesh
 from weftwork.actors.processes.worker import ProgramMissing, Programs
 from weftwork.actors.programs.program import StepFailed, Stopped, quiet
+from weftwork.graph.stacks import working
 
 _LOOKS_EVERY = 5e-3
 """Seconds between two looks, while a program runs, whether the run is to end."""
@@ -98,7 +99,7 @@ class Resident:
         measured: list = []
         try:
             values = [exchange, *unpack_parts(inputs)]
-            with quiet():
+            with working(), quiet():
                 if request.measure:
                     outputs, *measured = program.measure(values, exchange.stop)
                 else:

@@ -14,10 +14,13 @@ import enum
 import fractions
 import functools
 import operator
+import os
 import pathlib
 import pickle
+import threading
 import types
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -479,6 +482,72 @@ def test_constants_of_one_content_and_other_units_are_two(graph):
     with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
         one, two = session.run([pair(unit) for unit in units])
     assert one != two
+
+
+# Ops inside functions
+
+
+@tf.op
+def fibonacci(n):
+    """A node that calls itself."""
+    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+
+@tf.op(outputs=2, dtype=[tf.int32, tf.string])
+def parted(text):
+    """Length and text."""
+    return len(text), text
+
+
+def test_an_op_that_a_function_calls_on_values_computes(everywhere, graph):
+    """It gives what its node would give, in every place, in threads of the function too, and makes no node outside."""
+    inner = tf.op(isolated=True, retries=1)(lambda x, y=1: x + y)
+    nothing = tf.op(outputs=0)(lambda: 5)
+    scale = Scale(4)
+
+    def outer(x):
+        with ThreadPoolExecutor(2) as pool:
+            threads = list(pool.map(fibonacci, [5, 6]))
+        length, text = parted("abc")
+        return [
+            *(inner(x), inner(x, y=2), inner(x, name="unused"), [inner(k) for k in range(2)], nothing()),
+            *(type(length).__name__, int(length), text, scale.times(x)[0], tf.op(doubled)(x)),
+            all(type(v) is int for v in threads) or os.getpid() == caller,
+        ]
+
+    caller = os.getpid()
+    nodes = [tf.op(outer)(tf.constant(2)), fibonacci(10)]
+    before = graph.version
+    everywhere(nodes, [[3, 4, 3, [1, 2], None, "int32", 3, b"abc", 8, 4, True], 55])
+    assert graph.version == before
+
+
+def test_an_op_in_a_graph_that_a_function_has_entered_makes_a_node(everywhere):
+    """A function may build and run a graph of its own; what the session's own functions call computes again."""
+
+    def whole(k):
+        with tf.Graph().as_default() as mine, tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+            node = fibonacci(k)
+            value = session.run([node, tf.op(lambda n: fibonacci(n))(k)])
+            return isinstance(node, tf.Tensor), mine.version, value, fibonacci(k).graph is mine
+
+    everywhere(tf.op(whole)(6), (True, 2, [8, 8], True), runs=2)
+
+
+def test_outside_of_functions_an_op_makes_a_node(graph):
+    """Also after a run, after one that failed, and while runs go on in other threads."""
+    begun, goes_on = threading.Event(), threading.Event()
+    waits = tf.op(here=True)(lambda: (begun.set(), goes_on.wait(20))[1])()
+    fails = tf.op(lambda: 1 / 0)()
+    with tf.Session() as session:
+        with pytest.raises(tf.errors.OpError):
+            session.run(fails)
+        assert isinstance(fibonacci(3), tf.Tensor)
+        future = session.submit(waits)
+        assert begun.wait(20)
+        assert isinstance(fibonacci(3), tf.Tensor)
+        goes_on.set()
+        assert future.result()
 
 
 # async
