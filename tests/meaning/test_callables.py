@@ -13,19 +13,23 @@ import decimal
 import enum
 import fractions
 import functools
+import importlib
 import operator
 import os
 import pathlib
 import pickle
+import sys
 import threading
 import types
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import cloudpickle
 import numpy as np
 import pytest
 
 import weftwork as tf
+from weftwork.actors.processes.messages import pack, unpack
 
 PLACES = ("auto", "caller", "actor", "task", "resident", "mixed")
 
@@ -548,6 +552,77 @@ def test_outside_of_functions_an_op_makes_a_node(graph):
         assert isinstance(fibonacci(3), tf.Tensor)
         goes_on.set()
         assert future.result()
+
+
+# Functions that are defined again
+
+
+def test_a_function_that_is_defined_again_is_another_one(everywhere):
+    """A notebook's cell that is run again defines another function, of the same name, with costs of its own."""
+    cell = {"__name__": "__main__", "tf": tf}
+    kernels, nodes = [], []
+    for number in (1, 2):
+        exec(f"@tf.op\ndef step(x):\n    return x + {number}\n", cell)
+        nodes.append(cell["step"](10))
+        kernels.append(cell["step"].kernel)
+    assert kernels[0] is not kernels[1]
+    everywhere(nodes, [11, 12])
+
+
+def test_a_function_made_by_one_line_with_the_same_closure_is_one(graph):
+    """What is known of it is known once; another closure, default, global or attribute makes another function."""
+
+    def outer(k):
+        return [tf.op(lambda x: x + k).kernel for _ in range(2)]
+
+    one, two = outer(1)
+    (other, _) = outer(1)
+    assert one is two is not other
+    assert len({tf.op(lambda x, k=k: x + k).kernel for k in (1000, 2000)}) == 2
+    assert len({tf.op(functools.partial(pow, 2)).kernel for _ in range(3)}) == 1
+    items: list = []
+    assert tf.op(items.append).kernel is tf.op(items.append).kernel is not tf.op([].append).kernel
+    marked = [lambda x: x for _ in range(2)]
+    marked[0].weight = 1  # type: ignore[attr-defined]
+    assert tf.op(marked[0]).kernel is not tf.op(marked[1]).kernel
+
+
+def test_a_gradient_belongs_to_the_op_that_it_was_given_to(graph):
+    """Two ops of one function may have two gradients, or one of them none."""
+
+    def flipped(x, by):
+        same = tf.op(dtype=tf.float64, shape=[])(lambda v: v)
+        same.gradient(lambda grad, v: -by * grad)
+        return same(x)
+
+    x = tf.constant(1.0, tf.float64)
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        assert session.run(tf.gradients(flipped(x, 2) + flipped(x, 3), x)) == [-5]
+
+
+def test_a_function_of_a_module_that_is_loaded_again_travels_as_it_is_now(tmp_path, monkeypatch):
+    """Other processes may have the module as it was: from the reload on its functions and classes go by value."""
+    file = tmp_path / "reloaded_steps.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def written(number):
+        file.write_text(f"def helper(x):\n    return x + {number}\ndef step(x):\n    return helper(x)\n")
+
+    written(1)
+    steps = importlib.import_module("reloaded_steps")
+    before, kernel = pack(steps.step), tf.op(steps.step).kernel
+    written(200)
+    importlib.reload(steps)
+    after = pack(steps.step)
+    assert tf.op(steps.step).kernel is not kernel
+    assert len(before) < 100
+    try:
+        del sys.modules["reloaded_steps"]
+        written(1)
+        assert [unpack(code)(1) for code in (before, after)] == [2, 201]
+    finally:
+        cloudpickle.unregister_pickle_by_value(steps)
 
 
 # async
