@@ -17,6 +17,7 @@ from collections.abc import Callable
 from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+_CACHED = type(functools.lru_cache(len))
 _DEFERRED = (classmethod, functools.partialmethod, functools.singledispatchmethod)
 
 
@@ -95,7 +96,7 @@ def _layers(function: Any) -> list:
             function = function.func
         elif isinstance(function, (MethodType, staticmethod, classmethod)):
             function = function.__func__
-        elif isinstance(function, (FunctionType, functools._lru_cache_wrapper)):
+        elif isinstance(function, (FunctionType, _CACHED)):
             function = function.__dict__.get("__wrapped__")
         elif not isinstance(function, type):
             function = getattr(type(function), "__call__", None)  # noqa: B004

@@ -40,6 +40,9 @@ def _straight(count: int) -> dict[str, Any]:
 class UserFunction:
     """The kernel of a node that calls a user's function: fills the arguments in, checks and converts the results.
 
+    numpy: it is TensorFlow 1's `py_func`, which may write into the arrays that it gets, and has no derivative.
+    """
+
     def __init__(
         self,
         function: Callable,
@@ -87,15 +90,15 @@ class UserFunction:
             for value in values:
                 frozen(value)
         args, kwargs = nest.fill(template, values)
-        results = self.results(args, kwargs)
+        results = self.results(args, kwargs, self._once if self.timeout is None else self._watched)
         return results[0] if len(results) == 1 else tuple(results)
 
-    def results(self, args: Any, kwargs: Any) -> list:
-        """Call the function: its outputs, checked and converted."""
+    def results(self, args: Any, kwargs: Any, call: Callable | None = None) -> list:
+        """Call the function, or `call`, which does: its outputs, checked and converted."""
         if self.outputs is None:
-            results = [self._call(args, kwargs)]
+            results = [self._call(call or self._once, args, kwargs)]
         else:
-            results = self._several(self._call(args, kwargs))
+            results = self._several(self._call(call or self._once, args, kwargs))
         if self._convert:
             results = [self._as(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
         for at in range(len(results)):
@@ -105,8 +108,7 @@ class UserFunction:
                 results[at] = own([value])
         return results
 
-    def _call(self, args: Any, kwargs: Any) -> Any:
-        call = self._once if self.timeout is None else self._watched
+    def _call(self, call: Callable, args: Any, kwargs: Any) -> Any:
         for _ in range(self.retries):
             try:
                 return call(args, kwargs)

@@ -17,7 +17,7 @@ from typing import Any
 
 import cloudpickle
 
-_CACHED = functools._lru_cache_wrapper
+_CACHED = type(functools.lru_cache(len))
 _GENERIC = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 
 
