@@ -17,11 +17,11 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import numpy as np
 
 from weftwork.graph import dtypes, nest, shapes
-from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.callables import awaited, bound, check_callable, identity, is_async, named, takes_name
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, Tensor, Traits
-from weftwork.graph.stacks import inside_node
+from weftwork.graph.stacks import get_default_graph, inside_node
 from weftwork.graph.values import to_value
 
 _STRUCTURES = (list, tuple, dict, slice)
@@ -375,23 +375,31 @@ class Op:
         if "name" in kwargs and not self._takes_name:
             name = _checked_name(kwargs.pop("name"), self._kernel) or name
         found: list[Tensor] = []
-        template = nest.lift((args, kwargs), found, as_tensor)
-        if not found and inside_node():
-            return self._computed(args, kwargs)
-        attrs: Mapping[str, Any] = {"template": template}
-        if not kwargs and len(found) == len(args) and all([type(item) is nest.Slot for item in template[0]]):
+        lifted = tuple([nest.lift(arg, found, as_tensor) for arg in args])
+        if kwargs:
+            attrs: Mapping[str, Any] = {"template": (lifted, nest.lift(kwargs, found, as_tensor))}
+        elif len(found) == len(args) and all([type(item) is nest.Slot for item in lifted]):
             attrs = _straight(len(args))
-        node = graph_of(found).add(
+        else:
+            attrs = {"template": (lifted, {})}
+        if found:
+            graph = found[0].op.graph
+        elif inside_node():
+            return self._computed(args, kwargs)
+        else:
+            graph = get_default_graph()
+        kernel = self._kernel
+        node = graph.add(
             self._kind,
             "PyFunc",
-            kernel=self._kernel,
+            kernel=kernel,
             inputs=tuple(found),
             attrs=attrs,
             outputs=self._specs,
             name=name,
             traits=self._traits,
         )
-        if self._kernel.outputs is None:
+        if kernel.outputs is None:
             return node.outputs[0]
         return node if not node.outputs else list(node.outputs)
 

@@ -16,15 +16,20 @@ class Slot(NamedTuple):
     index: int
 
 
+_ATOMS = frozenset({int, float, str, bytes, bool, type(None)})
+SLOTS = tuple(map(Slot, range(256)))
+"""The slots that nearly all templates have: a slot is made once."""
+
+
 def lift(structure: Any, found: list, convert: Callable[[Any], Any]) -> Any:
     """The template of `structure`; tensors (what `convert` does not give None for) are appended to `found`."""
-    kind = type(structure)
-    if kind in (int, float, str, bytes, bool) or structure is None:
+    if type(structure) in _ATOMS:
         return structure
     tensor = convert(structure)
     if tensor is not None:
+        number = len(found)
         found.append(tensor)
-        return Slot(len(found) - 1)
+        return SLOTS[number] if number < len(SLOTS) else Slot(number)
     return rebuild(structure, lambda item: lift(item, found, convert))
 
 

@@ -199,7 +199,10 @@ class Operation:
         self.container = container
         self.section = section
         self.compiled: Any = None
-        self.outputs = tuple([Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)])
+        if len(outputs) == 1:  # most have one, and are made twice as fast so
+            self.outputs: tuple[Tensor, ...] = (Tensor(self, 0, *outputs[0]),)
+        else:
+            self.outputs = tuple([Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)])
 
     @property
     def listed(self) -> Operation:

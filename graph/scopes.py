@@ -31,6 +31,8 @@ class _Controller:
 
 
 class _State:
+    """The scopes but for names. active: any is open besides a section."""
+
     def __init__(self):
         self.controllers: list[_Controller] = []
         self.devices: list[Any] = []
@@ -97,9 +99,9 @@ class Scopes:
         finally:
             state.section = outer
 
-    def active(self) -> bool:
-        """True when any scope but a name scope is open."""
-        return self._state.active
+    def now(self) -> _State:
+        """The scopes that are open, but for name scopes."""
+        return self._shared if self._shared is not None else self._local.state
 
     def split(self) -> None:
         """Give each thread scopes of its own."""
