@@ -10,17 +10,15 @@ reply     ("done", small outputs, bytes of the large ones, measurements) or ("fa
 
 from __future__ import annotations
 
-import io
 import pickle
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
 import numpy as np
 
-from weftwork.actors.processes import wrappers
+from weftwork.actors.processes.wrappers import dumps
 
 _APART = 1 << 16
 """Bytes of data from which it is a part of its own."""
@@ -80,24 +78,9 @@ def is_plain(value: Any) -> bool:
     return False
 
 
-class _Pickler(cloudpickle.Pickler):
-    """cloudpickle's, which takes some functions more."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        """How `obj` is pickled; NotImplemented for the usual way."""
-        made = wrappers.reduced(obj)
-        return super().reducer_override(obj) if made is None else made
-
-
-def _dumps(value: Any, protocol: int = 5, buffer_callback: Callable | None = None) -> bytes:
-    with io.BytesIO() as file:
-        _Pickler(file, protocol, buffer_callback).dump(value)
-        return file.getvalue()
-
-
 def pack(value: Any) -> bytes:
     """`value` as a message."""
-    return _dumps(value)
+    return dumps(value)
 
 
 def pack_values(values: list) -> bytes:
@@ -119,7 +102,7 @@ def pack_parts(values: list) -> list[Any]:
 
 
 def _dumps_for(values: list) -> Callable:
-    return pickle.dumps if all([is_plain(value) for value in values]) else _dumps
+    return pickle.dumps if all([is_plain(value) for value in values]) else dumps
 
 
 unpack = pickle.loads
@@ -133,7 +116,7 @@ def unpack_parts(parts: list) -> Any:
 def check_pickles(value: Any) -> None:
     """Raise what pickling `value` raises; large arrays are not copied."""
     if not is_plain(value) and not (type(value) is np.ndarray and value.dtype.kind in "biufc"):
-        _dumps(value, buffer_callback=lambda buffer: None)
+        dumps(value, buffer_callback=lambda buffer: None)
 
 
 def describe(error: BaseException) -> tuple[bytes, str]:
