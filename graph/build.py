@@ -77,11 +77,15 @@ def constant(
     return _constant(array, dtype or dtype_of(array, value), name or "Const")
 
 
-def _constant(value: Any, dtype: DType, name: str) -> Tensor:
+def _constant(value: Any, dtype: DType, name: str, graph: Graph | None = None) -> Tensor:
     if isinstance(value, np.ndarray):
         value = freeze(value)
-    shape = None if dtype is dtypes.object and not isinstance(value, np.ndarray) else np.shape(value)
-    graph = get_default_graph()
+    if isinstance(value, np.ndarray) or (isinstance(value, np.generic) and dtype is not dtypes.object):
+        shape = value.shape
+    else:
+        shape = None if dtype is dtypes.object else np.shape(value)
+    if graph is None:
+        graph = get_default_graph()
     return graph.add(Kind.CONSTANT, "Const", attrs={"value": value}, outputs=[(dtype, shape)], name=name).outputs[0]
 
 
@@ -142,66 +146,70 @@ def _holds_tensor(value: Any) -> bool:
     return as_tensor(value) is not None
 
 
+_NUMBERS = frozenset({int, float, bool, complex})
+
+
 def convert_together(values: Sequence[Any], dtype: Any = None) -> list[Tensor]:
     """Tensors of values that meet in one node: Python scalars and lists take the dtype of the typed ones beside them.
 
     A scalar that this dtype cannot hold promotes it, as in NumPy: an int32 tensor beside 1.5 makes a float64.
     """
     tensors = [as_tensor(value) for value in values]
-    if None not in tensors:
-        return tensors  # type: ignore[return-value]
+    present = [tensor for tensor in tensors if tensor is not None]
+    if len(present) == len(tensors):
+        return present
     if dtype is None:
-        typed = [t.dtype.base_dtype for t in tensors if t is not None]
+        typed = [t.dtype.base_dtype for t in present]
         typed += [
             as_dtype(v.dtype) for v in values if isinstance(v, (np.ndarray, np.generic)) and v.dtype.kind in "biufc"
         ]
         dtype = _promoted(typed)
-    graph = graph_of([t for t in tensors if t is not None])
-    with graph.as_default():
-        return [_weak(v, dtype) if t is None else t for t, v in zip(tensors, values, strict=True)]
+    graph = graph_of(present)
+    return [_weak(v, dtype, graph) if t is None else t for t, v in zip(tensors, values, strict=True)]
 
 
 def _promoted(typed: list[DType]) -> DType | None:
-    numeric = [d.numpy for d in typed if d.numpy.kind in "biufc"]
-    if not numeric or len(numeric) < len(typed):
+    if len(typed) <= 1:
         return typed[0] if typed else None
-    return as_dtype(np.result_type(*numeric))
+    numeric = [d.numpy for d in typed if d.numpy.kind in "biufc"]
+    return typed[0] if len(numeric) < len(typed) else as_dtype(np.result_type(*numeric))
 
 
-def _weak(value: Any, dtype: DType | None) -> Tensor:
-    if dtype is None or isinstance(value, (np.ndarray, np.generic)):
-        return convert_to_tensor(value, name=_const_name(value))
-    if dtype is dtypes.object:
-        return convert_to_tensor(value, dtypes.object)
-    if type(value) in (int, float, bool, complex):
+def _weak(value: Any, dtype: DType | None, graph: Graph) -> Tensor:
+    kind = type(value)
+    if kind in _NUMBERS and dtype is not None and dtype is not dtypes.object:  # by far the most, so without a scope
         if dtype.numpy.kind in "biufc":
-            dtype = _weak_result(dtype, type(value), value)
-        return _constant(dtype.numpy.type(value) if dtype is not dtypes.string else value, dtype, _const_name(value))
-    try:
-        return convert_to_tensor(value, dtype)
-    except TypeError:
-        return convert_to_tensor(value)
+            dtype = _weak_result(dtype, kind, value)
+        value = value if dtype is dtypes.string else dtype.numpy.type(value)
+        return _constant(value, dtype, _const_name(value), graph)
+    with graph.as_default():
+        if dtype is None or isinstance(value, (np.ndarray, np.generic)):
+            return convert_to_tensor(value, name=_const_name(value))
+        try:
+            return convert_to_tensor(value, dtype)
+        except TypeError:
+            if dtype is dtypes.object:
+                raise
+            return convert_to_tensor(value)
 
 
 def _weak_result(dtype: DType, kind: type, value: Any) -> DType:
-    if kind is bool:
-        return dtypes.bool if dtype.numpy.kind == "b" else dtype
-    sample = kind(1)
-    if dtype.numpy.kind == "b" and kind is int:
-        return dtypes.int32
-    if dtype.numpy.kind == "b" and kind is float:
-        return dtypes.float32
-    result = as_dtype(_result_type(dtype.numpy, sample))
-    if result.numpy.kind in "iu":
-        limits = np.iinfo(result.numpy)
-        if not limits.min <= value <= limits.max:
-            raise OverflowError(f"Python integer {value} out of bounds for {result.name}")
+    result, limits = _weak_dtype(dtype, kind)
+    if limits is not None and not limits[0] <= value <= limits[1]:
+        raise OverflowError(f"Python integer {value} out of bounds for {result.name}")
     return result
 
 
-@lru_cache(maxsize=256, typed=True)  # 1 is not 1.0
-def _result_type(dtype: np.dtype, sample: Any) -> np.dtype:
-    return (np.zeros(1, dtype) + sample).dtype
+@lru_cache(maxsize=256)
+def _weak_dtype(dtype: DType, kind: type) -> tuple[DType, tuple[int, int] | None]:
+    """The dtype of a Python number of this kind beside a tensor, and the limits that a whole number must keep to."""
+    bare = dtype.numpy.kind == "b"
+    if kind is bool:
+        return dtypes.bool if bare else dtype, None
+    if bare and kind in (int, float):
+        return (dtypes.int32, dtypes.int32.limits) if kind is int else (dtypes.float32, None)
+    result = as_dtype((np.zeros(1, dtype.numpy) + kind(1)).dtype)
+    return result, result.limits if result.is_integer else None
 
 
 def _const_name(value: Any) -> str:
@@ -263,7 +271,7 @@ def get_seed(op_seed: int | None, graph: Graph | None = None) -> tuple[int, int]
 def _node(kind, kernel, inputs, attrs, type, name, dtype, shape, outputs, graph=None) -> Any:
     inputs = tuple(inputs)
     if graph is None:
-        graph = graph_of(inputs)
+        graph = inputs[0].op.graph if inputs else get_default_graph()
     if outputs is None:
         specs = [(dtype if isinstance(dtype, DType) else as_dtype(dtype), shape)]
     else:

@@ -17,11 +17,13 @@ _CPP_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 class DType:
     """An element type. There is one object of each, so `is` compares them; == also takes what `as_dtype` takes."""
 
-    __slots__ = ("_other", "name", "numpy")
+    __slots__ = ("_other", "base_dtype", "name", "numpy")
 
     def __init__(self, name: str, numpy: Any, base: DType | None = None):
         self.name = name
         self.numpy: np.dtype = np.dtype(numpy)
+        self.base_dtype: DType = self if base is None else base
+        """The plain type, of a reference too."""
         self._other: DType = DType(name + "_ref", numpy, self) if base is None else base
 
     @property
@@ -31,16 +33,11 @@ class DType:
 
     @property
     def _is_ref_dtype(self) -> builtins.bool:
-        return self.name.endswith("_ref")
+        return self.base_dtype is not self
 
     @property
     def _as_ref(self) -> DType:
         return self if self._is_ref_dtype else self._other
-
-    @property
-    def base_dtype(self) -> DType:
-        """The plain type, of a reference too."""
-        return self._other if self._is_ref_dtype else self
 
     @property
     def is_floating(self) -> builtins.bool:
@@ -167,6 +164,7 @@ ALL: dict[str, DType] = {
     )
 }
 _ALIASES = {"half": float16, "float": float32, "double": float64}
+_OF_NUMPY = {known.numpy: known for known in ALL.values() if known.numpy.kind != "O"}
 _SCALARS = frozenset(np.sctypeDict.values())
 """NumPy's concrete scalar types: what is abstract, as np.number, is no dtype."""
 _PYTHON: dict[Any, DType] = {
@@ -187,6 +185,8 @@ def as_dtype(type_value: Any) -> DType:
     """
     if isinstance(type_value, DType):
         return type_value
+    if isinstance(type_value, np.dtype) and (known := _OF_NUMPY.get(type_value)) is not None:
+        return known
     if isinstance(type_value, str):
         known = ALL.get(type_value) or _ALIASES.get(type_value)
         if known is not None:

@@ -7,6 +7,7 @@ may be nested structures with tensors in them. What it returns is any Python obj
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
@@ -16,9 +17,11 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import numpy as np
 
 from weftwork.graph import dtypes, nest, shapes
-from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.build import as_tensor, convert_to_tensor
+from weftwork.graph.callables import awaited, bound, check_callable, identity, is_async, named, takes_name
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, Tensor, Traits
+from weftwork.graph.stacks import get_default_graph, inside_node
 from weftwork.graph.values import to_value
 
 _STRUCTURES = (list, tuple, dict, slice)
@@ -35,15 +38,28 @@ def _straight(count: int) -> dict[str, Any]:
 
 
 class UserFunction:
-    """The kernel of a node that calls a user's function: fills the arguments in, checks and converts the results."""
+    """The kernel of a node that calls a user's function: fills the arguments in, checks and converts the results.
+
+    numpy: it is TensorFlow 1's `py_func`, which may write into the arrays that it gets, and has no derivative.
+    """
 
     def __init__(
-        self, function: Callable, outputs: int | None, types: tuple[DType, ...], retries: int, timeout: float | None
+        self,
+        function: Callable,
+        outputs: int | None,
+        types: tuple[DType, ...],
+        retries: int = 0,
+        timeout: float | None = None,
+        numpy: bool = False,
     ):
         self.function, self.outputs, self.types, self.retries, self.timeout = function, outputs, types, retries, timeout
-        self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self.numpy = numpy
+        self.__name__ = named(function)
+        self.node_name = _node_name(self.__name__)
+        self._async = is_async(function)
         self._convert = any(t is not dtypes.object for t in types)
-        self._bare = outputs is None and not self._convert and not retries and timeout is None
+        wrapped = self._convert or retries or timeout is not None or numpy or self._async
+        self._bare = outputs is None and not wrapped
         """A call is a call of the function: nothing is checked, converted, tried again or watched."""
         self.gradient: Callable | None = None
         """What `@f.gradient` gave: it makes nodes, so it stays where the graph is built."""
@@ -68,13 +84,21 @@ class UserFunction:
         return (args, kwargs) if not kwargs or all(map(_is_constant, kwargs.values())) else None
 
     def __call__(self, *values: Any, template: Any) -> Any:
-        for value in values:
-            frozen(value)
-        args, kwargs = nest.fill(template, values)
-        if self.outputs is None:
-            results = [self._call(args, kwargs)]
+        if self.numpy:
+            values = tuple([value.copy() if type(value) is np.ndarray else value for value in values])
         else:
-            results = self._several(self._call(args, kwargs))
+            for value in values:
+                frozen(value)
+        args, kwargs = nest.fill(template, values)
+        results = self.results(args, kwargs, self._once if self.timeout is None else self._watched)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def results(self, args: Any, kwargs: Any, call: Callable | None = None) -> list:
+        """Call the function, or `call`, which does: its outputs, checked and converted."""
+        if self.outputs is None:
+            results = [self._call(call or self._once, args, kwargs)]
+        else:
+            results = self._several(self._call(call or self._once, args, kwargs))
         if self._convert:
             results = [self._as(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
         for at in range(len(results)):
@@ -82,23 +106,26 @@ class UserFunction:
             if type(value) is np.ndarray:
                 results[at] = None
                 results[at] = own([value])
-        return results[0] if len(results) == 1 else tuple(results)
+        return results
 
-    def _call(self, args: Any, kwargs: Any) -> Any:
-        call = self.function if self.timeout is None else self._watched
+    def _call(self, call: Callable, args: Any, kwargs: Any) -> Any:
         for _ in range(self.retries):
             try:
-                return call(*args, **kwargs)
+                return call(args, kwargs)
             except Exception:  # the last attempt below decides
                 continue
-        return call(*args, **kwargs)
+        return call(args, kwargs)
 
-    def _watched(self, *args: Any, **kwargs: Any) -> Any:
+    def _once(self, args: Any, kwargs: Any) -> Any:
+        made = self.function(*args, **kwargs)
+        return awaited(made) if self._async else made
+
+    def _watched(self, args: Any, kwargs: Any) -> Any:
         """One call of the function, of which the watchers are told."""
         for watch in WATCHERS:
             watch(self.timeout)
         try:
-            return self.function(*args, **kwargs)
+            return self._once(args, kwargs)
         finally:
             for watch in WATCHERS:
                 watch(None)
@@ -125,12 +152,43 @@ class UserFunction:
             return text[()] if isinstance(text, np.ndarray) else text
         array = np.asarray(value)
         if array.dtype != wanted.numpy:
-            if array.dtype.kind not in "biufc":
+            if not _holds(wanted.numpy, array):
                 raise TypeError(
-                    f"{self.__name__} returned {type(value).__name__} of {array.dtype}, but {wanted.name} was declared"
+                    f"{self.__name__} returned {_shown(value)}, which the declared dtype {wanted.name} cannot hold"
                 )
-            array = array.astype(wanted.numpy)
+            with np.errstate(all="ignore"):
+                array = array.astype(wanted.numpy)
         return array if array.ndim else array[()]
+
+
+_KINDS = {"b": "b", "i": "biu", "u": "biu", "f": "biuf", "c": "biufc"}
+"""Which kinds of numbers a kind may hold: integers among each other where they fit."""
+
+
+def _holds(wanted: np.dtype, array: np.ndarray) -> bool:
+    """Whether an array may become one of another dtype: as NumPy's same_kind casts, and no number leaves the range."""
+    if array.dtype.kind not in "biufc" or wanted.kind not in _KINDS:
+        return False
+    if array.size == 0:
+        return True
+    if array.dtype.kind not in _KINDS[wanted.kind]:
+        return False
+    if wanted.kind in "iu":
+        return array.dtype.kind == "b" or bool(_in_range(wanted, array))
+    with np.errstate(all="ignore"):
+        return not bool(np.any(np.isfinite(array) & ~np.isfinite(array.astype(wanted))))
+
+
+def _in_range(wanted: np.dtype, array: np.ndarray) -> bool:
+    limits = np.iinfo(wanted)
+    return limits.min <= int(array.min()) and int(array.max()) <= limits.max
+
+
+def _shown(value: Any) -> str:
+    """A value's type and, where it is short, its text."""
+    text = repr(value) if isinstance(value, (bool, int, float, complex, str, bytes, np.generic, type(None))) else ""
+    kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+    return f"{text} ({kind})" if 0 < len(text) <= 80 else kind
 
 
 def _is_constant(value: Any) -> bool:
@@ -186,17 +244,22 @@ def frozen(value: Any) -> Any:
 _kernels: WeakValueDictionary[Any, UserFunction] = WeakValueDictionary()
 
 
-def _kernel(function: Callable, outputs: int | None, types: tuple[DType, ...], traits: Traits) -> UserFunction:
+def _kernel(
+    function: Callable,
+    outputs: int | None,
+    types: tuple[DType, ...],
+    traits: Traits,
+    gradient: Callable | None = None,
+    numpy: bool = False,
+) -> UserFunction:
     """The one kernel of a function and its options: what was learned of its cost, and that it is pure, is its own."""
-    options = (outputs, types, traits)
-    identity: Any = id(function)
-    if isinstance(function, MethodType):  # it is bound anew each time
-        identity = (id(function.__self__), id(function.__func__))
-    kernel = _kernels.get((identity, options))
+    options = (outputs, types, traits, numpy)
+    key = (identity(function), options, None if gradient is None else identity(gradient))
+    kernel = _kernels.get(key)
     if kernel is None:
-        kernel = UserFunction(function, outputs, types, traits.retries, traits.timeout)
-        kernel.token = _token(function, options)
-        _kernels[identity, options] = kernel
+        kernel = UserFunction(function, outputs, types, traits.retries, traits.timeout, numpy)
+        kernel.gradient, kernel.token = gradient, _token(function, options)
+        _kernels[key] = kernel
     return kernel
 
 
@@ -229,7 +292,11 @@ def _token(function: Callable, options: tuple) -> Token:
 
 
 class Op:
-    """A Python function that makes a node when it is called. `op.function` is the plain function."""
+    """A Python function that makes a node when it is called. `op.function` is the plain function.
+
+    As an attribute of a class it binds as its function does: `@op` on a method gives the object to `self`. What an Op
+    has not got itself is its function's: `op.cache_info()`, `op.register(int)`.
+    """
 
     def __init__(
         self,
@@ -240,14 +307,21 @@ class Op:
         pure: bool,
         traits: Traits,
         name: str | None,
+        numpy: bool = False,
     ):
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())
         self.function = function
-        self._kernel = _kernel(function, outputs, types, traits)
         self._specs = list(zip(types, raw, strict=True))
         self._kind = Kind.PURE if pure else Kind.FUNCTION
         self._traits = traits
-        self._name = name or _node_name(self._kernel.__name__)
+        self._name = name
+        self._gradient: Callable | None = None
+        self._kernel = _kernel(function, outputs, types, traits, numpy=numpy)
+
+    def _set_kernel(self) -> None:
+        """The function, or the gradient, is another one now."""
+        known = self._kernel
+        self._kernel = _kernel(self.function, known.outputs, known.types, self._traits, self._gradient, known.numpy)
 
     @property
     def kernel(self) -> UserFunction:
@@ -265,63 +339,91 @@ class Op:
             @f.gradient
             @weftwork.op
             def f_gradient(grad, x): return grad * expensive_derivative(x)
+
+        It holds for the nodes that are made after it. In a class it is a method, as the function is.
         """
-        self._kernel.gradient = function
+        self._gradient = function
+        self._set_kernel()
         return function
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __get__(self, instance: Any, owner: Any = None) -> Op:
+        function = bound(self.function, instance, owner)
+        if function is self.function:
+            return self
+        method = Op.__new__(Op)
+        method.__dict__.update(self.__dict__)
+        method.__dict__.pop("_takes_name", None)
+        method.function = method.__wrapped__ = function
+        if self._gradient is not None:
+            method._gradient = bound(self._gradient, instance, owner)
+        method._set_kernel()
+        return method
+
+    def __getattr__(self, name: str) -> Any:
+        function = self.__dict__.get("function")
+        if function is None or (name.startswith("_") and name != "__isabstractmethod__"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(function, name)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Make the node; tensors anywhere in the arguments become its inputs.
 
-        `name=` names the node, unless the function has an argument of that name.
+        All arguments are the function's. Only where it has none of that name, `name=` names the node.
+        In a function that runs as a node it computes: without tensors it gives the value(s), and makes no node.
         """
-        name = self._name
+        name = self._name or self._kernel.node_name
         if "name" in kwargs and not self._takes_name:
-            name = kwargs.pop("name") or name
+            name = _checked_name(kwargs.pop("name"), self._kernel) or name
         found: list[Tensor] = []
-        template = nest.lift((args, kwargs), found, as_tensor)
-        attrs: Mapping[str, Any] = {"template": template}
-        if len(found) == len(args) and not kwargs and template[0] == _straight(len(args))["template"][0]:
+        lifted = tuple([nest.lift(arg, found, as_tensor) for arg in args])
+        if kwargs:
+            attrs: Mapping[str, Any] = {"template": (lifted, nest.lift(kwargs, found, as_tensor))}
+        elif len(found) == len(args) and all([type(item) is nest.Slot for item in lifted]):
             attrs = _straight(len(args))
-        node = graph_of(found).add(
+        else:
+            attrs = {"template": (lifted, {})}
+        if found:
+            graph = found[0].op.graph
+        elif inside_node():
+            return self._computed(args, kwargs)
+        else:
+            graph = get_default_graph()
+        kernel = self._kernel
+        node = graph.add(
             self._kind,
             "PyFunc",
-            kernel=self._kernel,
+            kernel=kernel,
             inputs=tuple(found),
             attrs=attrs,
             outputs=self._specs,
             name=name,
             traits=self._traits,
         )
-        if self._kernel.outputs is None:
+        if kernel.outputs is None:
             return node.outputs[0]
         return node if not node.outputs else list(node.outputs)
 
+    def _computed(self, args: tuple, kwargs: dict) -> Any:
+        """What the node would give, at once: a function that runs as a node calls this one."""
+        results = self._kernel.results(args, kwargs)
+        if self._kernel.outputs is None:
+            return results[0]
+        return results or None
+
     @functools.cached_property
     def _takes_name(self) -> bool:
-        return _takes_name(self.function)
-
-    def __reduce__(self):
-        return _restore_op, (self.__dict__,)
+        return takes_name(self.function)
 
 
-def _restore_op(state: dict) -> Op:
-    op = Op.__new__(Op)
-    op.__dict__.update(state)
-    return op
-
-
-def _takes_name(function: Callable) -> bool:
-    import inspect
-
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return False
-    return "name" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+def _checked_name(name: Any, kernel: UserFunction) -> str | None:
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"{kernel.__name__} has no argument `name`, so `name=` names the node: text, not {name!r}.")
+    return name
 
 
 def _node_name(name: str) -> str:
-    return "function" if name == "<lambda>" else name.strip("_<>") or "function"
+    """The name of a function as one that a node may have."""
+    return "function" if name == "<lambda>" else re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "function"
 
 
 @overload
@@ -334,6 +436,7 @@ def op(
     shape: Any = ...,
     pure: bool = ...,
     isolated: bool = ...,
+    here: bool = ...,
     num_cpus: float | None = ...,
     num_gpus: float | None = ...,
     memory: float | None = ...,
@@ -352,6 +455,7 @@ def op(
     shape: Any = None,
     pure: bool = False,
     isolated: bool = False,
+    here: bool = False,
     num_cpus: float | None = None,
     num_gpus: float | None = None,
     memory: float | None = None,
@@ -368,17 +472,18 @@ def op(
     dtype, shape: of the output, or a list of them for several; unset, the value is any Python object.
     pure: the same arguments always give the same result and nothing else happens; equal calls may then be made once.
     isolated: never run it in the caller's process.
+    here: always run it in the caller's process; those that are not pure run in the order in which they were created.
     num_cpus, num_gpus, memory (bytes), resources, label_selector: what one call needs of a machine, as in Ray.
     retries: how often it is called again when it raises.
     timeout: seconds that one call may take, from when the function begins: waiting for a free worker does not count,
         and each retry has as many of its own. A call that takes longer ends the run with DeadlineExceededError.
-    Raises TypeError or ValueError for options that make no sense.
+    Raises TypeError or ValueError for options that make no sense. docs/functions.md says what a function may rely on.
 
         @weftwork.op(outputs=2)
         def split(text): return text[:1], text[1:]
     """
-    if function is not None and not callable(function):
-        raise TypeError(f"weftwork.op takes a function, not {function!r}. Write options by name: @op(outputs=2).")
+    if function is not None:
+        check_callable(function)
     if outputs is not None and (not isinstance(outputs, int) or outputs < 0):
         raise ValueError(f"outputs must be a whole number of outputs or None, not {outputs!r}.")
     if not isinstance(retries, int) or retries < 0:
@@ -395,9 +500,12 @@ def op(
         timeout=timeout,
         resources=needed(num_cpus, num_gpus, memory, resources),
         labels=selected(label_selector),
+        here=here,
     )
+    traits.check_place("@op")
 
     def lift(function: Callable) -> Op:
+        check_callable(function)
         return Op(function, outputs, types, raw, pure, traits, name)
 
     return lift if function is None else lift(function)
@@ -443,16 +551,21 @@ def selected(label_selector: Mapping[str, str] | None) -> tuple[tuple[str, str],
 def py_func(func: Callable, inp: Sequence[Any], Tout: Any, stateful: bool = True, name: str | None = None) -> Any:
     """TensorFlow 1's spelling of a Python function as a node: func(*arrays) gives arrays of the dtypes `Tout`.
 
-    Returns a Tensor where `Tout` is one dtype, a list of them where it is a list.
-    stateful=False says that the function is pure.
+    Returns a Tensor where `Tout` is one dtype, a list of them where it is a list. It has no derivative: its gradient is
+    None. It may write into the arrays that it gets.
+    stateful: it is called in the caller's process, once for each node and run, in the order of the nodes' creation.
+    stateful=False says that the function is pure: equal calls may be made once, anywhere.
+    Running it raises InvalidArgumentError where a dtype of `Tout` cannot hold what it returns.
     """
     if not callable(func):
         raise ValueError(f"py_func expected func to be callable, but got {func!r}.")
+    check_callable(func)
     several = isinstance(Tout, (list, tuple))
-    node = op(
-        outputs=len(Tout) if several else None,
-        dtype=list(Tout) if several else Tout,
-        pure=not stateful,
-        name=name or "PyFunc",
-    )(func)
-    return Op.__call__(node, *[convert_to_tensor(x) for x in inp])
+    types = tuple([as_dtype(dtype) for dtype in (Tout if several else [Tout])])
+    traits = _STATEFUL if stateful else _STATELESS
+    outputs = len(types) if several else None
+    node = Op(func, outputs, types, (None,) * len(types), not stateful, traits, name or "PyFunc", numpy=True)
+    return node(*[convert_to_tensor(x) for x in inp])
+
+
+_STATEFUL, _STATELESS = Traits(user=True, here=True), Traits(user=True)

@@ -97,12 +97,13 @@ class Graph:
         Raises RuntimeError when the graph is finalized, ValueError for a bad name or an input of another graph.
         """
         source = caller()
-        scopes = self._scopes
+        scopes = self._scopes.now()
         section = scopes.section
         for tensor in inputs:
-            if tensor.op.graph is not self:
+            maker = tensor.op
+            if maker.graph is not self:
                 raise ValueError(f"{tensor} must be from the same graph as the other inputs of {name or type}.")
-            if tensor.op.section is not section:
+            if maker.section is not section:
                 check_use(tensor, section, name or type)
         with self._lock:
             if self._finalized:
@@ -111,8 +112,8 @@ class Graph:
             op = Operation(
                 self, len(self._operations), full, type, kind, kernel, inputs, attrs, outputs, (), traits, source
             )
-            if scopes.active():
-                scopes.apply(op, pinned)
+            if scopes.active:
+                self._scopes.apply(op, pinned)
             if section is not None:
                 op.section = section
                 section.ops.append(op)

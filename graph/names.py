@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _OP_NAME = re.compile(r"^[A-Za-z0-9.][A-Za-z0-9_.\-/]*$")
 _INNER_SCOPE = re.compile(r"^[A-Za-z0-9_.\-/\\]*$")
 
 
+@lru_cache(maxsize=4096)  # nodes made by one line ask for one name
 def check_op_name(name: str) -> None:
     """ValueError unless `name` may name a node."""
     if not isinstance(name, str) or not _OP_NAME.match(name):

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 
 class Slot(NamedTuple):
     """The place of the tensor number `index` in a template."""
@@ -18,15 +16,20 @@ class Slot(NamedTuple):
     index: int
 
 
+_ATOMS = frozenset({int, float, str, bytes, bool, type(None)})
+SLOTS = tuple(map(Slot, range(256)))
+"""The slots that nearly all templates have: a slot is made once."""
+
+
 def lift(structure: Any, found: list, convert: Callable[[Any], Any]) -> Any:
     """The template of `structure`; tensors (what `convert` does not give None for) are appended to `found`."""
-    kind = type(structure)
-    if kind in (int, float, str, bytes, bool) or structure is None:
+    if type(structure) in _ATOMS:
         return structure
     tensor = convert(structure)
     if tensor is not None:
+        number = len(found)
         found.append(tensor)
-        return Slot(len(found) - 1)
+        return SLOTS[number] if number < len(SLOTS) else Slot(number)
     return rebuild(structure, lambda item: lift(item, found, convert))
 
 
@@ -63,19 +66,3 @@ def flatten(structure: Any) -> list:
     if isinstance(structure, (list, tuple)):
         return [leaf for item in structure for leaf in flatten(item)]
     return [structure]
-
-
-def frozen(structure: Any) -> Any:
-    """A hashable equal of a template, or TypeError."""
-    if isinstance(structure, Slot):
-        return ("slot", structure.index)
-    if isinstance(structure, (list, tuple)):
-        return (type(structure), tuple([frozen(item) for item in structure]))
-    if isinstance(structure, dict):
-        return (dict, tuple([(key, frozen(item)) for key, item in structure.items()]))
-    if isinstance(structure, slice):
-        return (slice, frozen(structure.start), frozen(structure.stop), frozen(structure.step))
-    if isinstance(structure, (float, complex, np.generic)):
-        return (type(structure), repr(structure))  # exact, and tells 0.0 from -0.0
-    hash(structure)
-    return (type(structure), structure)

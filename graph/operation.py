@@ -94,7 +94,7 @@ class Traits:
     timeout: seconds that one call may take; None is for ever. Of a branch or a loop the least of those inside.
     labels: what a machine's labels must be, as Ray's label selectors say it, e.g. {"region": "in(eu, us)"}.
     isolated: never run it in the caller's process.
-    here: run it in the caller's process and nowhere else: it touches files of that machine.
+    here: run it in the caller's process and nowhere else; those with effects in the order of their creation.
     user: the kernel is a user's function, not the library's.
     anywhere: nothing of the above says where, or how, it runs.
     """
@@ -111,6 +111,25 @@ class Traits:
     def __post_init__(self):
         asked = self.isolated or self.timeout is not None or self.resources or self.labels or self.here
         object.__setattr__(self, "anywhere", not asked)
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """The options that ask for a process other than the caller's."""
+        asked = {
+            "isolated": self.isolated,
+            "resources": self.resources,
+            "label_selector": self.labels,
+            "timeout": self.timeout is not None,
+        }
+        return [option for option, given in asked.items() if given]
+
+    def check_place(self, word: str) -> None:
+        """Raise ValueError for what asks for the caller's process and for another one at the same time."""
+        if self.here and self.elsewhere:
+            raise ValueError(
+                f"{word} must run in the caller's process (here=True), and asks with "
+                f"{' and '.join(self.elsewhere)} for another one. Leave one of them out."
+            )
 
 
 LIBRARY = Traits()
@@ -180,7 +199,10 @@ class Operation:
         self.container = container
         self.section = section
         self.compiled: Any = None
-        self.outputs = tuple([Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)])
+        if len(outputs) == 1:  # most have one, and are made twice as fast so
+            self.outputs: tuple[Tensor, ...] = (Tensor(self, 0, *outputs[0]),)
+        else:
+            self.outputs = tuple([Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)])
 
     @property
     def listed(self) -> Operation:

@@ -31,6 +31,8 @@ class _Controller:
 
 
 class _State:
+    """The scopes but for names. active: any is open besides a section."""
+
     def __init__(self):
         self.controllers: list[_Controller] = []
         self.devices: list[Any] = []
@@ -97,9 +99,9 @@ class Scopes:
         finally:
             state.section = outer
 
-    def active(self) -> bool:
-        """True when any scope but a name scope is open."""
-        return self._state.active
+    def now(self) -> _State:
+        """The scopes that are open, but for name scopes."""
+        return self._shared if self._shared is not None else self._local.state
 
     def split(self) -> None:
         """Give each thread scopes of its own."""
@@ -121,6 +123,8 @@ class Scopes:
                 resources=_joined(state.resources, op.traits.resources),
                 labels=_joined(state.labels, op.traits.labels),
             )
+            if op.traits.user:
+                op.traits.check_place(op.defined_at)
         if not pinned and state.controllers:
             op.control_inputs = _control_inputs(state.controllers, op)
 

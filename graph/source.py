@@ -67,8 +67,8 @@ def _is_ours(filename: str) -> bool:
 
 
 def caller() -> Source:
-    """The innermost frame outside this package."""
-    frame = sys._getframe(1)
+    """The innermost frame outside this package, of whose functions two or more are on the stack."""
+    frame = sys._getframe(2)
     while frame is not None:
         code = frame.f_code
         if not _is_ours(code.co_filename):

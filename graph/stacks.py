@@ -17,14 +17,50 @@ if TYPE_CHECKING:
     from weftwork.graph.graph import Graph
 
 
+_OUTSIDE = -1
+
+
+class _Graphs(list):
+    """The graphs that a thread has entered.
+
+    level: while nodes run in the thread, how many there were when they began; until a node's function enters one
+    itself, an op that it calls on values computes.
+    """
+
+    __slots__ = ("level",)
+
+    def __init__(self):
+        self.level = 0 if _working else _OUTSIDE
+
+
 class _Stacks(threading.local):
     def __init__(self):
-        self.graphs: list[Graph] = []
+        self.graphs = _Graphs()
         self.sessions: list[Any] = []
         self.fallback: Graph | None = None
 
 
-_stacks = _Stacks()
+_working = 0
+"""How many programs run in this process for a session elsewhere: a thread that begins meanwhile is a node's."""
+local = _Stacks()
+"""This thread's stacks."""
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """This process runs nodes for a session elsewhere, and nothing else."""
+    global _working
+    _working += 1
+    try:
+        yield
+    finally:
+        _working -= 1
+
+
+def inside_node() -> bool:
+    """True in a node's function that has entered no graph itself: what an op makes there belongs to no graph."""
+    graphs = local.graphs
+    return graphs.level == len(graphs)
 
 
 @contextmanager
@@ -40,58 +76,58 @@ def _pushed(stack: list, thing: Any) -> Iterator[Any]:
 
 def graph_scope(graph: Graph):
     """A context manager that makes `graph` the thread's default."""
-    return _pushed(_stacks.graphs, graph)
+    return _pushed(local.graphs, graph)
 
 
 def session_scope(session: Any):
     """A context manager that makes `session` the thread's default."""
-    return _pushed(_stacks.sessions, session)
+    return _pushed(local.sessions, session)
 
 
 def push_session(session: Any) -> None:
     """Make `session` the default until `remove_session`, without nesting: for interactive use."""
-    _stacks.sessions.append(session)
+    local.sessions.append(session)
 
 
 def remove_session(session: Any) -> None:
     """Take `session` off this thread's stack, wherever it stands."""
-    if session in _stacks.sessions:
-        _stacks.sessions.remove(session)
+    if session in local.sessions:
+        local.sessions.remove(session)
 
 
 def push_graph(graph: Graph) -> None:
     """Make `graph` the default until `remove_graph`, without nesting: for interactive use."""
-    _stacks.graphs.append(graph)
+    local.graphs.append(graph)
 
 
 def remove_graph(graph: Graph) -> None:
     """Take `graph` off this thread's stack, wherever it stands."""
-    if graph in _stacks.graphs:
-        _stacks.graphs.remove(graph)
+    if graph in local.graphs:
+        local.graphs.remove(graph)
 
 
 def get_default_graph() -> Graph:
     """The innermost graph that this thread entered, else the thread's own fallback graph."""
-    if _stacks.graphs:
-        return _stacks.graphs[-1]
-    if _stacks.fallback is None:
-        _stacks.fallback = seams.new_graph()
-    return _stacks.fallback
+    if local.graphs:
+        return local.graphs[-1]
+    if local.fallback is None:
+        local.fallback = seams.new_graph()
+    return local.fallback
 
 
 def reset_default_graph() -> None:
     """Replace this thread's fallback graph by a fresh one; AssertionError inside `with graph.as_default()`."""
-    if _stacks.graphs:
+    if local.graphs:
         raise AssertionError(
             "Do not use tf.reset_default_graph() to clear nested graphs. If you need a cleared graph, exit the nesting "
             "and create a new graph."
         )
-    _stacks.fallback = seams.new_graph()
+    local.fallback = seams.new_graph()
 
 
 def get_default_session() -> Any:
     """The innermost session that this thread entered, or None."""
-    return _stacks.sessions[-1] if _stacks.sessions else None
+    return local.sessions[-1] if local.sessions else None
 
 
 def session_for(graph: Graph, session: Any, action: str, method: str) -> Any:

@@ -43,25 +43,27 @@ class Census:
 
     def add(self, op: Operation) -> None:
         """Number a new node's outputs, find out how it is called, and count it."""
-        number = self.tensors
+        number, last, index, outputs = self.tensors, self.last, op.index, op.outputs
         self.calls.append(self._call(op, number))
-        for tensor in op.outputs:
+        for tensor in outputs:
             tensor.number = number
-            self.last.append(-1)
+            last.append(-1)
             number += 1
         self.tensors = number
-        last, index = self.last, op.index
         for tensor in op.inputs:
-            if last[tensor.number] < 0:
+            taken = tensor.number
+            if last[taken] < 0:
                 self.ends -= 1
-            last[tensor.number] = index
-        self.ends += len(op.outputs) or 1
+            last[taken] = index
+        self.ends += len(outputs) or 1
         kind, traits = op.kind, op.traits
         if kind in CALLED:
-            count = self.counts.get(op.kernel, 0)
-            if not count:
+            kernel, counts = op.kernel, self.counts
+            if kernel in counts:
+                counts[kernel] += 1
+            else:
                 self.first.append(op)
-            self.counts[op.kernel] = count + 1
+                counts[kernel] = 1
         if kind not in _PLAIN or op.device or op.section is not None or not traits.anywhere:
             self.others.append(op)
         elif traits.user and kind is Kind.PURE:  # equal calls are made once: a plan sees which are equal

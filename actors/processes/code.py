@@ -21,9 +21,9 @@ from types import CodeType, FunctionType
 from typing import Any
 from weakref import WeakValueDictionary
 
-import cloudpickle
 import numpy as np
 
+from weftwork.actors.processes.wrappers import Pickler, dumps
 from weftwork.actors.programs.program import size_of
 
 LARGE = 1 << 20
@@ -56,7 +56,7 @@ def pack_code(program: Any) -> tuple[bytes, list[tuple[str, memoryview]]]:
             blocks.append((_key(data), data))
         return data.nbytes < LARGE
 
-    code = cloudpickle.dumps(program, protocol=5, buffer_callback=stays_inside)
+    code = dumps(program, buffer_callback=stays_inside)
     if blocks:
         _warn_of(program)
     return code, blocks
@@ -104,7 +104,7 @@ def _warn_of(program: Any) -> None:
                 warnings.warn_explicit(text, UserWarning, about[0], about[1], function.__module__)
 
 
-class _Lister(cloudpickle.Pickler):
+class _Lister(Pickler):
     """Finds the functions that go by value."""
 
     def __init__(self):

@@ -26,6 +26,7 @@ from weftwork.actors.processes.transport import Gone, Mesh
 from weftwork.actors.processes.worker import ProgramMissing, Programs
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.program import StepFailed, Stopped, quiet, size_of, spread
+from weftwork.graph.stacks import working
 
 _LOOKS_EVERY = 5e-3
 """Seconds between two looks, while a program runs, whether the run is to end."""
@@ -178,7 +179,7 @@ class LocalWorker:
         measured: list = []
         try:
             values = [exchange, *unpack_parts(inputs)]
-            with quiet():
+            with working(), quiet():
                 if request.measure:
                     outputs, *measured = program.measure(values, exchange.stop)
                 else:
@@ -239,7 +240,7 @@ class LocalWorker:
         if probe:
             self._ticker.start()
         try:
-            with quiet():
+            with working(), quiet():
                 for row in todo:
                     if self._stop:
                         return ("stopped",)

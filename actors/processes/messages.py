@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
 import numpy as np
+
+from weftwork.actors.processes.wrappers import dumps
 
 _APART = 1 << 16
 """Bytes of data from which it is a part of its own."""
@@ -79,7 +80,7 @@ def is_plain(value: Any) -> bool:
 
 def pack(value: Any) -> bytes:
     """`value` as a message."""
-    return cloudpickle.dumps(value, protocol=5)
+    return dumps(value)
 
 
 def pack_values(values: list) -> bytes:
@@ -101,7 +102,7 @@ def pack_parts(values: list) -> list[Any]:
 
 
 def _dumps_for(values: list) -> Callable:
-    return pickle.dumps if all([is_plain(value) for value in values]) else cloudpickle.dumps
+    return pickle.dumps if all([is_plain(value) for value in values]) else dumps
 
 
 unpack = pickle.loads
@@ -115,7 +116,7 @@ def unpack_parts(parts: list) -> Any:
 def check_pickles(value: Any) -> None:
     """Raise what pickling `value` raises; large arrays are not copied."""
     if not is_plain(value) and not (type(value) is np.ndarray and value.dtype.kind in "biufc"):
-        cloudpickle.dumps(value, protocol=5, buffer_callback=lambda buffer: None)
+        dumps(value, buffer_callback=lambda buffer: None)
 
 
 def describe(error: BaseException) -> tuple[bytes, str]:

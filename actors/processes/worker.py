@@ -19,6 +19,7 @@ from weftwork.actors.programs import gpu
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.program import Program, StepFailed, Stopped, quiet, size_of
 from weftwork.graph.function import WATCHERS
+from weftwork.graph.stacks import working
 
 _KEPT_PROGRAMS = 256
 KEPT_BYTES = 16 << 20
@@ -147,7 +148,7 @@ def perform(request: Request, values: list, programs: Programs, device: bool = F
         return [pack_values(["unloadable", *describe(error)]), *nothing], []
     measured: tuple = ()
     try:
-        with HERALD.watching(request.token), _limited(request.deadline) as stop, quiet():
+        with HERALD.watching(request.token), _limited(request.deadline) as stop, working(), quiet():
             if request.measure:
                 outputs, *measured_lists = program.measure(values, stop)
                 measured = tuple(measured_lists)

@@ -18,6 +18,9 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import errstate
+
+from weftwork.graph.stacks import local
 
 _INFIX: dict[Callable, str] = {
     operator.add: "+",
@@ -320,9 +323,21 @@ def _statement(
     return f"{target} = {call}{freed}{check}"
 
 
-def quiet() -> Any:
-    """A context manager in which NumPy gives inf and nan without a warning, as TensorFlow does."""
-    return np.errstate(all="ignore")
+class quiet:
+    """A context manager in which nodes run: NumPy gives inf and nan without a warning, as TensorFlow does."""
+
+    __slots__ = ("_errors", "_graphs", "_level")
+
+    def __enter__(self) -> None:
+        self._graphs = graphs = local.graphs
+        self._level = graphs.level
+        graphs.level = len(graphs)
+        self._errors = errors = errstate(all="ignore")
+        errors.__enter__()
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._errors.__exit__(kind, error, trace)
+        self._graphs.level = self._level
 
 
 def stop_now() -> None:

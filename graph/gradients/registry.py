@@ -69,6 +69,8 @@ def rule_of(op: Operation) -> Rule:
     found = _override(op) or RULES.get(op.type)
     if found is not None:
         return found
+    if type(op.kernel) is UserFunction and op.kernel.numpy:
+        return nothing
     if op.kind in WRITES or (op.kind is Kind.RANDOM and op.type not in ("RandomGamma", "RandomShuffle")):
         return nothing
     if op.kind is Kind.PURE:

@@ -47,6 +47,7 @@ def _owner(
     graph: Graph, type: str, sections: Sequence[Section], given: Sequence[Tensor], outputs: list, name: str, attrs: dict
 ) -> Operation:
     """The operation that owns sections: its inputs are those given and what the sections capture."""
+    _check_places([op for section in sections for op in section.ops])
     captured = captures(sections)
     controls = dict.fromkeys([c for section in sections for c in section.controls()])
     attrs = {**attrs, "_sections": tuple([section.index for section in sections]), "_given": len(given)}
@@ -59,6 +60,17 @@ def _owner(
             outputs=outputs,
             name=name,
             traits=_asked([op.traits for section in sections for op in section.ops]),
+        )
+
+
+def _check_places(ops: Sequence[Operation]) -> None:
+    """Raise ValueError for users' functions inside of which one asks for the caller's process, one for another."""
+    mine = next((op for op in ops if op.traits.here and op.traits.user), None)
+    other = next((op for op in ops if op.traits.elsewhere), None)
+    if mine is not None and other is not None:
+        raise ValueError(
+            f"A branch or loop runs in one place, but {mine.defined_at} must run in the caller's process, and "
+            f"{other.defined_at} asks with {' and '.join(other.traits.elsewhere)} for another one."
         )
 
 

@@ -13,6 +13,7 @@ last versions at the end. Built in one pass that also merges equal pure nodes an
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from weftwork.graph.errors import InvalidArgumentError
@@ -192,6 +193,10 @@ class _Builder:
         self.node_of: dict[Operation, int] = {}
         self.rewrites = rewrites
         self.spared = Spared(flow, rewrites)
+        self.queued: set[int] | None = None
+        """Where there are queues, the nodes that wait for one, and those that wait for these."""
+        self.last: dict[bool, int] = {}
+        """The last node of the caller's process that has effects: of those that wait for no queue, and of all."""
 
     def build(self) -> None:
         flow = self.flow
@@ -205,6 +210,8 @@ class _Builder:
             ops = self._ordered(ops)
         # Without a node that has effects of its own, control inputs have done their work once they are in the run.
         self.keep_control = any(op.kind in _EFFECTS for op in ops)
+        if any(op.kind is Kind.QUEUE for op in ops):
+            self.queued = set()
         for op in ops:
             self._visit(op)
         flow.writes = dict(self.version)
@@ -240,6 +247,9 @@ class _Builder:
             if name in initializers
         ]
         before = [self._predecessors(op, number) for op in ops]
+        in_turn = [i for i, op in enumerate(ops) if _in_turn(op)]
+        for earlier, later in pairwise(in_turn):
+            before[later].append(earlier)
         return [ops[i] for i in order_accesses(before, shared, first)]
 
     def _reads(self, op: Operation) -> set[str]:
@@ -412,11 +422,33 @@ class _Builder:
         flow.attrs.append(attrs)
         if self.keep_control:
             before = [self.node_of[c] for c in op.control_inputs if c in self.node_of]
+            self.node_of[op] = node
+            waits = self.queued is not None and self._waits_for_queue(node, op, before)
+            if _in_turn(op):
+                before += self._turn(node, waits)
             if before:
                 flow.after[node] = tuple(before)
-            self.node_of[op] = node
         self._bind(op, outputs)
         return outputs
+
+    def _turn(self, node: int, waits: bool) -> list[int]:
+        """After which node one of the caller's process comes that has effects; now it is the last one.
+
+        One that waits for a queue is waited for by those alone that do so too: else they might wait for each other.
+        """
+        before = self.last.get(waits)
+        self.last[True] = node
+        if not waits:
+            self.last[False] = node
+        return [] if before is None else [before]
+
+    def _waits_for_queue(self, node: int, op: Operation, before: list[int]) -> bool:
+        assert self.queued is not None
+        makers = [self.flow.producer[value] for value in self.flow.inputs[node]]
+        waits = op.kind is Kind.QUEUE or not self.queued.isdisjoint(makers + before)
+        if waits:
+            self.queued.add(node)
+        return waits
 
     def _bind(self, op: Operation, values: tuple[int, ...]) -> None:
         for tensor, value in zip(op.outputs, values, strict=False):
@@ -428,6 +460,11 @@ class _Builder:
             self._node(op, (), kernel=give)
             return
         self.value_of[op.outputs[0]] = self.spared.constant(op.attrs["value"])
+
+
+def _in_turn(op: Operation) -> bool:
+    """True for what runs in the caller's process in the order of creation, for it has effects there."""
+    return op.traits.here and op.kind in _EFFECTS
 
 
 def give(*, value: Any) -> Any:

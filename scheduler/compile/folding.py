@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.actors.programs.program import quiet
-from weftwork.graph import nest
 from weftwork.graph.operation import LIBRARY, Operation
+from weftwork.graph.sameness import exact_key
 from weftwork.scheduler.request.config import OptimizerOptions, RewriterConfig
 
 _MOST_ELEMENTS = 65_536
@@ -47,8 +47,8 @@ class Spared:
 
     def __init__(self, flow: Any, rewrites: Rewrites):
         self._flow, self._rewrites = flow, rewrites
-        self._scalars: dict[type, dict[bytes, int]] = {}
-        """Of constants that are NumPy scalars, by type and content: their values."""
+        self._scalars: dict[Any, dict[bytes, int]] = {}
+        """Of constants that are NumPy scalars, by type, dtype and content: their values."""
         self._readers: list[int | dict | None] = []
         """Of each value the node that has it as its last input; if there are several, these by what they do."""
         self._sources: dict[Any, int] = {}
@@ -56,9 +56,9 @@ class Spared:
 
     def constant(self, value: Any) -> int:
         """The number of a constant; equal scalars have one."""
-        if not isinstance(value, np.generic) or value.dtype.kind == "O":
+        if not isinstance(value, np.generic) or value.dtype.hasobject:
             return self._new(value)
-        alike = self._scalars.setdefault(type(value), {})
+        alike = self._scalars.setdefault((type(value), value.dtype), {})
         content = value.tobytes()
         number = alike.get(content)
         if number is None:
@@ -112,15 +112,9 @@ def merge_key(op: Operation, inputs: tuple[int, ...]) -> Any:
     if not attrs:
         return (op.kernel, inputs, op.device)
     try:
-        return (op.kernel, inputs, op.device, tuple([(name, _exact(value)) for name, value in attrs.items()]))
-    except TypeError:
+        return (op.kernel, inputs, op.device, tuple([(name, exact_key(value)) for name, value in attrs.items()]))
+    except (TypeError, RecursionError):  # an object of ours that says so, or one that is nested too deep
         return None
-
-
-def _exact(value: Any) -> Any:
-    """A key that tells 1 from 1.0 and True, and 0.0 from -0.0."""
-    kind = type(value)
-    return (kind, value) if kind in (int, bool, str, bytes) or value is None else nest.frozen(value)
 
 
 def folded(op: Operation, values: list, largest: int = 0) -> list | None:

@@ -91,6 +91,10 @@ def _need(op: Operation, config: Any) -> Need:
         backend.ray()  # only it knows what there is
     if op.device and not _anywhere(op.device):
         home = _home(op, machines(), config)
+    if traits.here and traits.user:
+        if home.machine not in ("", inventory.this_machine()):
+            raise _cannot_place(op, f"it must run in the caller's process, which is not on {op.device}")
+        home = ANYWHERE
     if asks:
         _check(op, [machine for machine in machines() if home.machine in ("", machine.id)])
     return Need(traits.resources, traits.labels, home, traits.isolated, traits.timeout)

@@ -113,10 +113,13 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
 def in_parts(op: Operation, made: Compiled) -> list[Operation]:
     """A function over elements as operations that may run beside each other: split, some like `op`, join; or nothing.
 
-    Only where no element depends on another: nothing is carried, written or drawn. They are in no graph.
+    Only where no element depends on another, nothing being carried, written or drawn, and none must run in the caller's
+    process, in turn. They are in no graph.
     """
     count = op.attrs.get("_parallel", 1)
-    if count < 2 or op.attrs["_carried"] or made.state or any([word == "draw" for word, _ in made.order]):
+    if count < 2 or op.traits.here or op.attrs["_carried"] or made.state:
+        return []
+    if any([word == "draw" for word, _ in made.order]):
         return []
     elements = op.attrs["_elements"]
     specs = [(t.dtype.base_dtype, _part(t)) for t in op.inputs[:elements]]

@@ -15,7 +15,7 @@ from typing import Any
 from weftwork.actors.programs.program import Stopped, size_of
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError
-from weftwork.graph.operation import Tensor
+from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_free, is_sharable, settle_needs
 from weftwork.scheduler.machines import backend, inventory, objects
@@ -440,10 +440,15 @@ def _near(flow: Dataflow, remote: set[int]) -> bool:
 def _is_seen(flow: Dataflow, estimate: Estimate) -> bool:
     """True when every user's function of a dataflow has been called before."""
     seconds = enumerate(estimate.seconds)
-    return not any([s is None and flow.ops[n].traits.user and n not in flow.needs for n, s in seconds])
+    return not any([s is None and _is_tried(flow.ops[n]) and n not in flow.needs for n, s in seconds])
 
 
 def _predicted(flow: Dataflow) -> list[float | None]:
     """What each node is predicted to take: by its own history, else by its function's."""
     known = [HISTORY.of(op) for op in flow.ops]
     return [s if k is None else k.seconds for k, s in zip(known, Estimate(flow, {}).seconds, strict=True)]
+
+
+def _is_tried(op: Operation) -> bool:
+    """True for a user's function whose first call is made in another process."""
+    return op.traits.user and not op.traits.here

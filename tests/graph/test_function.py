@@ -6,6 +6,8 @@ import collections
 import functools
 import os
 import pickle
+import threading
+import time
 
 import cloudpickle
 import numpy as np
@@ -622,6 +624,218 @@ def test_py_func_can_be_named(graph):
 def test_py_func_needs_a_function(graph):
     with pytest.raises(ValueError, match=r"^py_func expected func to be callable, but got 3\.$"):
         tf.py_func(3, [], tf.float32)
+
+
+PLACES = ("auto", "caller", "actor", "task", "resident", "mixed")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_py_func_and_here_run_in_the_caller_in_the_order_of_creation(ray_session, graph, place):
+    """From the first run on, whatever else the run does and in whatever order they are fetched or become ready."""
+    seen = []
+
+    def note(k, _=None):
+        seen.append((k, os.getpid()))
+        return np.int64(k)
+
+    slow = [tf.op(lambda k: (time.sleep(0.02 * (3 - k)), k)[1])(k) for k in range(3)]
+    waiting = [tf.py_func(note, [k, tf.cast(slow[k], tf.int32)], tf.int64) for k in range(3)]
+    several = [*waiting, *[tf.op(here=True)(note)(3 + k) for k in range(3)], tf.py_func(note, [6], tf.int64)]
+    with tf.Session(config=tf.ConfigProto(placement=place)) as session:
+        for _ in range(5):
+            assert session.run(several[::-1]) == [6, 5, 4, 3, 2, 1, 0]
+            assert seen == [(k, os.getpid()) for k in range(7)]
+            seen.clear()
+
+
+def test_functions_of_the_caller_in_branches_and_loops_keep_their_order(graph):
+    """A branch or a loop that holds one takes its turn among the others."""
+    seen = []
+
+    def note(x):
+        seen.append(int(x))
+        return x
+
+    def noted(x):
+        return tf.py_func(note, [x], tf.int32)
+
+    first = noted(1)
+    branch = tf.cond(tf.constant(True), lambda: noted(2), lambda: noted(0))
+    loop = tf.while_loop(lambda i: i < 5, lambda i: (tf.reshape(noted(i), []) + 1,), [tf.constant(3)])
+    mapped = tf.map_fn(noted, tf.constant([5, 6]))
+    last = noted(7)
+    with tf.Session() as session:
+        for _ in range(3):
+            session.run([last, mapped, loop, branch, first])
+            assert seen == [1, 2, 3, 4, 5, 6, 7]
+            seen.clear()
+
+
+def test_many_functions_of_the_caller_with_others_keep_their_order(ray_session, graph):
+    """Functions that were never seen are tried elsewhere: those of the caller are not, and wait for their turn."""
+    seen = []
+    others = [tf.op(lambda k: k)(k) for k in range(40)]
+    notes = [tf.op(here=True)(seen.append)(other) for other in others]
+    with tf.Session() as session:
+        for _ in range(3):
+            session.run(notes[::-1])
+            assert seen == list(range(40))
+            seen.clear()
+
+
+def test_what_waits_for_a_queue_is_waited_for_by_its_like_alone(graph):
+    """A function that waits for an element does not keep one back that lets the element be there."""
+    queue = tf.FIFOQueue(2, [tf.int32], [[]])
+    seen = []
+    taken = tf.py_func(lambda x: (seen.append("taken"), x)[1], [queue.dequeue()], tf.int32)
+    made = tf.py_func(lambda: (seen.append("made"), np.int32(5))[1], [], tf.int32)
+    made.set_shape([])
+    with tf.Session() as session:
+        assert session.run([taken, queue.enqueue(made)], options=tf.RunOptions(timeout_in_ms=20_000)) == [5, None]
+    assert seen == ["made", "taken"]
+
+
+def test_a_function_of_the_caller_keeps_its_state(graph):
+    """A counter counts every call, a list collects every item, a lock is the program's."""
+    counted, lock = [0], threading.Lock()
+
+    def step():
+        with lock:
+            counted[0] += 1
+            return counted[0]
+
+    numbers = [tf.py_func(step, [], tf.int64), tf.op(here=True)(step)()]
+    with tf.Session() as session:
+        assert [session.run(numbers) for _ in range(3)] == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_here_contradicts_what_asks_for_another_process(graph):
+    """It is refused where it is made: by options, by a scope, by what is in the same branch."""
+    for other in ({"isolated": True}, {"num_cpus": 1}, {"resources": {"loom": 1}}, {"timeout": 1}):
+        with pytest.raises(ValueError, match="must run in the caller's process"):
+            tf.op(here=True, **other)
+    with pytest.raises(ValueError, match="must run in the caller's process"):
+        tf.op(here=True, label_selector={"zone": "a"})
+    with tf.resources(num_cpus=1), pytest.raises(ValueError, match="PyFunc .*asks with resources for another one"):
+        tf.py_func(len, [[1]], tf.int32)
+    with pytest.raises(ValueError, match="A branch or loop runs in one place, but cond/PyFunc .* with isolated"):
+        tf.cond(
+            tf.constant(True),
+            lambda: tf.py_func(len, [[1]], tf.int32),
+            lambda: tf.cast(tf.op(isolated=True)(len)([1]), tf.int32),
+        )
+
+
+def test_a_function_of_the_caller_is_not_placed_on_another_machine(graph):
+    """A device that the caller's machine has is ignored; `here` on another machine is an error."""
+    with tf.device("/cpu:0"):
+        mine = tf.op(here=True)(os.getpid)()
+    with tf.device("/job:worker/task:3"):
+        theirs = tf.op(here=True)(os.getpid)()
+    with tf.Session() as session:
+        assert session.run(mine) == os.getpid()
+        with pytest.raises(InvalidArgumentError, match="Cannot assign a device for operation getpid"):
+            session.run(theirs)
+
+
+def test_py_func_may_write_into_its_arguments(session):
+    """The arrays are its own: neither a feed, a constant nor another node sees what it writes."""
+    x = tf.placeholder(tf.float32, [2])
+    fed, fixed = np.zeros(2, np.float32), tf.constant([1.0, 2.0])
+
+    def spoil(*arrays):
+        for array in arrays:
+            array += 1
+        return arrays
+
+    made = tf.py_func(spoil, [x, fixed], [tf.float32, tf.float32])
+    pure = tf.py_func(spoil, [fixed], [tf.float32], stateful=False)
+    for _ in range(3):
+        one, two, (three,), four = session.run([*made, pure, tf.identity(fixed)], {x: fed})
+        assert [v.tolist() for v in (one, two, three, four)] == [[1, 1], [2, 3], [2, 3], [1, 2]]
+    assert fed.tolist() == [0, 0]
+    assert fed.flags.writeable
+
+
+CANNOT = [
+    *((value, tf.int32) for value in (3.7, 3.0, 2**40, -(2**31) - 1, float("nan"), 1j, np.float32(2), [1, 2.5])),
+    *((value, tf.uint8) for value in (-1, 256, np.int64(300))),
+    *((value, tf.bool) for value in (1, 0.0)),
+    *((value, tf.float32) for value in (1j, 1e300, None, "1", 2**70)),
+    *((value, tf.float16) for value in (70000, [1.0, 1e5])),
+    (1e300 + 0j, tf.complex64),
+]
+
+
+@pytest.mark.parametrize(("value", "dtype"), CANNOT, ids=str)
+def test_a_value_that_the_declared_dtype_cannot_hold_is_an_error(session, value, dtype):
+    """Kinds change as in NumPy's same_kind casts, and no number may leave the range; no value is bent to fit."""
+    nodes = [
+        tf.py_func(lambda: value, [], dtype),
+        tf.py_func(lambda: value, [], [dtype])[0],
+        tf.op(dtype=dtype)(lambda: value)(),
+        tf.op(dtype=[dtype], outputs=1)(lambda: [value])()[0],
+    ]
+    for node in nodes:
+        with pytest.raises(InvalidArgumentError, match=f"cannot hold|declared|{dtype.name}"):
+            session.run(node)
+
+
+CAN = [
+    (True, tf.int32, 1),
+    (True, tf.float32, 1.0),
+    (5, tf.uint8, 5),
+    (np.int64(2**31 - 1), tf.int32, 2**31 - 1),
+    (2**40, tf.float32, float(2**40)),
+    (1.5, tf.float16, 1.5),
+    (2.5, tf.complex64, 2.5 + 0j),
+    (np.float64(0.1), tf.float32, np.float32(0.1)),
+    (float("inf"), tf.float32, float("inf")),
+    ([], tf.int32, []),
+]
+
+
+@pytest.mark.parametrize(("value", "dtype", "expected"), CAN, ids=str)
+def test_a_value_that_the_declared_dtype_can_hold_is_converted(session, value, dtype, expected):
+    """What is given is of the declared dtype."""
+    for node in (tf.py_func(lambda: value, [], dtype), tf.op(dtype=dtype)(lambda: value)()):
+        made = session.run(node)
+        assert made.dtype == dtype.numpy
+        assert made.tolist() == (expected.tolist() if isinstance(expected, np.generic) else expected)
+
+
+def test_the_gradient_of_py_func_is_none(graph):
+    """It has no derivative, and to ask for one is no error; what goes another way is found."""
+    x = tf.constant(2.0)
+    for stateful in (True, False):
+        y = tf.py_func(lambda v: v**2, [x], tf.float32, stateful=stateful)
+        y.set_shape([])
+        assert tf.gradients(y, x) == [None]
+        (grad,) = tf.gradients(y + 3 * x, x)
+        with tf.Session(config=HERE) as session:
+            assert session.run(grad) == 3
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (ValueError, InvalidArgumentError),
+        (TypeError, InvalidArgumentError),
+        (StopIteration, OutOfRangeError),
+        (MemoryError, ResourceExhaustedError),
+        (NotImplementedError, UnimplementedError),
+        (KeyError, UnknownError),
+    ],
+)
+def test_an_exception_of_py_func_becomes_tensorflow_s_class_for_it(session, raised, kind):
+    """TensorFlow 1's table; the message is the type and the text."""
+
+    def fail():
+        raise raised("why")
+
+    with pytest.raises(kind, match=f"{raised.__name__}: .*why") as caught:
+        session.run(tf.py_func(fail, [], tf.float32, name="fails"))
+    assert caught.value.op.name == "fails"
 
 
 def test_py_func_maps_exceptions_as_tensorflow_does(session):

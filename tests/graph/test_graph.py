@@ -163,7 +163,7 @@ def test_leaving_graphs_out_of_order_is_an_error():
     two.__exit__(None, None, None)
     from weftwork.graph import stacks
 
-    stacks._stacks.graphs.clear()
+    stacks.local.graphs.clear()
 
 
 def test_nodes_go_to_the_graph_of_their_inputs(graph):

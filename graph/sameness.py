@@ -1,0 +1,78 @@
+"""Which values are the same: what tells whether two pure calls may be made once.
+
+the same   of the same type and the same to the last bit, through lists, tuples, dicts and frozensets; or one object.
+           More than `==` asks for: 1 is not True, 0.0 not -0.0, Decimal("1.0") not Decimal("1.00"), an hour in Rome not
+           the same hour in London. NaN is the same as NaN.
+Only of types that cannot change is the value looked at; what else there is, subclasses of these too, is the same as
+itself alone: what it is equal to, and for how long, is its own affair, and it is not asked.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import fractions
+import functools
+import pathlib
+import uuid
+from collections.abc import Callable
+from types import BuiltinMethodType, FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.callables import identity
+
+
+def exact_key(value: Any) -> Any:
+    """A key that the same values share, while they live. Raises TypeError for an object of ours that has none."""
+    kind = type(value)
+    known = _KEYS.get(kind)
+    if known is not None:
+        return kind, known(value)
+    if isinstance(value, np.generic) and kind.__module__ == "numpy" and not value.dtype.hasobject:
+        return value.dtype, value.tobytes()
+    if issubclass(kind, tuple) and hasattr(kind, "_fields") and not hasattr(value, "__dict__"):
+        return kind, _keys(value)
+    if kind.__module__.startswith("weftwork."):
+        hash(value)
+        return kind, value  # ours say themselves what they are equal to
+    return "is", id(value)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _keys(values: Any) -> tuple:
+    return tuple([exact_key(value) for value in values])
+
+
+def _zone(value: datetime.time | datetime.datetime) -> tuple:
+    return value.replace(tzinfo=None), value.fold, exact_key(value.tzinfo)
+
+
+def _complex(value: complex) -> tuple:
+    return value.real.hex(), value.imag.hex()
+
+
+_KEYS: dict[type, Callable[[Any], Any]] = {
+    **dict.fromkeys([int, bool, str, bytes, type(None), datetime.date, datetime.timedelta], _itself),
+    float: float.hex,
+    complex: _complex,
+    list: _keys,
+    tuple: _keys,
+    dict: lambda value: tuple([(exact_key(key), exact_key(item)) for key, item in value.items()]),
+    frozenset: lambda value: frozenset(_keys(value)),
+    slice: lambda value: _keys((value.start, value.stop, value.step)),
+    range: lambda value: _keys((value.start, value.stop, value.step)),
+    decimal.Decimal: decimal.Decimal.as_tuple,
+    fractions.Fraction: lambda value: _keys(value.as_integer_ratio()),
+    datetime.datetime: _zone,
+    datetime.time: _zone,
+    datetime.timezone: lambda value: (value.utcoffset(None), value.tzname(None)),
+    uuid.UUID: lambda value: (value.int, value.is_safe),
+    **dict.fromkeys([FunctionType, MethodType, BuiltinMethodType, functools.partial], identity),
+    **dict.fromkeys([pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.WindowsPath], str),
+}
+"""Of each type whose values are looked at: what tells two of them apart."""
