@@ -111,7 +111,7 @@ class Scopes:
                 labels=_joined(state.labels, op.traits.labels),
             )
         if not pinned and state.controllers:
-            op.control_inputs = _control_inputs(state.controllers, op)
+            op.controls = _control_inputs(state.controllers, op)
 
     @contextmanager
     def controls(self, ops: list[Operation] | None) -> Iterator[None]:

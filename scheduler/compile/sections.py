@@ -82,7 +82,7 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
     state = list(dict.fromkeys([name for flow in flows for name in flow.writes]))
     reads = [name for flow in flows for name in [*flow.pinned, *flow.newest] if name not in state]
     reads = list(dict.fromkeys(reads))
-    draws = [draw for flow in flows for draw in flow.draws.values()]
+    draws = list(dict.fromkeys([draw for flow in flows for draw in flow.draws.values()]))
     variables = {name: var for flow in flows for name, var in flow.variables.items()}
     carried = op.attrs.get("_carried", 0)
     order: list[tuple[str, Any]] = [("input", i) for i in range(carried)]
@@ -100,11 +100,14 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
     elif op.type == "While":
         kernel = Loop(bodies[0], bodies[1], carried + len(state), places, op.attrs["_limited"])
     elif op.type == "WhileGrad":
-        kernel = LoopGradient(*bodies, carried, op.attrs["_grads"], op.attrs["_limited"], op.attrs["_captures"])
+        grads = op.attrs["_grads"]
+        places = tuple([place - grads for place in places])
+        kernel = LoopGradient(*bodies, carried, grads, op.attrs["_limited"], op.attrs["_captures"], places)
     elif op.type == "SweepGrad":
         counts = [op.attrs[name] for name in ("_elements", "_grads", "_collected")]
+        places = tuple([place - sum(counts) for place in places])
         kernel = SweepGradient(
-            *bodies, carried, *counts, op.attrs["_reverse"], op.attrs["_wanted"], op.attrs["_captures"]
+            *bodies, carried, *counts, op.attrs["_reverse"], op.attrs["_wanted"], op.attrs["_captures"], places
         )
     else:
         elements = op.attrs["_elements"]
@@ -152,7 +155,7 @@ def _beside(
         inputs,
         {},
         outputs,
-        op.control_inputs,
+        op.controls,
         traits,
         op.source,
         op.device,

@@ -1,5 +1,6 @@
 """Queues: what goes in comes out, who waits holds nothing, and what is cancelled has taken nothing."""
 
+import pickle
 import threading
 
 import numpy as np
@@ -448,10 +449,6 @@ def test_what_does_not_fit_is_refused_when_the_graph_is_built(graph):
         named.enqueue(1)
     with pytest.raises(ValueError, match="Keys in dictionary to enqueue do not match names of Queue"):
         named.enqueue({"b": 1})
-    with pytest.raises(
-        ValueError, match="FIFOQueue's DequeueMany and DequeueUpTo require the components to have specif"
-    ):
-        named.dequeue_many(2)
     with pytest.raises(ValueError, match="All shapes must be fully defined"):
         tf.FIFOQueue(10, tf.int32, shapes=[[None]])
     with pytest.raises(ValueError, match="Queue shapes must have the same length as dtypes"):
@@ -471,6 +468,88 @@ def test_what_does_not_fit_when_it_runs_is_refused_then(session):
     with pytest.raises(tf.errors.InvalidArgumentError, match="must have the same size in the 0th dimension"):
         session.run(pair.enqueue_many([x, [1, 2]]), {x: [1, 2, 3]})
     assert session.run([queue.size(), pair.size()]) == [0, 0]
+
+
+def test_what_does_not_fit_is_named_by_its_component(session):
+    queue = tf.FIFOQueue(10, [tf.float32, tf.int32], shapes=[[2], []], name="q")
+    x, y = tf.placeholder(tf.float32), tf.placeholder(tf.int32)
+    many = queue.enqueue_many([x, y])
+    for feeds, text in (
+        ({x: np.ones((3, 2)), y: [1, 2]}, r"component 1. Expected \[3\], got \[2\]"),
+        ({x: np.ones((3, 3)), y: [1, 2, 3]}, r"component 0. Expected \[3,2\], got \[3,3\]"),
+        ({x: np.ones((3, 2)), y: 1}, r"component 1. Expected \[3\], got \[\]"),
+        ({x: 1.0, y: [1]}, r"component 0. Expected .*, got \[\]"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"Shape mismatch in tuple {text}"):
+            session.run(many, feeds)
+    assert session.run(queue.size()) == 0
+    with pytest.raises(ValueError, match="Dimensions 3 and 2 are not compatible: component 1 of 'q'"):
+        queue.enqueue_many([tf.ones([3, 2]), tf.constant([1, 2])])
+    with pytest.raises(ValueError, match="are incompatible: component 1 of queue 'q'"):
+        queue.enqueue_many([x, tf.constant(1)])
+    with pytest.raises(ValueError, match="component_1: Tensor conversion requested dtype int32"):
+        queue.enqueue([tf.ones([2]), tf.ones([])])
+    with pytest.raises(ValueError, match=r"Shapes \(3,\) and \(2,\) are incompatible: component 0 of queue 'q'"):
+        queue.enqueue([tf.ones([3]), 1])
+    with pytest.raises(ValueError, match="Input 'n' must be >= 0, but is -1"):
+        queue.dequeue_many(-1)
+
+
+def test_components_without_shapes_come_out_one_element_at_a_time(session):
+    queue = tf.FIFOQueue(10, [tf.float32, tf.int32])
+    session.run(queue.enqueue([[1.0, 2.0], 3]))
+    session.run(queue.enqueue_many([[[1.0], [2.0]], [4, 5]]))
+    for several in (queue.dequeue_many(2), queue.dequeue_up_to(2), queue.dequeue_many(0)):
+        assert [t.shape.ndims for t in several] == [None, None]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="require the components to have specified shapes"):
+            session.run(several)
+    assert [session.run(queue.dequeue())[1] for _ in range(3)] == [3, 4, 5]
+
+
+def test_an_empty_batch_has_the_types_of_the_components(session):
+    types = [tf.string, tf.bool, tf.int64, tf.float64]
+    queue = tf.RandomShuffleQueue(10, 0, types, [[], [], [2], []])
+    for several in (queue.dequeue_many(0), queue.dequeue_up_to(0)):
+        made = session.run(several)
+        assert [part.shape for part in made] == [(0,), (0,), (0, 2), (0,)]
+        assert [part.dtype for part in made] == [object, bool, np.int64, np.float64]
+    padding = tf.PaddingFIFOQueue(10, [tf.float64], [[None, 3]])
+    assert session.run(padding.dequeue_many(0)).shape == (0, 0, 3)
+
+
+def test_a_queue_of_a_list_is_the_one_whose_number_is_fed(session):
+    one, two = (tf.FIFOQueue(10, tf.int32, [[]], name=name) for name in ("one", "two"))
+    session.run([one.enqueue(1), two.enqueue(2)])
+    number = tf.placeholder(tf.int32, [])
+    chosen = tf.QueueBase.from_list(number, [one, two])
+    assert (chosen.dtypes, chosen.shapes) == (one.dtypes, one.shapes)
+    got, put, size = chosen.dequeue(), chosen.enqueue(7), chosen.size()
+    assert [session.run(got, {number: n}) for n in (1, 0)] == [2, 1]
+    session.run(put, {number: 1})
+    assert [session.run(size, {number: n}) for n in (0, 1)] == [0, 1]
+    for n in (2, -1):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"indices = {n} is not in \[0, 2\)"):
+            session.run(size, {number: n})
+    assert session.run(tf.QueueBase.from_list(1, [one, two]).dequeue_many(1)).tolist() == [7]
+    session.run(chosen.close(), {number: 0})
+    with pytest.raises(tf.errors.CancelledError, match="'one' is closed"):
+        session.run(one.enqueue(1))
+    session.run(two.enqueue(1))
+
+
+def test_queues_of_a_list_must_be_alike(graph):
+    whole, named = tf.FIFOQueue(10, tf.int32, [[]]), tf.FIFOQueue(10, tf.int32, [[]], names=["a"])
+    with pytest.raises(TypeError, match="matching component dtypes"):
+        tf.QueueBase.from_list(0, [whole, tf.FIFOQueue(10, tf.float32, [[]])])
+    with pytest.raises(TypeError, match="matching component names"):
+        tf.QueueBase.from_list(0, [whole, named])
+    for queues in ([], [whole, 3], whole):
+        with pytest.raises(TypeError, match="A list of queues expected"):
+            tf.QueueBase.from_list(0, queues)
+    other = tf.FIFOQueue(10, tf.int32, [[2]])
+    assert tf.QueueBase.from_list(0, [whole, other]).shapes[0].ndims is None
+    copy = pickle.loads(pickle.dumps(graph))
+    assert len(copy.get_operations()) == len(graph.get_operations())
 
 
 def test_queues_do_not_go_into_branches_and_loops(graph):
