@@ -212,7 +212,7 @@ def test_to_ask_for_a_gradient_that_is_prevented_is_an_error_that_says_why(graph
 
 AT_ZERO = {
     "the square of a norm": (lambda x: tf.square(tf.global_norm([x, x])), [0, 0], [0, 0]),
-    "a norm times itself": (lambda x: tf.global_norm([x]) * tf.global_norm([x]), [0, 0], [0, 0]),
+    "a norm times itself": (lambda x: tf.multiply(*[tf.global_norm([x])] * 2), [0, 0], [0, 0]),
     "the square of a clipped norm": (lambda x: tf.square(tf.clip_by_global_norm([x], 1.0)[1]), [0, 0], [0, 0]),
     "the square of a root": (lambda x: tf.square(tf.sqrt(x)), [0, 1], [0, 1]),
     "the square of tf.norm": (lambda x: tf.square(tf.norm(x)), [0, 0], [0, 0]),
@@ -516,7 +516,7 @@ def test_a_custom_gradient_says_that_of_the_variables_behind_its_result_too(grap
     def scaled(x):
         scale = tf.get_variable("scale", [], initializer=tf.constant_initializer(5.0), use_resource=True)
 
-        def back(grad, variables=None):
+        def back(grad, variables=()):
             seen.append([v.name for v in variables])
             return grad * 7.0, [grad * 3.0 for _ in variables]
 

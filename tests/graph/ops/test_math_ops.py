@@ -256,8 +256,8 @@ def test_reductions_over_an_axis_that_is_known_only_at_run_time(name, function):
 @pytest.mark.parametrize("fed", [False, True])
 def test_of_nothing_the_greatest_is_the_least_there_is(dtype, fed):
     ends = (-np.inf, np.inf) if dtype in (np.float32, np.float64) else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    x, axis = placeholder(dtypes.as_dtype(dtype)), placeholder(dtypes.int32) if fed else [1]
-    feeds = {x: np.zeros((2, 0), dtype), **({axis: [1]} if fed else {})}
+    x, place = placeholder(dtypes.as_dtype(dtype)), placeholder(dtypes.int32)
+    axis, feeds = place if fed else [1], {x: np.zeros((2, 0), dtype), place: [1]}
     for function, wanted in ((math_ops.reduce_max, ends[0]), (math_ops.reduce_min, ends[1])):
         assert evaluate(function(x, axis), feeds).tolist() == [wanted, wanted]
         assert evaluate(function(x, axis, keepdims=True), feeds).shape == (2, 1)
@@ -290,6 +290,8 @@ def test_logsumexp_is_right_to_the_last_bits_of_its_dtype():
 def test_the_old_names_of_axis_and_keepdims():
     check(math_ops.reduce_sum(A, reduction_indices=[1], keep_dims=True), A.sum(1, keepdims=True))
     check(math_ops.argmax(A, dimension=1), A.argmax(1))
+    check(math_ops.arg_max(A, 1), A.argmax(1))
+    check(math_ops.arg_min(A, dimension=0), A.argmin(0))
     with pytest.raises(ValueError, match="Cannot specify both 'reduction_indices' and 'axis'"):
         math_ops.reduce_max(A, axis=0, reduction_indices=1)
     with pytest.raises(ValueError, match="Cannot specify both 'keep_dims' and 'keepdims'"):
