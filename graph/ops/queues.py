@@ -50,9 +50,8 @@ class QueueBase:
         if self._names is not None and len(self._names) != len(self._dtypes):
             raise ValueError("List of names must have the same length as the list of dtypes")
         graph = get_default_graph()
-        if graph.section is not None:
-            raise ValueError(f"A queue cannot be made in a branch or a loop: {name}. Make it outside.")
-        self._op = graph.add(Kind.NOOP, f"{kind}V2", outputs=[], name=name)
+        with graph.control_dependencies(None), graph.in_section(None):  # it is one queue, however often a loop turns
+            self._op = graph.add(Kind.NOOP, f"{kind}V2", outputs=[], name=name)
         self._container, self._key = self._op.container, shared_name or self._op.name
         raw = None if self._shapes is None else tuple(self._shapes)
         self._definition = Definition(kind, -1 if capacity is None else int(capacity), self._dtypes, raw, seed, keep)
@@ -247,11 +246,6 @@ class QueueBase:
         self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False, choices: Any = None
     ) -> Operation:
         graph = self._op.graph
-        if graph.section is not None:
-            raise ValueError(
-                f"A queue's operation cannot be in a branch or a loop, where nothing may wait: {name}. "
-                "Put it outside, or run branch and loop in Python."
-            )
         attrs = {
             "_queue": self._key,
             "_container": self._container,

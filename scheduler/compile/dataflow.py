@@ -68,6 +68,7 @@ class Dataflow:
     feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as they were when the run began,
     `newest` as they are when the run's writes begin, `draws` places in random streams.
     needs: what nodes ask for beyond a process, once it is settled.   queued: some nodes use queues.
+    waiting: the branches and loops in which queues are used.
     writes: the value that each written variable ends with.   fetched: the value of each fetch, or None.
     """
 
@@ -96,6 +97,7 @@ class Dataflow:
         self.variables: dict[str, Operation] = {}
         self.needs: dict[int, Any] = {}
         self.queued = False
+        self.waiting: set[int] = set()
         self.controls: list[int] = []
         """The nodes that are branches or loops."""
         self.extra: dict[int, Tensor] = {}
@@ -324,6 +326,9 @@ class _Builder:
             else:
                 inputs.append(self._place(what))
         flow.controls.append(len(flow.ops))
+        if made.queued:
+            flow.queued = True
+            flow.waiting.add(len(flow.ops))
         outputs = self._node(op, tuple(inputs), made.kernel, len(made.state))
         for name, value in zip(made.state, outputs[len(op.outputs) :], strict=True):
             self.version[name] = value

@@ -39,6 +39,7 @@ class Compiled:
 
     order: for each value of the kernel where it comes from: ("input", position), ("state", name), ("read", name) or
     ("draw", operation).   state: variables whose new versions follow the outputs.   reads: those that are only read.
+    queued: queues are used inside.
     """
 
     kernel: Control
@@ -46,6 +47,7 @@ class Compiled:
     state: list[str]
     reads: list[str]
     variables: dict[str, Operation]
+    queued: bool
 
 
 @dataclass
@@ -113,7 +115,7 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
         elements = op.attrs["_elements"]
         places = tuple([place - elements for place in places])
         kernel = Sweep(bodies[0], carried, len(state), elements, places, op.attrs["_reverse"], op.attrs["_empty"])
-    return Compiled(kernel, order, state, reads, variables)
+    return Compiled(kernel, order, state, reads, variables, any([flow.queued for flow in flows]))
 
 
 def in_parts(op: Operation, made: Compiled) -> list[Operation]:
@@ -122,7 +124,13 @@ def in_parts(op: Operation, made: Compiled) -> list[Operation]:
     Only where no element depends on another: nothing is carried, written or drawn. They are in no graph.
     """
     count = op.attrs.get("_parallel", 1)
-    if count < 2 or op.attrs["_carried"] or made.state or any([word == "draw" for word, _ in made.order]):
+    if (
+        count < 2
+        or made.queued
+        or op.attrs["_carried"]
+        or made.state
+        or any([word == "draw" for word, _ in made.order])
+    ):
         return []
     elements = op.attrs["_elements"]
     specs = [(t.dtype.base_dtype, _part(t)) for t in op.inputs[:elements]]
@@ -211,8 +219,10 @@ def body_of(section: SectionFlow, nodes: Sequence[int] | None = None) -> Body:
     """The program of a section, or of some of its nodes."""
     flow = section.flow
     sizes = [64.0] * len(flow.producer)
-    mine = range(len(flow.ops)) if nodes is None else nodes
-    program, owners = write_program(flow, mine, section.inputs, section.outputs, sizes)
+    mine, outputs = range(len(flow.ops)) if nodes is None else nodes, section.outputs
+    if flow.queued and nodes is None:  # its queue nodes wait: it is a run of its own, and never a program
+        mine, outputs = (), ()
+    program, owners = write_program(flow, mine, section.inputs, outputs, sizes)
     where = [(flow.ops[owner] if owner >= 0 else section.owner).defined_at for owner in owners]
     return Body(program, where, section.required)
 

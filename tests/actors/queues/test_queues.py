@@ -552,9 +552,89 @@ def test_queues_of_a_list_must_be_alike(graph):
     assert len(copy.get_operations()) == len(graph.get_operations())
 
 
-def test_queues_do_not_go_into_branches_and_loops(graph):
-    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
-    with pytest.raises(ValueError, match="cannot be in a branch or a loop"):
-        tf.cond(tf.constant(True), queue.dequeue, lambda: tf.constant(1))
-    with pytest.raises(ValueError, match="cannot be made in a branch or a loop"):
-        tf.while_loop(lambda i: i < 3, lambda i: i + 0 * len(tf.FIFOQueue(1, tf.int32).dtypes), [0])
+# Branches and loops
+
+
+def test_a_branch_uses_a_queue_only_if_it_is_taken(session):
+    queue, pred = tf.FIFOQueue(10, tf.int32, shapes=[[]]), tf.placeholder(tf.bool, [])
+    put = tf.cond(pred, lambda: queue.enqueue(5), tf.no_op)
+    got = tf.cond(pred, queue.dequeue, lambda: tf.constant(-1))
+    sizes = []
+    for taken in (False, True):
+        session.run(put, {pred: taken})
+        sizes.append(session.run(queue.size()))
+    assert sizes == [0, 1]
+    assert [session.run(got, {pred: taken}) for taken in (False, True)] == [-1, 5]
+    assert session.run(queue.size()) == 0
+    chosen = tf.case([(pred, lambda: tf.cond(pred, queue.size, lambda: 7))], default=lambda: 8)
+    assert [session.run(chosen, {pred: taken}) for taken in (True, False)] == [0, 8]
+
+
+def test_a_loop_puts_and_takes_in_the_order_of_its_iterations(session):
+    queue = tf.FIFOQueue(100, tf.int32, shapes=[[]])
+
+    def put(i):
+        with tf.control_dependencies([queue.enqueue(i * i)]):
+            return i + 1
+
+    assert session.run(tf.while_loop(lambda i: i < 50, put, [0])) == 50
+    assert session.run(queue.dequeue_many(3)).tolist() == [0, 1, 4]
+    first, total = tf.while_loop(
+        lambda i, total: i < 4, lambda i, total: (queue.dequeue(), total + queue.dequeue()), [0, 0]
+    )
+    assert session.run([first, total]) == [9, 16]
+    left = tf.while_loop(lambda i: queue.size() > 5, lambda i: i + 0 * queue.dequeue() + 1, [0])
+    assert session.run(left) == 40
+    taken = tf.map_fn(lambda i: i + queue.dequeue(), tf.constant([1000, 2000]))
+    assert session.run(taken).tolist() == [1000 + 45 * 45, 2000 + 46 * 46]
+    doubled = tf.while_loop(
+        lambda i: i < 3, lambda i: i + tf.cond(i < 2, lambda: 1 + 0 * queue.dequeue(), lambda: 1), [0]
+    )
+    assert session.run(doubled) == 3
+    assert session.run(queue.size()) == 1
+
+
+def test_what_waits_in_a_branch_holds_nothing(session):
+    queue, pred = tf.FIFOQueue(10, tf.int32, shapes=[[]]), tf.placeholder(tf.bool, [])
+    count = tf.Variable(0)
+    session.run(count.initializer)
+    got = tf.cond(pred, queue.dequeue, lambda: tf.constant(-1))
+    with tf.control_dependencies([got]):
+        both = count.assign_add(got)
+    waiting = in_thread(session.run, both, {pred: True})
+    until(lambda: session.waiting())
+    session.run(count.assign_add(100))
+    session.run(queue.enqueue(5))
+    assert end(waiting) == 105
+
+
+def test_what_waits_in_a_loop_ends_with_its_time_and_its_session(graph):
+    with tf.Session() as session:
+        queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+        total = tf.while_loop(lambda i, s: i < 3, lambda i, s: (i + 1, s + queue.dequeue()), [0, 0])[1]
+        session.run(queue.enqueue(1))
+        with pytest.raises(tf.errors.DeadlineExceededError):
+            session.run(total, options=tf.RunOptions(timeout_in_ms=300))
+        waiting = in_thread(session.run, total)
+        until(lambda: session.waiting())
+    assert isinstance(end(waiting), tf.errors.CancelledError)
+
+
+def test_an_error_of_a_queue_in_a_branch_names_its_node(session):
+    queue, pred = tf.FIFOQueue(10, tf.int32, shapes=[[]], name="q"), tf.placeholder(tf.bool, [])
+    got = tf.cond(pred, lambda: queue.dequeue(name="taken"), lambda: tf.constant(-1))
+    session.run(queue.close())
+    assert session.run(got, {pred: False}) == -1
+    with pytest.raises(tf.errors.OutOfRangeError, match="'q' is closed and has insufficient(.|\n)*taken .defined at"):
+        session.run(got, {pred: True})
+
+
+def test_a_queue_that_is_made_in_a_loop_is_one_queue(session):
+    def body(i):
+        queue = tf.FIFOQueue(10, tf.int32, shapes=[[]], shared_name="inside")
+        with tf.control_dependencies([queue.enqueue(i)]):
+            return i + 1
+
+    assert session.run(tf.while_loop(lambda i: i < 3, body, [0])) == 3
+    outside = tf.FIFOQueue(10, tf.int32, shapes=[[]], shared_name="inside")
+    assert session.run(outside.dequeue_many(3)).tolist() == [0, 1, 2]
