@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.divisions import DIVISIONS
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import _NO_ATTRS, Kind, Operation, Tensor
@@ -314,10 +315,13 @@ UFUNC_TYPES = {
 }
 
 
-def elementwise(ufunc: np.ufunc, *args: Any, type: str | None = None, name: str | None = None) -> Any:
+def elementwise(
+    ufunc: np.ufunc, *args: Any, type: str | None = None, name: str | None = None, checked: bool = False
+) -> Any:
     """A node from a NumPy or SciPy ufunc of tensors, arrays and Python scalars.
 
     The dtype comes from the ufunc's own rules, the shape from broadcasting. Raises ValueError when shapes do not fit.
+    checked: an integer divided by zero is an InvalidArgumentError when it runs, not 0 as in NumPy.
     """
     tensors = convert_together(args)
     default = UFUNC_TYPES.get(ufunc.__name__)
@@ -336,9 +340,12 @@ def elementwise(ufunc: np.ufunc, *args: Any, type: str | None = None, name: str 
     else:
         for tensor in tensors:
             shape = shapes.broadcast(shape, tensor.raw_shape)
+    kernel = DIVISIONS.get(ufunc) if checked and result[0].is_integer else None
+    if kernel is None:
+        kernel = OPERATORS.get(ufunc, ufunc)
     if ufunc.nout > 1:
-        return apply(ufunc, tensors, type=kind, name=name, outputs=[(d, shape) for d in result])
-    return apply(OPERATORS.get(ufunc, ufunc), tensors, type=kind, name=name, dtype=result[0], shape=shape)
+        return apply(kernel, tensors, type=kind, name=name, outputs=[(d, shape) for d in result])
+    return apply(kernel, tensors, type=kind, name=name, dtype=result[0], shape=shape)
 
 
 @lru_cache(maxsize=4096)
@@ -378,4 +385,9 @@ def as_it_is(value: Any) -> Any:
     return value
 
 
-seams.graph_of = graph_of
+def divide(ufunc: np.ufunc, x: Any, y: Any) -> Any:
+    """What the operators `//`, `%` and `divmod` make."""
+    return elementwise(ufunc, x, y, checked=True)
+
+
+seams.graph_of, seams.divide = graph_of, divide

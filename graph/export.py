@@ -27,7 +27,7 @@ def structure(graph: Graph) -> dict[str, Any]:
             {
                 "name": op.name,
                 "op": op.type,
-                "input": [t.name for t in op.inputs] + [f"^{c.name}" for c in op.control_inputs],
+                "input": [t.name for t in op.inputs] + [f"^{c.name}" for c in op.controls],
                 "device": op.device,
                 "output": [
                     {"dtype": t.dtype.name, "shape": None if t.raw_shape is None else list(t.raw_shape)}
@@ -54,7 +54,7 @@ def needed(graph: Graph, fetches: Iterable[Any] | None) -> list[Operation]:
         if op not in seen:
             seen.add(op)
             stack.extend([t.op for t in op.inputs])
-            stack.extend(op.control_inputs)
+            stack.extend(op.controls)
     return sorted(seen, key=lambda op: op.index)
 
 
@@ -65,7 +65,7 @@ def _edges(ops: list[Operation]) -> Iterator[tuple[int, int, bool]]:
         for tensor in op.inputs:
             if tensor.op.index in inside:
                 yield tensor.op.index, op.index, False
-        for control in op.control_inputs:
+        for control in op.controls:
             if control.index in inside:
                 yield control.index, op.index, True
 
@@ -108,7 +108,7 @@ def flatten_graph(graph: Graph) -> dict[str, Any]:
             [(t.op.index, t.index) for t in op.inputs],
             dict(op.attrs),
             [(t.dtype, t.raw_shape) for t in op.outputs],
-            [c.index for c in op.control_inputs],
+            [c.index for c in op.controls],
             op.traits,
             op.source,
             op.device,

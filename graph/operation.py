@@ -149,7 +149,7 @@ class Operation:
         "colocation",
         "compiled",
         "container",
-        "control_inputs",
+        "controls",
         "device",
         "graph",
         "index",
@@ -191,7 +191,7 @@ class Operation:
         self.kernel = kernel
         self.inputs = inputs
         self.attrs = attrs
-        self.control_inputs = control_inputs
+        self.controls = control_inputs
         self.traits = traits
         self.source = source
         self.device = device
@@ -215,6 +215,11 @@ class Operation:
         return f"{self.name} (defined at {self.source.text})"
 
     @property
+    def control_inputs(self) -> list[Operation]:
+        """The operations that it waits for, besides those that make its inputs."""
+        return list(self.controls)
+
+    @property
     def traceback(self) -> list[tuple[str, int, str]]:
         """Where the node was created: a list with the one (file, line, function) that is kept."""
         file, _, line = self.source.text.rpartition(":")
@@ -226,7 +231,7 @@ class Operation:
         return {
             "name": self.name,
             "op": self.type,
-            "input": [t.name for t in self.inputs] + [f"^{op.name}" for op in self.control_inputs],
+            "input": [t.name for t in self.inputs] + [f"^{op.name}" for op in self.controls],
             "device": self.device,
             "attr": dict(self.attrs),
         }
@@ -271,6 +276,21 @@ class Operators(np.lib.mixins.NDArrayOperatorsMixin):
 
     __slots__ = ()
 
+
+def _divides(ufunc: np.ufunc, turned: bool) -> Callable:
+    """An operator that divides: of integers by zero it is an error, where NumPy's function gives 0."""
+
+    def operator(self, other):
+        if getattr(other, "__array_ufunc__", self) is None:
+            return NotImplemented
+        return seams.divide(ufunc, other, self) if turned else seams.divide(ufunc, self, other)
+
+    return operator
+
+
+for _word, _ufunc in (("floordiv", np.floor_divide), ("mod", np.remainder), ("divmod", np.divmod)):
+    setattr(Operators, f"__{_word}__", _divides(_ufunc, False))
+    setattr(Operators, f"__r{_word}__", _divides(_ufunc, True))
 
 for _word in "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split():
     setattr(Operators, f"__i{_word}__", getattr(Operators, f"__{_word}__"))

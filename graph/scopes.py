@@ -126,7 +126,7 @@ class Scopes:
             if op.traits.user:
                 op.traits.check_place(op.defined_at)
         if not pinned and state.controllers:
-            op.control_inputs = _control_inputs(state.controllers, op)
+            op.controls = _control_inputs(state.controllers, op)
 
     @contextmanager
     def controls(self, ops: list[Operation] | None) -> Iterator[None]:

@@ -17,6 +17,8 @@ class Seams:
     flatten_graph: Callable[[Any], Any]
     fill_graph: Callable[[Any, Any], None]
     """`export`: a graph as plain data, and back."""
+    divide: Callable[..., Any]
+    """`build`: the node of a ufunc that divides, where an integer by zero is an error."""
     graph_of: Callable[[Any], Any]
     """`build.graph_of`: the graph of some values."""
     array_ufunc: Callable[..., Any]
@@ -27,7 +29,7 @@ class Seams:
     stack: Callable[..., Any]
     """`ops.array_ops.stack`: a list that holds tensors, as a tensor."""
     matmul: Callable[..., Any]
-    """`ops.math_ops.matmul`: `a @ b`."""
+    """`ops.products`: `a @ b`, as np.matmul."""
 
 
 seams = Seams()

@@ -63,7 +63,7 @@ class Section:
     def controls(self) -> list[Operation]:
         """The operations from outside that those inside wait for."""
         mine = set(self.ops)
-        return list(dict.fromkeys([c for op in self.ops for c in op.control_inputs if c not in mine]))
+        return list(dict.fromkeys([c for op in self.ops for c in op.controls if c not in mine]))
 
 
 def sections_of(op: Operation) -> list[Section]:

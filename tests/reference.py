@@ -35,12 +35,12 @@ class Reference:
             if op not in needed:
                 needed.add(op)
                 stack += [t.op for t in op.inputs if t not in feeds]
-                stack += [c for c in op.control_inputs if not (c.kind is Kind.PLACEHOLDER and c.outputs[0] in feeds)]
+                stack += [c for c in op.controls if not (c.kind is Kind.PLACEHOLDER and c.outputs[0] in feeds)]
         return sorted(needed, key=lambda op: op.index)
 
     def _order(self, ops: list, feeds: dict) -> list:
         """Reads before writes, writes in creation order, wherever the graph leaves it open."""
-        before = {op: {t.op for t in op.inputs if t not in feeds} | set(op.control_inputs) for op in ops}
+        before = {op: {t.op for t in op.inputs if t not in feeds} | set(op.controls) for op in ops}
 
         def depends(op: Operation, other: Operation) -> bool:
             seen, stack = set(), [op]

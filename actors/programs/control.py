@@ -16,6 +16,7 @@ import numpy as np
 from weftwork.actors.programs.program import Program, StepFailed, Stopped, stop_now
 from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception
 from weftwork.graph.operation import UNINITIALIZED
+from weftwork.graph.streams import Places
 
 _COMPILED_AFTER = 2
 """Runs of a body after which it is compiled."""
@@ -123,7 +124,7 @@ class Loop(Control):
         """The state after the last iteration, from that before iteration `first` on."""
         limit = int(rest[0]) if self.limited else None
         iteration = first
-        test, step = self.test, self.step
+        test, step, places = self.test, self.step, Places(self.draws, rest)
         while limit is None or iteration < limit:
             if stop:
                 raise Stopped
@@ -132,7 +133,7 @@ class Loop(Control):
                 if fused is not None:
                     return fused(stop, None if limit is None else limit - iteration, state, rest)
             if self.draws:
-                self.move(rest, iteration)
+                places.move(rest, iteration)
             if not test(stop, state + rest)[0]:
                 break
             state = step(stop, state + rest)
@@ -145,12 +146,6 @@ class Loop(Control):
         if self._fused is None and test is not None and step is not None:
             self._fused = Fused(test, step, self.carried)
         return self._fused
-
-    def move(self, rest: list, iteration: int) -> None:
-        """Let the places in random streams among `rest` be those of an iteration."""
-        for position in self.draws:
-            key, draw = rest[position][:2]
-            rest[position] = (key, draw, iteration)
 
 
 class Fused:
@@ -253,13 +248,12 @@ class Sweep(Control):
     ) -> list:
         """What is held after some iterations; what is collected in them is appended."""
         c, s, count = self.carried, self.state, len(arrays[0])
+        places = Places(self.draws, rest)
         for iteration in iterations:
             if stop:
                 raise Stopped
             at = count - 1 - iteration if self.reverse else iteration
-            for position in self.draws:
-                key, draw = rest[position][:2]
-                rest[position] = (key, draw, iteration)
+            places.move(rest, iteration)
             results = self.body(stop, [*held, *[array[at] for array in arrays], *rest])
             versions = results[len(results) - s :]
             held = [*results[:c], *versions]
@@ -334,25 +328,39 @@ class LoopGradient(Control):
     __name__ = "while_loop_grad"
 
     def __init__(
-        self, test: Body, step: Body, back: Body, carried: int, grads: int, limited: bool, captures: tuple[int, ...]
+        self,
+        test: Body,
+        step: Body,
+        back: Body,
+        carried: int,
+        grads: int,
+        limited: bool,
+        captures: tuple[int, ...],
+        draws: tuple[int, ...] = (),
     ):
-        self.test, self.step, self.back = test, step, back
+        self.test, self.step, self.back, self.draws = test, step, back, draws
         self.carried, self.grads, self.limited, self.captures = carried, grads, limited, captures
 
     def __call__(self, stop: list, *values: Any) -> Any:
         n, m = self.carried, self.grads
         state, grads, rest = list(values[:n]), list(values[n : n + m]), list(values[n + m :])
         limit = int(rest[0]) if self.limited else None
-        states = []
-        while (limit is None or len(states) < limit) and self.test(stop, [*state, *grads, *rest])[0]:
+        states: list = []
+        places = Places(self.draws, rest)
+        while limit is None or len(states) < limit:
             if stop:
                 raise Stopped
+            places.move(rest, len(states))
+            if not self.test(stop, [*state, *grads, *rest])[0]:
+                break
             states.append(state)
             state = self.step(stop, [*state, *grads, *rest])
         totals: list = []
-        for before in reversed(states):
+        for iteration in range(len(states) - 1, -1, -1):
             if stop:
                 raise Stopped
+            before = states[iteration]
+            places.move(rest, iteration)
             results = self.back(stop, [*before, *grads, *rest])
             grads, totals = results[:m], _added(totals, results[m:])
         made = [*grads, *(totals or [np.zeros_like(values[position]) for position in self.captures])]
@@ -380,7 +388,9 @@ class SweepGradient(Control):
         reverse: bool,
         wanted: tuple[int, ...],
         captures: tuple[int, ...],
+        draws: tuple[int, ...] = (),
     ):
+        self.draws = draws
         self.forth, self.back, self.carried, self.elements, self.grads = forth, back, carried, elements, grads
         self.collected, self.reverse, self.wanted, self.captures = collected, reverse, wanted, captures
 
@@ -391,18 +401,22 @@ class SweepGradient(Control):
         rest = list(values[c + e + g + k :])
         count = len(arrays[0])
         order = range(count - 1, -1, -1) if self.reverse else range(count)
-        states = []
+        states: list = []
+        places = Places(self.draws, rest)
         for at in order:
             if stop:
                 raise Stopped
+            places.move(rest, len(states))
             states.append(state)
             items = [array[at] for array in arrays]
             state = self.forth(stop, [*state, *items, *grads, *[array[at] for array in given], *rest])[:c]
         totals: list = []
         flows = [np.zeros_like(arrays[position]) for position in self.wanted]
-        for before, at in zip(reversed(states), reversed(order), strict=True):
+        for iteration in range(count - 1, -1, -1):
             if stop:
                 raise Stopped
+            before, at = states[iteration], order[iteration]
+            places.move(rest, iteration)
             items = [array[at] for array in arrays]
             results = self.back(stop, [*before, *items, *grads, *[array[at] for array in given], *rest])
             grads = results[:g]

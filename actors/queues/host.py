@@ -14,6 +14,7 @@ import numpy as np
 from weftwork.actors.queues.queue import Attempt, Queue
 from weftwork.graph import shapes
 from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError
+from weftwork.graph.kernels.indices import inside
 from weftwork.graph.operation import Operation
 from weftwork.graph.ops.queues import Definition
 
@@ -29,10 +30,15 @@ class QueueHost:
     def start(self, op: Operation, values: list, told: Callable[[Any], None]) -> Callable[[], None]:
         """Begin what a queue node does; `told` gets the list of its outputs, or an error. Returns what cancels it."""
         attrs = op.attrs
-        word, definition = attrs["_word"], attrs["_definition"]
+        word = attrs["_word"]
         with self._lock:
             try:
-                queue = self._queue(attrs["_container"], attrs["_queue"], definition)
+                container, name, definition = attrs["_container"], attrs["_queue"], attrs["_definition"]
+                choices = attrs.get("_choices")
+                if choices is not None:
+                    container, name, definition = choices[int(inside(values[0], len(choices)))]
+                    values = values[1:]
+                queue = self._queue(container, name, definition)
                 attempt = _attempt(word, definition, values, told)
             except OpError as error:
                 told(error)
@@ -102,11 +108,14 @@ def _attempt(word: str, definition: Definition, values: list, told: Callable[[An
     if word == "close":
         return Attempt("close", lambda result: told(_failed(result) or []))
     if word in ("enqueue", "enqueue_many"):
-        rows = [tuple(values)] if word == "enqueue" else _rows(values)
+        rows = [tuple(values)] if word == "enqueue" else _rows(definition, values)
         return Attempt("enqueue", lambda result: told(_failed(result) or []), [_checked(definition, r) for r in rows])
     if word == "dequeue":
         return Attempt("dequeue", lambda result: told(_failed(result) or list(result[0])), wanted=1)
     wanted = int(values[0])
+    if definition.shapes is None:
+        text = f"{definition.kind}'s DequeueMany and DequeueUpTo require the components to have specified shapes."
+        raise InvalidArgumentError(None, None, text)
     if wanted < 0:
         kind = "DequeueMany" if word == "dequeue_many" else "DequeueUpTo"
         raise InvalidArgumentError(None, None, f"Queue{kind} must request a non-negative number of elements: {wanted}")
@@ -119,11 +128,19 @@ def _attempt(word: str, definition: Definition, values: list, told: Callable[[An
     return Attempt("dequeue", together, wanted=wanted, less=word == "dequeue_up_to")
 
 
-def _rows(values: list) -> list[tuple]:
-    lengths = [len(value) for value in values]
-    if len(set(lengths)) != 1:
-        text = f"All input tensors must have the same size in the 0th dimension, but they have {lengths}"
-        raise InvalidArgumentError(None, None, text)
+def _rows(definition: Definition, values: list) -> list[tuple]:
+    """The elements that arrays hold. Raises InvalidArgumentError, which names the component that does not fit."""
+    count = np.shape(values[0])[:1]
+    for i, value in enumerate(values):
+        row = None if definition.shapes is None else definition.shapes[i]
+        wanted = None if row is None or not count else (*count, *row)
+        got = np.shape(value)
+        if not got or got[:1] != count or not shapes.compatible(got, wanted):
+            expected = shapes.bracket_text(wanted) if wanted is not None else f"[{count[0] if count else '?'},...]"
+            text = f"Shape mismatch in tuple component {i}. Expected {expected}, got {shapes.bracket_text(got)}"
+            if got[:1] != count:
+                text += ": all input tensors must have the same size in the 0th dimension"
+            raise InvalidArgumentError(None, None, text)
     return list(zip(*values, strict=True))
 
 

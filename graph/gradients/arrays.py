@@ -12,19 +12,27 @@ import numpy as np
 
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, constant
-from weftwork.graph.gradients.registry import not_differentiable, rule
+from weftwork.graph.gradients.registry import not_differentiable, rule, unknown
 from weftwork.graph.gradients.tools import picked, reshape_like, sum_to
 from weftwork.graph.kernels import arrays as forward
 from weftwork.graph.kernels import derivatives as kernels
+from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import array_ops as a
+from weftwork.graph.ops import math_ops as m
 from weftwork.graph.ops.composite import IndexedSlices
+from weftwork.graph.ops.partitioning import dynamic_partition, dynamic_stitch
 from weftwork.graph.ops.reductions import reduce_sum
 
 not_differentiable(
     "StopGradient", "Shape", "Size", "Rank", "ZerosLike", "OnesLike", "OneHot", "Where", "InvertPermutation",
     "SequenceMask", "BroadcastArgs", "Eye",
 )  # fmt: skip
+
+
+@rule("PreventGradient")
+def _prevented(op: Operation, g: Tensor):
+    raise unknown(op, f"Gradient explicitly disabled. Reason: {op.attrs['message']}")
 
 
 def _first(op: Operation, grad: Any) -> list:
@@ -220,7 +228,7 @@ def _slice_grad(op: Operation, g: Tensor):
 @rule("GatherV2")
 def _gather(op: Operation, g: Tensor):
     x, ids = op.inputs[:2]
-    if op.kernel is not np.take or op.attrs["axis"] != 0 or x.dtype.base_dtype is dtypes.object:
+    if op.kernel is not kernels_indices.gather or op.attrs.get("axis") != 0 or x.dtype.base_dtype is dtypes.object:
         return picked(op, g)
     return [lambda: slices_of(g, ids, x), None]
 
@@ -242,6 +250,15 @@ def slices_of(g: Tensor, ids: Tensor, x: Tensor) -> IndexedSlices:
 @rule("GatherNd", "BooleanMask")
 def _picked(op: Operation, g: Tensor):
     return picked(op, g, unique=op.type == "BooleanMask")
+
+
+@rule("DynamicPartition")
+def _partition(op: Operation, *grads: Tensor):
+    x, parts = op.inputs
+    shape = a.shape(parts)
+    numbers = a.reshape(m.range(a.size(parts)), shape)
+    places = dynamic_partition(numbers, parts, op.attrs["num"])
+    return [lambda: reshape_like(dynamic_stitch(places, list(grads)), x), None]
 
 
 @rule("ScatterNd")

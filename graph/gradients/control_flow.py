@@ -1,7 +1,7 @@
 """Derivatives of branches and loops: operations like them, whose sections go backwards.
 
 replay     the operations of a section, made again in another one: a gradient needs the values on the way, and computes
-           them again. So what draws random numbers or changes variables has no gradient here.
+           them again. So what changes variables has no gradient here; random numbers are drawn from the same places.
 back       the section that goes backwards: from gradients of outputs to those of parameters and captures
 """
 
@@ -10,18 +10,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, as_it_is, constant
+from weftwork.graph.dtypes import DType
 from weftwork.graph.gradients.registry import rule, unknown
 from weftwork.graph.gradients.tools import dense
 from weftwork.graph.gradients.walk import gradients, is_trainable
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
+from weftwork.graph.ops.array_ops import shape
 from weftwork.graph.ops.composite import IndexedSlices
-from weftwork.graph.ops.control_flow import _owner, cond, section_of
+from weftwork.graph.ops.control_flow import _owner, section_of, while_loop
+from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.filling import zeros_like
+from weftwork.graph.ops.flow import identity
+from weftwork.graph.ops.functional import sweep
+from weftwork.graph.ops.math_ops import range as numbers
+from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section, captures, sections_of
 
 
-def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor]) -> list[Tensor]:
-    """The section's outputs, made again where operations are created now; `known` says what its parameters are."""
+def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draws: bool = True) -> list[Tensor]:
+    """The section's outputs, made again where operations are created now; `known` says what its parameters are.
+
+    draws: whether it may draw random numbers, which are those that the section itself draws in the same run.
+    """
     graph = owner.graph
     needed: set[Operation] = set()
     stack = [t.op for t in section.outputs]
@@ -33,11 +47,15 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor]) -> l
     for op in section.ops:
         if op not in needed or op.kind is Kind.PLACEHOLDER:
             continue
-        if op.kind in WRITES or op.kind in (Kind.RANDOM, Kind.PEEK):
-            raise unknown(owner, f"{op.defined_at} draws random numbers or changes a variable in it")
+        if op.kind in WRITES or op.kind in (Kind.PEEK, Kind.QUEUE):
+            raise unknown(owner, f"{op.defined_at} changes a variable or a queue in it, or asks whether it has a value")
         attrs = dict(op.attrs)
+        if op.kind is Kind.RANDOM:
+            if not draws:
+                raise unknown(owner, f"{op.defined_at} draws random numbers in it: it has first derivatives only")
+            attrs.setdefault("_stream", op.name)
         if op.kind is Kind.CONTROL:
-            attrs["_sections"] = tuple([_copied(op, section, known) for section in sections_of(op)])
+            attrs["_sections"] = tuple([_copied(op, section, known, draws) for section in sections_of(op)])
         made = graph.add(
             op.kind,
             op.type,
@@ -52,14 +70,14 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor]) -> l
     return [known.get(t, t) for t in section.outputs]
 
 
-def _copied(owner: Operation, section: Section, known: dict[Tensor, Tensor]) -> int:
+def _copied(owner: Operation, section: Section, known: dict[Tensor, Tensor], draws: bool) -> int:
     """The number of a copy of a section within the one that is replayed."""
     with section_of(owner.graph, section.word) as copy:
         for parameter in section.parameters:
             spec = (parameter.dtype, parameter.raw_shape)
             known[parameter] = owner.graph.add(Kind.PLACEHOLDER, parameter.op.type, outputs=[spec]).outputs[0]
         copy.parameters = [known[t] for t in section.parameters]
-        copy.outputs = replay(owner, section, known)
+        copy.outputs = replay(owner, section, known, draws)
     return copy.index
 
 
@@ -67,17 +85,26 @@ def _differentiable(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [t for t in tensors if is_trainable(t)]
 
 
-def _backwards(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients inside a section: a tensor for each x."""
+def _found(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list:
+    """Gradients inside a section, as they come: tensors, IndexedSlices, None."""
     graph = xs[0].graph
     section = graph.section
     assert section is not None
     section.naming = section.naming or graph.get_name_scope()
     pairs = [(y, g) for y, g in zip(ys, grads, strict=True) if is_trainable(y)]
     wanted, given = [y for y, _ in pairs], [g for _, g in pairs]
-    found = gradients(wanted, list(xs), given, name=f"{section.naming}/", stop_gradients=list(xs))
-    found = [dense(g, x) if isinstance(g, IndexedSlices) else g for g, x in zip(found, xs, strict=True)]
-    return [zeros_like(x) if g is None else g for g, x in zip(found, xs, strict=True)]
+    return gradients(wanted, list(xs), given, name=f"{section.naming}/", stop_gradients=list(xs))
+
+
+def _backwards(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
+    """Gradients inside a section: a tensor for each x."""
+    return [_whole(g, x) for g, x in zip(_found(ys, xs, grads), xs, strict=True)]
+
+
+def _whole(grad: Any, x: Tensor) -> Tensor:
+    if isinstance(grad, IndexedSlices):
+        return dense(grad, x)
+    return zeros_like(x) if grad is None else grad
 
 
 def _matched(tensors: Sequence[Tensor], wanted: Sequence[Tensor], found: Sequence[Tensor]) -> list:
@@ -92,11 +119,42 @@ def _cond_gradient(op: Operation, *grads: Tensor) -> list:
     if not wanted:
         return [None] * len(op.inputs)
 
-    def back(section: Section) -> Any:
-        return lambda: _backwards(replay(op, section, {}), wanted, grads)
+    graph, ways = op.graph, []
+    with graph.as_default(), name_scope(None, "cond"):
+        for section in sections:
+            with section_of(graph, "a branch of a cond") as back:
+                ways.append((back, _found(replay(op, section, {}), wanted, grads)))
+        kinds = [_rows_dtype([found[i] for _, found in ways]) for i in range(len(wanted))]
+        for back, found in ways:
+            with graph.control_dependencies(None), graph.in_section(back):
+                back.outputs = [t for g, x, kind in zip(found, wanted, kinds, strict=True) for t in _ended(g, x, kind)]
+        specs = [
+            (a.dtype.base_dtype, shapes.common(a.raw_shape, b.raw_shape))
+            for a, b in zip(ways[0][0].outputs, ways[1][0].outputs, strict=True)
+        ]
+        made = iter(_owner(graph, "If", [back for back, _ in ways], [op.inputs[0]], specs, "Merge", {}).outputs)
+    joined = [
+        next(made) if kind is None else IndexedSlices(next(made), next(made), shape(x))
+        for x, kind in zip(wanted, kinds, strict=True)
+    ]
+    return [None, *_matched(op.inputs[1:], wanted, joined)]
 
-    found = cond(op.inputs[0], back(sections[0]), back(sections[1]), strict=True)
-    return [None, *_matched(op.inputs[1:], wanted, found)]
+
+def _rows_dtype(grads: list) -> DType | None:
+    """The dtype of the indices where all that the branches give are rows, or nothing; None where one gives a tensor."""
+    rows = [g for g in grads if isinstance(g, IndexedSlices)]
+    if not rows or len(rows) + grads.count(None) < len(grads):
+        return None
+    return rows[0].indices.dtype if len({g.indices.dtype for g in rows}) == 1 else dtypes.int64
+
+
+def _ended(grad: Any, x: Tensor, kind: DType | None) -> list[Tensor]:
+    """What a branch gives for a gradient: a tensor, or rows and their indices of a dtype."""
+    if kind is None:
+        return [_whole(grad, x)]
+    if grad is None:
+        return [x[:0], constant(np.zeros(0, kind.numpy), kind)]
+    return [grad.values, cast(grad.indices, kind)]
 
 
 def _placeholders(section: Section, op: Operation, like: Sequence[Tensor]) -> list[Tensor]:
@@ -135,6 +193,57 @@ def _loop_gradient(op: Operation, *grads: Tensor) -> list:
     ]
 
 
+@rule("WhileGrad")
+def _loop_gradient_twice(op: Operation, *grads: Tensor) -> list:
+    """As sweeps, whose gradients are known: one forth that keeps the states, which must be of one shape, one back."""
+    test, step, back = sections_of(op)
+    n, m = op.attrs["_carried"], op.attrs["_grads"]
+    inputs, captured = _apart(op)
+    start = [_of_shape(t, p) for t, p in zip(inputs[:n], step.parameters, strict=True)]
+    limit = inputs[n + m] if op.attrs["_limited"] else None
+
+    def on(state: Sequence[Tensor]) -> list[Tensor]:
+        return replay(op, step, {**captured, **dict(zip(step.parameters, state, strict=True))}, draws=False)
+
+    def goes_on(_: Tensor, *state: Tensor) -> Tensor:
+        return replay(op, test, {**captured, **dict(zip(test.parameters, state, strict=True))}, draws=False)[0]
+
+    count = while_loop(goes_on, lambda i, *state: [i + 1, *on(state)], [constant(0), *start], maximum_iterations=limit)[
+        0
+    ]
+    _, states = sweep(lambda state, _: (on(state), state), start, [numbers(count)])
+
+    def undo(carried: list, state: list) -> tuple[list, list]:
+        made = replay(
+            op, back, {**captured, **dict(zip(back.parameters, [*state, *carried[:m]], strict=True))}, draws=False
+        )
+        return [*made[:m], *[total + part for total, part in zip(carried[m:], made[m:], strict=True)]], []
+
+    totals = [_nothing_yet(op, place, t) for place, t in zip(op.attrs["_captures"], op.outputs[m:], strict=True)]
+    ends, _ = sweep(undo, [*inputs[n : n + m], *totals], states, reverse=True)
+    return gradients(ends, inputs, list(grads), stop_gradients=inputs)
+
+
+def _apart(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]:
+    """An operation's inputs, each a tensor of its own though one may come twice, and which stands for what is captured.
+
+    What is asked for are partial derivatives.
+    """
+    inputs = [identity(t) if is_trainable(t) else t for t in op.inputs]
+    given = op.attrs["_given"]
+    return inputs, dict(zip(op.inputs[given:], inputs[given:], strict=True))
+
+
+def _of_shape(t: Tensor, parameter: Tensor) -> Tensor:
+    """The same value, of which no more is known than of the parameter that it is given to."""
+    return apply(as_it_is, [t], type="Identity", dtype=t.dtype.base_dtype, shape=parameter.raw_shape)
+
+
+def _nothing_yet(op: Operation, place: int, like: Tensor) -> Tensor:
+    """Zeros of the shape of a captured value, which is an input of the operation."""
+    return zeros_like(op.inputs[place] if place >= 0 else like)
+
+
 @rule("Sweep")
 def _sweep_gradient(op: Operation, *grads: Tensor) -> list:
     graph = op.graph
@@ -168,6 +277,34 @@ def _sweep_gradient(op: Operation, *grads: Tensor) -> list:
         *[found.get(i) for i in range(given)],
         *_matched(op.inputs[given:], captured, made[len(flowing) + len(wanted) :]),
     ]
+
+
+@rule("SweepGrad")
+def _sweep_gradient_twice(op: Operation, *grads: Tensor) -> list:
+    """As two sweeps, whose gradients are known: one that keeps what is carried, one back."""
+    forth, back = sections_of(op)
+    c, e, g, k = [op.attrs[word] for word in ("_carried", "_elements", "_grads", "_collected")]
+    wanted, reverse = len(op.attrs["_wanted"]), op.attrs["_reverse"]
+    inputs, captured = _apart(op)
+    arrays, given = inputs[c : c + e], inputs[c + e + g : c + e + g + k]
+    start = [_of_shape(t, p) for t, p in zip(inputs[:c], forth.parameters, strict=False)]
+
+    def on(carried: list, items: list) -> tuple[list, list]:
+        known = {**captured, **dict(zip(forth.parameters, [*carried, *items], strict=True))}
+        return replay(op, forth, known, draws=False)[:c], carried
+
+    _, states = sweep(on, start, arrays, reverse)
+
+    def undo(carried: list, items: list) -> tuple[list, list]:
+        values = [*items[: c + e], *carried[:g], *items[c + e :]]
+        made = replay(op, back, {**captured, **dict(zip(back.parameters, values, strict=True))}, draws=False)
+        totals = [total + part for total, part in zip(carried[g:], made[g + wanted :], strict=True)]
+        return [*made[:g], *totals], made[g : g + wanted]
+
+    flowing = op.outputs[g + wanted :]
+    totals = [_nothing_yet(op, place, t) for place, t in zip(op.attrs["_captures"], flowing, strict=True)]
+    ends, flows = sweep(undo, [*inputs[c + e : c + e + g], *totals], [*states, *arrays, *given], not reverse)
+    return gradients([*ends[:g], *flows, *ends[g:]], inputs, list(grads), stop_gradients=inputs)
 
 
 def _gradient_of(

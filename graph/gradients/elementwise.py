@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.build import static_value
+from weftwork.graph.build import apply, static_value
 from weftwork.graph.gradients.composition import by_composition
 from weftwork.graph.gradients.registry import not_differentiable, rule, unknown
 from weftwork.graph.gradients.tools import sum_to
+from weftwork.graph.kernels import derivatives as kernels
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops as m
 from weftwork.graph.ops.filling import zeros_like
@@ -30,7 +31,7 @@ _DERIVATIVES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "Neg": lambda x, y, g: -g,
     "Positive": lambda x, y, g: g,
     "Square": lambda x, y, g: g * (m.conj(x) * 2.0),
-    "Sqrt": lambda x, y, g: g * 0.5 / m.conj(y),
+    "Sqrt": lambda x, y, g: _over_root(g, y),
     "Cbrt": lambda x, y, g: g / (3.0 * m.square(y)),
     "Rsqrt": lambda x, y, g: g * (-0.5) * m.conj(y * y * y),
     "Reciprocal": lambda x, y, g: -(g * m.conj(y * y)),
@@ -65,6 +66,18 @@ _DERIVATIVES: dict[str, Callable[[Any, Any, Any], Any]] = {
 }
 
 
+def _over_root(g: Tensor, y: Tensor) -> Tensor:
+    """g / 2 y, conjugated; 0 where g is, as TensorFlow's: the square of a root has a slope at 0."""
+    return apply(kernels.over_root, [g, y], type="SqrtGrad", dtype=g.dtype.base_dtype, shape=y.raw_shape)
+
+
+@rule("SqrtGrad")
+def _over_root_rule(op: Operation, grad: Tensor):
+    y = op.inputs[1]
+    each = grad / m.conj(y)
+    return [lambda: each * 0.5, lambda: -(m.conj(each) * op.outputs[0])]
+
+
 def _direction(x: Tensor) -> Tensor:
     """x / |x|, 0 for 0."""
     if not x.dtype.is_complex:
@@ -89,7 +102,7 @@ rule(*_DERIVATIVES)(_unary)
 not_differentiable(
     "Floor", "Ceil", "Rint", "Round", "FloorDiv", "Equal", "NotEqual", "Less", "LessEqual", "Greater",
     "GreaterEqual", "LogicalAnd", "LogicalOr", "LogicalXor", "LogicalNot", "IsNan", "IsInf", "IsFinite", "Range",
-    "LinSpace",
+    "LinSpace", "TruncateDiv",
 )  # fmt: skip
 
 
@@ -131,6 +144,12 @@ def _div(op: Operation, g: Tensor):
     return _pair(op, lambda: g / m.conj(y), lambda: -(g * m.conj(op.outputs[0] / y)))
 
 
+@rule("DivNoNan")
+def _div_no_nan(op: Operation, g: Tensor):
+    x, y = op.inputs
+    return _pair(op, lambda: m.div_no_nan(g, y), lambda: -(g * m.div_no_nan(op.outputs[0], y)))
+
+
 @rule("Pow")
 def _pow(op: Operation, g: Tensor):
     x, y = op.inputs
@@ -154,6 +173,12 @@ def _safe_log(x: Tensor) -> Tensor:
 def _mod(op: Operation, g: Tensor):
     x, y = op.inputs
     return _pair(op, lambda: g, lambda: -(g * m.floordiv(x, y)))
+
+
+@rule("TruncateMod")
+def _truncate_mod(op: Operation, g: Tensor):
+    x, y = op.inputs
+    return _pair(op, lambda: g, lambda: -(g * np.trunc(x / y)))
 
 
 @rule("Maximum", "Minimum")
@@ -240,7 +265,7 @@ def _clip_by_norm(op: Operation, x: Tensor, limit: Tensor):
 
 @rule("GlobalNorm")
 def _global_norm(op: Operation, g: Tensor):
-    scale = g / op.outputs[0]
+    scale = _over_root(g, op.outputs[0]) * 2.0
     return [functools.partial(_scaled, x, scale) for x in op.inputs]
 
 

@@ -5,6 +5,7 @@ x, y, g: an operation's input, its output, and the gradient of its output.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from weftwork.graph.kernels import nn_derivatives as kernels
 from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops as m
-from weftwork.graph.ops.array_ops import expand_dims, one_hot, shape
+from weftwork.graph.ops.array_ops import expand_dims, one_hot, shape, zeros_like
 from weftwork.graph.ops.indexing import where
 from weftwork.graph.ops.reductions import reduce_sum
 
@@ -28,22 +29,44 @@ not_differentiable("InTopKV2")
 # Activations
 
 
+def _gate(kernel: Any, kind: str, g: Tensor, *rest: Tensor) -> Tensor:
+    """The node of a gradient that is let through or not: with respect to what opens the gate it is zero, not None."""
+    return apply(kernel, [g, *rest], type=kind, dtype=g.dtype.base_dtype, shape=rest[0].raw_shape)
+
+
 @rule("Relu")
 def _relu(op: Operation, g: Tensor):
-    return [g * m.greater(op.outputs[0], 0.0)]
+    return [_gate(gradient_kernels.relu_grad, "ReluGrad", g, op.outputs[0])]
 
 
 @rule("Relu6")
 def _relu6(op: Operation, g: Tensor):
-    y = op.outputs[0]
-    return [g * m.logical_and(m.greater(y, 0.0), m.less(y, 6.0))]
+    return [_gate(gradient_kernels.relu6_grad, "Relu6Grad", g, op.outputs[0])]
+
+
+@rule("ReluGrad", "Relu6Grad")
+def _relu_grad(op: Operation, grad: Tensor):
+    y = op.inputs[1]
+    return [lambda: _gate(op.kernel, op.type, grad, y), lambda: zeros_like(y)]
 
 
 @rule("LeakyRelu")
 def _leaky_relu(op: Operation, g: Tensor):
     x, slope = op.inputs
-    positive = m.greater(x, 0.0)
-    return [lambda: where(positive, g, g * slope), lambda: sum_to(where(positive, 0.0, g * x), slope, x)]
+    return [
+        lambda: _gate(gradient_kernels.leaky_relu_grad, "LeakyReluGrad", g, x, slope),
+        lambda: sum_to(where(m.greater(x, 0.0), 0.0, g * x), slope, x),
+    ]
+
+
+@rule("LeakyReluGrad")
+def _leaky_relu_grad(op: Operation, grad: Tensor):
+    g, x, slope = op.inputs
+    return [
+        lambda: _gate(op.kernel, op.type, grad, x, slope),
+        lambda: zeros_like(x),
+        lambda: sum_to(where(m.greater(x, 0.0), 0.0, grad * g), slope, x),
+    ]
 
 
 @rule("Elu")
@@ -207,13 +230,15 @@ def _max_pool(op: Operation, g: Tensor):
 @rule("MaxPoolGrad")
 def _max_pool_grad(op: Operation, grad: Tensor):
     g, x, y = op.inputs
-    return [lambda: _node(kernels.max_pool_pick, [grad, x, y], op, "MaxPoolPick", g.raw_shape), None, None]
+    picked = functools.partial(_node, kernels.max_pool_pick, [grad, x, y], op, "MaxPoolPick", g.raw_shape)
+    return [picked, lambda: zeros_like(x), lambda: zeros_like(y)]
 
 
 @rule("MaxPoolPick")
 def _max_pool_pick(op: Operation, grad: Tensor):
     _, x, y = op.inputs
-    return [lambda: _node(kernels.max_pool_grad, [grad, x, y], op, "MaxPoolGrad", x.raw_shape), None, None]
+    spread = functools.partial(_node, kernels.max_pool_grad, [grad, x, y], op, "MaxPoolGrad", x.raw_shape)
+    return [spread, lambda: zeros_like(x), lambda: zeros_like(y)]
 
 
 @rule("AvgPool")

@@ -33,7 +33,7 @@ def product(a: Tensor, b: Tensor, **turned: bool) -> Tensor:
 def _matmul(op: Operation, g: Tensor):
     a, b = op.inputs
     ranks = [None if t.raw_shape is None else len(t.raw_shape) for t in (a, b)]
-    if not op.attrs and (None in ranks or 1 in ranks):
+    if op.kernel is np.matmul and (None in ranks or 1 in ranks):
         return numpy_rule(op, g)  # a vector, or what may be one
     turned_a = bool(op.attrs.get("transpose_a") or op.attrs.get("adjoint_a"))
     turned_b = bool(op.attrs.get("transpose_b") or op.attrs.get("adjoint_b"))

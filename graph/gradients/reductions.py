@@ -7,13 +7,21 @@ from typing import Any
 from weftwork.graph.build import apply
 from weftwork.graph.gradients.composition import by_composition
 from weftwork.graph.gradients.registry import not_differentiable, rule
-from weftwork.graph.gradients.tools import spread
+from weftwork.graph.gradients.tools import reshape_like, spread
 from weftwork.graph.kernels import derivatives as kernels
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops as m
 from weftwork.graph.ops.array_ops import ones_like, shape, zeros_like
+from weftwork.graph.ops.flow import stop_gradient
 from weftwork.graph.ops.indexing import where
-from weftwork.graph.ops.reductions import cumsum, reduce_mean, reduce_prod, reduce_sum, unsorted_segment_prod
+from weftwork.graph.ops.reductions import (
+    cumsum,
+    reduce_max,
+    reduce_mean,
+    reduce_prod,
+    reduce_sum,
+    unsorted_segment_prod,
+)
 from weftwork.graph.ops.reductions import unsorted_segment_sum as segment_sum
 
 not_differentiable("Any", "All", "CountNonzero", "ArgMax", "ArgMin")
@@ -96,8 +104,13 @@ def _centred(op: Operation) -> Tensor:
 
 @rule("ReduceLogsumexp")
 def _logsumexp(op: Operation, g: Tensor):
+    """The softmax, times g: from x less its maximum, as x less the result would be off by what the result is off."""
     x = op.inputs[0]
-    return _alone(op, _back(op, g) * m.exp(x - _back(op, op.outputs[0])))
+    top = stop_gradient(reduce_max(x, _axis(op), keepdims=True))
+    each = m.exp(x - where(m.is_finite(top), top, 0.0))
+    total = reduce_sum(each, _axis(op), keepdims=True)
+    g = g if _keeps(op) else reshape_like(g, total)
+    return _alone(op, each * (g / total))
 
 
 # Along one axis
@@ -110,10 +123,10 @@ def _cumsum(op: Operation, g: Tensor):
 
 @rule("Cumprod")
 def _cumprod(op: Operation, g: Tensor):
-    """As TensorFlow's, not a number where an element is zero."""
+    """As TensorFlow's: 0 where an element is zero."""
     x, y = op.inputs[0], op.outputs[0]
     total = cumsum(g * m.conj(y), _axis(op), bool(op.attrs.get("exclusive")), not op.attrs.get("reverse"))
-    return _alone(op, total / m.conj(x))
+    return _alone(op, m.div_no_nan(total, m.conj(x)))
 
 
 @rule("Trace")
@@ -138,7 +151,7 @@ def kept(x: Tensor, ids: Tensor) -> Tensor:
 
 @rule("DenseRows")
 def _dense_rows(op: Operation, grad: Tensor):
-    return [lambda: kept(grad, op.inputs[1]), None]
+    return _alone(op, lambda: kept(grad, op.inputs[1]))
 
 
 @rule("GatherKept")

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from weftwork.graph import nest
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.function import UserFunction
-from weftwork.graph.graph import GRADIENT_OVERRIDES
+from weftwork.graph.graph import GRADIENT_OVERRIDES, GraphKeys
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
+from weftwork.graph.ops.control_flow import _rebuilt
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.variables.variable import Variable
 
 Rule = Callable[..., Any]
 
@@ -118,7 +120,7 @@ def _override(op: Operation) -> Rule | None:
     elif op.type == _CUSTOM:
         for made in op.graph.get_collection(_CUSTOM_RULES):
             if made.name == op.name and made.function is not None:
-                return _custom_rule(made.function)
+                return made.function
     for start, end, names in reversed(op.graph.get_collection(GRADIENT_OVERRIDES)):
         for of_type, name in names:
             if of_type == op.type and start <= op.index < end:
@@ -160,31 +162,66 @@ def first_of(*values: Any, count: int) -> Any:
 def custom_gradient(f: Callable) -> Callable:
     """A decorator: `f` makes nodes and returns (result, grad_fn), and grad_fn gives its gradient instead of theirs.
 
-    f(*args): any number of tensors; its result is a tensor or a list of them.
+    f(*args): any number of tensors; its result is a tensor or a structure of them.
     grad_fn(*grads): for the gradients with respect to the results, those with respect to the args, one or a list.
+    Where the result depends on trainable variables that are no args, grad_fn must take `variables=`, a list of them,
+    and give (the gradients of the args, a list of those of the variables); TypeError if it does not take it.
     """
 
     @functools.wraps(f)
-    def call(*args: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            raise ValueError("The custom_gradient decorator supports no keyword arguments: use functools.partial.")
         tensors = [convert_to_tensor(arg) for arg in args]
         with name_scope(None, getattr(f, "__name__", _CUSTOM).strip("_<>") or _CUSTOM, tensors) as scope:
             result, grad_fn = f(*tensors)
             results = [convert_to_tensor(item) for item in nest.flatten(result)]
             specs = [(t.dtype.base_dtype, t.raw_shape) for t in results]
-            made = apply(
-                first_of, [*results, *tensors], {"count": len(results)}, type=_CUSTOM, name=scope, outputs=specs
-            )
+            given = [arg._ref().op for arg in args if isinstance(arg, Variable)]
+            variables = [v for v in _trainable_behind(results, tensors) if v._ref().op not in given]
+            if variables and not _takes_variables(grad_fn):
+                raise TypeError(
+                    "@tf.custom_gradient grad_fn must accept keyword argument 'variables', since function uses "
+                    f"variables: {variables}"
+                )
+            inputs = [*results, *tensors, *map(convert_to_tensor, variables)]
+            made = apply(first_of, inputs, {"count": len(results)}, type=_CUSTOM, name=scope, outputs=specs)
         op = made[0].op
-        op.graph.get_collection_ref(_CUSTOM_RULES).append(_Local(op.name, grad_fn))
-        return made[0] if isinstance(result, Tensor) else made
+        back = _custom_rule(grad_fn, len(tensors), variables)
+        op.graph.get_collection_ref(_CUSTOM_RULES).append(_Local(op.name, back))
+        return _rebuilt(result, iter(made))
 
     return call
 
 
-def _custom_rule(function: Callable) -> Rule:
+def _takes_variables(function: Callable) -> bool:
+    parameters = inspect.signature(function).parameters
+    return "variables" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _trainable_behind(results: Sequence[Tensor], args: Sequence[Tensor]) -> list[Variable]:
+    """The trainable variables that some results depend on, other than through the args."""
+    stops, stack = set(args), list(results)
+    seen: set[Operation] = set()
+    while stack:
+        tensor = stack.pop()
+        if tensor not in stops and tensor.op not in seen:
+            seen.add(tensor.op)
+            stack += tensor.op.inputs
+    graph = results[0].graph
+    known = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES)
+    return [v for v in dict.fromkeys(known) if v._ref().op in seen or convert_to_tensor(v).op in seen]
+
+
+def _custom_rule(function: Callable, count: int, variables: list[Variable]) -> Rule:
     def found(op: Operation, *grads: Any) -> list:
-        made = function(*grads)
+        made, of_variables = (function(*grads), []) if not variables else function(*grads, variables=variables)
+        if variables:
+            if len(of_variables) != len(variables):
+                raise ValueError("Must return gradient for each variable from @custom_gradient grad_fn.")
         made = list(made) if isinstance(made, (list, tuple)) else [made]
-        return [None] * len(op.outputs) + made
+        if len(made) != count:
+            raise ValueError(f"{op.defined_at}: grad_fn must give {count} gradients, one for each arg, not {len(made)}")
+        return [None] * len(op.outputs) + made + list(of_variables)
 
     return found

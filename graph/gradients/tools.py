@@ -129,13 +129,13 @@ def _reshape(op: Operation, grad: Tensor):
 
 
 def dense(slices: IndexedSlices, x: Tensor) -> Tensor:
-    """IndexedSlices of x as a tensor of x's shape: rows of the same index add up."""
+    """IndexedSlices of x as a tensor of x's shape: rows of one index add up. One outside fails when it runs."""
     inputs = [slices.values, slices.indices, x]
     dtype = slices.dtype.base_dtype
     if shapes.is_full(x.raw_shape):
         attrs = {"shape": x.raw_shape}
         return apply(kernels.rows_in, inputs[:2], attrs, type="DenseRows", dtype=dtype, shape=x.raw_shape)
-    return apply(kernels.scatter_kept, inputs, type="ScatterKept", dtype=dtype, shape=x.raw_shape)
+    return apply(kernels.rows_like, inputs, type="DenseRows", dtype=dtype, shape=x.raw_shape)
 
 
 def picked(op: Operation, grad: Tensor, unique: bool = False) -> list:

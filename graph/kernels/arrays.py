@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.shapes import index_of
 
 
@@ -190,6 +191,8 @@ def pad(x, pad_width, value=None, *, mode):
 
 def one_hot(indices, on, off, depth, axis):
     """`on` where the new axis' index is the number in `indices`, else `off`."""
+    if depth < 0:
+        raise ValueError(f"depth must be non-negative, got: {int(depth)}")
     axis = axis % (np.ndim(indices) + 1)
     classes = np.arange(int(depth)).reshape((-1,) + (1,) * (np.ndim(indices) - axis))
     return np.where(np.expand_dims(indices, axis) == classes, on, off)
@@ -202,28 +205,38 @@ def sequence_mask(lengths, maxlen=None, *, dtype):
     return (np.arange(maxlen) < lengths[..., None]).astype(dtype)
 
 
-def reverse_sequence(x, lengths, seq_axis, batch_axis):
-    """The first `length` elements along seq_axis reversed, for each element of batch_axis."""
-    place = np.arange(x.shape[seq_axis])
-    rows = np.asarray(lengths)[:, None]
-    index = np.where(place < rows, rows - 1 - place, place)  # [batch, seq]
-    if seq_axis < batch_axis:
-        index = index.T
-    kept = [x.shape[axis] if axis in (seq_axis, batch_axis) else 1 for axis in range(x.ndim)]
-    return np.take_along_axis(x, index.reshape(kept), axis=seq_axis)
-
-
 # Picking
 
 
 def getitem(x, spec):
     """x[...] with an index that is known when the graph is built."""
-    return x[index_of(spec)]
+    return _picked(x, index_of(spec))
+
+
+def _picked(x: Any, index: tuple) -> Any:
+    try:
+        return x[index]
+    except IndexError:
+        raise InvalidArgumentError(None, None, _out_of_bounds(np.shape(x), index)) from None
+
+
+def _out_of_bounds(shape: tuple[int, ...], index: tuple) -> str:
+    """What is wrong with an index of ints, slices, Ellipsis and None."""
+    taken = [part for part in index if part is not None and part is not Ellipsis]
+    if len(taken) > len(shape):
+        return f"Index out of range using input dim {len(shape)}; input has only {len(shape)} dims"
+    before = index[: index.index(Ellipsis)] if Ellipsis in index else index
+    front = len([part for part in before if part is not None])
+    axes = [*range(front), *range(len(shape) - len(taken) + front, len(shape))]
+    for axis, part in zip(axes, taken, strict=True):
+        if not isinstance(part, slice) and not -shape[axis] <= part < shape[axis]:
+            return f"slice index {part} of dimension {axis} out of bounds: it has {shape[axis]} elements"
+    return f"the index {index} does not fit the shape {shape}"
 
 
 def getitem_at(x, *values, spec):
     """x[...] with an index of which some parts are further inputs."""
-    return x[tuple([_filled(part, values) for part in spec])]
+    return _picked(x, tuple([_filled(part, values) for part in spec]))
 
 
 def _filled(part: Any, values: tuple) -> Any:
@@ -236,17 +249,21 @@ def _filled(part: Any, values: tuple) -> Any:
 
 def slice_at(x, begin, size):
     """size elements of each axis from begin on; size -1 is the rest."""
-    parts = zip(begin.tolist(), size.tolist(), x.shape, strict=True)
-    index = tuple([slice(b, n if s < 0 else b + s) for b, s, n in parts])
-    for at, part, n in zip(begin.tolist(), index, x.shape, strict=True):
-        if at < 0 or part.stop > n or part.stop < at:
-            raise ValueError(f"slice from {begin.tolist()} of size {size.tolist()} leaves the shape {x.shape}")
-    return x[index]
+    begin, size = np.asarray(begin).tolist(), np.asarray(size).tolist()
+    if not len(begin) == len(size) == np.ndim(x):
+        raise ValueError(f"slice from {begin} of size {size} needs an entry for each of the {np.ndim(x)} axes")
+    for axis, (at, count, n) in enumerate(zip(begin, size, x.shape, strict=True)):
+        if not 0 <= at <= n:
+            raise InvalidArgumentError(None, None, f"Expected begin[{axis}] in [0, {n}], but got {at}")
+        if not -1 <= count <= n - at:
+            raise InvalidArgumentError(None, None, f"Expected size[{axis}] in [0, {n - at}], but got {count}")
+    ends = [n if count < 0 else at + count for at, count, n in zip(begin, size, x.shape, strict=True)]
+    return x[tuple(map(slice, begin, ends))]
 
 
 def strided_slice(x, begin, end, strides, masks):
     """TensorFlow's strided slice with bounds that are known only at run time."""
-    return x[index_of(masked_spec(begin.tolist(), end.tolist(), strides.tolist(), *masks))]
+    return _picked(x, index_of(masked_spec(begin.tolist(), end.tolist(), strides.tolist(), *masks)))
 
 
 def masked_spec(begin, end, strides, begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask):
@@ -263,33 +280,6 @@ def masked_spec(begin, end, strides, begin_mask, end_mask, ellipsis_mask, new_ax
         else:
             spec.append((None if begin_mask & bit else first, None if end_mask & bit else last, step))
     return tuple(spec)
-
-
-def gather_over(x, indices, axis):
-    """np.take along an axis known only at run time."""
-    return np.take(x, indices, axis=int(axis))
-
-
-def batch_gather(x, indices, batch_dims):
-    """np.take along axis batch_dims, with indices of their own for each element of the axes before it."""
-    index = []
-    for axis in range(batch_dims):
-        index.append(np.arange(x.shape[axis]).reshape([-1 if i == axis else 1 for i in range(indices.ndim)]))
-    return x[(*index, indices)]
-
-
-def gather_nd(x, indices):
-    """x[i, j...] for each row (i, j...) of indices."""
-    if indices.shape[-1] == 0:
-        return np.broadcast_to(x, indices.shape[:-1] + x.shape)
-    return x[tuple(np.moveaxis(indices, -1, 0))]
-
-
-def scatter_nd(indices, updates, shape):
-    """Zeros of a shape, with the updates added at the rows of indices."""
-    out = np.zeros(shape, updates.dtype)
-    np.add.at(out, tuple(np.moveaxis(indices, -1, 0)), updates)
-    return out
 
 
 def boolean_mask(x, mask, axis):
@@ -320,10 +310,3 @@ def unique(x, dtype):
 def unique_pair(x, dtype):
     """`unique` without the counts."""
     return unique(x, dtype)[:2]
-
-
-def invert_permutation(x):
-    """y with y[x[i]] = i."""
-    out = np.empty_like(x)
-    out[x] = np.arange(len(x), dtype=x.dtype)
-    return out

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.kernels.arrays import index_of
+from weftwork.graph.kernels.indices import inside, places_of
 from weftwork.graph.kernels.nn import softmax
 
 # Broadcasts and reductions
@@ -154,12 +155,23 @@ def gather_kept(x, ids):
 
 
 def scatter_kept(grad, ids, x):
+    """`rows_kept` in x's shape."""
+    return rows_kept(grad, ids, x.shape)
+
+
+def rows_like(grad, ids, x):
     """`rows_in` x's shape."""
     return rows_in(grad, ids, x.shape)
 
 
 def rows_in(rows, ids, shape):
-    """Zeros of a shape with rows added at ids; those outside are dropped.
+    """Zeros of a shape with rows added at ids, which must be in it."""
+    shape = tuple(shape)
+    return rows_kept(rows, inside(ids, shape[0]), shape)
+
+
+def rows_kept(rows, ids, shape):
+    """`rows_in`, but rows whose ids are outside are dropped.
 
     Rows are added up by runs of equal ids: np.add.at would take ten times as long.
     """
@@ -203,12 +215,8 @@ def crop(grad, pad_width):
 
 def rows_of_part(ids, grad, *params, part, by_mod):
     """(rows of `grad`, indices into params[part]) for the ids that lie in one part of a table in parts."""
-    ids = np.ravel(ids)
-    if by_mod:
-        mine, places = ids % len(params) == part, ids // len(params)
-    else:
-        start = sum([len(p) for p in params[:part]])
-        mine, places = (ids >= start) & (ids < start + len(params[part])), ids - start
+    parts, places = places_of(np.ravel(ids), [len(p) for p in params], by_mod)
+    mine = parts == part
     rows = grad.reshape((-1, *params[part].shape[1:]))
     return rows[mine], places[mine]
 
@@ -221,6 +229,33 @@ def unrows_of_part(grad, ids, rows, *params, part, by_mod):
                                part=part, by_mod=by_mod)[0]  # fmt: skip
     out[picked.reshape(len(picked), -1)[:, 0] if out.ndim > 1 else picked] = grad
     return out.reshape(rows.shape)
+
+
+# Elements
+
+
+def over_root(grad, y):
+    """grad / 2 y, conjugated, and 0 where grad is 0."""
+    zero = np.equal(grad, 0)
+    return np.where(zero, grad, grad * grad.dtype.type(0.5) / np.conj(np.where(zero, y.dtype.type(1), y)))[()]
+
+
+# Activations
+
+
+def relu_grad(grad, y):
+    """`grad` where the activation is on."""
+    return grad * (y > 0)
+
+
+def relu6_grad(grad, y):
+    """`grad` where the activation is neither off nor at its end."""
+    return grad * ((y > 0) & (y < 6))
+
+
+def leaky_relu_grad(grad, x, slope):
+    """`grad`, times the slope where x is not positive."""
+    return np.where(x > 0, grad, grad * slope)[()]
 
 
 # Losses

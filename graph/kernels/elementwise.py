@@ -11,6 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.graph.divisions import divisor
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.kernels.reductions import max_over
+
 # Elements of an einsum's largest operand from which on it pays to search for a contraction order that uses BLAS.
 EINSUM_PLANNED = 2000
 
@@ -26,6 +30,26 @@ def squared_difference(x, y):
     """(x - y)^2; |x - y|^2 of complex numbers, as the same dtype."""
     difference = np.subtract(x, y)
     return np.multiply(difference, np.conj(difference))
+
+
+def truncate_divide(x, y):
+    """x / y of integers, rounded towards zero."""
+    quotient = np.floor_divide(x, divisor(x, y))
+    return quotient + ((quotient < 0) & (quotient * y != x)).astype(quotient.dtype)
+
+
+def div_no_nan(x, y):
+    """x / y, and 0 where y is 0."""
+    zero = np.equal(y, y.dtype.type(0))
+    return np.where(zero, 0, np.divide(x, np.where(zero, 1, y))).astype(np.result_type(x, y), copy=False)[()]
+
+
+def digamma(x):
+    """The derivative of lgamma, not a number at its poles 0, -1, -2..."""
+    import scipy.special  # here, since few programs need it: it would slow every start
+
+    value = scipy.special.psi(x)
+    return np.where(np.equal(x, 0), value.dtype.type(np.nan), value)[()]
 
 
 def zeta(x, q):
@@ -89,7 +113,7 @@ def logsumexp(x, axis=None, keepdims=False):
     """log(sum(exp(x))) without overflow: m + log(sum(exp(x - m))), m the maximum."""
     if x.dtype.kind in "biu":
         x = x.astype(np.float64)
-    top = np.max(x, axis=axis, keepdims=True)
+    top = max_over(x, axis, keepdims=True)
     top = np.where(np.isfinite(top), top, np.zeros_like(top))
     total = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
     return total if keepdims else np.squeeze(total, axis)[()]
@@ -154,38 +178,22 @@ def bincount(x, minlength, maxlength, dtype):
 def weighted_bincount(x, weights, minlength, maxlength):
     """The sum of the weights of each number."""
     flat, weights = np.ravel(x), np.ravel(weights)
+    if flat.size and flat.min() < 0:
+        raise ValueError(f"Input arr must be non-negative, but has {flat.min()}")
     size = max(int(flat.max()) + 1 if flat.size else 0, int(minlength))
     out = np.zeros(size, weights.dtype)
     np.add.at(out, flat, weights)
     return out if maxlength is None else out[: int(maxlength)]
 
 
-def segment(data, ids, ufunc, unit, empty):
-    """Segments of rows with the same, ascending id, reduced. unit: where the reduction starts; empty: of no rows."""
-    count = int(ids[-1]) + 1 if len(ids) else 0
-    if np.any(ids[1:] < ids[:-1]):
-        raise ValueError("segment ids are not increasing")
-    out = unsorted_segment(data, ids, count, ufunc, unit)
-    if unit != empty:
-        out[np.bincount(ids, minlength=count) == 0] = empty
-    return out
-
-
-def unsorted_segment(data, ids, count, ufunc, unit):
-    """Rows with the same id, reduced into row `id` of the result; rows with a negative id are dropped."""
-    ids = np.asarray(ids)
-    out = np.full((int(count), *data.shape[ids.ndim :]), unit, data.dtype)
-    flat = np.reshape(data, (-1, *data.shape[ids.ndim :]))
-    kept = ids.ravel() >= 0
-    ufunc.at(out, ids.ravel()[kept], flat[kept])
-    return out
-
-
 # Products
 
 
 def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_b=False):
-    """a b, each transposed or conjugated and transposed first."""
+    """a b, each transposed or conjugated and transposed first. Neither may be a vector."""
+    for number, factor in enumerate((a, b)):
+        if factor.ndim < 2:
+            raise InvalidArgumentError(None, None, f"In[{number}] is not a matrix: its rank is {factor.ndim}")
     return np.matmul(_turned(a, transpose_a, adjoint_a), _turned(b, transpose_b, adjoint_b))
 
 

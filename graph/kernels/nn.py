@@ -129,15 +129,6 @@ def in_top_k(predictions, targets, k):
     return known & ((predictions > of_target[:, None]).sum(axis=1) < k)
 
 
-def gather_partitioned(ids, *params, by_mod):
-    """Rows of a table in parts: id i is in part i % n (by_mod), or the parts follow each other."""
-    table = np.concatenate(params)
-    if by_mod:
-        starts = np.cumsum([0, *[len(part) for part in params[:-1]]])
-        ids = starts[ids % len(params)] + ids // len(params)
-    return table[ids]
-
-
 # Windows over images
 
 
@@ -180,6 +171,8 @@ def conv2d(x, filters, strides, dilations, paddings):
     strides, dilations: (height, width).   paddings: of height and width, each "SAME" or (before, after).
     """
     height, width, depth, out_depth = filters.shape
+    if x.shape[-1] != depth:
+        raise ValueError(f"Depth of input ({x.shape[-1]}) is not the input depth of filter ({depth})")
     extents = ((height - 1) * dilations[0] + 1, (width - 1) * dilations[1] + 1)
     margins = [_margin(*axis) for axis in zip(x.shape[1:3], extents, strides, paddings, strict=True)]
     x = _pad(x, margins, 0)

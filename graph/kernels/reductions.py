@@ -25,17 +25,43 @@ def sum_over(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None
 
 
 def max_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """np.max."""
+    """np.max, and the least of the dtype where there is nothing."""
+    if x.size == 0 and x.dtype.kind in "fiu":
+        return np.max(x, axis=axis, keepdims=keepdims, initial=ends(x.dtype)[0])
     if _is_short(np.maximum, x, axis):
         return _folded(np.maximum, x, keepdims)
     return np.max(x, axis=axis, keepdims=keepdims)
 
 
 def min_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """np.min."""
+    """np.min, and the greatest of the dtype where there is nothing."""
+    if x.size == 0 and x.dtype.kind in "fiu":
+        return np.min(x, axis=axis, keepdims=keepdims, initial=ends(x.dtype)[1])
     if _is_short(np.minimum, x, axis):
         return _folded(np.minimum, x, keepdims)
     return np.min(x, axis=axis, keepdims=keepdims)
+
+
+def mean_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """np.mean, NaN where there is nothing. Of integers as TensorFlow's: of their dtype, rounded towards zero."""
+    whole = x.dtype.kind in "iu"
+    if x.size and not whole:
+        return np.mean(x, axis=axis, keepdims=keepdims)
+    wide = {"b": np.dtype(np.float64), "i": np.dtype(np.int64), "u": np.dtype(np.uint64)}.get(x.dtype.kind, x.dtype)
+    total = np.sum(x, axis=axis, keepdims=keepdims, dtype=wide)
+    count = x.size // np.size(total) if np.size(total) else 1
+    if not whole:
+        return total if count else total / total.dtype.type(0)
+    quotient = total // wide.type(count) if count else total
+    return (quotient + ((quotient < 0) & (quotient * wide.type(count) != total))).astype(x.dtype)
+
+
+def ends(dtype: np.dtype) -> tuple:
+    """The least and the greatest of a dtype, of floats minus and plus infinity."""
+    if dtype.kind == "f":
+        return dtype.type(-np.inf), dtype.type(np.inf)
+    limits = np.iinfo(dtype)
+    return dtype.type(limits.min), dtype.type(limits.max)
 
 
 def _is_short(ufunc: np.ufunc, x: Any, axis: Any) -> bool:

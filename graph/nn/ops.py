@@ -15,6 +15,7 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.arguments import check_axis, check_equal, common_dtype, of_dtype, one_of
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, static_value
+from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.kernels import nn as kernels
 from weftwork.graph.nn.cross_entropies import (
     sigmoid_cross_entropy_with_logits,
@@ -288,6 +289,8 @@ def embedding_lookup(
 ) -> Tensor:
     """The rows `ids` of `params`, a table or a list of its parts.  ids: integers of any shape.
 
+    An id that is not in the table is an InvalidArgumentError when it runs, on the way back too.
+
     partition_strategy: id i is in part i % n ("mod"), or the parts follow each other ("div").
     max_norm: longer rows are scaled down to this length.
     """
@@ -306,7 +309,7 @@ def embedding_lookup(
             shape = None if row is None or ids.raw_shape is None else (*ids.raw_shape, *row[1:])
             attrs = {"by_mod": partition_strategy == "mod"}
             rows = apply(
-                kernels.gather_partitioned, [ids, *parts], attrs, type="EmbeddingLookup", name=scope,
+                kernels_indices.embedded, [ids, *parts], attrs, type="EmbeddingLookup", name=scope,
                 dtype=parts[0].dtype, shape=shape,
             )  # fmt: skip
         if max_norm is None:

@@ -28,6 +28,7 @@ from weftwork.graph.ops.filling import zeros as zeros
 from weftwork.graph.ops.filling import zeros_like as zeros_like
 from weftwork.graph.ops.flow import identity as identity
 from weftwork.graph.ops.flow import stop_gradient as stop_gradient
+from weftwork.graph.ops.indexing import batch_gather as batch_gather
 from weftwork.graph.ops.indexing import boolean_mask as boolean_mask
 from weftwork.graph.ops.indexing import gather as gather
 from weftwork.graph.ops.indexing import gather_nd as gather_nd

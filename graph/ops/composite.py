@@ -6,10 +6,10 @@ from collections import namedtuple
 from typing import Any
 
 from weftwork.graph import shapes
-from weftwork.graph.build import convert_to_tensor, register_tensor_conversion_function, static_value
+from weftwork.graph.build import apply, convert_to_tensor, register_tensor_conversion_function, static_value
 from weftwork.graph.dtypes import int64
+from weftwork.graph.kernels.derivatives import rows_in
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.graph.ops.reductions import unsorted_segment_sum
 from weftwork.graph.stacks import session_for
 
 SparseTensorValue = namedtuple("SparseTensorValue", ["indices", "values", "dense_shape"])
@@ -127,12 +127,20 @@ class IndexedSlices(_Composite):
 
 
 def _dense(slices: IndexedSlices, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Tensor:
-    """The whole tensor: its rows are the sums of the slices' rows of the same index, zeros where there are none."""
+    """The whole tensor: its rows are the sums of the slices' rows of the same index, zeros where there are none.
+
+    A row outside of it is an InvalidArgumentError when it runs.
+    """
     if slices.dense_shape is None:
         raise ValueError(f"Tensor conversion requested for IndexedSlices without dense_shape: {slices!r}")
-    known = static_value(slices.dense_shape)
-    count = slices.dense_shape[0] if known is None else int(known[0])
-    return unsorted_segment_sum(slices.values, slices.indices, count, name=name)
+    known, row = static_value(slices.dense_shape), slices.values.raw_shape
+    inputs, attrs = [slices.values, slices.indices], {}
+    if known is None:
+        inputs.append(slices.dense_shape)
+        shape = None if row is None else (None, *row[1:])
+    else:
+        shape = attrs["shape"] = tuple([int(dim) for dim in known])
+    return apply(rows_in, inputs, attrs, type="DenseRows", name=name, dtype=slices.dtype.base_dtype, shape=shape)
 
 
 register_tensor_conversion_function(IndexedSlices, _dense)

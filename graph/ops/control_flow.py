@@ -10,13 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph import nest, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
+from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
+from weftwork.graph.ops.flow import group, identity
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section, captures
+
+_OTHER_STRUCTURE = "The two structures don't have the same nested structure."
 
 
 @contextmanager
@@ -30,7 +36,7 @@ def section_of(graph: Graph, word: str):
 def _ended(section: Section, result: Any, word: str) -> list:
     """The flat results of a function as tensors of the section's end; operations become its targets and None."""
     flat = []
-    for item in nest.flatten(result):
+    for item in leaves(result):
         element = item._as_graph_element() if hasattr(item, "_as_graph_element") and as_tensor(item) is None else item
         if isinstance(element, Operation):
             section.targets.append(element)
@@ -120,7 +126,7 @@ def cond(
         raise TypeError("pred must not be a Python bool")
     graph = graph_of([pred])
     with graph.as_default(), name_scope(name, "cond", [pred]):
-        pred = convert_to_tensor(pred, name="pred")
+        pred = _truth(convert_to_tensor(pred, name="pred"), "pred")
         results, flats, sections = [], [], []
         for function, word in ((true_fn, "true_fn"), (false_fn, "false_fn")):
             with section_of(graph, "a branch of a cond") as section:
@@ -140,9 +146,29 @@ def cond(
     return structure
 
 
+def _truth(pred: Tensor, what: str) -> Tensor:
+    """A predicate as one truth value. Raises ValueError for a known rank other than 0, TypeError for another dtype."""
+    if pred.raw_shape:
+        raise ValueError(f"Shape must be rank 0 but is rank {len(pred.raw_shape)} for the {what} {pred}")
+    if not pred.dtype.is_bool and pred.dtype.numpy.kind != "O":
+        raise TypeError(f"{what} has type {pred.dtype.name} that does not match expected type of bool: {pred}")
+    if pred.raw_shape == () and pred.dtype.is_bool:
+        return pred
+    return apply(one_truth, [pred], type="Identity", name="pred_id", dtype="bool", shape=())
+
+
+def one_truth(value: Any) -> Any:
+    """The kernel of a predicate whose shape is known only now."""
+    if np.ndim(value):
+        shape = shapes.bracket_text(np.shape(value))
+        raise InvalidArgumentError(None, None, f"The predicate must be a scalar, but it has shape {shape}")
+    return np.bool_(value)
+
+
 def _check_alike(results: list, flats: list) -> None:
     one, two = flats
-    if len(one) != len(two) or [t is None for t in one] != [t is None for t in two]:
+    kinds = [list(map(_composite, nest.flatten(result))) for result in results]
+    if len(one) != len(two) or [t is None for t in one] != [t is None for t in two] or kinds[0] != kinds[1]:
         raise ValueError(f"Incompatible return types/values of true_fn and false_fn: {results[0]!r}, {results[1]!r}")
     for a, b in zip(one, two, strict=True):
         if a is not None and a.dtype.base_dtype != b.dtype.base_dtype:
@@ -153,7 +179,38 @@ def _structured(result: Any, flat: list, op: Operation) -> Any:
     """A branch's structure with the owner's outputs in it; the owner itself where an operation stood."""
     outputs = iter(op.outputs)
     filled = iter([op if t is None else next(outputs) for t in flat])
-    return _rebuilt(result, filled)
+    return _repacked(result, filled)
+
+
+# Structures
+
+
+def _composite(leaf: Any) -> type | None:
+    """SparseTensor or IndexedSlices, where a leaf is one: a value of several tensors."""
+    return next((kind for kind in (SparseTensor, IndexedSlices) if isinstance(leaf, kind)), None)
+
+
+def _parts(leaf: Any) -> list:
+    """The tensors of a leaf, without a dense shape that is not known."""
+    if isinstance(leaf, SparseTensor):
+        return [leaf.indices, leaf.values, leaf.dense_shape]
+    if isinstance(leaf, IndexedSlices):
+        return [part for part in (leaf.values, leaf.indices, leaf.dense_shape) if part is not None]
+    return [leaf]
+
+
+def leaves(structure: Any) -> list:
+    """The tensors of a structure; a SparseTensor is three of them, IndexedSlices are two or three."""
+    return [part for leaf in nest.flatten(structure) for part in _parts(leaf)]
+
+
+def _repacked(structure: Any, items: Any) -> Any:
+    """A structure with other tensors, as many as it has `leaves`."""
+    made = []
+    for leaf in nest.flatten(structure):
+        kind, parts = _composite(leaf), [next(items) for _ in _parts(leaf)]
+        made.append(parts[0] if kind is None else kind(*parts))
+    return _rebuilt(structure, iter(made))
 
 
 def _rebuilt(structure: Any, items: Any) -> Any:
@@ -180,10 +237,11 @@ def case(
     strict: bool = False,
     name: str = "case",
 ) -> Any:
-    """What the function of the first true predicate made, else what `default` made (else the last function).
+    """What the function of the first true predicate made, else what `default` made.
 
     pred_fn_pairs: a list of (boolean tensor of rank 0, function), or a dict of these.
     exclusive: more than one true predicate is an InvalidArgumentError when it runs.
+    Without a default no true predicate is one too.
     """
     pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, dict) else list(pred_fn_pairs)
     for pair in pairs:
@@ -198,12 +256,40 @@ def case(
         if exclusive:
             preds = [_alone(pred, preds, pairs) for pred in preds]
         if default is None:
-            default = pairs[-1][1]
+            default = _asserted(preds, pairs[-1][1])
             preds, pairs = preds[:-1], pairs[:-1]
         chosen = default
         for pred, (_, function) in zip(reversed(preds), reversed(pairs), strict=True):
             chosen = _either(pred, function, chosen, strict)
         return chosen()
+
+
+def _asserted(preds: list, function: Callable) -> Callable:
+    """The last function of a case without default: it fails when it runs and none of the predicates is true."""
+
+    def last() -> Any:
+        names = ", ".join([pred.name for pred in preds])
+        checked = apply(one_of_them, preds, {"names": names}, type="Assert", dtype="bool", shape=())
+        with preds[0].graph.control_dependencies([checked]):
+            result = function()
+            return _repacked(result, iter([_held(item) for item in leaves(result)]))
+
+    return last
+
+
+def one_of_them(*preds: Any, names: str) -> Any:
+    """The kernel of the assertion that one of some predicates is true."""
+    if not any(preds):
+        raise InvalidArgumentError(None, None, f"Input error: None of conditions evaluated as True: {names}")
+    return np.True_
+
+
+def _held(item: Any) -> Any:
+    """What is there once the control dependencies are, of a result that may have been there before."""
+    if item is None:
+        return None
+    element = item._as_graph_element() if hasattr(item, "_as_graph_element") and as_tensor(item) is None else item
+    return group(element) if isinstance(element, Operation) else identity(element)
 
 
 def _either(pred: Tensor, function: Callable, otherwise: Callable, strict: bool) -> Callable:
@@ -243,10 +329,12 @@ def while_loop(
 ) -> Any:
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)`, a boolean tensor of rank 0, is true.
 
-    loop_vars: a list or tuple of (nested structures of) tensors.   maximum_iterations: at most so many.
-    shape_invariants: the shapes that they may have, where these change from one iteration to the next.
+    loop_vars: a list or tuple of (nested structures of) tensors, SparseTensors and IndexedSlices.
+    maximum_iterations: at most so many.
+    shape_invariants: the shapes that they may have, where these change from one iteration to the next, in the structure
+        of loop_vars: of a SparseTensor [its rank], of IndexedSlices that of their values.
     parallel_iterations: how many iterations may run at the same time, as far as one does not need what another gives.
-    Returns the last loop variables in the same structure; one alone is returned bare unless `return_same_structure`.
+    Returns the last loop variables as `body` returns them; one alone is returned bare unless `return_same_structure`.
     Raises TypeError and ValueError for arguments that do not fit each other.
     """
     if not callable(cond):
@@ -257,7 +345,7 @@ def while_loop(
         raise TypeError("parallel_iterations must be a positive integer.")
     if not loop_vars:
         raise ValueError("No loop variables provided")
-    first = nest.flatten(loop_vars)
+    first = leaves(loop_vars)
     graph = graph_of([t for t in first if as_tensor(t) is not None])
     with graph.as_default(), name_scope(name, "while", first):
         limit = None if maximum_iterations is None else convert_to_tensor(maximum_iterations, "int32")
@@ -265,17 +353,19 @@ def while_loop(
         allowed = _invariants(loop_vars, enter, shape_invariants)
         with section_of(graph, "while loop") as test:
             given = _parameters(graph, test, enter, allowed)
-            test.outputs = [convert_to_tensor(cond(*_rebuilt(list(loop_vars), iter(given))))]
+            wanted = convert_to_tensor(cond(*_repacked(list(loop_vars), iter(given))))
+            test.outputs = [_truth(wanted, "condition of the loop")]
         with section_of(graph, "while loop") as step:
             given = _parameters(graph, step, enter, allowed)
-            result = body(*_rebuilt(list(loop_vars), iter(given)))
+            result = body(*_repacked(list(loop_vars), iter(given)))
             flat = _next(loop_vars, result, step, enter, allowed)
         step.outputs = flat
         specs = [(t.dtype.base_dtype, shape) for t, shape in zip(enter, allowed, strict=True)]
         given_inputs = [*enter] if limit is None else [*enter, limit]
         attrs = {"_carried": len(enter), "_limited": limit is not None, "_parallel": parallel_iterations}
         op = _owner(graph, "While", [test, step], given_inputs, specs, "Exit", attrs)
-        packed = _rebuilt(loop_vars, iter(op.outputs))
+        several = len(loop_vars) > 1 and isinstance(result, (list, tuple))
+        packed = _repacked(result if several else loop_vars, iter(op.outputs))
     if isinstance(packed, (list, tuple)) and len(packed) == 1 and not return_same_structure:
         return packed[0]
     return packed
@@ -284,9 +374,7 @@ def while_loop(
 def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> list:
     if shape_invariants is None:
         return [t.raw_shape for t in enter]
-    given = [shapes.as_raw(s) for s in _flat_shapes(shape_invariants)]
-    if len(given) != len(enter):
-        raise ValueError("The two structures don't have the same nested structure.")
+    given = _shapes_of(loop_vars, shape_invariants)
     for tensor, shape in zip(enter, given, strict=True):
         if not shapes.less_specific(shape, tensor.raw_shape):
             raise ValueError(
@@ -297,10 +385,30 @@ def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> l
     return given
 
 
-def _flat_shapes(structure: Any) -> list:
-    if isinstance(structure, (list, tuple)) and not all(isinstance(d, int) or d is None for d in structure):
-        return [shape for item in structure for shape in _flat_shapes(item)]
-    return [structure]
+def _shapes_of(structure: Any, given: Any) -> list:
+    """The shapes that are given for a structure's tensors. Raises ValueError for another structure."""
+    if isinstance(structure, dict):
+        if not isinstance(given, dict) or set(given) != set(structure):
+            raise ValueError(_OTHER_STRUCTURE)
+        return [shape for key in _ordered(structure) for shape in _shapes_of(structure[key], given[key])]
+    if isinstance(structure, (list, tuple)):
+        if not isinstance(given, (list, tuple)) or len(given) != len(structure):
+            raise ValueError(_OTHER_STRUCTURE)
+        return [shape for item, one in zip(structure, given, strict=True) for shape in _shapes_of(item, one)]
+    if isinstance(given, dict):
+        raise ValueError(_OTHER_STRUCTURE)
+    shape = shapes.as_raw(given)
+    if isinstance(structure, SparseTensor):
+        if shape is not None and len(shape) != 1:
+            raise ValueError(
+                f"Expected a shape with 1 dimension, the rank of a SparseTensor. Obtained: {shapes.text(shape)}"
+            )
+        rank = None if shape is None else shape[0]
+        return [(None, rank), (None,), (rank,)]
+    if isinstance(structure, IndexedSlices):
+        rows = (None,) if shape is None else shape[:1]
+        return [shape, rows, (None if shape is None else len(shape),)][: len(_parts(structure))]
+    return [shape]
 
 
 def _parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
@@ -318,14 +426,15 @@ def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], al
         raise ValueError("body must return the next loop variables")
     whole = len(loop_vars) == 1 and isinstance(loop_vars[0], (list, tuple)) and len(result) != 1
     packed = result if isinstance(result, (list, tuple)) and not whole else [result]
-    flat = nest.flatten(packed)
+    flat = leaves(packed)
     if len(packed) != len(loop_vars):
         raise ValueError(
             "The number of elements in the loop variables and what body returned must be the same number of elements: "
             f"{len(loop_vars)}, {len(packed)}"
         )
-    if len(flat) != len(enter):
-        raise ValueError("The two structures don't have the same nested structure.")
+    kinds = [list(map(_composite, nest.flatten(structure))) for structure in (list(packed), list(loop_vars))]
+    if len(flat) != len(enter) or kinds[0] != kinds[1]:
+        raise ValueError(_OTHER_STRUCTURE)
     made = []
     for item, parameter, start, shape in zip(flat, section.parameters, enter, allowed, strict=True):
         tensor = convert_to_tensor(item, None if as_tensor(item) is not None else parameter.dtype)

@@ -26,6 +26,17 @@ def stop_gradient(input: Any, name: str | None = None) -> Tensor:
     )
 
 
+def prevent_gradient(input: Any, message: str = "", name: str | None = None) -> Tensor:
+    """A tensor of the same value, of which to ask for a derivative is a LookupError that says `message`."""
+    tensor = convert_to_tensor(input)
+    attrs, dtype = {"message": message}, tensor.dtype.base_dtype
+    return apply(_first, [tensor], attrs, type="PreventGradient", name=name, dtype=dtype, shape=tensor.raw_shape)
+
+
+def _first(value: Any, message: str) -> Any:
+    return value
+
+
 def identity_n(input: Iterable, name: str | None = None) -> list[Tensor]:
     """Tensors of the same values."""
     with name_scope(name, "IdentityN", None):

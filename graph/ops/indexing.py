@@ -15,6 +15,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor, convert_together, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.kernels import arrays as kernels
+from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.kernels.arrays import Input
 from weftwork.graph.known import entries, promoted, shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
@@ -28,13 +29,13 @@ from weftwork.graph.shapes import RawShape
 def slice_helper(tensor: Any, item: Any) -> Tensor:
     """What `tensor[item]` makes: ints, slices, Ellipsis, None, and tensors in their places; or one mask or index array.
 
-    A tensor of truth values picks as `boolean_mask`, one array of whole numbers as `gather`.
+    A tensor of truth values picks as `boolean_mask`, an array of whole numbers as np.take: -1 is the last.
     Raises TypeError for what is no index, IndexError or ValueError for one that is out of a known shape.
     """
     x = convert_to_tensor(tensor)
     if _is_array(item):
         picks = convert_to_tensor(item)
-        return boolean_mask(x, picks) if picks.dtype.is_bool else gather(x, picks)
+        return boolean_mask(x, picks) if picks.dtype.is_bool else _gathered(np.take, x, picks, 0, None)
     values: list[Tensor] = []
     items = item if isinstance(item, tuple) else (item,)
     spec = tuple([_part(part, values) for part in items])
@@ -138,6 +139,13 @@ def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor
         shape = indexed_shape(x.raw_shape, spec)
         if shape is not None:
             shape = tuple([dim if n < 0 else n for dim, n in zip(shape, extent, strict=True)])
+        certain = x.raw_shape is not None and all(
+            n < 0 or dim is not None for n, dim in zip(extent, x.raw_shape, strict=True)
+        )
+        if not certain:  # a plain index would cut the slice off where x ends
+            attrs = {"begin": first, "size": extent}
+            shape = tuple([None if n < 0 else n for n in extent]) if shape is None else shape
+            return apply(kernels.slice_at, [x], attrs, type="Slice", name=name, dtype=x.dtype, shape=shape)
         return apply(kernels.getitem, [x], {"spec": spec}, type="Slice", name=name, dtype=x.dtype, shape=shape)
     begin, size = convert_to_tensor(begin, name="begin"), convert_to_tensor(size, name="size")
     known = entries(size)
@@ -186,7 +194,8 @@ def gather(
 ) -> Tensor:  # fmt: skip
     """Slices of params along an axis (by default the first, or batch_dims), at the given indices.
 
-    [a..., n, b...], indices [i...] -> [a..., i..., b...].   An index out of range fails when it runs.
+    [a..., n, b...], indices [i...] -> [a..., i..., b...].   An index outside [0, n), a negative one too, is an
+    InvalidArgumentError when it runs.
     batch_dims: so many leading axes belong to both; `axis` must then be batch_dims.
     """
     x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
@@ -199,22 +208,40 @@ def gather(
         known = x.raw_shape is not None and at.raw_shape is not None
         shape = (*at.raw_shape, *x.raw_shape[batch_dims + 1 :]) if known else None  # type: ignore[misc, index]
         attrs = {"batch_dims": batch_dims}
-        return apply(kernels.batch_gather, [x, at], attrs, type="GatherV2", name=name, dtype=x.dtype, shape=shape)
+        kernel = kernels_indices.batch_gather
+        return apply(kernel, [x, at], attrs, type="GatherV2", name=name, dtype=x.dtype, shape=shape)
     if number is None:
         inputs = [x, at, convert_to_tensor(axis, name="axis")]
-        return apply(kernels.gather_over, inputs, type="GatherV2", name=name, dtype=x.dtype, shape=None)
+        return apply(kernels_indices.gather, inputs, type="GatherV2", name=name, dtype=x.dtype, shape=None)
+    return _gathered(kernels_indices.gather, x, at, number, name)
+
+
+def _gathered(kernel: Any, x: Tensor, at: Tensor, axis: Any, name: str | None) -> Tensor:
+    """The node of `kernel` that takes slices along a known axis."""
     shape = None
     if x.raw_shape is not None:
-        if not -len(x.raw_shape) <= number < len(x.raw_shape):  # type: ignore[operator]
-            raise ValueError(f"Shape must be at least rank {number + 1} but is rank {len(x.raw_shape)} for 'GatherV2'.")  # type: ignore[operator]
-        place = number % len(x.raw_shape)  # type: ignore[operator]
+        if not -len(x.raw_shape) <= axis < len(x.raw_shape):
+            raise ValueError(f"Shape must be at least rank {axis + 1} but is rank {len(x.raw_shape)} for 'GatherV2'.")
+        place = axis % len(x.raw_shape)
         if at.raw_shape is not None:
             shape = (*x.raw_shape[:place], *at.raw_shape, *x.raw_shape[place + 1 :])
-    return apply(np.take, [x, at], {"axis": number}, type="GatherV2", name=name, dtype=x.dtype, shape=shape)
+    return apply(kernel, [x, at], {"axis": axis}, type="GatherV2", name=name, dtype=x.dtype, shape=shape)
+
+
+def batch_gather(params: Any, indices: Any, name: str | None = None) -> Tensor:
+    """`gather` along the last axis of indices, whose other axes are the first ones of params too."""
+    at = convert_to_tensor(indices, name="indices")
+    if at.raw_shape is None:
+        raise ValueError("batch_gather does not allow indices with unknown shape.")
+    return gather(params, at, name=name, batch_dims=len(at.raw_shape) - 1)
 
 
 def gather_nd(params: Any, indices: Any, name: str | None = None) -> Tensor:
-    """params[i, j...] for each row (i, j...) of indices.  [p..., q...], indices [i..., len(p)] -> [i..., q...]."""
+    """params[i, j...] for each row (i, j...) of indices.
+
+    [p..., q...], indices [i..., len(p)] -> [i..., q...].   An index outside of p, a negative one too, is an
+    InvalidArgumentError when it runs.
+    """
     x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
     shape = None
     if x.raw_shape is not None and at.raw_shape is not None and at.raw_shape[-1] is not None:
@@ -223,22 +250,25 @@ def gather_nd(params: Any, indices: Any, name: str | None = None) -> Tensor:
                 f"indices.shape[-1] must be <= params.rank, but is {at.raw_shape[-1]} > {len(x.raw_shape)}"
             )
         shape = (*at.raw_shape[:-1], *x.raw_shape[at.raw_shape[-1] :])
-    return apply(kernels.gather_nd, [x, at], type="GatherNd", name=name, dtype=x.dtype, shape=shape)
+    return apply(kernels_indices.gather_nd, [x, at], type="GatherNd", name=name, dtype=x.dtype, shape=shape)
 
 
 def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) -> Tensor:
-    """Zeros of `shape` with updates[i...] added at each row of indices; repeated rows add up."""
+    """Zeros of `shape` with updates[i...] added at each row of indices; repeated rows add up.
+
+    An index outside of `shape`, a negative one too, is an InvalidArgumentError when it runs.
+    """
     at, x = convert_to_tensor(indices, name="indices"), convert_to_tensor(updates, name="updates")
     dims, tensor, raw = shape_argument(shape)
     inputs, attrs = ([at, x], {"shape": dims}) if tensor is None else ([at, x, tensor], {})
-    return apply(kernels.scatter_nd, inputs, attrs, type="ScatterNd", name=name, dtype=x.dtype, shape=raw)
+    return apply(kernels_indices.scatter_nd, inputs, attrs, type="ScatterNd", name=name, dtype=x.dtype, shape=raw)
 
 
 def one_hot(
     indices: Any, depth: Any, on_value: Any = None, off_value: Any = None, axis: int | None = None, dtype: Any = None,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """on_value (1) where a new axis of size `depth` has the index given, else off_value (0).
+    """on_value (1) where a new axis of size `depth` has the index given, else off_value (0), also for other indices.
 
     axis: where the new axis goes, -1 is last.   dtype: None for that of the values, else float32.
     Raises TypeError when on_value or off_value is not of `dtype`.
@@ -261,6 +291,8 @@ def one_hot(
     inputs = [at, on, off]
     if count is None:
         inputs.append(convert_to_tensor(depth, name="depth"))
+    elif count < 0:  # type: ignore[operator]
+        raise ValueError(f"Dimension size, given by scalar input 1, must be non-negative but is {count} for 'OneHot'.")
     else:
         attrs["depth"] = count
     if axis < -1 or (at.raw_shape is not None and axis > len(at.raw_shape)):

@@ -49,6 +49,8 @@ from weftwork.graph.ops.products import einsum as einsum
 from weftwork.graph.ops.products import matmul as matmul
 from weftwork.graph.ops.products import tensordot as tensordot
 from weftwork.graph.ops.products import trace as trace
+from weftwork.graph.ops.reductions import arg_max as arg_max
+from weftwork.graph.ops.reductions import arg_min as arg_min
 from weftwork.graph.ops.reductions import argmax as argmax
 from weftwork.graph.ops.reductions import argmin as argmin
 from weftwork.graph.ops.reductions import bincount as bincount
@@ -66,12 +68,15 @@ from weftwork.graph.ops.reductions import reduce_std as reduce_std
 from weftwork.graph.ops.reductions import reduce_sum as reduce_sum
 from weftwork.graph.ops.reductions import reduce_variance as reduce_variance
 from weftwork.graph.ops.reductions import segment_max as segment_max
+from weftwork.graph.ops.reductions import segment_mean as segment_mean
 from weftwork.graph.ops.reductions import segment_min as segment_min
 from weftwork.graph.ops.reductions import segment_prod as segment_prod
 from weftwork.graph.ops.reductions import segment_sum as segment_sum
 from weftwork.graph.ops.reductions import unsorted_segment_max as unsorted_segment_max
+from weftwork.graph.ops.reductions import unsorted_segment_mean as unsorted_segment_mean
 from weftwork.graph.ops.reductions import unsorted_segment_min as unsorted_segment_min
 from weftwork.graph.ops.reductions import unsorted_segment_prod as unsorted_segment_prod
+from weftwork.graph.ops.reductions import unsorted_segment_sqrt_n as unsorted_segment_sqrt_n
 from weftwork.graph.ops.reductions import unsorted_segment_sum as unsorted_segment_sum
 
 
@@ -98,7 +103,8 @@ def _unary(public: str, ufunc: np.ufunc | str, kind: str, doc: str) -> Unary:
 
 def _binary(public: str, ufunc: np.ufunc | str, kind: str, doc: str) -> Binary:
     def binary(x, y, name=None):
-        return elementwise(_special(ufunc) if isinstance(ufunc, str) else ufunc, x, y, type=kind, name=name)
+        function = _special(ufunc) if isinstance(ufunc, str) else ufunc
+        return elementwise(function, x, y, type=kind, name=name, checked=True)
 
     return _public(binary, public, doc)
 
@@ -128,6 +134,7 @@ pow = _binary("pow", np.power, "Pow", "x ** y.")
 maximum = _binary("maximum", np.maximum, "Maximum", "The greater of x and y; NaN if either is.")
 minimum = _binary("minimum", np.minimum, "Minimum", "The lesser of x and y; NaN if either is.")
 floor_div, floormod = floordiv, mod
+truncatemod = _binary("truncatemod", np.fmod, "TruncateMod", "The remainder of x / y, with the sign of x.")
 
 negative = _unary("negative", np.negative, "Neg", "-x.")
 abs = _unary("abs", np.absolute, "Abs", "|x|, real also for complex x.")
@@ -151,6 +158,19 @@ def div(x: Any, y: Any, name: str | None = None) -> Tensor:
     """x / y, as Python 2 divides: integers are divided with floor, floats exactly."""
     a, b = convert_together([x, y])
     return (floordiv if a.dtype.is_integer and b.dtype.is_integer else realdiv)(a, b, name=name or "div")
+
+
+def truncatediv(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x / y of integers, rounded towards zero; of floats as it is. An integer by zero fails when it runs."""
+    a, b = convert_together([x, y])
+    if not (a.dtype.is_integer and b.dtype.is_integer):
+        return realdiv(a, b, name=name or "truncatediv")
+    return _fused(kernels.truncate_divide, np.floor_divide, [a, b], "TruncateDiv", name or "truncatediv")
+
+
+def div_no_nan(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x / y of floats, and 0 where y is 0."""
+    return _fused(kernels.div_no_nan, np.divide, [x, y], "DivNoNan", name or "div_no_nan")
 
 
 def round(x: Any, name: str | None = None) -> Tensor:
@@ -232,9 +252,13 @@ sigmoid = _unary("sigmoid", "expit", "Sigmoid", "1 / (1 + exp(-x)).")
 erf = _unary("erf", "erf", "Erf", "The error function.")
 erfc = _unary("erfc", "erfc", "Erfc", "1 - erf(x), exact for large x.")
 lgamma = _unary("lgamma", "gammaln", "Lgamma", "log |gamma(x)|.")
-digamma = _unary("digamma", "psi", "Digamma", "The derivative of lgamma.")
 igamma = _binary("igamma", "gammainc", "Igamma", "The lower regularized incomplete gamma function P(x, y).")
 igammac = _binary("igammac", "gammaincc", "Igammac", "The upper regularized incomplete gamma function Q(x, y).")
+
+
+def digamma(x: Any, name: str | None = None) -> Tensor:
+    """The derivative of lgamma, not a number at 0, -1, -2..."""
+    return _fused(kernels.digamma, _special("psi"), [x], "Digamma", name)
 
 
 def zeta(x: Any, q: Any, name: str | None = None) -> Tensor:

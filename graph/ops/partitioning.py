@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.graph import dtypes
+from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor, convert_together
 from weftwork.graph.dtypes import as_dtype
-from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.kernels.indices import partition, stitched
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops.indexing import boolean_mask
-from weftwork.graph.ops.math_ops import equal
 from weftwork.graph.scopes import name_scope
 
 
@@ -27,27 +25,26 @@ class ListDiff(NamedTuple):
 def dynamic_partition(data: Any, partitions: Any, num_partitions: int, name: str | None = None) -> list[Tensor]:
     """`num_partitions` tensors, of which number i has the slices of `data` whose partition is i, in order.
 
-    partitions: integers, of the shape of data's first axes. Slices of other partitions are left out.
-    Raises ValueError for a count below 1 and for shapes that do not fit.
+    partitions: integers in [0, num_partitions), of the shape of data's first axes.
+    Raises ValueError for a count below 1 and for shapes that do not fit; another partition is an InvalidArgumentError
+    when it runs.
     """
     if num_partitions < 1:
         raise ValueError(f"num_partitions must be at least 1, but is {num_partitions}")
-    with name_scope(name, "DynamicPartition", [data, partitions]):
+    with name_scope(name, "DynamicPartition", [data, partitions]) as scope:
         x, places = convert_to_tensor(data, name="data"), convert_to_tensor(partitions, name="partitions")
-        return [boolean_mask(x, equal(places, number)) for number in range(num_partitions)]
-
-
-def stitched(*values: Any, shape: tuple | None) -> Any:
-    """The kernel of DynamicStitch: indices and then as many data; where an index comes twice the last one counts."""
-    half = len(values) // 2
-    indices, data = values[:half], values[half:]
-    rest = np.shape(data[0])[np.ndim(indices[0]) :] if shape is None else shape
-    rows = np.concatenate([np.ravel(part) for part in indices])
-    if len(rows) and rows.min() < 0:
-        raise InvalidArgumentError(None, None, f"indices[{int(rows.argmin())}] = {int(rows.min())} is negative")
-    result = np.zeros((int(rows.max(initial=-1)) + 1, *rest), np.asarray(data[0]).dtype)
-    result[rows] = np.concatenate([np.reshape(part, (-1, *rest)) for part in data])
-    return result
+        shape = None
+        if x.raw_shape is not None and places.raw_shape is not None:
+            rank = len(places.raw_shape)
+            if not shapes.compatible(x.raw_shape[:rank], places.raw_shape):
+                raise ValueError(
+                    f"data.shape = {shapes.text(x.raw_shape)} does not start with partitions.shape = "
+                    f"{shapes.text(places.raw_shape)}"
+                )
+            shape = (None, *x.raw_shape[rank:])
+        outputs: list = [(x.dtype.base_dtype, shape)] * num_partitions
+        attrs = {"num": num_partitions}
+        return apply(partition, [x, places], attrs, type="DynamicPartition", name=scope, outputs=outputs)
 
 
 def dynamic_stitch(indices: Sequence[Any], data: Sequence[Any], name: str | None = None) -> Tensor:

@@ -22,19 +22,34 @@ def matmul(
     """The matrix product: [..., m, k], [..., k, n] -> [..., m, n], the leading axes broadcast.
 
     transpose, adjoint: of the last two axes, before it is multiplied.   a_is_sparse, b_is_sparse: change nothing.
-    A vector is a row on the left and a column on the right, as in NumPy.
-    Raises ValueError when the shapes do not fit.
+    Raises ValueError when the shapes do not fit, or one is a vector: `a @ b` and np.matmul take these, as in NumPy.
     """
     if (transpose_a and adjoint_a) or (transpose_b and adjoint_b):
         side = "a" if transpose_a and adjoint_a else "b"
         raise ValueError(f"Only one of transpose_{side} and adjoint_{side} can be True.")
     x, y = convert_together([a, b])
-    shape = _matmul_shape(x, y, transpose_a or adjoint_a, transpose_b or adjoint_b)
-    batch = shape is not None and len(shape) > 2
+    for tensor in (x, y):
+        if tensor.raw_shape is not None and len(tensor.raw_shape) < 2:
+            raise ValueError(f"Shape must be rank 2 but is rank {len(tensor.raw_shape)} for 'MatMul': {tensor}")
     flags = {"transpose_a": transpose_a, "transpose_b": transpose_b, "adjoint_a": adjoint_a, "adjoint_b": adjoint_b}
     flags = {key: True for key, value in flags.items() if value}
+    unknown = x.raw_shape is None or y.raw_shape is None
+    return _matmul(kernels.matmul if flags or unknown else np.matmul, x, y, flags, name)
+
+
+def _numpy_matmul(a: Any, b: Any) -> Tensor:
+    """np.matmul: a vector is a row on the left and a column on the right."""
+    x, y = convert_together([a, b])
+    return _matmul(np.matmul, x, y, {}, None)
+
+
+def _matmul(kernel: Any, x: Tensor, y: Tensor, flags: dict, name: str | None) -> Tensor:
+    shape = _matmul_shape(
+        x, y, "transpose_a" in flags or "adjoint_a" in flags, "transpose_b" in flags or "adjoint_b" in flags
+    )
+    batch = shape is not None and len(shape) > 2
     return apply(
-        kernels.matmul if flags else np.matmul, [x, y], flags,
+        kernel, [x, y], flags,
         type="BatchMatMulV2" if batch else "MatMul", name=name or "MatMul", dtype=promoted([x, y]), shape=shape,
     )  # fmt: skip
 
@@ -176,4 +191,4 @@ def trace(x: Any, name: str | None = None) -> Tensor:
     return apply(np.trace, [x], attrs, type="Trace", name=name or "trace", dtype=x.dtype.base_dtype, shape=shape)
 
 
-seams.matmul = matmul
+seams.matmul = _numpy_matmul

@@ -50,9 +50,8 @@ class QueueBase:
         if self._names is not None and len(self._names) != len(self._dtypes):
             raise ValueError("List of names must have the same length as the list of dtypes")
         graph = get_default_graph()
-        if graph.section is not None:
-            raise ValueError(f"A queue cannot be made in a branch or a loop: {name}. Make it outside.")
-        self._op = graph.add(Kind.NOOP, f"{kind}V2", outputs=[], name=name)
+        with graph.control_dependencies(None), graph.in_section(None):  # it is one queue, however often a loop turns
+            self._op = graph.add(Kind.NOOP, f"{kind}V2", outputs=[], name=name)
         self._container, self._key = self._op.container, shared_name or self._op.name
         raw = None if self._shapes is None else tuple(self._shapes)
         self._definition = Definition(kind, -1 if capacity is None else int(capacity), self._dtypes, raw, seed, keep)
@@ -117,6 +116,22 @@ class QueueBase:
         queue.__dict__.update(flat, _op=graph.get_operations()[flat["_op"]])
         return queue
 
+    @staticmethod
+    def from_list(index: Any, queues: Sequence[QueueBase]) -> QueueBase:
+        """A queue that is number `index` of a list of queues, whichever that is when an operation of it runs.
+
+        Raises TypeError unless the queues have the same dtypes and names. When it runs: InvalidArgumentError for an
+        index that is not in the list.
+        """
+        if not queues or not isinstance(queues, (list, tuple)) or not all([isinstance(q, QueueBase) for q in queues]):
+            raise TypeError("A list of queues expected")
+        for other in queues[1:]:
+            if other._dtypes != queues[0]._dtypes:
+                raise TypeError("Queues do not have matching component dtypes.")
+            if other._names != queues[0]._names:
+                raise TypeError("Queues do not have matching component names.")
+        return _ChosenQueue(convert_to_tensor(index, name="index"), list(queues))
+
     # Operations
 
     def enqueue(self, vals: Any, name: str | None = None) -> Operation:
@@ -129,9 +144,20 @@ class QueueBase:
         return self._node("enqueue", tensors, [], name or self._named("enqueue"))
 
     def enqueue_many(self, vals: Any, name: str | None = None) -> Operation:
-        """The operation that puts the rows of `vals` in, one after another, as there is room."""
-        raw = None if self._shapes is None else tuple([None if s is None else (None, *s) for s in self._shapes])
+        """The operation that puts the rows of `vals` in, one after another, as there is room.
+
+        Raises ValueError for values that do not fit, and for ones that have different numbers of rows.
+        """
+        raw = tuple([None if s is None else (None, *s) for s in self._shapes or (None,) * len(self._dtypes)])
         tensors = self._components(vals, raw)
+        rows = None
+        for i, tensor in enumerate(tensors):
+            if tensor.raw_shape == ():
+                raise ValueError(f"Shape () must have rank at least 1: component {i} of queue {self.name!r}")
+            many = None if tensor.raw_shape is None else tensor.raw_shape[0]
+            if None not in (rows, many) and rows != many:
+                raise ValueError(f"Dimensions {rows} and {many} are not compatible: component {i} of {self.name!r}")
+            rows = many if rows is None else rows
         return self._node("enqueue_many", tensors, [], name or self._named("EnqueueMany"))
 
     def dequeue(self, name: str | None = None) -> Any:
@@ -144,7 +170,11 @@ class QueueBase:
         return self._returned(self._node("dequeue", [], outputs, name or self._named("Dequeue")))
 
     def dequeue_many(self, n: Any, name: str | None = None) -> Any:
-        """n elements, stacked. When it runs: OutOfRangeError if the queue is closed and has fewer."""
+        """n elements, stacked.
+
+        When it runs: OutOfRangeError if the queue is closed and has fewer, InvalidArgumentError if the shapes of the
+        components were not said.
+        """
         return self._several("dequeue_many", n, name or self._named("DequeueMany"))
 
     def dequeue_up_to(self, n: Any, name: str | None = None) -> Any:
@@ -164,13 +194,13 @@ class QueueBase:
         return self._node("is_closed", [], [(types.bool, ())], name or self._named("is_closed")).outputs[0]
 
     def _several(self, word: str, n: Any, name: str) -> Any:
-        if self._shapes is None:
-            kind = self._definition.kind
-            raise ValueError(f"{kind}'s DequeueMany and DequeueUpTo require the components to have specified shapes.")
-        count = convert_to_tensor(n, types.int32)
-        known = static_value(count) if word == "dequeue_many" else None
-        rows = None if known is None else int(known)
-        outputs = [(d, (rows, *s)) for d, s in zip(self._dtypes, self._shapes, strict=True)]
+        count = convert_to_tensor(n, types.int32, name="n")
+        known = static_value(count)
+        if known is not None and known < 0:
+            raise ValueError(f"Input 'n' must be >= 0, but is {known} for {name!r}")
+        rows = None if known is None or word == "dequeue_up_to" else int(known)
+        raw = self._shapes or (None,) * len(self._dtypes)
+        outputs = [(d, None if s is None else (rows, *s)) for d, s in zip(self._dtypes, raw, strict=True)]
         return self._returned(self._node(word, [count], outputs, name))
 
     def _components(self, vals: Any, raw: tuple | None) -> list[Tensor]:
@@ -188,11 +218,21 @@ class QueueBase:
         items = vals if isinstance(vals, (list, tuple)) and len(self._dtypes) == len(vals) else [vals]
         if len(items) != len(self._dtypes):
             raise ValueError(f"The queue has {len(self._dtypes)} components, but got {len(items)}.")
-        tensors = [convert_to_tensor(v, d) for v, d in zip(items, self._dtypes, strict=True)]
-        for tensor, shape in zip(tensors, raw or (None,) * len(tensors), strict=True):
+        tensors = [self._component(i, v) for i, v in enumerate(items)]
+        for i, (tensor, shape) in enumerate(zip(tensors, raw or (None,) * len(tensors), strict=True)):
             if not dims.compatible(tensor.raw_shape, shape):
-                raise ValueError(f"Shapes {dims.text(tensor.raw_shape)} and {dims.text(shape)} are incompatible")
+                raise ValueError(
+                    f"Shapes {dims.text(tensor.raw_shape)} and {dims.text(shape)} are incompatible: component {i} of "
+                    f"queue {self.name!r}"
+                )
         return tensors
+
+    def _component(self, number: int, value: Any) -> Tensor:
+        """A value as a tensor of a component's dtype. Raises ValueError or TypeError, which names the component."""
+        try:
+            return convert_to_tensor(value, self._dtypes[number], name=f"component_{number}")
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"component_{number}: {error}") from None
 
     def _named(self, word: str) -> str:
         return f"{self.name.rpartition('/')[2]}_{word}"
@@ -202,23 +242,49 @@ class QueueBase:
             return dict(zip(self._names, op.outputs, strict=True))
         return op.outputs[0] if len(op.outputs) == 1 else list(op.outputs)
 
-    def _node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False) -> Operation:
+    def _node(
+        self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False, choices: Any = None
+    ) -> Operation:
         graph = self._op.graph
-        if graph.section is not None:
-            raise ValueError(
-                f"A queue's operation cannot be in a branch or a loop, where nothing may wait: {name}. "
-                "Put it outside, or run branch and loop in Python."
-            )
         attrs = {
             "_queue": self._key,
             "_container": self._container,
             "_definition": self._definition,
             "_word": word,
             "_cancel": cancel,
+            "_choices": choices,
         }
         kind = "Queue" + "".join([part.capitalize() for part in word.split("_")]) + "V2"
         with graph.as_default():
             return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name)
+
+
+class _ChosenQueue(QueueBase):
+    """One of several queues, by a number that is known when an operation runs: the operation's first input."""
+
+    def __init__(self, index: Tensor, queues: list[QueueBase]):
+        first = queues[0]
+        self._index, self._dtypes, self._names = index, first._dtypes, first._names
+        raw = [q._shapes or (None,) * len(first._dtypes) for q in queues]
+        alike = [column[0] if all([s == column[0] for s in column]) else None for column in zip(*raw, strict=True)]
+        self._shapes = None if all([s is None for s in alike]) else alike
+        self._op = index.graph.add(Kind.NOOP, "GatherV2", outputs=[], name="GatherV2")
+        self._container, self._key, self._definition = first._container, first._key, first._definition
+        self._choices = tuple([(q._container, q._key, q._definition) for q in queues])
+
+    def to_flat(self) -> dict[str, Any]:
+        return {**super().to_flat(), "_index": (self._index.op.index, self._index.index)}
+
+    @classmethod
+    def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueBase:
+        queue: Any = super().from_flat(graph, flat)
+        op, number = flat["_index"]
+        queue._index = graph.get_operations()[op].outputs[number]
+        return queue
+
+    def _node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False) -> Operation:
+        op = super()._node(word, [self._index, *inputs], outputs, name, cancel, self._choices)
+        return op
 
 
 class FIFOQueue(QueueBase):

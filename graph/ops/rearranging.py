@@ -11,6 +11,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.kernels import arrays as kernels
+from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.known import entries, known_axis, rank_of, renamed, shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.conversion import conj
@@ -118,7 +119,7 @@ def reverse_sequence(
             )  # type: ignore[index]
     attrs = {"seq_axis": seq, "batch_axis": batch}
     return apply(
-        kernels.reverse_sequence,
+        kernels_indices.reverse_sequence,
         [x, lengths],
         attrs,
         type="ReverseSequence",
@@ -201,9 +202,11 @@ def unique_with_counts(x: Any, out_idx: Any = dtypes.int32, name: str | None = N
 
 
 def invert_permutation(x: Any, name: str | None = None) -> Tensor:
-    """y with y[x[i]] = i, of a vector that holds each of 0, 1... once."""
+    """y with y[x[i]] = i, of a vector that holds each of 0, 1... once, or InvalidArgumentError when it runs."""
     v = _vector(x)
-    return apply(kernels.invert_permutation, [v], type="InvertPermutation", name=name, dtype=v.dtype, shape=v.raw_shape)
+    return apply(
+        kernels_indices.invert_permutation, [v], type="InvertPermutation", name=name, dtype=v.dtype, shape=v.raw_shape
+    )
 
 
 def _vector(value: Any) -> Tensor:

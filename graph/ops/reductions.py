@@ -1,8 +1,9 @@
 """Operations that run along an axis: reduce_*, arg*, cum*, segments, counts.
 
 axis is an int, a list of ints, None for all axes, or a tensor. `reduction_indices`, `keep_dims` and `dimension` are the
-older names of `axis`, `keepdims` and `axis`. A sum or product has its input's dtype (of truth values: int64), a mean or
-variance of integers is float64. A known shape stays known unless the axis is a tensor whose value is not.
+older names of `axis`, `keepdims` and `axis`. A sum, product or mean has its input's dtype (of truth values a sum is
+int64, a mean float64), a variance of integers is float64. A known shape stays known unless the axis is a tensor whose
+value is not.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.kernels import arrays as kernels_array
 from weftwork.graph.kernels import elementwise as kernels
-from weftwork.graph.kernels.reductions import max_over, min_over, sum_over
+from weftwork.graph.kernels import indices as kernels_indices
+from weftwork.graph.kernels.reductions import max_over, mean_over, min_over, sum_over
 from weftwork.graph.known import renamed, whole_numbers
 from weftwork.graph.operation import Tensor
+from weftwork.graph.scopes import name_scope
 
 
 class Reduction(Protocol):
@@ -92,6 +96,10 @@ def _averaged(dtype: DType) -> DType:
     return dtypes.float64 if dtype.numpy.kind in "biu" else dtype
 
 
+def _of_mean(dtype: DType) -> DType:
+    return dtypes.float64 if dtype.is_bool else dtype
+
+
 def _spread(dtype: DType) -> DType:
     return _averaged(dtype).real_dtype
 
@@ -120,7 +128,10 @@ def _reduction(
 
 reduce_sum = _reduction("reduce_sum", sum_over, "Sum", _summed, "The sum over axes.", typed=True)
 reduce_prod = _reduction("reduce_prod", np.prod, "Prod", _summed, "The product over axes.", typed=True)
-reduce_mean = _reduction("reduce_mean", np.mean, "Mean", _averaged, "The mean over axes.")
+reduce_mean = _reduction(
+    "reduce_mean", mean_over, "Mean", _of_mean,
+    "The mean over axes, NaN of nothing. Of integers it is one, rounded towards zero, as TensorFlow's is: cast before.",
+)  # fmt: skip
 reduce_max = _reduction("reduce_max", max_over, "Max", _same, "The greatest over axes.")
 reduce_min = _reduction("reduce_min", min_over, "Min", _same, "The least over axes.")
 reduce_any = _reduction("reduce_any", np.any, "Any", _truth, "Whether any element is true, over axes.")
@@ -163,6 +174,16 @@ def argmin(
 ) -> Tensor:
     """The index of the least element along one axis (by default the first); the first of equals."""
     return _arg_extreme(np.argmin, "ArgMin", input, renamed("axis", axis, "dimension", dimension), name, output_type)
+
+
+def arg_max(input: Any, dimension: Any, output_type: Any = dtypes.int64, name: str | None = None) -> Tensor:
+    """`argmax` by its old name."""
+    return argmax(input, dimension, name, output_type=output_type)
+
+
+def arg_min(input: Any, dimension: Any, output_type: Any = dtypes.int64, name: str | None = None) -> Tensor:
+    """`argmin` by its old name."""
+    return argmin(input, dimension, name, output_type=output_type)
 
 
 def _arg_extreme(function: Callable, kind: str, input: Any, axis: Any, name: str | None, output_type: Any) -> Tensor:
@@ -238,7 +259,7 @@ def _segment(public: str, ufunc: np.ufunc, unit: Any, doc: str, empty: Any = Non
         start = _unit(unit, x.dtype)
         attrs = {"ufunc": ufunc, "unit": start, "empty": start if empty is None else empty}
         return apply(
-            kernels.segment, [x, ids], attrs,
+            kernels_indices.segment, [x, ids], attrs,
             type=_camel(public), name=name, dtype=x.dtype.base_dtype, shape=shape,
         )  # fmt: skip
 
@@ -260,7 +281,7 @@ def _unsorted_segment(public: str, ufunc: np.ufunc, unit: Any, doc: str) -> Unso
             attrs["count"] = count
         kind = _camel(public)
         return apply(
-            kernels.unsorted_segment, inputs, attrs, type=kind, name=name, dtype=x.dtype.base_dtype, shape=shape
+            kernels_indices.unsorted_segment, inputs, attrs, type=kind, name=name, dtype=x.dtype.base_dtype, shape=shape
         )
 
     unsorted_segment.__name__ = unsorted_segment.__qualname__ = public
@@ -303,6 +324,53 @@ unsorted_segment_sum = _unsorted_segment("unsorted_segment_sum", np.add, 0, "The
 unsorted_segment_prod = _unsorted_segment("unsorted_segment_prod", np.multiply, 1, "The product")
 unsorted_segment_max = _unsorted_segment("unsorted_segment_max", np.maximum, "min", "The greatest")
 unsorted_segment_min = _unsorted_segment("unsorted_segment_min", np.minimum, "max", "The least")
+
+
+def segment_mean(data: Any, segment_ids: Any, name: str | None = None) -> Tensor:
+    """The mean of the rows of data with the same segment id, which must ascend; 0 of none, of integers an integer."""
+    with name_scope(name, "SegmentMean", [data, segment_ids]):
+        x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
+        total, count = segment_sum(x, ids), segment_sum(_one_for_each(ids, x), ids)
+        return _over(total, count, x, ids)
+
+
+def unsorted_segment_mean(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Tensor:
+    """The mean of the rows of data with the same segment id, in any order; 0 of none. Negative ids are dropped."""
+    with name_scope(name, "UnsortedSegmentMean", [data, segment_ids]):
+        x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
+        count = unsorted_segment_sum(_one_for_each(ids, x), ids, num_segments)
+        return _over(unsorted_segment_sum(x, ids, num_segments), count, x, ids)
+
+
+def unsorted_segment_sqrt_n(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Tensor:
+    """As `unsorted_segment_mean`, but the sum is divided by the square root of the number of rows."""
+    with name_scope(name, "UnsortedSegmentSqrtN", [data, segment_ids]):
+        x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
+        count = unsorted_segment_sum(_one_for_each(ids, x), ids, num_segments)
+        return _over(unsorted_segment_sum(x, ids, num_segments), np.sqrt(count), x, ids)
+
+
+def _one_for_each(ids: Tensor, x: Tensor) -> Tensor:
+    """Ones in the places of ids, of x's dtype."""
+    attrs = {"value": x.dtype.numpy.type(1), "dtype": x.dtype.numpy}
+    return apply(kernels_array.like, [ids], attrs, type="OnesLike", dtype=x.dtype.base_dtype, shape=ids.raw_shape)
+
+
+def _over(total: Tensor, count: Tensor, x: Tensor, ids: Tensor) -> Tensor:
+    """Sums of segments by how many rows each has, 1 where it has none."""
+    count = np.maximum(count, 1)
+    if x.raw_shape is None or ids.raw_shape is None:
+        wide = apply(_with_axes, [count, total], type="Reshape", dtype=count.dtype, shape=None)
+    else:
+        ones = (1,) * (len(x.raw_shape) - len(ids.raw_shape))
+        attrs = {"shape": (-1, *ones)}
+        wide = apply(np.reshape, [count], attrs, type="Reshape", dtype=count.dtype, shape=(None, *ones))
+    return total // wide if x.dtype.is_integer else total / wide
+
+
+def _with_axes(count, like):
+    """A vector as the first axis of an array of another one's rank."""
+    return count.reshape((-1, *(1,) * (like.ndim - 1)))
 
 
 def bincount(

@@ -57,7 +57,8 @@ class ExponentialMovingAverage:
             if item.dtype.base_dtype not in (dtypes.float16, dtypes.float32, dtypes.float64):
                 raise TypeError(f"The variables must be half, float, or double: {item.name}")
             if item not in self._averages:
-                with item.graph.control_dependencies(None):  # to initialise it must not wait for anything
+                # to initialise it must neither wait for anything nor be in a branch
+                with item.graph.control_dependencies(None), item.graph.in_section(None):
                     self._averages[item] = self._made(item)
         with name_scope(self._name, None, [*items]) as scope:
             decay = convert_to_tensor(self._decay, name="decay")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.kernels.indices import inside
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.variables.writes import settle
 
@@ -25,6 +26,7 @@ def kept(value: Any, old: Any) -> Any:
 
 def on_rows(old, at, *values, kernel, tables):
     """`kernel` on the rows `at` (each once) of `old`. tables: which of the values have these rows among others."""
+    inside(at, len(old))
     made = kernel(old[at], *[v[at] if table else v for v, table in zip(values, tables, strict=True)])
     rows, *others = made if isinstance(made, tuple) else (made,)
     new = np.array(old)

@@ -15,6 +15,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor
 from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import InvalidArgumentError, OutOfRangeError
+from weftwork.graph.kernels.indices import inside, rows_inside
 from weftwork.graph.operation import UNINITIALIZED, WRITES, Kind, Operation, Tensor
 from weftwork.graph.stacks import get_default_graph
 
@@ -116,11 +117,7 @@ def previous(value: Any) -> Any:
 
 
 def _scatter(old: Any, indices: Any, updates: Any, ufunc: np.ufunc | None) -> Any:
-    indices = np.asarray(indices)
-    bad = (indices < 0) | (indices >= old.shape[0])
-    if bad.any():
-        at = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise InvalidArgumentError(None, None, f"indices{list(at)} = {indices[at]} is not in [0, {old.shape[0]})")
+    indices = inside(indices, old.shape[0])
     wanted = indices.shape + old.shape[1:]
     if np.shape(updates) not in (wanted, ()):
         raise InvalidArgumentError(
@@ -146,19 +143,12 @@ def scatter_value(old: Any, indices: Any, updates: Any, *, ufunc: np.ufunc | Non
 
 def scatter_nd_value(old: Any, indices: Any, updates: Any, *, ufunc: np.ufunc | None) -> Any:
     """The kernel of scatter_nd_update and its kin: the last axis of `indices` is an index into `old`."""
-    indices = np.asarray(indices)
-    depth = indices.shape[-1]
-    bad = ((indices < 0) | (indices >= np.array(old.shape[:depth]))).any(axis=-1)
-    if bad.any():
-        at = tuple(int(i) for i in np.argwhere(bad)[0])
-        text = f"indices{list(at)} = {indices[at].tolist()} does not index into shape {_bracketed(old.shape)}"
-        raise InvalidArgumentError(None, None, text)
-    wanted = indices.shape[:-1] + old.shape[depth:]
+    where = rows_inside(indices, old.shape)
+    wanted = np.shape(indices)[:-1] + old.shape[len(where) :]
     if np.shape(updates) != wanted:
         text = f"Must have updates.shape {_bracketed(wanted)} for these indices, got {_bracketed(np.shape(updates))}"
         raise InvalidArgumentError(None, None, text)
     new = np.array(old)
-    where = tuple(np.moveaxis(indices, -1, 0))
     if ufunc is None:
         new[where] = updates
     else:

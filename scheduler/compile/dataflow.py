@@ -46,7 +46,7 @@ def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operat
         found.append(op)
         for tensor in op.inputs if not fed else [tensor for tensor in op.inputs if tensor not in fed]:
             needed[tensor.op.index] = 1
-        for control in op.control_inputs:
+        for control in op.controls:
             satisfied = control.kind is Kind.PLACEHOLDER and control.outputs[0] in fed
             if not satisfied and control not in ran:
                 needed[control.index] = 1
@@ -69,6 +69,7 @@ class Dataflow:
     feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as they were when the run began,
     `newest` as they are when the run's writes begin, `draws` places in random streams.
     needs: what nodes ask for beyond a process, once it is settled.   queued: some nodes use queues.
+    waiting: the branches and loops in which queues are used.
     writes: the value that each written variable ends with.   fetched: the value of each fetch, or None.
     """
 
@@ -97,6 +98,7 @@ class Dataflow:
         self.variables: dict[str, Operation] = {}
         self.needs: dict[int, Any] = {}
         self.queued = False
+        self.waiting: set[int] = set()
         self.controls: list[int] = []
         """The nodes that are branches or loops."""
         self.key: str | None = None
@@ -191,6 +193,8 @@ class _Builder:
         self.value_of: dict[Tensor, int] = {}
         self.version: dict[str, int] = {}
         self.node_of: dict[Operation, int] = {}
+        self.places: dict[Operation, int] = {}
+        """Of random operations: the values that are their places in the streams."""
         self.rewrites = rewrites
         self.spared = Spared(flow, rewrites)
         self.queued: set[int] | None = None
@@ -264,7 +268,7 @@ class _Builder:
 
     def _predecessors(self, op: Operation, number: dict[Operation, int]) -> list[int]:
         before = {number[t.op] for t in op.inputs if t not in self.fed and t.op in number}
-        before.update([number[c] for c in op.control_inputs if c in number])
+        before.update([number[c] for c in op.controls if c in number])
         return sorted(before)
 
     # The pass
@@ -279,11 +283,13 @@ class _Builder:
         elif kind in REFERENCES:
             return
         elif kind is Kind.NOOP:
-            if self.keep_control and op.control_inputs:
+            if self.keep_control and op.controls:
                 self._node(op, ())
         elif kind is Kind.PLACEHOLDER:
             if op.outputs[0] not in self.fed:
-                raise _unfed(op)
+                if op.section is None:
+                    raise _unfed(op)
+                self._node(op, (), kernel=Unfed(_unfed(op).message))  # it matters only if its branch is taken
         elif kind in WRITES:
             self._write(op)
         elif kind is Kind.CONTROL:
@@ -292,11 +298,19 @@ class _Builder:
             self.flow.queued = True
             self._node(op, tuple([self._read(t) for t in op.inputs]))
         elif kind is Kind.RANDOM:
-            place = self.flow.new_value()
-            self.flow.draws[place] = op
+            stream = op.attrs.get("_stream")
+            place = self._place(op if stream is None else op.graph._by_name[stream])
             self._node(op, (place, *[self._read(t) for t in op.inputs]), kernel=Draw(op.kernel))
         else:
             self._node(op, tuple([self._read(t, peek=True) for t in op.inputs]))
+
+    def _place(self, op: Operation) -> int:
+        """The place in the stream of a random operation, which those that were made of it for its gradient share."""
+        place = self.places.get(op)
+        if place is None:
+            place = self.places[op] = self.flow.new_value()
+            self.flow.draws[place] = op
+        return place
 
     def _inputs(self, tensors: Sequence[Tensor]) -> tuple[int, ...]:
         known = self.value_of
@@ -354,10 +368,11 @@ class _Builder:
             elif word == "read":
                 inputs.append(self._version(what, made.variables[what]))
             else:
-                place = flow.new_value()
-                flow.draws[place] = what
-                inputs.append(place)
+                inputs.append(self._place(what))
         flow.controls.append(len(flow.ops))
+        if made.queued:
+            flow.queued = True
+            flow.waiting.add(len(flow.ops))
         outputs = self._node(op, tuple(inputs), made.kernel, len(made.state))
         for name, value in zip(made.state, outputs[len(op.outputs) :], strict=True):
             self.version[name] = value
@@ -402,7 +417,7 @@ class _Builder:
     def _node(self, op: Operation, inputs: tuple[int, ...], kernel: Any = None, extra: int = 0) -> tuple[int, ...]:
         flow, kind, attrs = self.flow, op.kind, op.attrs
         if kind is Kind.PURE:
-            if not op.control_inputs or not self.keep_control:
+            if not op.controls or not self.keep_control:
                 known = self.spared.outputs_of(op, inputs)
                 if known is not None:
                     self._bind(op, known)
@@ -421,7 +436,7 @@ class _Builder:
         flow.kernels.append(op.kernel if kernel is None else kernel)
         flow.attrs.append(attrs)
         if self.keep_control:
-            before = [self.node_of[c] for c in op.control_inputs if c in self.node_of]
+            before = [self.node_of[c] for c in op.controls if c in self.node_of]
             self.node_of[op] = node
             waits = self.queued is not None and self._waits_for_queue(node, op, before)
             if _in_turn(op):
@@ -456,7 +471,7 @@ class _Builder:
                 self.value_of[tensor] = value
 
     def _constant(self, op: Operation) -> None:
-        if self.keep_control and op.control_inputs:
+        if self.keep_control and op.controls:
             self._node(op, (), kernel=give)
             return
         self.value_of[op.outputs[0]] = self.spared.constant(op.attrs["value"])
@@ -470,6 +485,18 @@ def _in_turn(op: Operation) -> bool:
 def give(*, value: Any) -> Any:
     """The kernel of a constant that waits."""
     return value
+
+
+class Unfed:
+    """The kernel of a placeholder in a branch, which nobody can feed."""
+
+    __name__ = "unfed"
+
+    def __init__(self, message: str):
+        self.message = message
+
+    def __call__(self) -> Any:
+        raise InvalidArgumentError(None, None, self.message)
 
 
 def _unfed(op: Operation) -> InvalidArgumentError:

@@ -38,6 +38,7 @@ class Compiled:
 
     order: for each value of the kernel where it comes from: ("input", position), ("state", name), ("read", name) or
     ("draw", operation).   state: variables whose new versions follow the outputs.   reads: those that are only read.
+    queued: queues are used inside.
     """
 
     kernel: Control
@@ -45,6 +46,7 @@ class Compiled:
     state: list[str]
     reads: list[str]
     variables: dict[str, Operation]
+    queued: bool
 
 
 @dataclass
@@ -79,7 +81,7 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
     state = list(dict.fromkeys([name for flow in flows for name in flow.writes]))
     reads = [name for flow in flows for name in [*flow.pinned, *flow.newest] if name not in state]
     reads = list(dict.fromkeys(reads))
-    draws = [draw for flow in flows for draw in flow.draws.values()]
+    draws = list(dict.fromkeys([draw for flow in flows for draw in flow.draws.values()]))
     variables = {name: var for flow in flows for name, var in flow.variables.items()}
     carried = op.attrs.get("_carried", 0)
     order: list[tuple[str, Any]] = [("input", i) for i in range(carried)]
@@ -97,17 +99,20 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
     elif op.type == "While":
         kernel = Loop(bodies[0], bodies[1], carried + len(state), places, op.attrs["_limited"])
     elif op.type == "WhileGrad":
-        kernel = LoopGradient(*bodies, carried, op.attrs["_grads"], op.attrs["_limited"], op.attrs["_captures"])
+        grads = op.attrs["_grads"]
+        places = tuple([place - grads for place in places])
+        kernel = LoopGradient(*bodies, carried, grads, op.attrs["_limited"], op.attrs["_captures"], places)
     elif op.type == "SweepGrad":
         counts = [op.attrs[name] for name in ("_elements", "_grads", "_collected")]
+        places = tuple([place - sum(counts) for place in places])
         kernel = SweepGradient(
-            *bodies, carried, *counts, op.attrs["_reverse"], op.attrs["_wanted"], op.attrs["_captures"]
+            *bodies, carried, *counts, op.attrs["_reverse"], op.attrs["_wanted"], op.attrs["_captures"], places
         )
     else:
         elements = op.attrs["_elements"]
         places = tuple([place - elements for place in places])
         kernel = Sweep(bodies[0], carried, len(state), elements, places, op.attrs["_reverse"], op.attrs["_empty"])
-    return Compiled(kernel, order, state, reads, variables)
+    return Compiled(kernel, order, state, reads, variables, any([flow.queued for flow in flows]))
 
 
 def in_parts(op: Operation, made: Compiled) -> list[Operation]:
@@ -117,7 +122,7 @@ def in_parts(op: Operation, made: Compiled) -> list[Operation]:
     process, in turn. They are in no graph.
     """
     count = op.attrs.get("_parallel", 1)
-    if count < 2 or op.traits.here or op.attrs["_carried"] or made.state:
+    if count < 2 or op.traits.here or made.queued or op.attrs["_carried"] or made.state:
         return []
     if any([word == "draw" for word, _ in made.order]):
         return []
@@ -152,7 +157,7 @@ def _beside(
         inputs,
         {},
         outputs,
-        op.control_inputs,
+        op.controls,
         traits,
         op.source,
         op.device,
@@ -208,8 +213,10 @@ def body_of(section: SectionFlow, nodes: Sequence[int] | None = None) -> Body:
     """The program of a section, or of some of its nodes."""
     flow = section.flow
     sizes = [64.0] * len(flow.producer)
-    mine = range(len(flow.ops)) if nodes is None else nodes
-    program, owners = write_program(flow, mine, section.inputs, section.outputs, sizes)
+    mine, outputs = range(len(flow.ops)) if nodes is None else nodes, section.outputs
+    if flow.queued and nodes is None:  # its queue nodes wait: it is a run of its own, and never a program
+        mine, outputs = (), ()
+    program, owners = write_program(flow, mine, section.inputs, outputs, sizes)
     where = [(flow.ops[owner] if owner >= 0 else section.owner).defined_at for owner in owners]
     return Body(program, where, section.required)
 

@@ -139,6 +139,8 @@ def place_needed(flow: Dataflow, node: int) -> Place | None:
     """The place that a node's nature and needs leave it: the actor at its home for a GPU or state, else a task."""
     if flow.ops[node].kind is Kind.QUEUE:
         return Place.QUEUE
+    if node in flow.waiting:
+        return Place.NESTED
     if flow.ops[node].traits.here:
         return Place.CALLER
     need = flow.needs.get(node)

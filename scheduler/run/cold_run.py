@@ -286,7 +286,7 @@ class Unplanned:
         left = {k: 1 if self._listing.counts[k] >= _OFTEN * slots else slots for k in self._unseen}
         chains = 0
         for op in window:
-            waits = op is not window[0] and op.control_inputs
+            waits = op is not window[0] and op.controls
             if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):
                 chain = self._chain(op, window)
                 chains += 1
@@ -296,7 +296,7 @@ class Unplanned:
                 for kernel in tried & left.keys():
                     left[kernel] -= 1
                 self._unseen -= tried
-        return Part(elements, self._feeds_of(nodes), set(window[0].control_inputs), set(nodes), chains == 1)
+        return Part(elements, self._feeds_of(nodes), set(window[0].controls), set(nodes), chains == 1)
 
     def _is_there(self, tensor: Tensor) -> bool:
         return self._values[tensor.number] is not ABSENT
@@ -315,7 +315,7 @@ class Unplanned:
                 break
             (then,) = following
             others = [tensor for tensor in then.inputs if tensor is not made]
-            if then.kernel in functions or then.control_inputs or not all(map(self._is_there, others)):
+            if then.kernel in functions or then.controls or not all(map(self._is_there, others)):
                 break
             chain.append(then)
             functions.add(then.kernel)

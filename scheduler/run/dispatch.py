@@ -155,6 +155,8 @@ class Dispatcher:
     def _ready(self, segment: Segment) -> None:
         if segment.place is Place.QUEUE:
             self.queued.begin(segment)
+        elif segment.place is Place.NESTED and self.queued.may_wait(segment):
+            self.nested.begin(segment)
         elif segment.locked and self.queued.left:
             self.held.append(segment)
         elif segment.place is Place.NESTED:
@@ -165,8 +167,11 @@ class Dispatcher:
     def _waited(self, wait: Wait) -> None:
         """A queue node is done. Raises its error."""
         segment = self.queued.end(wait)
-        if segment is None:
-            return
+        if segment is not None:
+            self._waits_no_more(segment)
+
+    def _waits_no_more(self, segment: Segment) -> None:
+        self.queued.ended(segment)
         if not self.queued.left:
             held, self.held = self.held, []
             for other in held:
@@ -177,7 +182,7 @@ class Dispatcher:
         """A nested branch or loop is done. Raises its error."""
         segment = self.nested.end(call)
         if segment is not None:
-            self._done(segment)
+            self._waits_no_more(segment)
 
     def _has_lane(self) -> bool:
         """True when the session's lanes are not all in use: the bodies of a nested node may use all of them."""
@@ -444,7 +449,8 @@ class Dispatcher:
             self._ended(attempt)
         self.run.stop.append("drained")
         for force, seconds in ((False, self.grace), *[(True, 1.0)] * _KILLS):
-            backend.cancel(pending, force)
+            if pending:  # else Ray may not be running
+                backend.cancel(pending, force)
             for handle in pending:
                 if force and handle.actor is not None:
                     self.links.dead(handle.actor)

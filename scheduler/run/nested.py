@@ -67,6 +67,13 @@ class Call(list):
         """Segments and nodes by place, of the runs of its bodies."""
         self.result: Any = None
         self.error: BaseException | None = None
+        self.begun = 0
+        """How many runs of its bodies have begun."""
+
+    def moved(self) -> dict:
+        """What the queue nodes of the next run of a body have done in an earlier attempt at the run, and will do."""
+        self.begun += 1
+        return self.outer.moved.setdefault((tuple(self.segment.nodes), self.begun), {})
 
     def cancel(self, reason: str) -> None:
         """End it as soon as possible; from any thread."""
@@ -84,6 +91,7 @@ class InnerRun(Run):
         self.deadline = outer.deadline
         self.work = 0.0
         """Seconds that its nodes took, where they were measured."""
+        self._unread = {}  # what its nodes read was given to it
         self._sources = tuple(sources)
         for number, value in (*flow.constants.items(), *sources.items()):
             self.values[number] = value
@@ -138,6 +146,8 @@ class PlannedBody:
             return self._body(call, values)
         check_required(self._section.required, values)
         inner = InnerRun(call.outer, self._section.flow, dict(zip(self._section.inputs, values, strict=True)))
+        if self._section.flow.queued:
+            inner.moved = call.moved()
         call.inner = inner
         try:
             if call:
@@ -165,10 +175,15 @@ class Nested:
         rewrites = Rewrites.of(engine.config)
         kernel, flows = compiled(op, rewrites).kernel, section_flows(op, rewrites)
         bodies = kernel.bodies()
-        self.bodies = [PlannedBody(engine, flow, body) for flow, body in zip(flows, bodies, strict=True)]
+        self.waits = compiled(op, rewrites).queued
+        self.bodies = [
+            PlannedBody(engine, flow, None if flow.flow.queued else body)
+            for flow, body in zip(flows, bodies, strict=True)
+        ]
         self.kernel: Control = kernel.over(dict(zip(bodies, self.bodies, strict=True)))
         promising = any([_promises(nesting, flow.flow) for flow in flows])
         many, carried = _together(op.attrs.get("_parallel", 1), engine.lanes.slots()), op.attrs.get("_carried", 0)
+        many = 1 if self.waits else many  # elements go in and come out in the order of the iterations
         if many > 1 and isinstance(kernel, Loop):
             positions = ahead(flows[0], flows[1], kernel.carried)
             if positions is not None:
@@ -200,6 +215,8 @@ class Nested:
 
     def took(self, seconds: float, work: float) -> bool:
         """A call took so many seconds, for so many seconds of work. True when it turns out to be vain."""
+        if self.waits:
+            return False
         self._losses = self._losses + 1 if seconds > _GAIN * work else 0
         tried = [body for body in self.bodies if body.variant.runs]
         if self._losses < _LOSSES and not (tried and all([body.plain for body in tried])):

@@ -10,6 +10,7 @@ from typing import Any
 
 from weftwork.actors.programs.control import Control, Loop, Sweep
 from weftwork.actors.programs.program import Stopped
+from weftwork.graph.streams import Places, in_iteration
 from weftwork.scheduler.compile.sections import SectionFlow
 from weftwork.scheduler.compile.unrolling import Unrolled, body_ahead, unrolled
 
@@ -79,12 +80,11 @@ class OverlappedLoop(Control):
         own: gets the values that each of them is given.
         """
         loop, state, rest = self.loop, list(state), list(rest)
-        count = 0
+        count, places = 0, Places(loop.draws, rest)
         while count < self.some and (limit is None or first + count < limit):
             if stop:
                 raise Stopped
-            if loop.draws:
-                loop.move(rest, first + count)
+            places.move(rest, first + count)
             every = state + rest
             if not loop.test(stop, every)[0]:
                 break
@@ -132,7 +132,7 @@ class OverlappedSweep(Control):
             for iteration in range(first, first + some):
                 at = count - 1 - iteration if sweep.reverse else iteration
                 own += [array[at] for array in arrays]
-                own += [(*values[p][:2], iteration) for p in self._draws]
+                own += [in_iteration(values[p], iteration) for p in self._draws]
             every = [*held, *values[self._held :]]
             made = body(stop, [*[every[p] for p in section.given], *own])
             held = list(made[: len(held)])

@@ -32,11 +32,19 @@ class Wait:
 
 
 class Waits:
-    """The queue nodes of one run. left: how many of those are to be done that need no write lock."""
+    """The queue nodes of one run. left: how much that may wait is to be done that needs no write lock."""
 
     def __init__(self, run: Run, plan: Plan, queues: QueueHost):
         self._run, self._plan, self._queues = run, plan, queues
-        self.left = sum([s.place is Place.QUEUE and not s.locked for s in plan.segments])
+        self.left = sum([self.may_wait(s) and not s.locked for s in plan.segments])
+
+    def may_wait(self, segment: Segment) -> bool:
+        """True for a queue node, and for a branch or a loop that has some."""
+        return segment.place is Place.QUEUE or not self._plan.flow.waiting.isdisjoint(segment.nodes)
+
+    def ended(self, segment: Segment) -> None:
+        """A segment is done."""
+        self.left -= self.may_wait(segment) and not segment.locked
 
     def begin(self, segment: Segment) -> None:
         """Begin what a queue node does, unless an earlier attempt at the run has done it."""
@@ -67,7 +75,6 @@ class Waits:
         for number, value in zip(self._plan.flow.outputs[node], wait.outcome, strict=True):
             run.values[number] = value
         run.count(segment.place.value, 1)
-        self.left -= not segment.locked
         return segment
 
     def cancel(self) -> None:

@@ -21,7 +21,7 @@ from weftwork.scheduler.session.host import Host
 class ClusterSpec:
     """The jobs of a cluster: name -> list of "host:port", or {task index: "host:port"}.
 
-    Raises TypeError for anything else.
+    Raises TypeError for anything else, also for names and addresses that are no strings.
     """
 
     def __init__(self, cluster: Any):
@@ -30,16 +30,22 @@ class ClusterSpec:
             return
         if not isinstance(cluster, Mapping):
             raise TypeError(
-                "`cluster` must be a dictionary mapping one or more job names to lists of network addresses"
+                "`cluster` must be a dictionary mapping one or more job names to lists of network addresses, or a "
+                f"`ClusterDef` protocol buffer, not {cluster!r}"
             )
         self._jobs: dict[str, dict[int, str]] = {}
         for job, tasks in cluster.items():
+            if not isinstance(job, str):
+                raise TypeError(f"Job name {job!r} must be bytes or unicode")
             if isinstance(tasks, (list, tuple)):
                 self._jobs[job] = dict(enumerate(tasks))
             elif isinstance(tasks, Mapping):
-                self._jobs[job] = dict(tasks)
+                self._jobs[job] = {int(number): address for number, address in tasks.items()}
             else:
                 raise TypeError(f"The tasks for job {job!r} must be a list or a dictionary from integers to strings.")
+            for address in self._jobs[job].values():
+                if not isinstance(address, str):
+                    raise TypeError(f"Task address {address!r} must be bytes or unicode")
 
     @property
     def jobs(self) -> list[str]:
@@ -67,8 +73,12 @@ class ClusterSpec:
         return [tasks.get(i) for i in range(max(tasks, default=-1) + 1)]
 
     def as_dict(self) -> dict[str, Any]:
-        """The jobs as plain data."""
-        return {job: self.job_tasks(job) for job in self._jobs}
+        """The jobs as plain data: a list of addresses, or a dict where numbers are left out."""
+        made: dict[str, Any] = {}
+        for job, tasks in self._jobs.items():
+            whole = self.task_indices(job) == [*range(len(tasks))]
+            made[job] = self.job_tasks(job) if whole else {number: tasks[number] for number in sorted(tasks)}
+        return made
 
     def _tasks(self, job_name: str) -> dict[int, str]:
         if job_name not in self._jobs:
@@ -78,8 +88,15 @@ class ClusterSpec:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ClusterSpec) and self._jobs == other._jobs
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __bool__(self) -> bool:
         return bool(self._jobs)
+
+    def __repr__(self) -> str:
+        jobs = self.as_dict()
+        return f"ClusterSpec({{{', '.join([f'{job!r}: {jobs[job]!r}' for job in sorted(jobs)])}}})"
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -1,6 +1,7 @@
 """Batches of examples that come one by one, or many at a time: queues that queue runners fill.
 
-example   tensors that belong together: one tensor, a list, or a dict; a batch of them has the same structure
+example   tensors that belong together: one tensor, a list, or a dict; a batch of them has the same structure, but that
+          of a list of one tensor is the tensor
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ def _like(example: Any, tensors: list[Tensor]) -> Any:
     """Tensors in an example's structure."""
     if isinstance(example, dict):
         return dict(zip(sorted(example), tensors, strict=True))
-    return tensors if isinstance(example, (list, tuple)) else tensors[0]
+    return tensors if len(tensors) > 1 else tensors[0]
 
 
 def _tensors(example: list) -> list[Tensor]:

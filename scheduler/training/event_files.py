@@ -190,7 +190,7 @@ def graph_proto(graph: Graph) -> Any:
 
 
 def _node_proto(op: Operation) -> Any:
-    inputs = [_input_name(tensor) for tensor in op.inputs] + [f"^{control.name}" for control in op.control_inputs]
+    inputs = [_input_name(tensor) for tensor in op.inputs] + [f"^{control.name}" for control in op.controls]
     node = protos("node_def").NodeDef(name=op.name, op=op.type, input=inputs, device=op.device)
     for output in op.outputs:
         node.attr["_output_shapes"].list.shape.append(_shape_proto(output.raw_shape))

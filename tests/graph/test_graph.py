@@ -192,11 +192,11 @@ def test_control_dependencies_nest_and_none_clears_them(graph):
     a, b = tf.no_op(name="a"), tf.constant(1.0, name="b")
     with tf.control_dependencies([a]):
         with tf.control_dependencies([b]):
-            assert tf.no_op().control_inputs == (a, b.op)
+            assert tf.no_op().control_inputs == [a, b.op]
             with tf.control_dependencies(None):
-                assert tf.no_op().control_inputs == ()
-        assert tf.no_op().control_inputs == (a,)
-    assert tf.no_op().control_inputs == ()
+                assert tf.no_op().control_inputs == []
+        assert tf.no_op().control_inputs == [a]
+    assert tf.no_op().control_inputs == []
 
 
 def test_control_inputs_that_a_data_input_implies_are_left_out(graph):
@@ -205,8 +205,8 @@ def test_control_inputs_that_a_data_input_implies_are_left_out(graph):
     with tf.control_dependencies([a, x]):
         first = tf.identity(x)
         second = tf.identity(first)
-    assert first.op.control_inputs == (a,)
-    assert second.op.control_inputs == ()
+    assert first.op.control_inputs == [a]
+    assert second.op.control_inputs == []
 
 
 def test_a_control_input_must_be_an_element(graph):
@@ -218,7 +218,7 @@ def test_variables_never_take_control_inputs(graph):
     gate = tf.no_op()
     with tf.control_dependencies([gate]):
         v = tf.Variable(1.0)
-    assert [op.control_inputs for op in (v.op, v.initializer, v.value().op)] == [(), (), ()]
+    assert [op.control_inputs for op in (v.op, v.initializer, v.value().op)] == [[], [], []]
 
 
 # Devices, colocation, containers

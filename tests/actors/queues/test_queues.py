@@ -1,5 +1,6 @@
 """Queues: what goes in comes out, who waits holds nothing, and what is cancelled has taken nothing."""
 
+import pickle
 import threading
 
 import numpy as np
@@ -448,10 +449,6 @@ def test_what_does_not_fit_is_refused_when_the_graph_is_built(graph):
         named.enqueue(1)
     with pytest.raises(ValueError, match="Keys in dictionary to enqueue do not match names of Queue"):
         named.enqueue({"b": 1})
-    with pytest.raises(
-        ValueError, match="FIFOQueue's DequeueMany and DequeueUpTo require the components to have specif"
-    ):
-        named.dequeue_many(2)
     with pytest.raises(ValueError, match="All shapes must be fully defined"):
         tf.FIFOQueue(10, tf.int32, shapes=[[None]])
     with pytest.raises(ValueError, match="Queue shapes must have the same length as dtypes"):
@@ -473,9 +470,171 @@ def test_what_does_not_fit_when_it_runs_is_refused_then(session):
     assert session.run([queue.size(), pair.size()]) == [0, 0]
 
 
-def test_queues_do_not_go_into_branches_and_loops(graph):
-    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
-    with pytest.raises(ValueError, match="cannot be in a branch or a loop"):
-        tf.cond(tf.constant(True), queue.dequeue, lambda: tf.constant(1))
-    with pytest.raises(ValueError, match="cannot be made in a branch or a loop"):
-        tf.while_loop(lambda i: i < 3, lambda i: i + 0 * len(tf.FIFOQueue(1, tf.int32).dtypes), [0])
+def test_what_does_not_fit_is_named_by_its_component(session):
+    queue = tf.FIFOQueue(10, [tf.float32, tf.int32], shapes=[[2], []], name="q")
+    x, y = tf.placeholder(tf.float32), tf.placeholder(tf.int32)
+    many = queue.enqueue_many([x, y])
+    for feeds, text in (
+        ({x: np.ones((3, 2)), y: [1, 2]}, r"component 1. Expected \[3\], got \[2\]"),
+        ({x: np.ones((3, 3)), y: [1, 2, 3]}, r"component 0. Expected \[3,2\], got \[3,3\]"),
+        ({x: np.ones((3, 2)), y: 1}, r"component 1. Expected \[3\], got \[\]"),
+        ({x: 1.0, y: [1]}, r"component 0. Expected .*, got \[\]"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"Shape mismatch in tuple {text}"):
+            session.run(many, feeds)
+    assert session.run(queue.size()) == 0
+    with pytest.raises(ValueError, match="Dimensions 3 and 2 are not compatible: component 1 of 'q'"):
+        queue.enqueue_many([tf.ones([3, 2]), tf.constant([1, 2])])
+    with pytest.raises(ValueError, match="are incompatible: component 1 of queue 'q'"):
+        queue.enqueue_many([x, tf.constant(1)])
+    with pytest.raises(ValueError, match="component_1: Tensor conversion requested dtype int32"):
+        queue.enqueue([tf.ones([2]), tf.ones([])])
+    with pytest.raises(ValueError, match=r"Shapes \(3,\) and \(2,\) are incompatible: component 0 of queue 'q'"):
+        queue.enqueue([tf.ones([3]), 1])
+    with pytest.raises(ValueError, match="Input 'n' must be >= 0, but is -1"):
+        queue.dequeue_many(-1)
+
+
+def test_components_without_shapes_come_out_one_element_at_a_time(session):
+    queue = tf.FIFOQueue(10, [tf.float32, tf.int32])
+    session.run(queue.enqueue([[1.0, 2.0], 3]))
+    session.run(queue.enqueue_many([[[1.0], [2.0]], [4, 5]]))
+    for several in (queue.dequeue_many(2), queue.dequeue_up_to(2), queue.dequeue_many(0)):
+        assert [t.shape.ndims for t in several] == [None, None]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="require the components to have specified shapes"):
+            session.run(several)
+    assert [session.run(queue.dequeue())[1] for _ in range(3)] == [3, 4, 5]
+
+
+def test_an_empty_batch_has_the_types_of_the_components(session):
+    types = [tf.string, tf.bool, tf.int64, tf.float64]
+    queue = tf.RandomShuffleQueue(10, 0, types, [[], [], [2], []])
+    for several in (queue.dequeue_many(0), queue.dequeue_up_to(0)):
+        made = session.run(several)
+        assert [part.shape for part in made] == [(0,), (0,), (0, 2), (0,)]
+        assert [part.dtype for part in made] == [object, bool, np.int64, np.float64]
+    padding = tf.PaddingFIFOQueue(10, [tf.float64], [[None, 3]])
+    assert session.run(padding.dequeue_many(0)).shape == (0, 0, 3)
+
+
+def test_a_queue_of_a_list_is_the_one_whose_number_is_fed(session):
+    one, two = (tf.FIFOQueue(10, tf.int32, [[]], name=name) for name in ("one", "two"))
+    session.run([one.enqueue(1), two.enqueue(2)])
+    number = tf.placeholder(tf.int32, [])
+    chosen = tf.QueueBase.from_list(number, [one, two])
+    assert (chosen.dtypes, chosen.shapes) == (one.dtypes, one.shapes)
+    got, put, size = chosen.dequeue(), chosen.enqueue(7), chosen.size()
+    assert [session.run(got, {number: n}) for n in (1, 0)] == [2, 1]
+    session.run(put, {number: 1})
+    assert [session.run(size, {number: n}) for n in (0, 1)] == [0, 1]
+    for n in (2, -1):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"indices = {n} is not in \[0, 2\)"):
+            session.run(size, {number: n})
+    assert session.run(tf.QueueBase.from_list(1, [one, two]).dequeue_many(1)).tolist() == [7]
+    session.run(chosen.close(), {number: 0})
+    with pytest.raises(tf.errors.CancelledError, match="'one' is closed"):
+        session.run(one.enqueue(1))
+    session.run(two.enqueue(1))
+
+
+def test_queues_of_a_list_must_be_alike(graph):
+    whole, named = tf.FIFOQueue(10, tf.int32, [[]]), tf.FIFOQueue(10, tf.int32, [[]], names=["a"])
+    with pytest.raises(TypeError, match="matching component dtypes"):
+        tf.QueueBase.from_list(0, [whole, tf.FIFOQueue(10, tf.float32, [[]])])
+    with pytest.raises(TypeError, match="matching component names"):
+        tf.QueueBase.from_list(0, [whole, named])
+    for queues in ([], [whole, 3], whole):
+        with pytest.raises(TypeError, match="A list of queues expected"):
+            tf.QueueBase.from_list(0, queues)
+    other = tf.FIFOQueue(10, tf.int32, [[2]])
+    assert tf.QueueBase.from_list(0, [whole, other]).shapes[0].ndims is None
+    copy = pickle.loads(pickle.dumps(graph))
+    assert len(copy.get_operations()) == len(graph.get_operations())
+
+
+# Branches and loops
+
+
+def test_a_branch_uses_a_queue_only_if_it_is_taken(session):
+    queue, pred = tf.FIFOQueue(10, tf.int32, shapes=[[]]), tf.placeholder(tf.bool, [])
+    put = tf.cond(pred, lambda: queue.enqueue(5), tf.no_op)
+    got = tf.cond(pred, queue.dequeue, lambda: tf.constant(-1))
+    sizes = []
+    for taken in (False, True):
+        session.run(put, {pred: taken})
+        sizes.append(session.run(queue.size()))
+    assert sizes == [0, 1]
+    assert [session.run(got, {pred: taken}) for taken in (False, True)] == [-1, 5]
+    assert session.run(queue.size()) == 0
+    chosen = tf.case([(pred, lambda: tf.cond(pred, queue.size, lambda: 7))], default=lambda: 8)
+    assert [session.run(chosen, {pred: taken}) for taken in (True, False)] == [0, 8]
+
+
+def test_a_loop_puts_and_takes_in_the_order_of_its_iterations(session):
+    queue = tf.FIFOQueue(100, tf.int32, shapes=[[]])
+
+    def put(i):
+        with tf.control_dependencies([queue.enqueue(i * i)]):
+            return i + 1
+
+    assert session.run(tf.while_loop(lambda i: i < 50, put, [0])) == 50
+    assert session.run(queue.dequeue_many(3)).tolist() == [0, 1, 4]
+    first, total = tf.while_loop(
+        lambda i, total: i < 4, lambda i, total: (queue.dequeue(), total + queue.dequeue()), [0, 0]
+    )
+    assert session.run([first, total]) == [9, 16]
+    left = tf.while_loop(lambda i: queue.size() > 5, lambda i: i + 0 * queue.dequeue() + 1, [0])
+    assert session.run(left) == 40
+    taken = tf.map_fn(lambda i: i + queue.dequeue(), tf.constant([1000, 2000]))
+    assert session.run(taken).tolist() == [1000 + 45 * 45, 2000 + 46 * 46]
+    doubled = tf.while_loop(
+        lambda i: i < 3, lambda i: i + tf.cond(i < 2, lambda: 1 + 0 * queue.dequeue(), lambda: 1), [0]
+    )
+    assert session.run(doubled) == 3
+    assert session.run(queue.size()) == 1
+
+
+def test_what_waits_in_a_branch_holds_nothing(session):
+    queue, pred = tf.FIFOQueue(10, tf.int32, shapes=[[]]), tf.placeholder(tf.bool, [])
+    count = tf.Variable(0)
+    session.run(count.initializer)
+    got = tf.cond(pred, queue.dequeue, lambda: tf.constant(-1))
+    with tf.control_dependencies([got]):
+        both = count.assign_add(got)
+    waiting = in_thread(session.run, both, {pred: True})
+    until(lambda: session.waiting())
+    session.run(count.assign_add(100))
+    session.run(queue.enqueue(5))
+    assert end(waiting) == 105
+
+
+def test_what_waits_in_a_loop_ends_with_its_time_and_its_session(graph):
+    with tf.Session() as session:
+        queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+        total = tf.while_loop(lambda i, s: i < 3, lambda i, s: (i + 1, s + queue.dequeue()), [0, 0])[1]
+        session.run(queue.enqueue(1))
+        with pytest.raises(tf.errors.DeadlineExceededError):
+            session.run(total, options=tf.RunOptions(timeout_in_ms=300))
+        waiting = in_thread(session.run, total)
+        until(lambda: session.waiting())
+    assert isinstance(end(waiting), tf.errors.CancelledError)
+
+
+def test_an_error_of_a_queue_in_a_branch_names_its_node(session):
+    queue, pred = tf.FIFOQueue(10, tf.int32, shapes=[[]], name="q"), tf.placeholder(tf.bool, [])
+    got = tf.cond(pred, lambda: queue.dequeue(name="taken"), lambda: tf.constant(-1))
+    session.run(queue.close())
+    assert session.run(got, {pred: False}) == -1
+    with pytest.raises(tf.errors.OutOfRangeError, match="'q' is closed and has insufficient(.|\n)*taken .defined at"):
+        session.run(got, {pred: True})
+
+
+def test_a_queue_that_is_made_in_a_loop_is_one_queue(session):
+    def body(i):
+        queue = tf.FIFOQueue(10, tf.int32, shapes=[[]], shared_name="inside")
+        with tf.control_dependencies([queue.enqueue(i)]):
+            return i + 1
+
+    assert session.run(tf.while_loop(lambda i: i < 3, body, [0])) == 3
+    outside = tf.FIFOQueue(10, tf.int32, shapes=[[]], shared_name="inside")
+    assert session.run(outside.dequeue_many(3)).tolist() == [0, 1, 2]

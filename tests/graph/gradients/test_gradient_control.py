@@ -104,10 +104,49 @@ def test_what_a_loop_does_not_depend_on_gets_nothing(session, x, w):
     assert tf.gradients(y, [w]) == [None]
 
 
-def test_a_body_that_draws_or_writes_has_no_gradient(x, w):
-    y = tf.while_loop(lambda p: p < 3.0, lambda p: p + tf.random_uniform([], dtype=F), [x])
-    with pytest.raises(LookupError, match="No gradient defined for operation 'while/Exit' .*draws random numbers"):
+def test_a_body_that_writes_has_no_gradient_and_one_that_draws_no_second_one(x, w):
+    y = tf.while_loop(lambda p: p < 3.0, lambda p: p * w.assign_add(1.0), [x])
+    with pytest.raises(LookupError, match="No gradient defined for operation 'while/Exit' .*changes a variable"):
         tf.gradients(y, [x])
+    drawn = tf.while_loop(lambda p: p < 3.0, lambda p: p * tf.random_uniform([], 2.0, 3.0, dtype=F), [x])
+    (first,) = tf.gradients(drawn, [x])
+    with pytest.raises(LookupError, match="draws random numbers in it: it has first derivatives only"):
+        tf.gradients(first, [x])
+
+
+def drops(value):
+    return tf.nn.dropout(value, keep_prob=0.5)
+
+
+@pytest.mark.parametrize("build", [
+    lambda v: drops(v),
+    lambda v: tf.cond(tf.placeholder_with_default(True, []), lambda: drops(v), lambda: v),
+    lambda v: tf.while_loop(lambda i, a: i < 3, lambda i, a: (i + 1, drops(a)), [0, v])[1],
+    lambda v: tf.scan(lambda a, e: drops(a) + 0.0 * e, tf.range(3.0), initializer=v)[-1],
+    lambda v: tf.scan(lambda a, e: drops(a) + 0.0 * e, tf.range(3.0), initializer=v, reverse=True)[0],
+    lambda v: tf.reshape(tf.map_fn(drops, tf.reshape(v, [6, 10])), [60]),
+    lambda v: tf.while_loop(
+        lambda i, a: i < 3, lambda i, a: (i + 1, tf.cond(i > 0, lambda: drops(a), lambda: a)), [0, v])[1],
+], ids=["node", "branch", "loop", "scan", "scan back", "map", "branch in a loop"])  # fmt: skip
+def test_dropout_has_one_mask_forth_and_back_of_a_run(graph, session, build):
+    v = tf.Variable(tf.ones([60]))
+    session.run(v.initializer)
+    y = build(v)
+    (slope,) = tf.gradients(y, v)
+    first, second = (session.run([y, slope, tf.identity(y, name="again")]) for _ in range(2))
+    for value, gradient, again in (first, second):
+        assert np.array_equal(value, gradient)
+        assert np.array_equal(value, again)
+        assert 0 < np.count_nonzero(value) < 60
+    assert not np.array_equal(first[0], second[0])
+
+
+def test_each_iteration_of_a_loop_in_a_loop_draws_numbers_of_its_own(graph, session):
+    def inner(_):
+        return tf.map_fn(lambda j: tf.random_uniform([]) + 0.0 * j, tf.range(3.0))
+
+    numbers = session.run(tf.map_fn(inner, tf.range(3.0)))
+    assert len(set(numbers.ravel().tolist())) == 9
 
 
 def test_a_network_along_a_sequence_learns(session):
@@ -204,3 +243,74 @@ def test_operations_outside_of_sections_give_their_own_names_to_their_gradients(
         y = tf.multiply(x, x, name="square")
         tf.gradients(y, x)
     assert any(op.name.startswith("train/gradients/train/square_grad/") for op in graph.get_operations())
+
+
+def test_rows_looked_up_in_branches_have_sparse_gradients(graph, session):
+    table, i, pred = tf.placeholder(F, [None, 2]), tf.placeholder(tf.int32, [None]), tf.placeholder(tf.bool, [])
+    other = tf.placeholder(F, [None, 2])
+    feeds = {table: np.ones((3, 2)), other: np.ones((3, 2)), i: [2, 2]}
+    y = tf.cond(pred, lambda: tf.gather(table, i), lambda: tf.gather(table, [0]) * 3.0 + other[:1])
+    found = tf.gradients(y, [table, other])
+    assert isinstance(found[0], tf.IndexedSlices)
+    assert isinstance(found[1], tf.Tensor)
+    whole = tf.convert_to_tensor(found[0])
+    assert session.run(whole, {**feeds, pred: True}).tolist() == [[0, 0], [0, 0], [2, 2]]
+    assert session.run(whole, {**feeds, pred: False}).tolist() == [[3, 3], [0, 0], [0, 0]]
+    assert session.run(found[0], {**feeds, pred: True}).indices.tolist() == [2, 2]
+    once = tf.gradients(tf.cond(pred, lambda: tf.gather(table, i), lambda: other), table)[0]
+    assert isinstance(once, tf.IndexedSlices)
+    assert session.run(tf.convert_to_tensor(once), {**feeds, pred: False}).tolist() == [[0, 0]] * 3
+    mixed = tf.gradients(tf.cond(pred, lambda: tf.gather(table, i), lambda: table), table)[0]
+    assert isinstance(mixed, tf.Tensor)
+    assert session.run(mixed, {**feeds, pred: True}).tolist() == [[0, 0], [0, 0], [2, 2]]
+
+
+def test_a_step_on_rows_looked_up_in_a_branch_changes_these_alone(graph, session):
+    table, i, pred = tf.Variable(np.ones((3, 2))), tf.placeholder(tf.int32, [None]), tf.placeholder(tf.bool, [])
+    y = tf.cond(pred, lambda: tf.gather(table, i), lambda: tf.gather(table, [0]))
+    step = tf.train.AdagradOptimizer(1.0).minimize(tf.reduce_sum(y))
+    session.run(tf.global_variables_initializer())
+    session.run(step, {pred: True, i: [1]})
+    assert (session.run(table) != 1).all(axis=1).tolist() == [False, True, False]
+
+
+def test_loops_may_gather_from_what_is_fed(graph, session):
+    table, unknown = tf.placeholder(F, [None, 2]), tf.placeholder(F)
+    for x in (table, unknown):
+        total = tf.while_loop(
+            lambda k, a: k < 3, lambda k, a, x=x: (k + 1, a + tf.reduce_sum(tf.square(tf.gather(x, k)))),
+            [tf.constant(0), tf.constant(0.0, F)],
+        )[1]  # fmt: skip
+        mapped = tf.map_fn(lambda k, x=x: tf.reduce_sum(tf.gather(x, k)), tf.constant([1, 1]), dtype=F)
+        grads = [tf.convert_to_tensor(tf.gradients(y, x)[0]) for y in (total, mapped)]
+        found = session.run(grads, {x: np.ones((4, 2))})
+        assert found[0].tolist() == [[2, 2], [2, 2], [2, 2], [0, 0]]
+        assert found[1].tolist() == [[0, 0], [2, 2], [0, 0], [0, 0]]
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"indices = 2 is not in \[0, 2\)"):
+            session.run(grads[0], {x: np.ones((2, 2))})
+
+
+def test_derivatives_of_any_order_go_through_loops(graph, session, x):
+    power = tf.while_loop(lambda k, a: k < 3, lambda k, a: (k + 1, a * x), [tf.constant(0), x])[1]
+    found, y = [], power
+    for _ in range(4):
+        (y,) = tf.gradients(y, x)
+        found.append(y)
+    assert session.run(found, {x: 2.0}) == [32, 48, 48, 24]
+
+
+@pytest.mark.parametrize("build", [
+    lambda w, e: tf.scan(lambda a, i: a * w + i * i * w[0], e, initializer=w * 2.0),
+    lambda w, e: tf.scan(lambda a, i: a * w + i * i * w[0], e, initializer=w * 2.0, reverse=True),
+    lambda w, e: tf.foldr(lambda a, i: tf.sin(a * i) + w, e, initializer=w),
+    lambda w, e: tf.map_fn(lambda i: tf.sin(i * w[1]) * w, e),
+    lambda w, e: tf.while_loop(
+        lambda k, a: k < 4, lambda k, a: (k + 1, tf.sin(a * w) + e[k % 3]), [tf.constant(0), w],
+        shape_invariants=[[], [None]], maximum_iterations=3,
+    )[1],
+], ids=["scan", "scan back", "foldr", "map", "while"])  # fmt: skip
+def test_second_derivatives_through_loops_are_those_of_central_differences(graph, session, build):
+    w, e = tf.placeholder(F, [2]), tf.placeholder(F, [3])
+    first = tf.gradients(tf.reduce_sum(tf.square(build(w, e))), [w, e])
+    y = tf.reduce_sum(tf.sin(first[0])) + tf.reduce_sum(tf.cos(first[1]))
+    check(session, y, [w, e], {w: [0.3, -0.7], e: [0.5, 1.2, -0.4]})

@@ -194,6 +194,10 @@ case("conj", lambda x, y: tf.imag(tf.conj(tf.complex(x, y)) * tf.complex(x, x)),
 case("angle", lambda x, y: tf.angle(tf.complex(x, y)), inside(3), inside(3, seed=3))
 case("exp", lambda x, y: tf.real(tf.exp(tf.complex(x, y))), normal(3), normal(3, seed=1))
 case("divide", lambda x, y: tf.imag(tf.complex(x, y) / tf.complex(y, x * 2.0)), inside(3), inside(3, seed=1))
+case("div_no_nan", tf.div_no_nan, normal(3, 2), inside(2))
+case("div_no_nan", lambda x: tf.div_no_nan(x, [0.0, 2.0, 0.0]), normal(3))
+case("truncatediv", tf.truncatediv, normal(2), inside(2))
+case("truncatemod", tf.truncatemod, np.array([2.3, -2.3, 5.1]), np.array([0.7, 0.7, -1.9]))
 case("clip_by_value", lambda x: tf.clip_by_value(x, -0.4, 0.5), apart(3, 3))
 case("clip_by_value", tf.clip_by_value, apart(3, 2), np.array(-0.4), np.array([0.5, 0.7]))
 case("clip_by_norm", lambda x: tf.clip_by_norm(x, 1.0), normal(2, 3))
@@ -226,6 +230,11 @@ for _name in "sum prod max min".split():
     _function = getattr(tf, f"unsorted_segment_{_name}")
     case(_function.__name__, lambda x, f=_function: tf.clip_by_value(f(x, [2, 0, -1, 2], 3), -9.0, 9.0), apart(4, 2))
 case("unsorted_segment_prod", lambda x: tf.unsorted_segment_prod(x, [0, 0], 1), np.array([0.0, 2.0]), second=False)
+for _name in "mean sqrt_n".split():
+    _function = getattr(tf, f"unsorted_segment_{_name}")
+    case(_function.__name__, lambda x, f=_function: f(x, [2, 0, -1, 2], 4), normal(4, 2))
+case("segment_mean", lambda x: tf.segment_mean(x, [0, 0, 1, 3]), normal(4, 2))
+case("segment_mean", lambda x: tf.segment_mean(tf.reshape(x, [4]), [0, 0, 1, 3]), normal(2, 2))
 case("bincount", lambda w: tf.bincount([[1, 0], [3, 1]], w), normal(2, 2), dynamic=False)
 for _function in (tf.argmax, tf.argmin, tf.count_nonzero):
     case(_function.__name__, lambda x, f=_function: (f(x), x), normal(3))
@@ -240,8 +249,9 @@ for _a, _b in ((False, True), (True, False), (True, True)):
          normal(*((3, 2) if _a else (2, 3))), normal(*((4, 3) if _b else (3, 4))))  # fmt: skip
 case("matmul", tf.matmul, normal(2, 2, 3), normal(3, 2))
 case("matmul", lambda x, y: tf.matmul(x, y, adjoint_b=True), normal(1, 2, 3), normal(2, 2, 3))
-case("matmul", tf.matmul, normal(3), normal(3, 2))
-case("matmul", tf.matmul, normal(2, 3), normal(3))
+case("matmul", lambda x, y: x @ y, normal(3), normal(3, 2))
+case("matmul", lambda x, y: x @ y, normal(2, 3), normal(3))
+case("matmul", np.matmul, normal(2, 3), normal(3, 2))
 case("matmul", lambda x, y: tf.imag(tf.matmul(tf.complex(x, y), tf.complex(y, y))), normal(2, 2), normal(2, 2, seed=1))
 case("matmul", lambda x, y: tf.imag(tf.matmul(tf.complex(x, y), tf.complex(y, y), transpose_a=True, adjoint_b=True)),
      normal(2, 2), normal(2, 2, seed=1))  # fmt: skip
@@ -316,6 +326,7 @@ case("gather", lambda x: tf.gather(x, [2, 0]) + tf.gather(x, 1), normal(3))
 case("gather", lambda x: tf.gather(x, [1, 0, 1], axis=1), normal(2, 3))
 case("gather", lambda x: tf.gather(x, [1, 1], axis=tf.placeholder_with_default(0, [])), normal(3))
 case("gather", lambda x: tf.gather(x, [[1, 1], [0, 2]], batch_dims=1), normal(2, 3))
+case("batch_gather", lambda x: tf.batch_gather(x, [[1, 1], [0, 2]]), normal(2, 3))
 case("gather_nd", lambda x: tf.gather_nd(x, [[1, 0], [1, 0], [0, 2]]), normal(2, 3))
 case("scatter_nd", lambda x: tf.scatter_nd([[1], [3], [1]], x, [4, 2]), normal(3, 2))
 case("boolean_mask", lambda x: tf.boolean_mask(x, [True, False, True]), normal(3, 2))
@@ -659,11 +670,12 @@ def test_random_numbers_of_a_mean_and_a_deviation_are_differentiated_by_both(gra
 NO_FLOATS_IN_OR_OUT = set(
     """broadcast_dynamic_shape broadcast_static_shape eye
     logical_and logical_not logical_or logical_xor ones zeros range
-    linspace lin_space group no_op with_dependencies to_float to_int32 to_int64 shape_n placeholder""".split()
+    linspace lin_space arg_max arg_min
+    group no_op with_dependencies to_float to_int32 to_int64 shape_n placeholder""".split()
 )
 """Functions of the modules below that take no floats, or whose result follows from the shape alone."""
 
-ELSEWHERE = {"stop_gradient"}
+ELSEWHERE = {"stop_gradient", "prevent_gradient"}
 """Functions with a test of their own."""
 
 

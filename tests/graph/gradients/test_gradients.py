@@ -194,6 +194,76 @@ def test_a_computed_table_gets_its_rows_gradients_dense(graph):
 # What stops it
 
 
+def test_rows_stay_rows_through_sums(graph):
+    table, i = tf.constant(np.ones((3, 2))), tf.placeholder(tf.int32, [None])
+    doubled = tf.add_n([table, table])
+    (grad,) = tf.gradients(tf.add_n([tf.gather(doubled, i), tf.gather(tf.identity(table), i)]), table)
+    assert isinstance(grad, tf.IndexedSlices)
+    assert value(tf.convert_to_tensor(grad), {i: [2, 0]}).tolist() == [[3, 3], [0, 0], [3, 3]]
+
+
+def test_to_ask_for_a_gradient_that_is_prevented_is_an_error_that_says_why(graph):
+    x = tf.constant([1.0, 2.0])
+    y = tf.prevent_gradient(x, message="it is a count", name="counted")
+    assert value(y).tolist() == [1, 2]
+    with pytest.raises(LookupError, match=r"'counted'.*Gradient explicitly disabled. Reason: it is a count\n.*defined"):
+        tf.gradients(y * 2.0, x)
+
+
+AT_ZERO = {
+    "the square of a norm": (lambda x: tf.square(tf.global_norm([x, x])), [0, 0], [0, 0]),
+    "a norm times itself": (lambda x: tf.multiply(*[tf.global_norm([x])] * 2), [0, 0], [0, 0]),
+    "the square of a clipped norm": (lambda x: tf.square(tf.clip_by_global_norm([x], 1.0)[1]), [0, 0], [0, 0]),
+    "the square of a root": (lambda x: tf.square(tf.sqrt(x)), [0, 1], [0, 1]),
+    "the square of tf.norm": (lambda x: tf.square(tf.norm(x)), [0, 0], [0, 0]),
+    "cumprod": (tf.cumprod, [1, 2, 0, 3], [3, 1, 0, 0]),
+    "cumprod from the end": (lambda x: tf.cumprod(x, reverse=True), [1, 2, 0, 3], [0, 0, 0, 1]),
+    "div_no_nan by zero": (lambda x: tf.div_no_nan(x, [0.0, 4.0]), [2, 2], [0, 0.25]),
+    "div_no_nan of its divisor": (lambda x: tf.div_no_nan(tf.constant([1.0, 1.0]), x), [0, 4], [0, -0.0625]),
+    "div_no_nan of zero": (lambda x: tf.div_no_nan(x, [2.0, 4.0]), [0, 0], [0.5, 0.25]),
+    "lgamma at its poles": (tf.lgamma, [0, -1, 1], [np.nan, np.nan, -0.5772157]),
+}
+
+
+@pytest.mark.parametrize("name", AT_ZERO)
+def test_gradients_where_something_is_zero(graph, name):
+    build, at, wanted = AT_ZERO[name]
+    x = tf.placeholder(tf.float32, [len(at)])
+    np.testing.assert_allclose(value(tf.gradients(build(x), x)[0], {x: at}), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("base", [0.0, 1e5, -1e5, 1e30])
+def test_the_gradient_of_logsumexp_is_a_softmax_however_large_its_input(graph, base):
+    x = tf.placeholder(tf.float32, [None])
+    (grad,) = tf.gradients(tf.reduce_logsumexp(x), x)
+    given = (base + np.array([0.0, 1.0, -3.0])).astype(np.float32)
+    wide = np.exp(given.astype(np.float64) - given.max())
+    np.testing.assert_allclose(value(grad, {x: given}), wide / wide.sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("build", [
+    tf.nn.relu, tf.nn.relu6, tf.nn.leaky_relu, lambda x: tf.nn.relu(tf.nn.relu(x)),
+    lambda x: tf.reduce_sum(tf.nn.relu(x)),
+    lambda x: tf.nn.max_pool(tf.reshape(x, [1, 1, 2, 1]), [1, 1, 2, 1], [1, 1, 2, 1], "SAME"),
+])  # fmt: skip
+def test_what_is_flat_between_its_corners_has_second_derivatives_of_zero(graph, build):
+    bias, x = tf.Variable([1.0, -1.0]), tf.placeholder(tf.float32, [None, 2])
+    (first,) = tf.gradients(build(tf.nn.bias_add(x, bias)), bias)
+    (second,) = tf.gradients(first, bias)
+    with tf.Session() as session:
+        session.run(bias.initializer)
+        assert session.run(second, {x: [[3, -3]]}).tolist() == [0, 0]
+
+
+def test_gradients_lie_where_their_operations_do_if_that_is_asked_for(graph):
+    x = tf.placeholder(tf.float32, [], name="x")
+    y = tf.square(x, name="y")
+    (beside,) = tf.gradients(y, x, colocate_gradients_with_ops=True)
+    (free,) = tf.gradients(y, x)
+    assert b"loc:@y" in beside.op.colocation_groups()
+    assert free.op.colocation_groups() == [f"loc:@{free.op.name}".encode()]
+
+
 def test_nothing_flows_through_stop_gradient(graph):
     x = tf.constant(3.0)
     (grad,) = tf.gradients(x * tf.stop_gradient(x), x)
@@ -424,6 +494,60 @@ def test_custom_gradient_of_several_results_and_arguments(graph):
     a, b = swapped(x, y)
     assert value([a, b]) == [1.0, 2.0]
     assert value(tf.gradients(a * 3.0 + b * 5.0, [x, y])) == [5.0, 3.0]
+
+
+def test_custom_gradient_keeps_the_structure_and_takes_no_names(graph):
+    @tf.custom_gradient
+    def both(x):
+        return {"a": (x, x * 2.0)}, lambda of_a, of_b: of_a * 10.0 + of_b * 100.0
+
+    x = tf.constant(1.0)
+    made = both(x)
+    assert value(made) == {"a": (1.0, 2.0)}
+    assert value(tf.gradients(made["a"][1], x)) == [100.0]
+    with pytest.raises(ValueError, match="no keyword arguments"):
+        both(x=x)
+
+
+def test_a_custom_gradient_says_that_of_the_variables_behind_its_result_too(graph):
+    seen = []
+
+    def scaled(x):
+        scale = tf.get_variable("scale", [], initializer=tf.constant_initializer(5.0), use_resource=True)
+
+        def back(grad, variables=()):
+            seen.append([v.name for v in variables])
+            return grad * 7.0, [grad * 3.0 for _ in variables]
+
+        return x * scale, back
+
+    x = tf.constant(2.0)
+    y = tf.custom_gradient(scaled)(x)
+    variables = tf.trainable_variables()
+    grads = tf.gradients(y, [x, *variables])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run([y, grads]) == [10.0, [7.0, 3.0]]
+        session.run(tf.train.GradientDescentOptimizer(1.0).minimize(y))
+        assert session.run(variables[0]) == 2.0
+    assert seen[0] == ["scale:0"]
+
+
+def test_a_custom_gradient_that_knows_nothing_of_its_variables_is_refused(graph):
+    weight = tf.Variable(1.0, name="weight")
+    fixed = tf.Variable(1.0, trainable=False)
+    x = tf.constant(2.0)
+    with pytest.raises(TypeError, match="must accept keyword argument 'variables'.*weight"):
+        tf.custom_gradient(lambda x: (x * weight, lambda grad: grad))(x)
+    with pytest.raises(ValueError, match="gradient for each variable"):
+        tf.gradients(tf.custom_gradient(lambda x: (x * weight, lambda grad, variables: (grad, [])))(x), x)
+    for inner in (tf.constant(1.0), fixed):
+        assert len(tf.gradients(tf.custom_gradient(lambda x, inner=inner: (x * inner, lambda grad: grad))(x), x)) == 1
+    assert value(tf.gradients(tf.custom_gradient(lambda y: (y * 2.0, lambda grad: grad * 9.0))(x), x)) == [9.0]
+    made = tf.custom_gradient(lambda w: (w * 2.0, lambda grad: grad * 9.0))(weight)
+    assert len(tf.gradients(made, weight)) == 1  # it is an arg: the one gradient is its own
+    with pytest.raises(ValueError, match="must give 1 gradients, one for each arg, not 2"):
+        tf.gradients(tf.custom_gradient(lambda x: (x * 2.0, lambda grad: [grad, grad]))(x), x)
 
 
 def test_a_pickled_graph_keeps_its_gradients_but_not_custom_ones(graph):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import time
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -188,6 +189,161 @@ def test_a_variable_made_in_a_branch_is_outside_of_it(x, session):
 def test_case_takes_the_first_that_is_true(x, session):
     y = tf.case([(x < 3, lambda: x * 10), (x < 5, lambda: x * 100)], default=lambda: -x)
     assert [run(session, y, x=k) for k in (1, 4, 9)] == [10, 400, -9]
+
+
+def test_a_case_without_default_of_which_nothing_is_true_fails(x, session):
+    before = tf.constant(30)
+    pairs = [(x > 1, lambda: tf.constant(10)), (x > 2, lambda: tf.constant(20)), (x < -1, lambda: before)]
+    for exclusive in (False, True):
+        chosen = tf.case(pairs[:1] + pairs[2:], exclusive=exclusive)
+        assert session.run(chosen, {x: 3}) == 10
+        assert session.run(chosen, {x: -3}) == 30
+        with pytest.raises(tf.errors.InvalidArgumentError, match="None of conditions evaluated as True.*") as caught:
+            session.run(chosen, {x: 0})
+        assert "(defined at" in str(caught.value)
+    assert session.run(tf.case(pairs), {x: 3}) == 10
+    only = tf.case(pairs[:1])
+    assert session.run(only, {x: 3}) == 10
+    with pytest.raises(tf.errors.InvalidArgumentError, match="None of conditions"):
+        session.run(only, {x: 0})
+    assert session.run(tf.case(pairs, default=lambda: tf.constant(40)), {x: 0}) == 40
+
+
+def test_a_case_without_default_may_end_in_operations_and_structures(x, session):
+    v = tf.Variable(0.0)
+    session.run(v.initializer)
+    op = tf.case([(x > 1, lambda: v.assign(1.0).op), (x < -1, lambda: v.assign(2.0).op)])
+    session.run(op, {x: -2})
+    assert session.run(v) == 2
+    with pytest.raises(tf.errors.InvalidArgumentError, match="None of conditions"):
+        session.run(op, {x: 0})
+    assert session.run(v) == 2
+    pair = tf.case([(x > 1, lambda: (x, {"a": v}))], strict=True)
+    assert session.run(pair, {x: 3}) == (3, {"a": 2})
+
+
+@pytest.mark.parametrize("make", [
+    lambda pred: tf.cond(pred, lambda: tf.constant(1), lambda: tf.constant(2)),
+    lambda pred: tf.case([(pred, lambda: tf.constant(1))], default=lambda: tf.constant(2)),
+    lambda pred: tf.while_loop(lambda i: tf.logical_and(pred, i < 1), lambda i: i + 1, [tf.constant(0)]),
+])  # fmt: skip
+def test_a_predicate_is_one_truth_value(graph, session, make):
+    with pytest.raises(ValueError, match="Shape must be rank 0 but is rank 1"):
+        make(tf.placeholder(tf.bool, [2]))
+    with pytest.raises(ValueError, match="Shape must be rank 0 but is rank 1"):
+        make(tf.placeholder(tf.bool, [None]))
+    pred = tf.placeholder(tf.bool)
+    made = make(pred)
+    assert session.run(made, {pred: True}) == 1
+    for value in ([True], [True, False]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"must be a scalar, but it has shape \[\d\]"):
+            session.run(made, {pred: value})
+
+
+def test_a_number_is_no_predicate(graph):
+    with pytest.raises(TypeError, match="has type int32 that does not match expected type of bool"):
+        tf.cond(tf.constant(1), lambda: tf.constant(1), lambda: tf.constant(2))
+    with pytest.raises(TypeError, match="has type float32 that does not match expected type of bool"):
+        tf.while_loop(lambda i: i, lambda i: i - 1, [tf.constant(3.0)])
+
+
+def test_a_placeholder_in_a_branch_matters_only_where_it_is_taken(x, session):
+    def of_a_placeholder():
+        return tf.placeholder(tf.float64, [2], name="inside") * 2.0
+
+    y = tf.cond(x > 0, of_a_placeholder, lambda: tf.constant([1.0, 1.0], tf.float64))
+    assert session.run(y, {x: -1}).tolist() == [1, 1]
+    text = "You must feed a value for placeholder tensor 'cond/inside' with dtype double and shape \\[2\\]"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=text):
+        session.run(y, {x: 1})
+    chosen = tf.case([(x > 0, lambda: tf.constant([3.0, 3.0], tf.float64))], default=of_a_placeholder)
+    assert session.run(chosen, {x: 1}).tolist() == [3, 3]
+    outside = tf.placeholder(tf.float64, [])
+    captured = tf.cond(x > 0, lambda: outside * 2.0, lambda: tf.cast(x, tf.float64))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="You must feed a value"):
+        session.run(captured, {x: -1})  # what lies outside is needed in any case
+
+
+def test_averages_may_be_brought_up_to_date_in_a_branch(x, session):
+    v, mean = tf.Variable(1.0, name="v"), tf.train.ExponentialMovingAverage(0.5)
+    fed = tf.placeholder(tf.float32, [])
+    step = tf.cond(x > 0, lambda: mean.apply([v, fed]), tf.no_op)
+    assert [name for name in (w.op.name for w in tf.global_variables()) if "cond" in name] == []
+    session.run(tf.global_variables_initializer())
+    session.run(v.assign(3.0))
+    for sign, wanted in ((1, 2.0), (-1, 2.0), (1, 2.5)):
+        session.run(step, {x: sign, fed: 4.0})
+        assert session.run(mean.average(v)) == wanted
+
+
+def sparse(indices, values):
+    return tf.SparseTensor(indices, values, [2, 2])
+
+
+def test_branches_may_end_in_values_of_several_tensors(x, session):
+    y = tf.cond(x > 0, lambda: sparse([[0, 0]], [1.0]), lambda: sparse([[0, 1], [1, 1]], [2.0, 3.0]))
+    assert isinstance(y, tf.SparseTensor)
+    assert session.run(y, {x: -1}).values.tolist() == [2, 3]
+    assert session.run(y, {x: 1}).indices.tolist() == [[0, 0]]
+    rows = tf.cond(x > 0, lambda: (tf.IndexedSlices(tf.ones([2, 2]), tf.constant([0, 1])), 1),
+                   lambda: (tf.IndexedSlices(tf.zeros([1, 2]), tf.constant([1])), 2))  # fmt: skip
+    assert isinstance(rows[0], tf.IndexedSlices)
+    assert rows[0].dense_shape is None
+    assert session.run([rows[0].indices, rows[1]], {x: -1}) == [[1], 2]
+    chosen = tf.case([(x > 0, lambda: sparse([[0, 0]], [1.0]))], default=lambda: sparse([[1, 1]], [4.0]))
+    assert session.run(chosen, {x: 0}).values.tolist() == [4]
+    with pytest.raises(ValueError, match="Incompatible return types/values"):
+        tf.cond(x > 0, lambda: sparse([[0, 0]], [1.0]), lambda: tf.constant(1.0))
+    with pytest.raises(ValueError, match="Incompatible return types/values"):
+        tf.cond(x > 0, lambda: [sparse([[0, 0]], [1.0])], lambda: [tf.constant(1.0)] * 3)
+
+
+def test_loop_variables_may_be_values_of_several_tensors(graph, session):
+    start = sparse([[0, 0], [1, 1]], [1.0, 2.0])
+    last = tf.while_loop(
+        lambda i, s: i < 3, lambda i, s: (i + 1, tf.SparseTensor(s.indices, s.values * 2.0, s.dense_shape)), [0, start]
+    )[1]
+    assert session.run(last).values.tolist() == [8, 16]
+    alone = tf.while_loop(
+        lambda s: tf.reduce_sum(s.values) < 20.0, lambda s: sparse(s.indices, s.values * 2.0), [start]
+    )
+    assert session.run(alone).values.tolist() == [8, 16]
+    grown = tf.while_loop(
+        lambda i, s: i < 2,
+        lambda i, s: (i + 1, tf.IndexedSlices(tf.concat([s.values] * 2, 0), tf.concat([s.indices] * 2, 0))),
+        [0, tf.IndexedSlices(tf.ones([1, 2]), tf.constant([5]))],
+        shape_invariants=[tf.TensorShape([]), tf.TensorShape([None, 2])],
+    )[1]
+    assert grown.values.shape.as_list() == [None, 2]
+    assert session.run(grown.indices).tolist() == [5, 5, 5, 5]
+    longer = tf.while_loop(
+        lambda i, s: i < 1, lambda i, s: (i + 1, sparse(tf.concat([s.indices] * 2, 0), tf.concat([s.values] * 2, 0))),
+        [0, start], shape_invariants=[[], [2]],
+    )[1]  # fmt: skip
+    assert session.run(longer).values.tolist() == [1, 2, 1, 2]
+    with pytest.raises(ValueError, match="Expected a shape with 1 dimension"):
+        tf.while_loop(lambda s: True, lambda s: s, [start], shape_invariants=[[None, None]])
+    with pytest.raises(ValueError, match="don't have the same nested structure"):
+        tf.while_loop(lambda i, s: i < 1, lambda i, s: (i, s.values), [0, start])
+
+
+def test_shapes_of_nested_structures_may_be_said_in_the_same_structure(graph, session):
+    pair = namedtuple("pair", "a b")
+    last = tf.while_loop(
+        lambda i, p, d: i < 3,
+        lambda i, p, d: (i + 1, pair(tf.concat([p.a] * 2, 0), [p.b[0] * 2]), {**d, "x": tf.concat([d["x"]] * 2, 0)}),
+        (0, pair(tf.constant([1]), [2]), {"x": tf.constant([1]), "y": 2}),
+        shape_invariants=([], pair(tf.TensorShape([None]), [[]]), {"y": [], "x": [None]}),
+    )  # fmt: skip
+    assert last[1].a.shape.as_list() == [None]
+    found = session.run(last)
+    assert (found[1].a.tolist(), found[1].b) == ([1] * 8, [16])
+    assert found[2]["x"].tolist() == [1] * 8
+    for wrong in ([[], {"x": [None]}], [[], [None], []], [[], [None]]):
+        with pytest.raises(ValueError, match="don't have the same nested structure"):
+            tf.while_loop(
+                lambda i, d: i < 1, lambda i, d: (i, d), [0, {"x": tf.constant([1]), "y": 2}], shape_invariants=wrong
+            )
 
 
 def test_an_exclusive_case_with_two_true_predicates_fails(x, session):

@@ -96,7 +96,7 @@ def test_a_variable_takes_no_part_in_the_control_inputs_around_it(graph):
         w = tf.Variable(3.0)
         assert tf.no_op().control_inputs
     for op in (w.op, w.initializer, w.value().op):
-        assert op.control_inputs == ()
+        assert op.control_inputs == []
     with tf.Session(config=HERE) as session:
         session.run(w.initializer)
         assert session.run(w) == 3.0

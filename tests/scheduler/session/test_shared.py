@@ -247,6 +247,13 @@ def test_cluster_specs():
     assert spec.num_tasks("worker") == 2
     assert spec.job_tasks("worker") == [None, "b:2", None, "c:3"]
     assert spec.task_address("ps", 0) == "a:1"
+    assert spec.as_dict() == {"ps": ["a:1"], "worker": {1: "b:2", 3: "c:3"}}
+    assert repr(spec) == str(spec) == "ClusterSpec({'ps': ['a:1'], 'worker': {1: 'b:2', 3: 'c:3'}})"
+    assert spec == tf.train.ClusterSpec(spec.as_dict())
+    assert spec != tf.train.ClusterSpec({"ps": ["a:1"]})
+    for wrong in ({"worker": 3}, [1], {"worker": [1]}, {1: ["a"]}):
+        with pytest.raises(TypeError):
+            tf.train.ClusterSpec(wrong)
     with pytest.raises(ValueError, match="No such job"):
         spec.num_tasks("chief")
     with pytest.raises(ValueError, match="Must specify an explicit `job_name`"):

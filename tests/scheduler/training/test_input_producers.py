@@ -98,7 +98,7 @@ def test_examples_are_batched(graph, smaller, sizes):
 
 
 def test_rows_may_come_many_at_a_time(graph):
-    (rows,) = tf.train.batch([tf.train.limit_epochs(tf.reshape(tf.range(6), [3, 2]), 2)], 2, enqueue_many=True)
+    rows = tf.train.batch([tf.train.limit_epochs(tf.reshape(tf.range(6), [3, 2]), 2)], 2, enqueue_many=True)
     assert rows.shape.as_list() == [2, 2]
     assert np.concatenate(everything(rows)).ravel().tolist() == list(range(6)) * 2
 
@@ -115,9 +115,25 @@ def test_examples_of_different_lengths_are_padded(graph):
 def test_shuffled_batches_hold_every_example_once_an_epoch(graph, threads):
     number = tf.train.range_input_producer(30, num_epochs=2, shuffle=False).dequeue()
     batch = tf.train.shuffle_batch([number], 7, 40, 10, num_threads=threads, allow_smaller_final_batch=True)
-    seen = np.concatenate(everything(batch[0]))
+    seen = np.concatenate(everything(batch))
     assert Counter(seen.tolist()) == Counter(list(range(30)) * 2)
     assert seen.tolist() != list(range(30)) * 2
+
+
+@pytest.mark.parametrize("make", [
+    lambda example: tf.train.batch(example, 2),
+    lambda example: tf.train.shuffle_batch(example, 2, 10, 1),
+    lambda example: tf.train.batch_join([example, example], 2),
+    lambda example: tf.train.shuffle_batch_join([example], 2, 10, 1),
+], ids=["batch", "shuffle_batch", "batch_join", "shuffle_batch_join"])  # fmt: skip
+def test_a_batch_of_a_list_of_one_tensor_is_a_tensor(graph, make):
+    x = tf.constant([1, 2])
+    for example in (x, [x], (x,)):
+        assert make(example).shape.as_list() == [2, 2]
+    for several in ([x, x], (x, x)):
+        assert [type(part) for part in make(several)] == [tf.Tensor, tf.Tensor]
+    assert sorted(make({"a": x})) == ["a"]
+    assert sorted(make({"b": x, "a": x})) == ["a", "b"]
 
 
 @pytest.mark.parametrize("join", [tf.train.batch_join, lambda s, n, **k: tf.train.shuffle_batch_join(s, n, 32, 2, **k)])

@@ -1,0 +1,45 @@
+"""Division of integers: by zero it is an error, where NumPy gives 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.errors import InvalidArgumentError
+
+
+def divisor(x: Any, y: Any) -> Any:
+    """y, by which x is divided. Raises InvalidArgumentError for a zero, unless there is nothing to divide."""
+    if not (y if isinstance(y, np.generic) else y.all()) and np.size(x):
+        raise InvalidArgumentError(None, None, "Integer division by zero")
+    return y
+
+
+def floor_divide(x, y):
+    """x // y of integers."""
+    return x // divisor(x, y)
+
+
+def remainder(x, y):
+    """x % y of integers, with the sign of y."""
+    return x % divisor(x, y)
+
+
+def fmod(x, y):
+    """The remainder of x / y of integers, with the sign of x."""
+    return np.fmod(x, divisor(x, y))
+
+
+def divide_with_remainder(x, y):
+    """(x // y, x % y) of integers."""
+    return np.divmod(x, divisor(x, y))
+
+
+DIVISIONS = {
+    np.floor_divide: floor_divide,
+    np.remainder: remainder,
+    np.fmod: fmod,
+    np.divmod: divide_with_remainder,
+}
+"""What these ufuncs are of integers."""

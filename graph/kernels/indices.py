@@ -1,0 +1,238 @@
+"""What checks indices when a node runs: one that is not in [0, n) is an error, never taken from the end or left out.
+
+Python's own indexing of a tensor (`x[-1]`) is another thing and keeps Python's meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.shapes import bracket_text
+
+_UNSIGNED = {np.dtype(np.int32): np.dtype(np.uint32), np.dtype(np.int64): np.dtype(np.uint64)}
+"""Seen as one of these a negative index is larger than any bound: one pass finds both kinds of mistake."""
+
+
+def refuse(message: str) -> NoReturn:
+    """Raise the InvalidArgumentError of a value that does not fit; who runs the node adds its name."""
+    raise InvalidArgumentError(None, None, message)
+
+
+def inside(indices: Any, bound: int, what: str = "indices") -> np.ndarray:
+    """`indices` as an array. Raises InvalidArgumentError, which names the first one that is not in [0, bound)."""
+    indices = _array(indices)
+    if not indices.size:
+        return indices if indices.dtype.kind in "iu" else indices.astype(np.intp)
+    unsigned = _UNSIGNED.get(indices.dtype)
+    if unsigned is not None:
+        if indices.view(unsigned).max() < bound:
+            return indices
+    elif indices.min() >= 0 and indices.max() < bound:
+        return indices
+    at = np.argwhere((indices < 0) | (indices >= bound))[0].tolist()
+    refuse(f"{what}{place_text(at)} = {indices[tuple(at)]} is not in [0, {bound})")
+
+
+def _array(value: Any) -> Any:
+    """A list as an array; what has a dtype stays what it is, a scalar or an array on a GPU too."""
+    return value if hasattr(value, "dtype") else np.asarray(value)
+
+
+def place_text(at: list[int]) -> str:
+    """`[1,2]`, and nothing for a scalar."""
+    return f"[{','.join(map(str, at))}]" if at else ""
+
+
+def rows_inside(indices: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """What NumPy is indexed with, of `indices` [..., depth] into the first axes of a shape.
+
+    Raises InvalidArgumentError, which names the first row that leaves the shape.
+    """
+    indices = _array(indices)
+    depth = indices.shape[-1] if indices.ndim else 1
+    if depth > len(shape):
+        refuse(f"index innermost dimension length must be <= params rank; saw: {depth} vs. {len(shape)}")
+    if indices.dtype.kind not in "iu":  # of nothing, which NumPy takes for floats
+        indices = indices.astype(np.intp)
+    bounds = np.array(shape[:depth], np.int64)
+    wrong = (indices < 0) | (indices >= bounds)
+    if wrong.any():
+        at = np.argwhere(wrong)[0].tolist()
+        row = f"indices{place_text(at[:-1])} = {np.ravel(indices[tuple(at[:-1])]).tolist()}"
+        refuse(
+            f"{row} does not index into shape {bracket_text(shape)}: "
+            f"indices{place_text(at)} = {indices[tuple(at)]} is not in [0, {bounds[at[-1]]})"
+        )
+    return tuple(np.moveaxis(indices, -1, 0))
+
+
+# Gathering and scattering
+
+
+def gather(x, indices, axis):
+    """Slices of x along an axis, at indices in [0, n)."""
+    axis = int(axis)
+    return np.take(x, inside(indices, x.shape[axis]), axis=axis)
+
+
+def batch_gather(x, indices, batch_dims):
+    """`gather` along axis batch_dims, with indices of their own for each element of the axes before it."""
+    index = []
+    for axis in range(batch_dims):
+        index.append(np.arange(x.shape[axis]).reshape([-1 if i == axis else 1 for i in range(indices.ndim)]))
+    return x[(*index, inside(indices, x.shape[batch_dims]))]
+
+
+def gather_nd(x, indices):
+    """x[i, j...] for each row (i, j...) of indices."""
+    index = rows_inside(indices, np.shape(x))
+    if not index:
+        return np.broadcast_to(x, indices.shape[:-1] + np.shape(x))
+    return x[index]
+
+
+def scatter_nd(indices, updates, shape):
+    """Zeros of a shape, with the updates added at the rows of indices."""
+    index, updates, shape = rows_inside(indices, tuple(shape)), np.asarray(updates), tuple(shape)
+    wanted = np.shape(indices)[:-1] + shape[len(index) :]
+    if updates.shape != wanted:
+        refuse(
+            "Must have updates.shape = indices.shape[:-1] + shape[indices.shape[-1]:], got updates.shape "
+            f"{bracket_text(updates.shape)}, indices.shape {bracket_text(np.shape(indices))}, "
+            f"shape {bracket_text(shape)}"
+        )
+    out = np.zeros(shape, updates.dtype)
+    np.add.at(out, index or ..., updates if index else updates.reshape((-1, *shape)).sum(axis=0, dtype=updates.dtype))
+    return out
+
+
+def embedded(ids, *params, by_mod):
+    """Rows of a table in parts: id i is in part i % n (by_mod), or the parts follow each other."""
+    part, row = places_of(ids, [len(part) for part in params], by_mod)
+    starts = np.cumsum([0, *[len(part) for part in params[:-1]]])
+    return np.concatenate(params)[starts[part] + row]
+
+
+def places_of(ids, sizes, by_mod):
+    """(part, row in it) of each id of a table in parts of these sizes."""
+    ids, total, sizes = np.asarray(ids), sum(sizes), np.array(sizes)
+    if not by_mod:
+        ends = np.cumsum(sizes)
+        part = np.searchsorted(ends, inside(ids, total), "right")
+        return part, (ids - (ends - sizes)[part]).astype(ids.dtype)
+    part, row = ids % len(sizes), ids // len(sizes)
+    wrong = (ids < 0) | (row >= sizes[part])
+    if wrong.any():
+        at = tuple(np.argwhere(wrong)[0].tolist())
+        name = f"indices{place_text(list(at))} = {ids[at]}"
+        if not 0 <= ids[at] < total:
+            refuse(f"{name} is not in [0, {total})")
+        refuse(f"{name} is row {row[at]} of part {part[at]}: {row[at]} is not in [0, {sizes[part[at]]})")
+    return part, row
+
+
+# Sequences and permutations
+
+
+def invert_permutation(x):
+    """y with y[x[i]] = i."""
+    count = np.bincount(inside(x, len(x), "x"), minlength=len(x))
+    if len(x) and count.max() > 1:
+        refuse(f"{int(count.argmax())} is duplicated in the input.")
+    out = np.empty_like(x)
+    out[x] = np.arange(len(x), dtype=x.dtype)
+    return out
+
+
+def reverse_sequence(x, lengths, seq_axis, batch_axis):
+    """The first `length` elements along seq_axis reversed, for each element of batch_axis."""
+    lengths = np.asarray(lengths)
+    if lengths.shape != (x.shape[batch_axis],):
+        refuse(f"Length of seq_lengths != input.dims({batch_axis}), ({len(lengths)} vs. {x.shape[batch_axis]})")
+    size = x.shape[seq_axis]
+    wrong = np.flatnonzero((lengths < 0) | (lengths > size))
+    if len(wrong):
+        refuse(f"seq_lengths[{wrong[0]}] = {lengths[wrong[0]]} is not in [0, {size}]: input.dims({seq_axis}) is {size}")
+    place = np.arange(size)
+    rows = lengths[:, None]
+    index = np.where(place < rows, rows - 1 - place, place)  # [batch, seq]
+    if seq_axis < batch_axis:
+        index = index.T
+    kept = [x.shape[axis] if axis in (seq_axis, batch_axis) else 1 for axis in range(x.ndim)]
+    return np.take_along_axis(x, index.reshape(kept), axis=seq_axis)
+
+
+# Partitions
+
+
+def partition(x, parts, num):
+    """`num` arrays, of which number i has the slices of x whose part is i, in order."""
+    parts = np.asarray(parts)
+    x = np.asarray(x)
+    if x.shape[: parts.ndim] != parts.shape:
+        refuse(
+            "data.shape must start with partitions.shape, got data.shape = "
+            f"{bracket_text(x.shape)}, partitions.shape = {bracket_text(parts.shape)}"
+        )
+    inside(parts, num, "partitions")
+    return tuple([x[parts == number] for number in range(num)])
+
+
+def stitched(*values, shape):
+    """Indices and then as many data, put together; where an index comes twice the last one counts."""
+    half = len(values) // 2
+    indices, data = values[:half], [np.asarray(part) for part in values[half:]]
+    for number, (at, part) in enumerate(zip(indices, data, strict=True)):
+        if part.shape[: np.ndim(at)] != np.shape(at):
+            refuse(
+                f"data[{number}].shape = {bracket_text(part.shape)} does not start with indices[{number}].shape = "
+                f"{bracket_text(np.shape(at))}"
+            )
+    rest = data[0].shape[np.ndim(indices[0]) :] if shape is None else shape
+    rows = np.concatenate([np.ravel(part) for part in indices])
+    if len(rows) and rows.min() < 0:
+        refuse(f"indices[{int(rows.argmin())}] = {int(rows.min())} is negative: it is out of range")
+    result = np.zeros((int(rows.max(initial=-1)) + 1, *rest), data[0].dtype)
+    result[rows] = np.concatenate([np.reshape(part, (-1, *rest)) for part in data])
+    return result
+
+
+# Segments
+
+
+def segment(data, ids, ufunc, unit, empty):
+    """Segments of rows with the same, ascending id, reduced. unit: where the reduction starts; empty: of no rows."""
+    ids = np.asarray(ids)
+    if ids.ndim != 1 or len(ids) != len(data):
+        refuse("segment_ids should be the same size as dimension 0 of input.")
+    if np.any(ids[1:] < ids[:-1]):
+        refuse("segment ids are not increasing")
+    count = int(ids[-1]) + 1 if len(ids) else 0
+    inside(ids, count, "segment_ids")
+    out = unsorted_segment(data, ids, count, ufunc, unit)
+    if unit != empty and count:
+        out[np.bincount(ids, minlength=count) == 0] = empty
+    return out
+
+
+def unsorted_segment(data, ids, count, ufunc, unit):
+    """Rows with the same id, reduced into row `id` of the result; rows with a negative id are dropped."""
+    ids, data, count = np.asarray(ids), np.asarray(data), int(count)
+    if data.shape[: ids.ndim] != ids.shape:
+        refuse(f"data.shape = {bracket_text(data.shape)} does not start with segment_ids.shape = "
+               f"{bracket_text(ids.shape)}")  # fmt: skip
+    if count < 0:
+        refuse(f"Input num_segments == {count} must not be negative.")
+    flat_ids, flat = ids.ravel(), data.reshape((-1, *data.shape[ids.ndim :]))
+    kept = flat_ids >= 0
+    if not kept.all():
+        flat_ids, flat = flat_ids[kept], flat[kept]
+    if len(flat_ids) and flat_ids.max() >= count:
+        at = np.argwhere(ids >= count)[0].tolist()
+        refuse(f"segment_ids{place_text(at)} = {ids[tuple(at)]} is out of range: it is not in [0, {count})")
+    out = np.full((count, *flat.shape[1:]), unit, data.dtype)
+    ufunc.at(out, flat_ids.astype(np.intp, copy=False), flat)
+    return out
