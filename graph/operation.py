@@ -263,6 +263,7 @@ class Operation:
         if self.listed is self:
             return operation_at, (self.graph, self.index)
         given = {name: getattr(self, name) for name in self.__slots__ if name not in ("__weakref__", "compiled")}
+        given["control_inputs"] = given.pop("controls")
         given["outputs"] = [(t.dtype, t.raw_shape) for t in self.outputs]
         given["section"] = None if self.section is None else self.section.index
         return operation_beside, (given,)

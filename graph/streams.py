@@ -43,7 +43,7 @@ class Places:
 class Draw:
     """The kernel of a random operation as a pure function of (key, draw number) and its inputs."""
 
-    __slots__ = ("__name__", "kernel")
+    __slots__ = ("__name__", "__weakref__", "kernel")
 
     def __init__(self, kernel: Callable):
         self.kernel = kernel

@@ -56,6 +56,8 @@ _MOST_TOKENS = 2048
 """Kernels that a worker keeps; then it begins anew."""
 _TOKENS: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """The kernels that were sent to workers, and their tokens."""
+_LASTING: dict[int, tuple[Any, int]] = {}
+"""Of kernels to which nothing refers weakly: themselves, and their tokens."""
 _NUMBERS = count()
 
 
@@ -386,15 +388,19 @@ class Sharing:
 
     def _stay(self, nodes: list[int], error: BaseException, those: list[int] | None = None) -> None:
         """Some nodes cannot run in a worker: they run here from now on; the other `nodes` are tried again."""
-        if those is None and len(nodes) > 1 and self.lanes:  # which one it was is found by sending them one by one
-            for node in nodes:
-                self._send(next(iter(self.lanes)), [node], self._predicted(node))
-            return
-        those = nodes if those is None else those
-        for node in those:
+        for node in those or [node for node in nodes if not self._travels(node)] or nodes:
             self.mine.add(node)
             let_stay(self.flow.ops[node], self.flow.kernels[node], error)
         self._again(nodes)
+
+    def _travels(self, node: int) -> bool:
+        """True when what a worker needs for a node pickles."""
+        values = [self.run.values[number] for number in self.flow.inputs[node]]
+        try:
+            pack_parts([_code_of(self.flow.kernels[node]), self.flow.attrs[node], values])
+        except Exception:
+            return False
+        return True
 
     def _again(self, nodes: Sequence[int]) -> None:
         """Nodes of a batch that was not done are ready again, but for those that wait for others of them."""
@@ -504,7 +510,11 @@ def _flow_key(flow: Dataflow) -> str:
 
 
 def _token_of(kernel: Any) -> int:
-    token = _TOKENS.get(kernel)
+    """The number that stands for a kernel in messages to workers."""
+    try:
+        token = _TOKENS.get(kernel)
+    except TypeError:  # nothing refers to it weakly: it is one of a library's own, which stay
+        return _LASTING.setdefault(id(kernel), (kernel, next(_NUMBERS)))[1]
     if token is None:
         token = _TOKENS[kernel] = next(_NUMBERS)
     return token
