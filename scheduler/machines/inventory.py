@@ -9,7 +9,7 @@ import os
 from time import perf_counter
 from typing import Any
 
-from weftwork.scheduler.machines import backend
+from weftwork.scheduler.machines import backend, life
 
 _known_facts: Any = None
 _FACTS_HOLD = 1.0
@@ -148,4 +148,4 @@ def _forget() -> None:
     has_package.cache_clear()
 
 
-backend.FORGETTERS.append(_forget)
+life.FORGETTERS.append(_forget)

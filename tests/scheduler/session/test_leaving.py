@@ -35,7 +35,7 @@ def busy_session():
 
 def actor_pid(session):
     """The process of a session's actor."""
-    return backend.ray().get(session._engine.links.at().actor.describe.remote())["pid"]
+    return backend.ray().get(session._engine.links.at().actor.raw.describe.remote())["pid"]
 
 
 def gone(pid):
@@ -68,7 +68,7 @@ def test_large_values_go_with_their_session(ray_session):
     session = busy_session()
     reference = session._engine.mirror.cell("w").value
     assert objects.is_reference(reference)
-    name = reference.hex()
+    name = reference.raw.hex()
     session.close()
     del session, reference
     gc.collect()
@@ -89,7 +89,7 @@ w = tf.Variable(np.zeros(100_000), name="w")
 session = tf.Session(config=tf.ConfigProto(placement="actor"))
 session.run(w.initializer)
 session.run(w.assign_add(np.ones(100_000)).op)
-pids = {backend.ray().get(session._engine.links.at().actor.describe.remote())["pid"]}
+pids = {backend.ray().get(session._engine.links.at().actor.raw.describe.remote())["pid"]}
 other = tf.Session(config=tf.ConfigProto(placement="resident"))
 pids.update(other.run([tf.op(lambda k: os.getpid())(k) for k in range(40)]))
 print(residents()._folder, *pids - {os.getpid()}, flush=True)
