@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Before the first process of Ray starts: no metrics, no memory monitor, no niceness, no surprise init.
 os.environ.update(
@@ -20,6 +21,9 @@ import pytest
 
 import weftwork as tf
 from tests.programs import Program
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # this is a script's background job
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def programs_of(item: pytest.Item) -> list[Program]:

@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 
 import weftwork as tf
+from tests.programs import ended
 from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.run.local_workers import Residents
 
@@ -112,8 +113,8 @@ def program(way):
 def test_a_program_that_ends_without_closing_leaves_no_process(ray_session):
     """One forgets to close its session, one dies: beside each other, each with a Ray of its own."""
     folders = []
-    for way, ended in [(way, program(way)) for way in ("forget", "die")]:
-        output, errors = ended.communicate()
+    for way, process in [(way, program(way)) for way in ("forget", "die")]:
+        output, errors = ended(process)
         folder, *pids = output.splitlines()[-1].split()
         assert len(pids) == 3, f"{way}: {errors}"
         assert all([gone(int(pid)) for pid in pids]), f"{way}: {errors}"
