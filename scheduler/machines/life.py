@@ -29,6 +29,8 @@ from time import monotonic
 from typing import Any
 
 from weftwork.graph.errors import UnavailableError
+from weftwork.scheduler.machines.folders import is_writable, socket_folder
+from weftwork.scheduler.machines.reaper import Reaper
 
 FORGETTERS: list[Callable[[], None]] = []
 """Called when what was known of the last Ray does not hold any more."""
@@ -48,6 +50,7 @@ class Life:
         self._worker = module._private.worker.global_worker
         self._core = getattr(self._worker, "core_worker", None)
         self.node = getattr(module._private.worker, "_global_node", None)
+        self._reaper = Reaper(self.node.all_processes["raylet"][0].process.pid) if started else None
         self.pending: dict[Any, Callable[[], None]] = {}
         """What is called when a piece of work is done, or when this Ray is gone."""
 
@@ -66,6 +69,19 @@ class Life:
             with suppress(KeyError):
                 self.pending.popitem()[1]()
 
+    def clear_up(self) -> None:
+        """End what would outlive it."""
+        if self._reaper is not None:
+            self._reaper.close()
+
+
+_SHARED_MEMORY = "/dev/shm"
+"""Where Ray keeps its store, if that can be written to."""
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",  # where shared memory is small the store is on disk: Ray would refuse
+}
+"""Of a Ray that is started here, where the program has not set them."""
 
 _lock = threading.Lock()
 _life: Life | None = None
@@ -149,6 +165,7 @@ def shutdown() -> None:
         life.end()
         if life.started:
             life.module.shutdown()
+            life.clear_up()
         _forget()
     finally:
         _left = None
@@ -222,15 +239,32 @@ def _found_or_started() -> Life:
     if module.is_initialized():
         return Life(module, started=False)
     address = _address()
-    with _sigterm_kept():
-        if address != "local":
-            _check(module, address)
-            module.init(address=address, logging_level="ERROR")
-            return Life(module, started=False)
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_enable_pipe_based_agent_to_parent_health_check", "1")  # else they outlive it by 40 s
-        module.init(address="local", include_dashboard=False, log_to_driver=True, logging_level="ERROR")
+    try:
+        with _sigterm_kept():
+            if address != "local":
+                _check(module, address)
+                module.init(address=address, logging_level="ERROR")
+                return Life(module, started=False)
+            _start(module)
+    except BaseException:
+        with suppress(Exception):
+            module.shutdown()  # what has started goes
+        raise
     return Life(module, started=True)
+
+
+def _start(module: Any) -> None:
+    for name in _SETTINGS:
+        os.environ.setdefault(name, _SETTINGS[name])
+    folder = socket_folder()
+    module.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=True,
+        logging_level="ERROR",
+        _temp_dir=os.path.join(folder, "ray"),
+        _plasma_directory=None if is_writable(_SHARED_MEMORY) or not os.path.exists(_SHARED_MEMORY) else folder,
+    )
 
 
 def _check(module: Any, address: str) -> None:
@@ -298,6 +332,7 @@ def _lose(life: Life) -> None:
         if _life is life:
             _life = None
     life.end()
+    life.clear_up()
     _forget()
 
 
