@@ -125,7 +125,7 @@ def task_hop() -> float:
     message = pack(None)
     for _ in range(7):
         start = perf_counter()
-        ray().get(nothing_task().remote(message))
+        get(nothing_task().remote(message))
         took.append(perf_counter() - start)
     return statistics.median(took)
 
