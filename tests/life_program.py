@@ -92,13 +92,10 @@ def ends() -> dict:
     session, seen = tf.Session(), {}
 
     def run(what: str, fetch=y) -> None:
-        begin = time.monotonic()
         try:
-            seen[what] = int(session.run(fetch, options=tf.RunOptions(timeout_in_ms=50_000)))
+            seen[what] = int(session.run(fetch, options=tf.RunOptions(timeout_in_ms=100_000)))
         except tf.errors.OpError as error:
             seen[what] = type(error).__name__
-        if time.monotonic() - begin > 40:
-            seen[what] = "took too long"
 
     def end(name: str) -> None:
         for process in psutil.Process().children():

@@ -47,9 +47,12 @@ class Life:
 
     def __init__(self, module: Any, started: bool):
         self.module, self.started = module, started
-        self._worker = module._private.worker.global_worker
+        from ray._private import worker
+
+        self._worker = worker.global_worker
         self._core = getattr(self._worker, "core_worker", None)
-        self.node = getattr(module._private.worker, "_global_node", None)
+        self.node = getattr(worker, "_global_node", None)
+        self.is_driver = self._worker.mode == worker.SCRIPT_MODE
         self._reaper = Reaper(self.node.all_processes["raylet"][0].process.pid) if started else None
         self.pending: dict[Any, Callable[[], None]] = {}
         """What is called when a piece of work is done, or when this Ray is gone."""
@@ -234,7 +237,7 @@ def _found_or_started() -> Life:
 
     module: Any = imported
     _forget()
-    _leave_starting_to_us(module)
+    _leave_starting_to_us()
     _end_with_program()
     if module.is_initialized():
         return Life(module, started=False)
@@ -242,7 +245,7 @@ def _found_or_started() -> Life:
     try:
         with _sigterm_kept():
             if address != "local":
-                _check(module, address)
+                _check(address)
                 module.init(address=address, logging_level="ERROR")
                 return Life(module, started=False)
             _start(module)
@@ -267,12 +270,14 @@ def _start(module: Any) -> None:
     )
 
 
-def _check(module: Any, address: str) -> None:
+def _check(address: str) -> None:
     """Raise ConnectionError where nobody answers: Ray itself would try for two minutes."""
+    from ray._private import services
+
     scheme, _, rest = address.rpartition("://")
     if scheme not in ("", "ray"):
         return
-    where = rest if scheme else module._private.services.canonicalize_bootstrap_address(address)
+    where = rest if scheme else services.canonicalize_bootstrap_address(address)
     host, _, port = (where or "").partition("/")[0].rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _BACK_WITHIN).close()
@@ -280,11 +285,11 @@ def _check(module: Any, address: str) -> None:
         raise ConnectionError(f"nobody answers at {where}: {error}.") from None
 
 
-def _leave_starting_to_us(module: Any) -> None:
+def _leave_starting_to_us() -> None:
     """Ray's calls start Ray where there is none, or join whatever a file names: ours never shall."""
-    hook = getattr(module._private, "auto_init_hook", None)
-    if hook is not None:
-        hook.enable_auto_connect = False
+    from ray._private import auto_init_hook
+
+    auto_init_hook.enable_auto_connect = False
 
 
 @contextmanager
@@ -393,9 +398,8 @@ def _connected(where: Any) -> socket.socket:
 
 def _lines(life: Life) -> list[_Line]:
     """Lines to the processes without which Ray cannot go on: the store of this machine, and the head's."""
-    worker, node = life.module._private.worker, life.node
-    is_driver = worker.global_worker.mode == worker.SCRIPT_MODE  # a worker dies with its Ray
-    if node is None or not is_driver:  # a client's Ray is elsewhere
+    node = life.node
+    if node is None or not life.is_driver:  # a client's Ray is elsewhere, a worker dies with its own
         return []
     host, _, port = node.gcs_address.rpartition(":")
     ends = [(node.raylet_socket_name, 0.0), ((host, int(port)), 0.0 if node.is_head() else _BACK_WITHIN)]
