@@ -93,6 +93,8 @@ _left: Any = None
 _beginning: Future | None = None
 _asked: SimpleQueue = SimpleQueue()
 _keeper: threading.Thread | None = None
+_is_starting = False
+"""Ray says that it is there before it is."""
 _is_ending = False
 _named: str | None = None
 """The address that a session has named: "local" for this machine's own."""
@@ -103,8 +105,7 @@ def ray() -> Any:
 
     Raises UnavailableError when there is no Ray to be had.
     """
-    life = _life
-    return life.module if life is not None and life.is_on() else _come(_begin()).module
+    return life().module
 
 
 def come_up(stop: Sequence[Any]) -> bool:
@@ -120,10 +121,9 @@ def come_up(stop: Sequence[Any]) -> bool:
 
 
 def life() -> Life:
-    """The life of the Ray that runs, which is started if there is none."""
-    ray()
-    assert _life is not None
-    return _life
+    """The life of the Ray that runs, which is started if there is none. Raises as `ray`."""
+    known = _life
+    return known if known is not None and known.is_on() else _come(_begin())
 
 
 def connect(address: str) -> None:
@@ -153,7 +153,7 @@ def is_running() -> bool:
     if _life is not None:
         return _life.is_on()
     module = sys.modules.get("ray")
-    return module is not None and _left is None and _beginning is None and _is_up(module)
+    return module is not None and _left is None and not _is_starting and _is_up(module)
 
 
 def shutdown() -> None:
@@ -184,6 +184,10 @@ def _begin() -> Future:
     with _lock:
         if _is_ending:
             raise UnavailableError(None, None, "The program ends: Ray is not started any more.")
+        if _life is not None and _life.is_on():  # it has come since the caller looked: the keeper asks for nothing more
+            there: Future = Future()
+            there.set_result(_life)
+            return there
         if _keeper is None:
             _keeper = threading.Thread(target=_keep, name="weftwork-ray", daemon=True)
             _keeper.start()
@@ -233,6 +237,7 @@ def _keep() -> None:
 
 
 def _found_or_started() -> Life:
+    global _is_starting
     import ray as imported
 
     module: Any = imported
@@ -242,6 +247,7 @@ def _found_or_started() -> Life:
     if module.is_initialized():
         return Life(module, started=False)
     address = _address()
+    _is_starting = True
     try:
         with _sigterm_kept():
             if address != "local":
@@ -253,6 +259,8 @@ def _found_or_started() -> Life:
         with suppress(Exception):
             module.shutdown()  # what has started goes
         raise
+    finally:
+        _is_starting = False
     return Life(module, started=True)
 
 
