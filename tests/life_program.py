@@ -96,6 +96,7 @@ def ends() -> dict:
             seen[what] = int(session.run(fetch, options=tf.RunOptions(timeout_in_ms=100_000)))
         except tf.errors.OpError as error:
             seen[what] = type(error).__name__
+            print(what, error, file=sys.stderr)
 
     def end(name: str) -> None:
         for process in psutil.Process().children():
