@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Before the first process of Ray starts: no metrics, no memory monitor, no niceness, no surprise init.
 os.environ.update(
@@ -12,6 +13,7 @@ os.environ.update(
     RAY_ENABLE_AUTO_CONNECT="0",
     RAY_worker_niceness="0",
     RAY_task_events_report_interval_ms="0",
+    RAY_raylet_start_wait_time_s="100",  # several start at a time
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     OMP_NUM_THREADS="1",  # several processes that each use all cores take turns badly
 )
@@ -20,6 +22,9 @@ import pytest
 
 import weftwork as tf
 from tests.programs import Program
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # this is a script's background job
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def programs_of(item: pytest.Item) -> list[Program]:

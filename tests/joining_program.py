@@ -1,8 +1,11 @@
-"""A program that starts Ray with its first node that needs a worker (`start`), or has a Ray that is joined (`join`)."""
+"""A program that starts Ray with its first node that needs a worker (`start`), that has a Ray which is joined (`join`),
+or for which RAY_ADDRESS names one (`named`)."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 
 import weftwork as tf
@@ -28,8 +31,32 @@ def join() -> dict:
     ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
     with tf.Session("auto") as session:
         session.run(tf.op(isolated=True)(abs)(-3))
-    return {"after": ray.is_initialized(), "cpus": int(ray.cluster_resources()["CPU"])}
+    address = ray.get_runtime_context().gcs_address
+    named = {
+        kind: subprocess.run(
+            [sys.executable, "-m", "tests.joining_program", "named"],
+            env={**os.environ, "RAY_ADDRESS": where},
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=100,
+        ).stdout
+        for kind, where in {"named": address, "nowhere": "127.0.0.1:1"}.items()
+    }
+    found = {kind: json.loads(text.splitlines()[-1])["cpus"] for kind, text in named.items()}
+    return {"after": ray.is_initialized(), "cpus": int(ray.cluster_resources()["CPU"]), **found}
+
+
+def named() -> dict:
+    """How many CPUs the Ray has that a session without a target uses; the error where there is none."""
+    try:
+        with tf.Session() as session:
+            session.run(tf.op(isolated=True)(abs)(-3))
+    except tf.errors.UnavailableError as error:
+        return {"cpus": str(error).split(":")[0]}
+    import ray
+
+    return {"cpus": int(ray.cluster_resources()["CPU"])}
 
 
 if __name__ == "__main__":
-    print(json.dumps({"start": start, "join": join}[sys.argv[1]]()))
+    print(json.dumps({"start": start, "join": join, "named": named}[sys.argv[1]]()))

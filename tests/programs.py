@@ -15,6 +15,15 @@ ROOT = Path(__file__).parent.parent
 _RUNS = ThreadPoolExecutor(1, "program")
 
 
+def ended(process: subprocess.Popen, seconds: float = 100) -> tuple[str, str]:
+    """What a process has printed, when it has ended; it is killed where that takes too long."""
+    try:
+        return process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()
+
+
 class Program:
     """A module of the tests, run with some arguments, which prints what it saw as a line of JSON.
 
@@ -38,7 +47,7 @@ class Program:
         with subprocess.Popen(
             self._command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True
         ) as self._process:
-            output, errors = self._process.communicate()
+            output, errors = ended(self._process, 600)
         return self._process.returncode, output, errors
 
     def seen(self) -> Any:

@@ -63,3 +63,11 @@ def test_logging_has_tensorflow_s_names(caplog):
     finally:
         tf.logging.set_verbosity(before)
     assert caplog.messages == ["shown 1", "first 0", "every 0", "first 1", "every 3", "if 4"]
+
+
+def test_the_tests_hear_ctrl_c_where_the_shell_has_them_ignore_it():
+    """As `make test &` in a script does: its children would wait for an interrupt that never comes."""
+    code = "import signal, tests.conftest; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\n", done.stderr

@@ -1,17 +1,12 @@
-"""Ray, behind a seam: its life, and work that it does. Only this file, `objects`, `inventory` and `hosts` call Ray.
-
-Ray is started when something first needs it, joined when it runs already, and left as it was found.
+"""Ray, behind a seam: work that it does. Only this file, `life`, `objects`, `inventory` and `hosts` call Ray.
 
 handle   a task or actor call on its way: the reference of its head reply and those of its large outputs
 """
 
 from __future__ import annotations
 
-import atexit
 import functools
-import os
 import statistics
-import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,13 +15,21 @@ from typing import Any, NamedTuple
 
 from weftwork.actors.processes.messages import pack
 from weftwork.actors.processes.worker import HERALD, VariableServer, run_segment
+from weftwork.scheduler.machines.life import (
+    FORGETTERS,
+    Life,
+    come_up,
+    connect,
+    is_named,
+    is_running,
+    life,
+    ray,
+    shutdown,
+)
 
-_lock = threading.RLock()
-_ray: Any = None
-_started_here = False
+__all__ = ["come_up", "connect", "is_named", "is_running", "ray", "shutdown"]
 _options: dict[Any, Any] = {}
-FORGETTERS: list[Callable[[], None]] = []
-"""Called when what was known of the last Ray does not hold any more."""
+GONE = "Ray has died, or was shut down."
 
 
 class WorkerLost(Exception):
@@ -35,6 +38,10 @@ class WorkerLost(Exception):
 
 class ValueLost(WorkerLost):
     """A value went down with the machine that held it."""
+
+
+class RayGone(ValueLost):
+    """Ray has died, or was shut down."""
 
 
 class StoreFull(Exception):
@@ -49,94 +56,63 @@ class Interrupted(Exception):
     """A segment was cancelled."""
 
 
+_buried: list[Any] = []
+
+
+class Grip:
+    """Something that Ray keeps for this process. It holds in one life of Ray only."""
+
+    __slots__ = ("_life", "_raw")
+
+    def __init__(self, raw: Any):
+        self._raw, self._life = raw, life()
+
+    @property
+    def is_gone(self) -> bool:
+        """True when it went down with its Ray."""
+        return not self._life.is_on()
+
+    @property
+    def raw(self) -> Any:
+        """What Ray knows it by. Raises RayGone."""
+        if self.is_gone:
+            raise RayGone(GONE)
+        return self._raw
+
+    def __del__(self, bury: Callable = _buried.append):
+        life = getattr(self, "_life", None)
+        if (
+            life is not None and not life.is_on()
+        ):  # Ray numbers anew in each life: to let it go would let another one go
+            bury(self._raw)
+
+
+class Reference(Grip):
+    """A value in Ray's object stores."""
+
+    __slots__ = ()
+
+
+class Actor(Grip):
+    """A process that Ray keeps for us."""
+
+    __slots__ = ()
+
+
 @dataclass(eq=False)
 class Handle:
     """A piece of work on its way."""
 
-    head: Any
-    apart: list = field(default_factory=list)
-    actor: Any = None
+    head: Reference
+    apart: list[Reference] = field(default_factory=list)
+    actor: Actor | None = None
+    life: Life = field(default_factory=life)
 
-
-def ray() -> Any:
-    """The ray module, with Ray running: initialised by the program, or by this call.
-
-    The address is the one the session's target named, else a Ray of this machine's own.
-    """
-    global _ray, _started_here
-    if _ray is not None and _ray.is_initialized():
-        return _ray
-    with _lock:
-        import ray as module
-
-        if not module.is_initialized():
-            _start(module, None)
-        if _ray is None or not _options:
-            _forget()
-        _ray = module
-    return _ray
-
-
-def connect(address: str | None) -> None:
-    """Join the Ray at `address` ("auto", "host:port", "ray://..."), unless the program is connected already."""
-    global _ray
-    with _lock:
-        import ray as module
-
-        if not module.is_initialized():
-            _start(module, address)
-        _ray = module
-
-
-def _start(module: Any, address: str | None) -> None:
-    """Start Ray on this machine, or join one: what it prints to the log stays out of the program's way."""
-    global _started_here
-    if address is None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        module.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=True,
-            logging_level="ERROR",
-        )
-        _started_here = True
-        atexit.register(shutdown)
-    else:
-        module.init(address=address, logging_level="ERROR")
-    _forget()
-
-
-def _forget() -> None:
-    """Another Ray: what was known of the last one does not hold."""
-    _options.clear()
-    task_hop.cache_clear()
-    for forget in FORGETTERS:
-        forget()
-
-
-def shutdown() -> None:
-    """Stop the Ray that this module started; one that was there before stays."""
-    global _started_here, _ray
-    with _lock:
-        if _started_here and _ray is not None and _ray.is_initialized():
-            _ray.shutdown()
-        _started_here, _ray = False, None
-        _forget()
-
-
-def is_running() -> bool:
-    """True when Ray is initialised in this process."""
-    if _ray is not None:
-        return _ray.is_initialized()
-    import sys
-
-    module = sys.modules.get("ray")
-    return module is not None and getattr(module, "is_initialized", bool)()
-
-
-def reference_types() -> tuple[type, ...]:
-    """The types of the references that Ray gives out; none while this process has not used Ray."""
-    return () if _ray is None else (_ray.ObjectRef,)
+    @classmethod
+    def of(cls, refs: Any, apart: int, actor: Actor | None = None) -> Handle:
+        """That of a call which has returned `refs`, with so many large outputs."""
+        head, *rest = [Reference(ref) for ref in (refs if apart else [refs])]
+        return cls(head, rest, actor)
 
 
 # What dispatching costs, measured when it is first asked for
@@ -149,7 +125,7 @@ def task_hop() -> float:
     message = pack(None)
     for _ in range(7):
         start = perf_counter()
-        ray().get(nothing_task().remote(message))
+        get(nothing_task().remote(message))
         took.append(perf_counter() - start)
     return statistics.median(took)
 
@@ -164,6 +140,14 @@ def nothing_task() -> Any:
 
 def nothing(message: bytes) -> None:
     """The task that costs no more than its dispatch."""
+
+
+def _forget() -> None:
+    _options.clear()
+    task_hop.cache_clear()
+
+
+FORGETTERS.append(_forget)
 
 
 # In the processes that work
@@ -243,13 +227,13 @@ def on_machine(machine: str) -> dict[str, Any]:
     return {"scheduling_strategy": NodeAffinitySchedulingStrategy(machine, soft=False)}
 
 
-def submit(message: bytes, arrived: list, apart: int, need: Any) -> Handle:
+def submit(message: bytes, arrived: list[Reference], apart: int, need: Any) -> Handle:
     """Run a segment as a task."""
-    refs = _task(1 + apart, need).remote(message, *arrived)
-    return Handle(refs, []) if apart == 0 else Handle(refs[0], refs[1:])
+    beside = [reference.raw for reference in arrived]
+    return Handle.of(_task(1 + apart, need).remote(message, *beside), apart)
 
 
-def new_actor(epoch: str, home: Any) -> Any:
+def new_actor(epoch: str, home: Any) -> Actor:
     """A variable actor of a session: one process, which keeps no CPU for itself while it waits, but its GPU if any."""
     base = _options.get("actor")
     if base is None:
@@ -259,34 +243,43 @@ def new_actor(epoch: str, home: Any) -> Any:
     options = on_machine(home.machine)
     if home.gpu is not None:
         options["num_gpus"] = 1
-    return (base.options(**options) if options else base).remote(epoch, home.gpu is not None)
+    return Actor((base.options(**options) if options else base).remote(epoch, home.gpu is not None))
 
 
-def is_up(actor: Any, seconds: float) -> bool:
-    """True once an actor answers; False when it does not within `seconds`, for it waits for its resources."""
-    module = ray()
+def get(reference: Any, seconds: float | None = None) -> Any:
+    """The value of a reference as Ray has it. Raises RayGone, and what Ray raises."""
     try:
-        module.get(actor.describe.remote(), timeout=seconds)
-    except module.exceptions.GetTimeoutError:
+        return ray().get(reference, timeout=seconds)
+    except SystemExit:  # what Ray raises in who waits, when it is shut down
+        raise RayGone(GONE) from None
+
+
+def is_up(actor: Actor, seconds: float) -> bool:
+    """True once an actor answers; False when it does not within `seconds`, for it waits for its resources."""
+    try:
+        get(actor.raw.describe.remote(), seconds)
+    except ray().exceptions.GetTimeoutError:
         return False
     return True
 
 
-def submit_to(actor: Any, epoch: str, sequence: int, message: bytes, arrived: list, apart: int) -> Handle:
+def submit_to(actor: Actor, epoch: str, sequence: int, message: bytes, arrived: list[Reference], apart: int) -> Handle:
     """Run a segment in an actor."""
-    method = actor.run if apart == 0 else actor.run.options(num_returns=1 + apart)
-    refs = method.remote(epoch, sequence, message, *arrived)
-    return Handle(refs, [], actor) if apart == 0 else Handle(refs[0], refs[1:], actor)
+    run = actor.raw.run
+    method = run if apart == 0 else run.options(num_returns=1 + apart)
+    beside = [reference.raw for reference in arrived]
+    return Handle.of(method.remote(epoch, sequence, message, *beside), apart, actor)
 
 
-def store_in(actor: Any, epoch: str, message: bytes) -> None:
+def store_in(actor: Actor, epoch: str, message: bytes) -> None:
     """Hand an actor committed values, without waiting for it."""
-    actor.store.remote(epoch, message)
+    actor.raw.store.remote(epoch, message)
 
 
-def drop_in(actor: Any, names: list[str]) -> None:
+def drop_in(actor: Actor, names: list[str]) -> None:
     """Let an actor forget values, without waiting for it."""
-    actor.drop.remote(names)
+    if not actor.is_gone:
+        actor.raw.drop.remote(names)
 
 
 class Word(NamedTuple):
@@ -304,7 +297,7 @@ def word(token: str) -> Word:
     """What a segment has said so far."""
     from ray.experimental.internal_kv import _internal_kv_get
 
-    text = _internal_kv_get(token)
+    text = _internal_kv_get(token) if is_running() else None
     if not text:
         return Word()
     machine, call, limit = text.decode().split()
@@ -320,16 +313,25 @@ def forget_word(token: str) -> None:
 
 
 def on_done(handle: Handle, callback: Callable[[], None]) -> None:
-    """Call `callback`, from a thread of Ray's, once the head reply is there; it must not block."""
-    handle.head._on_ready(lambda *_: callback())
+    """Call `callback`, from another thread, once the head reply is there, or Ray is gone; it must not block."""
+    pending = handle.life.pending
+    pending[handle] = callback
+
+    def ready(*_: Any) -> None:
+        if pending.pop(handle, None) is not None:
+            callback()
+
+    try:
+        handle.head.raw._on_ready(ready)
+    except RayGone:
+        ready()
 
 
 def result(handle: Handle) -> Any:
-    """The head reply. Raises ValueLost, WorkerLost, Unplaceable, Interrupted, or what Ray raises else."""
-    module = ray()
-    errors = module.exceptions
+    """The head reply. Raises RayGone, ValueLost, WorkerLost, Unplaceable, Interrupted, or what Ray raises else."""
+    errors = handle.life.module.exceptions
     try:
-        return module.get(handle.head)
+        return get(handle.head.raw)
     except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:  # a worker's too: it is of both classes
         raise StoreFull(first_line(error)) from error
     except errors.RayTaskError as error:  # it is also of the class of its cause
@@ -362,7 +364,7 @@ def first_line(error: Exception) -> str:
 
 
 def cancel(handles: Iterable[Handle], force: bool) -> None:
-    """Ask pieces of work to stop; with force, kill their processes.
+    """Ask pieces of work to stop; with force, kill their processes. What went down with its Ray needs nothing.
 
     A call of an actor is only ever stopped by force: Ray does not interrupt one that runs, and one that it takes back
     from the queue leaves a gap in the sequence, for which the actor waits half a minute.
@@ -370,19 +372,20 @@ def cancel(handles: Iterable[Handle], force: bool) -> None:
     Tasks are cancelled in Ray's own thread. From any other, a cancel that comes while the thread takes a reply in makes
     Ray abort this process ("Tried to complete task that was not pending").
     """
-    module, handles = ray(), list(handles)
-    tasks = [handle.head for handle in handles if handle.actor is None]
+    alive = [handle for handle in handles if handle.life.is_on()]
+    tasks = [handle.head for handle in alive if handle.actor is None]
     if force:
-        for handle in handles:
+        for handle in alive:
             if handle.actor is not None:
                 kill(handle.actor)
     if not tasks:
         return
+    module = alive[0].life.module
 
     def cancel_each(*_: Any) -> None:
         for head in tasks:
             with suppress(Exception):  # it is done already, or Ray is going down: there is nothing left to stop
-                module.cancel(head, force=force)
+                module.cancel(head.raw, force=force)
 
     try:
         there = module.put(None)  # what is there already calls back at once, in that thread
@@ -391,10 +394,7 @@ def cancel(handles: Iterable[Handle], force: bool) -> None:
         cancel_each()
 
 
-def kill(actor: Any) -> None:
+def kill(actor: Actor) -> None:
     """End an actor."""
-    if is_running():
-        try:
-            ray().kill(actor)
-        except Exception:  # it is dead already
-            return
+    with suppress(Exception):  # it is dead already, or gone
+        actor._life.module.kill(actor.raw)

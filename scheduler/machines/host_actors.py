@@ -18,6 +18,8 @@ def host(kind: type, name: str, config: Any, create: bool, lasting: bool) -> Any
 
     kind: the class of the actor.   lasting: it outlives the process that makes it.
     """
+    if not (create or backend.is_named()):  # nobody has made one: Ray is not started to look for it
+        return None
     from ray.experimental.internal_kv import _internal_kv_exists, _internal_kv_put
 
     backend.ray()
@@ -40,32 +42,35 @@ def _host(kind: type, name: str, config: Any, create: bool, lasting: bool) -> An
     module = backend.ray()
     if not create:
         try:
-            return module.get_actor(name, namespace=_NAMESPACE)
+            return backend.Actor(module.get_actor(name, namespace=_NAMESPACE))
         except ValueError:
             return None
     options = {"lifetime": "detached"} if lasting else {}
     actor = module.remote(num_cpus=0, max_restarts=0, max_concurrency=_SESSIONS_AT_ONCE, enable_task_events=False)(kind)
-    return actor.options(name=name, namespace=_NAMESPACE, get_if_exists=True, **options).remote(pack(config))
+    return backend.Actor(
+        actor.options(name=name, namespace=_NAMESPACE, get_if_exists=True, **options).remote(pack(config))
+    )
 
 
 def ask(actor: Any, method: str, *args: Any) -> Any:
     """The result of a host's method. Raises WorkerLost when it is gone."""
-    module = backend.ray()
+    call = getattr(actor.raw, method)
+    errors = backend.ray().exceptions
     try:
-        return module.get(getattr(actor, method).remote(*args))
-    except (module.exceptions.ActorDiedError, module.exceptions.ActorUnavailableError) as error:
+        return backend.get(call.remote(*args))
+    except (errors.ActorDiedError, errors.ActorUnavailableError) as error:
         raise backend.WorkerLost(str(error)) from error
 
 
 def tell(actor: Any, method: str, *args: Any) -> None:
     """Call a host's method without waiting for it."""
-    if backend.is_running():
-        getattr(actor, method).remote(*args)
+    if not actor.is_gone:
+        getattr(actor.raw, method).remote(*args)
 
 
 def end_host(actor: Any) -> None:
     """Let a host end: it writes its last checkpoint, then its process is ended."""
-    if backend.is_running():
+    if not actor.is_gone:
         try:
             ask(actor, "close")
         except backend.WorkerLost:

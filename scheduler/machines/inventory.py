@@ -9,7 +9,7 @@ import os
 from time import perf_counter
 from typing import Any
 
-from weftwork.scheduler.machines import backend
+from weftwork.scheduler.machines import backend, life
 
 _known_facts: Any = None
 _FACTS_HOLD = 1.0
@@ -124,7 +124,7 @@ def missing_packages(names: tuple[str, ...]) -> dict[str, list[str]]:
     for node in nodes():
         options = {"num_cpus": 0, "max_retries": 0, "enable_task_events": False, **backend.on_machine(node["NodeID"])}
         asked[node["NodeID"]] = backend.ray().remote(**options)(missing).remote(names)
-    return {machine: backend.ray().get(reference) for machine, reference in asked.items()}
+    return {machine: backend.get(reference) for machine, reference in asked.items()}
 
 
 @functools.cache
@@ -135,7 +135,7 @@ def has_package(name: str, machine: str) -> bool:
     task = backend.ray().remote(num_cpus=0, max_retries=0, enable_task_events=False, **backend.on_machine(machine))(
         _installed
     )
-    return backend.ray().get(task.remote(name))
+    return backend.get(task.remote(name))
 
 
 def _installed(name: str) -> bool:
@@ -148,4 +148,4 @@ def _forget() -> None:
     has_package.cache_clear()
 
 
-backend.FORGETTERS.append(_forget)
+life.FORGETTERS.append(_forget)

@@ -12,7 +12,7 @@ import numpy as np
 
 from weftwork.actors.processes.code import pack_code
 from weftwork.actors.programs.program import Program
-from weftwork.scheduler.machines import backend, inventory
+from weftwork.scheduler.machines import backend, inventory, life
 
 _INLINE_CODE = 64 * 1024
 """Bytes of a program up to which it goes with the request."""
@@ -44,16 +44,22 @@ class Code(NamedTuple):
     reference: Any
     blocks: tuple[Block, ...] = ()
 
+    @property
+    def is_gone(self) -> bool:
+        """True when some of it went down with its Ray."""
+        references = [self.reference, *[block.reference for block in self.blocks]]
+        return any([reference is not None and reference.is_gone for reference in references])
+
 
 _blocks: dict[tuple, Block] = {}
 """The last block of each array that was sent with code, by the array's identity, place and size, while it lives."""
-backend.FORGETTERS.append(_blocks.clear)
+life.FORGETTERS.append(_blocks.clear)
 
 
 def code_of(program: Program) -> Code:
     """A program as it is sent, kept with the program."""
     shipped = program.shipped
-    if shipped is None:
+    if shipped is None or shipped.is_gone:
         text, large = pack_code(program)
         blocks = tuple([_block(key, data) for key, data in large])
         whole = hashlib.sha1(text, usedforsecurity=False)
@@ -88,10 +94,9 @@ def _block(key: str, data: memoryview) -> Block:
 
 def fetch(reference: Any) -> Any:
     """The value of a reference. Raises ValueLost when it is gone, backend.StoreFull when it was never there."""
-    module = backend.ray()
-    errors = module.exceptions
+    raw, errors = reference.raw, backend.ray().exceptions
     try:
-        return module.get(reference)
+        return backend.get(raw)
     except errors.ObjectLostError as error:
         raise backend.ValueLost(str(error)) from error
     except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
@@ -109,13 +114,15 @@ def _size(reference: Any) -> int | None:
     """The bytes of an object of this process, as far as it knows."""
     from ray.experimental import get_local_object_locations
 
-    return get_local_object_locations([reference]).get(reference, {}).get("object_size")
+    return get_local_object_locations([reference.raw]).get(reference.raw, {}).get("object_size")
 
 
 def is_lost(reference: Any) -> bool:
     """True for a reference whose value is gone: a task is asked to look at it where it lies."""
+    if reference.is_gone:
+        return True
     try:
-        backend.ray().get(backend.nothing_task().options(num_cpus=0).remote(reference))
+        backend.get(backend.nothing_task().options(num_cpus=0).remote(reference.raw))
     except backend.ray().exceptions.RayTaskError as error:
         return isinstance(error.cause, backend.ray().exceptions.ObjectLostError)
     except backend.ray().exceptions.RayError:
@@ -127,7 +134,8 @@ def lie_on(references: list) -> set[str]:
     """The machines, of those that are alive, on which one of these values lies or more."""
     from ray.experimental import get_object_locations
 
-    places = get_object_locations(references)
+    alive = [reference.raw for reference in references if not reference.is_gone]
+    places = get_object_locations(alive) if alive else {}
     return {machine for place in places.values() for machine in place["node_ids"]} & inventory.cluster()
 
 
@@ -151,10 +159,11 @@ def copies(reference: Any, count: int) -> list:
             break
         chosen = random.sample(others, min(len(others), count - len(made)))  # so that no machine gets all copies
         copy = backend.ray().remote(num_cpus=0, num_returns=2, max_retries=0, enable_task_events=False)(copied)
-        started = [(machine, *copy.options(**backend.on_machine(machine)).remote(reference)) for machine in chosen]
+        started = [(machine, *copy.options(**backend.on_machine(machine)).remote(reference.raw)) for machine in chosen]
         for machine, result, done in started:
-            if _is_copied(reference, result, done):
-                made.append(result)
+            copy_of = backend.Reference(result)
+            if _is_copied(reference, copy_of, done):
+                made.append(copy_of)
                 lies_on.add(machine)
             else:
                 failed.add(machine)
@@ -165,7 +174,7 @@ def _is_copied(reference: Any, copy: Any, done: Any) -> bool:
     """Wait for a copy; False when its machine has failed or has no room. Raises ValueLost: there is nothing to copy."""
     module = backend.ray()
     try:
-        module.get(done)
+        backend.get(done)
         check_made(copy, _size(reference) or 0)
         return True
     except module.exceptions.RayTaskError as error:
@@ -185,11 +194,11 @@ def put(value: Any) -> Any:
     """A reference to `value` in the object store, owned by this process. Raises StoreFull."""
     module = backend.ray()
     try:
-        return module.put(value)
+        return backend.Reference(module.put(value))
     except (module.exceptions.ObjectStoreFullError, module.exceptions.OutOfDiskError) as error:
         raise backend.StoreFull(backend.first_line(error)) from error
 
 
 def is_reference(value: Any) -> bool:
     """True for a reference that Ray keeps."""
-    return isinstance(value, backend.reference_types())
+    return isinstance(value, backend.Reference)

@@ -6,6 +6,7 @@ promised    bytes of those that the work on its way will make, as far as is know
 
 from __future__ import annotations
 
+import functools
 import heapq
 from collections.abc import Mapping
 
@@ -26,10 +27,12 @@ class Budget:
         self._live = 0.0
         self._promised = 0.0
         expected = sum([segment.large for segment in plan.segments])
-        if expected < _NEGLIGIBLE and not limit:
-            self._limit = float("inf")
-        else:
-            self._limit = limit or _SHARE * inventory.store_bytes()
+        self._given = limit or (float("inf") if expected < _NEGLIGIBLE else None)
+
+    @functools.cached_property
+    def _limit(self) -> float:
+        """Asked for once Ray runs."""
+        return self._given or _SHARE * inventory.store_bytes()
 
     def choose(self, ready: list[Segment], readers: Mapping[int, int], idle: bool) -> Segment | None:
         """Take the next segment from a heap of ready ones; None when all must wait for memory.

@@ -192,6 +192,7 @@ class Dispatcher:
         while self.inner and (self.most is None or not (self.run.calls or self.under_way)):
             self.nested.begin(self.inner.popleft())
         while self.there and self._has_lane() and len(self.under_way) < self.window:
+            self.run.need_ray()
             idle = not self.under_way and not self.here
             segment = self.budget.choose(self.there, self.readers, idle)
             if segment is None:

@@ -32,6 +32,7 @@ from weftwork.scheduler.plan.signatures import Entries, Entry, settled
 from weftwork.scheduler.plan.specializations import REPLAN_AT, Variant
 from weftwork.scheduler.run.cold_run import Next, Part, Unplanned
 from weftwork.scheduler.run.dispatch import ATTEMPTS, Dispatcher
+from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.run.local_workers import Residents, Unfit, residents
 from weftwork.scheduler.run.nested import InnerRun, Nesting
@@ -82,6 +83,7 @@ class Engine:
         self.ran: dict[str, list[int]] = {}
         self._idle = threading.Condition(self.mirror.mutex)
         self.closed = False
+        cancel_at_end(self)
 
     # Execution
 
@@ -391,6 +393,11 @@ class Engine:
             return [item for run in active for item in waiting(run)]
 
     # The end
+
+    def under_way(self) -> list:
+        """The runs that are on their way: each has a `cancel`."""
+        with self._idle:
+            return list(self.mirror.running)
 
     def cancel_all(self, grace: float, bound: float) -> None:
         """Let active runs finish within `grace` seconds, cancel the others and wait for them, `bound` at most."""

@@ -27,6 +27,7 @@ from weftwork.actors.processes.transport import Gone, Mesh, is_left
 from weftwork.actors.programs.program import Stopped, quiet
 from weftwork.graph.errors import InvalidArgumentError, OpError
 from weftwork.scheduler.machines import objects
+from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run.failures import lost, node_error
@@ -124,10 +125,10 @@ class Residents:
     def _fill(self, slots: int) -> None:
         """Start those that are not there."""
         if self._mesh is None:
-            for folder in glob(os.path.join(tempfile.gettempdir(), f"{_PREFIX}*")):
+            for folder in glob(os.path.join(socket_folder(), f"{_PREFIX}*")):
                 if is_left(folder):  # by a program that died
                     shutil.rmtree(folder, ignore_errors=True)
-            self._folder = tempfile.mkdtemp(prefix=_PREFIX)  # nobody else can enter it
+            self._folder = tempfile.mkdtemp(prefix=_PREFIX, dir=socket_folder())  # nobody else can enter it
             self._mesh = Mesh(self._folder, 0)
             weakref.finalize(self, _leave, self._mesh, self._folder, self._processes, os.getpid())
         for slot in range(1, slots):

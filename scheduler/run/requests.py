@@ -134,7 +134,12 @@ class Courier:
         if reference is None and size_of(value) > REMOTE_BYTES:
             name, version = self.run.version_of(number)
             cell = self.run.mirror.cell(name) if version else None
-            if cell is not None and cell.version == version and cell.reference is not None:
+            if (
+                cell is not None
+                and cell.version == version
+                and cell.reference is not None
+                and not cell.reference.is_gone
+            ):
                 reference = cell.reference
             else:
                 reference = objects.put(value)

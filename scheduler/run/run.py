@@ -15,7 +15,7 @@ from weftwork.actors.programs.program import StepFailed, Stopped, quiet, size_of
 from weftwork.graph.errors import CancelledError, DeadlineExceededError
 from weftwork.graph.operation import UNINITIALIZED
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.machines import objects
+from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan, Segment
@@ -209,6 +209,11 @@ class Run:
             value = objects.fetch(value)
             self.values[number] = value
         return value
+
+    def need_ray(self) -> None:
+        """Let Ray run, which may have to be started. Raises what ends the run if that comes first."""
+        if not backend.come_up(self.stop):
+            raise self.stopped()
 
     def count(self, place: str, nodes: int, segments: int = 1) -> None:
         """Note that a segment, or some, have run at `place`."""

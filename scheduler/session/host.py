@@ -27,6 +27,7 @@ from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.plan.signatures import Entries, Entry
 from weftwork.scheduler.request.fetches import Fetches
 from weftwork.scheduler.request.trace import Trace, Wanted
+from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.engine import CLOSED, Engine
 from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.run.run import Run
@@ -245,6 +246,12 @@ class SharedEngine:
         self._sent = -1
         self._blocks: set[str] = set()
         """The large data in the graph that the host has got."""
+        self._asked: set[_Remote] = set()
+        cancel_at_end(self)
+
+    def under_way(self) -> list:
+        """As Engine's."""
+        return list(self._asked)
 
     def execute(
         self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Trace | None, started: Any = None
@@ -253,10 +260,15 @@ class SharedEngine:
         if self.closed:
             raise RuntimeError(CLOSED)
         run = uuid.uuid4().hex
+        remote = _Remote(lambda: hosts.ask(self.host, "cancel", self._id, run))
         if started is not None:
-            started(_Remote(lambda: hosts.ask(self.host, "cancel", self._id, run)))
+            started(remote)
         wanted = Wanted() if trace is None else trace.wanted
-        ran, told, *fetched = self._ask("run", entry, fed, trace, run=run, timeout=timeout, wanted=wanted)
+        self._asked.add(remote)
+        try:
+            ran, told, *fetched = self._ask("run", entry, fed, trace, run=run, timeout=timeout, wanted=wanted)
+        finally:
+            self._asked.discard(remote)
         for place, *counts in ran:
             self.ran[place] = [a + b for a, b in zip(self.ran.get(place, (0, 0)), counts, strict=True)]
         if trace is not None:

@@ -323,15 +323,15 @@ def _hosted(config: ConfigProto) -> str:
 
 
 def _connect(target: str, config: ConfigProto) -> None:
-    """Join the Ray that `target` names; "" and "local" are this machine's, started when first needed."""
-    if target in ("", "local"):
+    """Join the Ray that `target` names. "" and "local" wait until one is needed (see `life`)."""
+    if not target:
         return
     if target.startswith("grpc://"):
         if not backend.is_running():
             backend.connect("auto")
         return
     host, _, port = target.rpartition(":")
-    if target != "auto" and not target.startswith("ray://") and not (host and port.isdigit()):
+    if target not in ("auto", "local") and not target.startswith("ray://") and not (host and port.isdigit()):
         raise NotFoundError(
             None,
             None,

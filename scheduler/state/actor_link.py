@@ -49,12 +49,19 @@ class ActorLink:
         """The actor; started when there is none. The caller holds `lock`. ResourceExhaustedError for a GPU in use."""
         if self.closed:
             raise backend.WorkerLost("the session is closed")
+        self._look()
         if self.actor is None:
             actor = self._start()
             self.lives += 1
             self.held, self.programs = {}, set()
             self.actor = actor
         return self.actor
+
+    def _look(self) -> None:
+        """Forget an actor that went down with its Ray."""
+        if self.actor is not None and self.actor.is_gone:
+            self.actor = None
+            self.held, self.programs = {}, set()
 
     def _start(self) -> Any:
         epoch = self.epoch = uuid.uuid4().hex
@@ -89,6 +96,7 @@ class ActorLink:
     def flush(self, cells: list[Cell]) -> None:
         """Hand the actor the newest small committed versions that it has not got: write-behind, in one message."""
         with self.lock:
+            self._look()
             entries = [(cell.name, cell.version, cell.value) for cell in cells]
             entries = [(n, v, value) for n, v, value in entries if v and self.held.get(n) != v and _is_small(value)]
             if not entries:

@@ -16,7 +16,25 @@ def test_ray_starts_with_the_first_node_that_needs_a_worker():
 
 
 def test_a_ray_that_was_there_is_joined_and_stays():
-    assert JOINS.seen() == {"after": True, "cpus": 3}
+    seen = JOINS.seen()
+    assert (seen["after"], seen["cpus"]) == (True, 3)
+
+
+def test_ray_address_is_joined_and_one_where_nobody_answers_is_an_error_at_once():
+    seen = JOINS.seen()
+    assert seen["named"] == 3
+    assert seen["nowhere"] == "The Ray at '127.0.0.1"
+
+
+def test_a_session_in_a_task_uses_the_ray_that_the_task_is_in(ray_session):
+    @ray_session.remote
+    def inside():
+        with tf.Graph().as_default(), tf.Session() as session:
+            value = session.run(tf.op(isolated=True)(abs)(-3))
+        return value, ray_session.get_runtime_context().gcs_address
+
+    here = ray_session.get_runtime_context().gcs_address
+    assert ray_session.get(inside.remote(), timeout=60) == (3, here)
 
 
 @pytest.mark.parametrize("target", ["nowhere", "host:port"])

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.programs import ended
 from weftwork.graph import errors
 
 PLACEMENTS = ["caller", "actor", "task", "mixed", "auto"]
@@ -573,10 +574,11 @@ def test_a_session_is_usable_after_ctrl_c(ray_session, tmp_path):
             text=True,
         )
     for script, process in programs.items():
-        while process.poll() is None and not os.path.exists(f"{script}.begun"):
+        end = time.monotonic() + 60
+        while process.poll() is None and not os.path.exists(f"{script}.begun") and time.monotonic() < end:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
     for script, process in programs.items():
-        out, err = process.communicate()
+        out, err = ended(process)
         assert out.split() == ["interrupted", "1.0", "2.0", "2.0"], f"{script}: {err}"
         assert process.returncode == 0, err

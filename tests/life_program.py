@@ -1,0 +1,143 @@
+"""A program in which nothing needs Ray (`quiet`), or whose Ray ends in one way after the other (`ends`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+
+import numpy as np
+import psutil
+
+import weftwork as tf
+
+
+def quiet() -> dict:
+    """What of all that is no work for Ray has started it, and how long a limit of 0.1 s took."""
+    started = []
+    queue = tf.FIFOQueue(4, [tf.int32], shapes=[[]])
+    get, v, x = queue.dequeue(), tf.Variable(1), tf.op(abs)(-3)
+    limits = tf.train.limit_epochs(tf.constant([1]), num_epochs=1)
+    session = tf.Session()
+    session.run([v.initializer, tf.local_variables_initializer()])
+
+    def limit():
+        try:
+            session.run(get, options=tf.RunOptions(timeout_in_ms=100))
+        except tf.errors.DeadlineExceededError:
+            return True
+
+    def interrupt():
+        threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+        try:
+            session.run(get)
+        except KeyboardInterrupt:
+            return True
+
+    def cancel():
+        future = session.submit(get)
+        while not session.waiting():
+            time.sleep(0.01)
+        return future.cancel()
+
+    def end():
+        session.run(limits)
+        try:
+            session.run(limits)
+        except tf.errors.OutOfRangeError:
+            return True
+
+    def failure():
+        try:
+            session.run(tf.Assert(tf.equal(v, 2), [v]))
+        except tf.errors.InvalidArgumentError:
+            return True
+
+    def reset():
+        try:
+            tf.Session.reset("", config=tf.ConfigProto(name="nobody"))
+        except tf.errors.NotFoundError:
+            return True
+
+    def look():
+        return session.explain(x), session.list_devices(), session.placements
+
+    def close():
+        session.close()
+        return True
+
+    took = time.monotonic()
+    for step in (limit, interrupt, cancel, end, failure, reset, look, close):
+        done = step()
+        if step is limit:
+            took = time.monotonic() - took
+        if not done:
+            started.append(f"{step.__name__} went wrong")
+        if "ray" in sys.modules:
+            started.append(step.__name__)
+            break
+    return {"started": started, "took": took}
+
+
+def ends() -> dict:
+    """What runs give, by how their Ray has ended before them or meanwhile."""
+    plus = tf.op(isolated=True)(lambda x: x + 1)
+    slow = tf.op(isolated=True, dtype=tf.int64)(lambda: time.sleep(3) or 5)()
+    large = tf.Variable(tf.zeros([100_000]))
+    y, grown = plus(1), large.assign_add(tf.op(isolated=True, dtype=tf.float32, shape=[100_000])(np.ones)(100_000, "f"))
+    session, seen = tf.Session(), {}
+
+    def run(what: str, fetch=y) -> None:
+        try:
+            seen[what] = int(session.run(fetch, options=tf.RunOptions(timeout_in_ms=100_000)))
+        except tf.errors.OpError as error:
+            seen[what] = type(error).__name__
+            print(what, error, file=sys.stderr)
+
+    def end(name: str) -> None:
+        for process in psutil.Process().children():
+            with suppress(psutil.NoSuchProcess):
+                if process.name().startswith(name):
+                    process.kill()
+                    process.wait()
+
+    signal.signal(signal.SIGTERM, lambda *_: seen.setdefault("told", True))
+    threads = [threading.Thread(target=run, args=[f"thread {n}"]) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    begin = time.monotonic()
+    try:
+        session.run(y, options=tf.RunOptions(timeout_in_ms=100))
+    except tf.errors.DeadlineExceededError:
+        seen["limit"] = time.monotonic() - begin
+    for thread in threads:
+        thread.join()
+    import ray
+
+    run("after the thread")
+    os.kill(os.getpid(), signal.SIGTERM)
+    session.run(large.initializer)
+    session.run(grown.op)
+    end("raylet")
+    run("after its raylet")
+    run("large", tf.reduce_sum(large))
+    session.run(large.initializer)
+    run("large again", tf.reduce_sum(large))
+    threading.Timer(1, end, ["gcs_server"]).start()
+    run("while its head ends", slow)
+    threading.Timer(1, ray.shutdown).start()
+    run("while it is shut down", slow)
+    ray.shutdown()
+    ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
+    run("in another one")
+    seen["cpus"] = int(ray.cluster_resources()["CPU"])
+    session.close()
+    return seen
+
+
+if __name__ == "__main__":
+    print(json.dumps({"quiet": quiet, "ends": ends}[sys.argv[1]]()))

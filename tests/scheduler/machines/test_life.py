@@ -1,0 +1,40 @@
+"""Ray is started for work alone, by a thread that stays; one that ends is noticed, and the next use has another one."""
+
+from __future__ import annotations
+
+from tests.programs import Program
+
+QUIET = Program("tests.life_program", "quiet")
+ENDS = Program("tests.life_program", "ends")
+
+
+def test_limits_cancels_failures_and_looks_start_no_ray():
+    seen = QUIET.seen()
+    assert seen["started"] == []
+    assert seen["took"] < 5  # to start Ray takes as long, on a quiet machine
+
+
+def test_a_ray_outlives_the_threads_that_asked_for_it_at_once_and_leaves_sigterm_alone():
+    seen = ENDS.seen()
+    assert [seen[f"thread {n}"] for n in range(8)] == [2] * 8
+    assert seen["after the thread"] == 2
+    assert seen["told"]
+
+
+def test_a_time_limit_holds_while_ray_starts():
+    assert ENDS.seen()["limit"] < 5
+
+
+def test_a_ray_that_was_killed_or_shut_down_is_replaced_and_its_runs_are_run_again():
+    seen = ENDS.seen()
+    assert [seen["after its raylet"], seen["while its head ends"], seen["while it is shut down"]] == [2, 5, 5]
+
+
+def test_large_values_that_went_down_with_their_ray_are_named_as_lost():
+    seen = ENDS.seen()
+    assert (seen["large"], seen["large again"]) == ("DataLossError", 0)
+
+
+def test_a_ray_that_the_program_starts_instead_is_joined():
+    seen = ENDS.seen()
+    assert (seen["in another one"], seen["cpus"]) == (2, 3)
