@@ -1,8 +1,7 @@
 """Callables: what may be a node's function, and which of them are the same one.
 
-the same   functions are the same if they are one object, or methods of one object, or were made by one line of code
-           with the same closure, defaults and globals: `[op(lambda n: n + 1)(k) for k in range(9)]` has one function.
-           A function that is defined again, by a notebook's cell or by `importlib.reload`, is another one.
+the same   functions are the same if they are one object, methods of one object, or partials of the same function and
+           arguments. One that is defined again, by a notebook's cell, a loop or `importlib.reload`, is another one.
 deferred   a function that is called when the class or the object is known: `@op` above `@classmethod` and the like
 """
 
@@ -64,19 +63,13 @@ def identity(function: Any) -> Any:
     if kind is BuiltinMethodType and not isinstance(function.__self__, (ModuleType, type(None))):
         return id(function.__self__), function.__name__  # `items.append` is a new object each time
     if kind is functools.partial and not function.__dict__:
-        return identity(function.func), _ids(function.args), _named_ids(function.keywords)
-    if kind is not FunctionType or function.__dict__:
-        return id(function)
-    code = id(function.__code__), id(function.__globals__), function.__name__
-    return code, _ids(function.__closure__), _ids(function.__defaults__), _named_ids(function.__kwdefaults__)
+        names = tuple(function.keywords)
+        return identity(function.func), _ids(function.args), names, _ids(tuple(function.keywords.values()))
+    return id(function)
 
 
-def _ids(items: tuple | None) -> tuple:
-    return tuple(map(id, items)) if items else ()
-
-
-def _named_ids(items: dict | None) -> tuple:
-    return tuple([(name, id(item)) for name, item in items.items()]) if items else ()
+def _ids(items: tuple) -> tuple:
+    return tuple(map(id, items))
 
 
 # Coroutines

@@ -569,22 +569,15 @@ def test_a_function_that_is_defined_again_is_another_one(everywhere):
     everywhere(nodes, [11, 12])
 
 
-def test_a_function_made_by_one_line_with_the_same_closure_is_one(graph):
-    """What is known of it is known once; another closure, default, global or attribute makes another function."""
-
-    def outer(k):
-        return [tf.op(lambda x: x + k).kernel for _ in range(2)]
-
-    one, two = outer(1)
-    (other, _) = outer(1)
-    assert one is two is not other
-    assert len({tf.op(lambda x, k=k: x + k).kernel for k in (1000, 2000)}) == 2
-    assert len({tf.op(functools.partial(pow, 2)).kernel for _ in range(3)}) == 1
+def test_methods_and_partials_of_the_same_are_one_function(graph):
+    """They are new objects each time; what is known of the function is known once. A new function is another one."""
     items: list = []
+    scale = Scale(2)
     assert tf.op(items.append).kernel is tf.op(items.append).kernel is not tf.op([].append).kernel
-    marked = [lambda x: x for _ in range(2)]
-    marked[0].weight = 1  # type: ignore[attr-defined]
-    assert tf.op(marked[0]).kernel is not tf.op(marked[1]).kernel
+    assert tf.op(scale.add).kernel is tf.op(scale.add).kernel is not tf.op(Scale(2).add).kernel
+    assert len({tf.op(functools.partial(pow, 2)).kernel for _ in range(3)}) == 1
+    assert len({tf.op(functools.partial(int, base=k)).kernel for k in (2, 8)}) == 2
+    assert len({tf.op(lambda x: x).kernel for _ in range(2)}) == 2
 
 
 def test_a_gradient_belongs_to_the_op_that_it_was_given_to(graph):
