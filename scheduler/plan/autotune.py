@@ -9,6 +9,7 @@ contest     the candidates of one kind of run. Each that has a chance gets a few
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -40,6 +41,8 @@ _CERTAIN_GAIN = 0.7
 """As `_GAIN`, where nothing else is tried."""
 _WORTH_THREADS = 150e-6
 """Seconds of work, in nodes that are long, from which more than one worker is thought about."""
+_MOST_OF, _NEARLY_ALL = 0.5, 0.9
+"""Of the work: from so much on that keeps the GIL threads are no use; a static plan wants so much that is stable."""
 _LONG = 3e-6
 """Seconds of a node that can do something beside the interpreter's work of calling it."""
 _WORTH_TASKS = 8e-3
@@ -92,6 +95,11 @@ class Contest:
         if self.current.plan.slots == 1:
             return self.current
         return next((c for c in self.candidates if c.plan.slots == 1), self.current)
+
+    @property
+    def may_grow(self) -> bool:
+        """True while a run is shared out as it goes on for want of better knowledge: other ways may come."""
+        return self.certain and self.current.plan.is_dynamic
 
     def still_holds(self, seconds: list[float | None]) -> bool:
         """True when what is known now of the nodes' seconds would lead to the same candidates, or nearly so."""
@@ -176,8 +184,26 @@ def candidates(
     if placed is not None:
         way = sharing.at_run_time()
         return [*found, way] if way is not None and way.predicted < _GAIN * total else found
-    ways = [sharing.at_run_time(), sharing.in_threads(), sharing.in_residents(), sharing.in_tasks()]
+    holding, releasing, stable = _known_work(flow, seconds)
+    ways = [
+        sharing.at_run_time() if releasing < _MOST_OF * total else None,
+        sharing.in_threads() if holding < _MOST_OF * total else None,
+        sharing.in_residents() if releasing < _MOST_OF * total and stable > _NEARLY_ALL * total else None,
+        sharing.in_tasks(),
+    ]
     return [*found, *[way for way in ways if way is not None and way.predicted < _GAIN * total]]
+
+
+def _known_work(flow: Dataflow, seconds: Sequence[float]) -> tuple[float, float, float]:
+    """Seconds of the nodes that are known to keep the GIL, of those known to release it, of those that are stable."""
+    holding = releasing = stable = 0.0
+    for op, kernel, spent in zip(flow.ops, flow.kernels, seconds, strict=True):
+        holds = HISTORY.holds_gil(kernel)
+        if holds is not None:
+            holding, releasing = holding + spent * holds, releasing + spent * (not holds)
+        if HISTORY.is_stable(op):
+            stable += spent
+    return holding, releasing, stable
 
 
 @dataclass

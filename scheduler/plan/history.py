@@ -2,6 +2,7 @@
 
 spread    how far a node's seconds are from their mean, as a part of it: a node with a small one is stable
 staying   a function that only the program's own process can run, as it turned out
+holding   a function that keeps the GIL while it computes: threads do not help it
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from weftwork.graph.operation import Operation
 
+_KNOWN_AFTER, _STABLE = 3, 0.2
+"""Calls of a node after which it may be called stable, and the spread up to which it is."""
 _WEIGHT = 0.3
 """Of a new measurement against the mean."""
 
@@ -39,6 +42,7 @@ class History:
     def __init__(self):
         self._nodes: WeakKeyDictionary[Operation, NodeCost] = WeakKeyDictionary()
         self._staying: WeakSet[Any] = WeakSet()
+        self._holding: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def learn(self, op: Operation, seconds: float) -> None:
@@ -64,6 +68,23 @@ class History:
                 return False
             self._staying.add(kernel)
             return True
+
+    def holds_gil(self, kernel: Any) -> bool | None:
+        """Whether a function keeps the GIL while it computes; None where that is not known."""
+        try:
+            return self._holding.get(kernel)
+        except TypeError:  # nothing refers to it weakly
+            return None
+
+    def tell_gil(self, kernel: Any, holds: bool) -> None:
+        """A function was seen to keep the GIL, or to release it."""
+        with self._lock:
+            self._holding[kernel] = holds
+
+    def is_stable(self, op: Operation) -> bool:
+        """True for a node that has taken about as long each time."""
+        cost = self._nodes.get(op)
+        return cost is not None and cost.calls >= _KNOWN_AFTER and cost.spread < _STABLE
 
 
 HISTORY = History()

@@ -250,7 +250,12 @@ class Engine:
                     if self._can_share(flow, known):
                         return Contest([Candidate("dynamic", 0.0, make_dynamic_plan(flow, estimate))])
                     contest = None
-                elif contest is None or now[0] != variant.known[0] or not contest.still_holds(estimate.seconds):
+                elif (
+                    contest is None
+                    or contest.may_grow
+                    or now[0] != variant.known[0]
+                    or not contest.still_holds(estimate.seconds)
+                ):
                     with collecting_later():
                         contest = Contest(self._candidates(flow, estimate, remote))
                 elif contest.current.plan.needs_residents:

@@ -285,6 +285,10 @@ class Sharing:
             nodes.append(node)
             seconds += more
 
+    def _gil_unknown(self, node: int) -> bool:
+        """True for a user's function of which nobody has seen yet whether it keeps the GIL."""
+        return self.flow.ops[node].traits.user and HISTORY.holds_gil(self.flow.kernels[node]) is None
+
     # In workers
 
     def _send(self, slot: int, nodes: list[int], seconds: float | None) -> None:
@@ -293,7 +297,7 @@ class Sharing:
         key = _flow_key(flow)
         known = lane.rows.setdefault(key, set())
         inside = {value for node in nodes for value in flow.outputs[node]}
-        probe = False
+        probe = any([self._gil_unknown(node) for node in nodes])
         if not self.locked.isdisjoint(nodes):
             self.run.lock()
         for node in nodes:
@@ -355,11 +359,13 @@ class Sharing:
         del self.run.here[number, slot]
         nodes, rest = batch.nodes[: len(made)], batch.nodes[len(made) :]
         self.run.count("resident", len(nodes))
-        for node, result, (seconds, taken, size, _) in zip(nodes, made, costs, strict=True):
+        for node, result, (seconds, taken, size, releases) in zip(nodes, made, costs, strict=True):
             outputs = self.flow.outputs[node]
             for value, one in zip(outputs, (result,) if len(outputs) == 1 else result, strict=True):
                 self.run.values[value] = one
             self.run.learn_node(node, seconds, taken, size)
+            if releases is not None and self.flow.ops[node].traits.user:
+                HISTORY.tell_gil(self.flow.kernels[node], not releases)
         if end is not None:
             lane.held.difference_update([value for node in rest for value in self.flow.outputs[node]])
             self._ended_early(slot, lane, rest, *end)
