@@ -20,8 +20,9 @@ from contextlib import suppress
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
+from weftwork.actors.processes.code import BlockMissing, unpack_code
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
-from weftwork.actors.processes.messages import Request, describe, pack_parts, unpack, unpack_parts
+from weftwork.actors.processes.messages import Request, describe, pack_parts, unpack_parts
 from weftwork.actors.processes.transport import Gone, Mesh
 from weftwork.actors.processes.worker import ProgramMissing, Programs
 from weftwork.actors.programs.control import Control
@@ -224,9 +225,11 @@ class LocalWorker:
             flow, code, rows, given = unpack_parts(content)
         except Exception as error:  # a value does not load here
             return "unreadable", -1, *describe(error)
-        for token, text in code:
+        for token, text, keys, came in code:
             try:
-                self._kernels[token] = unpack(text)
+                self._kernels[token] = unpack_code(text, keys, came)
+            except BlockMissing:
+                return ("missing",)
             except Exception as error:  # a package is missing here, say
                 return "unreadable", token, *describe(error)
         self._values.update(given)

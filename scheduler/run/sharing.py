@@ -22,7 +22,10 @@ from time import monotonic, perf_counter
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from weftwork.actors.processes.messages import pack, pack_parts, unpack, unpack_parts
+import numpy as np
+
+from weftwork.actors.processes.code import pack_code
+from weftwork.actors.processes.messages import pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Mesh
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.program import Stopped, quiet, size_of, spread
@@ -92,6 +95,7 @@ class Lane:
         self.held: set[int] = set()
         self.dropped: list[int] = []
         self.tokens: set[int] = set()
+        self.blocks: set[str] = set()
         self.rows: dict[str, set[int]] = {}
         self.clear = False
         """It shall forget kernels and rows before the next batch."""
@@ -104,7 +108,7 @@ class Lane:
 
     def forget(self) -> None:
         """Let it begin anew with kernels and rows."""
-        self.tokens, self.rows, self.clear = set(), {}, True
+        self.tokens, self.blocks, self.rows, self.clear = set(), set(), {}, True
 
     @property
     def has_room(self) -> bool:
@@ -315,7 +319,8 @@ class Sharing:
             rows.append((node, token, flow.attrs[node], flow.inputs[node], flow.outputs[node]))
         self.batches += 1
         try:
-            content = pack_parts([key, [(_token_of(kernel), _code_of(kernel)) for kernel in code], rows, given])
+            shipped, blocks = _shipped(code, lane)
+            content = pack_parts([key, shipped, rows, given])
         except Exception as error:
             self._stay(nodes, error)
             return
@@ -327,6 +332,7 @@ class Sharing:
             return
         lane.dropped, lane.clear = [], False
         lane.tokens |= sent
+        lane.blocks |= blocks
         known.update(nodes)
         lane.held.update(given, inside)
         lane.batches[self.batches] = Batch(nodes, seconds)
@@ -403,7 +409,8 @@ class Sharing:
         """True when what a worker needs for a node pickles."""
         values = [self.run.values[number] for number in self.flow.inputs[node]]
         try:
-            pack_parts([_code_of(self.flow.kernels[node]), self.flow.attrs[node], values])
+            pack_code(self.flow.kernels[node])
+            pack_parts([self.flow.attrs[node], values])
         except Exception:
             return False
         return True
@@ -526,5 +533,12 @@ def _token_of(kernel: Any) -> int:
     return token
 
 
-def _code_of(kernel: Any) -> bytes:
-    return pack(kernel)
+def _shipped(kernels: Sequence[Any], lane: Lane) -> tuple[list[tuple], set[str]]:
+    """Kernels as they are sent: (token, code, keys of its blocks, those that the worker lacks); and all these keys."""
+    shipped, keys = [], set(lane.blocks)
+    for kernel in kernels:
+        code, blocks = pack_code(kernel)
+        came = [None if key in keys else np.frombuffer(data, np.uint8) for key, data in blocks]
+        shipped.append((_token_of(kernel), code, [key for key, _ in blocks], came))
+        keys.update([key for key, _ in blocks])
+    return shipped, keys
