@@ -53,6 +53,11 @@ class History:
         else:
             cost.add(seconds)
 
+    @property
+    def has_nodes(self) -> bool:
+        """True when something is known of some node."""
+        return len(self._nodes) > 0
+
     def of(self, op: Operation) -> NodeCost | None:
         """What is known of a node."""
         return self._nodes.get(op)

@@ -58,7 +58,10 @@ def worth_sharing_once(seconds: float, nodes: int) -> bool:
 
 
 class Estimate:
-    """Predicted seconds of each node and bytes of each value; None seconds for a function that was never seen."""
+    """Predicted seconds of each node and bytes of each value; None seconds for a function that was never seen.
+
+    A node's own history counts first, then its function's on inputs of that size.
+    """
 
     @property
     def complete(self) -> bool:
@@ -79,6 +82,7 @@ class Estimate:
                 self.bytes[value] = size
         sizes = self.bytes
         known: dict = {}  # most nodes of a large graph are alike
+        history = HISTORY if costs is COSTS and HISTORY.has_nodes else None
         for node, inputs in enumerate(flow.inputs):
             kernel = flow.kernels[node]
             taken = 0.0
@@ -88,7 +92,9 @@ class Estimate:
                 record = known[kernel, taken]
             except KeyError:
                 record = known[kernel, taken] = costs.find(kernel, taken) if kernel is not None else None
-            self.seconds.append(0.0 if kernel is None else None if record is None else record.seconds)
+            mine = history.of(flow.ops[node]) if history is not None else None
+            best = record if mine is None else mine
+            self.seconds.append(0.0 if kernel is None else None if best is None else best.seconds)
             for value, tensor in zip(flow.outputs[node], flow.ops[node].outputs, strict=False):
                 size = shape_bytes(tensor)
                 if size is None:

@@ -24,7 +24,6 @@ from weftwork.scheduler.plan.autotune import Candidate, Contest, candidates, sca
 from weftwork.scheduler.plan.call_list import Listing
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
 from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan
@@ -271,7 +270,7 @@ class Engine:
         if run.trace is not None:
             note(run.trace, plan)
         if team is not None and plan.is_dynamic:
-            team.share(run, _predicted(run.flow), self._apart(run), self.lanes.most, grace)
+            team.share(run, Estimate(run.flow, {}).seconds, self._apart(run), self.lanes.most, grace)
         elif team is not None:
             team.run(run, plan, measure, grace)
         elif plan.slots > 1:
@@ -453,12 +452,6 @@ def _is_seen(flow: Dataflow, estimate: Estimate) -> bool:
     """True when every user's function of a dataflow has been called before."""
     seconds = enumerate(estimate.seconds)
     return not any([s is None and _is_tried(flow.ops[n]) and n not in flow.needs for n, s in seconds])
-
-
-def _predicted(flow: Dataflow) -> list[float | None]:
-    """What each node is predicted to take: by its own history, else by its function's."""
-    known = [HISTORY.of(op) for op in flow.ops]
-    return [s if k is None else k.seconds for k, s in zip(known, Estimate(flow, {}).seconds, strict=True)]
 
 
 def _is_tried(op: Operation) -> bool:
