@@ -248,10 +248,10 @@ def _rebuilt(
 def own(box: list, more: int = 0) -> Any:
     """A value that a node has just made, as nobody else's: a copy when the node still holds it or a part of it.
 
-    box: a list of the value alone. Beside it only a local variable of the caller may hold the value, and `more` that are
-    known of: the number of references is compared with that of a fresh value that is held so. List and variable count
-    in every version of Python; what the interpreter counts of a value on its way to a function differs. An array of
-    rank 0 becomes a scalar.
+    box: a list of the value alone. Beside it only a local variable of the caller may hold the value, and `more` that
+    are known of: the number of references is compared with that of a fresh value that is held so. List and variable
+    count in every version of Python; what the interpreter counts of a value on its way to a function differs. An array
+    of rank 0 becomes a scalar.
     """
     kind = type(box[0])
     if kind in ATOMS:
@@ -379,6 +379,13 @@ def lent(value: Any, reads: bool) -> Any:
     if type(value) in ATOMS:
         return value
     return show(value) if reads else copied(value)
+
+
+def all_lent(args: list, reads: bool) -> list:
+    """Arguments of which others may see all, as a function gets them: one that comes twice is one object."""
+    if ATOMS.issuperset(map(type, args)):
+        return args
+    return Lent(tuple(range(len(args))), (), reads)(args)
 
 
 def show(value: Any) -> Any:
