@@ -19,11 +19,16 @@ from weftwork.graph.divisions import DIVISIONS
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import _NO_ATTRS, Kind, Operation, Tensor
+from weftwork.graph.ownership import ATOMS, copied
 from weftwork.graph.seams import seams
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.values import dtype_of, filled, freeze, to_value
 
 _conversions: list[tuple[int, type | tuple[type, ...], Callable]] = []
+
+
+STANDING: list[tuple[type, Callable[[Any], Tensor]]] = []
+"""Classes of what stands for a tensor everywhere, and the functions that give it."""
 
 
 def register_tensor_conversion_function(base_type: Any, conversion_func: Callable, priority: int = 100) -> None:
@@ -35,11 +40,19 @@ def register_tensor_conversion_function(base_type: Any, conversion_func: Callabl
 
 
 def as_tensor(value: Any) -> Tensor | None:
-    """The tensor that `value` is or stands for (a variable stands for its read), or None."""
-    if isinstance(value, Tensor):
+    """The tensor that `value` is or stands for (a variable stands for its read), or None.
+
+    Its class tells: a value is asked nothing, for it might answer anything.
+    """
+    kind = type(value)
+    if kind in ATOMS:
+        return None
+    if issubclass(kind, Tensor):
         return value
-    convert = getattr(value, "_as_tensor", None)
-    return convert() if convert is not None else None
+    for standing, convert in STANDING:
+        if issubclass(kind, standing):
+            return convert(value)
+    return None
 
 
 def graph_of(values: Iterable[Any]) -> Graph:
@@ -79,8 +92,7 @@ def constant(
 
 
 def _constant(value: Any, dtype: DType, name: str, graph: Graph | None = None) -> Tensor:
-    if isinstance(value, np.ndarray):
-        value = freeze(value)
+    value = freeze(value) if isinstance(value, np.ndarray) and dtype is not dtypes.object else copied(value)
     if isinstance(value, np.ndarray) or (isinstance(value, np.generic) and dtype is not dtypes.object):
         shape = value.shape
     else:
@@ -142,9 +154,15 @@ def _registered(value: Any, dtype: DType | None, name: str | None) -> Tensor | N
 
 
 def _holds_tensor(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(_holds_tensor(item) for item in value)
-    return as_tensor(value) is not None
+    parts, seen = [value], {id(value)}
+    for part in parts:
+        if as_tensor(part) is not None:
+            return True
+        if isinstance(part, (list, tuple)):
+            new = [item for item in part if type(item) not in ATOMS and id(item) not in seen]
+            seen.update(map(id, new))
+            parts.extend(new)
+    return False
 
 
 _NUMBERS = frozenset({int, float, bool, complex})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import Any, overload
@@ -21,10 +20,10 @@ from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.callables import awaited, bound, check_callable, identity, is_async, named, takes_name
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, Tensor, Traits
+from weftwork.graph.ownership import ATOMS, copied, is_atom, own
+from weftwork.graph.reading import reads_only
 from weftwork.graph.stacks import get_default_graph, inside_node
 from weftwork.graph.values import to_value
-
-_STRUCTURES = (list, tuple, dict, slice)
 
 WATCHERS: list[Callable[[float | None], None]] = []
 """Told when a call with a time limit begins, of its seconds, and, with None, when it has ended: a process that works
@@ -72,7 +71,7 @@ class UserFunction:
     def direct(self, template: Any) -> tuple[tuple, dict] | None:
         """The call as (positional arguments, keyword constants), where nothing but the function has to be called.
 
-        An argument is a Slot or a constant. None where one is a structure, which each call gets a copy of, where
+        An argument is a Slot or a constant. None where one can be changed, so that each call gets a copy of it, where
         a keyword is a tensor, and where results are checked or converted.
         """
         args, kwargs = template
@@ -84,12 +83,9 @@ class UserFunction:
         return (args, kwargs) if not kwargs or all(map(_is_constant, kwargs.values())) else None
 
     def __call__(self, *values: Any, template: Any) -> Any:
-        if self.numpy:
-            values = tuple([value.copy() if type(value) is np.ndarray else value for value in values])
-        else:
-            for value in values:
-                frozen(value)
+        """The function's own result. `values` are for this call alone; what is fixed in the template is copied."""
         args, kwargs = nest.fill(template, values)
+        del values
         results = self.results(args, kwargs, self._once if self.timeout is None else self._watched)
         return results[0] if len(results) == 1 else tuple(results)
 
@@ -103,7 +99,7 @@ class UserFunction:
             results = [self._as(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
         for at in range(len(results)):
             value = results[at]
-            if type(value) is np.ndarray:
+            if type(value) not in ATOMS:
                 results[at] = None
                 results[at] = own([value])
         return results
@@ -111,7 +107,7 @@ class UserFunction:
     def _call(self, call: Callable, args: Any, kwargs: Any) -> Any:
         for _ in range(self.retries):
             try:
-                return call(args, kwargs)
+                return call(*copied((args, kwargs)))
             except Exception:  # the last attempt below decides
                 continue
         return call(args, kwargs)
@@ -129,6 +125,11 @@ class UserFunction:
         finally:
             for watch in WATCHERS:
                 watch(None)
+
+    @functools.cached_property
+    def reads(self) -> bool:
+        """Its code shows that it changes no array among its arguments."""
+        return reads_only(self.function)
 
     def _several(self, result: Any) -> list:
         """The declared number of values; ValueError when the function returned another."""
@@ -192,53 +193,8 @@ def _shown(value: Any) -> str:
 
 
 def _is_constant(value: Any) -> bool:
-    """True for an argument that every call may get as it is: no tensor, and no structure that a call could change."""
-    kind = type(value)
-    if kind is tuple:
-        return all(map(_is_constant, value))
-    return kind is int or not isinstance(value, _STRUCTURES)
-
-
-def own(box: list[np.ndarray]) -> np.ndarray:
-    """An array that a function has returned, as nobody else's: a copy when the function still holds it or its base.
-
-    box: a list of the array alone. Beside it only a local variable of the caller may hold the array: the number of
-    references is compared with that of a fresh array that is held so. List and variable count in every version of
-    Python; what the interpreter counts of a value on its way to a function differs from version to version.
-    """
-    holders, of_base = _holders(box)
-    value = box[0]
-    if value.flags.writeable and (holders > _FRESH or (value.base is not None and of_base > _FRESH_BASE)):
-        return value.copy()
-    return value
-
-
-def own_frozen(box: list[np.ndarray]) -> np.ndarray:
-    """As `own`, and read-only: other functions of the user's will see it."""
-    value = own(box)
-    value.flags.writeable = False
-    return value
-
-
-def _holders(box: list) -> tuple[int, int]:
-    """The numbers of references to the array in a box, and to its base."""
-    return sys.getrefcount(box[0]), sys.getrefcount(box[0].base)
-
-
-def _fresh_holders() -> tuple[int, int]:
-    """Those of a fresh array, and of the base of a fresh view."""
-    fresh, view = np.zeros(1), np.zeros(2)[:1]
-    return _holders([fresh])[0], _holders([view])[1]
-
-
-_FRESH, _FRESH_BASE = _fresh_holders()
-
-
-def frozen(value: Any) -> Any:
-    """A value that a user's function is about to see: an array becomes read-only, for others see it too."""
-    if type(value) is np.ndarray:
-        value.flags.writeable = False
-    return value
+    """True for an argument that every call may get as it is: no tensor, and nothing that a call could change."""
+    return type(value) is not nest.Slot and is_atom(value)
 
 
 _kernels: WeakValueDictionary[Any, UserFunction] = WeakValueDictionary()
@@ -375,9 +331,9 @@ class Op:
         if "name" in kwargs and not self._takes_name:
             name = _checked_name(kwargs.pop("name"), self._kernel) or name
         found: list[Tensor] = []
-        lifted = tuple([nest.lift(arg, found, as_tensor) for arg in args])
+        lifted, named_args = nest.lift_call(args, kwargs, found, as_tensor)
         if kwargs:
-            attrs: Mapping[str, Any] = {"template": (lifted, nest.lift(kwargs, found, as_tensor))}
+            attrs: Mapping[str, Any] = {"template": (lifted, named_args)}
         elif len(found) == len(args) and all([type(item) is nest.Slot for item in lifted]):
             attrs = _straight(len(args))
         else:

@@ -16,6 +16,7 @@ from weftwork.graph import shapes, stacks
 from weftwork.graph.dtypes import DType
 from weftwork.graph.names import Names, check_op_name, check_scope_name
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
+from weftwork.graph.ownership import add_atoms
 from weftwork.graph.scopes import Scopes
 from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section, check_use
@@ -206,9 +207,8 @@ class Graph:
         types = " or ".join(["Tensor"] * allow_tensor + ["Operation"] * allow_operation)
         if not types:
             raise ValueError("allow_tensor and allow_operation can't both be False.")
-        convert = getattr(obj, "_as_graph_element", None)
-        if convert is not None:
-            obj = convert()
+        if hasattr(type(obj), "_as_graph_element"):
+            obj = obj._as_graph_element()
         if isinstance(obj, bytes):
             obj = obj.decode()
         if isinstance(obj, str):
@@ -332,7 +332,7 @@ class Graph:
         ops: list[Operation] = []
         for control in control_inputs:
             element = getattr(control, "op", None) if not isinstance(control, (Tensor, Operation)) else control
-            if hasattr(control, "_as_graph_element"):
+            if hasattr(type(control), "_as_graph_element"):
                 element = control._as_graph_element()
             if isinstance(element, Tensor):
                 element = element.op
@@ -352,7 +352,7 @@ class Graph:
         """A context manager: what is created inside is placed with `op`."""
         if op is None:
             return self._scopes.colocated(None)
-        element = op._as_graph_element() if hasattr(op, "_as_graph_element") else op
+        element = op._as_graph_element() if hasattr(type(op), "_as_graph_element") else op
         return self._scopes.colocated(element.op if isinstance(element, Tensor) else element)
 
     def container(self, container_name: str):
@@ -454,3 +454,4 @@ class Graph:
 
 
 seams.new_graph = Graph
+add_atoms(Graph)

@@ -1,4 +1,4 @@
-"""Nested Python structures with tensors in them: lists, tuples, named tuples, mappings.
+"""Nested Python structures with tensors in them: lists, tuples, dicts, sets, dataclasses, and what derives from them.
 
 template    a structure in which every tensor has been replaced by a `Slot`, its number in a flat list
 Invariant: fill(lift(x, found), found) equals x.
@@ -6,8 +6,12 @@ Invariant: fill(lift(x, found), found) equals x.
 
 from __future__ import annotations
 
+import copy
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from weftwork.graph.ownership import ATOMS, copied, is_atom
 
 
 class Slot(NamedTuple):
@@ -16,43 +20,157 @@ class Slot(NamedTuple):
     index: int
 
 
-_ATOMS = frozenset({int, float, str, bytes, bool, type(None)})
 SLOTS = tuple(map(Slot, range(256)))
 """The slots that nearly all templates have: a slot is made once."""
 
 
+class Fixed:
+    """A part of a template that holds no tensor, and can be changed: who fills the template gets a copy."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def _fixed(value: Any) -> Any:
+    """A copy, as it stands in a template."""
+    value = copied(value)
+    return value if is_atom(value) else Fixed(value)
+
+
 def lift(structure: Any, found: list, convert: Callable[[Any], Any]) -> Any:
-    """The template of `structure`; tensors (what `convert` does not give None for) are appended to `found`."""
-    if type(structure) in _ATOMS:
+    """The template of `structure`; tensors (what `convert` does not give None for) are appended to `found`.
+
+    What holds no tensor is copied, so that the template stays what it is now. Raises TypeError for a tensor among the
+    keys of a mapping, ValueError for a structure with tensors that holds itself, or is nested very deep.
+    """
+    if type(structure) in ATOMS:
         return structure
     tensor = convert(structure)
     if tensor is not None:
-        number = len(found)
-        found.append(tensor)
-        return SLOTS[number] if number < len(SLOTS) else Slot(number)
-    return rebuild(structure, lambda item: lift(item, found, convert))
+        return _slot_of(tensor, found)
+    if not _holds(structure, convert):
+        return _fixed(structure)
+    try:
+        return _lift(structure, found, convert)
+    except RecursionError:
+        raise ValueError(
+            f"a {type(structure).__name__} with tensors in it holds itself, or is nested too deep to find them all"
+        ) from None
 
 
-def fill(template: Any, values: Sequence[Any]) -> Any:
-    """The structure again, with `values` where the tensors stood."""
+def lift_call(args: Sequence, kwargs: Mapping, found: list, convert: Callable[[Any], Any]) -> tuple[tuple, dict]:
+    """The template of a call's arguments."""
+    return (
+        tuple([lift(item, found, convert) for item in args]),
+        {name: lift(item, found, convert) for name, item in kwargs.items()},
+    )
+
+
+def _slot_of(tensor: Any, found: list) -> Slot:
+    number = len(found)
+    found.append(tensor)
+    return SLOTS[number] if number < len(SLOTS) else Slot(number)
+
+
+def _lift(structure: Any, found: list, convert: Callable[[Any], Any]) -> Any:
+    if type(structure) in ATOMS:
+        return structure
+    tensor = convert(structure)
+    if tensor is not None:
+        return _slot_of(tensor, found)
+    return rebuild(structure, lambda item: _lift(item, found, convert), _fixed)
+
+
+def _holds(structure: Any, convert: Callable[[Any], Any]) -> bool:
+    """True when there is a tensor in a structure, however deep, and whether it holds itself or not."""
+    stack, seen = [structure], {id(structure)}
+    while stack:
+        item = stack.pop()
+        if convert(item) is not None:
+            return True
+        if issubclass(type(item), dict):
+            for key in dict.keys(item):
+                if type(key) not in ATOMS and convert(key) is not None:
+                    raise TypeError(f"a tensor cannot be a key of a {type(item).__name__}: {key!r}")
+        parts = _parts(item)
+        if not ATOMS.issuperset(map(type, parts)):
+            for part in parts:
+                if type(part) not in ATOMS and id(part) not in seen:
+                    seen.add(id(part))
+                    stack.append(part)
+    return False
+
+
+def fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any] = copied) -> Any:
+    """The structure again, with `values` where the tensors stood.
+
+    give: what stands for a part that can be changed, and holds no tensor: a copy, unless nobody will change it.
+    """
     if type(template) is Slot:
         return values[template.index]
-    return rebuild(template, lambda item: fill(item, values))
+    if type(template) is Fixed:
+        return give(template.value)
+    return rebuild(template, lambda item: fill(item, values, give))
 
 
-def rebuild(structure: Any, function: Callable[[Any], Any]) -> Any:
-    """A structure of the same type whose items are function(item); anything else as it is."""
-    if isinstance(structure, tuple):
-        if hasattr(structure, "_fields"):
-            return type(structure)(*[function(item) for item in structure])
+def as_it_is(value: Any) -> Any:
+    """For `fill`: the part itself."""
+    return value
+
+
+def _parts(structure: Any) -> list:
+    """What a structure is made of; nothing for what is none."""
+    kind = type(structure)
+    if issubclass(kind, dict):
+        return list(dict.values(structure))
+    for base in (list, tuple, set, frozenset, deque):
+        if issubclass(kind, base):
+            return list(base.__iter__(structure))
+    if kind is slice:
+        return [structure.start, structure.stop, structure.step]
+    if "__dataclass_fields__" in vars(kind):
+        attributes = object.__getattribute__(structure, "__dict__") if kind.__dictoffset__ else None
+        return (
+            list(attributes.values())
+            if attributes is not None
+            else [object.__getattribute__(structure, field) for field in vars(kind)["__dataclass_fields__"]]
+        )
+    return []
+
+
+def rebuild(structure: Any, function: Callable[[Any], Any], other: Callable[[Any], Any] | None = None) -> Any:
+    """A structure of the same type whose items are function(item); anything else as it is, or other(it)."""
+    kind = type(structure)
+    if kind is tuple:
         return tuple([function(item) for item in structure])
-    if isinstance(structure, list):
+    if kind is list:
         return [function(item) for item in structure]
-    if type(structure) is dict:
+    if kind is dict:
         return {key: function(item) for key, item in structure.items()}
-    if isinstance(structure, slice):
+    if kind is slice:
         return slice(function(structure.start), function(structure.stop), function(structure.step))
-    return structure
+    if issubclass(kind, tuple):
+        made = tuple.__new__(kind, [function(item) for item in tuple.__iter__(structure)])
+        vars(made).update(vars(structure)) if hasattr(made, "__dict__") else None
+        return made
+    if issubclass(kind, (set, frozenset)):
+        return kind([function(item) for item in structure])
+    if issubclass(kind, (list, dict, deque)):
+        made = copy.copy(structure)
+        for key, item in dict.items(structure) if issubclass(kind, dict) else enumerate(structure):
+            made[key] = function(item)
+        return made
+    if "__dataclass_fields__" in vars(kind):
+        made = copy.copy(structure)
+        for name in vars(kind)["__dataclass_fields__"]:
+            object.__setattr__(made, name, function(object.__getattribute__(structure, name)))
+        return made
+    return structure if other is None else other(structure)
 
 
 def flatten(structure: Any) -> list:

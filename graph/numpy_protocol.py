@@ -62,7 +62,7 @@ class _UfuncMethod:
 
 def call_numpy(*values: Any, function: Callable, template: Any, several: bool) -> Any:
     """The kernel of a NumPy function whose arguments are nested structures."""
-    args, kwargs = nest.fill(template, values)
+    args, kwargs = nest.fill(template, values, nest.as_it_is)
     result = function(*args, **kwargs)
     if not several:
         return result
@@ -74,7 +74,7 @@ def array_function(function: Callable, args: tuple, kwargs: dict) -> Any:
     if "out" in kwargs and kwargs["out"] is not None:
         raise TypeError(f"{function.__name__} cannot write into a Tensor: a graph's values are never changed in place.")
     tensors: list[Tensor] = []
-    template = nest.lift((args, kwargs), tensors, as_tensor)
+    template = nest.lift_call(args, kwargs, tensors, as_tensor)
     outputs, pack = _ask(function, template, tensors)
     attrs = {"function": function, "template": template, "several": pack is not None}
     made = apply(call_numpy, tensors, attrs, type=function.__name__, name=_node_name(function), outputs=outputs)

@@ -20,6 +20,7 @@ import numpy as np
 
 from weftwork.graph import shapes
 from weftwork.graph.dtypes import DType
+from weftwork.graph.ownership import add_atoms
 from weftwork.graph.seams import seams
 from weftwork.graph.source import Source
 from weftwork.graph.stacks import session_for
@@ -431,3 +432,6 @@ def tensor_at(op: Any, *places: int) -> Tensor:
     index, output)."""
     *index, output = places
     return (op.operations[index[0]] if index else op).outputs[output]
+
+
+add_atoms(Operation, Operators)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.callables import identity
+from weftwork.graph.nest import Fixed
 
 
 def exact_key(value: Any) -> Any:
@@ -60,6 +61,7 @@ _KEYS: dict[type, Callable[[Any], Any]] = {
     **dict.fromkeys([int, bool, str, bytes, type(None), datetime.date, datetime.timedelta], _itself),
     float: float.hex,
     complex: _complex,
+    Fixed: lambda part: exact_key(part.value),
     list: _keys,
     tuple: _keys,
     dict: lambda value: tuple([(exact_key(key), exact_key(item)) for key, item in value.items()]),

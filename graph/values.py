@@ -9,6 +9,8 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.dtypes import DType, as_dtype
 
+_MOST_AXES = 64
+
 
 def to_value(value: Any, dtype: DType | None = None) -> Any:
     """A Python value as the run-time value of a tensor: a NumPy array, or a NumPy scalar for rank 0.
@@ -21,22 +23,22 @@ def to_value(value: Any, dtype: DType | None = None) -> Any:
     if dtype is dtypes.string or (dtype is None and _is_text(value)):
         return _text_value(value)
     if isinstance(value, (np.ndarray, np.generic)):
-        array = np.asarray(value) if dtype is None else _cast(value, dtype, value)
+        array = as_array(value) if dtype is None else _cast(value, dtype, value)
         return array if array.ndim else array[()]
     if value is None:
         raise ValueError("None values not supported.")
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"Can't convert a ragged Python sequence to a Tensor: {value!r}") from error
+        raise ValueError(f"Can't convert a ragged Python sequence to a Tensor: {shown(value)}") from error
     if array.dtype.kind == "O":
         raise TypeError(
-            f"Failed to convert object of type {type(value).__name__} to Tensor. Contents: {value!r}. Consider casting "
-            "elements to a supported type, or dtype=object for a Python object."
+            f"Failed to convert object of type {type(value).__name__} to Tensor. Contents: {shown(value)}. "
+            "Consider casting elements to a supported type, or dtype=object for a Python object."
         )
     if array.dtype.kind in "US":
         if dtype is not None:
-            raise TypeError(f"Expected {dtype.name}, got {value!r} of type '{type(value).__name__}' instead.")
+            raise TypeError(f"Expected {dtype.name}, got {shown(value)} of type '{type(value).__name__}' instead.")
         return _text_value(value)
     if dtype is None:
         dtype = _weak_dtype(array)
@@ -56,9 +58,7 @@ def dtype_of(array: Any, value: Any) -> DType:
     """The dtype of a run-time value that was made of `value`."""
     kind = getattr(getattr(array, "dtype", None), "kind", "O")
     if kind == "O":
-        flat = value
-        while isinstance(flat, (list, tuple)) and flat:
-            flat = flat[0]
+        flat = _first(value)
         if isinstance(flat, np.ndarray) and flat.size:
             flat = flat.flat[0]
         return dtypes.string if isinstance(flat, (str, bytes)) else dtypes.object
@@ -96,18 +96,18 @@ def _weak_dtype(array: np.ndarray) -> DType:
 
 
 def _cast(array: Any, dtype: DType, value: Any) -> Any:
-    array = np.asarray(array)
+    array = as_array(array)
     if array.dtype == dtype.numpy:
         return array
     kinds = "biufc"
     given, wanted = array.dtype.kind, dtype.numpy.kind
     weak = not isinstance(value, (np.ndarray, np.generic))
     if given not in kinds or wanted not in kinds or (weak and array.size and _loses(given, wanted)):
-        raise TypeError(f"Expected {dtype.name}, got {value!r} of type '{type(value).__name__}' instead.")
+        raise TypeError(f"Expected {dtype.name}, got {shown(value)} of type '{type(value).__name__}' instead.")
     if wanted in "iu" and given in "iu" and array.size:
         limits = np.iinfo(dtype.numpy)
         if array.min() < limits.min or array.max() > limits.max:
-            raise ValueError(f"{value!r} does not fit {dtype.name}.")
+            raise ValueError(f"{shown(value)} does not fit {dtype.name}.")
     return array.astype(dtype.numpy)
 
 
@@ -118,13 +118,35 @@ def _loses(given: str, wanted: str) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    while isinstance(value, (list, tuple)) and value:
-        value = value[0]
+    value = _first(value)
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "US" or (
             value.dtype.kind == "O" and value.size > 0 and isinstance(value.flat[0], (str, bytes))
         )
     return isinstance(value, (str, bytes))
+
+
+def shown(value: Any) -> str:
+    """A value as an error's text prints it, also one that cannot be printed."""
+    try:
+        return repr(value)
+    except Exception:  # it is nested too deep, or its own code fails
+        return f"a {type(value).__name__}"
+
+
+def as_array(value: Any, dtype: Any = None) -> np.ndarray:
+    """`np.asarray`, which leaves an array what it is in which something is masked."""
+    return np.asanyarray(value, dtype) if np.ma.is_masked(value) else np.asarray(value, dtype)
+
+
+def _first(value: Any) -> Any:
+    """The first leaf of lists in each other, which are no deeper than NumPy's arrays; itself of any others."""
+    leaf = value
+    for _ in range(_MOST_AXES):
+        if not (isinstance(leaf, (list, tuple)) and leaf):
+            return leaf
+        leaf = leaf[0]
+    return value
 
 
 def _text_value(value: Any) -> Any:
@@ -140,6 +162,6 @@ def _text_value(value: Any) -> Any:
         if isinstance(item, str):
             item = item.encode()
         elif not isinstance(item, bytes):
-            raise TypeError(f"Expected string, got {item!r} of type '{type(item).__name__}' instead.")
+            raise TypeError(f"Expected string, got {shown(item)} of type '{type(item).__name__}' instead.")
         out[index] = item
     return out

@@ -17,6 +17,7 @@ import numpy as np
 
 from weftwork.actors.programs.program import Program, Step
 from weftwork.graph.function import UserFunction
+from weftwork.graph.ownership import own
 
 
 def available() -> bool:
@@ -68,4 +69,4 @@ def for_device(program: Program) -> Program:
 
 
 def _is_users(step: Step) -> bool:
-    return isinstance(step.kernel, UserFunction) or step.settle is not None
+    return isinstance(step.kernel, UserFunction) or step.settle is own

@@ -14,12 +14,15 @@ import keyword
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from time import perf_counter
+from types import GetSetDescriptorType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import errstate
 
+from weftwork.graph.ownership import ATOMS, Lent
 from weftwork.graph.stacks import local
 
 _INFIX: dict[Callable, str] = {
@@ -39,6 +42,8 @@ _INFIX: dict[Callable, str] = {
 }
 _STEPS_BETWEEN_CHECKS = 64
 _LARGE_NUMBER = 1 << 62
+_MOST_PARTS = 1000
+"""Parts of a container whose bytes are counted, and of each container in it."""
 LONGEST_FUNCTION = 65_536
 """Steps above which a program becomes several functions: compiling takes 15 us and 6 KB for each step."""
 
@@ -70,7 +75,11 @@ class Step(NamedTuple):
     dead: tuple[int, ...]
     """Slots that no later step reads."""
     settle: Callable | None = None
-    """What an array that the kernel returned must go through, in a list of its own."""
+    """What a value that the kernel returned must go through, in a list of its own, if it can be changed; where there are
+    several, all of them.
+    """
+    lent: Lent | None = None
+    """Which of its arguments are not the kernel's own."""
 
 
 @dataclass
@@ -125,17 +134,20 @@ class Program:
         slots = self._started(values, stop)
         at, began = 0, 0.0
         try:
-            for at, (kernel, attrs, inputs, outputs, dead, settle) in enumerate(self.steps):
+            for at, (kernel, attrs, inputs, outputs, dead, settle, lent) in enumerate(self.steps):
                 if stop:
                     raise Stopped
                 args = [slots[i] for i in inputs]
+                if lent is not None:
+                    args = lent(args)
                 if probe is not None:
                     began = perf_counter()
                 result = kernel(*args, **attrs) if attrs else kernel(*args)
                 if probe is not None:
                     probe(at, began, args, result)
-                if settle is not None and type(result) is np.ndarray:
-                    result = settle([result])
+                if settle is not None and type(result) not in ATOMS:
+                    del args
+                    result = settle([result]) if type(outputs) is int else settle(result)
                 if type(outputs) is int:
                     slots[outputs] = result
                 else:
@@ -209,8 +221,34 @@ class Program:
             else:
                 names[f"{prefix}c{slot}"] = value
                 text[slot] = f"{prefix}c{slot}"
-        lines = [_statement(at, step, text, names, prefix, fixed, self.unwatched) for at, step in enumerate(self.steps)]
+        light = f"{prefix}light"
+        lends, inputs = self._lending()
+        lines = [
+            _statement(at, step, text, names, prefix, fixed, self.unwatched, lends.get(at, False))
+            for at, step in enumerate(self.steps)
+        ]
+        if lends or inputs:  # as long as all is atoms that several functions take, nothing has to be copied
+            names["ATOMS"] = ATOMS
+            atoms = [f"type({text[slot]}) in ATOMS" for slot in inputs]
+            lines[0] = f"{light} = {' and '.join(atoms) or 'True'}; {lines[0]}"
         return lines, [text[slot] for slot in self.outputs]
+
+    def _lending(self) -> tuple[dict[int, bool], list[int]]:
+        """The steps that make what is lent later, or that are lent something; and the slots lent from without."""
+        maker: dict[int, int] = {}
+        lends: dict[int, bool] = {}
+        inputs: dict[int, None] = {}
+        for at, step in enumerate(self.steps):
+            if step.lent is not None:
+                lends.setdefault(at, False)
+                for position in (*step.lent.shared, *step.lent.alone):
+                    slot = step.inputs[position]
+                    if slot in maker:
+                        lends[maker[slot]] = True
+                    else:
+                        inputs[slot] = None
+            maker.update([(slot, at) for slot in _outputs(step)])
+        return lends, list(inputs)
 
     def written(self) -> set[int]:
         """The slots that its steps assign to."""
@@ -292,22 +330,38 @@ def _outputs(step: Step) -> tuple[int, ...]:
 
 
 def _statement(
-    at: int, step: Step, text: Mapping[int, str], names: dict[str, Any], prefix: str, fixed: set[int], unwatched: int
+    at: int,
+    step: Step,
+    text: Mapping[int, str],
+    names: dict[str, Any],
+    prefix: str,
+    fixed: set[int],
+    unwatched: int,
+    lends: bool,
 ) -> str:
-    """One line: `v7 = v3 + v5`, or `v7 = k2(v3, axis=a4_0)`, and the check of `stop` now and then."""
+    """One line: `v7 = v3 + v5`, or `v7 = k2(v3, axis=a4_0)`, and the check of `stop` now and then.
+
+    lends: what it makes is lent to later steps.
+    """
     args = [text[slot] for slot in step.inputs]
+    light = f"{prefix}light"
     infix = _INFIX.get(step.kernel)
     if infix is not None and len(args) == 2 and not step.attrs:
         call = f"{args[0]} {infix} {args[1]}"
     else:
         name = f"k{id(step.kernel)}"
         names[name] = step.kernel
+        keywords: list[str] = []
         for number, (key, value) in enumerate(step.attrs.items()):
             attr = f"{prefix}a{at}_{number}"
             names[attr] = value
             plain = key.isascii() and key.isidentifier() and not keyword.iskeyword(key)
-            args.append(f"{key}={attr}" if plain else f"**{{{key!r}: {attr}}}")
-        call = f"{name}({', '.join(args)})"
+            keywords.append(f"{key}={attr}" if plain else f"**{{{key!r}: {attr}}}")
+        call = f"{name}({', '.join([*args, *keywords])})"
+        if step.lent is not None:
+            names[f"{prefix}l{at}"] = step.lent
+            careful = f"{name}({', '.join([f'*{prefix}l{at}([' + ', '.join(args) + '])', *keywords])})"
+            call = f"{call} if {light} else {careful}"
     if type(step.outputs) is int:
         target = text[step.outputs]
     elif len(step.outputs) == 0:
@@ -315,8 +369,16 @@ def _statement(
     else:
         target = ", ".join([text[slot] for slot in step.outputs]) + ("," if len(step.outputs) == 1 else "")
     if step.settle is not None:
-        names["Array"], names[step.settle.__name__] = np.ndarray, step.settle
-        call += f"; type({target}) is Array and ({target} := {step.settle.__name__}([{target}]))"
+        settle = step.settle.__name__
+        names["ATOMS"], names[settle] = ATOMS, step.settle
+        if type(step.outputs) is not int:
+            call = f"{settle}({call})"
+        elif lends:
+            call += f"; type({target}) in ATOMS or (({target} := {settle}([{target}])), ({light} := False))"
+        else:
+            call += f"; type({target}) in ATOMS or ({target} := {settle}([{target}]))"
+    if lends and (step.settle is None or type(step.outputs) is not int):
+        call += "".join([f"; {light} = {light} and type({text[slot]}) in ATOMS" for slot in _outputs(step)])
     freed = "".join([f"; {text[slot]} = None" for slot in step.dead if slot not in fixed])
     apart = _STEPS_BETWEEN_CHECKS if infix is not None else unwatched
     check = "" if at % apart else "; stop and stop_now()"
@@ -346,14 +408,33 @@ def stop_now() -> None:
 
 
 def size_of(value: Any) -> int:
-    """Bytes of a value, as far as they are cheap to tell: of arrays, text and containers of these."""
-    size = getattr(value, "nbytes", None)
-    if size is not None:
-        return size if type(size) is int else 64
-    if isinstance(value, (bytes, str)):
+    """Bytes of a value, as far as they are cheap to tell: of arrays, text and containers of these.
+
+    The class is asked, not the value: an object might answer anything.
+    """
+    kind = type(value)
+    if issubclass(kind, (np.ndarray, np.generic)):
+        return value.nbytes
+    if kind in (str, bytes, bytearray):
         return len(value)
-    if isinstance(value, (list, tuple)):
-        return 64 + sum([size_of(item) for item in value[:1000]])
-    if isinstance(value, dict):
-        return 64 + sum([size_of(item) for item in list(value.values())[:1000]])
-    return 64
+    if issubclass(kind, (list, tuple, dict)):
+        return _size_of_parts(value)
+    size = getattr(kind, "nbytes", None)
+    return size.__get__(value, kind) if isinstance(size, GetSetDescriptorType) else 64
+
+
+def _size_of_parts(whole: Any) -> int:
+    """Of a container, with those in it: a bounded number of parts is looked at, for it may hold itself."""
+    parts, total = [whole], 0
+    for part in parts:
+        kind = type(part)
+        if not issubclass(kind, (list, tuple, dict)):
+            total += size_of(part)
+            continue
+        total += 64
+        if len(parts) < _MOST_PARTS:
+            base = (
+                dict.values if issubclass(kind, dict) else list.__iter__ if issubclass(kind, list) else tuple.__iter__
+            )
+            parts.extend(islice(base(part), _MOST_PARTS))
+    return total

@@ -17,6 +17,7 @@ from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError
 from weftwork.graph.kernels.indices import inside
 from weftwork.graph.operation import Operation
 from weftwork.graph.ops.queues import Definition
+from weftwork.graph.ownership import copied
 
 
 class QueueHost:
@@ -157,8 +158,8 @@ def _checked(definition: Definition, element: tuple) -> tuple:
             expected, got = shapes.bracket_text(shape), shapes.bracket_text(np.shape(value))
             text = f"Shape mismatch in tuple component {i}. Expected {expected}, got {got}"
             raise InvalidArgumentError(None, None, text)
-        shared = isinstance(value, np.ndarray) and (value.flags.writeable or value.base is not None)
-        made.append(value.copy() if shared else value)
+        plain = type(value) is np.ndarray and not value.dtype.hasobject
+        made.append(value if plain and not value.flags.writeable and value.base is None else copied(value))
     return tuple(made)
 
 

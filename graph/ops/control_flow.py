@@ -37,7 +37,8 @@ def _ended(section: Section, result: Any, word: str) -> list:
     """The flat results of a function as tensors of the section's end; operations become its targets and None."""
     flat = []
     for item in leaves(result):
-        element = item._as_graph_element() if hasattr(item, "_as_graph_element") and as_tensor(item) is None else item
+        standing = hasattr(type(item), "_as_graph_element") and as_tensor(item) is None
+        element = item._as_graph_element() if standing else item
         if isinstance(element, Operation):
             section.targets.append(element)
             flat.append(None)

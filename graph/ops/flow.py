@@ -58,7 +58,7 @@ def group(*inputs: Any, **kwargs: Any) -> Operation:
         raise ValueError("Unknown keyword arguments: " + ", ".join(kwargs))
     ops = []
     for item in flatten(list(inputs)):
-        element = item._as_graph_element() if hasattr(item, "_as_graph_element") else item
+        element = item._as_graph_element() if hasattr(type(item), "_as_graph_element") else item
         op = element if isinstance(element, Operation) else getattr(element, "op", None)
         if not isinstance(op, Operation):
             raise TypeError(

@@ -65,7 +65,9 @@ class Writer:
 
     def __call__(self, *values: Any) -> tuple:
         with np.printoptions(threshold=0, edgeitems=self.edge):
-            text = self.sep.join(map(str, nest.fill(self.template, list(map(_Shown, values))))) + self.end
+            text = (
+                self.sep.join(map(str, nest.fill(self.template, list(map(_Shown, values)), nest.as_it_is))) + self.end
+            )
         if self.stream in _STREAMS:
             _STREAMS[self.stream]().write(text)
         else:

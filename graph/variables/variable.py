@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, as_it_is, as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.build import STANDING, apply, as_it_is, as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import FLAT_TYPES, variable_at
 from weftwork.graph.graph import GraphKeys
@@ -168,9 +168,6 @@ class Variable(Operators):
 
     def _as_graph_element(self) -> Tensor:
         return self._variable
-
-    def _as_tensor(self) -> Tensor:
-        return self._snapshot
 
     def _ref(self) -> Tensor:
         return self._variable
@@ -420,3 +417,4 @@ def report_uninitialized_variables(var_list: Any = None, name: str = "report_uni
 
 
 FLAT_TYPES["variable"] = Variable
+STANDING.append((Variable, lambda variable: variable._snapshot))

@@ -17,6 +17,7 @@ from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import InvalidArgumentError, OutOfRangeError
 from weftwork.graph.kernels.indices import inside, rows_inside
 from weftwork.graph.operation import UNINITIALIZED, WRITES, Kind, Operation, Tensor
+from weftwork.graph.ownership import copied
 from weftwork.graph.stacks import get_default_graph
 
 
@@ -39,7 +40,7 @@ def _reference(ref: Any) -> Tensor:
 def settle(value: Any, dtype: np.dtype | None) -> Any:
     """`value` as a variable keeps it: of the variable's dtype, and an array that nobody else can write to."""
     if dtype is None:
-        return value
+        return copied(value)
     if not isinstance(value, np.ndarray) or value.dtype != dtype:
         value = np.asarray(value).astype(dtype)[()]
         if not isinstance(value, np.ndarray):

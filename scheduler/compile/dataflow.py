@@ -17,12 +17,15 @@ from itertools import pairwise
 from typing import Any
 
 from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.function import UserFunction
 from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
 from weftwork.scheduler.compile.folding import ALL, Rewrites, Spared
 from weftwork.scheduler.compile.ordering import order_accesses
 
+USERS, LIBRARY, ONE = 1, 2, 4
+"""Who takes a value (`Dataflow.takers`)."""
 _EFFECTS = frozenset({Kind.FUNCTION, Kind.CONTROL, Kind.QUEUE})
 """Kinds of nodes that may do something besides giving values, so that others may have to wait for them."""
 
@@ -105,6 +108,7 @@ class Dataflow:
         """The name under which other processes keep its rows, once they do."""
         self.extra: dict[int, Tensor] = {}
         """Of values that are no tensor's, versions that a branch or a loop makes: the variable's reference."""
+        self._takers: bytearray | None = None
         _Builder(self, fetches, dict.fromkeys(fed), ran, rewrites).build()
 
     def tensor(self, value: int) -> Tensor:
@@ -122,6 +126,21 @@ class Dataflow:
                 uses[value] += 1
         return uses
 
+    def takers(self) -> bytearray:
+        """Who takes each value: USERS' functions, the LIBRARY or whoever else, no more than ONE of them. Kept."""
+        if self._takers is None:
+            takers = self._takers = bytearray(len(self.producer))
+            for kernel, inputs in zip(self.kernels, self.inputs, strict=True):
+                who = USERS if type(kernel) is UserFunction else LIBRARY
+                for value in inputs:
+                    takers[value] |= who
+            for value in [v for v in (*self.fetched, *self.writes.values()) if v is not None]:
+                takers[value] |= LIBRARY
+            for value, uses in enumerate(self.uses()):
+                if uses == 1:
+                    takers[value] |= ONE
+        return self._takers
+
     def new_value(self, producer: int = -1) -> int:
         """The number of a further value."""
         self.producer.append(producer)
@@ -131,6 +150,7 @@ class Dataflow:
         """Make it a pure function of its sources, which are given when it runs: `outputs` are all that it gives."""
         self.feeds, self.pinned, self.newest, self.draws, self.writes = {}, {}, {}, {}, {}
         self.fetched = list(outputs)
+        self._takers = None
 
     def part(self, nodes: Sequence[int]) -> tuple[Dataflow, dict[int, int]]:
         """Some of its nodes as a dataflow of their own, whose sources are given; and each value's number in that.

@@ -2,6 +2,8 @@
 
 slot     a place in the program's environment; used again once nobody reads its value any more
 direct   a call of a user's function without its wrapper: what the wrapper guards is settled here, once
+lent     an argument of a user's function that others see too, so that the function gets a copy. What a node of this
+         program made, and users' functions alone take, goes to the last of them as it is
 """
 
 from __future__ import annotations
@@ -13,10 +15,14 @@ from typing import Any
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.exchange import expect, newest, receive, send, signal
 from weftwork.actors.programs.program import Program, Step
-from weftwork.graph.function import UserFunction, frozen, own, own_frozen
+from weftwork.graph.function import UserFunction
 from weftwork.graph.nest import Slot
-from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.graph.operation import Kind
+from weftwork.graph.ownership import Lent, is_atom, own, own_each, own_made
+from weftwork.scheduler.compile.dataflow import LIBRARY, ONE, USERS, Dataflow
 
+_OTHERS = frozenset([Kind.CONTROL, Kind.QUEUE])
+"""Kinds of nodes whose values others may hold."""
 _SMALL = 64 * 1024
 """Bytes of a value up to which nobody hurries to free it inside a segment."""
 _DENSE = 4
@@ -82,10 +88,9 @@ class _Writer:
         self.constants: dict[int, Any] = {}
         self.steps: list[Step] = []
         self.owners: list[int] = []
-        self.seen_by_users: set[int] = set()
-        """Values that a user's function without its wrapper reads."""
-        self.frozen: set[int] = set()
-        """Values that are read-only if they are arrays."""
+        self.takers = flow.takers()
+        self.made: set[int] = set()
+        """The values that its nodes make."""
         self.direct: dict[int, tuple[tuple, dict]] = {}
         self.stop: int | None = None
 
@@ -110,7 +115,7 @@ class _Writer:
                 call = kernel.direct(flow.attrs[node]["template"])
                 if call is not None:
                     self.direct[node] = call
-                    self.seen_by_users.update(inputs[node])
+            self.made.update(flow.outputs[node])
         for value in self.outputs:
             last[value] = len(self.nodes)
 
@@ -121,8 +126,8 @@ class _Writer:
     def _step(self, at: int, node: int) -> None:
         flow, slot = self.flow, self.slot
         values = flow.inputs[node]
-        kernel: Callable = flow.kernels[node]
-        attrs, settle = flow.attrs[node], None
+        kernel: Any = flow.kernels[node]
+        attrs, settle, lent = flow.attrs[node], None, None
         reads = tuple([slot[value] for value in values])
         if -1 in reads:
             reads = tuple([self._place_of(value) for value in values])
@@ -132,21 +137,19 @@ class _Writer:
             reads = (self.stop, *reads)
         call = self.direct.get(node)
         if call is not None:
-            for value in values:
-                if value not in self.frozen:
-                    self._freeze(value)
             args, attrs = call
+            lent = self._lent(at, kernel, [values[arg.index] if type(arg) is Slot else -1 for arg in args])
             kernel = kernel.function  # type: ignore[attr-defined]
             reads = tuple([reads[arg.index] if type(arg) is Slot else self._constant(arg) for arg in args])
-            made = flow.outputs[node][0]
             settle = own
-            if made in self.seen_by_users:
-                settle = own_frozen
-                self.frozen.add(made)
+        elif type(kernel) is UserFunction:  # it settles what it gives by itself
+            lent = self._lent(at, kernel, values)
+        elif any([self.takers[value] & USERS for value in flow.outputs[node]]):
+            settle = own_made if len(flow.outputs[node]) == 1 else own_each
         dead = self._released(at, values)
         writes = self._written(node, dead)
-        step = Step(kernel, attrs, reads, writes[0] if len(writes) == 1 else tuple(writes), tuple(dead), settle)
-        self.steps.append(step)
+        made = writes[0] if len(writes) == 1 else tuple(writes)
+        self.steps.append(Step(kernel, attrs, reads, made, tuple(dead), settle, lent))  # type: ignore[arg-type]
         self.owners.append(node)
 
     def _new_slot(self) -> int:
@@ -164,16 +167,27 @@ class _Writer:
         self.constants[place] = value
         return place
 
-    def _freeze(self, value: int) -> None:
-        """Make a value read-only before a user's function sees it, if it may be an array that is not so yet."""
-        self.frozen.add(value)
-        if value in self.flow.constants:
-            return
-        node = self.flow.producer[value]
-        if node >= 0:
-            if self.flow.tensor(value).raw_shape == ():
-                return
-        self._own_step(frozen, {}, (self.slot[value],), self.slot[value])
+    def _lent(self, at: int, kernel: Any, values: Sequence[int]) -> Lent | None:
+        """Which arguments of a user's function are not its own; -1 stands for what anybody may have."""
+        shared, alone = [], []
+        for position, value in enumerate(values):
+            if value < 0:
+                continue
+            takers = self.takers[value]
+            node = self.flow.producer[value]
+            if node < 0:
+                if value not in self.flow.constants or not is_atom(self.flow.constants[value]):
+                    shared.append(position)
+            elif takers & ONE and self.flow.ops[node].kind not in _OTHERS:
+                if value not in self.made:
+                    alone.append(position)
+            elif takers & LIBRARY or value not in self.made or self.last[value] != at or self._is_given(value):
+                shared.append(position)
+        return Lent(tuple(shared), tuple(alone), kernel.reads) if shared or alone else None
+
+    def _is_given(self, value: int) -> bool:
+        """True for a value that goes to other programs."""
+        return False
 
     def _own_step(self, kernel: Callable, attrs: dict, reads: tuple[int, ...], writes: int | tuple) -> None:
         """A step that belongs to no node."""
@@ -226,6 +240,9 @@ class _SlotWriter(_Writer):
         if node in crossings.signals:
             place, to = crossings.signals[node]
             self._own_step(signal, {"place": place, "to": to}, (self.exchange,), ())
+
+    def _is_given(self, value: int) -> bool:
+        return value in self.crossings.sent
 
     def _place_of(self, value: int) -> int:
         if self.slot[value] < 0 and value not in self.flow.constants:

@@ -30,10 +30,13 @@ class Entry:
     numbers: of its runs that are counted, from 0 on.
     """
 
-    __slots__ = ("_variants", "cells", "fed", "fetches", "flow", "listing", "numbers", "ran")
+    __slots__ = ("_variants", "cells", "fed", "fetches", "flow", "kept", "listing", "numbers", "ran")
 
     def __init__(self, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation]):
         self.fetches, self.fed, self.ran = fetches, fed, ran
+        given = set(fed)
+        self.kept = [kept or e in given for kept, e in zip(fetches.kept, fetches.elements, strict=True)]
+        """Which of the fetched values others may hold."""
         self.flow: Dataflow | None = None
         self.cells: Cells | None = None
         self.listing: Listing | None = None

@@ -14,7 +14,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import as_tensor
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
-from weftwork.graph.values import to_value
+from weftwork.graph.values import as_array, shown, to_value
 from weftwork.scheduler.request.fetches import conversion_of
 
 
@@ -110,7 +110,7 @@ def convert_feed(tensor: Tensor, value: Any) -> Any:
         )
     dtype = tensor.dtype.base_dtype
     if dtype is dtypes.object:
-        return value
+        return value[()] if type(value) is np.ndarray and not value.ndim else value
     if value is None:
         raise TypeError(f"None cannot be fed to {tensor!r}, defined at {tensor.op.source.text}.")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -166,9 +166,9 @@ def _as_array(tensor: Tensor, value: Any) -> Any:
             array = np.asarray(value)
             if array.size and array.dtype.kind in "iu" and not _in_range(tensor, int(array.min()), int(array.max())):
                 raise OverflowError
-        return np.asarray(array, dtype=dtype.numpy)
+        return as_array(array, dtype.numpy)
     except OverflowError:
         raise _incompatible(tensor, value) from None
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError  # UnicodeEncodeError takes other arguments
-        raise kind(f"Cannot feed {value!r} to {tensor!r}, defined at {tensor.op.source.text}: {error}") from None
+        raise kind(f"Cannot feed {shown(value)} to {tensor!r}, defined at {tensor.op.source.text}: {error}") from None

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.errors import InaccessibleTensorError
+from weftwork.graph.function import UserFunction
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices, IndexedSlicesValue, SparseTensor, SparseTensorValue
+from weftwork.graph.ownership import ATOMS, copied
 from weftwork.graph.variables.variable import Variable
 
 _conversions: list[tuple[type, Callable, Callable | None]] = []
@@ -53,11 +55,13 @@ def conversion_of(value: Any) -> tuple[type, Callable, Callable | None] | None:
 class Fetches:
     """Parsed fetches: the elements to compute, and the function from their values to the result."""
 
-    __slots__ = ("build", "elements")
+    __slots__ = ("build", "elements", "kept")
 
     def __init__(self, elements: tuple[Tensor | Operation, ...], build: Callable[[Sequence[Any]], Any]):
         self.elements = elements
         self.build = build
+        self.kept = [isinstance(e, Tensor) and not isinstance(e.op.kernel, UserFunction) for e in elements]
+        """Which values others may hold: not those of users' functions, which are settled when they are made."""
 
 
 def parse_fetches(graph: Graph, fetches: Any) -> Fetches:
@@ -164,21 +168,27 @@ def signature(fetches: Any) -> Hashable | None:
     return None if None in items else (kind, *items)
 
 
-def owned(values: Sequence[Any], copy: bool) -> list:
+def owned(values: Sequence[Any], copy: bool, kept: Sequence[bool] = ()) -> list:
     """Fetched values as the caller's own: arrays that share memory with nobody, NumPy scalars for rank 0.
 
-    copy: False leaves arrays that others share as they are.
+    copy: False leaves what others share as it is.   kept: which values may be held by somebody else, or parts of them:
+    others than arrays of numbers are copied then.
     """
     mine: list = []
     given: set[int] = set()
     for value in values:
-        if type(value) is np.ndarray:
+        kind = type(value)
+        if kind is np.ndarray and not (value.dtype.hasobject and value.ndim):
             if value.ndim == 0:
                 value = value[()]
             elif copy:
                 if value.base is not None or not value.flags.writeable or id(value) in given:
                     value = value.copy()
                 given.add(id(value))  # equal nodes share one value
+        elif copy and kind not in ATOMS:
+            if id(value) in given or (kept and kept[len(mine)]):
+                value = copied(value)
+            given.add(id(value))
         mine.append(value)
     return mine
 

@@ -5,7 +5,7 @@ no session: what needs another process, the engine runs as a part of the run, an
 
 piece     nodes that are called one after another before a look at the clock: a chunk of the listing, or a part of one
 swift     how a piece is called as long as all values are scalars, which are kept. Later values go when nobody takes
-          them any more, and arrays that a user's function sees become read-only
+          them any more, and a user's function gets copies of what others take too
 unseen    functions that were never called: they may block or crash a process, so a worker tries their first calls
 heavy     what is left is worth more than one process: it is planned, with the values that are there as feeds
 
@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.actors.programs.program import Stopped, quiet, size_of, spread
-from weftwork.graph.function import frozen, own
 from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.ownership import ATOMS, last_taken, lent, own
 from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.plan.call_list import ABSENT, CHUNK, Listing, are_heavy, unseen
 from weftwork.scheduler.plan.cost import COSTS
@@ -221,7 +221,7 @@ class Unplanned:
                     values[number] = result
                     continue
                 op = self.current
-                if op.traits.user and type(result) is np.ndarray:
+                if op.traits.user and type(result) not in ATOMS:
                     result = own([result])
                 self._keep(op, result)
                 return
@@ -239,21 +239,36 @@ class Unplanned:
             return
         if len(call) > 1:
             _, function, *places = call
-            given = [values[place] for place in places]
-            if op.traits.user and not self._swift:
-                for tensor in op.inputs:
-                    frozen(values[tensor.number])
         else:
-            attrs = op.attrs
-            given = [values[tensor.number] for tensor in op.inputs]
+            attrs, places = op.attrs, [tensor.number for tensor in op.inputs]
+        if op.traits.user and not self._swift:
+            given = self._given(op, places)
+        else:
+            given = [values[place] for place in places]
         start = perf_counter()
         result = function(*given, **attrs)
         if op in self._listing.measured:
             seconds = perf_counter() - start
             COSTS.learn(kernel, sum([size_of(value) for value in given]), seconds, size_of(result))
-        if op.traits.user and type(result) is np.ndarray:
+        if len(call) > 1 and op.traits.user and type(result) not in ATOMS:
+            del given
             result = own([result])  # here: it counts references
         self._keep(op, result)
+
+    def _given(self, op: Operation, places: Sequence[int]) -> list:
+        """The arguments of a user's function: what it takes last is its own, if nobody else holds it."""
+        values, last, reads = self._values, self._listing.last, op.kernel.reads  # type: ignore[union-attr]
+        given: dict[int, Any] = {}
+        for place in places:
+            if place in given:
+                continue
+            value = values[place]
+            if place >= 0 and last[place] == op.index:
+                values[place] = ABSENT
+                given[place] = last_taken(value, reads)
+            else:
+                given[place] = lent(value, reads)
+        return [given[place] for place in places]
 
     def _keep(self, op: Operation, result: Any) -> None:
         """Take in what a node gave, and let go what it took last."""

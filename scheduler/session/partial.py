@@ -116,7 +116,7 @@ def _part(graph: Graph, partial: _Partial, fetches: Any, feed_dict: Mapping | No
     partial.ran.update([*due, *[op for op in ops if op.kind not in _SOURCES]])
     partial.values = values
     partial.fetched.update(asked)
-    return parsed.build(owned([values[t] for t in asked], copy))
+    return parsed.build(owned([values[t] for t in asked], copy, [True] * len(asked)))
 
 
 def _kept(value: Any) -> Any:

@@ -160,7 +160,7 @@ class BaseSession:
             trace.fill(metadata)
         if copy is None:
             copy = self._config.copy
-        return (build or entry.fetches.build)(owned(values, copy))
+        return (build or entry.fetches.build)(owned(values, copy, entry.kept))
 
     def _wanted(self, entry: Entry, options: RunOptions | None, metadata: RunMetadata | None) -> Wanted:
         """What a run of an entry is to tell about itself. Raises TypeError for options or metadata of other types."""

@@ -304,15 +304,17 @@ def test_values_are_let_go_when_nobody_takes_them_any_more(graph):
     assert alive["most"] <= 3
 
 
-def test_arrays_between_functions_are_read_only_and_fetched_ones_the_callers(graph):
+def test_arrays_between_functions_are_their_own_and_fetched_ones_the_callers(graph):
     kept = np.zeros(3)
     make, look = seen(lambda k: kept), seen(lambda x: x.flags.writeable)
+    spoil = seen(lambda x: x.fill(7))
     made = [make(k) for k in range(MANY)]
     made_here = tf.ones([3], tf.float64) * 2.0
     with tf.Session() as session:
-        first, second, shown, shown_too = session.run([made[0], made[1:], look(made[0]), look(made_here)])
-    assert not shown
-    assert not shown_too
+        asked = [made[0], made[1:], look(made[0]), look(made_here), spoil(made[1])]
+        first, second, shown, shown_too, _ = session.run(asked)
+    assert shown
+    assert shown_too
     first[0] = 5.0
     assert kept.tolist() == [0, 0, 0]
     assert kept.flags.writeable

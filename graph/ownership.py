@@ -1,0 +1,405 @@
+"""Whose a value is: a function may change what it gets as in a plain call, and nobody else sees it.
+
+atom      a value that nobody can change, or that cannot be copied: it is handed to anybody as it is
+own       what a user's function returned, as nobody else's: a copy of it if somebody still holds it, or a part of it
+lent      a value that others see too, as a function gets it: a copy. Only an array whose function shows by its code
+          that it changes none (`reading`) is not copied, but handed on as a read-only view
+
+Atoms are numbers, text, bytes, classes, functions, modules, Enum members, exceptions and the like; so are tuples and
+frozen sets of atoms. What cannot be copied (a lock, an open file, a generator) is passed as it is, also inside of what
+is copied.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import gc
+import pathlib
+import re
+import sys
+import threading
+import types
+import uuid
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ATOMS: frozenset[type] = frozenset(
+    [
+        *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, object),
+        *(types.FunctionType, types.BuiltinFunctionType, types.ModuleType, types.CodeType, types.GeneratorType),
+        *(types.CoroutineType, types.AsyncGeneratorType, types.GetSetDescriptorType, types.MappingProxyType),
+        *(types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType, types.GenericAlias),
+        *(type, weakref.ref, property, staticmethod, classmethod, memoryview, types.FrameType, types.TracebackType),
+        *(datetime.date, datetime.time, datetime.datetime, datetime.timedelta, datetime.timezone),
+        *(decimal.Decimal, fractions.Fraction, uuid.UUID, re.Pattern, type(threading.Lock()), type(threading.RLock())),
+        *{np.bool_, *np.sctypeDict.values()} - {np.void, np.object_},
+    ]
+)
+"""Types of atoms: what is looked at first, for it is all that a number costs."""
+_ATOM_BASES: list[type] = [
+    *(type, enum.Enum, BaseException, types.ModuleType, np.dtype, np.ufunc, pathlib.PurePath, datetime.tzinfo)
+]
+"""Types of atoms, with those derived from them."""
+
+
+def add_atoms(*kinds: type) -> None:
+    """Let objects of further types, and of types derived from them, be handed on as they are."""
+    _ATOM_BASES.extend([kind for kind in kinds if kind not in _ATOM_BASES])
+    is_atomic.cache_clear()
+
+
+@functools.lru_cache(maxsize=1024)
+def is_atomic(kind: type) -> bool:
+    """True for a type of which all objects are atoms."""
+    return kind in ATOMS or is_bare(kind) or issubclass(kind, tuple(_ATOM_BASES))
+
+
+def is_bare(kind: type) -> bool:
+    """True for a type whose objects have no room for anything: all that there is of one is who it is."""
+    return kind.__basicsize__ == object.__basicsize__ and not kind.__dictoffset__ and not kind.__itemsize__
+
+
+def is_atom(value: Any) -> bool:
+    """True for a value that anybody may get as it is."""
+    stack = [value]
+    for item in stack:
+        kind = type(item)
+        if kind is tuple or kind is frozenset:
+            if not ATOMS.issuperset(map(type, item)):
+                stack.extend(item)
+        elif not is_atomic(kind):
+            return False
+    return True
+
+
+# Copies
+
+
+def copied(value: Any) -> Any:
+    """A copy that shares nothing which can be changed, as `copy.deepcopy` makes it. Its arrays can be written to.
+
+    Raises ValueError for a value that is nested too deep for it.
+    """
+    kind = type(value)
+    if kind in ATOMS:
+        return value
+    if kind is np.ndarray and not value.dtype.hasobject:
+        return value.copy(order="K")
+    try:
+        return value if is_atom(value) else _copy(value, {})
+    except RecursionError:
+        raise ValueError(
+            f"a {kind.__name__} is nested too deep to be copied, and it must be: others see it too"
+        ) from None
+
+
+def _copy(value: Any, memo: dict) -> Any:
+    kind = type(value)
+    if is_atomic(kind):
+        return value
+    known = memo.get(id(value))
+    if known is not None:
+        return known
+    copier = _COPIERS.get(kind)
+    if copier is None:
+        copier = _copy_tuple if issubclass(kind, tuple) and _is_reduced_as(kind, object) else _copy_object
+    made = copier(value, memo)
+    memo[id(value)] = made
+    memo.setdefault(id(memo), []).append(value)  # as long as the memo lives nobody else may have its id
+    return made
+
+
+def _copy_container(value: list | dict, memo: dict) -> list | dict:
+    """Lists and dicts in each other, however deep."""
+    left: list[tuple] = []
+
+    def begun(item: Any) -> Any:
+        kind = type(item)
+        if kind in ATOMS:
+            return item
+        if (kind is not list and kind is not dict) or id(item) in memo:
+            return _copy(item, memo)
+        made = memo[id(item)] = kind()
+        left.append((item, made))
+        return made
+
+    whole = begun(value)
+    for source, made in left:
+        if type(source) is list:
+            made.extend(source if ATOMS.issuperset(map(type, source)) else [begun(item) for item in source])
+        else:
+            for key, item in source.items():
+                made[key if type(key) in ATOMS else _copy(key, memo)] = begun(item)
+    return whole
+
+
+def _copy_tuple(value: tuple, memo: dict) -> tuple:
+    items = [_copy(item, memo) for item in value]
+    if id(value) in memo:  # it holds itself, by way of a list
+        return memo[id(value)]
+    state = getattr(value, "__dict__", None)
+    if not state and all([one is other for one, other in zip(items, value, strict=True)]):
+        return value
+    made = tuple.__new__(type(value), items)
+    if state:
+        made.__dict__.update(_copy(state, memo))
+    return made
+
+
+def _copy_array(value: np.ndarray, memo: dict) -> np.ndarray:
+    memo[id(value)] = made = value.copy(order="K")
+    if value.dtype == object and not ATOMS.issuperset(map(type, value.ravel().tolist())):
+        for index in np.ndindex(value.shape):
+            made[index] = _copy(value[index], memo)
+    return made
+
+
+_COPIERS: dict[type, Callable[[Any, dict], Any]] = {
+    list: _copy_container,
+    dict: _copy_container,
+    tuple: _copy_tuple,
+    set: lambda value, memo: {_copy(item, memo) for item in value},
+    frozenset: lambda value, memo: frozenset([_copy(item, memo) for item in value]),
+    bytearray: lambda value, memo: value[:],
+    np.ndarray: _copy_array,
+    types.MethodType: lambda value, memo: types.MethodType(value.__func__, _copy(value.__self__, memo)),
+}
+
+
+def _of_type(kind: type, name: str) -> Any:
+    """What a class says under a name. An object is not asked: it might answer anything."""
+    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
+
+
+def _is_reduced_as(kind: type, base: type) -> bool:
+    return (
+        all([_of_type(kind, name) is vars(base).get(name) for name in ("__reduce_ex__", "__reduce__")])
+        and _of_type(kind, "__deepcopy__") is None
+    )
+
+
+def answers_all(kind: type) -> bool:
+    """True for a class whose objects may answer to any name, so that nothing may be read off the answer."""
+    return any([isinstance(_of_type(kind, name), types.FunctionType) for name in ("__getattr__", "__getattribute__")])
+
+
+def _copy_object(value: Any, memo: dict) -> Any:
+    """As `copy.deepcopy`; itself where that is not possible."""
+    kind = type(value)
+    by_itself = _of_type(kind, "__deepcopy__")
+    try:
+        if by_itself is not None:
+            return by_itself(value, memo)
+        if answers_all(kind) and _is_reduced_as(kind, object):
+            reduced: Any = (object.__new__, (kind,), object.__getattribute__(value, "__dict__"))
+        else:
+            reduce = copyreg.dispatch_table.get(kind)
+            reduced = reduce(value) if reduce is not None else kind.__reduce_ex__(value, 4)  # type: ignore[call-arg]
+        return value if type(reduced) is str else _rebuilt(value, memo, *reduced)
+    except RecursionError:
+        raise
+    except Exception:  # a lock, a file: there is one of it
+        return value
+
+
+def _rebuilt(
+    value: Any,
+    memo: dict,
+    make: Callable,
+    args: Sequence,
+    state: Any = None,
+    items: Iterable | None = None,
+    pairs: Iterable | None = None,
+    set_state: Callable | None = None,
+) -> Any:
+    """What `__reduce_ex__` says, done with copies."""
+    memo[id(value)] = made = make(*[_copy(arg, memo) for arg in args])
+    if state is not None:
+        state = _copy(state, memo)
+        by_itself = _of_type(type(made), "__setstate__")
+        if set_state is not None:
+            set_state(made, state)
+        elif by_itself is not None:
+            by_itself(made, state)
+        else:
+            attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
+            if attributes:
+                object.__getattribute__(made, "__dict__").update(attributes)
+            for name, item in (slots or {}).items():
+                object.__setattr__(made, name, item)
+    for item in items or ():
+        made.append(_copy(item, memo))
+    for key, item in pairs or ():
+        made[_copy(key, memo)] = _copy(item, memo)
+    return made
+
+
+# Who holds a value
+
+
+def own(box: list, more: int = 0) -> Any:
+    """A value that a node has just made, as nobody else's: a copy when the node still holds it or a part of it.
+
+    box: a list of the value alone. Beside it only a local variable of the caller may hold the value, and `more` that are
+    known of: the number of references is compared with that of a fresh value that is held so. List and variable count
+    in every version of Python; what the interpreter counts of a value on its way to a function differs. An array of
+    rank 0 becomes a scalar.
+    """
+    kind = type(box[0])
+    if kind in ATOMS:
+        return box[0]
+    holders, of_base = _holders(box)
+    value = box[0]
+    if kind is np.ndarray and not value.dtype.hasobject:
+        if not value.ndim:
+            return value[()]
+        if holders > _FRESH + more or (value.base is not None and of_base > _FRESH_BASE):
+            return value.copy(order="K")
+        return value
+    if is_atomic(kind) or (holders <= _FRESH + more and _is_alone(value)):
+        return value
+    return copied(value)
+
+
+def own_made(box: list) -> Any:
+    """The same for what a node of the library made, which may be a view that cannot be written to."""
+    return writable(own(box))
+
+
+def own_each(values: Sequence) -> Sequence:
+    """The same for a node of the library with several outputs; they share nothing with each other either."""
+    return values if ATOMS.issuperset(map(type, values)) else [_own_part(values, at) for at in range(len(values))]
+
+
+def _own_part(values: Sequence, at: int) -> Any:
+    value = values[at]
+    return writable(own([value], 1))
+
+
+def _holders(box: list) -> tuple[int, int]:
+    """The numbers of references to the value in a box, and to its base if it is an array."""
+    return sys.getrefcount(box[0]), sys.getrefcount(box[0].base) if type(box[0]) is np.ndarray else 0
+
+
+def _is_alone(value: Any) -> bool:
+    """True when nobody else holds a part of a value. Parts that each one other part holds are looked at in bulk."""
+    level, seen = [value], {id(value)}
+    while True:
+        level = _parts_of(level)
+        if not level:
+            return True
+        ids = set(map(id, level))
+        if len(ids) < len(level) or not ids.isdisjoint(seen) or max(map(sys.getrefcount, level)) > _HELD_ONCE:
+            level = []  # else they are held by it, too
+            return _is_alone_in_all(value)
+        seen |= ids
+
+
+def _is_alone_in_all(value: Any) -> bool:
+    """The same for any value: each part is held as often as other parts hold it."""
+    parts, held = [value], {id(value): 0}
+    for part in parts:
+        for child in _parts_of([part]):
+            if type(child) is tuple and is_atom(child):
+                continue
+            if id(child) not in held:
+                held[id(child)] = 0
+                parts.append(child)
+            held[id(child)] += 1
+    part = child = None
+    del parts[0]
+    return all([sys.getrefcount(part) - _HELD <= held[id(part)] for part in parts])
+
+
+def _parts_of(objects: list) -> list:
+    """What some objects hold that is no atom."""
+    arrays = [each for each in objects if isinstance(each, np.ndarray)]
+    parts = gc.get_referents(*objects) if len(arrays) < len(objects) else []
+    for array in arrays:
+        if array.base is not None:
+            parts.append(array.base)
+        if array.dtype == object:
+            parts += array.ravel().tolist()
+        if type(array) is not np.ndarray:
+            parts += vars(array).values()
+    kinds = set(map(type, parts))
+    atoms = {kind for kind in kinds if is_atomic(kind)}
+    return [part for part in parts if type(part) not in atoms] if kinds - atoms else []
+
+
+def _references() -> tuple[int, int, int, int]:
+    """The references to a fresh value in a box, to the base of a fresh view, and to parts as they are looked at."""
+    fresh, view = np.zeros(1), np.zeros(2)[:1]
+    parts = [np.zeros(1)]
+    level = [[]]
+    held = [sys.getrefcount(part) for part in parts][0]
+    return _holders([fresh])[0], _holders([view])[1], held, max(map(sys.getrefcount, level)) + 1
+
+
+_FRESH, _FRESH_BASE, _HELD, _HELD_ONCE = _references()
+"""A part in `_is_alone` is held by its whole besides."""
+
+
+class Lent(NamedTuple):
+    """How a function gets its arguments that are not its own by what is known beforehand.
+
+    shared: positions of those that others see too.   alone: of those that nobody else has, but for the store that an
+    array may lie in.   reads: the function's code shows that it changes no array.
+    """
+
+    shared: tuple[int, ...]
+    alone: tuple[int, ...]
+    reads: bool
+
+    def __call__(self, args: list) -> list:
+        """The arguments as the function gets them: one that comes twice is one object."""
+        made: dict[int, Any] = {}
+        for at in self.shared:
+            value = args[at]
+            if type(value) not in ATOMS:
+                if id(value) not in made:
+                    made[id(value)] = lent(value, self.reads)
+                args[at] = made[id(value)]
+        if not self.reads:
+            for at in self.alone:
+                args[at] = writable(args[at])
+        return args
+
+
+def lent(value: Any, reads: bool) -> Any:
+    """A value that others see too, for a function that may change what it gets. reads: it changes no array."""
+    if type(value) in ATOMS:
+        return value
+    return show(value) if reads else copied(value)
+
+
+def show(value: Any) -> Any:
+    """A value that others see too, for a function that changes no array: a view of one, a copy of anything else."""
+    if type(value) is not np.ndarray or value.dtype.hasobject:
+        return copied(value)
+    if value.flags.writeable:
+        value = value.view()
+        value.flags.writeable = False
+    return value
+
+
+def writable(value: Any) -> Any:
+    """A value of the function's own: a copy of an array that cannot be written to."""
+    return value.copy(order="K") if type(value) is np.ndarray and not value.flags.writeable else value
+
+
+def last_taken(value: Any, reads: bool) -> Any:
+    """A value for the last function that takes it: itself, if nobody else holds it."""
+    if type(value) in ATOMS:
+        return value
+    if reads and type(value) is np.ndarray and not value.dtype.hasobject:
+        return show(value)
+    return writable(own([value], 1))

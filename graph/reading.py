@@ -1,0 +1,125 @@
+"""Which functions show by their code that they change no array they are given, so that they need no copy of one.
+
+Only what is plain to see counts: a function that stores nothing into anything, and calls nothing but functions of
+which that is known. Where this is wrong the array is read-only, so that NumPy says so at the write.
+"""
+
+from __future__ import annotations
+
+import builtins
+import cmath
+import dis
+import math
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+_STEPS = frozenset(
+    """RESUME NOP CACHE PRECALL PUSH_NULL KW_NAMES CALL CALL_FUNCTION CALL_METHOD CALL_FUNCTION_KW CALL_KW POP_TOP
+    LOAD_FAST LOAD_FAST_CHECK LOAD_FAST_AND_CLEAR LOAD_FAST_LOAD_FAST LOAD_CONST LOAD_GLOBAL LOAD_DEREF
+    LOAD_ATTR LOAD_METHOD LOAD_CLOSURE STORE_FAST STORE_FAST_LOAD_FAST STORE_FAST_STORE_FAST COPY_FREE_VARS
+    RETURN_VALUE RETURN_CONST BINARY_OP BINARY_SUBSCR BINARY_SLICE BINARY_ADD BINARY_SUBTRACT BINARY_MULTIPLY
+    BINARY_TRUE_DIVIDE BINARY_POWER BINARY_FLOOR_DIVIDE BINARY_MODULO BINARY_MATRIX_MULTIPLY BINARY_AND
+    BINARY_OR BINARY_XOR BINARY_LSHIFT BINARY_RSHIFT UNARY_NEGATIVE UNARY_NOT UNARY_POSITIVE UNARY_INVERT
+    COMPARE_OP IS_OP CONTAINS_OP TO_BOOL CALL_INTRINSIC_1 BUILD_TUPLE BUILD_LIST BUILD_SLICE BUILD_MAP
+    BUILD_CONST_KEY_MAP BUILD_STRING LIST_APPEND LIST_EXTEND LIST_TO_TUPLE UNPACK_SEQUENCE GET_ITER FOR_ITER
+    END_FOR JUMP_FORWARD JUMP_BACKWARD JUMP_ABSOLUTE COPY SWAP DUP_TOP DUP_TOP_TWO ROT_TWO ROT_THREE ROT_FOUR
+    POP_JUMP_IF_FALSE POP_JUMP_IF_TRUE POP_JUMP_IF_NONE POP_JUMP_IF_NOT_NONE POP_JUMP_FORWARD_IF_FALSE
+    POP_JUMP_FORWARD_IF_TRUE POP_JUMP_FORWARD_IF_NONE POP_JUMP_FORWARD_IF_NOT_NONE POP_JUMP_BACKWARD_IF_FALSE
+    POP_JUMP_BACKWARD_IF_TRUE JUMP_IF_FALSE_OR_POP JUMP_IF_TRUE_OR_POP FORMAT_VALUE FORMAT_SIMPLE
+    FORMAT_WITH_SPEC CONVERT_VALUE""".split()
+)
+"""Instructions that store nothing but into the function's own variables, under the names of all Pythons."""
+_FIELDS = frozenset("shape ndim size dtype T real imag nbytes itemsize strides".split())
+_METHODS = _FIELDS | frozenset(
+    """sum mean max min std var prod dot astype reshape ravel flatten copy transpose argmax argmin
+    argsort cumsum cumprod any all round clip conj tolist item squeeze swapaxes trace diagonal nonzero searchsorted take
+    repeat tobytes""".split()
+)
+"""What an array is asked for without being changed."""
+_BUILTINS = frozenset(
+    """len sum min max abs float int bool str complex range enumerate zip list tuple isinstance round sorted divmod pow
+    all any repr print reversed""".split()
+)
+_MODULES = (np, np.linalg, np.fft, math, cmath)
+_WRITERS = frozenset("copyto put place putmask fill_diagonal put_along_axis nan_to_num apply_along_axis".split())
+_MOST_ARGUMENTS = 2
+"""Of calls: a third one may be where NumPy writes to."""
+
+
+def reads_only(function: Any) -> bool:
+    """True for a function whose code shows that it changes no array among its arguments."""
+    return isinstance(function, FunctionType) and _reads(function, set())
+
+
+def _reads(function: FunctionType, seen: set[CodeType]) -> bool:
+    code = function.__code__
+    if code in seen:
+        return True
+    seen.add(code)
+    at: Any = None
+    """What the instruction before has loaded, as far as it is known."""
+    known = calls = 0
+    """How many functions were loaded of which it is known that they may be called, and how many calls there are."""
+    for step in dis.get_instructions(code):
+        name, before, at = step.opname, at, None
+        if name in ("CACHE", "PUSH_NULL", "PRECALL"):
+            at = before
+        elif name not in _STEPS or (name == "BINARY_OP" and step.argrepr.endswith("=")):
+            return False
+        elif name in ("LOAD_GLOBAL", "LOAD_DEREF"):
+            at = _found(function, step.argval)
+            if not _is_harmless(at, seen):
+                return False
+            known += callable(at)
+        elif name in ("LOAD_ATTR", "LOAD_METHOD"):
+            if isinstance(before, ModuleType):
+                at = getattr(before, step.argval, None)
+                if step.argval in _WRITERS or not _is_harmless(at, seen):
+                    return False
+                known += callable(at)
+            elif step.argval in _METHODS:
+                known += step.argval not in _FIELDS
+            else:
+                return False
+        elif name.startswith("CALL") and name != "CALL_INTRINSIC_1":
+            calls += 1
+            if (step.arg or 0) > _MOST_ARGUMENTS:
+                return False
+        elif name == "KW_NAMES" or name in ("CALL_KW", "CALL_FUNCTION_KW"):
+            if "out" in code.co_consts or any(["out" in const for const in code.co_consts if type(const) is tuple]):
+                return False
+    return calls <= known
+
+
+def _found(function: FunctionType, name: str) -> Any:
+    """The value of a global or a closure's variable; itself where there is none."""
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=False))
+    try:
+        if name in cells:
+            return cells[name].cell_contents
+    except ValueError:  # nothing is in it yet
+        return _found
+    return function.__globals__.get(name, getattr(builtins, name, _found))
+
+
+def _is_harmless(value: Any, seen: set[CodeType]) -> bool:
+    """True for what one may use who changes nothing: numbers and arrays, and functions of which that is known."""
+    if value is _found:
+        return False
+    if isinstance(value, FunctionType):
+        home = value.__module__ or ""
+        return home.split(".")[0] == "numpy" or _reads(value, seen)
+    if isinstance(value, ModuleType):
+        return value in _MODULES
+    if isinstance(value, np.ufunc):
+        return value.nin + value.nout > _MOST_ARGUMENTS
+    if isinstance(value, type):
+        return issubclass(value, np.generic) or (value.__module__ == "builtins" and value.__name__ in _BUILTINS)
+    if callable(value):
+        if type(value).__module__ == "numpy":  # functions in C, which NumPy wraps
+            return True
+        home = value.__module__ if isinstance(value, BuiltinFunctionType) else None
+        return home in ("math", "cmath") or (home == "builtins" and value.__name__ in _BUILTINS)
+    return isinstance(value, (int, float, complex, str, bytes, type(None), np.ndarray, np.generic, tuple))
