@@ -44,6 +44,8 @@ ATOMS: frozenset[type] = frozenset(
     ]
 )
 """Types of atoms: what is looked at first, for it is all that a number costs."""
+_DEPTH = 100
+"""Levels of an object that are compared with its copy."""
 _ATOM_BASES: list[type] = [
     *(type, enum.Enum, BaseException, types.ModuleType, np.dtype, np.ufunc, pathlib.PurePath, datetime.tzinfo)
 ]
@@ -242,16 +244,38 @@ def _rebuilt(
     return made
 
 
+def alike(one: Any, two: Any, depth: int = 0) -> bool:
+    """True when two copies of one object show to be the same. They are not asked; where that cannot be seen: False."""
+    kind = type(one)
+    if one is two or kind is not type(two) or depth > _DEPTH:
+        return one is two
+    if kind in ATOMS:
+        return one == two
+    if kind is np.ndarray and not one.dtype.hasobject:
+        return one.dtype == two.dtype and np.array_equal(one, two)
+    if kind is dict:
+        return list(one) == list(two) and alike(list(one.values()), list(two.values()), depth + 1)
+    if kind is list or kind is tuple:
+        return len(one) == len(two) and all([alike(*each, depth + 1) for each in zip(one, two, strict=True)])
+    if (
+        kind.__base__ is object
+        and kind.__dictoffset__
+        and not any(["__slots__" in vars(base) for base in kind.__mro__])
+    ):
+        return alike(*[object.__getattribute__(each, "__dict__") for each in (one, two)], depth + 1)
+    return False
+
+
 # Who holds a value
 
 
 def own(box: list, more: int = 0) -> Any:
     """A value that a node has just made, as nobody else's: a copy when the node still holds it or a part of it.
 
-    box: a list of the value alone. Beside it only a local variable of the caller may hold the value, and `more` that are
-    known of: the number of references is compared with that of a fresh value that is held so. List and variable count
-    in every version of Python; what the interpreter counts of a value on its way to a function differs. An array of
-    rank 0 becomes a scalar.
+    box: a list of the value alone. Beside it only a local variable of the caller may hold the value, and `more` that
+    are known of: the number of references is compared with that of a fresh value that is held so. List and variable
+    count in every version of Python; what the interpreter counts of a value on its way to a function differs. An array
+    of rank 0 becomes a scalar.
     """
     kind = type(box[0])
     if kind in ATOMS:
@@ -379,6 +403,13 @@ def lent(value: Any, reads: bool) -> Any:
     if type(value) in ATOMS:
         return value
     return show(value) if reads else copied(value)
+
+
+def all_lent(args: list, reads: bool) -> list:
+    """Arguments of which others may see all, as a function gets them: one that comes twice is one object."""
+    if ATOMS.issuperset(map(type, args)):
+        return args
+    return Lent(tuple(range(len(args))), (), reads)(args)
 
 
 def show(value: Any) -> Any:

@@ -23,7 +23,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from weftwork.actors.processes.wrappers import Pickler, dumps
+from weftwork.actors.processes import pickling
 from weftwork.actors.programs.program import size_of
 
 LARGE = 1 << 20
@@ -56,7 +56,7 @@ def pack_code(program: Any) -> tuple[bytes, list[tuple[str, memoryview]]]:
             blocks.append((_key(data), data))
         return data.nbytes < LARGE
 
-    code = dumps(program, buffer_callback=stays_inside)
+    code = pickling.dumps(program, stays_inside, is_code=True)
     if blocks:
         _warn_of(program)
     return code, blocks
@@ -72,7 +72,7 @@ def unpack_code(code: bytes, keys: Sequence[str], came: Sequence[Any]) -> Any:
                 raise BlockMissing(key)
             block = _blocks[key] = Block(data)
         buffers.append(block)
-    return pickle.loads(code, buffers=buffers)
+    return pickling.loads(code, buffers=buffers)
 
 
 def _key(data: memoryview) -> str:
@@ -104,11 +104,11 @@ def _warn_of(program: Any) -> None:
                 warnings.warn_explicit(text, UserWarning, about[0], about[1], function.__module__)
 
 
-class _Lister(Pickler):
+class _Lister(pickling.Pickler):
     """Finds the functions that go by value."""
 
     def __init__(self):
-        super().__init__(io.BytesIO(), protocol=5, buffer_callback=lambda buffer: None)
+        super().__init__(io.BytesIO(), 5, lambda buffer: None)
         self.functions: list[FunctionType] = []
 
     def reducer_override(self, obj: Any) -> Any:

@@ -27,6 +27,8 @@ from weftwork.actors.processes.transport import Gone, Mesh
 from weftwork.actors.processes.worker import ProgramMissing, Programs
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.program import StepFailed, Stopped, quiet, size_of, spread
+from weftwork.graph.function import UserFunction
+from weftwork.graph.ownership import all_lent
 from weftwork.graph.stacks import working
 
 _LOOKS_EVERY = 5e-3
@@ -261,9 +263,11 @@ class LocalWorker:
         _, token, attrs, takes, makes = row
         values = self._values
         args = [values[number] for number in takes]
+        kernel = self._kernels[token]
+        if isinstance(kernel, UserFunction):
+            args = all_lent(args, kernel.reads)  # if the node must be tried elsewhere, it gets what this one got
         ticks = self._ticker.ticks
         start = perf_counter()
-        kernel = self._kernels[token]
         result = kernel(*([self._stop, *args] if isinstance(kernel, Control) else args), **attrs)
         seconds = perf_counter() - start
         releases = None

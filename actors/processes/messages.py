@@ -1,7 +1,8 @@
 """What travels between a session and the processes that work for it.
 
 message   one `bytes`: Ray hands bytes over without another pickle. Values of plain types go through pickle, the rest
-          through cloudpickle, which also takes the functions and classes of a user's script.
+          through `pickling`, which also takes the functions and classes of a user's script.
+parcel    a large value as it lies in Ray's object store: a plain array is its own, anything else is pickled here
 parts     a message that need not be one piece: the `bytes`, and the data of large arrays, which are not copied
 request   run this program: its id, its code (None where the receiver has it), the small inputs, what to send back
 reply     ("done", small outputs, bytes of the large ones, measurements) or ("failed", step, exception, traceback
@@ -14,14 +15,17 @@ import pickle
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from weftwork.actors.processes.wrappers import dumps
+from weftwork.actors.processes import pickling
 
 _APART = 1 << 16
 """Bytes of data from which it is a part of its own."""
+_DEPTH = 4
+"""Containers in each other that are looked into for plain values."""
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 
 
@@ -66,7 +70,7 @@ class Request:
         self.came = tuple([next(coming) if beside else None for beside in self.beside])
 
 
-def is_plain(value: Any) -> bool:
+def is_plain(value: Any, depth: int = 0) -> bool:
     """True for values that pickle the same in every process: numbers, text, NumPy's numeric arrays and scalars."""
     kind = type(value)
     if kind in _PLAIN:
@@ -74,18 +78,18 @@ def is_plain(value: Any) -> bool:
     if kind is np.ndarray or isinstance(value, np.generic):
         return value.dtype.kind in "biufcSU"
     if kind in (list, tuple):
-        return len(value) < 1000 and all([is_plain(item) for item in value])
+        return len(value) < 1000 and depth < _DEPTH and all([is_plain(item, depth + 1) for item in value])
     return False
 
 
 def pack(value: Any) -> bytes:
     """`value` as a message."""
-    return dumps(value)
+    return pickling.dumps(value)
 
 
 def pack_values(values: list) -> bytes:
     """A list of values as a message: the fast way where all are plain."""
-    return _dumps_for(values)(values, protocol=5)
+    return _dumps_for(values)(values)
 
 
 def pack_parts(values: list) -> list[Any]:
@@ -98,25 +102,50 @@ def pack_parts(values: list) -> list[Any]:
             apart.append(data)
         return data.nbytes < _APART
 
-    return [_dumps_for(values)(values, protocol=5, buffer_callback=stays_inside), *apart]
+    return [_dumps_for(values)(values, buffer_callback=stays_inside), *apart]
+
+
+_plain_dumps = partial(pickle.dumps, protocol=5)
 
 
 def _dumps_for(values: list) -> Callable:
-    return pickle.dumps if all([is_plain(value) for value in values]) else dumps
+    return _plain_dumps if all([is_plain(value) for value in values]) else pickling.dumps
 
 
-unpack = pickle.loads
+@dataclass
+class Parcel:
+    """A value that Ray would pickle in its own way: the parts of its message, as arrays of bytes."""
+
+    parts: list[Any]
+
+
+def wrap(value: Any) -> Any:
+    """A value as it goes into Ray's object store. Raises what pickling it raises."""
+    if type(value) is np.ndarray and value.dtype.kind in "biufc":
+        return value
+    return Parcel([np.frombuffer(part, np.uint8) for part in pack_parts([value])])
+
+
+def unwrap(stored: Any) -> Any:
+    """The value that was wrapped. A plain array is a view of the store, what is inside of others can be written to."""
+    if type(stored) is not Parcel:
+        return stored
+    head, *apart = map(memoryview, stored.parts)
+    return pickling.loads(head, buffers=[bytearray(data) for data in apart])[0]
+
+
+unpack = pickling.loads
 
 
 def unpack_parts(parts: list) -> Any:
     """What `pack_parts` was given. Its large arrays lie in the parts."""
-    return pickle.loads(parts[0], buffers=parts[1:])
+    return pickling.loads(parts[0], buffers=parts[1:])
 
 
 def check_pickles(value: Any) -> None:
     """Raise what pickling `value` raises; large arrays are not copied."""
     if not is_plain(value) and not (type(value) is np.ndarray and value.dtype.kind in "biufc"):
-        dumps(value, buffer_callback=lambda buffer: None)
+        pickling.dumps(value, lambda buffer: None)
 
 
 def describe(error: BaseException) -> tuple[bytes, str]:

@@ -14,7 +14,7 @@ from time import sleep
 from typing import Any
 
 from weftwork.actors.processes.code import BlockMissing, unpack_code
-from weftwork.actors.processes.messages import Request, check_pickles, describe, pack_values, unpack
+from weftwork.actors.processes.messages import Request, check_pickles, describe, pack_values, unpack, unwrap, wrap
 from weftwork.actors.programs import gpu
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.program import Program, StepFailed, Stopped, quiet, size_of
@@ -162,19 +162,22 @@ def perform(request: Request, values: list, programs: Programs, device: bool = F
     leaving = [None if position in request.stays else value for position, value in enumerate(outputs)]
     if device:
         leaving = [gpu.to_host(value) for value in leaving]
+    apart = {position: None for position in request.apart}
     for position, value in enumerate(leaving):
         try:
-            check_pickles(value)
+            if position in apart:
+                apart[position] = wrap(value)
+            else:
+                check_pickles(value)
         except Exception as error:
             text = f"its output {position} is a {type(value).__name__} that does not pickle: {error}"
             failure = pack_values(["unpicklable", position, *describe(TypeError(text))])
             return [failure, *nothing], []
-    apart = set(request.apart)
     small = [None if position in apart else value for position, value in enumerate(leaving)]
     large = [leaving[position] for position in request.apart]
     came = [_place_among(value, values, request.arrived) for value in large]
     head = pack_values(["done", small, [size_of(value) for value in large], came, *measured])
-    return [head, *[value if place is None else None for value, place in zip(large, came, strict=True)]], outputs
+    return [head, *[apart[p] if place is None else None for p, place in zip(request.apart, came, strict=True)]], outputs
 
 
 def _place_among(output: Any, inputs: list, arrived: Iterable[int]) -> int | None:
@@ -190,7 +193,7 @@ def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
     arrived = arrived[: len(arrived) - sum(request.beside)]
     values = unpack(request.small)
     for position, value in zip(request.arrived, arrived, strict=True):
-        values[position] = value
+        values[position] = unwrap(value)
     for position, name, version in request.held:
         values[position] = held(name, version)
     return values

@@ -10,7 +10,6 @@ reloaded          a module that was loaded again since something of it first tra
 from __future__ import annotations
 
 import functools
-import io
 import sys
 from collections.abc import Callable
 from types import FunctionType
@@ -20,22 +19,6 @@ import cloudpickle
 
 _CACHED = type(functools.lru_cache(len))
 _GENERIC = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
-
-
-class Pickler(cloudpickle.Pickler):
-    """cloudpickle's, which takes these functions too."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        """How `obj` is pickled; NotImplemented for the usual way."""
-        made = reduced(obj)
-        return super().reducer_override(obj) if made is None else made
-
-
-def dumps(value: Any, protocol: int = 5, buffer_callback: Callable | None = None) -> bytes:
-    """`value` as bytes. Raises what pickling it raises."""
-    with io.BytesIO() as file:
-        Pickler(file, protocol, buffer_callback).dump(value)
-        return file.getvalue()
 
 
 def reduced(obj: Any) -> Any:

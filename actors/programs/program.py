@@ -75,8 +75,8 @@ class Step(NamedTuple):
     dead: tuple[int, ...]
     """Slots that no later step reads."""
     settle: Callable | None = None
-    """What a value that the kernel returned must go through, in a list of its own, if it can be changed; where there are
-    several, all of them.
+    """What a value that the kernel returned must go through, in a list of its own, if it can be changed; all of them,
+    where there are several.
     """
     lent: Lent | None = None
     """Which of its arguments are not the kernel's own."""

@@ -100,8 +100,19 @@ class Actor(Grip):
 
 
 @dataclass(eq=False)
+class Stored:
+    """A value of the library's in Ray's object store. References that are values themselves are the user's."""
+
+    reference: Any
+
+    def hex(self) -> str:
+        """The name under which Ray knows it."""
+        return self.reference.hex()
+
+
+@dataclass(eq=False)
 class Handle:
-    """A piece of work on its way."""
+    """A piece of work on its way. apart: its large outputs, as they come to lie in the store."""
 
     head: Reference
     apart: list[Reference] = field(default_factory=list)
@@ -155,7 +166,9 @@ FORGETTERS.append(_forget)
 
 def run_task(message: bytes, *arrived: Any) -> Any:
     """The one task function: every segment that runs as a Ray task comes through here."""
-    HERALD.tell = _leave_word
+    if HERALD.tell is None:
+        HERALD.tell = _leave_word
+        ray()
     return run_segment(message, *arrived)
 
 
@@ -164,6 +177,7 @@ class VariableActor(VariableServer):
 
     def __init__(self, epoch: str, owns_gpu: bool):
         HERALD.tell = _leave_word
+        ray()
         super().__init__(epoch, owns_gpu)
 
 

@@ -28,7 +28,9 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
+from weftwork.actors.processes.pickling import use_reducers
 from weftwork.graph.errors import UnavailableError
+from weftwork.graph.ownership import add_atoms
 from weftwork.scheduler.machines.folders import is_writable, socket_folder
 from weftwork.scheduler.machines.reaper import Reaper
 
@@ -47,6 +49,8 @@ class Life:
 
     def __init__(self, module: Any, started: bool):
         self.module, self.started = module, started
+        use_reducers(module.cloudpickle.CloudPickler.dispatch)  # references and handles are values like others
+        add_atoms(module.ObjectRef, module.actor.ActorHandle)
         from ray._private import worker
 
         self._worker = worker.global_worker

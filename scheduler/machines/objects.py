@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.actors.processes.code import pack_code
+from weftwork.actors.processes.messages import unwrap, wrap
 from weftwork.actors.programs.program import Program
 from weftwork.scheduler.machines import backend, inventory, life
 
@@ -96,7 +97,7 @@ def fetch(reference: Any) -> Any:
     """The value of a reference. Raises ValueLost when it is gone, backend.StoreFull when it was never there."""
     raw, errors = reference.raw, backend.ray().exceptions
     try:
-        return backend.get(raw)
+        return unwrap(backend.get(raw))
     except errors.ObjectLostError as error:
         raise backend.ValueLost(str(error)) from error
     except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
@@ -191,10 +192,10 @@ def copied(value: Any) -> tuple[Any, bool]:
 
 
 def put(value: Any) -> Any:
-    """A reference to `value` in the object store, owned by this process. Raises StoreFull."""
+    """`value` in the object store, owned by this process. Raises StoreFull, or what pickling it raises."""
     module = backend.ray()
     try:
-        return backend.Reference(module.put(value))
+        return backend.Reference(module.put(wrap(value)))
     except (module.exceptions.ObjectStoreFullError, module.exceptions.OutOfDiskError) as error:
         raise backend.StoreFull(backend.first_line(error)) from error
 

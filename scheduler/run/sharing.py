@@ -29,6 +29,8 @@ from weftwork.actors.processes.messages import pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Mesh
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.program import Stopped, quiet, size_of, spread
+from weftwork.graph.function import UserFunction
+from weftwork.graph.ownership import all_lent
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.grouping import after_locks
@@ -441,9 +443,11 @@ class Sharing:
         if node in self.locked:
             run.lock()
         args = [run.local(number) for number in flow.inputs[node]]
+        kernel = flow.kernels[node]
+        if isinstance(kernel, UserFunction):
+            args = all_lent(args, kernel.reads)
         start = perf_counter()
         try:
-            kernel = flow.kernels[node]
             result = kernel(*([run.stop, *args] if isinstance(kernel, Control) else args), **flow.attrs[node])
             seconds = perf_counter() - start
             outputs = flow.outputs[node]
