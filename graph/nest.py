@@ -7,11 +7,12 @@ Invariant: fill(lift(x, found), found) equals x.
 from __future__ import annotations
 
 import copy
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from weftwork.graph.ownership import ATOMS, copied, is_atom
+from weftwork.graph.ownership import ATOMS, alike, copied, is_atom
 
 
 class Slot(NamedTuple):
@@ -25,12 +26,37 @@ SLOTS = tuple(map(Slot, range(256)))
 
 
 class Fixed:
-    """A part of a template that holds no tensor, and can be changed: who fills the template gets a copy."""
+    """A part of a template that holds no tensor, and can be changed: who fills the template gets a copy.
 
-    __slots__ = ("value",)
+    Equal are parts that were copied from one object, which had not changed in between.
+    """
 
-    def __init__(self, value: Any):
+    __slots__ = ("_name", "_origin", "value")
+
+    def __init__(self, value: Any, origin: Any):
         self.value = value
+        self._name = id(origin)
+        try:
+            self._origin: Any = weakref.ref(origin)
+        except TypeError:  # a list, a dict
+            self._origin = None
+
+    @property
+    def is_of_one(self) -> bool:
+        """Whether it is known of which object it is a copy, for as long as that lives."""
+        return self._origin is not None
+
+    def __eq__(self, other: Any) -> bool:
+        if self is other or type(other) is not Fixed or self._origin is None or other._origin is None:
+            return self is other
+        origin = self._origin()
+        return origin is not None and origin is other._origin() and alike(self.value, other.value)
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+    def __reduce__(self):
+        return Fixed, (self.value, self.value)
 
     def __repr__(self) -> str:
         return repr(self.value)
@@ -38,8 +64,8 @@ class Fixed:
 
 def _fixed(value: Any) -> Any:
     """A copy, as it stands in a template."""
-    value = copied(value)
-    return value if is_atom(value) else Fixed(value)
+    mine = copied(value)
+    return mine if is_atom(mine) else Fixed(mine, value)
 
 
 def lift(structure: Any, found: list, convert: Callable[[Any], Any]) -> Any:

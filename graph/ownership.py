@@ -44,6 +44,8 @@ ATOMS: frozenset[type] = frozenset(
     ]
 )
 """Types of atoms: what is looked at first, for it is all that a number costs."""
+_DEPTH = 100
+"""Levels of an object that are compared with its copy."""
 _ATOM_BASES: list[type] = [
     *(type, enum.Enum, BaseException, types.ModuleType, np.dtype, np.ufunc, pathlib.PurePath, datetime.tzinfo)
 ]
@@ -240,6 +242,28 @@ def _rebuilt(
     for key, item in pairs or ():
         made[_copy(key, memo)] = _copy(item, memo)
     return made
+
+
+def alike(one: Any, two: Any, depth: int = 0) -> bool:
+    """True when two copies of one object show to be the same. They are not asked; where that cannot be seen: False."""
+    kind = type(one)
+    if one is two or kind is not type(two) or depth > _DEPTH:
+        return one is two
+    if kind in ATOMS:
+        return one == two
+    if kind is np.ndarray and not one.dtype.hasobject:
+        return one.dtype == two.dtype and np.array_equal(one, two)
+    if kind is dict:
+        return list(one) == list(two) and alike(list(one.values()), list(two.values()), depth + 1)
+    if kind is list or kind is tuple:
+        return len(one) == len(two) and all([alike(*each, depth + 1) for each in zip(one, two, strict=True)])
+    if (
+        kind.__base__ is object
+        and kind.__dictoffset__
+        and not any(["__slots__" in vars(base) for base in kind.__mro__])
+    ):
+        return alike(*[object.__getattribute__(each, "__dict__") for each in (one, two)], depth + 1)
+    return False
 
 
 # Who holds a value

@@ -61,7 +61,7 @@ _KEYS: dict[type, Callable[[Any], Any]] = {
     **dict.fromkeys([int, bool, str, bytes, type(None), datetime.date, datetime.timedelta], _itself),
     float: float.hex,
     complex: _complex,
-    Fixed: lambda part: exact_key(part.value),
+    Fixed: lambda part: part if part.is_of_one else exact_key(part.value),
     list: _keys,
     tuple: _keys,
     dict: lambda value: tuple([(exact_key(key), exact_key(item)) for key, item in value.items()]),
