@@ -11,12 +11,14 @@ The dispatch is that of NEP 13 (`__array_ufunc__`) and NEP 18 (`__array_function
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from weftwork.actors.programs.program import Program, Step
 from weftwork.graph.function import UserFunction
+from weftwork.graph.seeded import Seeded
 
 
 def available() -> bool:
@@ -64,8 +66,8 @@ def for_device(program: Program) -> Program:
     """A program whose library kernels work on the GPU."""
     steps = [step if _is_users(step) else step._replace(kernel=OnDevice(step.kernel)) for step in program.steps]
     constants = tuple([(slot, to_device(value)) for slot, value in program.constants])
-    return Program(program.inputs, program.outputs, steps, program.size, constants)
+    return replace(program, steps=steps, constants=constants, shipped=None)
 
 
 def _is_users(step: Step) -> bool:
-    return isinstance(step.kernel, UserFunction) or step.settle is not None
+    return isinstance(step.kernel, (UserFunction, Seeded)) or step.settle is not None
