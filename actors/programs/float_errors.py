@@ -93,12 +93,14 @@ def hush() -> tuple:
     return ()
 
 
-def spoken_state() -> Any:
-    """A step of a quiet program: the state to which it turns for users' functions, by `set_state`."""
-    return _spoken.get()
+def states() -> tuple[Any, Any]:
+    """A step of a quiet program: the states to which it turns for users' functions and for others, by `set_state`."""
+    return _spoken.get(), _QUIET
 
 
-QUIET, set_state = _QUIET, _set
+def set_state(state: Any) -> None:
+    """A step of a program: be loud or quiet."""
+    _set(state)
 
 
 def turn(user: bool) -> None:

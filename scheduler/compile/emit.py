@@ -12,7 +12,7 @@ from typing import Any
 
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.exchange import expect, newest, receive, send, signal
-from weftwork.actors.programs.float_errors import QUIET, hush, set_state, spoken_state
+from weftwork.actors.programs.float_errors import hush, set_state, states
 from weftwork.actors.programs.program import Program, Step
 from weftwork.graph.captured import SURROUNDINGS
 from weftwork.graph.function import UserFunction, frozen, own, own_frozen
@@ -193,8 +193,8 @@ class _Writer:
         """Turn NumPy's errors on for a user's function, or off again."""
         self.loud = not self.loud
         if self.states is None:
-            self.states = (self._new_slot(), self._constant(QUIET), self._new_slot())
-            self._own_step(spoken_state, {}, (), self.states[0])
+            self.states = (self._new_slot(), self._new_slot(), self._new_slot())
+            self._own_step(states, {}, (), self.states[:2])
         spoken, silent, nowhere = self.states
         if not self.loud and self.resets:  # what the function has set stays
             self._own_step(hush, {}, (), ())
