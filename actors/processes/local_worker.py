@@ -173,7 +173,7 @@ class LocalWorker:
     def _perform(self, request: Request, inputs: list, exchange: _Exchange) -> list:
         """Run a program on packed inputs: the reply. What was said goes before it."""
         with RECORDER.listening() as said:
-            reply = self._run(request, inputs, exchange, said)
+            reply = self._reply_of(request, inputs, exchange, said)
             RECORDER.gather()
         changed = self._programs.end(request.program)
         if changed:
@@ -182,7 +182,7 @@ class LocalWorker:
             exchange.mesh.send(0, pack_parts(["said", exchange.number, said]))
         return reply
 
-    def _run(self, request: Request, inputs: list, exchange: _Exchange, said: list) -> list:
+    def _reply_of(self, request: Request, inputs: list, exchange: _Exchange, said: list) -> list:
         number = exchange.number
         try:
             PLACE.enter(*request.around)

@@ -27,6 +27,8 @@ _KEPT = 16
 _MINE = ("RAY_", "RAYLET_", "__RAY")
 _MY_DEVICES = "_VISIBLE_DEVICES"
 """Environment variables of these names are each process's own: they tell it what Ray gave it."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Of these too, unless the program has them: processes beside each other have one thread each."""
 _LOOKED_AT: Any = -1
 """A key in the root logger's cache of levels, which Python clears whenever a level is set."""
 
@@ -152,6 +154,7 @@ class Place:
     def __init__(self):
         self._known: Lru[str, tuple] = Lru(_KEPT)
         self._own_path = sys.path[:]
+        self._threads = {name: os.environ[name] for name in _THREADS if name in os.environ}
         self._mine = {k: v for k, v in os.environ.items() if k.startswith(_MINE) or k.endswith(_MY_DEVICES)}
 
     def enter(self, name: str, text: bytes | None) -> None:
@@ -174,6 +177,7 @@ class Place:
             environment = {**os.environ, **changed}
         environment = {k: v for k, v in environment.items() if not (k.startswith(_MINE) or k.endswith(_MY_DEVICES))}
         environment.update(self._mine)
+        environment = {**self._threads, **environment}
         data = {os.fsencode(k): os.fsencode(v) for k, v in environment.items()}
         filters = [(_loud(action), *rest) for action, *rest in wanted.filters]
         folder = wanted.folder if wanted.folder and os.path.isdir(wanted.folder) else None

@@ -32,8 +32,8 @@ class _Stream(io.TextIOBase):
 
     encoding, errors = "utf-8", "replace"  # type: ignore[assignment]
 
-    def __init__(self, recorder: Recorder, kind: str, original: Any, number: int):
-        self._recorder, self._kind, self._original, self._number = recorder, kind, original, number
+    def __init__(self, recorder: Recorder, kind: str, number: int):
+        self._recorder, self._kind, self._number = recorder, kind, number
         self.buffer = _Bytes(self)
         self.name = f"<std{kind}>"
         self.mode = "w"
@@ -42,10 +42,7 @@ class _Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         if not self._recorder.take(self._kind, text):
-            if os.getpid() != self._recorder.pid:  # a child that was forked off: what it writes is looked for here
-                os.write(self._number, text.encode("utf-8", "replace"))
-            else:
-                self._original.write(text)
+            self._recorder.pass_on(self._kind, self._number, text)
         return len(text)
 
     def writable(self) -> bool:
@@ -100,6 +97,12 @@ class Recorder:
         finally:
             self._said = None
 
+    def pass_on(self, kind: str, number: int, text: str) -> None:
+        """Write what is said while nobody listens to where it went before; a forked child, to where it is found."""
+        here = [before for name, _, before in self._files if name == kind and self.pid == os.getpid()]
+        with _nothing_wrong():
+            os.write(here[0] if here else number, text.encode("utf-8", "replace"))
+
     def gather(self) -> None:
         """Take in what was written past Python."""
         self._take_written(keep=True)
@@ -122,13 +125,12 @@ class Recorder:
         for kind, number in (("out", 1), ("err", 2)):
             name = f"std{kind}"
             original = getattr(sys, name)
-            setattr(sys, name, _Stream(self, kind, original, number))
+            setattr(sys, name, _Stream(self, kind, number))
             with _nothing_wrong():
                 original.flush()
                 before, file = os.dup(number), _file()
                 os.dup2(file, number)
                 self._files.append((kind, file, before))
-                original.reconfigure(line_buffering=True)
         _LogsTo(self).install()
         _warn_to(self)
 
