@@ -18,7 +18,7 @@ from weftwork.graph.errors import UnavailableError
 from weftwork.graph.modules import settle_modules
 from weftwork.graph.operation import Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.effects import settle_effects
+from weftwork.scheduler.compile.effects import needs_one_thread, settle_effects
 from weftwork.scheduler.compile.needs import is_free, is_sharable, settle_needs
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.machines.helpers import borrow
@@ -395,7 +395,8 @@ class Engine:
         forced = forced or self.config.placement
         if forced == Place.DYNAMIC.value and is_sharable(flow):
             return Contest([Candidate(forced, 0.0, make_dynamic_plan(flow, estimate))])
-        if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow):
+        alone = forced == Place.THREAD.value and needs_one_thread(flow)
+        if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow) and not alone:
             plan = scattered_plan(flow, estimate, Place(forced))
             if plan.slots > 1:
                 return Contest([Candidate(forced, 0.0, plan)])
