@@ -18,6 +18,7 @@ import numpy as np
 from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.callables import awaited, bound, check_callable, identity, is_async, named, takes_name
+from weftwork.graph.captured import Captured
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, Tensor, Traits
 from weftwork.graph.ownership import ATOMS, copied, is_atom, own
@@ -65,8 +66,15 @@ class UserFunction:
         self.token: Token | None = None
         """What a process remembers it by."""
 
+    @functools.cached_property
+    def captured(self) -> Captured:
+        """What the function refers to: looked for when it is first asked for."""
+        return Captured(self.function)
+
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "gradient": None, "token": None}
+        state = {**self.__dict__, "gradient": None, "token": None}
+        state.pop("captured", None)
+        return state
 
     def direct(self, template: Any) -> tuple[tuple, dict] | None:
         """The call as (positional arguments, keyword constants), where nothing but the function has to be called.

@@ -25,9 +25,11 @@ from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
 from weftwork.actors.processes.messages import Request, describe, pack_parts, unpack_parts
 from weftwork.actors.processes.transport import Gone, Mesh
 from weftwork.actors.processes.worker import ProgramMissing, Programs
+from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.control import Control
-from weftwork.actors.programs.program import StepFailed, Stopped, quiet, size_of, spread
-from weftwork.graph.function import UserFunction
+from weftwork.actors.programs.float_errors import quiet, turn
+from weftwork.actors.programs.output import RECORDER
+from weftwork.actors.programs.program import StepFailed, Stopped, size_of, spread
 from weftwork.graph.ownership import all_lent
 from weftwork.graph.stacks import working
 
@@ -171,18 +173,31 @@ class LocalWorker:
     # A slot of a plan
 
     def _perform(self, request: Request, inputs: list, exchange: _Exchange) -> list:
-        """Run a program on packed inputs: the reply."""
+        """Run a program on packed inputs: the reply. What was said goes before it."""
+        with RECORDER.listening() as said:
+            reply = self._reply_of(request, inputs, exchange, said)
+            RECORDER.gather()
+        changed = self._programs.end(request.program)
+        if changed:
+            return pack_parts(["wrote", exchange.number, changed])
+        if said:
+            exchange.mesh.send(0, pack_parts(["said", exchange.number, said]))
+        return reply
+
+    def _reply_of(self, request: Request, inputs: list, exchange: _Exchange, said: list) -> list:
         number = exchange.number
         try:
+            PLACE.enter(*request.around)
             program = self._programs.get(request)
-        except ProgramMissing:
+        except (ProgramMissing, Unknown):
             return pack_parts(["missing", number])
         except Exception as error:  # its code does not load here: a package is missing, say
             return pack_parts(["unfit", number, *describe(error)])
         measured: list = []
+        said.clear()
         try:
             values = [exchange, *unpack_parts(inputs)]
-            with working(), quiet():
+            with working(), program.errors():
                 if request.measure:
                     outputs, *measured = program.measure(values, exchange.stop)
                 else:
@@ -202,7 +217,9 @@ class LocalWorker:
 
     # Shared nodes
 
-    def _share(self, mesh: Mesh, run: int, batch: int, dropped: list, clear: bool, probe: bool, content: list) -> bool:
+    def _share(
+        self, mesh: Mesh, run: int, batch: int, dropped: list, clear: bool, probe: bool, around: tuple, content: list
+    ) -> bool:
         """Run a batch, and say what came of it; False once the caller has gone."""
         if run != self._run:
             self._forget()
@@ -215,14 +232,21 @@ class LocalWorker:
             self._values.pop(number, None)
         made: list = []
         costs: list[tuple] = []
-        end = self._work(content, probe, made, costs)
+        said: list[tuple] = []
+        end: tuple | None = ("missing",)
+        with suppress(Unknown), RECORDER.listening() as heard:
+            PLACE.enter(*around)
+            end = self._work(content, probe, made, costs, heard, said)
         if self._stop.exchange.gone:
             return False
-        mesh.send(0, _packed(["shared", run, batch, end, made, costs]))
+        mesh.send(0, _packed(["shared", run, batch, end, made, costs, said]))
         return True
 
-    def _work(self, content: list, probe: bool, made: list, costs: list) -> tuple | None:
-        """Run the rows of a batch: adds what each made and cost. Why it ended before its last row, or None."""
+    def _work(self, content: list, probe: bool, made: list, costs: list, heard: list, said: list) -> tuple | None:
+        """Run the rows of a batch: adds what each made, cost and said. Why it ended before its last row, or None.
+
+        heard: what is said meanwhile.
+        """
         try:
             flow, code, rows, given = unpack_parts(content)
         except Exception as error:  # a value does not load here
@@ -245,31 +269,46 @@ class LocalWorker:
         if probe:
             self._ticker.start()
         try:
+            heard.clear()  # what modules say when they are imported, they have said in the program
             with working(), quiet():
                 for row in todo:
                     if self._stop:
                         return ("stopped",)
-                    self._call(row, made, costs, probe)
+                    changed = self._call(row, made, costs, probe)
+                    if changed:
+                        return "wrote", changed
+                    if heard:
+                        said.append((row[0], heard[:]))
+                        heard.clear()
         except Stopped:
             return ("stopped",)
         except BaseException as error:
             return "failed", *describe(error)
         finally:
             self._ticker.stop()
+            RECORDER.gather()
+            if heard and todo:
+                said.append((todo[min(len(made), len(todo) - 1)][0], heard[:]))
         return None
 
-    def _call(self, row: tuple, made: list, costs: list, probe: bool) -> None:
-        """Call one node."""
+    def _call(self, row: tuple, made: list, costs: list, probe: bool) -> list[int]:
+        """Call one node: the numbers of those of its functions that have changed captured objects."""
         _, token, attrs, takes, makes = row
         values = self._values
         args = [values[number] for number in takes]
-        kernel = self._kernels[token]
-        if isinstance(kernel, UserFunction):
-            args = all_lent(args, kernel.reads)  # if the node must be tried elsewhere, it gets what this one got
+        kernel, carried, users = self._kernels[token]
+        if users:  # if the node must be tried elsewhere, it gets what this one got
+            args = all_lent(args, getattr(kernel, "kernel", kernel).reads)
         ticks = self._ticker.ticks
         start = perf_counter()
+        turn(users)
+        if carried is not None:
+            carried.arrive()
         result = kernel(*([self._stop, *args] if isinstance(kernel, Control) else args), **attrs)
         seconds = perf_counter() - start
+        if carried is not None and (changed := carried.changed()):
+            del self._kernels[token]
+            return changed
         releases = None
         if probe and seconds >= _LONG_ENOUGH:
             releases = self._ticker.ticks - ticks >= _TICKS * seconds / _TICK
@@ -282,6 +321,7 @@ class LocalWorker:
             made.append(tuple(result))
             size = sum(map(size_of, result))
         costs.append((seconds, sum(map(size_of, args)), size, releases))
+        return []
 
     def _forget(self) -> None:
         self._run = 0

@@ -45,6 +45,7 @@ class Request:
     code_beside: the code is long, and is the last of the arguments beside the request.
     blocks: the keys of the blocks that belong to the code.   came: the data of each, None where the receiver has it; on
     the way it may go beside the request: then `beside` tells of each block whether it does.
+    around: the name of the surroundings, and their pickled form (None where the receiver has it).
     """
 
     program: str
@@ -63,6 +64,7 @@ class Request:
     blocks: tuple[str, ...] = ()
     beside: tuple[bool, ...] = ()
     came: tuple[Any, ...] = ()
+    around: tuple[str, bytes | None] = ("", None)
 
     def take_blocks(self, data: Sequence[Any]) -> None:
         """Take in the data of the blocks that came beside the request."""

@@ -16,8 +16,10 @@ from typing import Any
 from weftwork.actors.processes.code import BlockMissing, unpack_code
 from weftwork.actors.processes.messages import Request, check_pickles, describe, pack_values, unpack, unwrap, wrap
 from weftwork.actors.programs import gpu
+from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.lru import Lru
-from weftwork.actors.programs.program import Program, StepFailed, Stopped, quiet, size_of
+from weftwork.actors.programs.output import RECORDER
+from weftwork.actors.programs.program import Program, StepFailed, Stopped, size_of
 from weftwork.graph.function import WATCHERS
 from weftwork.graph.stacks import working
 
@@ -60,10 +62,26 @@ class Programs:
             if self._adapt is not None:
                 program = self._adapt(program)
             known = self._known.keep(request.program, _Known(program))
+        if known.program.state is not None:
+            known.program.state.arrive()
         known.runs += 1
         if known.runs >= _HOT and not known.program.compiled:
             known.program.compile()
         return known.program
+
+    def end(self, name: str) -> list[int]:
+        """A run of a program is over: the numbers of those of its functions that have changed captured objects.
+
+        What is changed is no longer what it was in the session: the program is dropped.
+        """
+        known = self._known.find(name)
+        state = None if known is None else known.program.state
+        if state is None:
+            return []
+        changed = state.changed()
+        if changed or state.spoiled:
+            self._known.drop(name)
+        return [] if state.apart else changed
 
 
 _TASKS = Programs()
@@ -133,32 +151,43 @@ HERALD = Herald()
 WATCHERS.append(HERALD.limited)
 
 
-def perform(request: Request, values: list, programs: Programs, device: bool = False) -> tuple[list, list]:
+def _missing(request: Request) -> list:
+    """The reply to a request that names what is not here."""
+    return _reply(request, ["missing"], [])
+
+
+def perform(request: Request, values: list, programs: Programs, said: list, device: bool = False) -> tuple[list, list]:
     """Run a request's program on `values`: its reply as [head, *large outputs], and all the outputs.
 
     A kernel that raises is part of the reply, with the number of its step; so is an output that does not pickle.
+    said: the list to which what the program says is added; it goes with the reply.
     device: the values are those of a GPU, and come back from it.
     """
-    nothing = [None] * len(request.apart)
     try:
         program = programs.get(request)
     except ProgramMissing:
-        return [pack_values(["missing"]), *nothing], []
+        return _missing(request), []
     except Exception as error:  # its code does not load here: a package is missing, say
-        return [pack_values(["unloadable", *describe(error)]), *nothing], []
-    measured: tuple = ()
+        return _reply(request, ["unloadable", *describe(error)], []), []
+    said.clear()  # what modules say when they are imported, they have said in the program
+    measured: list = []
+    failure: list = []
+    outputs: list = []
     try:
-        with HERALD.watching(request.token), _limited(request.deadline) as stop, working(), quiet():
+        with HERALD.watching(request.token), _limited(request.deadline) as stop, working(), program.errors():
             if request.measure:
-                outputs, *measured_lists = program.measure(values, stop)
-                measured = tuple(measured_lists)
+                outputs, *measured = program.measure(values, stop)
             else:
                 outputs = program(values, stop)
     except StepFailed as failed:
-        cause = failed.__cause__ or failed
-        return [pack_values(["failed", failed.step, *describe(cause)]), *nothing], []
+        failure = ["failed", failed.step, *describe(failed.__cause__ or failed)]
     except Stopped:
-        return [pack_values(["stopped"]), *nothing], []
+        failure = ["stopped"]
+    RECORDER.gather()
+    if changed := programs.end(request.program):
+        return _reply(request, ["wrote", changed], []), []
+    if failure:
+        return _reply(request, failure, said), []
     leaving = [None if position in request.stays else value for position, value in enumerate(outputs)]
     if device:
         leaving = [gpu.to_host(value) for value in leaving]
@@ -171,13 +200,22 @@ def perform(request: Request, values: list, programs: Programs, device: bool = F
                 check_pickles(value)
         except Exception as error:
             text = f"its output {position} is a {type(value).__name__} that does not pickle: {error}"
-            failure = pack_values(["unpicklable", position, *describe(TypeError(text))])
-            return [failure, *nothing], []
+            return _reply(request, ["unpicklable", position, *describe(TypeError(text))], said), []
     small = [None if position in apart else value for position, value in enumerate(leaving)]
     large = [leaving[position] for position in request.apart]
     came = [_place_among(value, values, request.arrived) for value in large]
-    head = pack_values(["done", small, [size_of(value) for value in large], came, *measured])
+    head = pack_values(with_said(["done", small, [size_of(value) for value in large], came, *measured], said))
     return [head, *[apart[p] if place is None else None for p, place in zip(request.apart, came, strict=True)]], outputs
+
+
+def _reply(request: Request, told: list, said: list) -> list:
+    """A reply without outputs."""
+    return [pack_values(with_said(told, said)), *[None] * len(request.apart)]
+
+
+def with_said(told: list, said: list) -> list:
+    """A reply, with what was said if anything was."""
+    return ["said", said, *told] if said else told
 
 
 def _place_among(output: Any, inputs: list, arrived: Iterable[int]) -> int | None:
@@ -202,7 +240,9 @@ def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
 def run_segment(message: bytes, *arrived: Any) -> Any:
     """What every task does: run a segment."""
     request: Request = unpack(message)
-    reply, _ = perform(request, inputs_of(request, arrived), _TASKS)
+    with RECORDER.listening() as said:
+        PLACE.enter(*request.around)  # a task is always given them
+        reply, _ = perform(request, inputs_of(request, arrived), _TASKS, said)
     return reply[0] if len(reply) == 1 else tuple(reply)
 
 
@@ -228,22 +268,31 @@ class VariableServer:
             return self._reply
         request: Request = unpack(message)
         self._forget(request.forget)
-        try:
-            values = inputs_of(request, arrived, self._held)
-        except KeyError as lacking:
-            reply = [pack_values(["lacking", lacking.args[0]])] + [None] * len(request.apart)
-        else:
-            if self._device:
-                values = [gpu.to_device(value) for value in values]
-            reply, outputs = perform(request, values, self._programs, self._device)
-            if outputs:
-                apart = () if self._device else request.apart
-                for position, name, version in request.keeps:
-                    if position not in apart or size_of(outputs[position]) <= KEPT_BYTES:
-                        self._values.setdefault(name, {})[version] = outputs[position]
+        with RECORDER.listening() as said:
+            try:
+                PLACE.enter(*request.around)
+                values = inputs_of(request, arrived, self._held)
+            except Unknown:
+                reply = _missing(request)
+            except KeyError as lacking:
+                reply = _reply(request, ["lacking", lacking.args[0]], [])
+            else:
+                reply = self._perform(request, values, said)
         self._last = sequence
         self._reply = reply[0] if len(reply) == 1 else tuple(reply)
         return self._reply
+
+    def _perform(self, request: Request, values: list, said: list) -> list:
+        """Run a segment, and keep what shall be kept: its reply."""
+        if self._device:
+            values = [gpu.to_device(value) for value in values]
+        reply, outputs = perform(request, values, self._programs, said, self._device)
+        if outputs:
+            apart = () if self._device else request.apart
+            for position, name, version in request.keeps:
+                if position not in apart or size_of(outputs[position]) <= KEPT_BYTES:
+                    self._values.setdefault(name, {})[version] = outputs[position]
+        return reply
 
     def store(self, epoch: str, message: bytes) -> None:
         """Take small committed values: a list of (name, version, value)."""

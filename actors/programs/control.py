@@ -72,6 +72,11 @@ class Control:
     """A kernel that takes the stop list first."""
 
     __name__ = "control"
+    functions: tuple = ()
+    """The users' functions that its bodies call, where it was compiled."""
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "functions": ()}
 
     def bodies(self) -> list[Body]:
         """The bodies that it runs, in the order of the owner's sections."""
@@ -114,7 +119,7 @@ class Loop(Control):
         self._fused: Fused | None = None
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_fused": None}
+        return {**super().__getstate__(), "_fused": None}
 
     def __call__(self, stop: list, *values: Any) -> Any:
         state = self.run(stop, list(values[: self.carried]), list(values[self.carried :]), 0)

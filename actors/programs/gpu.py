@@ -11,6 +11,7 @@ The dispatch is that of NEP 13 (`__array_ufunc__`) and NEP 18 (`__array_function
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from weftwork.actors.programs.program import Program, Step
 from weftwork.graph.function import UserFunction
 from weftwork.graph.ownership import own
+from weftwork.graph.seeded import Seeded
 
 
 def available() -> bool:
@@ -65,8 +67,8 @@ def for_device(program: Program) -> Program:
     """A program whose library kernels work on the GPU."""
     steps = [step if _is_users(step) else step._replace(kernel=OnDevice(step.kernel)) for step in program.steps]
     constants = tuple([(slot, to_device(value)) for slot, value in program.constants])
-    return Program(program.inputs, program.outputs, steps, program.size, constants)
+    return replace(program, steps=steps, constants=constants, shipped=None)
 
 
 def _is_users(step: Step) -> bool:
-    return isinstance(step.kernel, UserFunction) or step.settle is own
+    return isinstance(step.kernel, (UserFunction, Seeded)) or step.settle is own

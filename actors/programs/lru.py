@@ -34,6 +34,10 @@ class Lru(Generic[K, V]):
                 pass
         return value
 
+    def drop(self, key: K) -> None:
+        """Forget a value, if it is there."""
+        self._kept.pop(key, None)
+
     def keep(self, key: K, value: V) -> V:
         """Keep a value, which is returned."""
         self._kept[key] = value

@@ -20,10 +20,9 @@ from types import GetSetDescriptorType
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy import errstate
 
+from weftwork.actors.programs.float_errors import quiet, spoken
 from weftwork.graph.ownership import ATOMS, Lent
-from weftwork.graph.stacks import local
 
 _INFIX: dict[Callable, str] = {
     operator.add: "+",
@@ -95,6 +94,10 @@ class Program:
     """The slot of the stop list, where steps take it: branches and loops do."""
     unwatched: int = 1
     """Compiled, it looks at the stop list once in so many steps: more than 1 where all are known to be short."""
+    loud: bool = False
+    """All its nodes are users' functions."""
+    state: Any = None
+    """What its functions refer to (`carried.Carried`), where it goes to another process."""
     _function: Callable | None = field(default=None, repr=False, compare=False)
     shipped: Any = field(default=None, repr=False, compare=False)
     """How it is sent to other processes, once it was: its id, and its pickled form."""
@@ -114,6 +117,10 @@ class Program:
             if isinstance(self._function, _Parts):
                 raise  # its parts have told which step it was
             raise StepFailed(self._line_of(error)) from error
+
+    def errors(self) -> quiet | spoken:
+        """The context of NumPy's errors that a run of it needs."""
+        return spoken() if self.loud else quiet()
 
     def _environment(self, values: Sequence[Any]) -> list:
         slots: list = [None] * self.size
@@ -291,7 +298,8 @@ class _Parts:
         inputs = tuple([slot for slot in given if slot not in constants and slot != program.stop])
         outputs = tuple([slot for slot in written if slot in live])
         mine = tuple([(slot, constants[slot]) for slot in given if slot in constants])
-        return Program(inputs, outputs, program.steps[start:end], program.size, mine, program.stop, program.unwatched)
+        steps = program.steps[start:end]
+        return Program(inputs, outputs, steps, program.size, mine, program.stop, program.unwatched)
 
     @property
     def compiled(self) -> bool:
@@ -383,23 +391,6 @@ def _statement(
     apart = _STEPS_BETWEEN_CHECKS if infix is not None else unwatched
     check = "" if at % apart else "; stop and stop_now()"
     return f"{target} = {call}{freed}{check}"
-
-
-class quiet:
-    """A context manager in which nodes run: NumPy gives inf and nan without a warning, as TensorFlow does."""
-
-    __slots__ = ("_errors", "_graphs", "_level")
-
-    def __enter__(self) -> None:
-        self._graphs = graphs = local.graphs
-        self._level = graphs.level
-        graphs.level = len(graphs)
-        self._errors = errors = errstate(all="ignore")
-        errors.__enter__()
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._errors.__exit__(kind, error, trace)
-        self._graphs.level = self._level
 
 
 def stop_now() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.function import UserFunction
 from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
+from weftwork.graph.seeded import Seeded
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
 from weftwork.scheduler.compile.folding import ALL, Rewrites, Spared
@@ -106,6 +107,12 @@ class Dataflow:
         """The nodes that are branches or loops."""
         self.key: str | None = None
         """The name under which other processes keep its rows, once they do."""
+        self.functions: tuple = ()
+        """The users' functions that its nodes call, those of branches and loops too."""
+        self.here: frozenset[int] = frozenset()
+        """The nodes that must run in the caller."""
+        self.state: tuple = ()
+        """The versions of what its functions refer to, when it last left the caller."""
         self.extra: dict[int, Tensor] = {}
         """Of values that are no tensor's, versions that a branch or a loop makes: the variable's reference."""
         self._takers: bytearray | None = None
@@ -117,6 +124,10 @@ class Dataflow:
         at = self.outputs[node].index(value)
         outputs = self.ops[node].outputs
         return outputs[at] if at < len(outputs) else self.extra[value]
+
+    def is_here(self, node: int) -> bool:
+        """True for a node that must run in the caller."""
+        return node in self.here or self.ops[node].traits.here
 
     def uses(self) -> list[int]:
         """How many times each value is taken: by nodes, as fetches, as what a variable ends with."""
@@ -296,7 +307,12 @@ class _Builder:
     def _visit(self, op: Operation) -> None:
         kind = op.kind
         if kind is Kind.PURE or kind is Kind.FUNCTION:
-            self._node(op, self._inputs(op.inputs))
+            if kind is Kind.FUNCTION and op.traits.user and (draws := op.kernel.captured.draws):  # type: ignore[union-attr]
+                place = self.flow.new_value()
+                self.flow.draws[place] = op
+                self._node(op, (place, *self._inputs(op.inputs)), kernel=Seeded(op.kernel, draws))
+            else:
+                self._node(op, self._inputs(op.inputs))
         elif kind is Kind.CONSTANT:
             if op.outputs[0] not in self.value_of:
                 self._constant(op)

@@ -14,11 +14,14 @@ from typing import Any
 
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.exchange import expect, newest, receive, send, signal
+from weftwork.actors.programs.float_errors import hush, set_state, states
 from weftwork.actors.programs.program import Program, Step
+from weftwork.graph.captured import SURROUNDINGS
 from weftwork.graph.function import UserFunction
 from weftwork.graph.nest import Slot
 from weftwork.graph.operation import Kind
 from weftwork.graph.ownership import Lent, is_atom, own, own_each, own_made
+from weftwork.graph.seeded import Seeded
 from weftwork.scheduler.compile.dataflow import LIBRARY, ONE, USERS, Dataflow
 
 _OTHERS = frozenset([Kind.CONTROL, Kind.QUEUE])
@@ -30,13 +33,19 @@ _DENSE = 4
 
 
 def write_program(
-    flow: Dataflow, nodes: Sequence[int], inputs: tuple[int, ...], outputs: tuple[int, ...], sizes: Sequence[float]
+    flow: Dataflow,
+    nodes: Sequence[int],
+    inputs: tuple[int, ...],
+    outputs: tuple[int, ...],
+    sizes: Sequence[float],
+    inner: bool = False,
 ) -> tuple[Program, list[int]]:
     """The program of some nodes, and the node of each of its steps (-1 for one that belongs to none).
 
     sizes: bytes of each value; those of large ones are let go at once, not when their slot is used again.
+    inner: it is part of another one, which is quiet.
     """
-    return _Writer(flow, nodes, inputs, outputs, sizes).program()
+    return _Writer(flow, nodes, inputs, outputs, sizes, inner).program()
 
 
 @dataclass
@@ -63,6 +72,16 @@ def write_slot_program(
     return _SlotWriter(flow, nodes, inputs, outputs, sizes, crossings).program()
 
 
+def is_users(kernel: Any) -> bool:
+    """True for the kernel of a user's function."""
+    return isinstance(kernel, (UserFunction, Seeded))
+
+
+def users_function(kernel: Any) -> UserFunction:
+    """The user's function of such a kernel."""
+    return kernel.kernel if isinstance(kernel, Seeded) else kernel
+
+
 class _Sparse(dict):
     """As a list of -1, in which few places are used."""
 
@@ -73,7 +92,15 @@ class _Sparse(dict):
 class _Writer:
     """The state of one emission: which value is in which slot, and until which step."""
 
-    def __init__(self, flow: Dataflow, nodes: Sequence[int], inputs: tuple, outputs: tuple, sizes: Sequence[float]):
+    def __init__(
+        self,
+        flow: Dataflow,
+        nodes: Sequence[int],
+        inputs: tuple,
+        outputs: tuple,
+        sizes: Sequence[float],
+        inner: bool = False,
+    ):
         self.flow, self.nodes, self.inputs, self.outputs, self.sizes = flow, nodes, inputs, outputs, sizes
         values = len(flow.producer) + 1  # the exchange is one more
         dense = _DENSE * len(nodes) > values
@@ -93,16 +120,26 @@ class _Writer:
         """The values that its nodes make."""
         self.direct: dict[int, tuple[tuple, dict]] = {}
         self.stop: int | None = None
+        kinds = {is_users(flow.kernels[node]) for node in nodes if flow.kernels[node] is not None}
+        self.only_users = kinds == {True} and not inner
+        self.turns = True in kinds and not self.only_users
+        """NumPy's errors are turned on before users' functions and off after them."""
+        self.loud, self.resets = False, False
+        self.states: tuple[int, int, int] | None = None
+        """The slots of NumPy's loud and quiet state, and one for what nobody reads."""
 
     def program(self) -> tuple[Program, list[int]]:
         """Write all steps."""
         self._look_ahead()
         for at, node in enumerate(self.nodes):
             self._visit(at, node)
+        if self.loud:
+            self._turn()
         inputs = tuple([self.slot[v] for v in self.inputs])
         outputs = tuple([self._place_of(v) for v in self.outputs])
         constants = tuple(self.constants.items())
-        return Program(inputs, outputs, self.steps, self.size, constants, self.stop), self.owners
+        program = Program(inputs, outputs, self.steps, self.size, constants, self.stop, loud=self.only_users)
+        return program, self.owners
 
     def _look_ahead(self) -> None:
         flow, last = self.flow, self.last
@@ -128,6 +165,9 @@ class _Writer:
         values = flow.inputs[node]
         kernel: Any = flow.kernels[node]
         attrs, settle, lent = flow.attrs[node], None, None
+        if self.turns and is_users(kernel) is not self.loud:
+            self._turn()
+        self.resets = self.resets or (self.loud and SURROUNDINGS in users_function(kernel).captured.writes)
         reads = tuple([slot[value] for value in values])
         if -1 in reads:
             reads = tuple([self._place_of(value) for value in values])
@@ -142,8 +182,8 @@ class _Writer:
             kernel = kernel.function  # type: ignore[attr-defined]
             reads = tuple([reads[arg.index] if type(arg) is Slot else self._constant(arg) for arg in args])
             settle = own
-        elif type(kernel) is UserFunction:  # it settles what it gives by itself
-            lent = self._lent(at, kernel, values)
+        elif is_users(kernel):  # it settles what it gives by itself
+            lent = self._lent(at, users_function(kernel), values)
         elif any([self.takers[value] & USERS for value in flow.outputs[node]]):
             settle = own_made if len(flow.outputs[node]) == 1 else own_each
         dead = self._released(at, values)
@@ -151,6 +191,19 @@ class _Writer:
         made = writes[0] if len(writes) == 1 else tuple(writes)
         self.steps.append(Step(kernel, attrs, reads, made, tuple(dead), settle, lent))  # type: ignore[arg-type]
         self.owners.append(node)
+
+    def _turn(self) -> None:
+        """Turn NumPy's errors on for a user's function, or off again."""
+        self.loud = not self.loud
+        if self.states is None:
+            self.states = (self._new_slot(), self._new_slot(), self._new_slot())
+            self._own_step(states, {}, (), self.states[:2])
+        spoken, silent, nowhere = self.states
+        if not self.loud and self.resets:  # what the function has set stays
+            self._own_step(hush, {}, (), ())
+            self.states, self.resets = None, False
+        else:
+            self._own_step(set_state, {}, (spoken if self.loud else silent,), nowhere)
 
     def _new_slot(self) -> int:
         self.size += 1

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.actors.programs.program import quiet
+from weftwork.actors.programs.float_errors import quiet
 from weftwork.graph.operation import LIBRARY, Operation
 from weftwork.graph.sameness import exact_key
 from weftwork.scheduler.request.config import OptimizerOptions, RewriterConfig

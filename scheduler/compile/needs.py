@@ -15,6 +15,7 @@ from weftwork.graph.devices import DeviceSpec
 from weftwork.graph.errors import InvalidArgumentError, OpError, at_node
 from weftwork.graph.operation import LIBRARY, Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import settle_effects
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines.devices import Machine, list_devices, machines
 
@@ -48,7 +49,10 @@ class Need(NamedTuple):
 
 
 def settle_needs(flow: Dataflow, config: Any) -> None:
-    """Fill `flow.needs`. Raises InvalidArgumentError for a node that asks for what no machine has."""
+    """Fill `flow.needs`, and find what must run in the caller.
+
+    Raises InvalidArgumentError for a node that asks for what no machine has.
+    """
     known: dict[Any, Need] = {}
     flow.needs = {}
     last, asked, need = LIBRARY, "", _NOTHING
@@ -62,6 +66,7 @@ def settle_needs(flow: Dataflow, config: Any) -> None:
                     need = known[last, asked] = _NOTHING
         if need is not _NOTHING:
             flow.needs[node] = need
+    settle_effects(flow)
 
 
 _NOTHING = Need()
@@ -69,7 +74,7 @@ _NOTHING = Need()
 
 def is_free(flow: Dataflow) -> bool:
     """True when no node asks for anything, a queue or the caller's process included: each may run anywhere."""
-    return not (flow.needs or flow.queued or any([op.traits.here for op in flow.ops]))
+    return not (flow.needs or flow.queued or flow.here or any([op.traits.here for op in flow.ops]))
 
 
 def is_sharable(flow: Dataflow) -> bool:

@@ -28,6 +28,7 @@ from weftwork.graph.operation import LIBRARY, REFERENCES, Kind, Operation, Tenso
 from weftwork.graph.sections import Section, sections_of
 from weftwork.graph.shapes import RawShape
 from weftwork.scheduler.compile.dataflow import CONTROL, Dataflow, variable_name
+from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import write_program
 from weftwork.scheduler.compile.folding import ALL, Rewrites
 
@@ -112,6 +113,7 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
         elements = op.attrs["_elements"]
         places = tuple([place - elements for place in places])
         kernel = Sweep(bodies[0], carried, len(state), elements, places, op.attrs["_reverse"], op.attrs["_empty"])
+    kernel.functions = functions_of([kernel for flow in flows for kernel in flow.kernels])
     return Compiled(kernel, order, state, reads, variables, any([flow.queued for flow in flows]))
 
 
@@ -216,7 +218,7 @@ def body_of(section: SectionFlow, nodes: Sequence[int] | None = None) -> Body:
     mine, outputs = range(len(flow.ops)) if nodes is None else nodes, section.outputs
     if flow.queued and nodes is None:  # its queue nodes wait: it is a run of its own, and never a program
         mine, outputs = (), ()
-    program, owners = write_program(flow, mine, section.inputs, outputs, sizes)
+    program, owners = write_program(flow, mine, section.inputs, outputs, sizes, inner=True)
     where = [(flow.ops[owner] if owner >= 0 else section.owner).defined_at for owner in owners]
     return Body(program, where, section.required)
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import needs_one_thread
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines.helpers import thread_hop
 from weftwork.scheduler.plan.grouping import after_locks
@@ -238,9 +239,9 @@ class _Sharing:
         return Candidate("dynamic", foreseen, make_dynamic_plan(self.flow, self.estimate))
 
     def in_threads(self) -> Candidate | None:
-        """Threads of this process."""
+        """Threads of this process; not for functions that share its generators, or look at the thread they are in."""
         cpus = self.lanes.local_cpus()
-        if cpus < 2:
+        if cpus < 2 or needs_one_thread(self.flow):
             return None
         foreseen = self._schedule(cpus, thread_hop(), self.bound)
         return Candidate("thread", foreseen.makespan, self._slot_plan(foreseen, Place.THREAD))
@@ -301,7 +302,7 @@ class _Sharing:
 
 def _stays(flow: Dataflow, node: int) -> bool:
     """True for a node that runs in the caller's process, whatever it costs."""
-    return flow.ops[node].traits.here or HISTORY.stays(flow.kernels[node])
+    return flow.is_here(node) or HISTORY.stays(flow.kernels[node])
 
 
 def scattered_plan(flow: Dataflow, estimate: Estimate, place: Place) -> Plan:

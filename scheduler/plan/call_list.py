@@ -16,6 +16,7 @@ from weftwork.graph.function import UserFunction
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.statistics import Census
 from weftwork.scheduler.compile.dataflow import prune
+from weftwork.scheduler.compile.effects import bound_together
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
 
@@ -41,9 +42,20 @@ class Listing:
 
     ops: in creation order.   counts: how often each kernel is called.   functions: the users' ones among them.
     last: of each tensor, by its number, the index of the node that takes it last; _NEVER for what is fetched.
+    bound: the functions that stay in the caller, for they share state.
+    only_users, mixed: all nodes, or some of them, call users' functions.
     """
 
-    def __init__(self, elements: Sequence[Tensor | Operation], ops: list[Operation], census: Census):
+    def __init__(
+        self,
+        elements: Sequence[Tensor | Operation],
+        ops: list[Operation],
+        census: Census,
+        bound: frozenset[UserFunction] = frozenset(),
+    ):
+        self.bound = bound
+        users = {isinstance(kernel, UserFunction) for kernel in census.counts}
+        self.only_users, self.mixed = users == {True}, len(users) == 2
         self.elements, self.ops, self.counts, self.last = elements, ops, census.counts, census.last
         for element in elements:
             if isinstance(element, Tensor):
@@ -72,9 +84,12 @@ class Listing:
             return None
         if not _are_placeholders(makers) and not makers.isdisjoint(ops):  # it runs, but its value is another
             return None
-        if len(ops) < _LEAST * len(unseen(census.counts)) or are_heavy(census.counts):
+        if any([isinstance(kernel, UserFunction) and kernel.captured.draws for kernel in census.counts]):
+            return None  # each call needs a seed: a plan has one for each
+        bound = bound_together([kernel for kernel in census.counts if isinstance(kernel, UserFunction)])
+        if len(ops) < _LEAST * len(unseen(census.counts) - bound) or are_heavy(census.counts):
             return None
-        return cls(elements, ops, census)
+        return cls(elements, ops, census, bound)
 
     def values(self, feeds: Mapping[Tensor, Any]) -> list:
         """The values of a run that begins: of tensors by their numbers, at the end the constants of calls."""

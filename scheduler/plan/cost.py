@@ -20,6 +20,7 @@ from typing import Any
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
 from weftwork.graph.function import Op, UserFunction
+from weftwork.graph.seeded import Seeded
 
 _WEIGHT = 0.3
 """Of a new measurement against the record's mean."""
@@ -179,6 +180,7 @@ class Costs:
 
 def _importable_name(kernel: Any) -> str | None:
     """`module:name` of a function that another process can import, else None."""
+    kernel = kernel.kernel if isinstance(kernel, Seeded) else kernel
     function = getattr(kernel, "function", kernel) if isinstance(kernel, UserFunction) else kernel
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not name or module == "__main__" or "<" in name:

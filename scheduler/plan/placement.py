@@ -147,7 +147,7 @@ def place_needed(flow: Dataflow, node: int) -> Place | None:
         return Place.QUEUE
     if node in flow.waiting:
         return Place.NESTED
-    if flow.ops[node].traits.here:
+    if flow.is_here(node):
         return Place.CALLER
     need = flow.needs.get(node)
     if need is None:
@@ -195,7 +195,7 @@ def _end_in_tasks(flow: Dataflow, estimate: Estimate, places: list[Place]) -> No
     sizes = estimate.bytes
     for node, inputs in enumerate(flow.inputs):
         op = flow.ops[node]
-        if places[node] is not Place.CALLER or op.kind in WRITES or op.traits.here:
+        if places[node] is not Place.CALLER or op.kind in WRITES or flow.is_here(node):
             continue
         large = [v for v in inputs if sizes[v] > _WORTH_A_JOURNEY and flow.producer[v] >= 0]
         if len(large) == 1 and uses[large[0]] == 1 and places[flow.producer[large[0]]] is Place.TASK:
@@ -213,7 +213,7 @@ def _follow_large(flow: Dataflow, estimate: Estimate, places: list[Place], remot
     for node, inputs in enumerate(flow.inputs):
         made = sum([sizes[v] for v in flow.outputs[node]])
         op = flow.ops[node]
-        if places[node] is Place.CALLER and op.kind not in WRITES and not op.traits.here:
+        if places[node] is Place.CALLER and op.kind not in WRITES and not flow.is_here(node):
             coming = sum([sizes[v] for v in inputs if v in away])
             if coming > _WORTH_A_JOURNEY and made < 0.5 * coming:
                 places[node] = Place.TASK

@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.program import Program
+from weftwork.graph.function import UserFunction
 from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import Crossings, write_program, write_slot_program
 from weftwork.scheduler.compile.needs import ANYWHERE, Home, Need
 from weftwork.scheduler.plan.cost import shape_bytes
@@ -84,8 +87,21 @@ class Plan:
     """How many threads, or the caller and residents, it is made for."""
     wanted: set[int]
     """The values that are needed beyond the plan."""
+    state: tuple = ()
+    """The versions of what its functions refer to that its programs take with them."""
     compiled: bool = False
     """All its programs are, that are compiled here."""
+
+    def carry(self, state: tuple) -> None:
+        """Let its programs take with them what their functions refer to, of which `state` is the version."""
+        if self.state == state:
+            return
+        for segment in self.segments:
+            functions = functions_of([self.flow.kernels[node] for node in segment.nodes])
+            if functions and segment.program is not None:
+                carried = Carried([function.captured for function in functions], segment.need is not None)
+                segment.program.state, segment.program.shipped = carried if carried else None, None
+        self.state = state
 
     @property
     def is_dynamic(self) -> bool:
@@ -96,6 +112,16 @@ class Plan:
     def needs_residents(self) -> bool:
         """True for a plan that residents run, together with the caller."""
         return (self.slots > 1 and not self.local) or self.is_dynamic
+
+
+def found_writing(flow: Dataflow, nodes: Sequence[int], numbers: Sequence[int]) -> set[UserFunction]:
+    """The functions of some nodes, by their numbers, of which a call has changed captured state: it is noted."""
+    functions = functions_of([flow.kernels[node] for node in nodes])
+    found = {functions[number] for number in numbers}
+    for function in found:
+        function.captured.writes_after_all()
+    flow.state = ()
+    return found
 
 
 def make_plan(

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.actors.programs.program import Stopped, quiet, size_of, spread
+from weftwork.actors.programs.float_errors import hush, loud, quiet, spoken, turn
+from weftwork.actors.programs.program import Stopped, size_of, spread
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ownership import ATOMS, last_taken, lent, own
 from weftwork.graph.statistics import CALLED
@@ -43,6 +44,30 @@ _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctyp
     np.bytes_,
 }
 """Types of values that are small, and that nobody can change."""
+
+
+_TURN = object()
+"""The first of a call that is none: it turns NumPy's errors on or off."""
+
+
+def _with_turns(rows: list[Operation], calls: list[tuple]) -> tuple[list, list[tuple]]:
+    """Nodes and their calls, with calls between them that turn NumPy's errors on for users' functions; None stands
+    for the node of such a call.
+    """
+    all_rows: list[Operation | None] = []
+    all_calls: list[tuple] = []
+    users = False
+    for op, call in zip(rows, calls, strict=True):
+        if op.traits.user is not users and op.kind in CALLED:
+            users = not users
+            all_rows.append(None)
+            all_calls.append((_TURN, loud if users else hush))
+        all_rows.append(op)
+        all_calls.append(call)
+    if users:
+        all_rows.append(None)
+        all_calls.append((_TURN, hush))
+    return all_rows, all_calls
 
 
 class Next(enum.Enum):
@@ -105,7 +130,7 @@ class Unplanned:
         """How many nodes of the listing are done."""
         self._ahead: set[Operation] = set()
         """Nodes beyond these that are done as well."""
-        self._unseen = unseen(listing.functions)
+        self._unseen = unseen(listing.functions) - listing.bound
         self._swift = _SCALARS.issuperset(map(type, feeds.values()))
         """All values so far are scalars."""
         self._calls: list[tuple] = []
@@ -126,7 +151,7 @@ class Unplanned:
         """Call nodes until something else must happen. Raises the error of a node that fails, or Stopped."""
         start = perf_counter()
         try:
-            with quiet():
+            with spoken() if self._listing.only_users else quiet():
                 return self._call(stop)
         finally:
             self.seconds += perf_counter() - start
@@ -145,10 +170,12 @@ class Unplanned:
             if self._ahead:
                 rows = [op for op in rows if op not in self._ahead]
                 self._ahead.difference_update(ops[at:end])
-            begun = 0
+            begun, count = 0, len(rows)
             try:
                 if self._swift and len(rows) > 1:
                     self._calls = self._listing.calls_of(rows)
+                    if self._listing.mixed:
+                        rows, self._calls = _with_turns(rows, self._calls)
                     calls = iter(self._calls)
                     self._calling = rows, calls
                     if not stop:
@@ -161,14 +188,15 @@ class Unplanned:
                 for op in rest:
                     if stop:
                         raise Stopped
-                    self._step(op)
+                    if op is not None:
+                        self._step(op)
             except (Stopped, KeyboardInterrupt):
                 raise
             except BaseException as error:
                 if stop:  # what was being called is not known any more
                     raise Stopped from error
                 raise node_error(self.current, error) from error
-            self.called += len(rows)
+            self.called += count
             self._at = end
             if pace.is_heavy(end):
                 return Next.PLAN
@@ -214,6 +242,9 @@ class Unplanned:
                 continue
             else:
                 number, function, *places = call
+                if number is _TURN:
+                    function()
+                    continue
                 result = function(*[values[a] for a in places])
             if type(result) is not usual:
                 usual = type(result)
@@ -245,6 +276,8 @@ class Unplanned:
             given = self._given(op, places)
         else:
             given = [values[place] for place in places]
+        if self._listing.mixed:
+            turn(op.traits.user)
         start = perf_counter()
         result = function(*given, **attrs)
         if op in self._listing.measured:
@@ -330,7 +363,8 @@ class Unplanned:
                 break
             (then,) = following
             others = [tensor for tensor in then.inputs if tensor is not made]
-            if then.kernel in functions or then.controls or not all(map(self._is_there, others)):
+            stays = then.controls or then.kernel in self._listing.bound
+            if then.kernel in functions or stays or not all(map(self._is_there, others)):
                 break
             chain.append(then)
             functions.add(then.kernel)

@@ -23,16 +23,17 @@ from time import monotonic
 from typing import Any
 
 from weftwork.actors.processes.messages import unpack
-from weftwork.actors.programs.program import Stopped, quiet
+from weftwork.actors.programs.program import Stopped
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError, at_node
 from weftwork.graph.operation import Kind
+from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.needs import Need
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, Word, WorkerLost
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Place
-from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.budget import Budget
 from weftwork.scheduler.run.failures import does_not_fit, is_of_the_place, let_stay, lost, node_error, unloadable
 from weftwork.scheduler.run.nested import Call, Calls, Nesting
@@ -202,8 +203,7 @@ class Dispatcher:
     def _run_here(self, segment: Segment) -> None:
         self._expire()
         self.run.look_again(segment)
-        with quiet():
-            self.run.run_here(self.plan, segment, self.measure)
+        self.run.run_here(self.plan, segment, self.measure)
         self._done(segment)
 
     def _start(self, segment: Segment) -> Attempt | None:
@@ -360,7 +360,11 @@ class Dispatcher:
         self._ready(segment)
 
     def _take_reply(self, attempt: Attempt, reply: list) -> None:
-        segment, kind = attempt.segment, reply[0]
+        segment = attempt.segment
+        if reply[0] == "said":
+            self.run.heard([self._op(node) for node in segment.nodes], reply[1])
+            reply = reply[2:]
+        kind = reply[0]
         if kind == "done":
             self._take_outputs(attempt, *reply[1:4])
             place = segment.place.value
@@ -378,6 +382,8 @@ class Dispatcher:
             if self._stays(segment, unpack(reply[2])):
                 return
             raise at_node(InvalidArgumentError, self._op(self.plan.flow.producer[number]), str(unpack(reply[2])))
+        elif kind == "wrote":
+            self._keep_here(segment, found_writing(self.plan.flow, segment.nodes, reply[1]))
         elif kind == "unloadable":
             if self._stays(segment, unpack(reply[1])):
                 return
@@ -403,6 +409,19 @@ class Dispatcher:
         segment.place = Place.CALLER
         self._ready(segment)
         return True
+
+    def _keep_here(self, segment: Segment, functions: set) -> None:
+        """Some functions change captured state, as a segment has shown: from now on they run in the caller."""
+        started = {attempt.segment for attempt in self.under_way.values()}
+        for other in self.plan.segments:
+            if other is segment or (other not in started and other.need is None and other.place is not Place.QUEUE):
+                if not functions.isdisjoint(functions_of([self.plan.flow.kernels[node] for node in other.nodes])):
+                    other.place = Place.CALLER
+        moved = [other for other in self.there if other.place is Place.CALLER]
+        self.there = [other for other in self.there if other.place is not Place.CALLER]
+        heapq.heapify(self.there)
+        for other in [segment, *moved]:
+            self._ready(other)
 
     def _take_outputs(self, attempt: Attempt, small: list, large_bytes: list[int], came: list[int | None]) -> None:
         """Take what a reply brings. came: of each large output the position of the input that it is, or None."""

@@ -15,8 +15,10 @@ from typing import Any
 from weftwork.actors.programs.program import Stopped, size_of
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError
-from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.modules import settle_modules
+from weftwork.graph.operation import Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import needs_one_thread, settle_effects
 from weftwork.scheduler.compile.needs import is_free, is_sharable, settle_needs
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.machines.helpers import borrow
@@ -126,6 +128,7 @@ class Engine:
             timer = threading.Timer(timeout, run.cancel, [TIMED_OUT])
             timer.daemon = True
             timer.start()
+        again = False
         try:
             if started is not None:
                 started(run)
@@ -137,6 +140,9 @@ class Engine:
                 run.look_again()
                 fetched = run.fetched()
             run.commit(self._replicas_of)
+        except (Restart, backend.ValueLost):
+            again = True  # all is said again
+            raise
         finally:
             if timer is not None:
                 timer.cancel()
@@ -146,6 +152,8 @@ class Engine:
                     running.discard(run)
                     if self.closed:  # else nobody waits for it
                         self._idle.notify_all()
+            if run.said and not again:
+                run.speak()
         for where, (segments, nodes) in run.ran.items():
             count = self.ran.setdefault(where, [0, 0])
             count[0] += segments
@@ -162,6 +170,10 @@ class Engine:
             contest = self._plan(run, flow, variant)
         measure = variant.runs < _MEASURED_RUNS or (run.trace is not None and run.trace.measures)
         candidate = contest.measured if measure else contest.current
+        if flow.functions and not candidate.plan.local and not self._carried(run, flow, candidate.plan):
+            variant.contest = None
+            self.run_flow(run, flow, variant)
+            return
         team = None
         if candidate.plan.needs_residents:
             team = self._borrow_residents(run, candidate, contest)
@@ -171,6 +183,8 @@ class Engine:
                 candidate = contest.instead(candidate)
             elif variant.runs + 1 in REPLAN_AT:  # its balance is only as good as the costs
                 measure = True
+            if team is None and not candidate.plan.local:
+                candidate.plan.carry(flow.state)
         if not measure:
             _compile(candidate.plan, variant.runs)
         start = perf_counter()
@@ -206,6 +220,22 @@ class Engine:
             return self._placed(flow, estimate, set(), frozenset(), "auto").current
         places = [place_needed(flow, node) or Place.CALLER for node in range(len(flow.ops))]
         return Candidate("caller", 0.0, make_plan(flow, places, estimate))
+
+    def _carried(self, run: Run, flow: Dataflow, plan: Plan) -> bool:
+        """Let a plan's programs take with them what their functions refer to now.
+
+        False where it turns out that other nodes than before must run in the caller.
+        """
+        settle_modules()
+        run.look_around()
+        state = tuple([function.captured.look() for function in flow.functions])
+        if state != flow.state:
+            before, flow.state, flow.key = flow.here, state, None
+            settle_effects(flow)
+            if flow.here != before:
+                return False
+        plan.carry(state)
+        return True
 
     def _borrow_residents(self, run: Run, candidate: Candidate, contest: Contest) -> Residents | None:
         """Take the residents for a run, if they are up and free; if they will never be, the candidate is out."""
@@ -371,7 +401,8 @@ class Engine:
         forced = forced or self.config.placement
         if forced == Place.DYNAMIC.value and is_sharable(flow):
             return Contest([Candidate(forced, 0.0, make_dynamic_plan(flow, estimate))])
-        if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow):
+        alone = forced == Place.THREAD.value and needs_one_thread(flow)
+        if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow) and not alone:
             plan = scattered_plan(flow, estimate, Place(forced))
             if plan.slots > 1:
                 return Contest([Candidate(forced, 0.0, plan)])
@@ -451,9 +482,9 @@ def _near(flow: Dataflow, remote: set[int]) -> bool:
 def _is_seen(flow: Dataflow, estimate: Estimate) -> bool:
     """True when every user's function of a dataflow has been called before."""
     seconds = enumerate(estimate.seconds)
-    return not any([s is None and _is_tried(flow.ops[n]) and n not in flow.needs for n, s in seconds])
+    return not any([s is None and _is_tried(flow, n) and n not in flow.needs for n, s in seconds])
 
 
-def _is_tried(op: Operation) -> bool:
+def _is_tried(flow: Dataflow, node: int) -> bool:
     """True for a user's function whose first call is made in another process."""
-    return op.traits.user and not op.traits.here
+    return flow.ops[node].traits.user and not flow.is_here(node)

@@ -24,12 +24,12 @@ from time import monotonic
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
 from weftwork.actors.processes.messages import Request, pack, pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Mesh, is_left
-from weftwork.actors.programs.program import Stopped, quiet
+from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import InvalidArgumentError, OpError
 from weftwork.scheduler.machines import objects
 from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
-from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.failures import lost, node_error
 from weftwork.scheduler.run.run import Restart, Run
 from weftwork.scheduler.run.sharing import Apart, Lane, Sharing
@@ -180,8 +180,7 @@ class Residents:
         try:
             for segment in plan.segments[1:]:
                 team.begin(segment, self._programs[segment.slot])
-            with quiet():
-                run.run_here(plan, plan.segments[0], measure)
+            run.run_here(plan, plan.segments[0], measure)
             team.finish()
         except BaseException as error:
             failure = error
@@ -286,6 +285,7 @@ class _Team(ProcessExchange):
             measure=self.measure,
             blocks=tuple([block.key for block in blocks]),
             beside=tuple([block in new for block in blocks]),
+            around=self.run.around(known),
         )
         self.left[segment.slot] = segment
         self.run.here[segment.slot] = (segment, monotonic())
@@ -304,6 +304,10 @@ class _Team(ProcessExchange):
         if kind == "up":
             self.up.add(slot)
             return
+        if kind == "said":
+            if number == self.number and slot in self.left:
+                self.run.heard(self._ops(self.left[slot]), rest[0])
+            return
         segment = self.left.pop(slot, None) if number == self.number else None
         if segment is None:
             return
@@ -319,6 +323,9 @@ class _Team(ProcessExchange):
             error, text, step = rest
             cause = unpack(error)
             self._fail(node_error(self.plan.flow.ops[segment.owners[step]], cause, text))
+        elif kind == "wrote":
+            found_writing(self.plan.flow, segment.nodes, rest[0])
+            self._fail(self._lost(segment, "a function changes captured state"))
         elif kind == "unfit":
             self._fail(self._unfit(unpack(rest[0])))
         elif kind == "missing":

@@ -11,11 +11,14 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Mapping
+from contextvars import copy_context
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
 from weftwork.actors.programs.control import Body, Control, Loop, Sweep, check_required
-from weftwork.actors.programs.program import Stopped, quiet, size_of
+from weftwork.actors.programs.float_errors import quiet
+from weftwork.actors.programs.program import Stopped, size_of
 from weftwork.graph.errors import OpError, from_exception
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -88,13 +91,17 @@ class InnerRun(Run):
 
     def __init__(self, outer: Run, flow: Dataflow, sources: Mapping[int, Any]):
         super().__init__(flow, Cells(outer.mirror, flow), outer.draws, None, outer.trace)
-        self.deadline = outer.deadline
+        self.deadline, self.surroundings = outer.deadline, outer.surroundings
+        self.said = outer.said
         self.work = 0.0
         """Seconds that its nodes took, where they were measured."""
         self._unread = {}  # what its nodes read was given to it
         self._sources = tuple(sources)
         for number, value in (*flow.constants.items(), *sources.items()):
             self.values[number] = value
+        if flow.draws:
+            for number, place in zip(flow.draws, outer.draws.take(flow.draws.values(), outer.moved), strict=True):
+                self.values[number] = place
 
     def bytes_of_sources(self) -> dict[int, int]:
         """The sizes of the values that it was given."""
@@ -252,7 +259,8 @@ class Nesting:
 
     def _chosen(self, flow: Dataflow, node: int, seconds: float | None) -> bool:
         op, need = flow.ops[node], flow.needs.get(node)
-        if op.traits.here or (need is not None and need._replace(timeout=None) != Need()):  # limits hold inside, too
+        asks = need is not None and need._replace(timeout=None) != Need()  # limits hold inside, too
+        if asks or flow.is_here(node):
             return False
         if (seconds is None and not op.traits.user) or (seconds is not None and seconds < WORTH_A_TASK):
             return False
@@ -268,7 +276,7 @@ class Nesting:
         (node,) = segment.nodes
         values = [run.local(number) for number in run.flow.inputs[node]]
         call = Call(run, segment, measure)
-        borrow(1)[0].put(lambda: self._work(call, node, values))
+        borrow(1)[0].put(partial(copy_context().run, self._work, call, node, values))
         return call
 
     def _work(self, call: Call, node: int, values: list) -> None:

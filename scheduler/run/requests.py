@@ -70,6 +70,7 @@ class Courier:
             token,
             tuple([block.key for block in blocks]),
             tuple(beside_code),
+            around=self.run.around(known if link is not None else None),
         )
         return pickle.dumps(request, protocol=5), arrived
 

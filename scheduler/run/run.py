@@ -7,13 +7,16 @@ to its commit it holds the locks of its write set. If anything goes wrong it pub
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.programs.program import StepFailed, Stopped, quiet, size_of
+from weftwork.actors.programs.ambient import LOOK, Around
+from weftwork.actors.programs.output import replay
+from weftwork.actors.programs.program import StepFailed, Stopped, size_of
 from weftwork.graph.errors import CancelledError, DeadlineExceededError
-from weftwork.graph.operation import UNINITIALIZED
+from weftwork.graph.operation import UNINITIALIZED, Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.plan.cost import COSTS
@@ -77,13 +80,19 @@ class Run:
         """What is on its way in other processes: the dispatcher's attempts."""
         self.ran: dict[str, list[int]] = {}
         """Segments and nodes by place."""
+        self.surroundings: Around | None = None
+        """What was around the program when the run first left the caller."""
+        self.said: list[tuple[int, list]] = []
+        """What functions have said in other processes, with the first node of their segment."""
         self._places: list | None = None
         self.waits: dict[Any, Segment] = {}
         """What waits in queues."""
         self.calls: dict[Any, Segment] = {}
         """The nested branches and loops that are on their way."""
         self.moved: dict[Any, list] = {} if moved is None else moved
-        """Of queue nodes that were done, also in attempts before this one, their outputs: elements move once."""
+        """Of queue nodes that were done, also in attempts before this one, their outputs: elements move once. And the
+        key of what its functions draw.
+        """
         self._unread: dict[str, int] = dict(flow.pinned) if flow.queued else {}
         self.unplanned: Any = None
         """What it does instead, where it has no plan."""
@@ -111,7 +120,7 @@ class Run:
         if missing:
             raise uninitialized([flow.variables[name] for name in dict.fromkeys(missing)])
         if flow.draws:
-            self._places = self.draws.take(flow.draws.values())
+            self._places = self.draws.take(flow.draws.values(), self.moved)
             for number, place in zip(flow.draws, self._places, strict=True):
                 values[number] = place
 
@@ -159,6 +168,35 @@ class Run:
             return name, cell.version
         return known or ("", 0)
 
+    # Around its functions
+
+    def look_around(self) -> None:
+        """Note what is around the functions of this run, once: the thread that began it is the program's."""
+        if self.surroundings is None:
+            self.surroundings = LOOK.now()
+
+    def around(self, known: set[str] | None) -> tuple[str, bytes | None]:
+        """The name of the surroundings, and what they are unless they are `known`, to which they are added."""
+        found = self.surroundings
+        if found is None:
+            return "", None
+        if known is None:
+            return found
+        if found.name in known:
+            return found.name, None
+        known.add(found.name)
+        return found
+
+    def heard(self, ops: Sequence[Operation], events: list) -> None:
+        """Nodes have said something in another process: it is said here before the run returns."""
+        self.said.append((min([op.index for op in ops], default=0), events))
+
+    def speak(self) -> None:
+        """Say what was said elsewhere, in creation order of the nodes."""
+        for _, events in sorted(self.said, key=itemgetter(0)):
+            replay(events)
+        self.said.clear()
+
     # In the caller
 
     def run_here(self, plan: Plan, segment: Segment, measure: bool) -> None:
@@ -169,11 +207,12 @@ class Run:
         inputs = [self.local(v) for v in segment.inputs]
         self.here[segment.slot] = (segment, monotonic())
         try:
-            if measure:
-                outputs, seconds, taken, made = segment.program.measure(inputs, self.stop)
-                self.learn(plan, segment, seconds, taken, made)
-            else:
-                outputs = segment.program(inputs, self.stop)
+            with segment.program.errors():
+                if measure:
+                    outputs, seconds, taken, made = segment.program.measure(inputs, self.stop)
+                    self.learn(plan, segment, seconds, taken, made)
+                else:
+                    outputs = segment.program(inputs, self.stop)
         except StepFailed as failed:
             op = self.flow.ops[segment.owners[failed.step]]
             cause = failed.__cause__
@@ -287,8 +326,7 @@ class Run:
 def run_locally(run: Run, plan: Plan, measure: bool) -> None:
     """Run a plan that lies wholly in the caller, one segment after another."""
     try:
-        with quiet():
-            for segment in plan.segments:
-                run.run_here(plan, segment, measure)
+        for segment in plan.segments:
+            run.run_here(plan, segment, measure)
     except Stopped:
         raise run.stopped() from None

@@ -27,16 +27,19 @@ import numpy as np
 from weftwork.actors.processes.code import pack_code
 from weftwork.actors.processes.messages import pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Mesh
+from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.control import Control
-from weftwork.actors.programs.program import Stopped, quiet, size_of, spread
-from weftwork.graph.function import UserFunction
+from weftwork.actors.programs.float_errors import quiet, turn
+from weftwork.actors.programs.program import Stopped, size_of, spread
 from weftwork.graph.ownership import all_lent
 from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import functions_of
+from weftwork.scheduler.compile.emit import is_users, users_function
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place, stateful
-from weftwork.scheduler.plan.plan import Segment
+from weftwork.scheduler.plan.plan import Segment, found_writing
 from weftwork.scheduler.plan.schedule import neighbours, ranks
 from weftwork.scheduler.run.failures import is_of_the_place, let_stay, lost, node_error
 from weftwork.scheduler.run.run import Run
@@ -59,8 +62,8 @@ ATTEMPTS = 3
 """Tries of a batch whose worker dies under it."""
 _MOST_TOKENS = 2048
 """Kernels that a worker keeps; then it begins anew."""
-_TOKENS: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
-"""The kernels that were sent to workers, and their tokens."""
+_TOKENS: WeakKeyDictionary[Any, tuple[tuple, int]] = WeakKeyDictionary()
+"""The kernels that were sent to workers: the versions of what they refer to, and their tokens."""
 _LASTING: dict[int, tuple[Any, int]] = {}
 """Of kernels to which nothing refers weakly: themselves, and their tokens."""
 _NUMBERS = count()
@@ -98,6 +101,8 @@ class Lane:
         self.dropped: list[int] = []
         self.tokens: set[int] = set()
         self.blocks: set[str] = set()
+        self.known: set[str] = set()
+        """The surroundings that it has."""
         self.rows: dict[str, set[int]] = {}
         self.clear = False
         """It shall forget kernels and rows before the next batch."""
@@ -110,7 +115,7 @@ class Lane:
 
     def forget(self) -> None:
         """Let it begin anew with kernels and rows."""
-        self.tokens, self.blocks, self.rows, self.clear = set(), set(), {}, True
+        self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), {}, True
 
     @property
     def has_room(self) -> bool:
@@ -228,7 +233,7 @@ class Sharing:
 
     def _must_stay(self, node: int) -> bool:
         op = self.flow.ops[node]
-        if node in self.mine or stateful(op.kind) or op.traits.here:
+        if node in self.mine or stateful(op.kind) or self.flow.is_here(node):
             return True
         return HISTORY.stays(self.flow.kernels[node])
 
@@ -326,7 +331,8 @@ class Sharing:
         except Exception as error:
             self._stay(nodes, error)
             return
-        header = pack_parts(["share", self.number, self.batches, lane.dropped, lane.clear, probe])
+        around = self.run.around(lane.known)
+        header = pack_parts(["share", self.number, self.batches, lane.dropped, lane.clear, probe, around])
         try:
             self.mesh.send(slot, [*header, *content], self.run.stop)
         except Gone:
@@ -359,7 +365,9 @@ class Sharing:
             self.lanes.setdefault(slot, Lane())
             self.alone_since = 0.0
         elif kind == "shared" and number == self.number:
-            batch, end, made, costs = rest
+            batch, end, made, costs, said = rest
+            for node, events in said:
+                self.run.heard([self.flow.ops[node]], events)
             self._finished(slot, self.lanes[slot], batch, end, made, costs)
 
     def _finished(self, slot: int, lane: Lane, number: int, end: Any, made: list, costs: list) -> None:
@@ -391,6 +399,8 @@ class Sharing:
             token, error, _ = what
             lane.tokens.discard(token)
             self._stay(rest, unpack(error), [n for n in rest if token in (-1, _token_of(self.flow.kernels[n]))])
+        elif why == "wrote":
+            self._wrote(lane, rest, what[0])
         elif why == "unsendable":
             self._stay(rest, unpack(what[0]), rest[:1])
         else:
@@ -399,6 +409,14 @@ class Sharing:
             if not is_of_the_place(cause):
                 raise node_error(self.flow.ops[rest[0]], cause, text)
             self._stay(rest, cause, rest[:1])
+
+    def _wrote(self, lane: Lane, rest: list[int], numbers: list[int]) -> None:
+        """A call has changed captured state: its functions, and what shares their state, run here from now on."""
+        lane.tokens.discard(_token_of(self.flow.kernels[rest[0]]))
+        found = found_writing(self.flow, rest[:1], numbers)
+        those = [n for n, k in enumerate(self.flow.kernels) if not found.isdisjoint(functions_of([k]))]
+        self.mine.update(those)
+        self._again(rest)
 
     def _stay(self, nodes: list[int], error: BaseException, those: list[int] | None = None) -> None:
         """Some nodes cannot run in a worker: they run here from now on; the other `nodes` are tried again."""
@@ -411,7 +429,7 @@ class Sharing:
         """True when what a worker needs for a node pickles."""
         values = [self.run.values[number] for number in self.flow.inputs[node]]
         try:
-            pack_code(self.flow.kernels[node])
+            pack_code(_carrying(self.flow.kernels[node]))
             pack_parts([self.flow.attrs[node], values])
         except Exception:
             return False
@@ -444,10 +462,11 @@ class Sharing:
             run.lock()
         args = [run.local(number) for number in flow.inputs[node]]
         kernel = flow.kernels[node]
-        if isinstance(kernel, UserFunction):
-            args = all_lent(args, kernel.reads)
+        if is_users(kernel):
+            args = all_lent(args, users_function(kernel).reads)
         start = perf_counter()
         try:
+            turn(is_users(kernel))
             result = kernel(*([run.stop, *args] if isinstance(kernel, Control) else args), **flow.attrs[node])
             seconds = perf_counter() - start
             outputs = flow.outputs[node]
@@ -532,17 +551,24 @@ def _token_of(kernel: Any) -> int:
         token = _TOKENS.get(kernel)
     except TypeError:  # nothing refers to it weakly: it is one of a library's own, which stay
         return _LASTING.setdefault(id(kernel), (kernel, next(_NUMBERS)))[1]
-    if token is None:
-        token = _TOKENS[kernel] = next(_NUMBERS)
-    return token
+    state = tuple([function.captured.version for function in functions_of([kernel])])
+    if token is None or token[0] != state:
+        token = _TOKENS[kernel] = (state, next(_NUMBERS))
+    return token[1]
 
 
 def _shipped(kernels: Sequence[Any], lane: Lane) -> tuple[list[tuple], set[str]]:
     """Kernels as they are sent: (token, code, keys of its blocks, those that the worker lacks); and all these keys."""
     shipped, keys = [], set(lane.blocks)
     for kernel in kernels:
-        code, blocks = pack_code(kernel)
+        code, blocks = pack_code(_carrying(kernel))
         came = [None if key in keys else np.frombuffer(data, np.uint8) for key, data in blocks]
         shipped.append((_token_of(kernel), code, [key for key, _ in blocks], came))
         keys.update([key for key, _ in blocks])
     return shipped, keys
+
+
+def _carrying(kernel: Any) -> tuple:
+    """A kernel, with what its functions refer to, and whether it is a user's."""
+    carried = Carried([function.captured for function in functions_of([kernel])], False)
+    return kernel, carried if carried else None, is_users(kernel)

@@ -8,10 +8,12 @@ Helpers belong to the process and are lent to one run at a time.
 
 from __future__ import annotations
 
+from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
 
 from weftwork.actors.programs.exchange import Exchange
-from weftwork.actors.programs.program import Stopped, quiet
+from weftwork.actors.programs.program import Stopped
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run.run import Run
@@ -30,8 +32,7 @@ class _Team:
     def work(self, segment: Segment) -> None:
         """Run a slot's program."""
         try:
-            with quiet():
-                self.run.run_here(self.plan, segment, self.measure)
+            self.run.run_here(self.plan, segment, self.measure)
         except BaseException as error:
             self.errors.append(error)
             if not self.run.stop:
@@ -52,7 +53,7 @@ def run_in_threads(run: Run, plan: Plan, measure: bool) -> None:
     run.wakers.append(team.exchange.wake)
     helpers = borrow(plan.slots - 1)
     for segment, jobs in zip(plan.segments[1:], helpers, strict=True):
-        jobs.put(lambda segment=segment: team.helper(segment))
+        jobs.put(partial(copy_context().run, team.helper, segment))
     try:
         team.work(plan.segments[0])
     finally:

@@ -11,6 +11,7 @@ import concurrent.futures
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
 from time import monotonic
 from typing import Any
 
@@ -41,7 +42,8 @@ class RunFuture(Future):
     def start(cls, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> RunFuture:
         """Begin `work(started)` in a thread; it calls `started` with the Run.   ends: whether its session is closed."""
         future = cls()
-        threading.Thread(target=future._work, args=(work, ends), name="weftwork-run", daemon=True).start()
+        around = copy_context()
+        threading.Thread(target=around.run, args=(future._work, work, ends), name="weftwork-run", daemon=True).start()
         return future
 
     def _work(self, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.operation import UNINITIALIZED
+from weftwork.graph.seeded import new_key
 
 _LOOK = 0.02
 """Seconds after which a run that waits for a lock looks whether it is to stop."""
@@ -179,6 +180,9 @@ class Cells:
         self.newest = {number: (mirror.cell(name), name) for name, number in flow.newest.items()}
 
 
+_RUN = "key"
+
+
 class Draws:
     """How far each random stream of a session has come. A failed run moves none."""
 
@@ -187,11 +191,20 @@ class Draws:
         self._next: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def take(self, ops: Iterable[Any]) -> list[tuple[tuple[int, int], int]]:
-        """For each operation the key of its stream, and the number of its next draw, which is now taken."""
+    def take(self, ops: Iterable[Any], kept: dict) -> list[tuple[tuple[int, int], int]]:
+        """For each operation the key of its stream, and the number of its next draw, which is now taken.
+
+        A user's function has the key of the run, which is `kept` for all attempts at it, and its number among the
+        nodes of the run that draw.
+        """
         places = []
         with self._lock:
-            for op in ops:
+            for number, op in enumerate(ops):
+                if op.traits.user:
+                    if _RUN not in kept:
+                        kept[_RUN] = new_key()
+                    places.append((kept[_RUN], number))
+                    continue
                 draw = self._next.get(op.name, 0)
                 self._next[op.name] = draw + 1
                 places.append((op.attrs["_seed"] or (self._entropy, op.index), draw))
@@ -201,5 +214,5 @@ class Draws:
         """The run that took `places` has failed: they are the next ones again, unless another run has gone on."""
         with self._lock:
             for op, (_, draw) in zip(ops, places, strict=True):
-                if self._next[op.name] == draw + 1:
+                if not op.traits.user and self._next[op.name] == draw + 1:
                     self._next[op.name] = draw

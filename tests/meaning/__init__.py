@@ -1,0 +1,1 @@
+"""What functions mean, wherever they run: a rule a test."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import weftwork as tf
 
-PLACES = ["caller", "task", "resident", "actor", "auto", "isolated"]
+PLACES = ["caller", "thread", "task", "resident", "dynamic", "actor", "auto", "isolated"]
 """Values of `ConfigProto(placement=...)`; and functions that are never run in the caller's process."""
 RUNS = {"auto": 45}
 """Runs after which each way was tried: where the place is given, four show as much."""

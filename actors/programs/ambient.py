@@ -1,0 +1,237 @@
+"""Surroundings: what a function finds around it without naming it, the same in every process as in the program.
+
+In the program they are looked at when a run leaves the caller, in 4 us; they are packed only when they have changed.
+Another process is given them with the first request after that, and keeps them; before each run it makes good what the
+run before has changed.
+"""
+
+from __future__ import annotations
+
+import decimal
+import hashlib
+import logging
+import os
+import platform
+import sys
+import warnings
+from typing import Any, NamedTuple
+
+import cloudpickle
+import numpy as np
+
+from weftwork.actors.programs.float_errors import spoken_errors
+from weftwork.actors.programs.lru import Lru
+
+_KEPT = 16
+"""Surroundings that a process remembers: those of the sessions that it works for."""
+_MINE = ("RAY_", "RAYLET_", "__RAY")
+_MY_DEVICES = "_VISIBLE_DEVICES"
+"""Environment variables of these names are each process's own: they tell it what Ray gave it."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Of these too, unless the program has them: processes beside each other have one thread each."""
+_LOOKED_AT: Any = -1
+"""A key in the root logger's cache of levels, which Python clears whenever a level is set."""
+
+
+class Surroundings(NamedTuple):
+    """What is around the functions of a run.
+
+    machine: where the program runs.   folder: None for one that was removed.   environment: variables, as bytes.
+    started_with: those of the moment at which the program imported this.   path: `sys.path`.
+    filters: of warnings.   context: of decimal numbers.   errors, printing: of NumPy.   levels: of loggers, by name.
+    """
+
+    machine: str
+    folder: str | None
+    environment: dict
+    path: list[str]
+    recursion: int
+    filters: list
+    context: tuple
+    errors: dict
+    printing: dict
+    levels: dict[str, int]
+
+
+_environment: Any = getattr(os.environ, "_data", None)
+_STARTED_WITH = dict(os.environ)
+"""The environment of the moment at which this was imported."""
+
+
+def _machine() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return f"{platform.node()} {file.read().strip()}"
+    except OSError:
+        return platform.node()
+
+
+_MACHINE = _machine()
+
+
+def look() -> Surroundings:
+    """What is around the calling thread now."""
+    try:
+        folder = os.getcwd()
+    except OSError:
+        folder = None
+    environment = dict(os.environ) if _environment is None else _environment.copy()
+    context = decimal.getcontext()
+    number = (context.prec, context.rounding, context.Emin, context.Emax, context.capitals, context.clamp)
+    return Surroundings(
+        _MACHINE,
+        folder,
+        environment,
+        sys.path[:],
+        sys.getrecursionlimit(),
+        warnings.filters[:],
+        (*number, context.traps.copy()),
+        spoken_errors(),
+        np.get_printoptions(),
+        _levels(),
+    )
+
+
+def _has_level(logger: Any) -> bool:
+    return isinstance(logger, logging.Logger) and logger.level != logging.NOTSET
+
+
+_known_levels: dict[str, int] = {}
+
+
+def _levels() -> dict[str, int]:
+    """The levels of loggers that have one; looked for again when one was set."""
+    global _known_levels
+    root = logging.root
+    cache: Any = getattr(root, "_cache", None)
+    if cache is None or _LOOKED_AT not in cache:
+        if cache is not None:
+            cache[_LOOKED_AT] = True
+        levels = {name: logger.level for name, logger in list(root.manager.loggerDict.items()) if _has_level(logger)}
+        _known_levels = {**levels, "": root.level, "disabled": root.manager.disable}
+    return _known_levels
+
+
+class Around(NamedTuple):
+    """Surroundings on their way: their name, and their pickled form."""
+
+    name: str
+    text: bytes
+
+
+class Look:
+    """The program's surroundings as they were last looked at, packed."""
+
+    def __init__(self):
+        self._last: tuple[Surroundings, Around] | None = None
+
+    def now(self) -> Around:
+        """The surroundings of the calling thread."""
+        found, last = look(), self._last
+        if last is not None and last[0] == found:
+            return last[1]
+        changed = {
+            os.fsdecode(name): os.fsdecode(value)
+            for name, value in found.environment.items()
+            if _STARTED_WITH.get(os.fsdecode(name)) != os.fsdecode(value)
+        }
+        text = cloudpickle.dumps((found, changed), protocol=5)
+        around = Around(hashlib.sha1(text, usedforsecurity=False).hexdigest(), text)
+        self._last = (found, around)
+        return around
+
+
+LOOK = Look()
+
+
+class Unknown(Exception):
+    """A process has not got the surroundings that a request names."""
+
+
+class Place:
+    """The surroundings of a process that works for programs."""
+
+    def __init__(self):
+        self._known: Lru[str, tuple] = Lru(_KEPT)
+        self._own_path = sys.path[:]
+        self._threads = {name: os.environ[name] for name in _THREADS if name in os.environ}
+        self._mine = {k: v for k, v in os.environ.items() if k.startswith(_MINE) or k.endswith(_MY_DEVICES)}
+
+    def enter(self, name: str, text: bytes | None) -> None:
+        """Let all be as `name` says. text: its pickled form; None where it was given before. Raises Unknown."""
+        if not name:
+            return
+        known = self._known.find(name)
+        if known is None:
+            if text is None:
+                raise Unknown(name)
+            known = self._known.keep(name, self._prepared(*cloudpickle.loads(text)))
+        self._make_good(*known)
+
+    def _prepared(self, wanted: Surroundings, changed: dict) -> tuple:
+        """What is to be here: on another machine the folder and the path as far as they exist."""
+        beside = [entry for entry in self._own_path if entry and entry not in wanted.path]
+        here = wanted.machine == _MACHINE
+        environment = {os.fsdecode(k): os.fsdecode(v) for k, v in wanted.environment.items()} if here else None
+        if environment is None:
+            environment = {**os.environ, **changed}
+        environment = {k: v for k, v in environment.items() if not (k.startswith(_MINE) or k.endswith(_MY_DEVICES))}
+        environment.update(self._mine)
+        environment = {**self._threads, **environment}
+        data = {os.fsencode(k): os.fsencode(v) for k, v in environment.items()}
+        filters = [(_loud(action), *rest) for action, *rest in wanted.filters]
+        folder = wanted.folder if wanted.folder and os.path.isdir(wanted.folder) else None
+        wanted = wanted._replace(path=[*wanted.path, *beside], environment=data, filters=filters, folder=folder)
+        return wanted, environment
+
+    def _make_good(self, wanted: Surroundings, environment: dict) -> None:
+        now = look()
+        if wanted.folder is not None and now.folder != wanted.folder:
+            os.chdir(wanted.folder)
+        if now.environment != wanted.environment:
+            for name in set(os.environ) - environment.keys():
+                del os.environ[name]
+            for name, value in environment.items():
+                if os.environ.get(name) != value:
+                    os.environ[name] = value
+        if now.path != wanted.path:
+            sys.path[:] = wanted.path
+        if now.recursion != wanted.recursion:
+            _set_recursion(wanted.recursion)
+        if now.filters != wanted.filters:
+            warnings.resetwarnings()  # and what was shown counts no more
+            warnings.filters.extend(wanted.filters)  # type: ignore[attr-defined]
+        if now.context != wanted.context:
+            *numbers, traps = wanted.context
+            trapped = [signal for signal, is_trapped in traps.items() if is_trapped]
+            decimal.setcontext(decimal.Context(*numbers, flags=[], traps=trapped))
+        if now.errors != wanted.errors:
+            np.seterr(**wanted.errors)
+        if now.printing != wanted.printing:
+            np.set_printoptions(**wanted.printing)
+        if now.levels != wanted.levels:
+            _set_levels(now.levels, wanted.levels)
+
+
+def _loud(action: str) -> str:
+    """The program decides what it shows how often: all that may be shown is told it."""
+    return action if action in ("error", "ignore") else "always"
+
+
+def _set_recursion(limit: int) -> None:
+    try:
+        sys.setrecursionlimit(limit)
+    except RecursionError:  # less than what is in use here
+        return
+
+
+def _set_levels(now: dict[str, int], wanted: dict[str, int]) -> None:
+    for name in now.keys() | wanted.keys():
+        level = wanted.get(name, 0)
+        if name == "disabled":
+            logging.disable(level)
+        elif now.get(name, 0) != level:
+            logging.getLogger(name or None).setLevel(level)
+
+
+PLACE = Place()

@@ -1,0 +1,124 @@
+"""NumPy's floating-point errors: the library's nodes give inf and nan without a word, a user's function as it is set.
+
+quiet     while the library's nodes run, as TensorFlow does     loud    as the program has set it (`np.errstate`)
+A program of both begins quiet, and turns loud for users' functions: 0.05 us.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.stacks import local
+
+try:
+    from numpy._core.umath import _extobj_contextvar as _state  # type: ignore[attr-defined]
+
+    _now, _set = _state.get, _state.set
+except ImportError:  # NumPy 1
+    from numpy.core.umath import geterrobj as _now  # type: ignore[attr-defined]
+    from numpy.core.umath import seterrobj as _set  # type: ignore[attr-defined]
+
+with np.errstate(all="ignore"):
+    _QUIET: Any = _now()
+_spoken: ContextVar[Any] = ContextVar("weftwork_spoken_errors")
+_described: tuple[Any, dict] = (None, {})
+
+
+def _is_quiet(state: Any) -> bool:
+    return state is _QUIET or (type(state) is list and state == _QUIET)
+
+
+class quiet:
+    """A context manager in which nodes run: NumPy gives inf and nan without a warning, as TensorFlow does.
+
+    What users' functions set inside stays.
+    """
+
+    __slots__ = ("_before", "_graphs", "_level", "_outer")
+
+    def __enter__(self) -> None:
+        self._graphs = graphs = local.graphs
+        self._level = graphs.level
+        graphs.level = len(graphs)
+        now = _now()
+        self._outer = _is_quiet(now)
+        if not self._outer:
+            self._before = _spoken.get(None)
+            _spoken.set(now)
+            _set(_QUIET)
+
+    def __exit__(self, *_: Any) -> None:
+        self._graphs.level = self._level
+        now = _now()
+        if self._outer:
+            if not _is_quiet(now):  # a user's function has raised
+                hush()
+            return
+        _set(_spoken.get() if _is_quiet(now) else now)
+        _spoken.set(self._before)
+
+
+class spoken:
+    """A context manager in which users' functions run: NumPy's errors are as the program has set them."""
+
+    __slots__ = ("_graphs", "_level", "_turned")
+
+    def __enter__(self) -> None:
+        self._graphs = graphs = local.graphs
+        self._level = graphs.level
+        graphs.level = len(graphs)
+        self._turned = _is_quiet(_now())
+        if self._turned:
+            loud()
+
+    def __exit__(self, *_: Any) -> None:
+        self._graphs.level = self._level
+        if self._turned:
+            hush()
+
+
+def loud() -> tuple:
+    """A step of a program: a user's function follows."""
+    _set(_spoken.get())
+    return ()
+
+
+def hush() -> tuple:
+    """A step of a program: nodes of the library follow."""
+    _spoken.set(_now())
+    _set(_QUIET)
+    return ()
+
+
+def states() -> tuple[Any, Any]:
+    """A step of a quiet program: the states to which it turns for users' functions and for others, by `set_state`."""
+    return _spoken.get(), _QUIET
+
+
+def set_state(state: Any) -> None:
+    """A step of a program: be loud or quiet."""
+    _set(state)
+
+
+def turn(user: bool) -> None:
+    """Be loud for a user's function, quiet for another one."""
+    if _is_quiet(_now()) is user:
+        loud() if user else hush()
+
+
+def spoken_errors() -> dict:
+    """As `np.geterr()`: how the program has set them, in a quiet part too."""
+    global _described
+    now = _now()
+    if _is_quiet(now):
+        loud()
+        try:
+            return np.geterr()
+        finally:
+            hush()
+    if _described[0] is not now:
+        _described = (now, np.geterr())
+    return _described[1]

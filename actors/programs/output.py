@@ -1,0 +1,257 @@
+"""What functions say: what they print, log and warn of in another process comes out in the program, once.
+
+In a process that works for a program, `RECORDER` keeps what is said during a call. It goes with the reply, and `replay`
+says it again in the program: on its own `sys.stdout`, to its handlers and by its filters.
+
+event     (kind, content): text for "out" and "err", a packed record for "log", a packed warning for "warn"
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import pickle
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cloudpickle
+
+Event = tuple[str, Any]
+_LONGEST = 1 << 20
+"""Characters of one event that a process keeps; what a child wrote beyond comes all the same, in further events."""
+
+
+class _Stream(io.TextIOBase):
+    """Stands for `sys.stdout` or `sys.stderr`."""
+
+    encoding, errors = "utf-8", "replace"  # type: ignore[assignment]
+
+    def __init__(self, recorder: Recorder, kind: str, number: int):
+        self._recorder, self._kind, self._number = recorder, kind, number
+        self.buffer = _Bytes(self)
+        self.name = f"<std{kind}>"
+        self.mode = "w"
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if not self._recorder.take(self._kind, text):
+            self._recorder.pass_on(self._kind, self._number, text)
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._number
+
+    def isatty(self) -> bool:
+        return False
+
+    def flush(self) -> None:
+        return
+
+
+class _Bytes(io.RawIOBase):
+    """The buffer of a stream."""
+
+    def __init__(self, stream: _Stream):
+        self._stream = stream
+
+    def write(self, data: Any) -> int:
+        self._stream.write(bytes(data).decode("utf-8", "replace"))
+        return len(data)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+class Recorder:
+    """Keeps what is said in this process while it listens."""
+
+    def __init__(self):
+        self.pid = 0
+        self._said: list[Event] | None = None
+        self._files: list[tuple[str, int, int]] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def listening(self) -> Iterator[list[Event]]:
+        """What is said meanwhile, by whichever thread; `gather` makes the list complete."""
+        if self.pid != os.getpid():
+            self._install()
+        self._take_written(keep=False)
+        said: list[Event] = []
+        self._said = said
+        try:
+            yield said
+        finally:
+            self._said = None
+
+    def pass_on(self, kind: str, number: int, text: str) -> None:
+        """Write what is said while nobody listens to where it went before; a forked child, to where it is found."""
+        here = [before for name, _, before in self._files if name == kind and self.pid == os.getpid()]
+        with _nothing_wrong():
+            os.write(here[0] if here else number, text.encode("utf-8", "replace"))
+
+    def gather(self) -> None:
+        """Take in what was written past Python."""
+        self._take_written(keep=True)
+
+    def take(self, kind: str, content: Any) -> bool:
+        """Keep an event; False where nobody listens."""
+        said = self._said
+        if said is None or os.getpid() != self.pid:
+            return False
+        with self._lock:
+            if said and kind in ("out", "err") and said[-1][0] == kind and len(said[-1][1]) < _LONGEST:
+                said[-1] = (kind, said[-1][1] + content)
+            else:
+                said.append((kind, content))
+        return True
+
+    def _install(self) -> None:
+        """Put itself where this process says things, once."""
+        self.pid = os.getpid()
+        for kind, number in (("out", 1), ("err", 2)):
+            name = f"std{kind}"
+            original = getattr(sys, name)
+            setattr(sys, name, _Stream(self, kind, number))
+            with _nothing_wrong():
+                original.flush()
+                before, file = os.dup(number), _file()
+                os.dup2(file, number)
+                self._files.append((kind, file, before))
+        _LogsTo(self).install()
+        _warn_to(self)
+
+    def _take_written(self, keep: bool) -> None:
+        """Take what was written past Python, by children or C code; what came while nobody listened is the log's."""
+        for kind, file, before in self._files:
+            if size := os.fstat(file).st_size:
+                data = os.pread(file, size, 0)
+                os.ftruncate(file, 0)
+                os.lseek(file, 0, os.SEEK_SET)
+                if not keep or not self.take(kind, data.decode("utf-8", "replace")):
+                    os.write(before, data)
+
+
+@contextmanager
+def _nothing_wrong() -> Iterator[None]:
+    """A process may have no such stream."""
+    try:
+        yield
+    except (OSError, AttributeError, ValueError):
+        return
+
+
+def _file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("weftwork-output")
+    file, path = tempfile.mkstemp()
+    os.unlink(path)
+    return file
+
+
+class _LogsTo:
+    """Takes the place of `Logger.callHandlers`: handlers that a function adds itself are called as ever."""
+
+    def __init__(self, recorder: Recorder):
+        self._recorder = recorder
+        self._usual = logging.Logger.callHandlers
+        loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+        self._mine = {id(h) for logger in loggers if isinstance(logger, logging.Logger) for h in logger.handlers}
+
+    def install(self) -> None:
+        """Take it."""
+        logging.Logger.callHandlers = lambda logger, record: self.call(logger, record)  # type: ignore[method-assign]
+
+    def call(self, logger: logging.Logger, record: logging.LogRecord) -> None:
+        """What a logger does with a record."""
+        if logger.name.partition(".")[0] == "ray" or not self._recorder.take("log", _packed(record)):
+            self._usual(logger, record)
+            return
+        at: logging.Logger | None = logger
+        while at is not None:
+            for handler in at.handlers:
+                if id(handler) not in self._mine and record.levelno >= handler.level:
+                    handler.handle(record)
+            at = at.parent if at.propagate else None
+
+
+def _packed(record: logging.LogRecord) -> bytes:
+    """A record's attributes; its message as text where the arguments do not pickle."""
+    fields = dict(record.__dict__)
+    if record.exc_info:
+        fields["exc_text"] = record.exc_text or logging.Formatter().formatException(record.exc_info)  # type: ignore[arg-type]
+        fields["exc_info"] = None
+    try:
+        return cloudpickle.dumps(fields, protocol=5)
+    except Exception:
+        plain = {name: value for name, value in fields.items() if isinstance(value, (str, int, float, type(None)))}
+        return pickle.dumps({**plain, "msg": record.getMessage(), "args": None}, protocol=5)
+
+
+def _warn_to(recorder: Recorder) -> None:
+    usual = warnings.showwarning
+
+    def show(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
+        if file is not None or not recorder.take("warn", _warning(message, category, filename, lineno)):
+            usual(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
+
+
+def _warning(message: Any, category: Any, filename: str, lineno: int) -> bytes:
+    """A warning, and the module that it is of."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and not (frame.f_code.co_filename == filename and frame.f_lineno == lineno):
+        frame = frame.f_back
+    module = None if frame is None else frame.f_globals.get("__name__")
+    try:
+        return cloudpickle.dumps((message, category, filename, lineno, module), protocol=5)
+    except Exception:
+        return pickle.dumps((str(message), UserWarning, filename, lineno, module), protocol=5)
+
+
+RECORDER = Recorder()
+
+
+# In the program
+
+
+def replay(events: list[Event]) -> None:
+    """Say in the program what was said elsewhere."""
+    for kind, content in events:
+        if kind == "log":
+            record = logging.makeLogRecord(pickle.loads(content))
+            logger = logging.getLogger(record.name if record.name != "root" else None)
+            if logger.isEnabledFor(record.levelno):
+                logger.handle(record)
+        elif kind == "warn":
+            message, category, filename, lineno, module = pickle.loads(content)
+            warnings.warn_explicit(message, category, filename, lineno, module, _registry(module))
+        else:
+            stream = sys.stdout if kind == "out" else sys.stderr
+            if stream is not None:
+                stream.write(content)
+
+
+_registries: dict[str | None, dict] = {}
+
+
+def _registry(module: str | None) -> dict:
+    """Where Python notes which warnings of a module were shown."""
+    known = sys.modules.get(module) if module else None
+    if known is None:
+        return _registries.setdefault(module, {})
+    return vars(known).setdefault("__warningregistry__", {})

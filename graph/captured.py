@@ -1,0 +1,453 @@
+"""Captured state: what a Python function refers to beyond its arguments, and whether that has changed.
+
+reference   a name that its code looks up: a global, a closure cell, an attribute of a module or of a class; and the
+            same of its helpers, the functions of the program that it calls
+object      something small and mutable behind a reference: a list, a dict, an instance. It is known by its bytes
+write       a reference that the code binds anew, or an object that it changes in place
+own         code of the program, which is looked into; that of Python and of installed packages is not
+
+A rebinding is seen by comparing identities, 20 ns a reference; a change in place by pickling the small objects.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import random
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from weftwork.graph.codes import CHANGES, ROOT_SELF, Change, facts_of
+from weftwork.graph.modules import is_own
+from weftwork.graph.seeded import NUMPY, PYTHON
+
+_SMALL = 1 << 16
+"""Bytes of a pickled object up to which its changes in place are seen. A larger one is taken as constant."""
+_ITEMS = 256
+"""Items of a container, and attributes of an instance, among which functions are looked for."""
+MISSING = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
+"""Stands for the value of a name that is bound to nothing."""
+
+_ATOMS = frozenset([int, float, complex, bool, str, bytes, type(None), type(...), range, np.dtype, CodeType])
+_ITSELF = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__slotnames__")
+_MAKING = frozenset(
+    "__init__ __new__ __init_subclass__ __set_name__ __post_init__ __getstate__ __setstate__ __reduce__".split()
+)
+"""Methods that write to an instance that is being made, or copied."""
+_GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+SURROUNDINGS = ("surroundings",)
+"""The key of a write to what is around all functions."""
+_SETTERS = {
+    "os": "chdir fchdir putenv unsetenv umask nice",
+    "sys": "setrecursionlimit setswitchinterval settrace setprofile",
+    "signal": "signal alarm setitimer set_wakeup_fd siginterrupt",
+    "decimal": "setcontext",
+    "locale": "setlocale",
+    "socket": "setdefaulttimeout",
+    "numpy": "seterr seterrcall set_printoptions setbufsize",
+    "time": "tzset",
+}
+"""Functions that change the surroundings of the whole program, by module."""
+_MAIN = frozenset(["signal", "asyncio", "_asyncio"])
+"""Modules of which functions need, or look at, the thread that they run in."""
+_EACH = frozenset("sys os warnings logging signal threading builtins random gc".split())
+"""Modules of which each process has names of its own; what must be alike is part of the surroundings."""
+_DRAW = frozenset(["numpy.random", "numpy.random.mtrand"])
+_PYTHONS, _NUMPYS = random.random.__self__, np.random.rand.__self__  # type: ignore[attr-defined]
+"""The generators that `random` and `numpy.random` draw from."""
+_CHANGED = (list, dict, set, bytearray, deque)
+_SILENT = frozenset(["numpy", "weftwork", "ray", "cloudpickle"])
+"""Installed packages that draw nothing, unless `random` of them is named."""
+
+
+NONE, INSIDE, ROOT = 0, 1, 2
+"""A value is not captured state; lies in something that is; is captured by itself."""
+_CONTAINERS = (list, dict, set, bytearray)
+
+
+class Captured:
+    """What one function refers to, looked at anew whenever it has changed.
+
+    version: goes up with each change that `look` finds.
+    writes: keys of what it writes.   reads: keys of all that it refers to, so also of what it writes.
+    objects: its small mutable objects.   variables: its context variables, and their values.
+    names: (module or class, name, value) of what it refers to in the program's modules and classes.
+    draws: whether it may draw from `random` or `numpy.random`, as bits.   main: it looks at its thread.
+    """
+
+    def __init__(self, function: Callable):
+        self.function = function
+        self.version = 0
+        self._found_writing = False
+        self._bytes: list[bytes | None] = []
+        self._walk()
+
+    def look(self) -> int:
+        """The version, after a look at whether anything was bound anew or changed in place."""
+        now = [id(source(name)) for source, name in self._sources]
+        gone = [None for value in self._weak if value() is None]
+        if now != self._ids or gone or self._pickled() != self._bytes:
+            self._walk()
+            self.version += 1
+        return self.version
+
+    def writes_after_all(self) -> None:
+        """A call of the function has changed an object, though its code does not say so."""
+        self._found_writing = True
+        self._walk()
+        self.version += 1
+
+    def _walk(self) -> None:
+        walk = _Walk(self.function)
+        self._sources = walk.sources
+        self._ids = list(map(id, walk.values))
+        self._weak, self._strong = _kept(walk.values)
+        if self._found_writing:
+            walk.writes |= {("object", id(value)) for value in walk.objects.values()} or {SURROUNDINGS}
+        self.writes = frozenset(walk.writes)
+        self.reads = frozenset(walk.reads) | self.writes
+        self.objects, self.names, self.variables = list(walk.objects.values()), walk.names, walk.variables
+        self.draws, self.main = walk.draws, walk.main
+        self._bytes = self._pickled()
+        self.objects = [o for o, text in zip(self.objects, self._bytes, strict=True) if text is not None]
+        self._bytes = [text for text in self._bytes if text is not None]
+
+    def _pickled(self) -> list[bytes | None]:
+        return [pickled(value) for value in self.objects]
+
+
+def pickled(value: Any) -> bytes | None:
+    """An object's bytes, to compare; None for one that is large, or does not pickle."""
+    if getattr(type(value), "nbytes", None) is not None and isinstance(value, np.ndarray) and value.nbytes > _SMALL:
+        return None
+    if isinstance(value, (list, dict, set, bytearray)) and len(value) > _SMALL >> 3:
+        return None
+    try:
+        text = pickle.dumps(value, protocol=5)
+    except Exception:
+        return None
+    return text if len(text) <= _SMALL else None
+
+
+class _Walk:
+    """One walk over all that a function refers to."""
+
+    def __init__(self, function: Callable):
+        self.sources: list[tuple[Callable, Any]] = []
+        self.values: list[Any] = []
+        self.writes: set = set()
+        self.reads: set = set()
+        self.objects: dict[int, Any] = {}
+        self.names: list[tuple[Any, str, Any]] = []
+        self.variables: list[tuple[ContextVar, Any]] = []
+        self.draws, self.main = 0, False
+        self._seen: set = set()
+        self._todo: list[tuple[Any, frozenset, int]] = []
+        self.visit(function, frozenset(), ROOT)
+        while self._todo:
+            self._look_at(*self._todo.pop())
+
+    def visit(self, value: Any, names: frozenset, state: int = NONE) -> None:
+        """Look at a value that code refers to, later.
+
+        names: the attributes that this code asks for.   state: whether it is captured state, by itself or in something.
+        """
+        if type(value) not in _ATOMS:
+            key = (id(value), names, state)
+            if key not in self._seen:
+                self._seen.add(key)
+                self._todo.append((value, names, state))
+
+    def _look_at(self, value: Any, names: frozenset, state: int) -> None:
+        kind = type(value)
+        if kind is FunctionType:
+            self._function(value)
+        elif kind is MethodType:
+            self.visit(value.__self__, frozenset([value.__func__.__name__]), state)
+            self._function(value.__func__, value.__self__)
+        elif kind is ModuleType or isinstance(value, ModuleType):
+            self._module(value, names)
+        elif isinstance(value, type):
+            self._class(value, names)
+        elif kind is BuiltinFunctionType:
+            self._foreign(value)
+        elif kind is functools.partial:
+            for part in (value.func, *value.args, *value.keywords.values()):
+                self.visit(part, names, state)
+        elif kind is ContextVar:
+            self.variables.append((value, self._refer(_value_of, value, ("variable", id(value)))))
+        elif kind in (staticmethod, classmethod):
+            self.visit(value.__func__, names, state)
+        elif kind is property:
+            for part in (value.fget, value.fset):
+                self.visit(part, names, state)
+        else:
+            self._instance(value, names, state)
+
+    def _refer(self, source: Callable, name: Any, key: Any) -> Any:
+        value = source(name)
+        self.sources.append((source, name))
+        self.values.append(value)
+        self.reads.add(key)
+        return value
+
+    def _function(self, function: FunctionType, self_: Any = MISSING) -> None:
+        space = function.__globals__
+        if not is_own(space.get("__name__")):
+            self._foreign(function)
+            return
+        facts = facts_of(function.__code__)
+        module = sys.modules.get(space.get("__name__"))
+        roots: dict[Any, Any] = {}
+        for name in facts.globals:
+            value = self._refer(functools.partial(_found, space), name, ("name", id(space), name))
+            roots["global", name] = value
+            if space.get("__name__") != "__main__" and module is not None and vars(module) is space:
+                self.names.append((module, name, value))
+            if value is not MISSING:
+                self.visit(value, facts.attributes, ROOT)
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            value = self._refer(_content, cell, ("cell", id(cell)))
+            roots["free", name] = value
+            self.visit(value, facts.attributes, ROOT)
+        for name, value in _defaults(function):
+            roots["local", name] = value
+            self.visit(value, facts.attributes, ROOT)
+        if self_ is not MISSING:
+            roots[ROOT_SELF] = self_
+        for name in facts.imports:
+            module = sys.modules.get(name)
+            roots["import", name] = MISSING if module is None else module
+            if module is not None:
+                self.visit(module, facts.attributes)
+            elif name.partition(".")[0] in ("random", "signal", "asyncio"):
+                self._named(name)
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        self.writes.update([("name", id(space), name) for name in facts.stored_globals])
+        self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
+        for change in facts.changes:
+            self._changes(change, roots)
+        self._wrapped(function)
+
+    def _changes(self, change: Change, roots: dict) -> None:
+        """Code changes something in place: it is a write where that is captured state."""
+        value = roots.get(change.root, MISSING)
+        if value is MISSING:
+            return
+        holder, exact = value, True
+        for step in change.path:
+            found = _attribute(holder, step) if exact else MISSING
+            exact = found is not MISSING
+            holder = found if exact else holder
+        if change.how == "method":
+            if isinstance(holder, (ModuleType, type)) or type(holder) in _FIXED or _has_own(holder, change.name):
+                return
+        elif change.how == "inplace":
+            if not exact or not hasattr(type(holder), "__iadd__") or type(holder) in _FIXED:
+                return
+        if isinstance(holder, ModuleType):
+            self.writes.add(("name", id(vars(holder)), change.name))
+        else:
+            self.writes.add(("object", id(value)))
+            self.writes.add(("object", id(holder)))
+
+    def _module(self, module: ModuleType, names: frozenset) -> None:
+        name, space = module.__name__, vars(module)
+        own = is_own(name)
+        for asked in sorted(names & space.keys()) if not own else sorted(names):
+            value = self._refer(functools.partial(_found, space), asked, ("name", id(space), asked))
+            first = _first.setdefault((name, asked), id(value))
+            if first != id(value) and name not in _EACH:
+                _changed.add((name, asked))
+            if (own and name != "__main__") or (name, asked) in _changed:
+                self.names.append((module, asked, value))
+            if own or isinstance(value, (ModuleType, BuiltinFunctionType, FunctionType, MethodType)):
+                self.visit(value, names, ROOT if own else NONE)
+            if asked in _SETTERS.get(name, "").split():
+                self.writes.add(SURROUNDINGS)
+        self._named(name)
+
+    def _named(self, name: str) -> None:
+        """Code refers to a module, or to something of it."""
+        top = name.partition(".")[0]
+        if top == "random":
+            self.draws |= PYTHON
+        elif name in _DRAW:
+            self.draws |= NUMPY
+        elif top in _MAIN:
+            self.main = True
+        elif not is_own(name) and top not in _SILENT and top not in sys.stdlib_module_names:
+            self.draws |= PYTHON | NUMPY
+
+    def _foreign(self, function: Any) -> None:
+        owner = getattr(function, "__self__", None)
+        if owner is _PYTHONS:
+            self.draws |= PYTHON
+        elif owner is _NUMPYS:
+            self.draws |= NUMPY
+        elif isinstance(owner, _GENERATORS) or (function.__name__ in CHANGES and isinstance(owner, _CHANGED)):
+            self.writes.add(("object", id(owner)))  # a method of an object, taken from it
+        name = getattr(function, "__module__", None)
+        if isinstance(name, str):
+            self._named(name)
+            if function.__name__ in _SETTERS.get(_PUBLIC.get(name, name), "").split():
+                self.writes.add(SURROUNDINGS)
+
+    def _class(self, kind: type, names: frozenset) -> None:
+        known = set().union(*[vars(base) for base in kind.__mro__])
+        for asked in sorted(names - known) if is_own(kind.__module__) else ():
+            self._refer(functools.partial(_found, vars(kind)), asked, ("attribute", id(kind), asked))
+        for base in kind.__mro__:
+            if not is_own(base.__module__):
+                if base is kind:
+                    self._named(base.__module__)
+                continue
+            space = vars(base)
+            for name in list(space):
+                value = space[name]
+                if name in _ITSELF or (name[:2] == "__" and type(value) is not FunctionType) or name[:5] == "_abc_":
+                    continue
+                self._refer(functools.partial(_found, space), name, ("attribute", id(base), name))
+                self.names.append((base, name, value))
+                self.visit(value, frozenset(), ROOT if type(value) in _CONTAINERS else NONE)
+
+    def _instance(self, value: Any, names: frozenset, state: int) -> None:
+        kind = type(value)
+        if value is _PYTHONS or value is _NUMPYS:
+            self.draws |= PYTHON if value is _PYTHONS else NUMPY
+            return
+        if state and kind not in _FIXED:
+            if state == ROOT:
+                self.objects[id(value)] = value
+            self.reads.add(("object", id(value)))
+            if isinstance(value, _GENERATORS) or (hasattr(kind, "__next__") and hasattr(kind, "__iter__")):
+                self.writes.add(("object", id(value)))
+        self._wrapped(value)
+        if is_own(kind.__module__):
+            self._class(kind, frozenset())
+            if state:
+                self._methods(value, names)
+        for item in _inside(value):
+            self.visit(item, names, INSIDE if state else NONE)
+
+    def _methods(self, value: Any, names: frozenset) -> None:
+        """The methods that code may call of a captured instance: what they change of it is captured state."""
+        for base in type(value).__mro__:
+            if is_own(base.__module__):
+                for name, method in list(vars(base).items()):
+                    special = name[:2] == name[-2:] == "__" and name not in _MAKING
+                    if type(method) is FunctionType and (name in names or special):
+                        self._self_changes(method, value, names)
+
+    def _self_changes(self, method: FunctionType, value: Any, names: frozenset) -> None:
+        key = (method.__code__, id(value))
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        facts = facts_of(method.__code__)
+        for change in facts.changes:
+            if change.root == ROOT_SELF:
+                self._changes(change, {ROOT_SELF: value})
+        self._methods(value, facts.attributes - names)
+
+    def _wrapped(self, value: Any) -> None:
+        """What a decorator has wrapped, or a cache."""
+        try:
+            inner = object.__getattribute__(value, "__wrapped__")
+        except AttributeError:
+            return
+        self.visit(inner, frozenset(), NONE)
+
+
+_FIXED = frozenset([*_ATOMS, tuple, frozenset, FunctionType, BuiltinFunctionType, MethodType, functools.partial]) - {
+    FunctionType
+}
+"""Types of values that nobody changes in place."""
+_PUBLIC = {"posix": "os", "nt": "os", "_signal": "signal", "_decimal": "decimal", "_locale": "locale"}
+
+
+_first: dict[tuple[str, str], int] = {}
+"""Of names of modules that code refers to, the ids of their values when they were first looked at."""
+_changed: set[tuple[str, str]] = set()
+"""Those that were bound anew since: other processes must be told."""
+
+
+def _found(space: Any, name: str) -> Any:
+    return space.get(name, MISSING)
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def _value_of(variable: ContextVar) -> Any:
+    return variable.get(MISSING)
+
+
+def _defaults(function: FunctionType) -> Iterable[tuple[str, Any]]:
+    code, values = function.__code__, function.__defaults__ or ()
+    names = code.co_varnames[: code.co_argcount]
+    yield from zip(names[len(names) - len(values) :], values, strict=True)
+    yield from (function.__kwdefaults__ or {}).items()
+
+
+def _attribute(holder: Any, name: str) -> Any:
+    """An attribute as far as it can be had without asking the object; MISSING for the rest."""
+    if isinstance(holder, (ModuleType, FunctionType)):
+        return vars(holder).get(name, MISSING)
+    if isinstance(holder, type):
+        return next((vars(base)[name] for base in holder.__mro__ if name in vars(base)), MISSING)
+    space = _space(holder)
+    return space.get(name, MISSING) if space is not None else MISSING
+
+
+def _has_own(holder: Any, name: str) -> bool:
+    """True where a method is the program's own code, which is looked into."""
+    bases = [base for base in type(holder).__mro__ if is_own(base.__module__)]
+    return any([type(vars(base).get(name)) is FunctionType for base in bases])
+
+
+def _space(value: Any) -> dict | None:
+    try:
+        space = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
+    return space if type(space) is dict else None
+
+
+def _inside(value: Any) -> list:
+    """Some of the items of a container or attributes of an instance."""
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset):
+        items = list(value)[:_ITEMS] if len(value) <= 64 * _ITEMS else []
+    elif kind is dict:
+        items = list(value.values())[:_ITEMS] if len(value) <= 64 * _ITEMS else []
+    elif is_own(kind.__module__):
+        items = list((_space(value) or {}).values())[:_ITEMS]
+    else:
+        return []
+    return [item for item in items if type(item) not in _ATOMS]
+
+
+def _kept(values: Iterable[Any]) -> tuple[list[ref], list[Any]]:
+    """Weak references to some values, and those of which there are none: so an id stays that of one object."""
+    weak, strong = [], []
+    for value in values:
+        if value is MISSING or type(value) in _ATOMS:
+            strong.append(value)
+            continue
+        try:
+            weak.append(ref(value))
+        except TypeError:
+            strong.append(value)
+    return weak, strong

@@ -1,0 +1,84 @@
+"""Which modules are the program's own, and which of them other processes can import."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from importlib.machinery import PathFinder
+from typing import Any
+
+import cloudpickle
+
+_OURS = frozenset(["weftwork", "ray", "numpy", "cloudpickle"])
+_PATHS = sysconfig.get_paths()
+_INSTALLED = tuple({os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+_own: dict[str, bool] = {}
+_looked_at = 0
+
+
+def is_own(name: Any) -> bool:
+    """True for a module that belongs to the program: neither Python's nor an installed package's."""
+    known = _own.get(name) if type(name) is str else False
+    if known is None:
+        known = _own[name] = _is_own(name)
+    return known
+
+
+def _is_own(name: str) -> bool:
+    top = name.partition(".")[0]
+    if name == "__main__":
+        return True
+    if top in _OURS or top in sys.stdlib_module_names or top in sys.builtin_module_names:
+        return False
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str):
+        spec = getattr(module, "__spec__", None)
+        return getattr(spec, "origin", None) is None
+    file = os.path.abspath(file)
+    return not (any([mark in file for mark in _PACKAGES]) or file.startswith(_INSTALLED))
+
+
+def settle_modules() -> None:
+    """Let the program's modules that no other process can import travel by value, with what is made of them.
+
+    Only modules that came since the last call are looked at: 0.1 us where there are none.
+    """
+    global _looked_at
+    modules = sys.modules
+    if len(modules) == _looked_at:
+        return
+    _looked_at = len(modules)
+    for name in list(modules):
+        if name not in _settled:
+            _settled.add(name)
+            module = modules.get(name)
+            if module is not None and name not in ("__main__", "__mp_main__") and is_own(name):
+                if not _can_be_imported(name, module):
+                    cloudpickle.register_pickle_by_value(module)
+
+
+_settled: set[str] = set()
+
+
+def _can_be_imported(name: str, module: Any) -> bool:
+    """Whether a process with this program's `sys.path` finds the same file under that name."""
+    path: Any = None
+    parent = name.rpartition(".")[0]
+    if parent:
+        path = getattr(sys.modules.get(parent), "__path__", None)
+        if path is None or not _can_be_imported(parent, sys.modules[parent]):
+            return False
+    try:
+        spec = PathFinder.find_spec(name.rpartition(".")[2] if parent else name, path and list(path))
+    except Exception:
+        return False
+    if spec is None:
+        return False
+    file = getattr(module, "__file__", None)
+    if not file:  # a namespace package has none
+        return spec.origin is None and getattr(module, "__path__", None) is not None
+    return spec.origin is not None and os.path.abspath(spec.origin) == os.path.abspath(file)

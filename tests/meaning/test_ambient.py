@@ -1,0 +1,196 @@
+"""Surroundings: what a function finds around it is as in the program when the run begins, in every place."""
+
+from __future__ import annotations
+
+import contextlib
+import decimal
+import importlib.util
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+
+import numpy as np
+import pytest
+
+import weftwork as tf
+from tests.meaning.places import PLACES, op_in, session_in, values
+
+
+def around():
+    """What a function finds."""
+    return {
+        "folder": os.getcwd(),
+        "environment": (os.environ.get("WEFT_CASE"), "WEFT_GONE" in os.environ),
+        "path": sys.path[0],
+        "recursion": sys.getrecursionlimit(),
+        "decimal": (str(decimal.Decimal(1) / 7), decimal.getcontext().traps[decimal.Inexact]),
+        "errors": np.geterr(),
+        "printing": str(np.array([1.23456789])),
+        "filters": [action in ("error", "ignore") and action for action, *_ in warnings.filters][:2],
+        "level": logging.getLogger("weft.case").getEffectiveLevel(),
+    }
+
+
+@contextlib.contextmanager
+def other_surroundings(folder, k):
+    """Everything is changed, and put back."""
+    with contextlib.ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.chdir(folder)
+        patch.setenv("WEFT_CASE", str(k))
+        patch.syspath_prepend(f"/weft{k}")
+        stack.enter_context(decimal.localcontext(decimal.Context(prec=10 + k)))
+        stack.enter_context(np.errstate(divide=["raise", "ignore", "warn"][k % 3], under="call" if k % 2 else "print"))
+        stack.enter_context(np.printoptions(precision=k + 1))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("error" if k % 2 else "ignore", UserWarning)
+        logger, limit = logging.getLogger("weft.case"), sys.getrecursionlimit()
+        stack.callback(logger.setLevel, logger.level)
+        stack.callback(sys.setrecursionlimit, limit)
+        logger.setLevel(logging.DEBUG + k)
+        sys.setrecursionlimit(limit + k)
+        yield
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_all_that_is_around_a_function_is_as_in_the_program(ray_session, place, tmp_path):
+    """Folder, environment, path, recursion, decimal and NumPy, filters, levels: those of the run's begin."""
+    with tf.Graph().as_default():
+        node = op_in(place, around)()
+        with session_in(place) as session:
+            assert session.run(node) == around()
+            for k in range(3):
+                (tmp_path / str(k)).mkdir()
+                with other_surroundings(tmp_path / str(k), k):
+                    wanted = around()
+                    assert [session.run(node) for _ in range(3)] == [wanted] * 3
+            assert session.run(node) == around()
+
+
+@pytest.mark.parametrize("place", ["task", "resident", "actor", "isolated"])
+def test_what_a_function_changes_around_it_is_gone_with_the_run(ray_session, place, tmp_path):
+    """In another process: by calls that its code does not show."""
+
+    def change(folder):
+        getattr(os, "ch" + "dir")(folder)
+        getattr(os, "environ")["WEFT_GONE"] = "1"  # noqa: B009
+        getattr(sys, "path").insert(0, folder)  # noqa: B009
+        return os.getcwd()
+
+    with tf.Graph().as_default():
+        node, after = op_in(place, change)(str(tmp_path)), op_in(place, around)()
+        with session_in(place) as session:
+            for _ in range(3):
+                assert session.run(node) == str(tmp_path)
+                assert session.run(after) == around()
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
+def test_what_changes_the_surroundings_changes_those_of_the_program(ray_session, place, tmp_path):
+    """A function whose code calls os.chdir, or writes to os.environ, runs in the program, as in a loop."""
+
+    def move(folder):
+        os.chdir(folder)
+        os.environ["WEFT_CASE"] = folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir("/")
+        patch.setenv("WEFT_CASE", "")
+        values(place, move, str(tmp_path), runs=2)
+        assert (os.getcwd(), os.environ["WEFT_CASE"]) == (str(tmp_path), str(tmp_path))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_module_is_found_as_in_the_program(ray_session, place, tmp_path):
+    """Through a late entry of sys.path; one that is imported from a file, under a name that no path leads to."""
+    (tmp_path / "weft_late.py").write_text("LEVEL = 2\ndef late(x):\n    return x * LEVEL\nclass Late:\n    pass\n")
+    (tmp_path / "elsewhere").mkdir()
+    hidden = tmp_path / "elsewhere" / "file.py"
+    hidden.write_text("LEVEL = 5\ndef hidden(x):\n    return x * LEVEL\n")
+    spec = importlib.util.spec_from_file_location("weft_hidden", hidden)
+    with pytest.MonkeyPatch.context() as patch:
+        module = importlib.util.module_from_spec(spec)
+        patch.setitem(sys.modules, "weft_hidden", module)
+        spec.loader.exec_module(module)
+        patch.syspath_prepend(str(tmp_path))
+        import weft_late  # type: ignore[import-not-found]
+
+        patch.setitem(sys.modules, "weft_late", weft_late)
+        with tf.Graph().as_default():
+            nodes = [op_in(place, function)(3) for function in (weft_late.late, module.hidden)]
+            nodes.append(op_in(place, lambda: type(weft_late.Late()).__name__)())
+            with session_in(place) as session:
+                assert session.run(nodes) == [6, 15, "Late"]
+                weft_late.LEVEL, module.LEVEL = 3, 6
+                assert [session.run(nodes) for _ in range(3)] == [[9, 18, "Late"]] * 3
+    for name in ("weft_late", "weft_hidden"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_function_runs_in_the_main_thread(ray_session, place):
+    """As in a loop: `signal` works."""
+
+    def main_thread():
+        before = signal.getsignal(signal.SIGUSR2)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR2, before)
+        return threading.current_thread() is threading.main_thread()
+
+    assert set(values(place, main_thread)) == {True}
+    assert set(values(place, lambda: threading.current_thread() is threading.main_thread(), runs=3)) == {True}
+
+
+def test_a_run_in_the_background_has_the_context_of_who_began_it(ray_session):
+    """submit: decimal and NumPy contexts are those of the thread that called it."""
+    with tf.Graph().as_default(), tf.Session() as session, decimal.localcontext(decimal.Context(prec=9)):
+        node = tf.op(lambda: decimal.getcontext().prec)()
+        assert session.submit(node).result() == 9
+
+
+def test_nodes_of_the_library_are_silent_and_functions_are_as_the_program_says(ray_session):
+    """One graph of both, in many runs: 1/0 is inf in a node, and what `np.errstate` says in a function."""
+    zero = np.float64(0)
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float64, [])
+        quietly = 1 / x
+        node = tf.op(lambda y: np.float64(1) / np.float64(0) + y)(quietly) * 0 + quietly
+        with tf.Session() as session, np.errstate(divide="ignore", invalid="ignore"):
+            for _ in range(45):
+                assert session.run(quietly, {x: zero}) == np.inf
+                assert np.isnan(session.run(node, {x: zero}))
+            with np.errstate(divide="raise"), pytest.raises(tf.errors.OpError, match="FloatingPointError"):
+                session.run(node, {x: zero})
+            assert np.geterr()["divide"] == "ignore"
+
+
+def test_a_large_graph_of_both_is_silent_and_loud_in_turns(ray_session):
+    """A run without a plan: 60 nodes, a third of them functions."""
+    with tf.Graph().as_default():
+        values_ = [tf.op(lambda k: np.geterr()["divide"] == "raise" and k)(k) for k in range(20)]
+        rows = [tf.cast(value, tf.float64) / 0.0 for value in values_]
+        with tf.Session() as session, np.errstate(divide="raise"):
+            for _ in range(4):
+                got = session.run([*values_, *rows])
+                assert got[1:20] == list(range(1, 20))
+                assert got[21:] == [np.inf] * 19
+
+
+def test_what_a_function_sets_of_numpy_stays_in_a_graph_of_both(ray_session):
+    """np.seterr in a function between nodes of the library: as in a loop."""
+
+    def strict(x):
+        np.seterr(divide="raise")
+        return x
+
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float64, [])
+        after = tf.op(lambda y: np.geterr()["divide"])(tf.op(strict)(1 / x) * 0.0)
+        with tf.Session() as session, np.errstate(divide="ignore"):
+            for _ in range(4):
+                np.seterr(divide="ignore")
+                assert session.run(after, {x: 0.0}) == "raise"
+                assert np.geterr()["divide"] == "raise"

@@ -1,0 +1,349 @@
+"""Captured state: a run uses the state of the moment at which it began, in every place."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import itertools
+import os
+import random
+import sys
+import types
+import weakref
+
+import numpy as np
+import pytest
+
+import weftwork as tf
+from tests.meaning.places import PLACES, op_in, session_in, values
+from weftwork.graph.captured import Captured
+
+LEVEL = 2
+TABLE = {"n": 2}
+WORD: contextvars.ContextVar = contextvars.ContextVar("word", default="none")
+
+
+class Config:
+    level = 2
+
+
+class Counter:
+    """Counts its calls."""
+
+    def __init__(self):
+        self.n = 0
+
+    def step(self):
+        self.n += 1
+        return self.n
+
+    def seen(self):
+        return self.n
+
+
+COUNTER = Counter()
+
+
+def read_level():
+    return LEVEL
+
+
+def through_helper():
+    return read_level() * 10
+
+
+def read_class():
+    return Config.level
+
+
+def read_table():
+    return TABLE["n"]
+
+
+def read_later():
+    return appears_later  # type: ignore[name-defined]  # noqa: F821
+
+
+def bind(level):
+    global LEVEL
+    LEVEL = level
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    yield
+    globals().update(LEVEL=2, read_level=_READ_LEVEL)
+    globals().pop("appears_later", None)
+    Config.level, TABLE["n"] = 2, 2
+
+
+_READ_LEVEL = read_level
+
+
+def changed_half_way(change):
+    """For `between`: the change comes before the third run."""
+    return lambda run: change() if run == 2 else None
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_name_that_is_bound_anew_is_seen(ray_session, place):
+    """A global, one behind a helper, an attribute of a class, an item of a dict, a helper, a closure's cell."""
+    box = [2]
+    level = 2
+
+    def cell():
+        return level
+
+    def item():
+        return box[0]
+
+    def change():
+        nonlocal level
+        bind(3)
+        Config.level, TABLE["n"], box[0], level = 3, 3, 3, 3
+
+    functions = [read_level, through_helper, read_class, read_table, cell, item, lambda: Config.level + LEVEL]
+    with tf.Graph().as_default():
+        nodes = [op_in(place, function)() for function in functions]
+        with session_in(place) as session:
+            before = [session.run(nodes) for _ in range(3)]
+            change()
+            after = [session.run(nodes) for _ in range(3)]
+            globals()["read_level"] = lambda: 9
+            helped = session.run(nodes[1])
+    assert before == [[2, 20, 2, 2, 2, 2, 4]] * 3
+    assert after == [[3, 30, 3, 3, 3, 3, 6]] * 3
+    assert helped == 90
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_name_that_was_missing_is_seen_once_it_is_there(ray_session, place):
+    """As in a plain program: NameError at first, then the value."""
+    with tf.Graph().as_default(), pytest.MonkeyPatch.context() as patch:
+        node = op_in(place, read_later)()
+        with session_in(place) as session:
+            with pytest.raises(tf.errors.OpError, match="appears_later"):
+                session.run(node)
+            patch.setattr(sys.modules[__name__], "appears_later", 5, raising=False)
+            assert [session.run(node) for _ in range(3)] == [5] * 3
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_attribute_of_a_module_is_that_of_the_program(ray_session, place):
+    """Modules of the program, also made by hand; and what was bound anew in Python's own."""
+    settings = types.ModuleType("settings")
+    settings.level = 1
+
+    def change(run):
+        settings.level = run
+        if run == 2:
+            patch.setattr(os.path, "sep", "!")
+
+    with pytest.MonkeyPatch.context() as patch:
+        seen = values(place, lambda: (settings.level, os.path.sep), runs=4, between=change)
+    assert seen == [(0, os.sep), (1, os.sep), (2, "!"), (3, "!")]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_context_variable_has_the_value_of_the_program(ray_session, place):
+    """One of a module, and one that a function has captured."""
+    mine = contextvars.ContextVar("mine")
+
+    def change(run):
+        WORD.set(f"word {run}")
+        mine.set(run)
+
+    def run():
+        return values(place, lambda: (WORD.get(), mine.get()), runs=4, between=change)
+
+    assert contextvars.copy_context().run(run) == [(f"word {k}", k) for k in range(4)]
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
+def test_a_function_that_writes_state_runs_in_the_program_in_order(ray_session, place):
+    """Each call counts: an item, a cell, an attribute, a method's, a default, an iterator, what only a call shows."""
+    box, cell, numbers, heap = [0], 0, itertools.count(1), [0]
+
+    def item():
+        box[0] += 1
+        return box[0]
+
+    def nonlocal_():
+        nonlocal cell
+        cell += 1
+        return cell
+
+    def default(seen=[]):  # noqa: B006
+        seen.append(1)
+        return len(seen)
+
+    def attribute():
+        Config.level += 1
+        return Config.level - 2
+
+    def change(held):
+        held.append(1)
+
+    def hidden():
+        change(heap)
+        return len(heap) - 1
+
+    counter = Counter()
+    functions = [item, nonlocal_, default, attribute, counter.step, lambda: next(numbers), hidden]
+    runs = 45 if place == "auto" else 4
+    with tf.Graph().as_default():
+        nodes = [op_in(place, function)() for function in functions]
+        with session_in(place) as session:
+            seen = [session.run(nodes) for _ in range(runs)]
+    assert seen == [[k] * len(functions) for k in range(1, runs + 1)]
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
+def test_what_one_function_writes_others_of_the_run_see_in_creation_order(ray_session, place):
+    """write, read, write, read: as the same calls in a plain program."""
+    state = {"n": 0}
+
+    def write(_):
+        state["n"] += 1
+
+    def read(_):
+        return state["n"]
+
+    with tf.Graph().as_default():
+        nodes = [op_in(place, function)(k) for k, function in enumerate([read, write, read, write, read] * 8)]
+        with session_in(place) as session:
+            for run in range(4):
+                got = session.run(nodes)
+                assert got[::5] == [16 * run + 2 * k for k in range(8)]
+                assert got[4::5] == [16 * run + 2 * k + 2 for k in range(8)]
+
+
+def test_what_an_isolated_function_writes_is_lost_with_its_call(ray_session):
+    """Each call finds the state of the moment at which the run began."""
+    box = [0]
+
+    def step(_):
+        box[0] += 1
+        return box[0]
+
+    with tf.Graph().as_default():
+        nodes = [tf.op(isolated=True)(step)(k) for k in range(3)]
+        with tf.Session() as session:
+            assert [session.run(nodes) for _ in range(3)] == [[1] * 3] * 3
+            box[0] = 5
+            assert session.run(nodes) == [6] * 3
+
+
+def writers():
+    """Functions, and whether they write captured state."""
+    box, cell = [0], 0
+    generator = np.random.default_rng(1)
+
+    def local(x):
+        made = {}
+        made["x"] = x
+        rows = [TABLE["n"]]
+        rows.append(x)
+        return made, rows
+
+    def alias():
+        table = TABLE
+        table["n"] = 1
+
+    def loop():
+        for row in [box]:
+            row.append(1)
+
+    def of_items():
+        for row in TABLE.values():
+            row.append(1)
+
+    def bound():
+        nonlocal cell
+        cell = 1
+
+    def environment():
+        os.environ["WEFT"] = "1"
+
+    def imported():
+        import sys
+
+        sys.path.append("x")
+
+    def attribute():
+        attribute.calls = 1  # type: ignore[attr-defined]
+
+    def helper():
+        bind(1)
+
+    def shadow(box):
+        box[0] = 1
+
+    return [
+        (local, False),
+        (alias, True),
+        (loop, False),  # of a list of its own: a call shows it
+        (of_items, True),
+        (bound, True),
+        (environment, True),
+        (imported, True),
+        (attribute, True),
+        (helper, True),
+        (shadow, False),
+        (lambda: np.append([1], TABLE["n"]), False),
+        (lambda: COUNTER.seen(), False),
+        (lambda: COUNTER.step(), True),
+        (lambda: [box.append(k) for k in range(2)], True),
+        (lambda: TABLE.setdefault("rows", []).append(1), True),
+        (lambda: TABLE.get("n"), False),
+        (lambda: os.chdir("/"), True),
+        (lambda: generator.normal(), True),
+        (functools.partial(alias), True),
+        (COUNTER.step, True),
+        (Counter, False),
+        (lambda: sorted([3, 1]).sort(), False),
+    ]
+
+
+@pytest.mark.parametrize(("function", "writes"), writers())
+def test_code_tells_whether_it_writes_captured_state(function, writes):
+    """Found without a call, by what the code does to names and objects that are not its own."""
+    assert bool(Captured(function).writes) is writes
+
+
+@pytest.mark.parametrize(
+    ("function", "draws"),
+    [
+        (lambda: random.random(), True),
+        (lambda: np.random.rand(), True),
+        (lambda x: np.sum(x), False),
+        (read_level, False),
+        (functools.partial(random.choice, [1]), True),
+    ],
+)
+def test_code_tells_whether_it_may_draw(function, draws):
+    """Only such functions pay for a seed."""
+    assert bool(Captured(function).draws) is draws
+
+
+def test_a_look_sees_changes_and_nothing_else():
+    """The version stands still while nothing changes."""
+    box = [1]
+    captured = Captured(lambda: (LEVEL, box, Config.level))
+    assert captured.look() == captured.look() == 0
+    bind(7)
+    assert captured.look() == captured.look() == 1
+    box.append(2)
+    assert captured.look() == captured.look() == 2
+    Config.level = 8
+    assert captured.look() == 3
+
+
+def test_what_was_bound_anew_is_not_kept():
+    """A look remembers no array that the program has dropped."""
+    rows = np.zeros(10**6)
+    known = weakref.ref(rows)
+    captured = Captured(lambda: rows)
+    rows = None
+    assert known() is None
+    assert captured.look() == 1

@@ -1,0 +1,168 @@
+"""Output: what functions print, log and warn of comes out in the program, once each, before the run returns."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import pytest
+
+import weftwork as tf
+from tests.meaning.places import PLACES, RUNS, op_in, session_in
+
+LOG = logging.getLogger("weft.said")
+
+
+def speak(k):
+    print("out", k)
+    print("err", k, file=sys.stderr)
+    LOG.warning("log %d", k)
+    LOG.info("not said %d", k)
+    return k
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_said_comes_out_once_in_order(ray_session, place, capsys, caplog):
+    """print, print to stderr, logging: in the program's own streams and handlers, after each run, in creation order.
+
+    Where a run is shared out, what is said in the caller comes before what was said elsewhere.
+    """
+    order = sorted if place in ("auto", "dynamic") else list
+    with tf.Graph().as_default():
+        nodes = [op_in(place, speak)(k) for k in range(3)]
+        with session_in(place) as session:
+            for run in range(RUNS.get(place, 4)):
+                caplog.clear()
+                session.run(nodes)
+                out, err = capsys.readouterr()
+                assert order(out.splitlines()) == ["out 0", "out 1", "out 2"], run
+                assert order(err.splitlines()) == ["err 0", "err 1", "err 2"], run
+                assert order([(r.name, r.levelname, r.getMessage()) for r in caplog.records]) == [
+                    ("weft.said", "WARNING", f"log {k}") for k in range(3)
+                ]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_written_past_python_comes_out_too(ray_session, place, capfd):
+    """A child's output, os.write, sys.stdout.buffer, a stream of the function's own."""
+
+    def write(_):
+        subprocess.run(["echo", "child"], check=True)
+        os.write(1, b"os\n")
+        own = io.StringIO()
+        print("kept", file=own)
+        return own.getvalue()
+
+    with tf.Graph().as_default():
+        node = op_in(place, write)(0)
+        with session_in(place) as session:
+            for _ in range(3):
+                assert session.run(node) == "kept\n"
+                sys.stdout.flush()
+                assert sorted(capfd.readouterr().out.split()) == ["child", "os"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_a_function_said_before_it_failed_comes_out(ray_session, place, capsys):
+    """With the error."""
+
+    def fail():
+        print("before")
+        raise ValueError("no")
+
+    with tf.Graph().as_default():
+        node = op_in(place, fail)()
+        with session_in(place) as session:
+            for _ in range(3):
+                with pytest.raises(tf.errors.OpError, match="no"):
+                    session.run(node)
+                assert capsys.readouterr().out == "before\n"
+
+
+class Odd(UserWarning):
+    """A warning of the program's own."""
+
+
+def warn():
+    warnings.warn("careful", Odd, stacklevel=1)
+    return 1
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_warnings_obey_the_filters_of_the_program(ray_session, place):
+    """Shown always, once, never, or raised: as in a loop."""
+    with tf.Graph().as_default():
+        node = op_in(place, warn)()
+        with session_in(place) as session:
+            for action, shown in (("always", 3), ("default", 1), ("ignore", 0), ("once", 1)):
+                with warnings.catch_warnings(record=True) as seen:
+                    warnings.simplefilter(action)
+                    for _ in range(3):
+                        session.run(node)
+                of_mine = [w for w in seen if w.category is Odd]
+                assert [str(w.message) for w in of_mine] == ["careful"] * shown, action
+                assert all(w.filename == __file__ for w in of_mine)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                for _ in range(3):
+                    with pytest.raises(tf.errors.OpError, match="careful"):
+                        session.run(node)
+
+
+@pytest.mark.parametrize("place", ["caller", "task", "resident"])
+def test_a_function_may_catch_what_it_says(ray_session, place, capsys):
+    """redirect_stdout, a handler of its own, catch_warnings."""
+
+    def listen():
+        import contextlib
+
+        own = io.StringIO()
+        with contextlib.redirect_stdout(own):
+            print("inside")
+        logger, handler = logging.getLogger("weft.inside"), logging.StreamHandler(own)
+        logger.addHandler(handler)
+        logger.error("heard")
+        logger.removeHandler(handler)
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            warnings.warn("caught", stacklevel=1)
+        return own.getvalue(), len(seen)
+
+    with tf.Graph().as_default():
+        node = op_in(place, listen)()
+        with session_in(place) as session:
+            assert [session.run(node) for _ in range(3)] == [("inside\nheard\n", 1)] * 3
+    assert capsys.readouterr().out == ""
+
+
+PROGRAM = """
+import logging, sys
+import weftwork as tf
+
+logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
+
+def speak(k):
+    print("said", k)
+    logging.warning("logged %d", k)
+
+nodes = [tf.op(isolated=True)(speak)(k) for k in range(3)]
+with tf.Session() as session:
+    session.run(nodes)
+    print("ran")
+    session.run(nodes)
+"""
+
+
+def test_a_program_prints_it_without_prefixes_and_no_second_time(tmp_path):
+    """A Ray that Weftwork has started prints nothing of it itself."""
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(PROGRAM))
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=100, check=False)
+    lines = [line for k in range(3) for line in (f"said {k}", f"WARNING logged {k}")]
+    assert done.stdout.splitlines() == [*lines, "ran", *lines], done.stderr
+    assert "said" not in done.stderr
