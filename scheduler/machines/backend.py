@@ -326,6 +326,17 @@ def forget_word(token: str) -> None:
         _internal_kv_del(token)
 
 
+def is_task() -> bool:
+    """True in a process of Ray's that works on a task."""
+    return is_running() and not life().is_driver
+
+
+def wait(handles: list[Handle], seconds: float) -> None:
+    """Wait until one of these is there, so many seconds at most; in a task its CPU is free for others meanwhile."""
+    heads = [handle.head.raw for handle in handles]
+    ray().wait(heads, num_returns=1, timeout=seconds, fetch_local=False)
+
+
 def on_done(handle: Handle, callback: Callable[[], None]) -> None:
     """Call `callback`, from another thread, once the head reply is there, or Ray is gone; it must not block."""
     pending = handle.life.pending

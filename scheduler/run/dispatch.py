@@ -48,6 +48,8 @@ _KILLS = 10
 """How often, a second apart, what does not stop is killed by force: Ray misses a cancel now and then."""
 
 
+_WAITS = 0.2
+"""Seconds between two looks at what else has come, while a run in a task waits with its CPU given back."""
 _LATE = 1.0
 """Seconds before which no attempt is a straggler."""
 _PRECISION, _LOOKS_AFTER, _LOOKS_WITHIN = 0.1, 0.02, 1.0
@@ -259,6 +261,7 @@ class Dispatcher:
     def _take_events(self, block: bool) -> None:
         self._expire()
         if block:
+            self._give_cpu_back()
             try:
                 self._finished(self.run.events.get(timeout=self._next_limit()))
             except Empty:
@@ -268,6 +271,14 @@ class Dispatcher:
             try:
                 self._finished(self.run.events.get_nowait())
             except Empty:
+                return
+
+    def _give_cpu_back(self) -> None:
+        """In a task of Ray's, let others have its CPU while this run waits for tasks of its own: they may need it."""
+        while self.under_way and self.run.events.empty() and backend.is_task():
+            limit = self._next_limit()
+            backend.wait(list(self.under_way), _WAITS if limit is None else min(_WAITS, limit))
+            if limit is not None and limit <= _WAITS:
                 return
 
     def _next_limit(self) -> float | None:
