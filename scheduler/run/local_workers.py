@@ -38,6 +38,8 @@ _START = 0.3
 """Seconds of a CPU that the start of one takes, most of it for imports."""
 _UP_WITHIN = 60.0
 """Seconds that a resident may take to start; then the program does without."""
+_DEATHS, _AGAIN_AFTER = 4, 60.0
+"""Workers that die in a row before they are up until they are given up, and the seconds for which they are."""
 _PREFIX = "weftwork-residents-"
 """Of the names of the folders in which they meet."""
 _PATIENCE = 1.0
@@ -67,8 +69,18 @@ class Residents:
         self._numbers = count(1)
         self._since = 0.0
         self._missed = 0.0
-        self.failed = False
-        """They do not come up here: nobody need ask again."""
+        self._deaths = 0
+        """How many have died in a row before they were up."""
+        self._given_up = 0.0
+        """Until when nobody need ask again: they do not come up here."""
+
+    @property
+    def failed(self) -> bool:
+        """True while they do not come up here: this is tried again after a while."""
+        return monotonic() < self._given_up
+
+    def _give_up(self) -> None:
+        self._deaths, self._given_up = 0, monotonic() + _AGAIN_AFTER
 
     @property
     def is_up(self) -> bool:
@@ -100,7 +112,7 @@ class Residents:
                 if up or stop or monotonic() >= end:
                     break
         except OSError:  # no sockets here
-            self.failed = True
+            self._give_up()
         finally:
             if not up:
                 self._lock.release()
@@ -148,12 +160,16 @@ class Residents:
                 self._end(slot)
             elif unpack_parts(message)[0] == "up":
                 self._up.add(slot)
+                self._deaths = 0
             came = self._mesh.next(0)
         missing = set(range(1, slots)) - self._up
         starting = {slot: self._processes[slot] for slot in missing if slot in self._processes}
-        dead = [slot for slot, process in starting.items() if not process.is_alive]
-        if dead or (starting and monotonic() > self._since + _UP_WITHIN):
-            self.failed = True
+        for slot, process in starting.items():
+            if not process.is_alive:
+                self._end(slot)
+                self._deaths += 1
+        if self._deaths >= _DEATHS or (starting and monotonic() > self._since + _UP_WITHIN):
+            self._give_up()
             for slot in starting:
                 self._end(slot)
         return not missing
