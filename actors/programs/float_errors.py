@@ -94,8 +94,12 @@ def hush() -> tuple:
 
 
 def states() -> tuple[Any, Any]:
-    """A step of a quiet program: the states to which it turns for users' functions and for others, by `set_state`."""
-    return _spoken.get(), _QUIET
+    """A step of a program: the states to which it turns for users' functions and for others, by `set_state`.
+
+    One that is called by itself, not as part of a run, is never quiet.
+    """
+    now = _now()
+    return (_spoken.get(), _QUIET) if _is_quiet(now) else (now, now)
 
 
 def set_state(state: Any) -> None:
