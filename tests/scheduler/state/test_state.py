@@ -9,7 +9,7 @@ import pytest
 
 import weftwork as tf
 from weftwork.actors.programs.program import Stopped
-from weftwork.graph.operation import UNINITIALIZED
+from weftwork.graph.operation import LIBRARY, UNINITIALIZED
 from weftwork.graph.streams import Draw, generator
 from weftwork.scheduler.state.mirror import Draws, Mirror, new_version
 
@@ -20,6 +20,7 @@ class Seeded:
     def __init__(self, name, seed=None, index=0):
         self.name, self.index = name, index
         self.attrs = {"_seed": seed}
+        self.traits = LIBRARY
 
 
 # Cells
@@ -182,25 +183,25 @@ def test_threads_that_own_overlapping_sets_in_any_order_all_finish():
 def test_each_stream_counts_its_own_draws():
     draws = Draws(99)
     a, b = Seeded("a", (1, 2)), Seeded("b", None, index=7)
-    assert draws.take([a, b, a]) == [((1, 2), 0), ((99, 7), 0), ((1, 2), 1)]
-    assert draws.take([b]) == [((99, 7), 1)]
+    assert draws.take([a, b, a], {}) == [((1, 2), 0), ((99, 7), 0), ((1, 2), 1)]
+    assert draws.take([b], {}) == [((99, 7), 1)]
 
 
 def test_a_failed_run_gives_its_draws_back():
     draws = Draws(0)
     a = Seeded("a", (1, 2))
-    places = draws.take([a])
+    places = draws.take([a], {})
     draws.give_back([a], places)
-    assert draws.take([a]) == places
+    assert draws.take([a], {}) == places
 
 
 def test_a_draw_is_not_given_back_past_a_run_that_has_gone_on():
     draws = Draws(0)
     a = Seeded("a", (1, 2))
-    first = draws.take([a])
-    second = draws.take([a])
+    first = draws.take([a], {})
+    second = draws.take([a], {})
     draws.give_back([a], first)
-    assert draws.take([a]) == [((1, 2), 2)]
+    assert draws.take([a], {}) == [((1, 2), 2)]
     assert second == [((1, 2), 1)]
 
 
@@ -210,7 +211,7 @@ def test_no_two_threads_get_the_same_draw():
 
     def work():
         for _ in range(500):
-            got.extend(draws.take([a]))
+            got.extend(draws.take([a], {}))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
