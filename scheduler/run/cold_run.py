@@ -131,6 +131,8 @@ class Unplanned:
         self._ahead: set[Operation] = set()
         """Nodes beyond these that are done as well."""
         self._unseen = unseen(listing.functions) - listing.bound
+        self._longest = 1
+        """Nodes of the next piece at most: the first ones are short, for what they cost is not known."""
         self._swift = _SCALARS.issuperset(map(type, feeds.values()))
         """All values so far are scalars."""
         self._calls: list[tuple] = []
@@ -213,7 +215,8 @@ class Unplanned:
         """
         ops, listing = self._listing.ops, self._listing
         chunk = at // CHUNK
-        end = min((chunk + 1) * CHUNK, len(ops))
+        end = min((chunk + 1) * CHUNK, len(ops), at + self._longest)
+        self._longest *= 2
         if self._unseen:
             end = next((k for k in range(at, end) if ops[k].kernel in self._unseen), end)
         if chunk in listing.watched:
