@@ -36,14 +36,15 @@ def machine_count() -> int:
     return len(_facts()[0]) if backend.is_running() else 1
 
 
-def _facts() -> tuple[frozenset[str], int]:
-    """The machines and their CPUs together: asked for once a second at most, for it takes a millisecond."""
+def _facts() -> tuple[frozenset[str], int, int]:
+    """The machines, their CPUs, and this one's: asked for once a second at most, for it takes a millisecond."""
     global _known_facts
     now = perf_counter()
     if _known_facts is None or now > _known_facts[0] + _FACTS_HOLD:
         alive = nodes()
-        cpus = int(sum([node["Resources"].get("CPU", 0.0) for node in alive]))
-        _known_facts = (now, (frozenset([node["NodeID"] for node in alive]), max(1, cpus)))
+        cpus = {node["NodeID"]: node["Resources"].get("CPU", 0.0) for node in alive}
+        own = int(cpus.get(this_machine(), 0.0))
+        _known_facts = (now, (frozenset(cpus), max(1, int(sum(cpus.values()))), own))
     return _known_facts[1]
 
 
@@ -84,9 +85,7 @@ def own_cpus() -> int:
     """
     if not backend.is_running():
         return local_cpus()
-    mine = this_machine()
-    said = [node["Resources"].get("CPU", 0.0) for node in nodes() if node["NodeID"] == mine]
-    return min(local_cpus(), int(sum(said)))
+    return min(local_cpus(), _facts()[2])
 
 
 def slots() -> int:

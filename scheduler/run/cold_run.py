@@ -82,14 +82,12 @@ class Part(NamedTuple):
     """Nodes of a run that the engine runs for it.
 
     elements: what they are to give.   fed: values that are there.   ran: what need not run for them.
-    is_chain: each takes the one before it, and they are to be tried.
     """
 
     elements: list[Tensor | Operation]
     fed: dict[Tensor, Any]
     ran: set[Operation]
     nodes: set[Operation]
-    is_chain: bool = False
 
 
 class _Pace:
@@ -335,19 +333,17 @@ class Unplanned:
         nodes: list[Operation] = []
         elements: list[Tensor | Operation] = []
         left = {k: 1 if self._listing.counts[k] >= _OFTEN * slots else slots for k in self._unseen}
-        chains = 0
         for op in window:
             waits = op is not window[0] and op.controls
             if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):
                 chain = self._chain(op, window)
-                chains += 1
                 nodes += chain
                 elements += chain[-1].outputs or (chain[-1],)
                 tried = {op.kernel for op in chain}
                 for kernel in tried & left.keys():
                     left[kernel] -= 1
                 self._unseen -= tried
-        return Part(elements, self._feeds_of(nodes), set(window[0].controls), set(nodes), chains == 1)
+        return Part(elements, self._feeds_of(nodes), set(window[0].controls), set(nodes))
 
     def _is_there(self, tensor: Tensor) -> bool:
         return self._values[tensor.number] is not ABSENT

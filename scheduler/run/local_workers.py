@@ -92,12 +92,10 @@ class Residents:
         self._missed += seconds
         return self._missed > _START
 
-    def borrow(
-        self, slots: int, seconds: float = 0.0, start: bool = True, patience: float | None = None, stop: Sequence = ()
-    ) -> bool:
+    def borrow(self, slots: int, seconds: float = 0.0, patience: float | None = None, stop: Sequence = ()) -> bool:
         """Take the residents of slots 1 to `slots` - 1, if they are up and free; `give_back` follows.
 
-        Those that are not there are started, if they shall be. They are waited for `seconds` at most, or until `stop`
+        Those that are not there are started. They are waited for `seconds` at most, or until `stop`
         fills up; a run that has them already is waited for `patience` seconds.
         """
         end = monotonic() + seconds
@@ -106,8 +104,7 @@ class Residents:
         up = False
         try:
             while not self.failed:
-                if start:
-                    self._fill(slots)
+                self._fill(slots)
                 up = self._are_up(slots, end - monotonic())
                 if up or stop or monotonic() >= end:
                     break

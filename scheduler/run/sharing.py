@@ -72,12 +72,11 @@ _NUMBERS = count()
 class Batch:
     """Nodes that a worker was sent."""
 
-    __slots__ = ("nodes", "seconds", "since")
+    __slots__ = ("nodes", "seconds")
 
     def __init__(self, nodes: list[int], seconds: float | None):
         self.nodes, self.seconds = nodes, seconds
         """Predicted seconds; None where one of the nodes was never seen."""
-        self.since = monotonic()
 
 
 @dataclass
