@@ -227,6 +227,7 @@ class Residents:
             raise
         finally:
             self._up.update(sharing.lanes)
+            sharing.let_go()
             for slot in {*sharing.gone, *late}:
                 self._end(slot)
 

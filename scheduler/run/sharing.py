@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -99,6 +100,8 @@ class Lane:
         self.held: set[int] = set()
         self.dropped: list[int] = []
         self.tokens: set[int] = set()
+        self.large = False
+        """It holds a value that is large."""
         self.blocks: set[str] = set()
         self.known: set[str] = set()
         """The surroundings that it has."""
@@ -108,7 +111,7 @@ class Lane:
 
     def begin(self) -> None:
         """A run begins: no value is held."""
-        self.batches, self.held, self.dropped = {}, set(), []
+        self.batches, self.held, self.dropped, self.large = {}, set(), [], False
         if len(self.tokens) > _MOST_TOKENS:
             self.forget()
 
@@ -342,6 +345,7 @@ class Sharing:
         lane.blocks |= blocks
         known.update(nodes)
         lane.held.update(given, inside)
+        lane.large = lane.large or any([size_of(value) >= _KEPT for value in given.values()])
         lane.batches[self.batches] = Batch(nodes, seconds)
         self.run.here[self.batches, slot] = (Segment(self.batches, Place.RESIDENT, nodes, False, slot), monotonic())
         self.work -= seconds or 0.0
@@ -379,6 +383,7 @@ class Sharing:
             for value, one in zip(outputs, (result,) if len(outputs) == 1 else result, strict=True):
                 self.run.values[value] = one
             self.run.learn_node(node, seconds, taken, size)
+            lane.large = lane.large or size >= _KEPT
             if releases is not None and self.flow.ops[node].traits.user:
                 HISTORY.tell_gil(self.flow.kernels[node], not releases)
         if end is not None:
@@ -502,6 +507,13 @@ class Sharing:
                             lane.dropped.append(number)
 
     # The end
+
+    def let_go(self) -> None:
+        """Tell workers to keep no large value of a run that is over."""
+        for slot, lane in self.lanes.items():
+            if lane.large:
+                with suppress(Gone, Stopped):  # then there is nothing to keep
+                    self.mesh.send(slot, pack_parts(["forget"]), self.run.stop)
 
     def rest(self, grace: float) -> list[int]:
         """Tell workers to stop and wait for it: the slots of those that have not within `grace` seconds."""

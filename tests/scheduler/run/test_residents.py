@@ -59,18 +59,21 @@ def test_pure_python_that_is_worth_it_runs_in_residents_by_itself(graph, ray_ses
     assert {"dynamic", "resident"} & set(ways)
 
 
-def test_a_resident_keeps_nothing_of_a_run(session):
+@pytest.mark.parametrize("placement", ["resident", "dynamic"])
+def test_a_resident_keeps_nothing_of_a_run(graph, ray_session, placement):
     x = tf.placeholder(tf.float64)
-    who = tf.op(lambda values, k: os.getpid())
+    who = tf.op(lambda values, k: time.sleep(0.005) or os.getpid())
     made, large = [who(x, k) for k in range(12)], 10_000_000
-    pids = set(session.run(made, {x: np.zeros(1)})) - {os.getpid()}
+    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+        pids = set(session.run(made, {x: np.zeros(1)})) - {os.getpid()}
+        assert pids
 
-    def used():
-        return sum(psutil.Process(pid).memory_full_info().uss for pid in pids)
+        def used():
+            return sum(psutil.Process(pid).memory_full_info().uss for pid in pids)
 
-    before = used()
-    session.run(made, {x: np.zeros(large)})
-    until(lambda: used() - before < 4 * large)
+        before = used()
+        session.run(made, {x: np.zeros(large)})
+        until(lambda: used() - before < 4 * large)
 
 
 def test_explain_tells_who_runs_beside_whom(session):
