@@ -337,7 +337,7 @@ def _packed(reply: list) -> list:
             try:
                 pack_parts([value])
             except Exception as error:
-                reply[3:] = ("unsendable", *describe(error)), reply[4][:at], reply[5][:at]
+                reply[3:6] = ("unsendable", *describe(error)), reply[4][:at], reply[5][:at]
                 return pack_parts(reply)
         raise
 

@@ -244,7 +244,7 @@ class Engine:
             return None
         within = _RESIDENTS_WITHIN if forced else 0.0
         if candidate.plan.is_dynamic:
-            if team.borrow_some(max(1, min(self.lanes.own_cpus(), _MOST_WORKERS)), run.stop):
+            if team.borrow_some(min(self.lanes.own_cpus(), _MOST_WORKERS), run.stop):
                 return team
             if forced:
                 return None
@@ -262,7 +262,9 @@ class Engine:
 
     def _can_share(self, flow: Dataflow, sizes: Mapping[int, int]) -> bool:
         """Whether local workers may run a dataflow of which nothing is known yet."""
-        return inventory.machine_count() == 1 and sum(sizes.values()) <= _MOST_FED and not residents().failed
+        if inventory.machine_count() > 1 or not self.lanes.own_cpus():
+            return False
+        return sum(sizes.values()) <= _MOST_FED and not residents().failed
 
     def _plan(self, run: Run, flow: Dataflow, variant: Variant) -> Contest:
         now = self._known()

@@ -369,8 +369,12 @@ class Sharing:
             self.alone_since = 0.0
         elif kind == "shared" and number == self.number:
             batch, end, made, costs, said = rest
+            again = ()
+            if end is not None and end[0] == "unsendable":  # these run once more, and say it then
+                again = self.lanes[slot].batches[batch].nodes[len(made) :]
             for node, events in said:
-                self.run.heard([self.flow.ops[node]], events)
+                if node not in again:
+                    self.run.heard([self.flow.ops[node]], events)
             self._finished(slot, self.lanes[slot], batch, end, made, costs)
 
     def _finished(self, slot: int, lane: Lane, number: int, end: Any, made: list, costs: list) -> None:

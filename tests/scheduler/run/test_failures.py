@@ -343,6 +343,19 @@ def test_a_result_that_does_not_pickle_is_made_here(graph, ray_session, placemen
         assert session.run(locked) is False
 
 
+@pytest.mark.parametrize("placement", ["auto", "dynamic"])
+def test_a_function_whose_result_does_not_travel_says_what_it_prints_once(graph, ray_session, placement, capsys):
+    def numbers(k):
+        print("made", k)
+        return (i for i in range(k))
+
+    nodes = [tf.op(numbers)(k) for k in range(3)]
+    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+        for _ in range(2):
+            assert [list(made) for made in session.run(nodes)] == [[], [0], [0, 1]]
+            assert sorted(capsys.readouterr().out.splitlines()) == ["made 0", "made 1", "made 2"]
+
+
 @pytest.mark.parametrize("placement", WORKERS)
 def test_an_argument_that_does_not_pickle_is_an_error_where_it_must_travel(graph, ray_session, placement):
     x = tf.placeholder(tf.object, name="x")
