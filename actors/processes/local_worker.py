@@ -28,6 +28,7 @@ from weftwork.actors.processes.worker import ProgramMissing, Programs
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
+from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import StepFailed, Stopped, size_of, spread
 from weftwork.graph.ownership import all_lent
@@ -41,7 +42,7 @@ _TICK, _LONG_ENOUGH = 1e-3, 4e-3
 """Seconds between two ticks, and of a node from which they tell whether it releases the GIL."""
 _TICKS = 0.5
 """Of the ticks that there could have been: so many, and the node released the GIL."""
-_FLOWS = 64
+FLOWS = 64
 """Dataflows of which rows are kept."""
 
 
@@ -123,7 +124,7 @@ class LocalWorker:
     def __init__(self):
         self._programs = Programs()
         self._kernels: dict[int, Any] = {}
-        self._rows: dict[str, dict[int, tuple]] = {}
+        self._rows: Lru[str, dict[int, tuple]] = Lru(FLOWS)
         self._run = 0
         """The number of the run whose values are kept."""
         self._values: dict[int, Any] = {}
@@ -227,7 +228,7 @@ class LocalWorker:
             self._stop.exchange = _Exchange(mesh, run, self._stop, self._later)
         if clear:
             self._kernels.clear()
-            self._rows.clear()
+            self._rows = Lru(FLOWS)
         for number in dropped:
             self._values.pop(number, None)
         made: list = []
@@ -251,6 +252,7 @@ class LocalWorker:
             flow, code, rows, given = unpack_parts(content)
         except Exception as error:  # a value does not load here
             return "unreadable", -1, *describe(error)
+        self._values.update(given)
         for token, text, keys, came in code:
             try:
                 self._kernels[token] = unpack_code(text, keys, came)
@@ -258,11 +260,10 @@ class LocalWorker:
                 return ("missing",)
             except Exception as error:  # a package is missing here, say
                 return "unreadable", token, *describe(error)
-        self._values.update(given)
-        known = self._rows.setdefault(flow, {})
+        known = self._rows.find(flow)
+        if known is None:
+            known = self._rows.keep(flow, {})
         known.update([(row[0], row) for row in rows if type(row) is tuple])
-        while len(self._rows) > _FLOWS:
-            del self._rows[next(iter(self._rows))]
         todo = [known.get(row) if type(row) is int else row for row in rows]
         if None in todo:
             return ("missing",)
@@ -274,6 +275,8 @@ class LocalWorker:
                 for row in todo:
                     if self._stop:
                         return ("stopped",)
+                    if row[1] not in self._kernels or not all([number in self._values for number in row[3]]):
+                        return ("missing",)  # it was in a batch that could not be read
                     changed = self._call(row, made, costs, probe)
                     if changed:
                         return "wrote", changed

@@ -26,11 +26,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from weftwork.actors.processes.code import pack_code
+from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.actors.processes.messages import pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Mesh
 from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
+from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.program import Stopped, size_of, spread
 from weftwork.graph.ownership import all_lent
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -105,7 +107,8 @@ class Lane:
         self.blocks: set[str] = set()
         self.known: set[str] = set()
         """The surroundings that it has."""
-        self.rows: dict[str, set[int]] = {}
+        self.rows: Lru[str, set[int]] = Lru(FLOWS)
+        """The rows that it keeps: it drops the same dataflows' as this does."""
         self.clear = False
         """It shall forget kernels and rows before the next batch."""
 
@@ -117,7 +120,7 @@ class Lane:
 
     def forget(self) -> None:
         """Let it begin anew with kernels and rows."""
-        self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), {}, True
+        self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), Lru(FLOWS), True
 
     @property
     def has_room(self) -> bool:
@@ -160,6 +163,8 @@ class Sharing:
         """Ready nodes that the caller runs."""
         self.mine: set[int] = set()
         """Nodes that must run here."""
+        self.singly: set[int] = set()
+        """Nodes that go to a worker alone."""
         self.uses = flow.uses()
         self.apart, self.most = apart, most
         self.under_way: set[int] = set()
@@ -276,12 +281,12 @@ class Sharing:
         while self.ready and total < wanted:
             node = self.ready[0][1]
             seconds = self._predicted(node)
-            if seconds is None and nodes:
+            if nodes and (seconds is None or node in self.singly):
                 break
             heapq.heappop(self.ready)
             nodes.append(node)
-            if seconds is None:
-                return nodes, None
+            if seconds is None or node in self.singly:
+                return nodes, seconds
             total += seconds
             self._follow(node, nodes)
         return nodes, total
@@ -308,7 +313,9 @@ class Sharing:
         lane, flow = self.lanes[slot], self.flow
         code, rows, given, sent = [], [], {}, set()
         key = _flow_key(flow)
-        known = lane.rows.setdefault(key, set())
+        known = lane.rows.find(key)
+        if known is None:
+            known = lane.rows.keep(key, set())
         inside = {value for node in nodes for value in flow.outputs[node]}
         probe = any([self._gil_unknown(node) for node in nodes])
         if not self.locked.isdisjoint(nodes):
@@ -402,11 +409,17 @@ class Sharing:
             raise Stopped
         if why == "missing":
             lane.forget()
+            lane.held.clear()
             self._again(rest)
         elif why == "unreadable":
             token, error, _ = what
             lane.tokens.discard(token)
-            self._stay(rest, unpack(error), [n for n in rest if token in (-1, _token_of(self.flow.kernels[n]))])
+            lane.held.clear()
+            if token == -1 and len(rest) > 1:  # some value of these does not load there: which, shows one by one
+                self.singly.update(rest)
+                self._again(rest)
+            else:
+                self._stay(rest, unpack(error), [n for n in rest if token in (-1, _token_of(self.flow.kernels[n]))])
         elif why == "wrote":
             self._wrote(lane, rest, what[0])
         elif why == "unsendable":

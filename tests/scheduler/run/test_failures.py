@@ -356,6 +356,36 @@ def test_a_function_whose_result_does_not_travel_says_what_it_prints_once(graph,
             assert sorted(capsys.readouterr().out.splitlines()) == ["made 0", "made 1", "made 2"]
 
 
+class OnlyHere:
+    """A value that loads in this process alone."""
+
+    n = 5
+
+    def __reduce__(self):
+        return only_here, (os.getpid(),)
+
+
+def only_here(pid):
+    if os.getpid() != pid:
+        raise ImportError("only there")
+    return OnlyHere()
+
+
+@pytest.mark.parametrize("placement", ["auto", "dynamic"])
+def test_a_value_that_does_not_load_elsewhere_keeps_those_here_that_take_it_and_no_others(
+    graph, ray_session, placement
+):
+    x, y = tf.placeholder(tf.object), tf.placeholder(tf.object)
+    take = tf.op(lambda o, k: time.sleep(4e-4) or o.n + k)
+    add = tf.op(lambda a, k: time.sleep(4e-4) or a + k)
+    nodes = [take(x, k) if k % 3 == 0 else add(y, k) for k in range(60)]
+    expected = [(5 if k % 3 == 0 else 7) + k for k in range(60)]
+    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+        for _ in range(5):
+            assert session.run(nodes, {x: OnlyHere(), y: 7}) == expected
+        assert session.placements["resident"][1] > 0 or placement == "auto"
+
+
 @pytest.mark.parametrize("placement", WORKERS)
 def test_an_argument_that_does_not_pickle_is_an_error_where_it_must_travel(graph, ray_session, placement):
     x = tf.placeholder(tf.object, name="x")
