@@ -54,8 +54,10 @@ def test_queues_partial_runs_and_callables(session):
     session.run(queue.enqueue_many([[1, 2, 3]]))
     assert session.run([queue.dequeue() for _ in range(3)]) == [1, 2, 3]
     a, b = tf.placeholder(tf.int32, []), tf.placeholder(tf.int32, [])
-    both = session.partial_run_setup([a + 1, (a + 1) * b], [a, b])
-    assert both
+    first, second = a + 1, (a + 1) * b
+    handle = session.partial_run_setup([first, second], [a, b])
+    assert session.partial_run(handle, first, {a: 2}) == 3
+    assert session.partial_run(handle, second, {b: 5}) == 15
     assert session.make_callable(a + b, [a, b])(2, 3) == 5
 
 
