@@ -228,10 +228,6 @@ class _Builder:
         """Of random operations: the values that are their places in the streams."""
         self.rewrites = rewrites
         self.spared = Spared(flow, rewrites)
-        self.queued: set[int] | None = None
-        """Where there are queues, the nodes that wait for one, and those that wait for these."""
-        self.last: dict[bool, int] = {}
-        """The last node of the caller's process that has effects: of those that wait for no queue, and of all."""
 
     def build(self) -> None:
         flow = self.flow
@@ -245,10 +241,10 @@ class _Builder:
             ops = self._ordered(ops)
         # Without a node that has effects of its own, control inputs have done their work once they are in the run.
         self.keep_control = any(op.kind in _EFFECTS for op in ops)
-        if any(op.kind is Kind.QUEUE for op in ops):
-            self.queued = set()
         for op in ops:
             self._visit(op)
+        if self.keep_control:
+            take_turns(flow, [node for node, op in enumerate(flow.ops) if _in_turn(op)])
         flow.writes = dict(self.version)
         flow.fetched = [self._fetched(f) for f in self.fetches]
 
@@ -474,32 +470,10 @@ class _Builder:
         if self.keep_control:
             before = [self.node_of[c] for c in op.controls if c in self.node_of]
             self.node_of[op] = node
-            waits = self.queued is not None and self._waits_for_queue(node, op, before)
-            if _in_turn(op):
-                before += self._turn(node, waits)
             if before:
                 flow.after[node] = tuple(before)
         self._bind(op, outputs)
         return outputs
-
-    def _turn(self, node: int, waits: bool) -> list[int]:
-        """After which node one of the caller's process comes that has effects; now it is the last one.
-
-        One that waits for a queue is waited for by those alone that do so too: else they might wait for each other.
-        """
-        before = self.last.get(waits)
-        self.last[True] = node
-        if not waits:
-            self.last[False] = node
-        return [] if before is None else [before]
-
-    def _waits_for_queue(self, node: int, op: Operation, before: list[int]) -> bool:
-        assert self.queued is not None
-        makers = [self.flow.producer[value] for value in self.flow.inputs[node]]
-        waits = op.kind is Kind.QUEUE or not self.queued.isdisjoint(makers + before)
-        if waits:
-            self.queued.add(node)
-        return waits
 
     def _bind(self, op: Operation, values: tuple[int, ...]) -> None:
         for tensor, value in zip(op.outputs, values, strict=False):
@@ -516,6 +490,36 @@ class _Builder:
 def _in_turn(op: Operation) -> bool:
     """True for what runs in the caller's process in the order of creation, for it has effects there."""
     return op.traits.here and op.kind in _EFFECTS
+
+
+def take_turns(flow: Dataflow, nodes: Sequence[int]) -> None:
+    """Let nodes, in their order, wait for each other, for what they do besides giving values.
+
+    One that waits for a queue is waited for by those alone that do so too: else they might wait for each other.
+    """
+    if len(nodes) < 2:
+        return
+    waiting = _behind_queues(flow)
+    last: dict[bool, int] = {}
+    for node in nodes:
+        before = last.get(node in waiting)
+        last[True] = node
+        if node not in waiting:
+            last[False] = node
+        if before is not None:
+            flow.after[node] = tuple(dict.fromkeys([*flow.after.get(node, ()), before]))
+
+
+def _behind_queues(flow: Dataflow) -> set[int]:
+    """The nodes that wait for a queue, and those that wait for these."""
+    if not flow.queued:
+        return set()
+    found: set[int] = set()
+    for node, op in enumerate(flow.ops):
+        before = {flow.producer[value] for value in flow.inputs[node]}.union(flow.after.get(node, ()))
+        if op.kind is Kind.QUEUE or node in flow.waiting or not before.isdisjoint(found):
+            found.add(node)
+    return found
 
 
 def give(*, value: Any) -> Any:

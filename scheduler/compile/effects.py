@@ -13,9 +13,8 @@ from typing import Any
 from weftwork.actors.programs.control import Control
 from weftwork.graph.captured import SURROUNDINGS
 from weftwork.graph.function import UserFunction
-from weftwork.graph.operation import Kind
 from weftwork.graph.seeded import Seeded
-from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.dataflow import Dataflow, take_turns
 
 
 def functions_of(kernels: Iterable[Any]) -> tuple[UserFunction, ...]:
@@ -56,24 +55,4 @@ def settle_effects(flow: Dataflow) -> None:
         return
     nodes = [n for n, k in enumerate(flow.kernels) if n not in flow.needs and not bound.isdisjoint(functions_of([k]))]
     flow.here |= frozenset(nodes)
-    waiting = _behind_queues(flow)
-    last: dict[bool, int] = {}
-    for node in nodes:
-        before = last.get(node in waiting)
-        last[True] = node
-        if node not in waiting:  # what waits for a queue is waited for by its like alone: it may wait for the others
-            last[False] = node
-        if before is not None:
-            flow.after[node] = tuple(dict.fromkeys([*flow.after.get(node, ()), before]))
-
-
-def _behind_queues(flow: Dataflow) -> set[int]:
-    """The nodes that wait for a queue, and those that wait for these."""
-    if not flow.queued:
-        return set()
-    found: set[int] = set()
-    for node, op in enumerate(flow.ops):
-        before = {flow.producer[value] for value in flow.inputs[node]}.union(flow.after.get(node, ()))
-        if op.kind is Kind.QUEUE or node in flow.waiting or not before.isdisjoint(found):
-            found.add(node)
-    return found
+    take_turns(flow, nodes)
