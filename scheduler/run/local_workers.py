@@ -32,7 +32,8 @@ from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.failures import lost, node_error
 from weftwork.scheduler.run.run import Restart, Run
-from weftwork.scheduler.run.sharing import Apart, Lane, Sharing
+from weftwork.scheduler.run.sharing import Apart, Sharing
+from weftwork.scheduler.run.shipping import Lane
 
 _START = 0.3
 """Seconds of a CPU that the start of one takes, most of it for imports."""

@@ -13,26 +13,18 @@ able to run it: its code, an input or an output does not travel, or it asks for 
 from __future__ import annotations
 
 import heapq
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter
 from typing import Any
-from weakref import WeakKeyDictionary
-
-import numpy as np
 
 from weftwork.actors.processes.code import pack_code
-from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.actors.processes.messages import pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Mesh
-from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
-from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.program import Stopped, size_of, spread
 from weftwork.graph.ownership import all_lent
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -46,6 +38,7 @@ from weftwork.scheduler.plan.plan import Segment, found_writing
 from weftwork.scheduler.plan.schedule import neighbours, ranks
 from weftwork.scheduler.run.failures import is_of_the_place, let_stay, lost, node_error
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.shipping import Batch, Lane, carrying, key_of, shipped, token_of
 
 _HOP = 150e-6
 """Seconds of ready work from which a message to a worker pays: it takes a third of that, packed and unpacked."""
@@ -53,8 +46,6 @@ _SHORTEST, _LONGEST = 0.3e-3, 4e-3
 """Seconds of work in a batch, at least and at most, if its nodes are shorter."""
 _SHARE = 8
 """A batch is at most such a part of the work that is left, for each worker."""
-_AHEAD = 1e-3
-"""Seconds of work that a worker has left when it is sent the next batch."""
 _GUESS = 1e-3
 """Seconds of a function that was never seen, to order nodes by."""
 _KEPT = 64 * 1024
@@ -63,23 +54,6 @@ _UP_WITHIN = 60.0
 """Seconds for which a run that has no worker any more waits for one."""
 ATTEMPTS = 3
 """Tries of a batch whose worker dies under it."""
-_MOST_TOKENS = 2048
-"""Kernels that a worker keeps; then it begins anew."""
-_TOKENS: WeakKeyDictionary[Any, tuple[tuple, int]] = WeakKeyDictionary()
-"""The kernels that were sent to workers: the versions of what they refer to, and their tokens."""
-_LASTING: dict[int, tuple[Any, int]] = {}
-"""Of kernels to which nothing refers weakly: themselves, and their tokens."""
-_NUMBERS = count()
-
-
-class Batch:
-    """Nodes that a worker was sent."""
-
-    __slots__ = ("nodes", "seconds")
-
-    def __init__(self, nodes: list[int], seconds: float | None):
-        self.nodes, self.seconds = nodes, seconds
-        """Predicted seconds; None where one of the nodes was never seen."""
 
 
 @dataclass
@@ -92,43 +66,6 @@ class Apart:
     nodes: frozenset[int] = frozenset()
     start: Callable[[int, list, Callable[[int, Any], None]], None] = lambda node, values, done: None
     cancel: Callable[[], None] = lambda: None
-
-
-class Lane:
-    """What one worker has, and has to do."""
-
-    def __init__(self):
-        self.batches: dict[int, Batch] = {}
-        self.held: set[int] = set()
-        self.dropped: list[int] = []
-        self.tokens: set[int] = set()
-        self.large = False
-        """It holds a value that is large."""
-        self.blocks: set[str] = set()
-        self.known: set[str] = set()
-        """The surroundings that it has."""
-        self.rows: Lru[str, set[int]] = Lru(FLOWS)
-        """The rows that it keeps: it drops the same dataflows' as this does."""
-        self.clear = False
-        """It shall forget kernels and rows before the next batch."""
-
-    def begin(self) -> None:
-        """A run begins: no value is held."""
-        self.batches, self.held, self.dropped, self.large = {}, set(), [], False
-        if len(self.tokens) > _MOST_TOKENS:
-            self.forget()
-
-    def forget(self) -> None:
-        """Let it begin anew with kernels and rows."""
-        self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), Lru(FLOWS), True
-
-    @property
-    def has_room(self) -> bool:
-        """True when it is idle, or soon will be."""
-        if not self.batches:
-            return True
-        known = [batch.seconds for batch in self.batches.values()]
-        return None not in known and sum(known) < _AHEAD  # type: ignore[arg-type]
 
 
 class Sharing:
@@ -205,10 +142,10 @@ class Sharing:
     # Choosing
 
     def _ready(self, node: int) -> None:
-        if node in self.apart.nodes:
-            self._begin_apart(node)
-        elif self.flow.kernels[node] is None:
+        if self.flow.kernels[node] is None:
             self._done(node)
+        elif node in self.apart.nodes:
+            self._begin_apart(node)
         else:
             heap = self.here if self._must_stay(node) else self.ready
             heapq.heappush(heap, (-self.rank[node], node))
@@ -312,7 +249,7 @@ class Sharing:
     def _send(self, slot: int, nodes: list[int], seconds: float | None) -> None:
         lane, flow = self.lanes[slot], self.flow
         code, rows, given, sent = [], [], {}, set()
-        key = _flow_key(flow)
+        key = key_of(flow)
         known = lane.rows.find(key)
         if known is None:
             known = lane.rows.keep(key, set())
@@ -328,15 +265,15 @@ class Sharing:
             if node in known:
                 rows.append(node)
                 continue
-            token = _token_of(kernel)
+            token = token_of(kernel)
             if token not in lane.tokens and token not in sent:
                 sent.add(token)
                 code.append(kernel)
             rows.append((node, token, flow.attrs[node], flow.inputs[node], flow.outputs[node]))
         self.batches += 1
         try:
-            shipped, blocks = _shipped(code, lane)
-            content = pack_parts([key, shipped, rows, given])
+            kernels, blocks = shipped(code, lane.blocks)
+            content = pack_parts([key, kernels, rows, given])
         except Exception as error:
             self._stay(nodes, error)
             return
@@ -419,7 +356,7 @@ class Sharing:
                 self.singly.update(rest)
                 self._again(rest)
             else:
-                self._stay(rest, unpack(error), [n for n in rest if token in (-1, _token_of(self.flow.kernels[n]))])
+                self._stay(rest, unpack(error), [n for n in rest if token in (-1, token_of(self.flow.kernels[n]))])
         elif why == "wrote":
             self._wrote(lane, rest, what[0])
         elif why == "unsendable":
@@ -433,7 +370,7 @@ class Sharing:
 
     def _wrote(self, lane: Lane, rest: list[int], numbers: list[int]) -> None:
         """A call has changed captured state: its functions, and what shares their state, run here from now on."""
-        lane.tokens.discard(_token_of(self.flow.kernels[rest[0]]))
+        lane.tokens.discard(token_of(self.flow.kernels[rest[0]]))
         found = found_writing(self.flow, rest[:1], numbers)
         those = [n for n, k in enumerate(self.flow.kernels) if not found.isdisjoint(functions_of([k]))]
         self.mine.update(those)
@@ -450,7 +387,7 @@ class Sharing:
         """True when what a worker needs for a node pickles."""
         values = [self.run.values[number] for number in self.flow.inputs[node]]
         try:
-            pack_code(_carrying(self.flow.kernels[node]))
+            pack_code(carrying(self.flow.kernels[node]))
             pack_parts([self.flow.attrs[node], values])
         except Exception:
             return False
@@ -506,14 +443,18 @@ class Sharing:
 
     def _done(self, node: int) -> None:
         """A node is done: what waits for it alone is ready, and values that nobody needs any more go."""
-        self.left -= 1
         flow, uses = self.flow, self.uses
-        for other in self.after[node]:
-            if self.waits[other]:
-                self.waits[other] -= 1
-                if not self.waits[other]:
-                    self._ready(other)
-        for number in flow.inputs[node]:
+        done = [node]
+        for node in done:  # those without a kernel are done as soon as they are ready
+            self.left -= 1
+            for other in self.after[node]:
+                if self.waits[other]:
+                    self.waits[other] -= 1
+                    if not self.waits[other] and flow.kernels[other] is None:
+                        done.append(other)
+                    elif not self.waits[other]:
+                        self._ready(other)
+        for number in [number for node in done for number in flow.inputs[node]]:
             uses[number] -= 1
             if not uses[number] and flow.producer[number] >= 0:
                 value, self.run.values[number] = self.run.values[number], None
@@ -564,39 +505,3 @@ class Sharing:
     def _end_apart(self) -> None:
         while not self.came.empty():
             self.under_way.discard(self.came.get()[0])
-
-
-def _flow_key(flow: Dataflow) -> str:
-    """The name under which workers keep a dataflow's rows."""
-    if flow.key is None:
-        flow.key = uuid.uuid4().hex
-    return flow.key
-
-
-def _token_of(kernel: Any) -> int:
-    """The number that stands for a kernel in messages to workers."""
-    try:
-        token = _TOKENS.get(kernel)
-    except TypeError:  # nothing refers to it weakly: it is one of a library's own, which stay
-        return _LASTING.setdefault(id(kernel), (kernel, next(_NUMBERS)))[1]
-    state = tuple([function.captured.version for function in functions_of([kernel])])
-    if token is None or token[0] != state:
-        token = _TOKENS[kernel] = (state, next(_NUMBERS))
-    return token[1]
-
-
-def _shipped(kernels: Sequence[Any], lane: Lane) -> tuple[list[tuple], set[str]]:
-    """Kernels as they are sent: (token, code, keys of its blocks, those that the worker lacks); and all these keys."""
-    shipped, keys = [], set(lane.blocks)
-    for kernel in kernels:
-        code, blocks = pack_code(_carrying(kernel))
-        came = [None if key in keys else np.frombuffer(data, np.uint8) for key, data in blocks]
-        shipped.append((_token_of(kernel), code, [key for key, _ in blocks], came))
-        keys.update([key for key, _ in blocks])
-    return shipped, keys
-
-
-def _carrying(kernel: Any) -> tuple:
-    """A kernel, with what its functions refer to, and whether it is a user's."""
-    carried = Carried([function.captured for function in functions_of([kernel])], False)
-    return kernel, carried if carried else None, is_users(kernel)

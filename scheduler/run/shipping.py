@@ -1,0 +1,118 @@
+"""Shipping: what a local worker has been sent, so that it is sent once: kernels by token, rows by dataflow, values.
+
+token    stands for a kernel, with what its functions refer to: it is another one once that has changed
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from itertools import count
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from weftwork.actors.processes.code import pack_code
+from weftwork.actors.processes.local_worker import FLOWS
+from weftwork.actors.programs.carried import Carried
+from weftwork.actors.programs.lru import Lru
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import functions_of
+from weftwork.scheduler.compile.emit import is_users
+
+_AHEAD = 1e-3
+"""Seconds of work that a worker has left when it is sent the next batch."""
+_MOST_TOKENS = 2048
+"""Kernels that a worker keeps; then it begins anew."""
+_TOKENS: WeakKeyDictionary[Any, tuple[tuple, int]] = WeakKeyDictionary()
+"""The kernels that were sent to workers: the versions of what they refer to, and their tokens."""
+_LASTING: dict[int, tuple[Any, int]] = {}
+"""Of kernels to which nothing refers weakly: themselves, and their tokens."""
+_NUMBERS = count()
+
+
+class Batch:
+    """Nodes that a worker was sent."""
+
+    __slots__ = ("nodes", "seconds")
+
+    def __init__(self, nodes: list[int], seconds: float | None):
+        self.nodes, self.seconds = nodes, seconds
+        """Predicted seconds; None where one of the nodes was never seen."""
+
+
+class Lane:
+    """What one worker has, and has to do."""
+
+    def __init__(self):
+        self.batches: dict[int, Batch] = {}
+        self.held: set[int] = set()
+        self.dropped: list[int] = []
+        self.tokens: set[int] = set()
+        self.large = False
+        """It holds a value that is large."""
+        self.blocks: set[str] = set()
+        self.known: set[str] = set()
+        """The surroundings that it has."""
+        self.rows: Lru[str, set[int]] = Lru(FLOWS)
+        """The rows that it keeps: it drops the same dataflows' as this does."""
+        self.clear = False
+        """It shall forget kernels and rows before the next batch."""
+
+    def begin(self) -> None:
+        """A run begins: no value is held."""
+        self.batches, self.held, self.dropped, self.large = {}, set(), [], False
+        if len(self.tokens) > _MOST_TOKENS:
+            self.forget()
+
+    def forget(self) -> None:
+        """Let it begin anew with kernels and rows."""
+        self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), Lru(FLOWS), True
+
+    @property
+    def has_room(self) -> bool:
+        """True when it is idle, or soon will be."""
+        if not self.batches:
+            return True
+        known = [batch.seconds for batch in self.batches.values()]
+        return None not in known and sum(known) < _AHEAD  # type: ignore[arg-type]
+
+
+def key_of(flow: Dataflow) -> str:
+    """The name under which workers keep a dataflow's rows."""
+    if flow.key is None:
+        flow.key = uuid.uuid4().hex
+    return flow.key
+
+
+def token_of(kernel: Any) -> int:
+    """The number that stands for a kernel in messages to workers."""
+    try:
+        token = _TOKENS.get(kernel)
+    except TypeError:  # nothing refers to it weakly: it is one of a library's own, which stay
+        return _LASTING.setdefault(id(kernel), (kernel, next(_NUMBERS)))[1]
+    state = tuple([function.captured.version for function in functions_of([kernel])])
+    if token is None or token[0] != state:
+        token = _TOKENS[kernel] = (state, next(_NUMBERS))
+    return token[1]
+
+
+def shipped(kernels: Sequence[Any], known: Iterable[str]) -> tuple[list[tuple], set[str]]:
+    """Kernels as they are sent: (token, code, keys of its blocks, the blocks that it lacks); and all keys.
+
+    known: the keys of blocks that the worker has.
+    """
+    made, keys = [], set(known)
+    for kernel in kernels:
+        code, blocks = pack_code(carrying(kernel))
+        came = [None if key in keys else np.frombuffer(data, np.uint8) for key, data in blocks]
+        made.append((token_of(kernel), code, [key for key, _ in blocks], came))
+        keys.update([key for key, _ in blocks])
+    return made, keys
+
+
+def carrying(kernel: Any) -> tuple:
+    """A kernel, with what its functions refer to, and whether it is a user's."""
+    carried = Carried([function.captured for function in functions_of([kernel])], False)
+    return kernel, carried if carried else None, is_users(kernel)
