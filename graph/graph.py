@@ -21,7 +21,7 @@ from weftwork.graph.scopes import Scopes
 from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section, check_use
 from weftwork.graph.source import caller
-from weftwork.graph.statistics import Census
+from weftwork.graph.statistics import GraphStatistics
 
 GRADIENT_OVERRIDES = ("_weftwork_gradient_overrides",)
 """The collection of what `gradient_override_map` was told: (first operation, end, names)."""
@@ -62,7 +62,7 @@ class Graph:
     def __init__(self):
         self._lock = threading.RLock()
         self._operations: list[Operation] = []
-        self._census = Census()
+        self._statistics = GraphStatistics()
         self._by_name: dict[str, Operation] = {}
         self._names = Names()
         self._collections: dict[Any, list] = {}
@@ -127,7 +127,7 @@ class Graph:
     def _put(self, op: Operation) -> None:
         self._operations.append(op)
         self._by_name[op.name] = op
-        self._census.add(op)
+        self._statistics.add(op)
 
     def _full_name(self, name: str) -> str:
         if name.endswith("/"):
@@ -174,18 +174,18 @@ class Graph:
         return self._operations
 
     @property
-    def census(self) -> Census:
+    def statistics(self) -> GraphStatistics:
         """What it counts as it grows. Not to be changed."""
-        return self._census
+        return self._statistics
 
-    def all_for(self, wanted: Iterable[Operation]) -> tuple[list[Operation], Census] | None:
-        """All operations and their census, if nobody wants any of them without these; else None."""
+    def all_for(self, wanted: Iterable[Operation]) -> tuple[list[Operation], GraphStatistics] | None:
+        """All operations and their statistics, if nobody wants any of them without these; else None."""
         with self._lock:
-            census = self._census
+            statistics = self._statistics
             ends = 0
             for op in dict.fromkeys(wanted):
-                ends += sum([census.last[t.number] < 0 for t in op.outputs]) if op.outputs else 1
-            return (self._operations[:], census.copy()) if ends == census.ends else None
+                ends += sum([statistics.last[t.number] < 0 for t in op.outputs]) if op.outputs else 1
+            return (self._operations[:], statistics.copy()) if ends == statistics.ends else None
 
     def get_operation_by_name(self, name: str) -> Operation:
         """The operation `name`; KeyError when there is none, TypeError when it is no string."""

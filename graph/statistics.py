@@ -1,4 +1,4 @@
-"""Census: what a graph counts as it grows, so that a run of all of it need not look at every node first.
+"""GraphStatistics: what a graph counts as it grows, so that a run of all of it need not look at every node first.
 
 number   of a tensor: its place among the tensors of its graph, in creation order
 place    where an argument of a call stands: a tensor's number, or -1, -2, ... for a constant
@@ -23,7 +23,7 @@ _PLAIN = frozenset({*CALLED, Kind.CONSTANT, Kind.NOOP})
 _kernel = attrgetter("kernel")
 
 
-class Census:
+class GraphStatistics:
     """The counts of a graph, or of some of its nodes.
 
     tensors, constants: of the graph; the place of the first constant is -1.   calls: of all nodes of the graph.
@@ -69,9 +69,9 @@ class Census:
         elif traits.user and kind is Kind.PURE:  # equal calls are made once: a plan sees which are equal
             self.others.append(op)
 
-    def part(self, ops: Sequence[Operation]) -> Census:
-        """The census of these nodes of the graph alone, in creation order; its ends are not counted."""
-        part = Census()
+    def part(self, ops: Sequence[Operation]) -> GraphStatistics:
+        """The statistics of these nodes of the graph alone, in creation order; its ends are not counted."""
+        part = GraphStatistics()
         part.tensors, part.constants, part.calls = self.tensors, self.constants, self.calls
         last = part.last = array("q", [-1]) * self.tensors
         for op in ops:
@@ -85,9 +85,9 @@ class Census:
         part.others = [op for op in self.others if op in needed]
         return part
 
-    def copy(self) -> Census:
-        """The census of now. Constants and calls are only ever added to, so they are shared."""
-        copy = Census()
+    def copy(self) -> GraphStatistics:
+        """The statistics of now. Constants and calls are only ever added to, so they are shared."""
+        copy = GraphStatistics()
         copy.tensors, copy.constants, copy.calls = self.tensors, self.constants, self.calls
         copy.last, copy.ends, copy.counts = self.last[:], self.ends, dict(self.counts)
         copy.first, copy.others = self.first[:], self.others[:]

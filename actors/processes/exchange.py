@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weftwork.actors.processes.messages import pack_parts, unpack_parts
-from weftwork.actors.processes.transport import Mesh
+from weftwork.actors.processes.transport import Transport
 from weftwork.actors.programs.exchange import ABSENT
 from weftwork.actors.programs.program import Stopped
 
@@ -28,8 +28,8 @@ class ProcessExchange:
     run: the caller's, None in other processes.
     """
 
-    def __init__(self, mesh: Mesh, number: int, stop: Any, run: Any = None):
-        self.mesh, self.number, self.stop, self.run = mesh, number, stop, run
+    def __init__(self, transport: Transport, number: int, stop: Any, run: Any = None):
+        self.transport, self.number, self.stop, self.run = transport, number, stop, run
         self.there = _Places()
 
     def give(self, place: int, value: Any, to: tuple[int, ...]) -> None:
@@ -39,7 +39,7 @@ class ProcessExchange:
         except Exception as error:
             raise Unsendable(f"a {type(value).__name__} does not pickle: {error}") from error
         for slot in to:
-            self.mesh.send(slot, message, self.stop)
+            self.transport.send(slot, message, self.stop)
 
     def wait(self, place: int, slot: int) -> Any:
         """What comes to `place`. Raises Stopped when the run is stopped first."""
@@ -52,7 +52,7 @@ class ProcessExchange:
 
     def look(self, seconds: float | None) -> None:
         """Take the next message, if one comes within so many seconds."""
-        came = self.mesh.next(seconds)
+        came = self.transport.next(seconds)
         if came is not None:
             slot, message = came
             self.take(slot, None if message is None else unpack_parts(message))

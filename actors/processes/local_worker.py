@@ -1,6 +1,6 @@
 """Local worker: a process that works for one program, run after run: a slot of a plan, or batches of shared nodes.
 
-slot      its number in the mesh; the program is slot 0
+slot      its number in the transport; the program is slot 0
 batch     nodes of a run that shares its work out: rows, which the worker runs one after another
 row       a node: the kernel's token, attributes, the numbers of the values that it takes and makes
 token     stands for a kernel that was sent once
@@ -23,7 +23,7 @@ from typing import Any
 from weftwork.actors.processes.code import BlockMissing, unpack_code
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
 from weftwork.actors.processes.messages import Request, describe, pack_parts, unpack_parts
-from weftwork.actors.processes.transport import Gone, Mesh
+from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.processes.worker import ProgramMissing, Programs
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.control import Control
@@ -70,8 +70,8 @@ class _Exchange(ProcessExchange):
     gone = False
     """The caller has."""
 
-    def __init__(self, mesh: Mesh, number: int, stop: _Stop, later: deque):
-        super().__init__(mesh, number, stop)
+    def __init__(self, transport: Transport, number: int, stop: _Stop, later: deque):
+        super().__init__(transport, number, stop)
         self._later = later
 
     def told(self, slot: int, message: list | None) -> None:
@@ -82,7 +82,7 @@ class _Exchange(ProcessExchange):
 
     def look(self, seconds: float | None) -> None:
         """Take the next message, if one comes within so many seconds. A batch waits until this one is done."""
-        came = self.mesh.next(seconds)
+        came = self.transport.next(seconds)
         if came is not None:
             slot, parts = came
             message = None if parts is None else unpack_parts(parts)
@@ -135,17 +135,17 @@ class LocalWorker:
 
     def serve(self, folder: str, slot: int) -> None:
         """Run what the caller, slot 0, sends, until it goes."""
-        mesh = Mesh(folder, slot)
-        mesh.send(0, pack_parts(["up", os.getpid()]))
+        transport = Transport(folder, slot)
+        transport.send(0, pack_parts(["up", os.getpid()]))
         early: list[tuple[int, list]] = []
-        while self._take(mesh, *self._next(mesh), early):
+        while self._take(transport, *self._next(transport), early):
             pass
 
-    def _next(self, mesh: Mesh) -> tuple[int, list | None]:
+    def _next(self, transport: Transport) -> tuple[int, list | None]:
         """The next message, and the slot that it is from."""
-        return (0, self._later.popleft()) if self._later else mesh.next(None) or (0, [])
+        return (0, self._later.popleft()) if self._later else transport.next(None) or (0, [])
 
-    def _take(self, mesh: Mesh, sender: int, parts: list | None, early: list[tuple[int, list]]) -> bool:
+    def _take(self, transport: Transport, sender: int, parts: list | None, early: list[tuple[int, list]]) -> bool:
         """Do what a message asks for; False once the caller has gone. Nothing of it is kept until the next one."""
         if not parts:
             return parts is not None or sender != 0
@@ -153,13 +153,13 @@ class LocalWorker:
         if message[0] == "value":  # of a run that another slot has begun already
             early.append((sender, message))
         elif message[0] == "share":
-            return self._share(mesh, *message[1:], parts[1:])
+            return self._share(transport, *message[1:], parts[1:])
         elif message[0] == "forget":
             self._forget()
         elif message[0] == "run":
             self._forget()
             stop = _Stop()
-            exchange = stop.exchange = _Exchange(mesh, message[1], stop, self._later)
+            exchange = stop.exchange = _Exchange(transport, message[1], stop, self._later)
             for each in early:
                 exchange.take(*each)
             early.clear()
@@ -168,7 +168,7 @@ class LocalWorker:
             reply = self._perform(request, parts[first:], exchange)
             if exchange.gone:
                 return False
-            mesh.send(0, reply)
+            transport.send(0, reply)
         return True
 
     # A slot of a plan
@@ -182,7 +182,7 @@ class LocalWorker:
         if changed:
             return pack_parts(["wrote", exchange.number, changed])
         if said:
-            exchange.mesh.send(0, pack_parts(["said", exchange.number, said]))
+            exchange.transport.send(0, pack_parts(["said", exchange.number, said]))
         return reply
 
     def _reply_of(self, request: Request, inputs: list, exchange: _Exchange, said: list) -> list:
@@ -219,13 +219,21 @@ class LocalWorker:
     # Shared nodes
 
     def _share(
-        self, mesh: Mesh, run: int, batch: int, dropped: list, clear: bool, probe: bool, around: tuple, content: list
+        self,
+        transport: Transport,
+        run: int,
+        batch: int,
+        dropped: list,
+        clear: bool,
+        probe: bool,
+        around: tuple,
+        content: list,
     ) -> bool:
         """Run a batch, and say what came of it; False once the caller has gone."""
         if run != self._run:
             self._forget()
             self._run, self._stop = run, _Stop()
-            self._stop.exchange = _Exchange(mesh, run, self._stop, self._later)
+            self._stop.exchange = _Exchange(transport, run, self._stop, self._later)
         if clear:
             self._kernels.clear()
             self._rows = Lru(FLOWS)
@@ -240,7 +248,7 @@ class LocalWorker:
             end = self._work(content, probe, made, costs, heard, said)
         if self._stop.exchange.gone:
             return False
-        mesh.send(0, _packed(["shared", run, batch, end, made, costs, said]))
+        transport.send(0, _packed(["shared", run, batch, end, made, costs, said]))
         return True
 
     def _work(self, content: list, probe: bool, made: list, costs: list, heard: list, said: list) -> tuple | None:

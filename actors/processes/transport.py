@@ -1,4 +1,4 @@
-"""Mesh: messages between processes of one machine that work on the same runs.
+"""Transport: messages between processes of one machine that work on the same runs.
 
 slot      a process's number; each has a socket of its name in a folder that only this user can enter
 channel   a stream of messages between two slots, made when one first sends to the other
@@ -102,7 +102,7 @@ class _Channel:
             self._parts = []
 
 
-class Mesh:
+class Transport:
     """One process's place among the others. Used by one thread at a time; `wake` by any."""
 
     def __init__(self, folder: str, slot: int):

@@ -103,7 +103,7 @@ def _limited(seconds: float | None):
             timer.cancel()
 
 
-class Herald:
+class Heartbeat:
     """Tells on which machine a segment runs, should it take long: one thread of the process, which looks now and then.
 
     It also tells when a call with a time limit begins and ends: the session, which can end the process, counts the
@@ -124,7 +124,7 @@ class Herald:
         """A segment runs meanwhile."""
         if token and self.tell is not None and not self._started:
             self._started = True
-            threading.Thread(target=self._look, name="weftwork-herald", daemon=True).start()
+            threading.Thread(target=self._look, name="weftwork-heartbeat", daemon=True).start()
         self._calls, self._limit, self._current = 0, 0.0, token
         try:
             yield
@@ -147,8 +147,8 @@ class Herald:
             before = current
 
 
-HERALD = Herald()
-WATCHERS.append(HERALD.limited)
+HEARTBEAT = Heartbeat()
+WATCHERS.append(HEARTBEAT.limited)
 
 
 def _missing(request: Request) -> list:
@@ -174,7 +174,7 @@ def perform(request: Request, values: list, programs: Programs, said: list, devi
     failure: list = []
     outputs: list = []
     try:
-        with HERALD.watching(request.token), _limited(request.deadline) as stop, working(), program.errors():
+        with HEARTBEAT.watching(request.token), _limited(request.deadline) as stop, working(), program.errors():
             if request.measure:
                 outputs, *measured = program.measure(values, stop)
             else:

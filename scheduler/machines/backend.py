@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from weftwork.actors.processes.messages import pack
-from weftwork.actors.processes.worker import HERALD, VariableServer, run_segment
+from weftwork.actors.processes.worker import HEARTBEAT, VariableServer, run_segment
 from weftwork.scheduler.machines.life import (
     FORGETTERS,
     Life,
@@ -166,8 +166,8 @@ FORGETTERS.append(_forget)
 
 def run_task(message: bytes, *arrived: Any) -> Any:
     """The one task function: every segment that runs as a Ray task comes through here."""
-    if HERALD.tell is None:
-        HERALD.tell = _leave_word
+    if HEARTBEAT.tell is None:
+        HEARTBEAT.tell = _leave_word
         ray()
     return run_segment(message, *arrived)
 
@@ -176,7 +176,7 @@ class VariableActor(VariableServer):
     """The variable server as a Ray actor."""
 
     def __init__(self, epoch: str, owns_gpu: bool):
-        HERALD.tell = _leave_word
+        HEARTBEAT.tell = _leave_word
         ray()
         super().__init__(epoch, owns_gpu)
 

@@ -1,7 +1,7 @@
 """Strategies: several ways to run the same dataflow, which compete.
 
 candidate   a plan, with the seconds that it was predicted to take and those that it took
-contest     the candidates of one kind of run. Each that has a chance gets a few runs, and a few again later; the one
+autotuner   the candidates of one kind of run. Each that has a chance gets a few runs, and a few again later; the one
             that was fastest stays. So nothing needs to be known of what cannot be predicted, such as whether a function
             releases the GIL: threads are tried, and kept if they were faster.
 """
@@ -77,7 +77,7 @@ class Candidate:
         return statistics.median(self.took) if self.took else float("inf")
 
 
-class Contest:
+class Autotuner:
     """The candidates of one kind of run."""
 
     def __init__(self, candidates: list[Candidate]):

@@ -1,4 +1,4 @@
-"""Listing: the nodes of a kind of run that needs no plan yet, looked at once for all its runs.
+"""CallList: the nodes of a kind of run that needs no plan yet, looked at once for all its runs.
 
 Where a run is of a whole graph, what the graph has counted as it grew says all that must be known: no node is looked
 at. Else the nodes that are needed are found and counted.
@@ -14,7 +14,7 @@ from typing import Any
 
 from weftwork.graph.function import UserFunction
 from weftwork.graph.operation import Kind, Operation, Tensor
-from weftwork.graph.statistics import Census
+from weftwork.graph.statistics import GraphStatistics
 from weftwork.scheduler.compile.dataflow import prune
 from weftwork.scheduler.compile.effects import bound_together
 from weftwork.scheduler.plan.cost import COSTS
@@ -37,7 +37,7 @@ ABSENT = object()
 """Stands for a value that is not there yet, or not any more."""
 
 
-class Listing:
+class CallList:
     """The nodes of a kind of run that needs no plan yet.
 
     ops: in creation order.   counts: how often each kernel is called.   functions: the users' ones among them.
@@ -50,46 +50,46 @@ class Listing:
         self,
         elements: Sequence[Tensor | Operation],
         ops: list[Operation],
-        census: Census,
+        statistics: GraphStatistics,
         bound: frozenset[UserFunction] = frozenset(),
     ):
         self.bound = bound
-        users = {isinstance(kernel, UserFunction) for kernel in census.counts}
+        users = {isinstance(kernel, UserFunction) for kernel in statistics.counts}
         self.only_users, self.mixed = users == {True}, len(users) == 2
-        self.elements, self.ops, self.counts, self.last = elements, ops, census.counts, census.last
+        self.elements, self.ops, self.counts, self.last = elements, ops, statistics.counts, statistics.last
         for element in elements:
             if isinstance(element, Tensor):
                 self.last[element.number] = _NEVER
-        self.functions = [op.kernel for op in census.first if isinstance(op.kernel, UserFunction)]
-        self.measured = {*census.first, *ops[::_STRIDE]}
+        self.functions = [op.kernel for op in statistics.first if isinstance(op.kernel, UserFunction)]
+        self.measured = {*statistics.first, *ops[::_STRIDE]}
         indexes = [op.index for op in ops[CHUNK::CHUNK]]
         self.watched = {bisect_right(indexes, op.index) for op in self.measured}
         """The chunks that have nodes to be measured."""
-        self.calls = census.calls
-        self._blank = [ABSENT] * census.tensors + census.constants[::-1]
+        self.calls = statistics.calls
+        self._blank = [ABSENT] * statistics.tensors + statistics.constants[::-1]
         self._saved = 0.0
         """Seconds that a plan might have saved so far."""
 
     @classmethod
-    def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> Listing | None:
-        """The listing for these elements with these feeds, if a plan is not needed and not likely to pay in one run."""
+    def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> CallList | None:
+        """The calls for these elements with these feeds, if a plan is neither needed nor likely to pay in one run."""
         wanted = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
         if not wanted or wanted[0].graph.version < _LEAST:
             return None
-        ops, census = _needed(wanted, fed)
-        if len(ops) < _LEAST or census.tensors > _SPREAD * len(ops):
+        ops, statistics = _needed(wanted, fed)
+        if len(ops) < _LEAST or statistics.tensors > _SPREAD * len(ops):
             return None
         makers = {tensor.op for tensor in fed}
-        if not all([op in makers for op in census.others]):
+        if not all([op in makers for op in statistics.others]):
             return None
         if not _are_placeholders(makers) and not makers.isdisjoint(ops):  # it runs, but its value is another
             return None
-        if any([isinstance(kernel, UserFunction) and kernel.captured.draws for kernel in census.counts]):
+        if any([isinstance(kernel, UserFunction) and kernel.captured.draws for kernel in statistics.counts]):
             return None  # each call needs a seed: a plan has one for each
-        bound = bound_together([kernel for kernel in census.counts if isinstance(kernel, UserFunction)])
-        if len(ops) < _LEAST * len(unseen(census.counts) - bound) or are_heavy(census.counts):
+        bound = bound_together([kernel for kernel in statistics.counts if isinstance(kernel, UserFunction)])
+        if len(ops) < _LEAST * len(unseen(statistics.counts) - bound) or are_heavy(statistics.counts):
             return None
-        return cls(elements, ops, census, bound)
+        return cls(elements, ops, statistics, bound)
 
     def values(self, feeds: Mapping[Tensor, Any]) -> list:
         """The values of a run that begins: of tensors by their numbers, at the end the constants of calls."""
@@ -115,8 +115,8 @@ class Listing:
         return self._saved >= _PLANNING * len(self.ops)
 
 
-def _needed(wanted: Sequence[Operation], fed: set[Tensor]) -> tuple[list[Operation], Census]:
-    """The operations that must run for some, in creation order, and their census.
+def _needed(wanted: Sequence[Operation], fed: set[Tensor]) -> tuple[list[Operation], GraphStatistics]:
+    """The operations that must run for some, in creation order, and their statistics.
 
     Where nobody wants a part of the graph without them, that is the graph: nothing has to be looked for.
     """
@@ -125,7 +125,7 @@ def _needed(wanted: Sequence[Operation], fed: set[Tensor]) -> tuple[list[Operati
         if everything is not None:
             return everything
     ops = prune(wanted, fed)
-    return ops, wanted[0].graph.census.part(ops)
+    return ops, wanted[0].graph.statistics.part(ops)
 
 
 def _are_placeholders(ops: Iterable[Operation]) -> bool:

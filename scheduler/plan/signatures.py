@@ -1,6 +1,6 @@
-"""Entries: the kinds of run that a session knows, each compiled once, when it first needs a plan.
+"""Signatures: the kinds of run that a session knows, each compiled once, when it first needs a plan.
 
-entry     fetches and feeds, and the dataflow that they are compiled to
+signature   fetches and feeds, and the dataflow that they are compiled to
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.folding import Rewrites
 from weftwork.scheduler.compile.needs import settle_needs
-from weftwork.scheduler.plan.call_list import Listing
+from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.collector import collecting_later
-from weftwork.scheduler.plan.specializations import Variant, Variants
+from weftwork.scheduler.plan.specializations import Specialization, Specializations
 from weftwork.scheduler.request.fetches import Fetches
 from weftwork.scheduler.state.mirror import Cells, Mirror
 
 _KEPT = 512
 
 
-class Entry:
+class Signature:
     """A kind of run.
 
-    flow, cells: None until it is compiled.   listing: what it runs as long as it needs no plan, or None.
+    flow, cells: None until it is compiled.   call_list: what it runs as long as it needs no plan, or None.
     numbers: of its runs that are counted, from 0 on.
     """
 
-    __slots__ = ("_variants", "cells", "fed", "fetches", "flow", "kept", "listing", "numbers", "ran")
+    __slots__ = ("_specializations", "cells", "fed", "fetches", "flow", "kept", "call_list", "numbers", "ran")
 
     def __init__(self, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation]):
         self.fetches, self.fed, self.ran = fetches, fed, ran
@@ -39,13 +39,13 @@ class Entry:
         """Which of the fetched values others may hold."""
         self.flow: Dataflow | None = None
         self.cells: Cells | None = None
-        self.listing: Listing | None = None
+        self.call_list: CallList | None = None
         self.numbers = itertools.count()
-        self._variants = Variants()
+        self._specializations = Specializations()
 
-    def variant_for(self, fed: Sequence[Any]) -> Variant:
-        """The variant for the sizes of these feeds, which becomes the last one."""
-        return self._variants.find(fed) if fed else self._variants.last
+    def specialization_for(self, fed: Sequence[Any]) -> Specialization:
+        """The specialization for the sizes of these feeds, which becomes the last one."""
+        return self._specializations.find(fed) if fed else self._specializations.last
 
 
 def settled(
@@ -58,8 +58,8 @@ def settled(
     return flow
 
 
-class Entries(Lru[Hashable, Entry]):
-    """The entries of a session."""
+class Signatures(Lru[Hashable, Signature]):
+    """The signatures of a session."""
 
     def __init__(self, mirror: Mirror, config: Any):
         super().__init__(_KEPT)
@@ -67,24 +67,24 @@ class Entries(Lru[Hashable, Entry]):
 
     def add(
         self, key: Hashable | None, fetches: Fetches, fed: Sequence[Tensor], ran: Collection[Operation] = frozenset()
-    ) -> Entry:
-        """The entry of fetches and feeds, without what `ran` before. With a key it is kept, till many others came."""
-        entry = Entry(fetches, tuple(dict.fromkeys(fed)), ran)
-        self._prepare(entry, key is not None)
+    ) -> Signature:
+        """The signature of fetches and feeds, less what `ran` before. With a key it is kept, until many others came."""
+        signature = Signature(fetches, tuple(dict.fromkeys(fed)), ran)
+        self._prepare(signature, key is not None)
         if key is not None:
-            self.keep(key, entry)
-        return entry
+            self.keep(key, signature)
+        return signature
 
-    def _prepare(self, entry: Entry, lasting: bool) -> None:
-        """Find out how to run an entry."""
-        if lasting and not entry.ran and self._config.placement == "auto":
+    def _prepare(self, signature: Signature, lasting: bool) -> None:
+        """Find out how to run a signature."""
+        if lasting and not signature.ran and self._config.placement == "auto":
             with collecting_later():
-                entry.listing = Listing.of(entry.fetches.elements, set(entry.fed))
-        if entry.listing is None:
-            self.compile(entry)
+                signature.call_list = CallList.of(signature.fetches.elements, set(signature.fed))
+        if signature.call_list is None:
+            self.compile(signature)
 
-    def compile(self, entry: Entry) -> Dataflow:
-        """The dataflow of an entry, which has one from now on. Raises InvalidArgumentError for what cannot run."""
-        flow = settled(entry.fetches.elements, entry.fed, entry.ran, self._config)
-        entry.cells, entry.flow, entry.listing = Cells(self._mirror, flow), flow, None
+    def compile(self, signature: Signature) -> Dataflow:
+        """The dataflow of a signature, which has one from now on. Raises InvalidArgumentError for what cannot run."""
+        flow = settled(signature.fetches.elements, signature.fed, signature.ran, self._config)
+        signature.cells, signature.flow, signature.call_list = Cells(self._mirror, flow), flow, None
         return flow

@@ -1,6 +1,6 @@
-"""Variants: the plans of one dataflow for values of different sizes.
+"""Specializations: the plans of one dataflow for values of different sizes.
 
-variant   the plans that compete to run a dataflow for sources of some sizes
+specialization   the plans that compete to run a dataflow for sources of some sizes
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from typing import Any
 
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.program import size_of
-from weftwork.scheduler.plan.autotune import Contest
+from weftwork.scheduler.plan.autotune import Autotuner
 from weftwork.scheduler.plan.cost import size_class
 
 REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
-"""Runs of a variant after which its plan is made again, if the history or the cluster has changed."""
+"""Runs of a specialization after which its plan is made again, if the history or the cluster has changed."""
 _KEPT = 16
 _SMALL = 1024
 """Bytes of a value up to which its size makes no difference."""
 
 
-class Variant:
+class Specialization:
     """The plans of a dataflow for sources of some sizes, with what they were made for.
 
     known: what was known when they were made.   sizes: of the sources; None until it is known which they are.
     """
 
-    __slots__ = ("contest", "known", "runs", "sizes")
+    __slots__ = ("autotuner", "known", "runs", "sizes")
 
     def __init__(self):
-        self.contest: Contest | None = None
+        self.autotuner: Autotuner | None = None
         self.known: Any = None
         self.runs = 0
         self.sizes: tuple | None = None
@@ -37,26 +37,26 @@ class Variant:
     @property
     def work(self) -> float:
         """Predicted seconds of all nodes, one after another; 0 where nothing is predicted."""
-        return self.contest.work if self.contest is not None else 0.0
+        return self.autotuner.work if self.autotuner is not None else 0.0
 
 
-class Variants:
-    """The variants of a dataflow. last: the one that was run last."""
+class Specializations:
+    """The specializations of a dataflow. last: the one that was run last."""
 
     __slots__ = ("_made", "last")
 
     def __init__(self):
-        self.last = Variant()
-        self._made: Lru[tuple, Variant] = Lru(_KEPT)
+        self.last = Specialization()
+        self._made: Lru[tuple, Specialization] = Lru(_KEPT)
 
-    def find(self, values: Sequence[Any]) -> Variant:
-        """The variant for the sizes of these values, which becomes the last one."""
+    def find(self, values: Sequence[Any]) -> Specialization:
+        """The specialization for the sizes of these values, which becomes the last one."""
         sizes = tuple([0 if (size := size_of(value)) <= _SMALL else size_class(size) for value in values])
-        variant = self.last
-        if variant.sizes != sizes:
-            variant = self._made.find(sizes)
-            if variant is None:
-                variant = self._made.keep(sizes, self.last if not self._made else Variant())
-                variant.sizes = sizes
-            self.last = variant
-        return variant
+        specialization = self.last
+        if specialization.sizes != sizes:
+            specialization = self._made.find(sizes)
+            if specialization is None:
+                specialization = self._made.keep(sizes, self.last if not self._made else Specialization())
+                specialization.sizes = sizes
+            self.last = specialization
+        return specialization

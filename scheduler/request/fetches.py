@@ -152,19 +152,19 @@ def _fill(kind: type, fetch: Mapping, keys: list, items: list) -> Any:
     return result
 
 
-def signature(fetches: Any) -> Hashable | None:
+def structure_of(fetches: Any) -> Hashable | None:
     """A key that is equal for fetches of the same elements in the same structure; None where there is none."""
     kind = type(fetches)
     if kind in _KEYS:
         return fetches
     if kind is dict or kind is OrderedDict:
-        items = [f if type(f) in _KEYS else signature(f) for f in fetches.values()]
+        items = [f if type(f) in _KEYS else structure_of(f) for f in fetches.values()]
         return None if None in items else (kind, *map(type, fetches), *fetches, *items)  # 1 and True are equal keys
     if hasattr(kind, "__attrs_attrs__"):
         fetches = _attrs_values(fetches)
     elif kind is not list and kind is not tuple and not (issubclass(kind, tuple) and hasattr(kind, "_fields")):
         return None
-    items = [f if type(f) in _KEYS else signature(f) for f in fetches]
+    items = [f if type(f) in _KEYS else structure_of(f) for f in fetches]
     return None if None in items else (kind, *items)
 
 

@@ -1,9 +1,9 @@
-"""Unplanned: the first runs of a large graph of plain nodes, which call them one after another without a plan.
+"""ColdRun: the first runs of a large graph of plain nodes, which call them one after another without a plan.
 
 A plan costs some 12 us a node, which many runs share; a graph that is run once need not pay for it. Here is no Ray and
 no session: what needs another process, the engine runs as a part of the run, and hands the values back.
 
-piece     nodes that are called one after another before a look at the clock: a chunk of the listing, or a part of one
+piece     nodes that are called one after another before a look at the clock: a chunk of the calls, or a part of one
 swift     how a piece is called as long as all values are scalars, which are kept. Later values go when nobody takes
           them any more, and a user's function gets copies of what others take too
 unseen    functions that were never called: they may block or crash a process, so a worker tries their first calls
@@ -27,7 +27,7 @@ from weftwork.actors.programs.program import Stopped, size_of, spread
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ownership import ATOMS, last_taken, lent, own
 from weftwork.graph.statistics import CALLED
-from weftwork.scheduler.plan.call_list import ABSENT, CHUNK, Listing, are_heavy, unseen
+from weftwork.scheduler.plan.call_list import ABSENT, CHUNK, CallList, are_heavy, unseen
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
 from weftwork.scheduler.run.failures import node_error
@@ -71,7 +71,7 @@ def _with_turns(rows: list[Operation], calls: list[tuple]) -> tuple[list, list[t
 
 
 class Next(enum.Enum):
-    """What must happen before an unplanned run can go on."""
+    """What must happen before a cold run can go on."""
 
     NOTHING = "all nodes were called"
     TRIAL = "a worker tries functions that were never seen"
@@ -111,10 +111,10 @@ class _Pace:
         return before and self.is_suspect
 
 
-class Unplanned:
+class ColdRun:
     """One run: how far it is, and what is there."""
 
-    def __init__(self, listing: Listing, feeds: Mapping[Tensor, Any]):
+    def __init__(self, call_list: CallList, feeds: Mapping[Tensor, Any]):
         self.called, self.seconds = 0, 0.0
         """How many nodes were called here, and how long that took."""
         self.heavy = False
@@ -122,13 +122,13 @@ class Unplanned:
         self.inner: Any = None
         """The run of the part that is on its way."""
         self.since = monotonic()
-        self._listing = listing
-        self._values = listing.values(feeds)
+        self._call_list = call_list
+        self._values = call_list.values(feeds)
         self._at = 0
-        """How many nodes of the listing are done."""
+        """How many nodes of the list of calls are done."""
         self._ahead: set[Operation] = set()
         """Nodes beyond these that are done as well."""
-        self._unseen = unseen(listing.functions) - listing.bound
+        self._unseen = unseen(call_list.functions) - call_list.bound
         self._longest = 1
         """Nodes of the next piece at most: the first ones are short, for what they cost is not known."""
         self._swift = _SCALARS.issuperset(map(type, feeds.values()))
@@ -151,14 +151,14 @@ class Unplanned:
         """Call nodes until something else must happen. Raises the error of a node that fails, or Stopped."""
         start = perf_counter()
         try:
-            with spoken() if self._listing.only_users else quiet():
+            with spoken() if self._call_list.only_users else quiet():
                 return self._call(stop)
         finally:
             self.seconds += perf_counter() - start
             self._calling = [], iter(())
 
     def _call(self, stop: list) -> Next:
-        ops = self._listing.ops
+        ops = self._call_list.ops
         pace = _Pace(self._at, len(ops))
         while (at := self._at) < len(ops):
             end = self._end_of_piece(at)
@@ -173,8 +173,8 @@ class Unplanned:
             begun, count = 0, len(rows)
             try:
                 if self._swift and len(rows) > 1:
-                    self._calls = self._listing.calls_of(rows)
-                    if self._listing.mixed:
+                    self._calls = self._call_list.calls_of(rows)
+                    if self._call_list.mixed:
                         rows, self._calls = _with_turns(rows, self._calls)
                     calls = iter(self._calls)
                     self._calling = rows, calls
@@ -211,14 +211,14 @@ class Unplanned:
 
         A piece is a chunk or a part of one; a node that is to be measured is a piece of its own.
         """
-        ops, listing = self._listing.ops, self._listing
+        ops, call_list = self._call_list.ops, self._call_list
         chunk = at // CHUNK
         end = min((chunk + 1) * CHUNK, len(ops), at + self._longest)
         self._longest *= 2
         if self._unseen:
             end = next((k for k in range(at, end) if ops[k].kernel in self._unseen), end)
-        if chunk in listing.watched:
-            end = next((max(k, at + 1) for k in range(at, end) if ops[k] in listing.measured), end)
+        if chunk in call_list.watched:
+            end = next((max(k, at + 1) for k in range(at, end) if ops[k] in call_list.measured), end)
         return end
 
     def _call_swiftly(self, calls: Iterator[tuple]) -> None:
@@ -261,7 +261,7 @@ class Unplanned:
 
     def _step(self, op: Operation) -> None:
         """Call any node."""
-        values, call = self._values, self._listing.calls[op.index]
+        values, call = self._values, self._call_list.calls[op.index]
         function: Any = op.kernel
         kernel, attrs = function, {}
         if op.kind not in CALLED:
@@ -277,11 +277,11 @@ class Unplanned:
             given = self._given(op, places)
         else:
             given = [values[place] for place in places]
-        if self._listing.mixed:
+        if self._call_list.mixed:
             turn(op.traits.user)
         start = perf_counter()
         result = function(*given, **attrs)
-        if op in self._listing.measured:
+        if op in self._call_list.measured:
             seconds = perf_counter() - start
             COSTS.learn(kernel, sum([size_of(value) for value in given]), seconds, size_of(result))
         if len(call) > 1 and op.traits.user and type(result) not in ATOMS:
@@ -291,7 +291,7 @@ class Unplanned:
 
     def _given(self, op: Operation, places: Sequence[int]) -> list:
         """The arguments of a user's function: what it takes last is its own, if nobody else holds it."""
-        values, last, reads = self._values, self._listing.last, op.kernel.reads  # type: ignore[union-attr]
+        values, last, reads = self._values, self._call_list.last, op.kernel.reads  # type: ignore[union-attr]
         given: dict[int, Any] = {}
         for place in places:
             if place in given:
@@ -306,7 +306,7 @@ class Unplanned:
 
     def _keep(self, op: Operation, result: Any) -> None:
         """Take in what a node gave, and let go what it took last."""
-        values, last, outputs = self._values, self._listing.last, op.outputs
+        values, last, outputs = self._values, self._call_list.last, op.outputs
         if type(result) not in _SCALARS:
             self._swift = False
         made: dict[Tensor, Any] = {}
@@ -326,13 +326,13 @@ class Unplanned:
         They run beside each other. What alone takes a first call's value goes on with it, so that the value, which may
         be large, stays where it is made. Then these functions are no longer unseen.
         """
-        window = [op for op in self._listing.ops[self._at : self._at + _AHEAD] if op not in self._ahead]
+        window = [op for op in self._call_list.ops[self._at : self._at + _AHEAD] if op not in self._ahead]
         for op in window:
             if op.kind is Kind.CONSTANT:
                 self._keep(op, op.attrs["value"])
         nodes: list[Operation] = []
         elements: list[Tensor | Operation] = []
-        left = {k: 1 if self._listing.counts[k] >= _OFTEN * slots else slots for k in self._unseen}
+        left = {k: 1 if self._call_list.counts[k] >= _OFTEN * slots else slots for k in self._unseen}
         for op in window:
             waits = op is not window[0] and op.controls
             if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):
@@ -358,11 +358,11 @@ class Unplanned:
         while len(chain[-1].outputs) == 1:
             made = chain[-1].outputs[0]
             following = [op for op in window if any([tensor is made for tensor in op.inputs])]
-            if len(following) != 1 or self._listing.last[made.number] != following[0].index:
+            if len(following) != 1 or self._call_list.last[made.number] != following[0].index:
                 break
             (then,) = following
             others = [tensor for tensor in then.inputs if tensor is not made]
-            stays = then.controls or then.kernel in self._listing.bound
+            stays = then.controls or then.kernel in self._call_list.bound
             if then.kernel in functions or stays or not all(map(self._is_there, others)):
                 break
             chain.append(then)
@@ -372,11 +372,11 @@ class Unplanned:
     @property
     def is_heavy(self) -> bool:
         """Whether the run is worth a plan, as far as its functions were seen."""
-        return are_heavy(self._listing.counts)
+        return are_heavy(self._call_list.counts)
 
     def rest(self) -> Part:
         """All that is left."""
-        ops, wanted, values = self._listing.ops, self._listing.elements, self._values
+        ops, wanted, values = self._call_list.ops, self._call_list.elements, self._values
         left = set(ops[self._at :]) - self._ahead
         fed = {t: value for t, value in self._feeds_of(left).items() if t.op.kind is not Kind.CONSTANT}
         self._values = [ABSENT] * len(values)
@@ -397,4 +397,4 @@ class Unplanned:
 
     def values(self) -> list:
         """The values of the elements, None for operations: once nothing is left."""
-        return [self._values[e.number] if isinstance(e, Tensor) else None for e in self._listing.elements]
+        return [self._values[e.number] if isinstance(e, Tensor) else None for e in self._call_list.elements]

@@ -38,7 +38,7 @@ from weftwork.scheduler.run.budget import Budget
 from weftwork.scheduler.run.failures import does_not_fit, is_of_the_place, let_stay, lost, node_error, unloadable
 from weftwork.scheduler.run.nested import Call, Calls, Nesting
 from weftwork.scheduler.run.queue_waits import Wait, Waits
-from weftwork.scheduler.run.requests import Courier
+from weftwork.scheduler.run.requests import RequestBuilder
 from weftwork.scheduler.run.run import TIMED_OUT, Moved, Restart, Run
 from weftwork.scheduler.state.actor_link import ActorLink, Links
 
@@ -113,7 +113,7 @@ class Dispatcher:
         lanes: Lanes,
     ):
         self.run, self.plan, self.links, self.measure, self.grace = run, plan, links, measure, grace
-        self.courier = Courier(run, plan, measure)
+        self.requests = RequestBuilder(run, plan, measure)
         self.budget = Budget(plan, budget)
         self.waits = {segment.number: segment.waits for segment in plan.segments}
         self.left = len(plan.segments)
@@ -151,7 +151,7 @@ class Dispatcher:
                 raise self.run.stopped() from None
             raise
         finally:
-            self.courier.clean()
+            self.requests.clean()
 
     # Starting
 
@@ -222,7 +222,7 @@ class Dispatcher:
                 handle = self._start_in_actor(segment, link, token)
             else:
                 self._let_gpus_go(segment.need)
-                message, arrived = self.courier.request(segment, None, token)
+                message, arrived = self.requests.request(segment, None, token)
                 handle = backend.submit(message, arrived, len(segment.apart), segment.need)
         except OpError as error:
             raise error if error.op is not None else at_node(type(error), op, error.message) from None
@@ -244,7 +244,7 @@ class Dispatcher:
     def _start_in_actor(self, segment: Segment, link: ActorLink, token: str) -> Handle:
         with link.lock:
             link.ensure()
-            message, arrived = self.courier.request(segment, link, token)
+            message, arrived = self.requests.request(segment, link, token)
             code = objects.code_of(segment.program)
             link.programs.update([code.name, *[block.key for block in code.blocks]])
             link.busy += 1
@@ -361,7 +361,7 @@ class Dispatcher:
             attempt.twin.twin = None
             return
         if attempt.handle.actor is not None:
-            needed = self.courier.depends_on(attempt.handle.actor)
+            needed = self.requests.depends_on(attempt.handle.actor)
             self.links.dead(attempt.handle.actor)
             if needed:
                 raise Restart(lost([self._op(node) for node in segment.nodes], 1, reason))
@@ -404,7 +404,7 @@ class Dispatcher:
             raise Stopped
         else:  # "missing" or "lacking": the process has not got what we believed it had
             if attempt.link is not None:
-                if self.courier.depends_on(attempt.handle.actor):
+                if self.requests.depends_on(attempt.handle.actor):
                     raise Restart(lost([self._op(node) for node in segment.nodes], 1, "it has forgotten a value"))
                 with attempt.link.lock:
                     attempt.link.programs.clear()
@@ -440,7 +440,7 @@ class Dispatcher:
         for number, value in zip(segment.outputs, small, strict=True):
             values[number] = value
         for position, made, size, place in zip(segment.apart, attempt.handle.apart, large_bytes, came, strict=True):
-            reference = made if place is None else self.courier.reference(segment.inputs[place])
+            reference = made if place is None else self.requests.reference(segment.inputs[place])
             try:
                 objects.check_made(reference, size)
             except StoreFull as error:
@@ -450,8 +450,8 @@ class Dispatcher:
             self.budget.made(segment.outputs[position], size)
         if attempt.link is not None:
             with attempt.link.lock:
-                self.courier.left(segment, attempt.link, dict(zip(segment.apart, large_bytes, strict=True)))
-                for _, name, _ in self.courier.versions_of(segment):
+                self.requests.left(segment, attempt.link, dict(zip(segment.apart, large_bytes, strict=True)))
+                for _, name, _ in self.requests.versions_of(segment):
                     self.links.home_of[name] = segment.home
 
     def _done(self, segment: Segment) -> None:
@@ -463,7 +463,7 @@ class Dispatcher:
         for number in segment.inputs:
             self.readers[number] -= 1
             if self.readers[number] == 0 and number not in self.plan.wanted:
-                self.courier.references.pop(number, None)
+                self.requests.references.pop(number, None)
                 self.budget.dropped(number)
                 if self.plan.flow.producer[number] >= 0:
                     self.run.values[number] = None

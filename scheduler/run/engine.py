@@ -22,20 +22,20 @@ from weftwork.scheduler.compile.effects import needs_one_thread, settle_effects
 from weftwork.scheduler.compile.needs import is_free, is_sharable, settle_needs
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.machines.helpers import borrow
-from weftwork.scheduler.plan.autotune import Candidate, Contest, candidates, scattered_plan
-from weftwork.scheduler.plan.call_list import Listing
+from weftwork.scheduler.plan.autotune import Autotuner, Candidate, candidates, scattered_plan
+from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
 from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan
-from weftwork.scheduler.plan.signatures import Entries, Entry, settled
-from weftwork.scheduler.plan.specializations import REPLAN_AT, Variant
-from weftwork.scheduler.run.cold_run import Next, Part, Unplanned
+from weftwork.scheduler.plan.signatures import Signature, Signatures, settled
+from weftwork.scheduler.plan.specializations import REPLAN_AT, Specialization
+from weftwork.scheduler.run.cold_run import ColdRun, Next, Part
 from weftwork.scheduler.run.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
-from weftwork.scheduler.run.local_workers import Residents, Unfit, residents
+from weftwork.scheduler.run.local_workers import LocalWorkers, Unfit, local_workers
 from weftwork.scheduler.run.nested import InnerRun, Nesting
 from weftwork.scheduler.run.partitions import note
 from weftwork.scheduler.run.run import TIMED_OUT, Moved, Restart, Run, run_locally
@@ -49,9 +49,9 @@ from weftwork.scheduler.state.recovery import Recovery
 
 CLOSED = "Attempted to use a closed Session."
 _MEASURED_RUNS = 2
-"""Runs of an entry in which every node is measured."""
+"""Runs of a signature in which every node is measured."""
 _HOT_RUNS = 40
-"""Runs of an entry after which all its programs are compiled: 20 us a node, to save a fraction of one in each run."""
+"""Runs of a signature after which all its programs are compiled: 20 us a node, to save a fraction of one a run."""
 _COMPILED_IN_A_RUN = 64
 """Nodes: a program of so many is compiled a run sooner, so that no run takes very much longer for it."""
 _MOST_FED = 10_000_000
@@ -72,7 +72,7 @@ class Engine:
         self.config = config
         self.lanes = Lanes.of(config)
         self.mirror = Mirror()
-        self.entries = Entries(self.mirror, config)
+        self.signatures = Signatures(self.mirror, config)
         self.draws = Draws(entropy)
         self.links = Links()
         self.queues = QueueHost()
@@ -88,35 +88,37 @@ class Engine:
 
     # Execution
 
-    def execute(self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any = None) -> list:
-        """Run an entry once: the fetched values. Raises what went wrong; then nothing has changed.
+    def execute(
+        self, signature: Signature, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any = None
+    ) -> list:
+        """Run a signature once: the fetched values. Raises what went wrong; then nothing has changed.
 
-        fed: values in the order of the entry's feeds.   timeout: seconds, or None.   started: told of the run.
+        fed: values in the order of the signature's feeds.   timeout: seconds, or None.   started: told of the run.
         """
-        flow = entry.flow
+        flow = signature.flow
         if flow is not None and not flow.ops and not flow.pinned:  # everything was fed or constant: nothing runs
             return _sources(flow, fed)
         moved: dict = {}
         for attempt in range(ATTEMPTS):
             try:
-                return self._attempt(entry, fed, timeout, trace, started, moved)
+                return self._attempt(signature, fed, timeout, trace, started, moved)
             except Restart as lost:
                 if attempt + 1 == ATTEMPTS:
                     raise lost.cause from None
             except backend.ValueLost as lost:
                 if attempt + 1 == ATTEMPTS:
                     raise UnavailableError(None, None, str(lost)) from None
-            self._recovery.repair(entry.flow or self.entries.compile(entry))
+            self._recovery.repair(signature.flow or self.signatures.compile(signature))
         raise AssertionError("the last attempt returns or raises")
 
     def _attempt(
-        self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any, moved: dict
+        self, signature: Signature, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any, moved: dict
     ) -> list:
-        flow, cells, listing = entry.flow, entry.cells, entry.listing
+        flow, cells, call_list = signature.flow, signature.cells, signature.call_list
         if flow is None:
             fits = trace is None and sum(map(size_of, fed)) <= _MOST_FED
-            flow = _NO_FLOW if listing is not None and fits else self.entries.compile(entry)
-            cells = entry.cells or Cells(self.mirror, flow)
+            flow = _NO_FLOW if call_list is not None and fits else self.signatures.compile(signature)
+            cells = signature.cells or Cells(self.mirror, flow)
         run = Run(flow, cells, self.draws, timeout, trace, moved)
         running = self.mirror.running
         with self.mirror.mutex:
@@ -133,10 +135,10 @@ class Engine:
             if started is not None:
                 started(run)
             if flow is _NO_FLOW:
-                fetched = self._run_unplanned(run, entry, listing, dict(zip(entry.fed, fed, strict=True)))
+                fetched = self._run_cold(run, signature, call_list, dict(zip(signature.fed, fed, strict=True)))
             else:
                 run.begin(fed)
-                self.run_flow(run, flow, entry.variant_for(fed))
+                self.run_flow(run, flow, signature.specialization_for(fed))
                 run.look_again()
                 fetched = run.fetched()
             run.commit(self._replicas_of)
@@ -163,47 +165,47 @@ class Engine:
             self._autosave.wake()
         return fetched
 
-    def run_flow(self, run: Run, flow: Dataflow, variant: Variant) -> None:
+    def run_flow(self, run: Run, flow: Dataflow, specialization: Specialization) -> None:
         """Run a dataflow whose sources are there, in the way that seems best. Raises what went wrong."""
-        contest = variant.contest
-        if contest is None or (variant.runs in REPLAN_AT and variant.known != self._known()):
-            contest = self._plan(run, flow, variant)
-        measure = variant.runs < _MEASURED_RUNS or (run.trace is not None and run.trace.measures)
-        candidate = contest.measured if measure else contest.current
+        autotuner = specialization.autotuner
+        if autotuner is None or (specialization.runs in REPLAN_AT and specialization.known != self._known()):
+            autotuner = self._plan(run, flow, specialization)
+        measure = specialization.runs < _MEASURED_RUNS or (run.trace is not None and run.trace.measures)
+        candidate = autotuner.measured if measure else autotuner.current
         if flow.functions and not candidate.plan.local and not self._carried(run, flow, candidate.plan):
-            variant.contest = None
-            self.run_flow(run, flow, variant)
+            specialization.autotuner = None
+            self.run_flow(run, flow, specialization)
             return
         team = None
         if candidate.plan.needs_residents:
-            team = self._borrow_residents(run, candidate, contest)
-            if team is None and contest.certain:
+            team = self._borrow_residents(run, candidate, autotuner)
+            if team is None and autotuner.certain:
                 candidate = self._without_workers(run, flow)
             elif team is None:
-                candidate = contest.instead(candidate)
-            elif variant.runs + 1 in REPLAN_AT:  # its balance is only as good as the costs
+                candidate = autotuner.instead(candidate)
+            elif specialization.runs + 1 in REPLAN_AT:  # its balance is only as good as the costs
                 measure = True
             if team is None and not candidate.plan.local:
                 candidate.plan.carry(flow.state)
         if not measure:
-            _compile(candidate.plan, variant.runs)
+            _compile(candidate.plan, specialization.runs)
         start = perf_counter()
         try:
             self._execute(run, candidate.plan, measure, team)
         except Moved:
-            variant.contest = None
+            specialization.autotuner = None
             settle_needs(flow, self.config)
             raise
         except Unfit:
-            if not contest.certain:
-                contest.drop(candidate)
+            if not autotuner.certain:
+                autotuner.drop(candidate)
             raise
         finally:
             if team is not None:
                 team.give_back()
-        if not (measure or contest.certain):
-            contest.record(candidate, perf_counter() - start)
-        variant.runs += 1
+        if not (measure or autotuner.certain):
+            autotuner.record(candidate, perf_counter() - start)
+        specialization.runs += 1
 
     def _without_workers(self, run: Run, flow: Dataflow) -> Candidate:
         """The way to run what was to be shared out, while another run has the workers, or where none come up.
@@ -237,10 +239,10 @@ class Engine:
         plan.carry(state)
         return True
 
-    def _borrow_residents(self, run: Run, candidate: Candidate, contest: Contest) -> Residents | None:
+    def _borrow_residents(self, run: Run, candidate: Candidate, autotuner: Autotuner) -> LocalWorkers | None:
         """Take the residents for a run, if they are up and free; if they will never be, the candidate is out."""
-        forced, team = contest.certain, residents()
-        if not (forced or team.is_up or team.are_worth_starting(contest.work)):
+        forced, team = autotuner.certain, local_workers()
+        if not (forced or team.is_up or team.are_worth_starting(autotuner.work)):
             return None
         within = _RESIDENTS_WITHIN if forced else 0.0
         if candidate.plan.is_dynamic:
@@ -253,7 +255,7 @@ class Engine:
         if forced:
             raise UnavailableError(None, None, "The resident processes did not start.")
         if team.failed:
-            contest.drop(candidate)
+            autotuner.drop(candidate)
         return None
 
     def _known(self) -> tuple:
@@ -264,40 +266,40 @@ class Engine:
         """Whether local workers may run a dataflow of which nothing is known yet."""
         if inventory.machine_count() > 1 or not self.lanes.own_cpus():
             return False
-        return sum(sizes.values()) <= _MOST_FED and not residents().failed
+        return sum(sizes.values()) <= _MOST_FED and not local_workers().failed
 
-    def _plan(self, run: Run, flow: Dataflow, variant: Variant) -> Contest:
+    def _plan(self, run: Run, flow: Dataflow, specialization: Specialization) -> Autotuner:
         now = self._known()
         known = run.bytes_of_sources()
         estimate = Estimate(flow, known)
         nested: frozenset[int] = frozenset()
         remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
-        contest = None
+        autotuner = None
         if self.config.placement == "auto":
             nested = self._nesting.choose(flow, estimate)
             if not nested and _near(flow, remote) and is_sharable(flow):
-                contest = variant.contest
+                autotuner = specialization.autotuner
                 if not _is_seen(flow, estimate):
                     if self._can_share(flow, known):
-                        return Contest([Candidate("dynamic", 0.0, make_dynamic_plan(flow, estimate))])
-                    contest = None
+                        return Autotuner([Candidate("dynamic", 0.0, make_dynamic_plan(flow, estimate))])
+                    autotuner = None
                 elif (
-                    contest is None
-                    or contest.may_grow
-                    or now[0] != variant.known[0]
-                    or not contest.still_holds(estimate.seconds)
+                    autotuner is None
+                    or autotuner.may_grow
+                    or now[0] != specialization.known[0]
+                    or not autotuner.still_holds(estimate.seconds)
                 ):
                     with collecting_later():
-                        contest = Contest(self._candidates(flow, estimate, remote))
-                elif contest.current.plan.needs_residents:
-                    contest.renew(self._candidates(flow, estimate, remote))
-        if contest is None:
+                        autotuner = Autotuner(self._candidates(flow, estimate, remote))
+                elif autotuner.current.plan.needs_residents:
+                    autotuner.renew(self._candidates(flow, estimate, remote))
+        if autotuner is None:
             with collecting_later():
-                contest = self._placed(flow, estimate, remote, nested)
-        variant.contest, variant.known = contest, now
-        return contest
+                autotuner = self._placed(flow, estimate, remote, nested)
+        specialization.autotuner, specialization.known = autotuner, now
+        return autotuner
 
-    def _execute(self, run: Run, plan: Plan, measure: bool, team: Residents | None = None) -> None:
+    def _execute(self, run: Run, plan: Plan, measure: bool, team: LocalWorkers | None = None) -> None:
         grace = self.config.cancel_grace_in_ms / 1000
         if run.trace is not None:
             note(run.trace, plan)
@@ -325,7 +327,7 @@ class Engine:
 
             def work() -> None:
                 try:
-                    self.run_flow(inner, part, Variant())
+                    self.run_flow(inner, part, Specialization())
                     for where, (segments, nodes) in inner.ran.items():
                         run.count(where, nodes, segments)
                     done(node, [inner.values[value] for value in part.outputs[0]])
@@ -342,9 +344,9 @@ class Engine:
 
     # First runs
 
-    def _run_unplanned(self, run: Run, entry: Entry, listing: Listing, feeds: Mapping[Tensor, Any]) -> list:
+    def _run_cold(self, run: Run, signature: Signature, call_list: CallList, feeds: Mapping[Tensor, Any]) -> list:
         """Run without a plan what can do so, and the rest in parts: the values of the fetches."""
-        work = run.unplanned = Unplanned(listing, feeds)
+        work = run.cold = ColdRun(call_list, feeds)
         run.wakers.append(work.stop)
         try:
             while (following := work.go_on(run.stop)) is not Next.NOTHING:
@@ -356,11 +358,11 @@ class Engine:
             raise run.stopped() from None
         if work.called:
             run.count("caller", work.called)
-        if work.heavy or listing.is_worth_a_plan(work.called, work.seconds, self.lanes.slots()):
-            entry.listing = None
+        if work.heavy or call_list.is_worth_a_plan(work.called, work.seconds, self.lanes.slots()):
+            signature.call_list = None
         return work.values()
 
-    def _run_part(self, run: Run, work: Unplanned, part: Part, heavy: bool = False) -> None:
+    def _run_part(self, run: Run, work: ColdRun, part: Part, heavy: bool = False) -> None:
         """Run some nodes of a run that has no plan; they are shared out where that is worth it."""
         flow = settled(part.elements, part.fed, part.ran, self.config)
         work.inner = inner = InnerRun(run, flow, {flow.feeds[tensor]: value for tensor, value in part.fed.items()})
@@ -368,11 +370,11 @@ class Engine:
         try:
             if run.stop:
                 raise Stopped
-            variant = Variant()
+            specialization = Specialization()
             if heavy and is_sharable(flow) and self._can_share(flow, inner.bytes_of_sources()):
                 plan = make_dynamic_plan(flow, Estimate(flow, {}))
-                variant.contest = Contest([Candidate("dynamic", 0.0, plan)])
-            self.run_flow(inner, flow, variant)
+                specialization.autotuner = Autotuner([Candidate("dynamic", 0.0, plan)])
+            self.run_flow(inner, flow, specialization)
             for where, (segments, nodes) in inner.ran.items():
                 run.count(where, nodes, segments)
             work.take(part, inner.fetched())
@@ -382,33 +384,33 @@ class Engine:
 
     # Looking at it
 
-    def explain(self, entry: Entry, fed: Sequence[Any]) -> Explanation:
-        """The plan that the next run of an entry with feeds of these sizes would use."""
-        variant = entry.variant_for(fed)
-        contest, flow = variant.contest, entry.flow or self.entries.compile(entry)
-        if contest is None:
+    def explain(self, signature: Signature, fed: Sequence[Any]) -> Explanation:
+        """The plan that the next run of a signature with feeds of these sizes would use."""
+        specialization = signature.specialization_for(fed)
+        autotuner, flow = specialization.autotuner, signature.flow or self.signatures.compile(signature)
+        if autotuner is None:
             estimate = Estimate(flow, {})
             automatic = self.config.placement == "auto"
             nested = self._nesting.choose(flow, estimate) if automatic else frozenset()
             if automatic and not nested and is_sharable(flow) and _is_seen(flow, estimate):
-                contest = Contest(self._candidates(flow, estimate, set()))
+                autotuner = Autotuner(self._candidates(flow, estimate, set()))
             else:
-                contest = self._placed(flow, estimate, set(), nested)
-        return Explanation.of(contest, variant.runs, self._nesting.inside)
+                autotuner = self._placed(flow, estimate, set(), nested)
+        return Explanation.of(autotuner, specialization.runs, self._nesting.inside)
 
     def _placed(
         self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str = ""
-    ) -> Contest:
+    ) -> Autotuner:
         """The one plan of a dataflow whose nodes are placed one by one."""
         forced = forced or self.config.placement
         if forced == Place.DYNAMIC.value and is_sharable(flow):
-            return Contest([Candidate(forced, 0.0, make_dynamic_plan(flow, estimate))])
+            return Autotuner([Candidate(forced, 0.0, make_dynamic_plan(flow, estimate))])
         alone = forced == Place.THREAD.value and needs_one_thread(flow)
         if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow) and not alone:
             plan = scattered_plan(flow, estimate, Place(forced))
             if plan.slots > 1:
-                return Contest([Candidate(forced, 0.0, plan)])
-        return Contest([Candidate("placed", 0.0, self._plan_by_places(flow, estimate, remote, nested, forced))])
+                return Autotuner([Candidate(forced, 0.0, plan)])
+        return Autotuner([Candidate("placed", 0.0, self._plan_by_places(flow, estimate, remote, nested, forced))])
 
     def _plan_by_places(
         self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str

@@ -50,12 +50,12 @@ class Explanation:
     ways: tuple[tuple[str, float, float | None], ...] = field(default=())
 
     @classmethod
-    def of(cls, contest: Any, runs: int, inside: Callable[[Any], tuple[Explanation, ...]]) -> Explanation:
-        """Explain the plan that a contest would run next.
+    def of(cls, autotuner: Any, runs: int, inside: Callable[[Any], tuple[Explanation, ...]]) -> Explanation:
+        """Explain the plan that an autotuner would run next.
 
         inside: the explanations of what an operation that is planned by itself holds.
         """
-        plan: Plan = contest.current.plan
+        plan: Plan = autotuner.current.plan
         path = _critical(plan)
         work = sum(s.seconds for s in plan.segments)
         longest = sum(s.seconds for s in path)
@@ -67,7 +67,7 @@ class Explanation:
             work,
             _bound(plan, work, longest),
             runs,
-            tuple([(c.name, c.predicted, c.typical if c.took else None) for c in contest.candidates]),
+            tuple([(c.name, c.predicted, c.typical if c.took else None) for c in autotuner.candidates]),
         )
 
     def __str__(self) -> str:
@@ -117,7 +117,7 @@ def waiting(run: Any) -> list[Waiting]:
         inner = waiting(call.inner) if call.inner is not None else []
         alone = Waiting(_all_names(run, segment), "nested", now - call.since, inventory.this_machine())
         found += inner or [alone]
-    work = run.unplanned
+    work = run.cold
     if work is not None and work.inner is not None:
         found += waiting(work.inner)
     elif work is not None and work.current is not None:

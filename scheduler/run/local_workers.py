@@ -1,4 +1,4 @@
-"""Residents: processes of the program that run the programs of a plan beside each other, and beside the caller.
+"""LocalWorkers: processes of the program that run the programs of a plan beside each other, and beside the caller.
 
 slot     the caller is slot 0, each resident another one; each runs one program, and they exchange values
 
@@ -23,7 +23,7 @@ from time import monotonic
 
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
 from weftwork.actors.processes.messages import Request, pack, pack_parts, unpack, unpack_parts
-from weftwork.actors.processes.transport import Gone, Mesh, is_left
+from weftwork.actors.processes.transport import Gone, Transport, is_left
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import InvalidArgumentError, OpError
 from weftwork.scheduler.machines import objects
@@ -56,12 +56,12 @@ class Unfit(Restart):
     """A plan for residents cannot be run by them: a value or a function does not pickle."""
 
 
-class Residents:
+class LocalWorkers:
     """The residents of this program. They work for one run at a time."""
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._mesh: Mesh | None = None
+        self._transport: Transport | None = None
         self._folder = ""
         self._processes: dict[int, LocalProcess] = {}
         self._up: set[int] = set()
@@ -134,13 +134,13 @@ class Residents:
 
     def _fill(self, slots: int) -> None:
         """Start those that are not there."""
-        if self._mesh is None:
+        if self._transport is None:
             for folder in glob(os.path.join(socket_folder(), f"{_PREFIX}*")):
                 if is_left(folder):  # by a program that died
                     shutil.rmtree(folder, ignore_errors=True)
             self._folder = tempfile.mkdtemp(prefix=_PREFIX, dir=socket_folder())  # nobody else can enter it
-            self._mesh = Mesh(self._folder, 0)
-            weakref.finalize(self, _leave, self._mesh, self._folder, self._processes, os.getpid())
+            self._transport = Transport(self._folder, 0)
+            weakref.finalize(self, _leave, self._transport, self._folder, self._processes, os.getpid())
         for slot in range(1, slots):
             if slot not in self._processes:
                 self._processes[slot] = LocalProcess(self._folder, slot)
@@ -148,10 +148,10 @@ class Residents:
                 self._since = monotonic()
 
     def _are_up(self, slots: int, seconds: float) -> bool:
-        if self._mesh is None:
+        if self._transport is None:
             return False
         missing = set(range(1, slots)) - self._up
-        came = self._mesh.next(max(0.0, min(seconds, _ASKED_EVERY)) if missing else 0)
+        came = self._transport.next(max(0.0, min(seconds, _ASKED_EVERY)) if missing else 0)
         while came is not None:
             slot, message = came
             if message is None:
@@ -159,7 +159,7 @@ class Residents:
             elif unpack_parts(message)[0] == "up":
                 self._up.add(slot)
                 self._deaths = 0
-            came = self._mesh.next(0)
+            came = self._transport.next(0)
         missing = set(range(1, slots)) - self._up
         starting = {slot: self._processes[slot] for slot in missing if slot in self._processes}
         for slot, process in starting.items():
@@ -186,9 +186,9 @@ class Residents:
 
         Raises Unfit when the plan is not for them, and Restart when one has died.
         """
-        assert self._mesh is not None
-        team = _Team(run, plan, self._mesh, next(self._numbers), measure, self._up)
-        run.wakers.append(self._mesh.wake)
+        assert self._transport is not None
+        team = _Team(run, plan, self._transport, next(self._numbers), measure, self._up)
+        run.wakers.append(self._transport.wake)
         run.values.append(team)
         failure: BaseException | None = None
         try:
@@ -211,13 +211,13 @@ class Residents:
         seconds: that each node is predicted to take, or None.   apart: nodes that other ways run.
         most: how many nodes may run at a time, or None.
         """
-        assert self._mesh is not None
+        assert self._transport is not None
         lanes = {}
         for slot in sorted(self._up)[:most]:
             lanes[slot] = self._lanes.setdefault(slot, Lane())
             lanes[slot].begin()
-        sharing = Sharing(run, run.flow, self._mesh, next(self._numbers), lanes, seconds, self._again, apart, most)
-        run.wakers.append(self._mesh.wake)
+        sharing = Sharing(run, run.flow, self._transport, next(self._numbers), lanes, seconds, self._again, apart, most)
+        run.wakers.append(self._transport.wake)
         late: list[int] = []
         try:
             sharing.execute()
@@ -249,19 +249,19 @@ class Residents:
                 known.clear()
 
 
-def residents() -> Residents:
+def local_workers() -> LocalWorkers:
     """Those of this program; a forked child has its own."""
     return _of_process(os.getpid())
 
 
 @functools.lru_cache(maxsize=1)
-def _of_process(pid: int) -> Residents:
-    return Residents()
+def _of_process(pid: int) -> LocalWorkers:
+    return LocalWorkers()
 
 
-def _leave(mesh: Mesh, folder: str, processes: dict[int, LocalProcess], pid: int) -> None:
+def _leave(transport: Transport, folder: str, processes: dict[int, LocalProcess], pid: int) -> None:
     if os.getpid() == pid:  # else it was forked off
-        mesh.close()
+        transport.close()
         for process in processes.values():
             process.end()
         shutil.rmtree(folder, ignore_errors=True)
@@ -270,8 +270,8 @@ def _leave(mesh: Mesh, folder: str, processes: dict[int, LocalProcess], pid: int
 class _Team(ProcessExchange):
     """One run of one plan by the caller and residents: the caller's end of their exchange."""
 
-    def __init__(self, run: Run, plan: Plan, mesh: Mesh, number: int, measure: bool, up: set[int]):
-        super().__init__(mesh, number, run.stop, run)
+    def __init__(self, run: Run, plan: Plan, transport: Transport, number: int, measure: bool, up: set[int]):
+        super().__init__(transport, number, run.stop, run)
         self.plan, self.measure, self.up = plan, measure, up
         self.left: dict[int, Segment] = {}
         """What residents have not done yet, by slot."""
@@ -304,7 +304,7 @@ class _Team(ProcessExchange):
         )
         self.left[segment.slot] = segment
         self.run.here[segment.slot] = (segment, monotonic())
-        self.mesh.send(segment.slot, [pack(["run", self.number, request]), *data, *inputs], self.stop)
+        self.transport.send(segment.slot, [pack(["run", self.number, request]), *data, *inputs], self.stop)
         known.update([code.name, *[block.key for block in blocks]])
 
     def told(self, slot: int, message: list | None) -> None:
@@ -360,7 +360,7 @@ class _Team(ProcessExchange):
         """Tell all who still work to stop."""
         for slot in list(self.left):
             try:
-                self.mesh.send(slot, pack_parts(["stop", self.number]), [_FAILED])
+                self.transport.send(slot, pack_parts(["stop", self.number]), [_FAILED])
             except (Gone, Stopped):
                 self.gone.add(slot)
                 self.left.pop(slot)

@@ -32,7 +32,7 @@ from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import PARALLEL_GAIN, WORTH_A_TASK, Estimate
 from weftwork.scheduler.plan.plan import Plan, Segment
-from weftwork.scheduler.plan.specializations import REPLAN_AT, Variant, Variants
+from weftwork.scheduler.plan.specializations import REPLAN_AT, Specialization, Specializations
 from weftwork.scheduler.run.explain import Explanation
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.overlap import OverlappedLoop, OverlappedSweep
@@ -123,22 +123,22 @@ class PlannedBody:
 
     def __init__(self, engine: Any, section: SectionFlow, body: Body | None = None):
         self._engine, self._section, self._body = engine, section, body
-        self._variants = Variants()
+        self._specializations = Specializations()
         settle_needs(section.flow, engine.config)
 
     @property
-    def variant(self) -> Variant:
+    def specialization(self) -> Specialization:
         """The plans for values of the sizes that it had last."""
-        return self._variants.last
+        return self._specializations.last
 
     @property
     def plain(self) -> bool:
         """True when the caller alone is the only way to run it, as far as is known."""
-        contest = self.variant.contest
-        if contest is None or self.variant.runs < _TRIED:
+        autotuner = self.specialization.autotuner
+        if autotuner is None or self.specialization.runs < _TRIED:
             return False
-        plan = contest.current.plan
-        return contest.certain and plan.local and plan.slots == 1
+        plan = autotuner.current.plan
+        return autotuner.certain and plan.local and plan.slots == 1
 
     @property
     def alone(self) -> Body | None:
@@ -147,9 +147,9 @@ class PlannedBody:
 
     def __call__(self, call: Call, values: list) -> list:
         """The section's outputs for the values. Raises the error of the node that failed, or Stopped."""
-        variant = self._variants.find(values)
-        if self._body is not None and self.plain and variant.runs not in REPLAN_AT:
-            variant.runs += 1
+        specialization = self._specializations.find(values)
+        if self._body is not None and self.plain and specialization.runs not in REPLAN_AT:
+            specialization.runs += 1
             return self._body(call, values)
         check_required(self._section.required, values)
         inner = InnerRun(call.outer, self._section.flow, dict(zip(self._section.inputs, values, strict=True)))
@@ -160,9 +160,9 @@ class PlannedBody:
             if call:
                 raise Stopped
             start = perf_counter()
-            self._engine.run_flow(inner, self._section.flow, variant)
+            self._engine.run_flow(inner, self._section.flow, specialization)
             outputs = [inner.local(number) for number in self._section.outputs]
-            call.saved += (inner.work or variant.work) - (perf_counter() - start)
+            call.saved += (inner.work or specialization.work) - (perf_counter() - start)
         except OpError as error:
             if inner.stop and inner.stop[0] in (TIMED_OUT, CANCELLED):
                 call.cancel(inner.stop[0])
@@ -225,7 +225,7 @@ class Nested:
         if self.waits:
             return False
         self._losses = self._losses + 1 if seconds > _GAIN * work else 0
-        tried = [body for body in self.bodies if body.variant.runs]
+        tried = [body for body in self.bodies if body.specialization.runs]
         if self._losses < _LOSSES and not (tried and all([body.plain for body in tried])):
             return False
         self._losses = 0
@@ -268,8 +268,10 @@ class Nesting:
 
     def inside(self, op: Operation) -> tuple[Explanation, ...]:
         """The plans of the branches or iterations of an operation that were run, and not by the caller alone."""
-        variants = [body.variant for body in self.of(op).bodies if not body.plain]
-        return tuple([Explanation.of(v.contest, v.runs, self.inside) for v in variants if v.contest is not None])
+        specializations = [body.specialization for body in self.of(op).bodies if not body.plain]
+        return tuple(
+            [Explanation.of(v.autotuner, v.runs, self.inside) for v in specializations if v.autotuner is not None]
+        )
 
     def start(self, run: Run, segment: Segment, measure: bool) -> Call:
         """Begin a nested node of a run, in a thread of its own; the call comes among the run's events."""

@@ -1,4 +1,4 @@
-"""Courier: what a segment's request carries, and how. One for each run.
+"""RequestBuilder: what a segment's request carries, and how. One for each run.
 
 by value    a small value, in the message       by reference    a large one, beside the message
 held        one that the receiving actor has already: a version of a variable, or what an earlier segment of the run
@@ -21,7 +21,7 @@ from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.state.actor_link import ActorLink
 
 
-class Courier:
+class RequestBuilder:
     """Packs the requests of one run of one plan."""
 
     def __init__(self, run: Run, plan: Plan, measure: bool):

@@ -94,7 +94,7 @@ class Run:
         key of what its functions draw.
         """
         self._unread: dict[str, int] = dict(flow.pinned) if flow.queued else {}
-        self.unplanned: Any = None
+        self.cold: Any = None
         """What it does instead, where it has no plan."""
         self.wakers: list = []
         """Functions that wake threads which wait for something of this run."""

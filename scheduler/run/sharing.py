@@ -22,7 +22,7 @@ from typing import Any
 
 from weftwork.actors.processes.code import pack_code
 from weftwork.actors.processes.messages import pack_parts, unpack, unpack_parts
-from weftwork.actors.processes.transport import Gone, Mesh
+from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, size_of, spread
@@ -75,7 +75,7 @@ class Sharing:
         self,
         run: Run,
         flow: Dataflow,
-        mesh: Mesh,
+        transport: Transport,
         number: int,
         lanes: dict[int, Lane],
         seconds: Sequence,
@@ -84,7 +84,7 @@ class Sharing:
         most: int | None,
     ):
         """seconds: predicted of each node; None for what was never seen.   restart: starts a slot's worker anew."""
-        self.run, self.flow, self.mesh, self.number, self.lanes = run, flow, mesh, number, lanes
+        self.run, self.flow, self.transport, self.number, self.lanes = run, flow, transport, number, lanes
         self.seconds, self._restart = list(seconds), restart
         self.gone: set[int] = set()
         """The slots whose worker has died."""
@@ -156,7 +156,7 @@ class Sharing:
 
     def _came(self, node: int, result: Any) -> None:
         self.came.put((node, result))
-        self.mesh.wake()
+        self.transport.wake()
 
     def _take_apart(self) -> None:
         """Take in what nodes that ran apart gave. Raises the error of one that failed."""
@@ -280,7 +280,7 @@ class Sharing:
         around = self.run.around(lane.known)
         header = pack_parts(["share", self.number, self.batches, lane.dropped, lane.clear, probe, around])
         try:
-            self.mesh.send(slot, [*header, *content], self.run.stop)
+            self.transport.send(slot, [*header, *content], self.run.stop)
         except Gone:
             self._lost(slot, nodes)
             return
@@ -296,14 +296,14 @@ class Sharing:
 
     def _take(self, seconds: float | None) -> None:
         """Take in what workers say; the first message is waited for `seconds`, or for ever."""
-        came = self.mesh.next(seconds)
+        came = self.transport.next(seconds)
         while came is not None:
             slot, parts = came
             if parts is None:
                 self._lost(slot, [])
             else:
                 self._told(slot, unpack_parts(parts))
-            came = self.mesh.next(0)
+            came = self.transport.next(0)
         self._take_apart()
 
     def _told(self, slot: int, message: list) -> None:
@@ -471,7 +471,7 @@ class Sharing:
         for slot, lane in self.lanes.items():
             if lane.large:
                 with suppress(Gone, Stopped):  # then there is nothing to keep
-                    self.mesh.send(slot, pack_parts(["forget"]), self.run.stop)
+                    self.transport.send(slot, pack_parts(["forget"]), self.run.stop)
 
     def rest(self, grace: float) -> list[int]:
         """Tell workers to stop and wait for it: the slots of those that have not within `grace` seconds."""
@@ -479,14 +479,14 @@ class Sharing:
         busy = {slot for slot, lane in self.lanes.items() if lane.batches}
         for slot in list(busy):
             try:
-                self.mesh.send(slot, pack_parts(["stop", self.number]), ["stopped"])
+                self.transport.send(slot, pack_parts(["stop", self.number]), ["stopped"])
             except (Gone, Stopped):
                 self.gone.add(slot)
                 busy.discard(slot)
         end = monotonic() + grace
         self._end_apart()
         while (busy or self.under_way) and (left := end - monotonic()) > 0:
-            came = self.mesh.next(left)
+            came = self.transport.next(left)
             if came is None:
                 self._end_apart()
                 continue

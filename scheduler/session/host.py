@@ -24,7 +24,7 @@ from weftwork.graph.errors import AbortedError, OpError, UnavailableError, Unimp
 from weftwork.graph.graph import Graph
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines import host_actors as hosts
-from weftwork.scheduler.plan.signatures import Entries, Entry
+from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.request.fetches import Fetches
 from weftwork.scheduler.request.trace import Trace, Wanted
 from weftwork.scheduler.run.ending import cancel_at_end
@@ -95,9 +95,9 @@ class Host:
         trace = Trace(asked.wanted) if any(asked.wanted) else None
         active: list[Run] = []
         try:
-            entry = self._entry(asked, graph)
+            signature = self._signature(asked, graph)
             started = self._starting(asked.client, asked.run, active)
-            fetched = self._engine.execute(entry, unpack(asked.values), asked.timeout, trace, started)
+            fetched = self._engine.execute(signature, unpack(asked.values), asked.timeout, trace, started)
         except Exception as error:
             bare, text = describe(error)
             return pack(("failed", bare, text, trace))
@@ -118,7 +118,7 @@ class Host:
         if graph is None:
             return pack((refusal,))
         try:
-            return pack(("done", self._engine.explain(self._entry(asked, graph), unpack(asked.values))))
+            return pack(("done", self._engine.explain(self._signature(asked, graph), unpack(asked.values))))
         except Exception as error:
             return pack(("failed", *describe(error), None))
 
@@ -148,14 +148,14 @@ class Host:
             self._graphs[graph_id] = (version, graph)
             return graph
 
-    def _entry(self, asked: Asked, graph: Graph) -> Entry:
+    def _signature(self, asked: Asked, graph: Graph) -> Signature:
         key = (asked.graph, asked.fetches, asked.feeds)
-        entry = self._engine.entries.find(key)
-        if entry is None:
+        signature = self._engine.signatures.find(key)
+        if signature is None:
             elements = tuple([graph.as_graph_element(name) for name in asked.fetches])
             fed = [graph.as_graph_element(name) for name in asked.feeds]
-            entry = self._engine.entries.add(key, Fetches(elements, list), fed)
-        return entry
+            signature = self._engine.signatures.add(key, Fetches(elements, list), fed)
+        return signature
 
     def _starting(self, client: str, run: str, begun: list[Run]) -> Callable[[Run], None]:
         def started(active: Run) -> None:
@@ -218,14 +218,14 @@ class _Remote:
             return True
 
 
-class _HostedEntries(Entries):
+class _HostedSignatures(Signatures):
     """The kinds of run that a session asks its host for: the host finds out how to run them."""
 
     def __init__(self):
         super().__init__(Mirror(), None)
 
-    def _prepare(self, entry: Entry, lasting: bool) -> None:
-        if entry.ran:
+    def _prepare(self, signature: Signature, lasting: bool) -> None:
+        if signature.ran:
             raise UnimplementedError(None, None, "A shared session runs no partial runs: use a session of its own.")
 
 
@@ -236,7 +236,7 @@ class SharedEngine:
     """
 
     def __init__(self, host: Any, graph: Graph, ends: bool):
-        self.entries = _HostedEntries()
+        self.signatures = _HostedSignatures()
         self.ran: dict[str, list[int]] = {}
         self.closed = False
         self.host = host
@@ -254,7 +254,7 @@ class SharedEngine:
         return list(self._asked)
 
     def execute(
-        self, entry: Entry, fed: Sequence[Any], timeout: float | None, trace: Trace | None, started: Any = None
+        self, signature: Signature, fed: Sequence[Any], timeout: float | None, trace: Trace | None, started: Any = None
     ) -> list:
         """As Engine's. Raises UnavailableError when the host is gone, AbortedError when it was reset."""
         if self.closed:
@@ -266,7 +266,7 @@ class SharedEngine:
         wanted = Wanted() if trace is None else trace.wanted
         self._asked.add(remote)
         try:
-            ran, told, *fetched = self._ask("run", entry, fed, trace, run=run, timeout=timeout, wanted=wanted)
+            ran, told, *fetched = self._ask("run", signature, fed, trace, run=run, timeout=timeout, wanted=wanted)
         finally:
             self._asked.discard(remote)
         for place, *counts in ran:
@@ -275,9 +275,9 @@ class SharedEngine:
             trace.take(unpack(told))
         return fetched
 
-    def explain(self, entry: Entry, fed: Sequence[Any]) -> Explanation:
+    def explain(self, signature: Signature, fed: Sequence[Any]) -> Explanation:
         """The plan that the host would use. Raises as `execute`."""
-        return self._ask("explain", entry, fed)[0]
+        return self._ask("explain", signature, fed)[0]
 
     def waiting(self) -> list[Waiting]:
         """What this session's runs at the host wait for. Raises UnavailableError when the host is gone."""
@@ -286,15 +286,17 @@ class SharedEngine:
         except backend.WorkerLost as error:
             raise _gone(error) from error
 
-    def _ask(self, method: str, entry: Entry, fed: Sequence[Any], trace: Trace | None = None, **more: Any) -> list:
+    def _ask(
+        self, method: str, signature: Signature, fed: Sequence[Any], trace: Trace | None = None, **more: Any
+    ) -> list:
         """What the host says about a kind of run, with these feeds. Sends the graph along when that has grown."""
-        names = tuple([element.name for element in entry.fetches.elements])
+        names = tuple([element.name for element in signature.fetches.elements])
         asked = Asked(
             self._id,
             self._generation,
             self._graph_id,
             names,
-            tuple([tensor.name for tensor in entry.fed]),
+            tuple([tensor.name for tensor in signature.fed]),
             pack_values(list(fed)),
             **more,
         )

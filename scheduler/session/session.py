@@ -20,10 +20,10 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.machines.devices import check_packages, list_devices
-from weftwork.scheduler.plan.signatures import Entry
+from weftwork.scheduler.plan.signatures import Signature
 from weftwork.scheduler.request.config import ConfigProto, GraphOptions, RunMetadata, RunOptions
 from weftwork.scheduler.request.feeds import convert_feed, parse_feed_key, parse_feeds
-from weftwork.scheduler.request.fetches import owned, parse_fetches, signature
+from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_of
 from weftwork.scheduler.request.trace import Trace, Wanted
 from weftwork.scheduler.run.engine import CLOSED, Engine
 from weftwork.scheduler.run.explain import Explanation, Waiting
@@ -120,26 +120,26 @@ class BaseSession:
         session is closed or its graph empty, TypeError and ValueError for what cannot be fetched or fed.
         """
         self._check_open()
-        entry, fed, build = self._find(fetches, feed_dict)
-        return self._run(entry, fed, options, run_metadata, copy, build=build)
+        signature, fed, build = self._find(fetches, feed_dict)
+        return self._run(signature, fed, options, run_metadata, copy, build=build)
 
-    def _find(self, fetches: Any, feed_dict: Mapping | None) -> tuple[Entry, list, Callable]:
-        """The entry for fetches and feeds, the fed values, and what builds the result from the fetched ones."""
+    def _find(self, fetches: Any, feed_dict: Mapping | None) -> tuple[Signature, list, Callable]:
+        """The signature for fetches and feeds, the fed values, and what builds the result from the fetched ones."""
         self._check_not_empty()
         feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
         fed, parsed = tuple(feeds), None
-        key = signature(fetches)
+        key = structure_of(fetches)
         if key is None:  # a structure that cannot be told from another by a look: what it asks for can
             parsed = parse_fetches(self._graph, fetches)
             key = ("elements", parsed.elements)
-        entry = self._engine.entries.find((key, fed))
-        if entry is None:
-            entry = self._engine.entries.add((key, fed), parsed or parse_fetches(self._graph, fetches), fed)
-        return entry, list(feeds.values()), (parsed or entry.fetches).build
+        signature = self._engine.signatures.find((key, fed))
+        if signature is None:
+            signature = self._engine.signatures.add((key, fed), parsed or parse_fetches(self._graph, fetches), fed)
+        return signature, list(feeds.values()), (parsed or signature.fetches).build
 
     def _run(
         self,
-        entry: Entry,
+        signature: Signature,
         fed: list,
         options: RunOptions | None = None,
         metadata: RunMetadata | None = None,
@@ -149,21 +149,21 @@ class BaseSession:
     ) -> Any:
         trace = None
         if options is not None or metadata is not None or self._placed is not None:
-            wanted = self._wanted(entry, options, metadata)
+            wanted = self._wanted(signature, options, metadata)
             trace = Trace(wanted) if any(wanted) else None
         try:
-            values = self._engine.execute(entry, fed, _timeout(options, self._config), trace, started)
+            values = self._engine.execute(signature, fed, _timeout(options, self._config), trace, started)
         finally:
             if trace is not None and self._placed is not None:
-                self._placed.tell(entry.fetches.elements, entry.fed, trace.devices)
+                self._placed.tell(signature.fetches.elements, signature.fed, trace.devices)
         if trace is not None and metadata is not None:
             trace.fill(metadata)
         if copy is None:
             copy = self._config.copy
-        return (build or entry.fetches.build)(owned(values, copy, entry.kept))
+        return (build or signature.fetches.build)(owned(values, copy, signature.kept))
 
-    def _wanted(self, entry: Entry, options: RunOptions | None, metadata: RunMetadata | None) -> Wanted:
-        """What a run of an entry is to tell about itself. Raises TypeError for options or metadata of other types."""
+    def _wanted(self, signature: Signature, options: RunOptions | None, metadata: RunMetadata | None) -> Wanted:
+        """What a run of a signature tells about itself. Raises TypeError for options or metadata of other types."""
         if options is not None and not isinstance(options, RunOptions):
             raise TypeError(f"options must be a tf.RunOptions, but got {type(options)}")
         if metadata is None:
@@ -175,7 +175,7 @@ class BaseSession:
         return Wanted(
             times=options.trace_level > RunOptions.NO_TRACE,
             graphs=options.output_partition_graphs,
-            costs=_costed(self._config.graph_options, next(entry.numbers)),
+            costs=_costed(self._config.graph_options, next(signature.numbers)),
             devices=self._placed is not None,
         )
 
@@ -186,10 +186,10 @@ class BaseSession:
         `concurrent.futures`.
         """
         self._check_open()
-        entry, fed, build = self._find(fetches, feed_dict)
+        signature, fed, build = self._find(fetches, feed_dict)
 
         def work(started: Callable) -> Any:
-            return self._run(entry, fed, options, started=started, build=build)
+            return self._run(signature, fed, options, started=started, build=build)
 
         return RunFuture.start(work, lambda: self._closed)
 
@@ -204,7 +204,7 @@ class BaseSession:
         self._check_open()
         self._check_not_empty()
         tensors = [parse_feed_key(self._graph, key) for key in feed_list or ()]
-        entry = self._engine.entries.add(None, parse_fetches(self._graph, fetches), tensors)
+        signature = self._engine.signatures.add(None, parse_fetches(self._graph, fetches), tensors)
 
         def run(*args: Any, **kwargs: Any) -> Any:
             self._check_open()
@@ -213,7 +213,7 @@ class BaseSession:
             if kwargs and not accept_options:
                 raise TypeError("Made without accept_options=True, this callable takes no options.")
             fed = [convert_feed(tensor, value) for tensor, value in zip(tensors, args, strict=True)]
-            return self._run(entry, fed, kwargs.get("options"), kwargs.get("run_metadata"))
+            return self._run(signature, fed, kwargs.get("options"), kwargs.get("run_metadata"))
 
         return run
 
@@ -231,10 +231,10 @@ class BaseSession:
         return self._partial.run(self._graph, handle, fetches, feed_dict, self._run_part, self._config.copy)
 
     def _run_part(self, elements: Sequence, values: Mapping[Tensor, Any], ran: frozenset[Operation]) -> list:
-        entries, known = self._engine.entries, tuple(values)
+        signatures, known = self._engine.signatures, tuple(values)
         key = ("partial", tuple(elements), known, ran)
-        entry = entries.find(key) or entries.add(key, parse_fetches(self._graph, list(elements)), known, ran)
-        return self._run(entry, list(values.values()), copy=False)
+        signature = signatures.find(key) or signatures.add(key, parse_fetches(self._graph, list(elements)), known, ran)
+        return self._run(signature, list(values.values()), copy=False)
 
     def explain(self, fetches: Any, feed_dict: Mapping | None = None) -> Explanation:
         """The plan of a run, for a reader: print it. Nothing runs.
@@ -243,8 +243,8 @@ class BaseSession:
         Before the first run of these fetches the costs are what is known from others.
         """
         self._check_open()
-        entry, fed, _ = self._find(fetches, feed_dict)
-        return self._engine.explain(entry, fed)
+        signature, fed, _ = self._find(fetches, feed_dict)
+        return self._engine.explain(signature, fed)
 
     def waiting(self) -> list[Waiting]:
         """What the runs that are on their way wait for at this moment: which nodes, where, since when."""
@@ -346,7 +346,7 @@ def _connect(target: str, config: ConfigProto) -> None:
 
 
 def _costed(options: GraphOptions, run: int) -> bool:
-    """Whether the run of an entry with this number, from 0 on, is one of those in which costs are gathered."""
+    """Whether the run of a signature with this number, from 0 on, is one of those in which costs are gathered."""
     every, run = options.build_cost_model, run - options.build_cost_model_after
     return every > 0 and run >= 0 and (run + 1) % every == 0
 

@@ -666,7 +666,7 @@ def test_what_answers_all_travels(place):
 def test_references_and_handles_of_ray_arrive_as_they_are(ray_session, place):
     """They are Python objects: nobody waits for them, or takes what they stand for.
 
-    Residents are no processes of Ray's, so what takes them is run in others.
+    LocalWorkers are no processes of Ray's, so what takes them is run in others.
     """
     ray = ray_session
 

@@ -11,7 +11,7 @@ import pytest
 import weftwork as tf
 from tests.evaluate import evaluate
 from weftwork.graph.errors import InaccessibleTensorError
-from weftwork.scheduler.request.fetches import owned, parse_fetches, signature
+from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_of
 
 Pair = collections.namedtuple("Pair", ["left", "right"])
 Other = collections.namedtuple("Other", ["left", "right"])
@@ -333,9 +333,9 @@ def test_fetches_of_the_same_elements_in_the_same_structure_have_equal_signature
         lambda: Sample(a, [b]),
         list,
     ):
-        assert signature(make()) is not None
-        assert signature(make()) == signature(make())
-        assert hash(signature(make())) == hash(signature(make()))
+        assert structure_of(make()) is not None
+        assert structure_of(make()) == structure_of(make())
+        assert hash(structure_of(make())) == hash(structure_of(make()))
 
 
 def test_fetches_that_give_different_results_have_different_signatures(a, b):
@@ -345,16 +345,16 @@ def test_fetches_that_give_different_results_have_different_signatures(a, b):
         *({"a": a}, {"b": a}, {"a": b}, {"a": a, "b": b}, {"b": b, "a": a}, {"a": b, "b": a}),
         *({1: a}, {True: a}, {1.0: a}, {"a": [a]}, collections.OrderedDict(a=a)),
     ]
-    signatures = [signature(f) for f in fetches]
-    assert None not in signatures
-    assert len(set(signatures)) == len(fetches)
+    keys = [structure_of(f) for f in fetches]
+    assert None not in keys
+    assert len(set(keys)) == len(fetches)
 
 
-def test_what_is_unknown_or_may_change_has_no_signature(a):
+def test_what_is_unknown_or_may_change_has_no_key(a):
     for leaf in (None, 3, object(), [a, None], SubList([a]), Wrapper(a), collections.defaultdict(list, a=a)):
-        assert signature(leaf) is None
+        assert structure_of(leaf) is None
         for structure in ([a, leaf], {"k": leaf}, (a, [leaf]), Pair(a, leaf)):
-            assert signature(structure) is None
+            assert structure_of(structure) is None
 
 
 # Results

@@ -18,7 +18,7 @@ import psutil
 import weftwork as tf
 from tests.programs import ended
 from weftwork.scheduler.machines import backend, objects
-from weftwork.scheduler.run.local_workers import Residents
+from weftwork.scheduler.run.local_workers import LocalWorkers
 
 ROOT = Path(__file__).parents[3]
 
@@ -88,7 +88,7 @@ PROGRAM = """
 import os, signal, sys, threading, time
 import numpy as np, psutil
 import weftwork as tf
-from weftwork.scheduler.run.local_workers import residents
+from weftwork.scheduler.run.local_workers import local_workers
 w = tf.Variable(np.zeros(100_000), name="w")
 session = tf.Session(config=tf.ConfigProto(placement="actor"))
 session.run(w.initializer)
@@ -96,7 +96,7 @@ session.run(w.assign_add(np.ones(100_000)).op)
 other = tf.Session(config=tf.ConfigProto(placement="resident"))
 other.run([tf.op(lambda k: os.getpid())(k) for k in range(40)])
 pids = [process.pid for process in psutil.Process().children(recursive=True)]
-print(residents()._folder, *pids, flush=True)
+print(local_workers()._folder, *pids, flush=True)
 if sys.argv[1] == "die":
     os._exit(5)
 if sys.argv[1] == "term":
@@ -145,7 +145,7 @@ def test_a_program_ends_with_its_own_status_and_leaves_no_process(ray_session, t
         assert len(pids) > 5, f"{way}: {errors}"
         assert all([gone(int(pid), within=25) for pid in pids]), f"{way}: {errors}"
     assert not os.path.exists(folders["forget"])
-    Residents().borrow(2)  # whoever comes next clears up after those that died
+    LocalWorkers().borrow(2)  # whoever comes next clears up after those that died
     assert not any([os.path.exists(folder) for folder in folders.values()])
 
 

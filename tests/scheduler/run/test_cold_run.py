@@ -23,10 +23,10 @@ from tests.reference import Reference, same
 from tests.waiting import until
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan import call_list as listings
-from weftwork.scheduler.plan.call_list import Listing
+from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.run.cold_run import Next, Unplanned
-from weftwork.scheduler.run.local_workers import residents
+from weftwork.scheduler.run.cold_run import ColdRun, Next
+from weftwork.scheduler.run.local_workers import local_workers
 
 MANY = 300
 """Nodes of a graph that is large enough."""
@@ -154,12 +154,12 @@ def test_what_needs_a_plan_gets_one(graph, what):
     }.get(what, lambda: tf.constant(1.0))
     with tf.device("/cpu:0" if what == "device" else None):
         fetch = step(start()) if what == "few" else chain(step, start())
-    assert Listing.of([fetch], set()) is None
+    assert CallList.of([fetch], set()) is None
 
 
 def test_a_plain_graph_needs_none(graph):
     x = tf.placeholder(tf.float32)
-    assert Listing.of([chain(seen(lambda x: x), x)], {x}) is not None
+    assert CallList.of([chain(seen(lambda x: x), x)], {x}) is not None
 
 
 def test_a_run_that_is_fed_large_values_gets_a_plan(graph):
@@ -175,10 +175,10 @@ def test_a_run_that_is_fed_large_values_gets_a_plan(graph):
 def test_a_run_of_little_of_a_large_graph_gets_a_plan(graph):
     step = seen(lambda x: x)
     part = chain(step)
-    assert Listing.of([part], set()) is not None
+    assert CallList.of([part], set()) is not None
     for _ in range(16):
         chain(step)
-    assert Listing.of([part], set()) is None
+    assert CallList.of([part], set()) is None
 
 
 @pytest.mark.parametrize(("seconds", "calls", "planned"), [(5e-4, 1, False), (5e-4, 2, True), (5e-3, 1, True)])
@@ -186,17 +186,17 @@ def test_one_short_call_does_not_tell_that_a_function_is_heavy(graph, seconds, c
     step = tf.op(lambda x: x)
     for _ in range(calls):
         COSTS.learn(step.kernel, 64, seconds, 64)
-    assert (Listing.of([chain(step)], set()) is None) is planned
+    assert (CallList.of([chain(step)], set()) is None) is planned
 
 
 def test_a_plan_is_made_once_it_might_have_paid(graph):
     nodes = chain(seen(lambda x: x), 1)
-    listing = Listing.of([nodes], set())
+    call_list = CallList.of([nodes], set())
     runs = 1
-    while not listing.is_worth_a_plan(MANY, MANY * 2e-6, slots=2):
+    while not call_list.is_worth_a_plan(MANY, MANY * 2e-6, slots=2):
         runs += 1
     assert 10 <= runs <= 11
-    assert Listing.of([nodes], set()).is_worth_a_plan(MANY, MANY * 1e-4, slots=2)
+    assert CallList.of([nodes], set()).is_worth_a_plan(MANY, MANY * 1e-4, slots=2)
 
 
 def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph):
@@ -204,7 +204,7 @@ def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph):
         time.sleep(0.002)
         return x
 
-    work = Unplanned(Listing.of([chain(seen(nap), 1)], set()), {})
+    work = ColdRun(CallList.of([chain(seen(nap), 1)], set()), {})
     assert work.go_on([]) is Next.PLAN
     part = work.rest()
     assert work.called == 2
@@ -213,7 +213,7 @@ def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph):
 
 
 def test_a_pause_does_not_make_nodes_heavy(graph):
-    work = Unplanned(Listing.of([chain(seen(lambda k: time.sleep(0 if k else 0.05) or k + 1), 0)], set()), {})
+    work = ColdRun(CallList.of([chain(seen(lambda k: time.sleep(0 if k else 0.05) or k + 1), 0)], set()), {})
     assert work.go_on([]) is Next.NOTHING
     assert work.values() == [MANY]
 
@@ -224,7 +224,7 @@ def test_a_pause_does_not_make_nodes_heavy(graph):
 @pytest.fixture(params=["task", "resident"])
 def tried_in(request, ray_session):
     """Where unseen functions are tried: in a resident that is up, or in tasks while others have it."""
-    team = residents()
+    team = local_workers()
     assert team.borrow(2, 60)
     if request.param == "resident":
         team.give_back()
@@ -344,7 +344,7 @@ def test_a_failing_node_is_named_and_the_session_goes_on(ray_session, graph):
     fail = tf.op(lambda k: 1 // (k - 200))
     nodes = [fail(k) for k in range(MANY)]
     with tf.Session() as session:
-        with pytest.raises(tf.errors.OpError, match=r"ZeroDivisionError.*\n.*test_unplanned.py:") as caught:
+        with pytest.raises(tf.errors.OpError, match=r"ZeroDivisionError.*\n.*test_cold_run.py:") as caught:
             session.run(nodes)
         assert caught.value.op is nodes[200].op
         assert session.run(nodes[:200])[0] == 1 // -200
@@ -425,7 +425,7 @@ def test_a_first_call_that_fails_names_its_node(tried_in, graph):
     failing = tf.op(fail)
     nodes = [failing(k) for k in range(MANY)]
     with tf.Session() as session:
-        with pytest.raises(tf.errors.OpError, match=r"(?s)RuntimeError: no.*test_unplanned.py") as failure:
+        with pytest.raises(tf.errors.OpError, match=r"(?s)RuntimeError: no.*test_cold_run.py") as failure:
             session.run(nodes)
         assert failure.value.op is nodes[0].op
         assert session.run(tf.constant(1) + 1) == 2
@@ -461,7 +461,7 @@ def kill_residents():
 
 
 def test_another_resident_may_come_up_or_die_meanwhile(ray_session, tmp_path):
-    team = residents()
+    team = local_workers()
     kill_residents()
     until(lambda: team.borrow(2, 1))
     team.give_back()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from weftwork.scheduler.plan.autotune import Candidate, Contest
+from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 
 NO_PLAN: Any = None
 
 
 def names(seconds, runs):
     """Who has each of so many runs, if they take `seconds(name, run)`."""
-    contest = Contest([Candidate("caller", 1.0, NO_PLAN), Candidate("thread", 0.6, NO_PLAN)])
+    autotuner = Autotuner([Candidate("caller", 1.0, NO_PLAN), Candidate("thread", 0.6, NO_PLAN)])
     chosen = []
     for run in range(runs):
-        current = contest.current
-        contest.record(current, seconds(current.name, run))
+        current = autotuner.current
+        autotuner.record(current, seconds(current.name, run))
         chosen.append(current.name)
     return chosen
 

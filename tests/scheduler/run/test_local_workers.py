@@ -1,4 +1,4 @@
-"""Residents: processes that run a plan's slots beside the caller, chosen where the code holds the GIL."""
+"""LocalWorkers: processes that run a plan's slots beside the caller, chosen where the code holds the GIL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 import weftwork as tf
 from tests.waiting import until
-from weftwork.scheduler.run.local_workers import residents
+from weftwork.scheduler.run.local_workers import local_workers
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_an_error_names_the_node_and_the_session_goes_on(session):
 
     made = [tf.op(divide, name=f"divide{k}")(k) for k in range(12)]
     for _ in range(3):
-        with pytest.raises(tf.errors.OpError, match=r"(?s)ZeroDivisionError.*divide7.*test_residents.py") as failure:
+        with pytest.raises(tf.errors.OpError, match=r"(?s)ZeroDivisionError.*divide7.*test_local_workers.py") as failure:
             session.run(made)
         assert failure.value.op.name == "divide7"
         assert isinstance(failure.value.__cause__, ZeroDivisionError)
@@ -273,5 +273,5 @@ def test_sessions_share_them_one_after_another_and_at_the_same_time(graph, ray_s
         assert [future.result() for future in futures] == [list(range(12))] * 6
     with tf.Session(config=config) as third:
         assert processes(third) == pids
-    folder = residents()._folder
+    folder = local_workers()._folder
     assert os.stat(folder).st_mode & 0o077 == 0
