@@ -17,7 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from time import monotonic, perf_counter, sleep
+from time import monotonic, perf_counter, sleep, thread_time
 from typing import Any
 
 from weftwork.actors.processes.code import BlockMissing, unpack_code
@@ -310,7 +310,7 @@ class LocalWorker:
         kernel, carried, users = self._kernels[token]
         if users:  # if the node must be tried elsewhere, it gets what this one got
             args = all_lent(args, getattr(kernel, "kernel", kernel).reads)
-        ticks = self._ticker.ticks
+        ticks, busy = self._ticker.ticks, thread_time() if probe else 0.0
         start = perf_counter()
         turn(users)
         if carried is not None:
@@ -321,8 +321,9 @@ class LocalWorker:
             del self._kernels[token]
             return changed
         releases = None
-        if probe and seconds >= _LONG_ENOUGH:
-            releases = self._ticker.ticks - ticks >= _TICKS * seconds / _TICK
+        if probe and seconds >= _LONG_ENOUGH:  # on a busy machine only the time that it had a core counts
+            busy = min(seconds, thread_time() - busy)
+            releases = self._ticker.ticks - ticks >= max(1.0, _TICKS * busy / _TICK)
         if len(makes) == 1:
             values[makes[0]] = result
             made.append(result)

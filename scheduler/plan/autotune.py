@@ -92,10 +92,11 @@ class Autotuner:
 
     @property
     def measured(self) -> Candidate:
-        """The candidate for a run in which nodes are measured: beside other threads they take longer than they cost."""
+        """The candidate for a run in which nodes are measured: not a static plan for several slots."""
         if self.current.plan.slots == 1:
             return self.current
-        return next((c for c in self.candidates if c.plan.slots == 1), self.current)
+        ways = [c for c in self.candidates if c.plan.slots == 1]
+        return next((c for c in ways if c.plan.is_dynamic), ways[0] if ways else self.current)
 
     @property
     def may_grow(self) -> bool:
@@ -187,8 +188,8 @@ def candidates(
         return [*found, way] if way is not None and way.predicted < _GAIN * total else found
     holding, releasing, stable = _known_work(flow, seconds)
     ways = [
-        sharing.at_run_time() if releasing < _MOST_OF * total else None,
-        sharing.in_threads() if holding < _MOST_OF * total else None,
+        sharing.at_run_time(),
+        sharing.in_threads() if holding < _MOST_OF * total and stable > _NEARLY_ALL * total else None,
         sharing.in_residents() if releasing < _MOST_OF * total and stable > _NEARLY_ALL * total else None,
         sharing.in_tasks(),
     ]

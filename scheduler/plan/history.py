@@ -15,6 +15,8 @@ from weftwork.graph.operation import Operation
 
 _KNOWN_AFTER, _STABLE = 3, 0.2
 """Calls of a node after which it may be called stable, and the spread up to which it is."""
+_SURE = 3
+"""Times that a function must have been seen to keep the GIL."""
 _WEIGHT = 0.3
 """Of a new measurement against the mean."""
 
@@ -42,7 +44,8 @@ class History:
     def __init__(self):
         self._nodes: WeakKeyDictionary[Operation, NodeCost] = WeakKeyDictionary()
         self._staying: WeakSet[Any] = WeakSet()
-        self._holding: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+        self._holding: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        """How often a function was seen to keep the GIL; 0 once it was seen to release it."""
         self._lock = threading.Lock()
 
     def learn(self, op: Operation, seconds: float) -> None:
@@ -77,14 +80,16 @@ class History:
     def holds_gil(self, kernel: Any) -> bool | None:
         """Whether a function keeps the GIL while it computes; None where that is not known."""
         try:
-            return self._holding.get(kernel)
+            seen = self._holding.get(kernel)
         except TypeError:  # nothing refers to it weakly
             return None
+        return seen == _SURE if seen in (0, _SURE) else None
 
     def tell_gil(self, kernel: Any, holds: bool) -> None:
-        """A function was seen to keep the GIL, or to release it."""
+        """A function was seen to keep the GIL, or to release it: what is busy on the machine makes the first likely."""
         with self._lock:
-            self._holding[kernel] = holds
+            seen = self._holding.get(kernel)
+            self._holding[kernel] = min(_SURE, (seen or 0) + 1) if holds and seen != 0 else 0
 
     def is_stable(self, op: Operation) -> bool:
         """True for a node that has taken about as long each time."""

@@ -1,7 +1,7 @@
 """Sharing: a run of nodes that may run anywhere, shared out among the program's local workers while it goes on.
 
-lane      who runs nodes: a local worker, or the caller
-batch     ready nodes that go to a worker in one message: as many as are worth it, the longest path to the end first
+lane      a core beside the caller's: its local worker runs nodes, or a thread of ours those that release the GIL
+batch     ready nodes that go to a lane at once
 row       what a worker must know of a node; it keeps rows, so later runs send numbers
 held      values that a worker has, because it made them or was sent them: they are not sent to it again
 
@@ -12,42 +12,30 @@ able to run it: its code, an input or an output does not travel, or it asks for 
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.code import pack_code
 from weftwork.actors.processes.messages import pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport
-from weftwork.actors.programs.control import Control
-from weftwork.actors.programs.float_errors import quiet, turn
-from weftwork.actors.programs.program import Stopped, size_of, spread
-from weftwork.graph.ownership import all_lent
+from weftwork.actors.programs.float_errors import quiet
+from weftwork.actors.programs.program import Stopped, size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
-from weftwork.scheduler.compile.emit import is_users, users_function
-from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place, stateful
 from weftwork.scheduler.plan.plan import Segment, found_writing
-from weftwork.scheduler.plan.schedule import neighbours, ranks
+from weftwork.scheduler.run.calling import Threaded, call_node, fits_a_thread
 from weftwork.scheduler.run.failures import is_of_the_place, let_stay, lost, node_error
+from weftwork.scheduler.run.frontier import HOP, Frontier
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.shipping import Batch, Lane, carrying, key_of, shipped, token_of
+from weftwork.scheduler.run.shipping import Batch, Lane, key_of, shipped, token_of, travels
 
-_HOP = 150e-6
-"""Seconds of ready work from which a message to a worker pays: it takes a third of that, packed and unpacked."""
-_SHORTEST, _LONGEST = 0.3e-3, 4e-3
-"""Seconds of work in a batch, at least and at most, if its nodes are shorter."""
-_SHARE = 8
-"""A batch is at most such a part of the work that is left, for each worker."""
-_GUESS = 1e-3
-"""Seconds of a function that was never seen, to order nodes by."""
 _KEPT = 64 * 1024
 """Bytes of a value from which workers are told that nobody needs it any more."""
 _UP_WITHIN = 60.0
@@ -85,47 +73,36 @@ class Sharing:
     ):
         """seconds: predicted of each node; None for what was never seen.   restart: starts a slot's worker anew."""
         self.run, self.flow, self.transport, self.number, self.lanes = run, flow, transport, number, lanes
-        self.seconds, self._restart = list(seconds), restart
+        self.frontier, self._restart = Frontier(flow, seconds), restart
         self.gone: set[int] = set()
         """The slots whose worker has died."""
-        self.before, self.after = neighbours(flow)
-        self.rank = ranks([_GUESS if s is None else s for s in seconds], self.after)
-        self.waits = [len(preds) for preds in self.before]
         self.locked = after_locks(flow)
-        self.left = len(flow.ops)
-        self.work = sum([s or 0.0 for s in seconds])
-        """Predicted seconds of the nodes that have not begun."""
-        self.ready: list[tuple[float, int]] = []
-        self.here: list[tuple[float, int]] = []
-        """Ready nodes that the caller runs."""
         self.mine: set[int] = set()
         """Nodes that must run here."""
-        self.singly: set[int] = set()
-        """Nodes that go to a worker alone."""
         self.uses = flow.uses()
         self.apart, self.most = apart, most
-        self.under_way: set[int] = set()
-        """The nodes that run apart."""
-        self.came: SimpleQueue = SimpleQueue()
-        """What they gave."""
+        self.under_way: set[Any] = set()
+        """The nodes that run apart, and the numbers of the batches that threads run."""
+        self.came: SimpleQueue[tuple[Any, Callable[[], None]]] = SimpleQueue()
+        """What of these is done, and what to do then."""
+        self.halt: list[bool] = []
+        """It fills up once threads are to end what they have."""
         self.tries: dict[int, int] = {}
         self.batches = 0
         self.alone_since = 0.0
 
     def execute(self) -> None:
         """Run all nodes. Raises the first error; `rest` follows then."""
-        for node, waits in enumerate(self.waits):
-            if not waits:
-                self._ready(node)
+        self._ready(self.frontier.first())
         with quiet():
-            while self.left:
+            while self.frontier.left:
                 if self.run.stop:
                     raise Stopped
                 self._feed()
-                if self.here and (self.most is None or self._busy() < self.most):
-                    self._run_here(heapq.heappop(self.here)[1])
+                if self.frontier.here and (self.most is None or self._busy() < self.most):
+                    self._run_here(self.frontier.pop_here())
                     self._take(0)
-                elif self.left:
+                elif self.frontier.left:
                     self._take(None if self.lanes else self._until_one_is_up())
 
     def _until_one_is_up(self) -> float:
@@ -141,36 +118,43 @@ class Sharing:
 
     # Choosing
 
-    def _ready(self, node: int) -> None:
-        if self.flow.kernels[node] is None:
-            self._done(node)
-        elif node in self.apart.nodes:
-            self._begin_apart(node)
-        else:
-            heap = self.here if self._must_stay(node) else self.ready
-            heapq.heappush(heap, (-self.rank[node], node))
+    def _ready(self, nodes: Iterable[int]) -> None:
+        """Nodes wait for nothing any more. Those without a kernel are done with that."""
+        ready = list(nodes)
+        for node in ready:
+            if self.flow.kernels[node] is None:
+                ready.extend(self._done(node))
+            elif node in self.apart.nodes:
+                self._begin_apart(node)
+            else:
+                self.frontier.push(self.frontier.here if self._must_stay(node) else self.frontier.ready, node)
 
     def _begin_apart(self, node: int) -> None:
         self.under_way.add(node)
-        self.apart.start(node, [self.run.values[number] for number in self.flow.inputs[node]], self._came)
+        values = [self.run.values[number] for number in self.flow.inputs[node]]
+        self.apart.start(node, values, lambda node, result: self._tell(node, partial(self._apart_done, node, result)))
 
-    def _came(self, node: int, result: Any) -> None:
-        self.came.put((node, result))
+    def _tell(self, key: Any, then: Callable[[], None]) -> None:
+        """From any thread: something that is under way is done."""
+        self.came.put((key, then))
         self.transport.wake()
 
-    def _take_apart(self) -> None:
-        """Take in what nodes that ran apart gave. Raises the error of one that failed."""
+    def _take_what_came(self) -> None:
+        """Take in what ran apart or in threads. Raises the error of one that failed."""
         while True:
             try:
-                node, result = self.came.get_nowait()
+                key, then = self.came.get_nowait()
             except Empty:
                 return
-            self.under_way.discard(node)
-            if isinstance(result, BaseException):
-                raise result
-            for number, value in zip(self.flow.outputs[node], result, strict=True):
-                self.run.values[number] = value
-            self._done(node)
+            self.under_way.discard(key)
+            then()
+
+    def _apart_done(self, node: int, result: Any) -> None:
+        if isinstance(result, BaseException):
+            raise result
+        for number, value in zip(self.flow.outputs[node], result, strict=True):
+            self.run.values[number] = value
+        self._ready(self._done(node))
 
     def _may_leave(self, node: int) -> bool:
         return self.flow.kernels[node] is not None and node not in self.apart.nodes and not self._must_stay(node)
@@ -181,64 +165,28 @@ class Sharing:
             return True
         return HISTORY.stays(self.flow.kernels[node])
 
-    def _predicted(self, node: int) -> float | None:
-        """Seconds that a node is predicted to take, by what is known now."""
-        seconds = self.seconds[node]
-        if seconds is None:
-            record = COSTS.find(self.flow.kernels[node], 0)
-            if record is not None:
-                seconds = self.seconds[node] = record.seconds
-            elif not self.flow.ops[node].traits.user:
-                return 0.0
-        return seconds
-
     def _feed(self) -> None:
-        """Give ready nodes to the workers that have room; those that are not worth a message are run here."""
-        while self.ready:
+        """Give ready nodes to the lanes that have room; those that are not worth a message are run here."""
+        frontier = self.frontier
+        while frontier.ready:
             slot = self._idlest()
             if slot is None:
                 return
-            nodes, seconds = self._next_batch()
-            if seconds is not None and seconds < _HOP:
+            in_thread = fits_a_thread(self.run, frontier.ready[0][1])
+            nodes, seconds = frontier.next_batch(len(self.lanes), self._fits_a_thread if in_thread else self._may_leave)
+            if seconds is not None and seconds < HOP:
                 for node in nodes:
-                    heapq.heappush(self.here, (-self.rank[node], node))
+                    frontier.push(frontier.here, node)
                 return
-            self._send(slot, nodes, seconds)
+            (self._begin_thread if in_thread else self._send)(slot, nodes, seconds)
+
+    def _fits_a_thread(self, node: int) -> bool:
+        return self._may_leave(node) and fits_a_thread(self.run, node)
 
     def _idlest(self) -> int | None:
         """The worker that has the least to do, if one has room."""
         free = [slot for slot, lane in self.lanes.items() if lane.has_room]
         return min(free, key=lambda slot: len(self.lanes[slot].batches)) if free else None
-
-    def _next_batch(self) -> tuple[list[int], float | None]:
-        """Ready nodes that are worth a message, or all that there are; and their predicted seconds."""
-        wanted = min(_LONGEST, max(_SHORTEST, self.work / (_SHARE * max(1, len(self.lanes)))))
-        nodes: list[int] = []
-        total = 0.0
-        while self.ready and total < wanted:
-            node = self.ready[0][1]
-            seconds = self._predicted(node)
-            if nodes and (seconds is None or node in self.singly):
-                break
-            heapq.heappop(self.ready)
-            nodes.append(node)
-            if seconds is None or node in self.singly:
-                return nodes, seconds
-            total += seconds
-            self._follow(node, nodes)
-        return nodes, total
-
-    def _follow(self, node: int, nodes: list[int]) -> None:
-        """What alone takes a node's value, and waits for nothing else, goes with it."""
-        seconds = self._predicted(node) or 0.0
-        while len(self.after[node]) == 1 and seconds < _SHORTEST:
-            node = self.after[node][0]
-            more = self._predicted(node)
-            if self.waits[node] != 1 or more is None or not self._may_leave(node):
-                return
-            self.waits[node] = 0
-            nodes.append(node)
-            seconds += more
 
     def _gil_unknown(self, node: int) -> bool:
         """True for a user's function of which nobody has seen yet whether it keeps the GIL."""
@@ -255,8 +203,7 @@ class Sharing:
             known = lane.rows.keep(key, set())
         inside = {value for node in nodes for value in flow.outputs[node]}
         probe = any([self._gil_unknown(node) for node in nodes])
-        if not self.locked.isdisjoint(nodes):
-            self.run.lock()
+        self._lock_for(nodes)
         for node in nodes:
             kernel = flow.kernels[node]
             for number in flow.inputs[node]:
@@ -292,7 +239,7 @@ class Sharing:
         lane.large = lane.large or any([size_of(value) >= _KEPT for value in given.values()])
         lane.batches[self.batches] = Batch(nodes, seconds)
         self.run.here[self.batches, slot] = (Segment(self.batches, Place.RESIDENT, nodes, False, slot), monotonic())
-        self.work -= seconds or 0.0
+        self.frontier.begun(seconds)
 
     def _take(self, seconds: float | None) -> None:
         """Take in what workers say; the first message is waited for `seconds`, or for ever."""
@@ -304,7 +251,7 @@ class Sharing:
             else:
                 self._told(slot, unpack_parts(parts))
             came = self.transport.next(0)
-        self._take_apart()
+        self._take_what_came()
 
     def _told(self, slot: int, message: list) -> None:
         kind, number, *rest = message
@@ -338,7 +285,7 @@ class Sharing:
             lane.held.difference_update([value for node in rest for value in self.flow.outputs[node]])
             self._ended_early(slot, lane, rest, *end)
         for node in nodes:
-            self._done(node)
+            self._ready(self._done(node))
 
     def _ended_early(self, slot: int, lane: Lane, rest: list[int], why: str, *what: Any) -> None:
         """A batch ended before `rest`."""
@@ -353,7 +300,7 @@ class Sharing:
             lane.tokens.discard(token)
             lane.held.clear()
             if token == -1 and len(rest) > 1:  # some value of these does not load there: which, shows one by one
-                self.singly.update(rest)
+                self.frontier.singly.update(rest)
                 self._again(rest)
             else:
                 self._stay(rest, unpack(error), [n for n in rest if token in (-1, token_of(self.flow.kernels[n]))])
@@ -378,33 +325,25 @@ class Sharing:
 
     def _stay(self, nodes: list[int], error: BaseException, those: list[int] | None = None) -> None:
         """Some nodes cannot run in a worker: they run here from now on; the other `nodes` are tried again."""
-        for node in those or [node for node in nodes if not self._travels(node)] or nodes:
+        run, flow = self.run, self.flow
+        for node in (
+            those or [n for n in nodes if not travels(flow, n, [run.values[v] for v in flow.inputs[n]])] or nodes
+        ):
             self.mine.add(node)
             let_stay(self.flow.ops[node], self.flow.kernels[node], error)
         self._again(nodes)
 
-    def _travels(self, node: int) -> bool:
-        """True when what a worker needs for a node pickles."""
-        values = [self.run.values[number] for number in self.flow.inputs[node]]
-        try:
-            pack_code(carrying(self.flow.kernels[node]))
-            pack_parts([self.flow.attrs[node], values])
-        except Exception:
-            return False
-        return True
-
     def _again(self, nodes: Sequence[int]) -> None:
         """Nodes of a batch that was not done are ready again, but for those that wait for others of them."""
-        inside = set(nodes)
-        for node in nodes:
-            self.waits[node] = len([p for p in self.before[node] if p in inside])
-            if not self.waits[node]:
-                self._ready(node)
+        self._ready(self.frontier.again(nodes))
 
     def _lost(self, slot: int, nodes: list[int]) -> None:
         """A worker has died: what it had to do is done by another one. Raises when nodes are lost too often."""
         lane = self.lanes.pop(slot, None)
-        nodes = [*nodes, *[node for batch in (lane.batches.values() if lane else ()) for node in batch.nodes]]
+        nodes = [
+            *nodes,
+            *[node for batch in (lane.batches.values() if lane else ()) for node in batch.nodes if not batch.in_thread],
+        ]
         self._restart(slot)
         for node in nodes[:1]:
             self.tries[node] = self.tries.get(node, 0) + 1
@@ -412,49 +351,58 @@ class Sharing:
                 raise lost([self.flow.ops[node]], ATTEMPTS, "a local worker has died")
         self._again(nodes)
 
-    # Here
+    # In this process
+
+    def _begin_thread(self, slot: int, nodes: list[int], seconds: float | None) -> None:
+        """Let a thread run nodes; the lane's worker has nothing to do meanwhile."""
+        self._lock_for(nodes)
+        self.batches += 1
+        number, job = self.batches, Threaded(self.run, nodes, self.halt)
+        self.lanes[slot].batches[number] = Batch(nodes, seconds, in_thread=True)
+        self.run.here[number, slot] = (Segment(number, Place.THREAD, nodes, False, slot), monotonic())
+        self.frontier.begun(seconds)
+        self.under_way.add(("thread", number))
+        job.start(lambda: self._tell(("thread", number), partial(self._thread_done, slot, number, job)))
+
+    def _thread_done(self, slot: int, number: int, job: Threaded) -> None:
+        if slot in self.lanes:  # else its worker has died meanwhile
+            self.lanes[slot].batches.pop(number, None)
+        del self.run.here[number, slot]
+        nodes, rest = job.nodes[: len(job.costs)], job.nodes[len(job.costs) :]
+        self.run.count("thread", len(nodes))
+        for node, cost in zip(nodes, job.costs, strict=True):
+            self.run.learn_node(node, *cost)
+            self._ready(self._done(node))
+        if job.error is not None and is_of_the_place(job.error):
+            self._stay(rest, job.error, rest[:1])
+        elif isinstance(job.error, (Stopped, KeyboardInterrupt)):
+            raise job.error
+        elif job.error is not None:
+            raise node_error(self.flow.ops[rest[0]], job.error) from job.error
+        elif rest and not self.halt:
+            raise Stopped
 
     def _run_here(self, node: int) -> None:
-        flow, run, op = self.flow, self.run, self.flow.ops[node]
-        if node in self.locked:
-            run.lock()
-        args = [run.local(number) for number in flow.inputs[node]]
-        kernel = flow.kernels[node]
-        if is_users(kernel):
-            args = all_lent(args, users_function(kernel).reads)
-        start = perf_counter()
+        self._lock_for([node])
         try:
-            turn(is_users(kernel))
-            result = kernel(*([run.stop, *args] if isinstance(kernel, Control) else args), **flow.attrs[node])
-            seconds = perf_counter() - start
-            outputs = flow.outputs[node]
-            if len(outputs) == 1:
-                run.values[outputs[0]] = result
-            else:
-                spread(run.values, outputs, result)
+            cost = call_node(self.run, node)
         except (Stopped, KeyboardInterrupt):
             raise
         except BaseException as error:
-            raise node_error(op, error) from error
-        run.learn_node(node, seconds, sum(map(size_of, args)), size_of(result))
-        run.count("caller", 1)
-        self.work -= self.seconds[node] or 0.0
-        self._done(node)
+            raise node_error(self.flow.ops[node], error) from error
+        self.run.learn_node(node, *cost)
+        self.run.count("caller", 1)
+        self.frontier.begun(self.frontier.seconds[node])
+        self._ready(self._done(node))
 
-    def _done(self, node: int) -> None:
-        """A node is done: what waits for it alone is ready, and values that nobody needs any more go."""
+    def _lock_for(self, nodes: list[int]) -> None:
+        if not self.locked.isdisjoint(nodes):
+            self.run.lock()
+
+    def _done(self, node: int) -> list[int]:
+        """A node is done, and values that nobody needs any more go: the nodes that waited for it alone."""
         flow, uses = self.flow, self.uses
-        done = [node]
-        for node in done:  # those without a kernel are done as soon as they are ready
-            self.left -= 1
-            for other in self.after[node]:
-                if self.waits[other]:
-                    self.waits[other] -= 1
-                    if not self.waits[other] and flow.kernels[other] is None:
-                        done.append(other)
-                    elif not self.waits[other]:
-                        self._ready(other)
-        for number in [number for node in done for number in flow.inputs[node]]:
+        for number in flow.inputs[node]:
             uses[number] -= 1
             if not uses[number] and flow.producer[number] >= 0:
                 value, self.run.values[number] = self.run.values[number], None
@@ -463,6 +411,7 @@ class Sharing:
                         if number in lane.held:
                             lane.held.discard(number)
                             lane.dropped.append(number)
+        return self.frontier.done(node)
 
     # The end
 
@@ -476,7 +425,8 @@ class Sharing:
     def rest(self, grace: float) -> list[int]:
         """Tell workers to stop and wait for it: the slots of those that have not within `grace` seconds."""
         self.apart.cancel()
-        busy = {slot for slot, lane in self.lanes.items() if lane.batches}
+        self.halt.append(True)
+        busy = {slot for slot, lane in self.lanes.items() if any(not b.in_thread for b in lane.batches.values())}
         for slot in list(busy):
             try:
                 self.transport.send(slot, pack_parts(["stop", self.number]), ["stopped"])

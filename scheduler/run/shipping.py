@@ -15,6 +15,7 @@ import numpy as np
 
 from weftwork.actors.processes.code import pack_code
 from weftwork.actors.processes.local_worker import FLOWS
+from weftwork.actors.processes.messages import pack_parts
 from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.lru import Lru
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -33,12 +34,12 @@ _NUMBERS = count()
 
 
 class Batch:
-    """Nodes that a worker was sent."""
+    """Nodes that a lane was given."""
 
-    __slots__ = ("nodes", "seconds")
+    __slots__ = ("in_thread", "nodes", "seconds")
 
-    def __init__(self, nodes: list[int], seconds: float | None):
-        self.nodes, self.seconds = nodes, seconds
+    def __init__(self, nodes: list[int], seconds: float | None, in_thread: bool = False):
+        self.nodes, self.seconds, self.in_thread = nodes, seconds, in_thread
         """Predicted seconds; None where one of the nodes was never seen."""
 
 
@@ -116,3 +117,13 @@ def carrying(kernel: Any) -> tuple:
     """A kernel, with what its functions refer to, and whether it is a user's."""
     carried = Carried([function.captured for function in functions_of([kernel])], False)
     return kernel, carried if carried else None, is_users(kernel)
+
+
+def travels(flow: Dataflow, node: int, values: list) -> bool:
+    """True when what a worker needs for a node with these inputs pickles."""
+    try:
+        pack_code(carrying(flow.kernels[node]))
+        pack_parts([flow.attrs[node], values])
+    except Exception:
+        return False
+    return True

@@ -88,7 +88,9 @@ def test_an_error_names_the_node_and_the_session_goes_on(session):
 
     made = [tf.op(divide, name=f"divide{k}")(k) for k in range(12)]
     for _ in range(3):
-        with pytest.raises(tf.errors.OpError, match=r"(?s)ZeroDivisionError.*divide7.*test_local_workers.py") as failure:
+        with pytest.raises(
+            tf.errors.OpError, match=r"(?s)ZeroDivisionError.*divide7.*test_local_workers.py"
+        ) as failure:
             session.run(made)
         assert failure.value.op.name == "divide7"
         assert isinstance(failure.value.__cause__, ZeroDivisionError)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import signal
 import time
 
 import pytest
@@ -40,8 +42,85 @@ def test_workers_keep_the_rows_of_the_kinds_of_run_that_came_last_and_are_sent_t
         assert [session.run([node])[0] for node in nodes] == list(range(FLOWS + 4))
 
 
-def test_one_node_that_asks_for_a_cpu_does_not_keep_the_others_out_of_the_workers(session):
+def test_one_node_that_asks_for_a_cpu_does_not_keep_the_others_in_the_caller(session):
     bound = tf.op(num_cpus=1)(slow.function)(1)
     assert session.run([bound, *[slow(k) for k in range(12)]]) == [1, *range(12)]
     assert session.placements["task"][1] == 1
-    assert session.placements["resident"][1] > 0
+    assert {"resident", "thread"} & session.placements.keys()
+
+
+# Functions that release the GIL
+
+
+def nap(k):
+    """Long enough that a worker sees that the GIL is free meanwhile."""
+    time.sleep(0.01)
+    return k
+
+
+def threaded(session):
+    """How many nodes have run in threads."""
+    return session.placements.get("thread", (0, 0))[1]
+
+
+def test_a_function_that_releases_the_gil_runs_in_threads_once_that_was_seen(session):
+    nodes = [tf.op(nap)(k) for k in range(20)]
+    assert session.run(nodes) == list(range(20))
+    assert threaded(session) > 10
+
+
+def test_an_error_in_a_thread_names_its_node_and_ends_the_run(session):
+    def broken(k):
+        nap(k)
+        return 1 // k
+
+    step = tf.op(broken)
+    session.run([step(k, name="fine") for k in range(1, 9)])
+    before = threaded(session)
+    assert before
+    with pytest.raises(tf.errors.OpError, match=r"(?s)ZeroDivisionError.*node wrong.*test_sharing") as e:
+        session.run([*[step(k) for k in range(1, 5)], step(0, name="wrong")])
+    assert isinstance(e.value.__cause__, ZeroDivisionError)
+    assert session.run(step(1)) == 1
+
+
+def test_a_chain_in_threads_hands_its_values_on(session):
+    step = tf.op(lambda total, k: nap(k) + total)
+    session.run([step(0, k) for k in range(8)])
+    rows = []
+    for start in range(3):
+        total = step(start, 0)
+        for k in range(5):
+            total = step(total, k)
+        rows.append(total)
+    assert session.run(rows) == [10, 11, 12]
+    assert threaded(session) > 8
+
+
+def test_what_draws_or_needs_the_main_thread_is_in_no_thread(session):
+    def draws(k):
+        nap(k)
+        return random.random() < 2
+
+    def sets_a_handler(k):
+        nap(k)
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+        return k
+
+    for function in (draws, sets_a_handler):
+        step = tf.op(function)
+        for _ in range(2):
+            assert len(session.run([step(k) for k in range(8)])) == 8
+    assert not threaded(session)
+
+
+def test_a_cancelled_run_waits_for_its_threads(session):
+    step = tf.op(nap)
+    session.run([step(k) for k in range(8)])
+    nodes = [step(k) for k in range(400)]
+    future = session.submit(nodes)
+    time.sleep(0.2)
+    future.cancel()
+    with pytest.raises(tf.errors.CancelledError):
+        future.result(30)
+    assert session.run(nodes[:4]) == [0, 1, 2, 3]

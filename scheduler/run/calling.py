@@ -1,0 +1,86 @@
+"""Calling: nodes of a run that are called one by one in this process, by the caller or by its threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from weftwork.actors.programs.control import Control
+from weftwork.actors.programs.float_errors import quiet, turn
+from weftwork.actors.programs.program import size_of, spread
+from weftwork.graph.ownership import all_lent
+from weftwork.scheduler.compile.effects import functions_of
+from weftwork.scheduler.compile.emit import is_users, users_function
+from weftwork.scheduler.machines.helpers import borrow
+from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.run.run import Run
+
+
+def call_node(run: Run, node: int) -> tuple[float, int, int]:
+    """Call a node, and put what it makes among the run's values: its seconds, the bytes that it took and made.
+
+    The context is one of `float_errors`. Raises what the node raises.
+    """
+    flow = run.flow
+    kernel = flow.kernels[node]
+    args = [run.local(number) for number in flow.inputs[node]]
+    if is_users(kernel):
+        args = all_lent(args, users_function(kernel).reads)
+    taken = sum(map(size_of, args))
+    turn(is_users(kernel))
+    start = perf_counter()
+    result = kernel(*([run.stop, *args] if isinstance(kernel, Control) else args), **flow.attrs[node])
+    seconds = perf_counter() - start
+    outputs = flow.outputs[node]
+    if len(outputs) == 1:
+        run.values[outputs[0]] = result
+    else:
+        spread(run.values, outputs, result)
+    return seconds, taken, size_of(result)
+
+
+def fits_a_thread(run: Run, node: int) -> bool:
+    """True for a node that runs beside others in a thread of this process: it releases the GIL while it computes.
+
+    Not for functions that share their process's generators, or look at the thread that they are in.
+    """
+    flow = run.flow
+    kernel = flow.kernels[node]
+    if not flow.ops[node].traits.user:
+        return not isinstance(kernel, Control)
+    if HISTORY.holds_gil(kernel) is not False:
+        return False
+    return not any([f.captured.main or f.captured.draws for f in functions_of([kernel])])
+
+
+@dataclass
+class Threaded:
+    """Nodes that a helper thread runs, one after another, until `halt` fills up or the run is stopped.
+
+    costs: of those that are done, as `call_node` gives them.   error: what ended it early.
+    """
+
+    run: Run
+    nodes: list[int]
+    halt: list
+    costs: list[tuple[float, int, int]] = field(default_factory=list)
+    error: BaseException | None = None
+
+    def start(self, done: Callable[[], None]) -> None:
+        """Begin; `done` is called in the thread."""
+        context = copy_context()
+        borrow(1)[0].put(lambda: context.run(self._work, done))
+
+    def _work(self, done: Callable[[], None]) -> None:
+        try:
+            with quiet():
+                for node in self.nodes:
+                    if self.run.stop or self.halt:
+                        break
+                    self.costs.append(call_node(self.run, node))
+        except BaseException as error:
+            self.error = error
+        finally:
+            done()

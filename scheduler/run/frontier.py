@@ -1,0 +1,123 @@
+"""Frontier: the nodes of a dataflow that are ready, the longest path to the end first, and what becomes so.
+
+batch     ready nodes that go to a lane at once: as many as are worth it
+rank      of a node: the seconds from its beginning to the end of the run, if nothing but the work took time
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.schedule import neighbours, ranks
+
+HOP = 150e-6
+"""Seconds of ready work from which a message to a worker pays: it takes a third of that, packed and unpacked."""
+_SHORTEST, _LONGEST = 0.3e-3, 4e-3
+"""Seconds of work in a batch, at least and at most, if its nodes are shorter."""
+_SHARE = 8
+"""A batch is at most such a part of the work that is left, for each lane."""
+_GUESS = 1e-3
+"""Seconds of a function that was never seen, to order nodes by."""
+
+
+class Frontier:
+    """What of one run is ready, waits and is left."""
+
+    def __init__(self, flow: Dataflow, seconds: Sequence[float | None]):
+        """seconds: predicted of each node; None for what was never seen."""
+        self.flow, self.seconds = flow, list(seconds)
+        self.before, self._after = neighbours(flow)
+        self._rank = ranks([_GUESS if s is None else s for s in seconds], self._after)
+        self._waits = [len(preds) for preds in self.before]
+        self.left = len(flow.ops)
+        """How many nodes are not done."""
+        self.work = sum([s or 0.0 for s in seconds])
+        """Predicted seconds of the nodes that have not begun."""
+        self.ready: list[tuple[float, int]] = []
+        """A heap of nodes that may go to any lane."""
+        self.here: list[tuple[float, int]] = []
+        """A heap of nodes that the caller runs."""
+        self.singly: set[int] = set()
+        """Nodes that go to a lane alone."""
+
+    def first(self) -> list[int]:
+        """The nodes that wait for nothing."""
+        return [node for node, waits in enumerate(self._waits) if not waits]
+
+    def push(self, heap: list[tuple[float, int]], node: int) -> None:
+        """Put a node where it will be taken in its turn."""
+        heapq.heappush(heap, (-self._rank[node], node))
+
+    def pop_here(self) -> int:
+        """The next node for the caller."""
+        return heapq.heappop(self.here)[1]
+
+    def done(self, node: int) -> list[int]:
+        """A node is done: those that waited for it alone."""
+        self.left -= 1
+        ready = []
+        for other in self._after[node]:
+            if self._waits[other]:
+                self._waits[other] -= 1
+                if not self._waits[other]:
+                    ready.append(other)
+        return ready
+
+    def again(self, nodes: Sequence[int]) -> list[int]:
+        """Nodes of a batch were not done: those that wait for no others of them."""
+        inside = set(nodes)
+        for node in nodes:
+            self._waits[node] = len([p for p in self.before[node] if p in inside])
+        return [node for node in nodes if not self._waits[node]]
+
+    def predicted(self, node: int) -> float | None:
+        """Seconds that a node is predicted to take, by what is known now."""
+        seconds = self.seconds[node]
+        if seconds is None:
+            record = COSTS.find(self.flow.kernels[node], 0)
+            if record is not None:
+                seconds = self.seconds[node] = record.seconds
+            elif not self.flow.ops[node].traits.user:
+                return 0.0
+        return seconds
+
+    def begun(self, seconds: float | None) -> None:
+        """Nodes that were predicted to take so long have begun."""
+        self.work -= seconds or 0.0
+
+    def next_batch(self, lanes: int, may_follow: Callable[[int], bool]) -> tuple[list[int], float | None]:
+        """Ready nodes that are worth a message to one of so many lanes, or all that there are; their predicted seconds.
+
+        may_follow: whether a node may go where the batch goes.
+        """
+        wanted = min(_LONGEST, max(_SHORTEST, self.work / (_SHARE * max(1, lanes))))
+        nodes: list[int] = []
+        total = 0.0
+        while self.ready and total < wanted:
+            node = self.ready[0][1]
+            seconds = self.predicted(node)
+            alone = seconds is None or node in self.singly
+            if nodes and (alone or not may_follow(node)):
+                break
+            heapq.heappop(self.ready)
+            nodes.append(node)
+            if alone:
+                return nodes, seconds
+            total += seconds  # type: ignore[operator]
+            self._follow(node, nodes, may_follow)
+        return nodes, total
+
+    def _follow(self, node: int, nodes: list[int], may_follow: Callable[[int], bool]) -> None:
+        """What alone takes a node's value, and waits for nothing else, goes with it."""
+        seconds = self.predicted(node) or 0.0
+        while len(self._after[node]) == 1 and seconds < _SHORTEST:
+            node = self._after[node][0]
+            more = self.predicted(node)
+            if self._waits[node] != 1 or more is None or not may_follow(node):
+                return
+            self._waits[node] = 0
+            nodes.append(node)
+            seconds += more
