@@ -5,7 +5,6 @@ window     how many segments are shown to Ray at a time: a few more than there a
 budget     bytes of large values that may live at a time: work that would exceed it waits for work that frees some
 attempt    one try of a segment in another process; a lost process costs an attempt, not the run
 wait       a queue node on its way; segments that need the write locks start when no other may wait in a queue
-straggler  an attempt that takes far longer than predicted while slots are idle: a twin is started, the first one counts
 
 The loop runs in the thread that called `run`. Ray's threads only put the finished attempts into `run.events`. The first
 error wins: what is on its way is cancelled and waited for, by force after a grace time, and nothing is committed.
@@ -17,7 +16,6 @@ import heapq
 import sys
 import uuid
 from collections import deque
-from dataclasses import dataclass, field
 from queue import Empty
 from time import monotonic
 from typing import Any
@@ -26,14 +24,14 @@ from weftwork.actors.processes.messages import unpack
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError, at_node
-from weftwork.graph.operation import Kind
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.needs import Need
 from weftwork.scheduler.machines import backend, inventory, objects
-from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, Word, WorkerLost
+from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, WorkerLost
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
+from weftwork.scheduler.run.attempts import Attempt
 from weftwork.scheduler.run.budget import Budget
 from weftwork.scheduler.run.failures import does_not_fit, is_of_the_place, let_stay, lost, node_error, unloadable
 from weftwork.scheduler.run.nested import Call, Calls, Nesting
@@ -46,55 +44,8 @@ ATTEMPTS = 3
 """Tries of a segment whose process dies under it."""
 _KILLS = 10
 """How often, a second apart, what does not stop is killed by force: Ray misses a cancel now and then."""
-
-
 _WAITS = 0.2
 """Seconds between two looks at what else has come, while a run in a task waits with its CPU given back."""
-_LATE = 1.0
-"""Seconds before which no attempt is a straggler."""
-_PRECISION, _LOOKS_AFTER, _LOOKS_WITHIN = 0.1, 0.02, 1.0
-"""Of a time limit: how long after its begin a call may be noticed; at least, and at most, so many seconds."""
-_FAR_LONGER = 4.0
-"""Times the predicted seconds after which an attempt is a straggler."""
-
-
-@dataclass(eq=False)
-class Attempt:
-    """A segment on its way in another process."""
-
-    segment: Segment
-    handle: Handle
-    token: str
-    """The name under which it says where it runs, and when a call with a time limit begins."""
-    link: ActorLink | None = None
-    """To the actor that it runs in."""
-    since: float = field(default_factory=monotonic)
-    twin: Attempt | None = None
-    word: Word = Word()
-    """What it said last."""
-    expires: float | None = None
-    """When the call with a time limit that is running has had its time."""
-    looks_at: float | None = None
-    """When it is looked at next what it says; None where nothing has a limit of its own."""
-
-    def __post_init__(self) -> None:
-        if self.limit is not None:
-            self.looks_at = self.since
-
-    @property
-    def limit(self) -> float | None:
-        """The least seconds that any call in it may take, or None."""
-        return self.segment.need.timeout if self.segment.need else None
-
-    def look(self, now: float) -> bool:
-        """Ask what it says, if that is due. True once a call with a time limit has had its time."""
-        assert self.looks_at is not None
-        if now >= self.looks_at:
-            before, self.word = self.word, backend.word(self.token)
-            if self.word != before:  # a call has begun or ended since the last look: it gets all of its time
-                self.expires = now + self.word.limit if self.word.limit else None
-            self.looks_at = now + min(_LOOKS_WITHIN, max(_LOOKS_AFTER, _PRECISION * self.limit))  # type: ignore[operator]
-        return self.expires is not None and now >= self.expires
 
 
 class Dispatcher:
@@ -167,25 +118,17 @@ class Dispatcher:
         else:
             heapq.heappush(self.here if segment.place is Place.CALLER else self.there, segment)
 
-    def _waited(self, wait: Wait) -> None:
-        """A queue node is done. Raises its error."""
-        segment = self.queued.end(wait)
-        if segment is not None:
-            self._waits_no_more(segment)
-
-    def _waits_no_more(self, segment: Segment) -> None:
+    def _returned(self, item: Wait | Call) -> None:
+        """A queue node is done, or a nested branch or loop. Raises its error."""
+        segment = self.queued.end(item) if isinstance(item, Wait) else self.nested.end(item)
+        if segment is None:
+            return
         self.queued.ended(segment)
         if not self.queued.left:
             held, self.held = self.held, []
             for other in held:
                 self._ready(other)
         self._done(segment)
-
-    def _returned(self, call: Call) -> None:
-        """A nested branch or loop is done. Raises its error."""
-        segment = self.nested.end(call)
-        if segment is not None:
-            self._waits_no_more(segment)
 
     def _has_lane(self) -> bool:
         """True when the session's lanes are not all in use: the bodies of a nested node may use all of them."""
@@ -285,20 +228,20 @@ class Dispatcher:
         """Seconds until something must be looked at though no event has come; None for never."""
         limits = [t for a in self.under_way.values() for t in (a.expires, a.looks_at) if t is not None]
         if not self.there and len(self.under_way) < self.slots:
-            limits += [due for a in self.under_way.values() if (due := _due(a, self.plan)) is not None]
+            limits += [due for a in self.under_way.values() if (due := a.late_at(self.plan)) is not None]
         return max(0.0, min(limits) - monotonic()) if limits else None
 
     def _double_stragglers(self) -> None:
-        """Start a twin of each attempt that is far behind, while there are slots with nothing else to do."""
+        """Start a copy of each attempt that is far behind, while there are slots with nothing else to do."""
         now = monotonic()
         for attempt in list(self.under_way.values()):
             if self.there or not self._has_lane() or len(self.under_way) >= self.slots:
                 return
-            due = _due(attempt, self.plan)
+            due = attempt.late_at(self.plan)
             if due is not None and now >= due:
-                attempt.twin = self._start(attempt.segment)
-                if attempt.twin is not None:
-                    attempt.twin.twin = attempt
+                attempt.copy = self._start(attempt.segment)
+                if attempt.copy is not None:
+                    attempt.copy.copy = attempt
 
     def _expire(self) -> None:
         """Raise when the run, or the time limit of a node, is over."""
@@ -314,10 +257,7 @@ class Dispatcher:
         return self.plan.flow.ops[node]
 
     def _finished(self, handle: Handle | Wait | Call | None) -> None:
-        if isinstance(handle, Wait):
-            self._waited(handle)
-            return
-        if isinstance(handle, Call):
+        if isinstance(handle, (Wait, Call)):
             self._returned(handle)
             return
         attempt = self.under_way.pop(handle, None) if handle is not None else None
@@ -337,7 +277,7 @@ class Dispatcher:
         except StoreFull as error:
             raise does_not_fit(self._op(attempt.segment.nodes[0]), "An output", str(error)) from error
         else:
-            self._give_up(attempt.twin)
+            self._give_up(attempt.copy)
             self._take_reply(attempt, reply)
 
     def _ended(self, attempt: Attempt) -> None:
@@ -345,20 +285,20 @@ class Dispatcher:
         self.budget.ended(attempt.segment)
         if attempt.link is not None:
             attempt.link.busy -= 1
-        if attempt.looks_at is not None or monotonic() - attempt.since > _LATE / 2:
+        if attempt.may_have_said:
             backend.forget_word(attempt.token)
 
-    def _give_up(self, twin: Attempt | None) -> None:
+    def _give_up(self, copy: Attempt | None) -> None:
         """The other attempt at the same segment was faster."""
-        if twin is not None and self.under_way.pop(twin.handle, None) is not None:
-            self._ended(twin)
-            backend.cancel([twin.handle], force=True)
+        if copy is not None and self.under_way.pop(copy.handle, None) is not None:
+            self._ended(copy)
+            backend.cancel([copy.handle], force=True)
 
     def _again(self, attempt: Attempt, reason: str) -> None:
         """The process died under a segment: try once more, or give up."""
         segment = attempt.segment
-        if attempt.twin is not None and attempt.twin.handle in self.under_way:
-            attempt.twin.twin = None
+        if attempt.copy is not None and attempt.copy.handle in self.under_way:
+            attempt.copy.copy = None
             return
         if attempt.handle.actor is not None:
             needed = self.requests.depends_on(attempt.handle.actor)
@@ -499,13 +439,3 @@ class Dispatcher:
             pending.pop(event, None)
             calls.pop(event, None)
         return not (pending or calls)
-
-
-def _due(attempt: Attempt, plan: Plan) -> float | None:
-    """When an attempt becomes a straggler; None for one that has a twin, or that may not be made twice."""
-    segment = attempt.segment
-    if attempt.twin is not None or attempt.link is not None or not segment.seconds:
-        return None
-    if any([plan.flow.ops[node].kind is Kind.FUNCTION for node in segment.nodes]):
-        return None
-    return attempt.since + max(_LATE, _FAR_LONGER * segment.seconds)

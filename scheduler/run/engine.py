@@ -1,13 +1,12 @@
 """Engine: what a session does for one `run`: find or compile the dataflow and its plan, execute, commit.
 
-round     a part of a first run: user functions that were never seen are tried first (probes), the rest is planned
-          again with what was learned
+attempt   one try of a run; what only a dead process had makes another one
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from time import perf_counter
 from typing import Any
@@ -18,19 +17,17 @@ from weftwork.graph.errors import UnavailableError
 from weftwork.graph.modules import settle_modules
 from weftwork.graph.operation import Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.effects import needs_one_thread, settle_effects
-from weftwork.scheduler.compile.needs import is_free, is_sharable, settle_needs
-from weftwork.scheduler.machines import backend, inventory, objects
-from weftwork.scheduler.machines.helpers import borrow
-from weftwork.scheduler.plan.autotune import Autotuner, Candidate, candidates, scattered_plan
+from weftwork.scheduler.compile.effects import settle_effects
+from weftwork.scheduler.compile.needs import is_sharable, settle_needs
+from weftwork.scheduler.machines import backend
+from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 from weftwork.scheduler.plan.call_list import CallList
-from weftwork.scheduler.plan.collector import collecting_later
-from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.lanes import Lanes
-from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
-from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan
+from weftwork.scheduler.plan.placement import Estimate, Place
+from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan
 from weftwork.scheduler.plan.signatures import Signature, Signatures, settled
 from weftwork.scheduler.plan.specializations import REPLAN_AT, Specialization
+from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.cold_run import ColdRun, Next, Part
 from weftwork.scheduler.run.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.run.ending import cancel_at_end
@@ -38,8 +35,8 @@ from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.run.local_workers import LocalWorkers, Unfit, local_workers
 from weftwork.scheduler.run.nested import InnerRun, Nesting
 from weftwork.scheduler.run.partitions import note
+from weftwork.scheduler.run.planner import MOST_FED, Planner
 from weftwork.scheduler.run.run import TIMED_OUT, Moved, Restart, Run, run_locally
-from weftwork.scheduler.run.sharing import Apart
 from weftwork.scheduler.run.threads import run_in_threads
 from weftwork.scheduler.state.actor_link import Links
 from weftwork.scheduler.state.autosave import Autosave
@@ -54,8 +51,6 @@ _HOT_RUNS = 40
 """Runs of a signature after which all its programs are compiled: 20 us a node, to save a fraction of one a run."""
 _COMPILED_IN_A_RUN = 64
 """Nodes: a program of so many is compiled a run sooner, so that no run takes very much longer for it."""
-_MOST_FED = 10_000_000
-"""Bytes of feeds of a run without a plan: each of its parts that runs elsewhere sends them there anew."""
 _MOST_WORKERS = 64
 """Local workers that a run is shared out among: each is a process of some 60 MB."""
 _RESIDENTS_WITHIN = 90.0
@@ -77,6 +72,7 @@ class Engine:
         self.links = Links()
         self.queues = QueueHost()
         self._nesting = Nesting(self)
+        self.planner = Planner(config, self.lanes, self._nesting)
         self.flusher = Flusher(self.mirror, self.links)
         self._autosave = Autosave(self.mirror, config.checkpoint_dir, config.checkpoint_every)
         self._recovery = Recovery(self.mirror, self._autosave, config.replicas)
@@ -116,7 +112,7 @@ class Engine:
     ) -> list:
         flow, cells, call_list = signature.flow, signature.cells, signature.call_list
         if flow is None:
-            fits = trace is None and sum(map(size_of, fed)) <= _MOST_FED
+            fits = trace is None and sum(map(size_of, fed)) <= MOST_FED
             flow = _NO_FLOW if call_list is not None and fits else self.signatures.compile(signature)
             cells = signature.cells or Cells(self.mirror, flow)
         run = Run(flow, cells, self.draws, timeout, trace, moved)
@@ -168,8 +164,8 @@ class Engine:
     def run_flow(self, run: Run, flow: Dataflow, specialization: Specialization) -> None:
         """Run a dataflow whose sources are there, in the way that seems best. Raises what went wrong."""
         autotuner = specialization.autotuner
-        if autotuner is None or (specialization.runs in REPLAN_AT and specialization.known != self._known()):
-            autotuner = self._plan(run, flow, specialization)
+        if autotuner is None or (specialization.runs in REPLAN_AT and specialization.known != self.planner.known()):
+            autotuner = self.planner.plan(run, flow, specialization)
         measure = specialization.runs < _MEASURED_RUNS or (run.trace is not None and run.trace.measures)
         candidate = autotuner.measured if measure else autotuner.current
         if flow.functions and not candidate.plan.local and not self._carried(run, flow, candidate.plan):
@@ -180,7 +176,7 @@ class Engine:
         if candidate.plan.needs_residents:
             team = self._borrow_residents(run, candidate, autotuner)
             if team is None and autotuner.certain:
-                candidate = self._without_workers(run, flow)
+                candidate = self.planner.without_workers(run, flow)
             elif team is None:
                 candidate = autotuner.instead(candidate)
             elif specialization.runs + 1 in REPLAN_AT:  # its balance is only as good as the costs
@@ -206,22 +202,6 @@ class Engine:
         if not (measure or autotuner.certain):
             autotuner.record(candidate, perf_counter() - start)
         specialization.runs += 1
-
-    def _without_workers(self, run: Run, flow: Dataflow) -> Candidate:
-        """The way to run what was to be shared out, while another run has the workers, or where none come up.
-
-        With Ray, functions that were never seen are tried in tasks; it is not started for them: they run here.
-        """
-        if run.stop:
-            raise run.stopped()
-        estimate = Estimate(flow, run.bytes_of_sources())
-        if backend.is_running() and _is_seen(flow, estimate):
-            ways = self._candidates(flow, estimate, set())
-            return min([way for way in ways if not way.plan.needs_residents], key=lambda way: way.predicted)
-        if backend.is_running():
-            return self._placed(flow, estimate, set(), frozenset(), "auto").current
-        places = [place_needed(flow, node) or Place.CALLER for node in range(len(flow.ops))]
-        return Candidate("caller", 0.0, make_plan(flow, places, estimate))
 
     def _carried(self, run: Run, flow: Dataflow, plan: Plan) -> bool:
         """Let a plan's programs take with them what their functions refer to now.
@@ -258,53 +238,12 @@ class Engine:
             autotuner.drop(candidate)
         return None
 
-    def _known(self) -> tuple:
-        """What plans are made for: the cluster, the history, and what is known of nested control flow."""
-        return inventory.cluster(), COSTS.epoch, self._nesting.epoch
-
-    def _can_share(self, flow: Dataflow, sizes: Mapping[int, int]) -> bool:
-        """Whether local workers may run a dataflow of which nothing is known yet."""
-        if inventory.machine_count() > 1 or not self.lanes.own_cpus():
-            return False
-        return sum(sizes.values()) <= _MOST_FED and not local_workers().failed
-
-    def _plan(self, run: Run, flow: Dataflow, specialization: Specialization) -> Autotuner:
-        now = self._known()
-        known = run.bytes_of_sources()
-        estimate = Estimate(flow, known)
-        nested: frozenset[int] = frozenset()
-        remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
-        autotuner = None
-        if self.config.placement == "auto":
-            nested = self._nesting.choose(flow, estimate)
-            if not nested and _near(flow, remote) and is_sharable(flow):
-                autotuner = specialization.autotuner
-                if not _is_seen(flow, estimate):
-                    if self._can_share(flow, known):
-                        return Autotuner([Candidate("dynamic", 0.0, make_dynamic_plan(flow, estimate))])
-                    autotuner = None
-                elif (
-                    autotuner is None
-                    or autotuner.may_grow
-                    or now[0] != specialization.known[0]
-                    or not autotuner.still_holds(estimate.seconds)
-                ):
-                    with collecting_later():
-                        autotuner = Autotuner(self._candidates(flow, estimate, remote))
-                elif autotuner.current.plan.needs_residents:
-                    autotuner.renew(self._candidates(flow, estimate, remote))
-        if autotuner is None:
-            with collecting_later():
-                autotuner = self._placed(flow, estimate, remote, nested)
-        specialization.autotuner, specialization.known = autotuner, now
-        return autotuner
-
     def _execute(self, run: Run, plan: Plan, measure: bool, team: LocalWorkers | None = None) -> None:
         grace = self.config.cancel_grace_in_ms / 1000
         if run.trace is not None:
             note(run.trace, plan)
         if team is not None and plan.is_dynamic:
-            team.share(run, Estimate(run.flow, {}).seconds, self._apart(run), self.lanes.most, grace)
+            team.share(run, Estimate(run.flow, {}).seconds, Apart(run, self.run_flow), self.lanes.most, grace)
         elif team is not None:
             team.run(run, plan, measure, grace)
         elif plan.slots > 1:
@@ -314,33 +253,6 @@ class Engine:
         else:
             budget = self.config.memory_budget
             Dispatcher(run, plan, self.links, self.queues, self._nesting, measure, grace, budget, self.lanes).execute()
-
-    def _apart(self, run: Run) -> Apart:
-        """The nodes of a run that is shared out which ask for something: each is a run of its own."""
-        flow = run.flow
-        inner_runs: set[InnerRun] = set()
-
-        def start(node: int, values: list, done: Callable[[int, Any], None]) -> None:
-            part, number = flow.part([node])
-            inner = InnerRun(run, part, {number[v]: value for v, value in zip(flow.inputs[node], values, strict=True)})
-            inner_runs.add(inner)
-
-            def work() -> None:
-                try:
-                    self.run_flow(inner, part, Specialization())
-                    for where, (segments, nodes) in inner.ran.items():
-                        run.count(where, nodes, segments)
-                    done(node, [inner.values[value] for value in part.outputs[0]])
-                except BaseException as error:
-                    done(node, error)
-
-            borrow(1)[0].put(work)
-
-        def cancel() -> None:
-            for inner in list(inner_runs):
-                inner.cancel()
-
-        return Apart(frozenset(flow.needs), start, cancel)
 
     # First runs
 
@@ -371,7 +283,7 @@ class Engine:
             if run.stop:
                 raise Stopped
             specialization = Specialization()
-            if heavy and is_sharable(flow) and self._can_share(flow, inner.bytes_of_sources()):
+            if heavy and is_sharable(flow) and self.planner.can_share(flow, inner.bytes_of_sources()):
                 plan = make_dynamic_plan(flow, Estimate(flow, {}))
                 specialization.autotuner = Autotuner([Candidate("dynamic", 0.0, plan)])
             self.run_flow(inner, flow, specialization)
@@ -387,43 +299,9 @@ class Engine:
     def explain(self, signature: Signature, fed: Sequence[Any]) -> Explanation:
         """The plan that the next run of a signature with feeds of these sizes would use."""
         specialization = signature.specialization_for(fed)
-        autotuner, flow = specialization.autotuner, signature.flow or self.signatures.compile(signature)
-        if autotuner is None:
-            estimate = Estimate(flow, {})
-            automatic = self.config.placement == "auto"
-            nested = self._nesting.choose(flow, estimate) if automatic else frozenset()
-            if automatic and not nested and is_sharable(flow) and _is_seen(flow, estimate):
-                autotuner = Autotuner(self._candidates(flow, estimate, set()))
-            else:
-                autotuner = self._placed(flow, estimate, set(), nested)
+        flow = signature.flow or self.signatures.compile(signature)
+        autotuner = specialization.autotuner or self.planner.foreseen(flow)
         return Explanation.of(autotuner, specialization.runs, self._nesting.inside)
-
-    def _placed(
-        self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str = ""
-    ) -> Autotuner:
-        """The one plan of a dataflow whose nodes are placed one by one."""
-        forced = forced or self.config.placement
-        if forced == Place.DYNAMIC.value and is_sharable(flow):
-            return Autotuner([Candidate(forced, 0.0, make_dynamic_plan(flow, estimate))])
-        alone = forced == Place.THREAD.value and needs_one_thread(flow)
-        if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow) and not alone:
-            plan = scattered_plan(flow, estimate, Place(forced))
-            if plan.slots > 1:
-                return Autotuner([Candidate(forced, 0.0, plan)])
-        return Autotuner([Candidate("placed", 0.0, self._plan_by_places(flow, estimate, remote, nested, forced))])
-
-    def _plan_by_places(
-        self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str
-    ) -> Plan:
-        slots = self.lanes.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
-        machines = inventory.machine_count()
-        places = place(flow, estimate, forced, remote, slots, machines, nested)
-        return make_plan(flow, places, estimate)
-
-    def _candidates(self, flow: Dataflow, estimate: Estimate, remote: set[int]) -> list[Candidate]:
-        """The ways to run a dataflow of which some nodes, at least, may run anywhere."""
-        placed = None if is_free(flow) else self._plan_by_places(flow, estimate, remote, frozenset(), "auto")
-        return candidates(flow, estimate, self.lanes, placed)
 
     def waiting(self, among: Collection[Run] | None = None) -> list[Waiting]:
         """What the active runs wait for: all, or those among some."""
@@ -476,19 +354,3 @@ def _compile(plan: Plan, runs: int) -> None:
         if segment.place in (Place.CALLER, Place.THREAD) or (segment.place is Place.RESIDENT and segment.slot == 0):
             if (hot or len(segment.nodes) <= _COMPILED_IN_A_RUN * runs) and not segment.program.compile():
                 plan.compiled = False
-
-
-def _near(flow: Dataflow, remote: set[int]) -> bool:
-    """True when it does not matter which values lie in Ray's store: on one machine the caller sees them."""
-    return not remote or (not flow.writes and inventory.machine_count() == 1)
-
-
-def _is_seen(flow: Dataflow, estimate: Estimate) -> bool:
-    """True when every user's function of a dataflow has been called before."""
-    seconds = enumerate(estimate.seconds)
-    return not any([s is None and _is_tried(flow, n) and n not in flow.needs for n, s in seconds])
-
-
-def _is_tried(flow: Dataflow, node: int) -> bool:
-    """True for a user's function whose first call is made in another process."""
-    return flow.ops[node].traits.user and not flow.is_here(node)

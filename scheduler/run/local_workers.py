@@ -30,9 +30,10 @@ from weftwork.scheduler.machines import objects
 from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
+from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.failures import lost, node_error
 from weftwork.scheduler.run.run import Restart, Run
-from weftwork.scheduler.run.sharing import Apart, Sharing
+from weftwork.scheduler.run.sharing import Sharing
 from weftwork.scheduler.run.shipping import Lane
 
 _START = 0.3

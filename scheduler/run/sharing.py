@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -30,6 +29,7 @@ from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place, stateful
 from weftwork.scheduler.plan.plan import Segment, found_writing
+from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.calling import Threaded, call_node, fits_a_thread
 from weftwork.scheduler.run.failures import is_of_the_place, let_stay, lost, node_error
 from weftwork.scheduler.run.frontier import HOP, Frontier
@@ -42,18 +42,6 @@ _UP_WITHIN = 60.0
 """Seconds for which a run that has no worker any more waits for one."""
 ATTEMPTS = 3
 """Tries of a batch whose worker dies under it."""
-
-
-@dataclass
-class Apart:
-    """Nodes of a run that only other ways can run: those that ask for something, branches and loops.
-
-    start: (node, its inputs, what to call with (node, outputs or an error) from any thread).   end: ends one.
-    """
-
-    nodes: frozenset[int] = frozenset()
-    start: Callable[[int, list, Callable[[int, Any], None]], None] = lambda node, values, done: None
-    cancel: Callable[[], None] = lambda: None
 
 
 class Sharing:
@@ -132,7 +120,7 @@ class Sharing:
     def _begin_apart(self, node: int) -> None:
         self.under_way.add(node)
         values = [self.run.values[number] for number in self.flow.inputs[node]]
-        self.apart.start(node, values, lambda node, result: self._tell(node, partial(self._apart_done, node, result)))
+        self.apart.start(node, values, lambda result: self._tell(node, partial(self._apart_done, node, result)))
 
     def _tell(self, key: Any, then: Callable[[], None]) -> None:
         """From any thread: something that is under way is done."""

@@ -137,7 +137,7 @@ def sluggish(pure):
 
 
 @pytest.mark.parametrize("pure", [True, False])
-def test_a_twin_is_started_of_pure_work_that_is_far_behind_and_of_no_other(ray_session, graph, tmp_path, pure):
+def test_a_copy_is_started_of_pure_work_that_is_far_behind_and_of_no_other(ray_session, graph, tmp_path, pure):
     node = sluggish(pure)
     path = tf.placeholder(tf.object, name="path")
     y = node(path)

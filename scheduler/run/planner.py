@@ -1,0 +1,145 @@
+"""Planner: which ways to run a dataflow a session has, and which of them it tries first.
+
+Only this module decides between one plan whose nodes are placed one by one, ways that compete (`autotune`), and
+sharing out while the run goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import needs_one_thread
+from weftwork.scheduler.compile.needs import is_free, is_sharable
+from weftwork.scheduler.machines import backend, inventory, objects
+from weftwork.scheduler.plan.autotune import Autotuner, Candidate, candidates, scattered_plan
+from weftwork.scheduler.plan.collector import collecting_later
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.lanes import Lanes
+from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
+from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan
+from weftwork.scheduler.plan.specializations import Specialization
+from weftwork.scheduler.run.local_workers import local_workers
+from weftwork.scheduler.run.nested import Nesting
+from weftwork.scheduler.run.run import Run
+
+MOST_FED = 10_000_000
+"""Bytes of feeds of a run without a plan: each of its parts that runs elsewhere sends them there anew."""
+
+
+class Planner:
+    """Makes the plans of one session."""
+
+    def __init__(self, config: Any, lanes: Lanes, nesting: Nesting):
+        self.config, self.lanes, self._nesting = config, lanes, nesting
+
+    def known(self) -> tuple:
+        """What plans are made for: the cluster, the history, and what is known of nested control flow."""
+        return inventory.cluster(), COSTS.epoch, self._nesting.epoch
+
+    def can_share(self, flow: Dataflow, sizes: Mapping[int, int]) -> bool:
+        """Whether local workers may run a dataflow of which nothing is known yet."""
+        if inventory.machine_count() > 1 or not self.lanes.own_cpus():
+            return False
+        return sum(sizes.values()) <= MOST_FED and not local_workers().failed
+
+    def plan(self, run: Run, flow: Dataflow, specialization: Specialization) -> Autotuner:
+        """The ways to run a dataflow whose sources are there; the specialization has them from now on."""
+        now = self.known()
+        known = run.bytes_of_sources()
+        estimate = Estimate(flow, known)
+        nested: frozenset[int] = frozenset()
+        remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
+        autotuner = None
+        if self.config.placement == "auto":
+            nested = self._nesting.choose(flow, estimate)
+            if not nested and _near(flow, remote) and is_sharable(flow):
+                autotuner = specialization.autotuner
+                if not _is_seen(flow, estimate):
+                    if self.can_share(flow, known):
+                        return Autotuner([Candidate("dynamic", 0.0, make_dynamic_plan(flow, estimate))])
+                    autotuner = None
+                elif (
+                    autotuner is None
+                    or autotuner.may_grow
+                    or now[0] != specialization.known[0]
+                    or not autotuner.still_holds(estimate.seconds)
+                ):
+                    with collecting_later():
+                        autotuner = Autotuner(self._candidates(flow, estimate, remote))
+                elif autotuner.current.plan.needs_residents:
+                    autotuner.renew(self._candidates(flow, estimate, remote))
+        if autotuner is None:
+            with collecting_later():
+                autotuner = self._placed(flow, estimate, remote, nested)
+        specialization.autotuner, specialization.known = autotuner, now
+        return autotuner
+
+    def foreseen(self, flow: Dataflow) -> Autotuner:
+        """The ways that a first run would have, by what is known now."""
+        estimate = Estimate(flow, {})
+        automatic = self.config.placement == "auto"
+        nested = self._nesting.choose(flow, estimate) if automatic else frozenset()
+        if automatic and not nested and is_sharable(flow) and _is_seen(flow, estimate):
+            return Autotuner(self._candidates(flow, estimate, set()))
+        return self._placed(flow, estimate, set(), nested)
+
+    def without_workers(self, run: Run, flow: Dataflow) -> Candidate:
+        """The way to run what was to be shared out, while another run has the workers, or where none come up.
+
+        With Ray, functions that were never seen are tried in tasks; it is not started for them: they run here.
+        """
+        if run.stop:
+            raise run.stopped()
+        estimate = Estimate(flow, run.bytes_of_sources())
+        if backend.is_running() and _is_seen(flow, estimate):
+            ways = self._candidates(flow, estimate, set())
+            return min([way for way in ways if not way.plan.needs_residents], key=lambda way: way.predicted)
+        if backend.is_running():
+            return self._placed(flow, estimate, set(), frozenset(), "auto").current
+        places = [place_needed(flow, node) or Place.CALLER for node in range(len(flow.ops))]
+        return Candidate("caller", 0.0, make_plan(flow, places, estimate))
+
+    def _placed(
+        self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str = ""
+    ) -> Autotuner:
+        """The one plan of a dataflow whose nodes are placed one by one."""
+        forced = forced or self.config.placement
+        if forced == Place.DYNAMIC.value and is_sharable(flow):
+            return Autotuner([Candidate(forced, 0.0, make_dynamic_plan(flow, estimate))])
+        alone = forced == Place.THREAD.value and needs_one_thread(flow)
+        if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow) and not alone:
+            plan = scattered_plan(flow, estimate, Place(forced))
+            if plan.slots > 1:
+                return Autotuner([Candidate(forced, 0.0, plan)])
+        return Autotuner([Candidate("placed", 0.0, self._plan_by_places(flow, estimate, remote, nested, forced))])
+
+    def _plan_by_places(
+        self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str
+    ) -> Plan:
+        slots = self.lanes.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
+        machines = inventory.machine_count()
+        places = place(flow, estimate, forced, remote, slots, machines, nested)
+        return make_plan(flow, places, estimate)
+
+    def _candidates(self, flow: Dataflow, estimate: Estimate, remote: set[int]) -> list[Candidate]:
+        """The ways to run a dataflow of which some nodes, at least, may run anywhere."""
+        placed = None if is_free(flow) else self._plan_by_places(flow, estimate, remote, frozenset(), "auto")
+        return candidates(flow, estimate, self.lanes, placed)
+
+
+def _near(flow: Dataflow, remote: set[int]) -> bool:
+    """True when it does not matter which values lie in Ray's store: on one machine the caller sees them."""
+    return not remote or (not flow.writes and inventory.machine_count() == 1)
+
+
+def _is_seen(flow: Dataflow, estimate: Estimate) -> bool:
+    """True when every user's function of a dataflow has been called before."""
+    seconds = enumerate(estimate.seconds)
+    return not any([s is None and _is_tried(flow, n) and n not in flow.needs for n, s in seconds])
+
+
+def _is_tried(flow: Dataflow, node: int) -> bool:
+    """True for a user's function whose first call is made in another process."""
+    return flow.ops[node].traits.user and not flow.is_here(node)
