@@ -14,6 +14,7 @@ cluster can begin once the clusters that it reads from are done, and the cluster
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -130,6 +131,8 @@ def schedule(
     count = len(seconds)
     order = sorted(range(count), key=rank.__getitem__, reverse=True)
     free = [0.0] * slots
+    soonest = [(0.0, number) for number in range(slots)] if slots > _CANDIDATES else []
+    """A heap of slots by when they are free; of one that is taken since, an entry is stale."""
     slot, start, end = [0] * count, [0.0] * count, [0.0] * count
     for node in order:
         preds = before[node]
@@ -138,7 +141,9 @@ def schedule(
         elif slots <= _CANDIDATES:
             candidates = range(slots)
         else:
-            candidates = {slot[p] for p in preds} | {min(range(slots), key=free.__getitem__)}  # type: ignore[assignment]
+            while free[soonest[0][1]] != soonest[0][0]:
+                heapq.heappop(soonest)
+            candidates = {slot[p] for p in preds} | {soonest[0][1]}  # type: ignore[assignment]
         best, best_start = 0, float("inf")
         for candidate in candidates:
             at = free[candidate]
@@ -150,6 +155,8 @@ def schedule(
                 best, best_start = candidate, at
         slot[node], start[node] = best, best_start
         free[best] = end[node] = best_start + seconds[node]
+        if soonest:
+            heapq.heappush(soonest, (free[best], best))
     return Schedule(max(end, default=0.0), slot, start, order)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -325,6 +327,27 @@ def test_a_write_goes_to_the_actor_when_its_old_value_lies_there(graph):
     assert place(flow, estimate, "auto", set(), 4) == [Place.CALLER] * 2
     assert place(flow, estimate, "auto", set(flow.newest.values()), 4) == [Place.CALLER, Place.ACTOR]
     assert place(flow, estimate, "auto", set(flow.feeds.values()), 4) == [Place.ACTOR] * 2
+
+
+# Many slots
+
+
+def test_each_node_goes_to_the_slot_that_is_free_first_or_to_one_that_has_its_inputs():
+    rng = random.Random(3)
+    costs = [rng.choice([1.0, 2.0, 5.0]) for _ in range(200)]
+    before = [tuple(rng.sample(range(k), min(k, rng.randrange(3)))) for k in range(200)]
+    after = [[n for n in range(200) if k in before[n]] for k in range(200)]
+    foreseen = schedule(costs, before, ranks(costs, after), 20, 0.5)
+    free = [0.0] * 20
+    for node in foreseen.order:
+        ends = {p: foreseen.start[p] + costs[p] for p in before[node]}
+
+        def start(slot, ends=ends):
+            return max([free[slot], *[end + 0.5 * (foreseen.slot[p] != slot) for p, end in ends.items()]])
+
+        tried = {free.index(min(free)), *[foreseen.slot[p] for p in ends]}
+        assert foreseen.start[node] == min(map(start, tried)) == start(foreseen.slot[node])
+        free[foreseen.slot[node]] = foreseen.start[node] + costs[node]
 
 
 # Plans for threads
