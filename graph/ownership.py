@@ -189,8 +189,14 @@ def _is_reduced_as(kind: type, base: type) -> bool:
 
 
 def answers_all(kind: type) -> bool:
-    """True for a class whose objects may answer to any name, so that nothing may be read off the answer."""
-    return any([isinstance(_of_type(kind, name), types.FunctionType) for name in ("__getattr__", "__getattribute__")])
+    """True for a class whose objects may answer to any name, so that nothing may be read off the answer.
+
+    One that says itself what its objects' state is, as data frames do, knows what it answers.
+    """
+    answering, saying = ("__getattr__", "__getattribute__"), ("__getstate__", "__setstate__", "__getnewargs_ex__")
+    if any([isinstance(_of_type(kind, name), types.FunctionType) for name in saying]):
+        return False
+    return any([isinstance(_of_type(kind, name), types.FunctionType) for name in answering])
 
 
 def _copy_object(value: Any, memo: dict) -> Any:

@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 from weftwork import debugging, layers, logging, losses, metrics, nn, queue, summary, train
+from weftwork.actors.programs.sizes import register_size
 from weftwork.graph import errors
 from weftwork.graph.build import (
     constant,
@@ -672,6 +673,7 @@ __all__ = [
     "reduce_sum",
     "reduce_variance",
     "register_session_run_conversion_functions",
+    "register_size",
     "register_tensor_conversion_function",
     "report_uninitialized_variables",
     "reset_default_graph",

@@ -24,7 +24,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from weftwork.actors.processes import pickling
-from weftwork.actors.programs.program import size_of
+from weftwork.actors.programs.sizes import size_of
 
 LARGE = 1 << 20
 """Bytes of data from which it is a block."""

@@ -30,7 +30,8 @@ from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
-from weftwork.actors.programs.program import StepFailed, Stopped, size_of, spread
+from weftwork.actors.programs.program import StepFailed, Stopped, spread
+from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.ownership import all_lent
 from weftwork.graph.stacks import working
 

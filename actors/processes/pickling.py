@@ -113,7 +113,7 @@ class Pickler(cloudpickle.Pickler):
         if kind in self.dispatch_table or super().reducer_override(kind) is NotImplemented:
             return NotImplemented  # somebody says how, or it is of a class that others can import
         reduced = obj.__reduce_ex__(5)
-        if type(reduced) is not str:
+        if type(reduced) is not str or _is_found(obj, reduced):
             return reduced
         state = getattr(obj, "__dict__", None)
         return _bare_of, (_bare_id(obj), kind), state or None, None, None, _set_bare
@@ -225,6 +225,16 @@ def _remember(name: str, obj: Any) -> None:
     while len(_bare) > _MOST_BARE:
         _, old = _bare.popitem(last=False)
         del _bare_ids[id(old)]
+
+
+def _is_found(obj: Any, name: str) -> bool:
+    """True for an object that others find by its name in a module, as compiled functions are."""
+    found = sys.modules.get(getattr(obj, "__module__", None) or "__main__")
+    if found is None or found.__name__ == "__main__":
+        return False
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is obj
 
 
 _looked_at: set[str] = {"__main__"}

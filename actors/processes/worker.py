@@ -19,7 +19,8 @@ from weftwork.actors.programs import gpu
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
-from weftwork.actors.programs.program import Program, StepFailed, Stopped, size_of
+from weftwork.actors.programs.program import Program, StepFailed, Stopped
+from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.function import WATCHERS
 from weftwork.graph.stacks import working
 

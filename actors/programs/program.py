@@ -14,14 +14,11 @@ import keyword
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from time import perf_counter
-from types import GetSetDescriptorType
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from weftwork.actors.programs.float_errors import quiet, spoken
+from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.ownership import ATOMS, Lent
 
 _INFIX: dict[Callable, str] = {
@@ -41,8 +38,6 @@ _INFIX: dict[Callable, str] = {
 }
 _STEPS_BETWEEN_CHECKS = 64
 _LARGE_NUMBER = 1 << 62
-_MOST_PARTS = 1000
-"""Parts of a container whose bytes are counted, and of each container in it."""
 LONGEST_FUNCTION = 65_536
 """Steps above which a program becomes several functions: compiling takes 15 us and 6 KB for each step."""
 
@@ -396,36 +391,3 @@ def _statement(
 def stop_now() -> None:
     """Raise Stopped: an expression for compiled programs."""
     raise Stopped
-
-
-def size_of(value: Any) -> int:
-    """Bytes of a value, as far as they are cheap to tell: of arrays, text and containers of these.
-
-    The class is asked, not the value: an object might answer anything.
-    """
-    kind = type(value)
-    if issubclass(kind, (np.ndarray, np.generic)):
-        return value.nbytes
-    if kind in (str, bytes, bytearray):
-        return len(value)
-    if issubclass(kind, (list, tuple, dict)):
-        return _size_of_parts(value)
-    size = getattr(kind, "nbytes", None)
-    return size.__get__(value, kind) if isinstance(size, GetSetDescriptorType) else 64
-
-
-def _size_of_parts(whole: Any) -> int:
-    """Of a container, with those in it: a bounded number of parts is looked at, for it may hold itself."""
-    parts, total = [whole], 0
-    for part in parts:
-        kind = type(part)
-        if not issubclass(kind, (list, tuple, dict)):
-            total += size_of(part)
-            continue
-        total += 64
-        if len(parts) < _MOST_PARTS:
-            base = (
-                dict.values if issubclass(kind, dict) else list.__iter__ if issubclass(kind, list) else tuple.__iter__
-            )
-            parts.extend(islice(base(part), _MOST_PARTS))
-    return total

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from weftwork.actors.programs.lru import Lru
-from weftwork.actors.programs.program import size_of
+from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.plan.autotune import Autotuner
 from weftwork.scheduler.plan.cost import size_class
 

@@ -9,7 +9,8 @@ from time import perf_counter
 
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
-from weftwork.actors.programs.program import size_of, spread
+from weftwork.actors.programs.program import spread
+from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.ownership import all_lent
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import is_users, users_function

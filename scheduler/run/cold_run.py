@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.actors.programs.float_errors import hush, loud, quiet, spoken, turn
-from weftwork.actors.programs.program import Stopped, size_of, spread
+from weftwork.actors.programs.program import Stopped, spread
+from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ownership import ATOMS, last_taken, lent, own
 from weftwork.graph.statistics import CALLED

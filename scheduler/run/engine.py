@@ -11,7 +11,8 @@ from copy import copy
 from time import perf_counter
 from typing import Any
 
-from weftwork.actors.programs.program import Stopped, size_of
+from weftwork.actors.programs.program import Stopped
+from weftwork.actors.programs.sizes import size_of
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError
 from weftwork.graph.modules import settle_modules

@@ -18,7 +18,8 @@ from typing import Any
 
 from weftwork.actors.programs.control import Body, Control, Loop, Sweep, check_required
 from weftwork.actors.programs.float_errors import quiet
-from weftwork.actors.programs.program import Stopped, size_of
+from weftwork.actors.programs.program import Stopped
+from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import OpError, from_exception
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.dataflow import Dataflow

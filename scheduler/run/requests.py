@@ -13,7 +13,7 @@ from typing import Any
 
 from weftwork.actors.processes.messages import Request, pack_values
 from weftwork.actors.processes.worker import KEPT_BYTES
-from weftwork.actors.programs.program import size_of
+from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.machines import objects
 from weftwork.scheduler.plan.placement import REMOTE_BYTES
 from weftwork.scheduler.plan.plan import Plan, Segment

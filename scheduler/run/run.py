@@ -14,7 +14,8 @@ from typing import Any
 
 from weftwork.actors.programs.ambient import LOOK, Around
 from weftwork.actors.programs.output import replay
-from weftwork.actors.programs.program import StepFailed, Stopped, size_of
+from weftwork.actors.programs.program import StepFailed, Stopped
+from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import CancelledError, DeadlineExceededError
 from weftwork.graph.operation import UNINITIALIZED, Operation
 from weftwork.scheduler.compile.dataflow import Dataflow

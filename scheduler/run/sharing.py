@@ -22,7 +22,8 @@ from typing import Any
 from weftwork.actors.processes.messages import pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.programs.float_errors import quiet
-from weftwork.actors.programs.program import Stopped, size_of
+from weftwork.actors.programs.program import Stopped
+from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.plan.grouping import after_locks

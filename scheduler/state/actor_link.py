@@ -14,7 +14,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from weftwork.actors.processes.messages import pack
-from weftwork.actors.programs.program import size_of
+from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import ResourceExhaustedError
 from weftwork.scheduler.compile.needs import ANYWHERE, Home
 from weftwork.scheduler.machines import backend, inventory, objects

@@ -14,7 +14,10 @@ from unittest import mock
 
 import cloudpickle
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
+import scipy.sparse
 
 import weftwork as tf
 from tests.meaning.places import PLACES, RUNS, op_in, session_in
@@ -627,6 +630,44 @@ def test_a_tensor_as_a_key_is_refused():
         tf.op(len)({tf.constant(1): 2})
 
 
+FRAMES = [
+    pd.DataFrame({"x": [1.0, 2.0], "text": ["a", "b"], "kind": pd.Categorical(["u", "v"])}, index=["p", "q"]),
+    pd.Series([1, 2, 3], name="s"),
+    pd.DataFrame({"x": np.arange(300_000.0)}),
+    pa.table({"x": [1, 2], "text": ["a", None]}),
+    scipy.sparse.csr_matrix(np.eye(3)),
+]
+
+
+def same(one, other):
+    """Frames and matrices say in ways of their own that they are equal."""
+    return bool(one.equals(other)) if hasattr(one, "equals") else (one != other).nnz == 0
+
+
+def test_frames_tables_and_matrices_come_as_they_left(place):
+    fed = [tf.placeholder(tf.object) for _ in FRAMES]
+    step = op_in(place, lambda frame: (type(frame), frame))
+    for results in runs_in(place, [step(one) for one in fed], dict(zip(fed, FRAMES, strict=True)), runs=2):
+        for (kind, got), frame in zip(results, FRAMES, strict=True):
+            assert kind is type(got) is type(frame)
+            assert same(got, frame)
+
+
+def test_a_frame_that_a_function_changes_is_the_functions_own(place):
+    def widen(frame, number):
+        frame["y"] = number
+        frame.loc["p", "x"] = -1.0
+        return frame
+
+    fed, frame = tf.placeholder(tf.object), FRAMES[0].copy()
+    made = op_in(place, lambda frame: frame)(fed)
+    step = op_in(place, widen)
+    for one, two, left in runs_in(place, [step(made, 1), step(made, 2), made], {fed: frame}, runs=2):
+        assert (list(one.y), list(two.y)) == ([1, 1], [2, 2])
+        assert same(left, FRAMES[0])
+    assert same(frame, FRAMES[0])
+
+
 class Answering:
     """Answers to every name, and takes every call."""
 
@@ -666,7 +707,7 @@ def test_what_answers_all_travels(place):
 def test_references_and_handles_of_ray_arrive_as_they_are(ray_session, place):
     """They are Python objects: nobody waits for them, or takes what they stand for.
 
-    LocalWorkers are no processes of Ray's, so what takes them is run in others.
+    Local workers are no processes of Ray's, so what takes them is run in others.
     """
     ray = ray_session
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weftwork.actors.programs.program import LONGEST_FUNCTION, Program, Step, StepFailed, Stopped, quiet, size_of
+from weftwork.actors.programs.program import LONGEST_FUNCTION, Program, Step, StepFailed, Stopped, quiet
+from weftwork.actors.programs.sizes import size_of
 
 
 def add(a, b, *, plus=0):
