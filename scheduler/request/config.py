@@ -75,6 +75,7 @@ class GraphOptions(Message):
     """So many first runs are not counted."""
     infer_shapes: bool = False
     place_pruned_graph: bool = False
+    """Devices that are not there matter only where a run needs them; else one such node fails every run."""
     enable_bfloat16_sendrecv: bool = False
     timeline_step: int = 0
     rewrite_options: RewriterConfig
@@ -136,6 +137,7 @@ class ConfigProto(Message):
     after another in the caller's thread, but for those that ask for a worker. What waits in a queue does not count."""
     use_per_session_threads: bool = False
     session_inter_op_thread_pool: Repeated[ThreadPoolOptionProto]
+    """How many pools there are by number, for `RunOptions.inter_op_thread_pool`; all are the same threads."""
     placement_period: int = 0
     device_filters: Repeated[str]
     gpu_options: GPUOptions
@@ -149,6 +151,8 @@ class ConfigProto(Message):
     """Milliseconds that a run may take, 0 for no limit; then DeadlineExceededError."""
     rpc_options: RPCOptions
     cluster_def: ClusterDef
+    """The cluster whose tasks are devices of this session, "/job:ps/task:0" and so on; with it the session has
+    variables of its own."""
     isolate_session_state: bool = False
     """The session has variables of its own, whatever its target and `name`."""
     experimental: Experimental
@@ -179,6 +183,16 @@ class ConfigProto(Message):
 Config = ConfigProto
 
 
+class ServerDef(Message):
+    """What a server serves: a task of a cluster."""
+
+    cluster: ClusterDef
+    job_name: str = ""
+    task_index: int = 0
+    default_session_config: ConfigProto
+    protocol: str = ""
+
+
 class DebugTensorWatch(Message):
     """A tensor that a debugger watches. There is no debugger here."""
 
@@ -205,6 +219,7 @@ class RunOptions(Message):
     timeout_in_ms: int = 0
     """Milliseconds that this run may take; when positive it overrides the session's `operation_timeout_in_ms`."""
     inter_op_thread_pool: int = 0
+    """The number of a pool of the session's, or -1: another one is an InvalidArgumentError."""
     output_partition_graphs: bool = False
     """Write the executed graph, as it was rewritten and part by part, to `RunMetadata.partition_graphs`."""
     debug_options: DebugOptions
