@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+
+# Hundreds of processes import the package: compiling it takes each of them longer than all else that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Before the first process of Ray starts: no metrics, no memory monitor, no niceness, no surprise init.
 os.environ.update(
