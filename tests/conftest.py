@@ -8,7 +8,6 @@ import sys
 
 # Hundreds of processes import the package: compiling it takes each of them longer than all else that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
 
 # Before the first process of Ray starts: no metrics, no memory monitor, no niceness, no surprise init.
 os.environ.update(
@@ -28,6 +27,7 @@ import pytest
 import weftwork as tf
 from tests.programs import Program
 
+sys.dont_write_bytecode = False
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # this is a script's background job
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -402,7 +402,14 @@ NOON = datetime.datetime(2020, 1, 1, 12, tzinfo=ROME)
 HOUR = NOON.timetz()
 DIFFERENT = [
     (1, True, 1.0, 1 + 0j, decimal.Decimal(1), fractions.Fraction(1), Level.ONE, Grade.ONE, np.int32(1), np.int64(1)),
-    (np.float32(1), np.float64(1), np.bool_(True), np.datetime64(1, "s"), np.datetime64(1, "ms"), np.timedelta64(1)),
+    (
+        np.float32(1),
+        np.float64(1),
+        np.bool_(True),
+        np.datetime64(1, "s"),
+        np.datetime64(1, "ms"),
+        np.timedelta64(1, "s"),
+    ),
     (0.0, -0.0, 0),
     ([0.0], [-0.0], (0.0,), (-0.0,)),
     ({"a": 0.0}, {"a": -0.0}),
