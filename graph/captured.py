@@ -175,6 +175,9 @@ class _Walk:
         kind = type(value)
         if kind is FunctionType:
             self._function(value)
+        elif kind is MethodType and type(value.__func__) is not FunctionType:  # a partial, or any object, may bind
+            for part in (value.__func__, value.__self__):
+                self.visit(part, names, state)
         elif kind is MethodType:
             self.visit(value.__self__, frozenset([value.__func__.__name__]), state)
             self._function(value.__func__, value.__self__)

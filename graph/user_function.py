@@ -245,7 +245,7 @@ def _token(function: Callable, options: tuple) -> Token:
         known = _tokens.setdefault(function.__self__ if method else function, {})
     except TypeError:
         return Token()
-    key = (function.__name__ if method else "", options)
+    key = (identity(function) if method else None, options)
     if key not in known and len(known) >= _MOST_OPTIONS:
         known.pop(next(iter(known)), None)
     return known.setdefault(key, Token())
