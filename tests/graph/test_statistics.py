@@ -53,6 +53,7 @@ def test_a_call_names_its_output_its_function_and_where_its_arguments_stand(grap
     "make",
     [
         lambda x: seen(x, word=x),
+        lambda x: seen(x, word="constant"),
         lambda x: seen([x]),
         lambda x: seen(np.zeros(2)),
         lambda x: tf.op(outputs=2)(divmod)(x, 2)[0],
