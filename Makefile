@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 EXTRAS = dev
 
-.PHONY: demo test lint check chaos bench clean
+.PHONY: demo test lint check pythons chaos bench clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/walkthrough.py
@@ -20,6 +20,9 @@ lint: $(VENV)/.ready
 
 check: $(VENV)/.ready
 	$(BIN)/python tests/sizes.py
+
+pythons: $(VENV)/.ready
+	$(BIN)/python -m tests.pythons
 
 chaos: $(VENV)/.ready
 	WEFTWORK_CHAOS=10 $(BIN)/python -m pytest -q -s tests/chaos

@@ -16,7 +16,7 @@ from benchmarks.common import figure, row
 def plan(nodes: int) -> tuple[float, float]:
     """Seconds and bytes a node: dataflow, estimate, candidates, as a session's first run makes them."""
     import weftwork as tf
-    from weftwork.scheduler.compile.dataflow import Dataflow
+    from weftwork.scheduler.compile.lowering import lower
     from weftwork.scheduler.plan.autotune import candidates
     from weftwork.scheduler.plan.collector import collecting_later
     from weftwork.scheduler.plan.placement import Estimate
@@ -30,7 +30,7 @@ def plan(nodes: int) -> tuple[float, float]:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start = perf_counter()
         with collecting_later():
-            flow = Dataflow([level[0]], [x])
+            flow = lower([level[0]], [x])
             kept = candidates(flow, Estimate(flow, {}))
         took = perf_counter() - start
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024

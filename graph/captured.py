@@ -16,26 +16,32 @@ import pickle
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import ContextVar
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
 from weftwork.graph.codes import CHANGES, ROOT_SELF, Change, facts_of
+from weftwork.graph.inspection import (
+    ATOMS,
+    MISSING,
+    attribute,
+    content,
+    defaults,
+    found_in,
+    has_own,
+    inside,
+    kept_weakly,
+    value_of,
+)
 from weftwork.graph.modules import is_own
 from weftwork.graph.seeded import NUMPY, PYTHON
 
 _SMALL = 1 << 16
 """Bytes of a pickled object up to which its changes in place are seen. A larger one is taken as constant."""
-_ITEMS = 256
-"""Items of a container, and attributes of an instance, among which functions are looked for."""
-MISSING = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
-"""Stands for the value of a name that is bound to nothing."""
 
-_ATOMS = frozenset([int, float, complex, bool, str, bytes, type(None), type(...), range, np.dtype, CodeType])
 _ITSELF = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__slotnames__")
 _MAKING = frozenset(
     "__init__ __new__ __init_subclass__ __set_name__ __post_init__ __getstate__ __setstate__ __reduce__".split()
@@ -108,7 +114,7 @@ class Captured:
         walk = _Walk(self.function)
         self._sources = walk.sources
         self._ids = list(map(id, walk.values))
-        self._weak, self._strong = _kept(walk.values)
+        self._weak, self._strong = kept_weakly(walk.values)
         if self._found_writing:
             walk.writes |= {("object", id(value)) for value in walk.objects.values()} or {SURROUNDINGS}
         self.writes = frozenset(walk.writes)
@@ -159,7 +165,7 @@ class _Walk:
 
         names: the attributes that this code asks for.   state: whether it is captured state, by itself or in something.
         """
-        if type(value) not in _ATOMS:
+        if type(value) not in ATOMS:
             key = (id(value), names, state)
             if key not in self._seen:
                 self._seen.add(key)
@@ -169,6 +175,9 @@ class _Walk:
         kind = type(value)
         if kind is FunctionType:
             self._function(value)
+        elif kind is MethodType and type(value.__func__) is not FunctionType:  # a partial, or any object, may bind
+            for part in (value.__func__, value.__self__):
+                self.visit(part, names, state)
         elif kind is MethodType:
             self.visit(value.__self__, frozenset([value.__func__.__name__]), state)
             self._function(value.__func__, value.__self__)
@@ -182,7 +191,7 @@ class _Walk:
             for part in (value.func, *value.args, *value.keywords.values()):
                 self.visit(part, names, state)
         elif kind is ContextVar:
-            self.variables.append((value, self._refer(_value_of, value, ("variable", id(value)))))
+            self.variables.append((value, self._refer(value_of, value, ("variable", id(value)))))
         elif kind in (staticmethod, classmethod):
             self.visit(value.__func__, names, state)
         elif kind is property:
@@ -207,17 +216,17 @@ class _Walk:
         module = sys.modules.get(space.get("__name__"))
         roots: dict[Any, Any] = {}
         for name in facts.globals:
-            value = self._refer(functools.partial(_found, space), name, ("name", id(space), name))
+            value = self._refer(functools.partial(found_in, space), name, ("name", id(space), name))
             roots["global", name] = value
             if space.get("__name__") != "__main__" and module is not None and vars(module) is space:
                 self.names.append((module, name, value))
             if value is not MISSING:
                 self.visit(value, facts.attributes, ROOT)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            value = self._refer(_content, cell, ("cell", id(cell)))
+            value = self._refer(content, cell, ("cell", id(cell)))
             roots["free", name] = value
             self.visit(value, facts.attributes, ROOT)
-        for name, value in _defaults(function):
+        for name, value in defaults(function):
             roots["local", name] = value
             self.visit(value, facts.attributes, ROOT)
         if self_ is not MISSING:
@@ -243,11 +252,11 @@ class _Walk:
             return
         holder, exact = value, True
         for step in change.path:
-            found = _attribute(holder, step) if exact else MISSING
+            found = attribute(holder, step) if exact else MISSING
             exact = found is not MISSING
             holder = found if exact else holder
         if change.how == "method":
-            if isinstance(holder, (ModuleType, type)) or type(holder) in _FIXED or _has_own(holder, change.name):
+            if isinstance(holder, (ModuleType, type)) or type(holder) in _FIXED or has_own(holder, change.name):
                 return
         elif change.how == "inplace":
             if not exact or not hasattr(type(holder), "__iadd__") or type(holder) in _FIXED:
@@ -262,7 +271,7 @@ class _Walk:
         name, space = module.__name__, vars(module)
         own = is_own(name)
         for asked in sorted(names & space.keys()) if not own else sorted(names):
-            value = self._refer(functools.partial(_found, space), asked, ("name", id(space), asked))
+            value = self._refer(functools.partial(found_in, space), asked, ("name", id(space), asked))
             first = _first.setdefault((name, asked), id(value))
             if first != id(value) and name not in _EACH:
                 _changed.add((name, asked))
@@ -303,7 +312,7 @@ class _Walk:
     def _class(self, kind: type, names: frozenset) -> None:
         known = set().union(*[vars(base) for base in kind.__mro__])
         for asked in sorted(names - known) if is_own(kind.__module__) else ():
-            self._refer(functools.partial(_found, vars(kind)), asked, ("attribute", id(kind), asked))
+            self._refer(functools.partial(found_in, vars(kind)), asked, ("attribute", id(kind), asked))
         for base in kind.__mro__:
             if not is_own(base.__module__):
                 if base is kind:
@@ -314,7 +323,7 @@ class _Walk:
                 value = space[name]
                 if name in _ITSELF or (name[:2] == "__" and type(value) is not FunctionType) or name[:5] == "_abc_":
                     continue
-                self._refer(functools.partial(_found, space), name, ("attribute", id(base), name))
+                self._refer(functools.partial(found_in, space), name, ("attribute", id(base), name))
                 self.names.append((base, name, value))
                 self.visit(value, frozenset(), ROOT if type(value) in _CONTAINERS else NONE)
 
@@ -334,7 +343,7 @@ class _Walk:
             self._class(kind, frozenset())
             if state:
                 self._methods(value, names)
-        for item in _inside(value):
+        for item in inside(value):
             self.visit(item, names, INSIDE if state else NONE)
 
     def _methods(self, value: Any, names: frozenset) -> None:
@@ -366,7 +375,7 @@ class _Walk:
         self.visit(inner, frozenset(), NONE)
 
 
-_FIXED = frozenset([*_ATOMS, tuple, frozenset, FunctionType, BuiltinFunctionType, MethodType, functools.partial]) - {
+_FIXED = frozenset([*ATOMS, tuple, frozenset, FunctionType, BuiltinFunctionType, MethodType, functools.partial]) - {
     FunctionType
 }
 """Types of values that nobody changes in place."""
@@ -377,77 +386,3 @@ _first: dict[tuple[str, str], int] = {}
 """Of names of modules that code refers to, the ids of their values when they were first looked at."""
 _changed: set[tuple[str, str]] = set()
 """Those that were bound anew since: other processes must be told."""
-
-
-def _found(space: Any, name: str) -> Any:
-    return space.get(name, MISSING)
-
-
-def _content(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
-
-
-def _value_of(variable: ContextVar) -> Any:
-    return variable.get(MISSING)
-
-
-def _defaults(function: FunctionType) -> Iterable[tuple[str, Any]]:
-    code, values = function.__code__, function.__defaults__ or ()
-    names = code.co_varnames[: code.co_argcount]
-    yield from zip(names[len(names) - len(values) :], values, strict=True)
-    yield from (function.__kwdefaults__ or {}).items()
-
-
-def _attribute(holder: Any, name: str) -> Any:
-    """An attribute as far as it can be had without asking the object; MISSING for the rest."""
-    if isinstance(holder, (ModuleType, FunctionType)):
-        return vars(holder).get(name, MISSING)
-    if isinstance(holder, type):
-        return next((vars(base)[name] for base in holder.__mro__ if name in vars(base)), MISSING)
-    space = _space(holder)
-    return space.get(name, MISSING) if space is not None else MISSING
-
-
-def _has_own(holder: Any, name: str) -> bool:
-    """True where a method is the program's own code, which is looked into."""
-    bases = [base for base in type(holder).__mro__ if is_own(base.__module__)]
-    return any([type(vars(base).get(name)) is FunctionType for base in bases])
-
-
-def _space(value: Any) -> dict | None:
-    try:
-        space = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        return None
-    return space if type(space) is dict else None
-
-
-def _inside(value: Any) -> list:
-    """Some of the items of a container or attributes of an instance."""
-    kind = type(value)
-    if kind in (list, tuple, set, frozenset):
-        items = list(value)[:_ITEMS] if len(value) <= 64 * _ITEMS else []
-    elif kind is dict:
-        items = list(value.values())[:_ITEMS] if len(value) <= 64 * _ITEMS else []
-    elif is_own(kind.__module__):
-        items = list((_space(value) or {}).values())[:_ITEMS]
-    else:
-        return []
-    return [item for item in items if type(item) not in _ATOMS]
-
-
-def _kept(values: Iterable[Any]) -> tuple[list[ref], list[Any]]:
-    """Weak references to some values, and those of which there are none: so an id stays that of one object."""
-    weak, strong = [], []
-    for value in values:
-        if value is MISSING or type(value) in _ATOMS:
-            strong.append(value)
-            continue
-        try:
-            weak.append(ref(value))
-        except TypeError:
-            strong.append(value)
-    return weak, strong

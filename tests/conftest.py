@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+
+# Hundreds of processes import the package: compiling it takes each of them longer than all else that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Before the first process of Ray starts: no metrics, no memory monitor, no niceness, no surprise init.
 os.environ.update(
@@ -23,6 +27,7 @@ import pytest
 import weftwork as tf
 from tests.programs import Program
 
+sys.dont_write_bytecode = False
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # this is a script's background job
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from tests.reference import Reference, same
-from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.compile.needs import Home, Need
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate, Place, place
@@ -156,7 +156,7 @@ def test_every_plan_is_convex_complete_and_respects_what_its_nodes_ask_for(data,
         fetches = data.draw(
             st.lists(st.sampled_from([*built.tensors, *built.ops]), min_size=1, max_size=4, unique=True)
         )
-        flow = Dataflow(fetches, built.feeds)
+        flow = lower(fetches, built.feeds)
         flow.check()
         flow.needs = {node: data.draw(st.sampled_from(NEEDS)) for node in data.draw(some(range(len(flow.ops))))}
         estimate = Estimate(flow, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import subprocess
 import sys
@@ -49,10 +50,10 @@ MODULES = {
 }
 
 
-def imports(tree: ast.AST) -> set[str]:
+def imports(code: ast.AST) -> set[str]:
     """What is imported anywhere in a tree: `from a import b` as a.b, which may be a module; dots stay."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(code):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -68,11 +69,18 @@ class _WithoutTypes(ast.NodeTransformer):
         return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
 
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def parsed(path: Path) -> ast.AST:
     return _WithoutTypes().visit(ast.parse(path.read_text()))
 
 
-def ours(path: Path) -> set[str]:
+@functools.cache
+def ours(path: Path) -> frozenset[str]:
     """The modules of this package that a file imports."""
     found = set()
     for name in imports(parsed(path)):
@@ -81,7 +89,7 @@ def ours(path: Path) -> set[str]:
             name = name.rpartition(".")[0]
         if name:
             found.add(name)
-    return found
+    return frozenset(found)
 
 
 def wing(module: str) -> str:
@@ -102,7 +110,7 @@ def test_a_wing_imports_only_from_wings_before_it(floor):
 
 def test_imports_are_absolute_and_go_through_the_package():
     for module, path in MODULES.items():
-        for name in imports(ast.parse(path.read_text())):
+        for name in imports(tree(path)):
             assert not name.startswith("."), f"{module} imports {name}: imports are absolute"
             assert name.split(".")[0] not in TOPS, f"{module} imports {name} past the package"
             assert not name.startswith("weftwork.") or name.split(".")[1] in TOPS, f"{module} imports {name}"
@@ -110,7 +118,7 @@ def test_imports_are_absolute_and_go_through_the_package():
 
 def test_no_module_of_ours_is_imported_inside_a_function():
     for module, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree(path)):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 inside = {name for name in imports(node) if name.startswith("weftwork")}
                 assert not inside, f"{module}:{node.lineno} {node.name} imports {sorted(inside)}"
@@ -173,15 +181,16 @@ SHARED_PRIVATES = {
     *("_transpose_conj", "_unsafe_unfinalize", "_variable"),
     *("_parent", "_present"),  # of one message's parts
     *("_asdict", "_exit", "_getframe", "_node", "_on_ready", "_replace", "_trace"),  # of Python, autograd and Ray
+    *("_cls", "_obj", "_unbound"),  # of a bound generic method, from Python 3.14 on
 }
 """Private names of one module that others use. The list may become shorter."""
 
 
-def private_names_of_others(tree: ast.Module) -> set[str]:
+def private_names_of_others(code: ast.Module) -> set[str]:
     """The private attributes that a module takes from what it has not defined itself."""
-    own = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    own |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    own = {node.name for node in ast.walk(code) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    own |= {node.id for node in ast.walk(code) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    attributes = [node for node in ast.walk(code) if isinstance(node, ast.Attribute)]
     own |= {node.attr for node in attributes if isinstance(node.ctx, ast.Store)}
     taken = {node.attr for node in attributes if not (isinstance(node.value, ast.Name) and node.value.id == "self")}
     return {name for name in taken - own if name.startswith("_") and not name.startswith("__")}
@@ -191,6 +200,6 @@ def test_no_module_reaches_into_another_one():
     used = {
         name: path.relative_to(ROOT)
         for path in MODULES.values()
-        for name in private_names_of_others(ast.parse(path.read_text()))
+        for name in private_names_of_others(tree(path))
     }
     assert {name: path for name, path in used.items() if name not in SHARED_PRIVATES} == {}

@@ -67,6 +67,24 @@ def test_a_session_runs_any_python_function_and_says_where(session):
     assert set(session.placements) == {"caller"}
 
 
+def test_a_large_array_that_a_function_made_is_handed_out_as_it_is(session):
+    """Whether somebody else holds it is told by its reference count, which each Python counts in its own way."""
+    made, keep = [], []
+
+    def fresh():
+        array = np.ones(100_000)
+        made.append(array.ctypes.data)
+        return array
+
+    def held():
+        keep.append(np.ones(100_000))
+        return keep[-1]
+
+    first, second = session.run([tf.op(fresh)(), tf.op(held)()])
+    assert (first.ctypes.data, first.flags.writeable) == (made[0], True)
+    assert second.ctypes.data != keep[0].ctypes.data
+
+
 def test_none_of_it_needs_ray():
     code = (
         "import sys, weftwork as tf\n"

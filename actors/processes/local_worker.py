@@ -66,17 +66,22 @@ class _Stop(Sequence):
 
 
 class _Exchange(ProcessExchange):
-    """A local worker's end of a run's exchange."""
+    """A local worker's end of a run's exchange.
+
+    shares: its nodes are shared out, so they take nothing from other workers, and do not mind if these go.
+    """
 
     gone = False
     """The caller has."""
 
-    def __init__(self, transport: Transport, number: int, stop: _Stop, later: deque):
+    def __init__(self, transport: Transport, number: int, stop: _Stop, later: deque, shares: bool = False):
         super().__init__(transport, number, stop)
-        self._later = later
+        self._later, self._shares = later, shares
 
     def told(self, slot: int, message: list | None) -> None:
-        """The caller says that the run ends, or what comes next; or a process has gone, which this one needs."""
+        """The caller says that the run ends, or what comes next; or a process has gone, which this one may need."""
+        if message is None and slot != 0 and self._shares:
+            return
         if message is None or message == ["stop", self.number]:
             self.stop.told = True
             self.gone = self.gone or (message is None and slot == 0)
@@ -234,7 +239,7 @@ class LocalWorker:
         if run != self._run:
             self._forget()
             self._run, self._stop = run, _Stop()
-            self._stop.exchange = _Exchange(transport, run, self._stop, self._later)
+            self._stop.exchange = _Exchange(transport, run, self._stop, self._later, shares=True)
         if clear:
             self._kernels.clear()
             self._rows = Lru(FLOWS)

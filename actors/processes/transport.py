@@ -157,8 +157,8 @@ class Transport:
             self._waker.send(b"!")
 
     def close(self) -> None:
-        """Leave."""
-        for key in list(self._selector.get_map().values()):
+        """Leave; a second time there is nothing to do."""
+        for key in list((self._selector.get_map() or {}).values()):
             key.fileobj.close()  # type: ignore[union-attr]
         self._selector.close()
         self._waker.close()

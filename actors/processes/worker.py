@@ -21,8 +21,8 @@ from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import Program, StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.function import WATCHERS
 from weftwork.graph.stacks import working
+from weftwork.graph.user_function import WATCHERS
 
 _KEPT_PROGRAMS = 256
 KEPT_BYTES = 16 << 20

@@ -19,6 +19,8 @@ import cloudpickle
 
 _CACHED = type(functools.lru_cache(len))
 _GENERIC = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
+_BOUND = type(functools.singledispatchmethod(len).__get__(None, int))
+"""A generic method that is bound: a class of its own from Python 3.14 on, before that a function."""
 
 
 def reduced(obj: Any) -> Any:
@@ -30,6 +32,8 @@ def reduced(obj: Any) -> Any:
         return obj.__qualname__ if _is_found(obj) else (_cached, (obj.__wrapped__, obj.cache_parameters()))
     if kind is FunctionType and obj.__code__ is _GENERIC and not _is_found(obj):
         return _generic, (obj.__wrapped__, list(obj.registry.items()))  # type: ignore[attr-defined]
+    if kind is _BOUND and kind is not FunctionType:
+        return _bound_generic, (obj._unbound, obj._obj, obj._cls)
     return None
 
 
@@ -66,3 +70,7 @@ def _generic(function: Callable, registry: list[tuple[type, Callable]]) -> Calla
     for kind, implementation in registry:
         made.register(kind, implementation)
     return made
+
+
+def _bound_generic(method: functools.singledispatchmethod, obj: Any, owner: Any) -> Callable:
+    return method.__get__(obj, owner)

@@ -20,7 +20,8 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from weftwork.graph.captured import MISSING, Captured, pickled
+from weftwork.graph.captured import Captured, pickled
+from weftwork.graph.inspection import MISSING
 from weftwork.graph.modules import is_own
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None))

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.programs.program import Program, Step
-from weftwork.graph.function import UserFunction
 from weftwork.graph.ownership import own
 from weftwork.graph.seeded import Seeded
+from weftwork.graph.user_function import UserFunction
 
 
 def available() -> bool:

@@ -18,11 +18,11 @@ from typing import Any
 
 from weftwork.graph import nest
 from weftwork.graph.build import apply, convert_to_tensor
-from weftwork.graph.function import UserFunction
 from weftwork.graph.graph import GRADIENT_OVERRIDES, GraphKeys
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
 from weftwork.graph.ops.control_flow import _rebuilt
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.variable import Variable
 
 Rule = Callable[..., Any]

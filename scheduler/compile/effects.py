@@ -7,14 +7,23 @@ for resources, is not among them: what it writes is lost with its call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from weftwork.actors.programs.control import Control
 from weftwork.graph.captured import SURROUNDINGS
-from weftwork.graph.function import UserFunction
+from weftwork.graph.operation import Kind, Operation
 from weftwork.graph.seeded import Seeded
-from weftwork.scheduler.compile.dataflow import Dataflow, take_turns
+from weftwork.graph.user_function import UserFunction
+from weftwork.scheduler.compile.dataflow import Dataflow
+
+_EFFECTS = frozenset({Kind.FUNCTION, Kind.CONTROL, Kind.QUEUE})
+"""Kinds of nodes that may do something besides giving values, so that others may have to wait for them."""
+
+
+def has_effects(op: Operation) -> bool:
+    """True for what may do something besides giving values."""
+    return op.kind in _EFFECTS
 
 
 def functions_of(kernels: Iterable[Any]) -> tuple[UserFunction, ...]:
@@ -56,3 +65,38 @@ def settle_effects(flow: Dataflow) -> None:
     nodes = [n for n, k in enumerate(flow.kernels) if n not in flow.needs and not bound.isdisjoint(functions_of([k]))]
     flow.here |= frozenset(nodes)
     take_turns(flow, nodes)
+
+
+def in_turn(op: Operation) -> bool:
+    """True for what runs in the caller's process in the order of creation, for it has effects there."""
+    return op.traits.here and op.kind in _EFFECTS
+
+
+def take_turns(flow: Dataflow, nodes: Sequence[int]) -> None:
+    """Let nodes, in their order, wait for each other, for what they do besides giving values.
+
+    One that waits for a queue is waited for by those alone that do so too: else they might wait for each other.
+    """
+    if len(nodes) < 2:
+        return
+    waiting = _behind_queues(flow)
+    last: dict[bool, int] = {}
+    for node in nodes:
+        before = last.get(node in waiting)
+        last[True] = node
+        if node not in waiting:
+            last[False] = node
+        if before is not None:
+            flow.after[node] = tuple(dict.fromkeys([*flow.after.get(node, ()), before]))
+
+
+def _behind_queues(flow: Dataflow) -> set[int]:
+    """The nodes that wait for a queue, and those that wait for these."""
+    if not flow.queued:
+        return set()
+    found: set[int] = set()
+    for node, op in enumerate(flow.ops):
+        before = {flow.producer[value] for value in flow.inputs[node]}.union(flow.after.get(node, ()))
+        if op.kind is Kind.QUEUE or node in flow.waiting or not before.isdisjoint(found):
+            found.add(node)
+    return found

@@ -17,11 +17,11 @@ from weftwork.actors.programs.exchange import expect, newest, receive, send, sig
 from weftwork.actors.programs.float_errors import hush, set_state, states
 from weftwork.actors.programs.program import Program, Step
 from weftwork.graph.captured import SURROUNDINGS
-from weftwork.graph.function import UserFunction
 from weftwork.graph.nest import Slot
 from weftwork.graph.operation import Kind
 from weftwork.graph.ownership import Lent, is_atom, own, own_each, own_made
 from weftwork.graph.seeded import Seeded
+from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import LIBRARY, ONE, USERS, Dataflow
 
 _OTHERS = frozenset([Kind.CONTROL, Kind.QUEUE])

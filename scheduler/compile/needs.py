@@ -15,8 +15,9 @@ from weftwork.graph.devices import DeviceSpec
 from weftwork.graph.errors import InvalidArgumentError, OpError, at_node
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import LIBRARY, Operation, Tensor
-from weftwork.scheduler.compile.dataflow import Dataflow, prune
+from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import settle_effects
+from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines.devices import Machine, list_devices, machines
 

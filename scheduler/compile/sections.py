@@ -27,10 +27,11 @@ from weftwork.actors.programs.control import (
 from weftwork.graph.operation import LIBRARY, REFERENCES, Kind, Operation, Tensor, Traits
 from weftwork.graph.sections import Section, sections_of
 from weftwork.graph.shapes import RawShape
-from weftwork.scheduler.compile.dataflow import CONTROL, Dataflow, variable_name
+from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import write_program
 from weftwork.scheduler.compile.folding import ALL, Rewrites
+from weftwork.scheduler.compile.lowering import CONTROL, lower, variable_name
 
 
 @dataclass
@@ -176,7 +177,7 @@ def section_flows(op: Operation, rewrites: Rewrites = ALL) -> list[SectionFlow]:
 
 def _flow(op: Operation, section: Section, rewrites: Rewrites) -> Dataflow:
     fed = [*section.parameters, *op.inputs[op.attrs["_given"] :]]
-    return Dataflow([*section.outputs, *section.targets], fed, frozenset(section.controls()), rewrites)
+    return lower([*section.outputs, *section.targets], fed, frozenset(section.controls()), rewrites)
 
 
 def _closed(op: Operation, section: Section, flow: Dataflow, order: list, state: list[str]) -> SectionFlow:

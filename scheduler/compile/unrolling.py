@@ -86,7 +86,7 @@ def unrolled(
     """
     own = tuple(own)
     ends = {position: at for position, at in carried.items() if position not in own}
-    flow = Dataflow([], ())
+    flow = Dataflow()
     value = {number: flow.new_value() for number in step.flow.constants}
     flow.constants = {value[number]: constant for number, constant in step.flow.constants.items()}
     given = tuple([p for p in range(len(step.inputs)) if p not in own])

@@ -12,11 +12,11 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from weftwork.graph.function import UserFunction
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.statistics import GraphStatistics
-from weftwork.scheduler.compile.dataflow import prune
+from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.effects import bound_together
+from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
 

@@ -19,8 +19,9 @@ from collections.abc import Callable
 from typing import Any
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
-from weftwork.graph.function import Op, UserFunction
+from weftwork.graph.function import Op
 from weftwork.graph.seeded import Seeded
+from weftwork.graph.user_function import UserFunction
 
 _WEIGHT = 0.3
 """Of a new measurement against the record's mean."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.program import Program
-from weftwork.graph.function import UserFunction
+from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import Crossings, write_program, write_slot_program

@@ -13,6 +13,7 @@ from weftwork.actors.programs.lru import Lru
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.folding import Rewrites
+from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.compile.needs import check_devices, settle_needs
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.collector import collecting_later
@@ -53,7 +54,7 @@ def settled(
 ) -> Dataflow:
     """A dataflow whose needs are settled. Raises InvalidArgumentError for what cannot run."""
     with collecting_later():
-        flow = Dataflow(elements, fed, ran, Rewrites.of(config))
+        flow = lower(elements, fed, ran, Rewrites.of(config))
     settle_needs(flow, config)
     return flow
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.errors import InaccessibleTensorError
-from weftwork.graph.function import UserFunction
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices, IndexedSlicesValue, SparseTensor, SparseTensorValue
 from weftwork.graph.ownership import ATOMS, copied
+from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.variable import Variable
 
 _conversions: list[tuple[type, Callable, Callable | None, Callable | None]] = []

@@ -335,7 +335,7 @@ class Engine:
         self.links.close()
 
 
-_NO_FLOW = Dataflow((), ())
+_NO_FLOW = Dataflow()
 """Of a run that has none."""
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import REFERENCES, Kind, Operation, Tensor
-from weftwork.scheduler.compile.dataflow import prune
+from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.request.feeds import feed_tensors, parse_feeds
 from weftwork.scheduler.request.fetches import owned, parse_fetches
 

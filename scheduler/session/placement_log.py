@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.sections import sections_of
-from weftwork.scheduler.compile.dataflow import prune
+from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.machines.devices import device_name, list_devices
 
 

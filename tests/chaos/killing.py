@@ -61,7 +61,9 @@ class Killer:
     """Sends SIGKILL to one worker now and then, while it is entered, till it has killed enough.
 
     pause: the least and the most seconds between two kills.   choose: which of the processes it may take.
-    stages: tells the stage that a kill falls into.   allowed: what must be set between two kills, if not None.
+    stages: tells the stage that a kill falls into.
+    paced: a step must end between two kills (`stepped`), and what is killed was there before that step began. So the
+    kills follow what a step takes, and what it takes to start a process, on a busy machine too.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Killer:
         enough: int,
         choose: Callable[[psutil.Process], bool] = lambda p: True,
         stages: Stages | None = None,
-        allowed: threading.Event | None = None,
+        paced: bool = False,
     ):
         self.kills = 0
         self.enough = enough
         self._random = random.Random(seed)
-        self._pause, self._choose, self._stages, self._allowed = pause, choose, stages, allowed
+        self._pause, self._choose, self._stages, self._paced = pause, choose, stages, paced
+        self._step = threading.Event()
+        self._began = 0.0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="killer", daemon=True)
 
@@ -85,15 +89,21 @@ class Killer:
         """True once it has killed enough."""
         return self.kills >= self.enough
 
+    def stepped(self, began: float) -> None:
+        """A step that began then, as `time.time` tells, has ended."""
+        self._began = began
+        self._step.set()
+
     def _work(self) -> None:
         while not self.done and not self._end.wait(self._random.uniform(*self._pause)):
-            if self._allowed is not None:
-                while not self._allowed.wait(0.05):
+            if self._paced:
+                while not self._step.wait(0.05):
                     if self._end.is_set():
                         return
-                self._allowed.clear()
+                self._step.clear()
             with contextlib.suppress(psutil.Error):
-                old = time.time() - _GROWN  # who kills what is just being started lets nobody work
+                # Who kills what is just being started lets nobody work.
+                old = self._began if self._paced else time.time() - _GROWN
                 victims = [p for p in workers() if p.create_time() < old and self._choose(p)]
                 if victims:
                     self._random.choice(sorted(victims, key=lambda p: p.pid)).kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-import threading
+import time
 
 import pytest
 
@@ -12,7 +12,6 @@ import weftwork as tf
 from tests.chaos.killing import Killer, is_actor, is_busy, is_resident, seed, workers
 from tests.chaos.stages import STAGES, Stages
 from tests.chaos.training import Training
-from tests.waiting import until
 
 LONG = int(os.environ.get("WEFTWORK_CHAOS", "1"))
 """How many times as long as in a usual test run."""
@@ -46,13 +45,13 @@ def test_variable_actors_may_die_as_often_as_they_like(ray_session):
 
 def test_residents_may_die_as_often_as_they_like(ray_session):
     training = Training(tf.ConfigProto(placement="resident"), in_parts=True)
-    ended = threading.Event()  # a step has: who kills sooner than these start lets nobody work
-    with training.session, Killer(seed(), (0.1, 0.6), 3 * LONG, is_resident, allowed=ended) as killer:
+    with training.session, Killer(seed(), (0.1, 0.6), 3 * LONG, is_resident, paced=True) as killer:
         step = 0
         while not killer.done:
             step += 1
+            began = time.time()
             training.run(step)
-            ended.set()
+            killer.stepped(began)
             if step % 10 == 0:
                 training.verify()
         training.run(step + 1)
@@ -76,7 +75,9 @@ def test_a_process_may_die_at_every_stage_of_a_run(ray_session, placement):
         step = 0
         for _ in range(LONG):
             for stage in choose.sample(STAGES, len(STAGES)):
-                until(workers)
+                while not workers():  # the last one was killed: Ray starts another one for work alone
+                    step += 1
+                    training.run(step)
                 stages.arm(stage, kill)
                 step += 1
                 training.run(step)

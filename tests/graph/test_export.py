@@ -10,7 +10,7 @@ import pytest
 
 import weftwork as tf
 from weftwork.graph.export import structure, tensor_at, to_dot, to_mermaid
-from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.lowering import lower
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_what_stands_for_an_operation_in_a_run_pickles_as_itself(graph):
     f = tf.op(dtype=tf.float32, shape=[])(lambda x: x)
     x = tf.placeholder(tf.float32, [None])
     y = tf.map_fn(f, x, parallel_iterations=3)
-    ops = Dataflow([y], [x]).ops
+    ops = lower([y], [x]).ops
     copies = pickle.loads(cloudpickle.dumps(ops))
     assert [op.name for op in copies] == [op.name for op in ops]
     assert [op.name.rpartition("/")[2] for op in copies] == ["split", "part0", "part1", "part2", "join"]

@@ -17,8 +17,8 @@ import pytest
 
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in, values
-from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.emit import write_program
+from weftwork.scheduler.compile.lowering import lower
 
 
 def around():
@@ -202,7 +202,7 @@ def test_a_program_that_is_called_by_itself_leaves_numpy_s_errors_as_they_were()
     """One of both sorts of nodes, outside of a run."""
     with tf.Graph().as_default():
         fed = tf.placeholder(tf.float64, [])
-        flow = Dataflow([tf.op(lambda x: x)(fed + 1.0) * 2.0], [fed])
+        flow = lower([tf.op(lambda x: x)(fed + 1.0) * 2.0], [fed])
         inputs, outputs = tuple(flow.feeds.values()), (flow.fetched[0],)
         program, _ = write_program(flow, [0, 1, 2], inputs, outputs, [8.0] * len(flow.producer))
         before = np.geterr()

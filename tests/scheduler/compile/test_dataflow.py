@@ -11,12 +11,13 @@ import weftwork as tf
 from weftwork.graph.build import apply
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import Kind
-from weftwork.scheduler.compile.dataflow import Dataflow, prune
+from weftwork.scheduler.compile.lowering import lower
+from weftwork.scheduler.compile.pruning import prune
 
 
 def flow_of(*fetches, fed=()):
     """The checked dataflow of some fetches."""
-    flow = Dataflow(list(fetches), fed)
+    flow = lower(list(fetches), fed)
     flow.check()
     return flow
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from weftwork.graph.kernels import elementwise as kernels_math
-from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.plan.cost import Costs, Record, shape_bytes, size_class
 from weftwork.scheduler.plan.placement import Estimate
 
@@ -116,7 +116,7 @@ def test_an_estimate_knows_bytes_from_shapes_and_seconds_from_the_history(costs)
     with tf.Graph().as_default():
         x = tf.placeholder(tf.float32, [1000, 1000])
         y = user_function(x * 2)
-        flow = Dataflow([y], [x])
+        flow = lower([y], [x])
     costs.learn(flow.kernels[0], 4_000_000, 0.25, 1)
     estimate = Estimate(flow, {}, costs)
     assert estimate.seconds == [0.25, None]

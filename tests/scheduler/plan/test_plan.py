@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from weftwork.graph.operation import WRITES
-from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.compile.needs import Need, settle_needs
 from weftwork.scheduler.plan.cost import Costs
 from weftwork.scheduler.plan.grouping import after_locks, depth_first
@@ -113,7 +113,7 @@ def test_a_plan_of_any_places_keeps_its_invariants_and_gives_the_values_of_the_d
     """Every node in a place of its own, with costs that make some of them segments of their own."""
     with tf.Graph().as_default():
         fetches, x = grow(data.draw)
-        flow = Dataflow(fetches, [x])
+        flow = lower(fetches, [x])
         flow.check()
         places = [data.draw(st.sampled_from(PLACES)) for _ in flow.ops]
         costs = [data.draw(st.sampled_from([None, 0.0, 2 * WORTH_A_TASK])) for _ in flow.ops]
@@ -129,7 +129,7 @@ def test_forced_places_are_planned_as_they_are(data):
     """What a session's `placement` asks for."""
     with tf.Graph().as_default():
         fetches, x = grow(data.draw)
-        flow = Dataflow(fetches, [x])
+        flow = lower(fetches, [x])
         estimate = estimate_of(flow)
         for forced in ("caller", "actor", "task", "mixed"):
             places = place(flow, estimate, forced, set(), 4)
@@ -150,7 +150,7 @@ def x(graph):
 
 def planned(fetches, fed, places=None, costs=None):
     """The checked plan of some fetches."""
-    flow = Dataflow(fetches, fed)
+    flow = lower(fetches, fed)
     settle_needs(flow, tf.ConfigProto())
     places = [Place.CALLER] * len(flow.ops) if places is None else places
     plan = make_plan(flow, places, estimate_of(flow, costs))
@@ -196,7 +196,7 @@ def test_a_path_that_leaves_a_place_comes_back_to_another_segment(x):
 
 def test_long_independent_nodes_are_tasks_of_their_own_and_chains_are_one(x):
     branches = [tf.square(tf.square(x + i)) for i in range(1, 4)]
-    flow = Dataflow(branches, [x])
+    flow = lower(branches, [x])
     count = len(flow.ops)
     plan = planned(branches, [x], [Place.TASK] * count, [10 * WORTH_A_TASK] * count)
     assert sorted(len(segment.nodes) for segment in plan.segments) == [3, 3, 3]
@@ -205,7 +205,7 @@ def test_long_independent_nodes_are_tasks_of_their_own_and_chains_are_one(x):
 
 def test_many_small_nodes_of_tasks_are_few_segments(x):
     fetches = [x + i for i in range(1, 50)]
-    flow = Dataflow(fetches, [x])
+    flow = lower(fetches, [x])
     plan = planned(fetches, [x], [Place.TASK] * len(flow.ops), [1e-6] * len(flow.ops))
     assert all(segment.place is Place.TASK for segment in plan.segments)
 
@@ -234,7 +234,7 @@ def test_what_is_large_or_may_be_is_a_return_of_its_own(graph):
     small = tf.fill([10], x)
     large = tf.fill([REMOTE_BYTES], x)
     unknown = note(x)
-    flow = Dataflow([small, large, unknown], [x])
+    flow = lower([small, large, unknown], [x])
     plan = planned([small, large, unknown], [x], [Place.TASK] * len(flow.ops))
     apart = {segment.outputs[i] for segment in plan.segments for i in segment.apart}
     assert flow.fetched[0] not in apart
@@ -243,7 +243,7 @@ def test_what_is_large_or_may_be_is_a_return_of_its_own(graph):
 
 def test_a_plan_knows_how_large_variables_are(graph):
     read, added = tf.Variable(tf.zeros([1000]), name="read"), tf.Variable(tf.zeros([500]), name="added")
-    flow = Dataflow([read + 1.0, added.assign_add(tf.ones([500]))], [])
+    flow = lower([read + 1.0, added.assign_add(tf.ones([500]))], [])
     sizes = Estimate(flow, {}).bytes
     assert sizes[flow.pinned["read"]] == 4000
     assert sizes[flow.newest["added"]] == 2000
@@ -295,7 +295,7 @@ def test_check_plan_finds_what_is_wrong(x):
 
 def test_what_asks_for_a_worker_goes_to_one_wherever_the_rest_is_forced(x):
     made = [tf.op(isolated=True)(lambda: 1)(), tf.op(num_cpus=1)(lambda: 1)(), tf.op(timeout=1)(lambda: 1)()]
-    flow = Dataflow([*made, x + 1], [x])
+    flow = lower([*made, x + 1], [x])
     settle_needs(flow, tf.ConfigProto())
     for forced in ("auto", "caller", "actor", "mixed"):
         places = place(flow, estimate_of(flow), forced, set(), 4)
@@ -304,14 +304,14 @@ def test_what_asks_for_a_worker_goes_to_one_wherever_the_rest_is_forced(x):
 
 
 def test_a_function_that_was_never_seen_is_tried_in_a_worker_and_a_cheap_one_runs_here(x):
-    flow = Dataflow([note(x), x + 1], [x])
+    flow = lower([note(x), x + 1], [x])
     assert place(flow, estimate_of(flow), "auto", set(), 4) == [Place.TASK, Place.CALLER]
     assert place(flow, estimate_of(flow, [1e-6, 1e-6]), "auto", set(), 4) == [Place.CALLER] * 2
 
 
 def test_long_nodes_become_tasks_only_where_something_can_run_beside_them(x):
-    chain = Dataflow([tf.square(tf.square(x))], [x])
-    branches = Dataflow([tf.square(x), tf.negative(x)], [x])
+    chain = lower([tf.square(tf.square(x))], [x])
+    branches = lower([tf.square(x), tf.negative(x)], [x])
     long = [10 * WORTH_A_TASK] * 2
     assert place(chain, estimate_of(chain, long), "auto", set(), 4) == [Place.CALLER] * 2
     assert place(branches, estimate_of(branches, long), "auto", set(), 4) == [Place.TASK] * 2
@@ -321,7 +321,7 @@ def test_long_nodes_become_tasks_only_where_something_can_run_beside_them(x):
 def test_a_write_goes_to_the_actor_when_its_old_value_lies_there(graph):
     w = tf.Variable(np.zeros([1000, 1000]))
     x = tf.placeholder(tf.float64, [1000, 1000])
-    flow = Dataflow([w.assign_add(x * 2).op], [x])
+    flow = lower([w.assign_add(x * 2).op], [x])
     assert [op.kind in WRITES for op in flow.ops] == [False, True]
     estimate = estimate_of(flow, [0, 0])
     assert place(flow, estimate, "auto", set(), 4) == [Place.CALLER] * 2
@@ -359,7 +359,7 @@ def test_programs_of_any_schedule_exchange_their_values_and_none_waits_for_ever(
     """Random costs on one to three slots, control edges and updates included."""
     with tf.Graph().as_default():
         fetches, x = grow(data.draw)
-        flow = Dataflow(fetches, [x])
+        flow = lower(fetches, [x])
         costs = [data.draw(st.sampled_from([0.0, 1e-6, 1e-4, 1e-2])) for _ in flow.ops]
         slots = data.draw(st.integers(1, 3))
         before, after = neighbours(flow)
@@ -403,7 +403,7 @@ def test_what_is_large_is_used_soon_after_it_was_made(graph):
 def test_depth_first_order_keeps_every_dependency(data):
     with tf.Graph().as_default():
         fetches, x = grow(data.draw)
-        flow = Dataflow(fetches, [x])
+        flow = lower(fetches, [x])
         estimate = estimate_of(flow)
         estimate.bytes = [1e9] * len(estimate.bytes)
         nodes = list(range(len(flow.ops)))
@@ -418,7 +418,7 @@ def test_depth_first_order_keeps_every_dependency(data):
 def test_a_chain_is_scheduled_as_one(x):
     heads = [tf.square(x + k) for k in range(4)]
     tails = [tf.negative(tf.square(h)) for h in heads]
-    flow = Dataflow([tf.add_n(tails)], [x])
+    flow = lower([tf.add_n(tails)], [x])
     costs = [1e-3] * len(flow.ops)
     found = Contracted.of(costs, *neighbours(flow), [False] * len(flow.ops))
     assert sorted(map(len, found.chains)) == [1, 4, 4, 4, 4]

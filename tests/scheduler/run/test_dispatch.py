@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
-from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate, Place
 from weftwork.scheduler.plan.plan import make_plan
@@ -40,7 +40,7 @@ def chunks(count):
     """A plan in which each of `count` large values is read twice, all as tasks; and the fetches."""
     made = [chunk(k) for k in range(count)]
     fetches = [f(x) for x in made for f in (total, top)]
-    flow = Dataflow(fetches, [])
+    flow = lower(fetches, [])
     plan = make_plan(flow, [Place.TASK] * len(flow.ops), Estimate(flow, {}))
     return plan, {flow.ops[s.nodes[0]]: s for s in plan.segments}, made, fetches
 

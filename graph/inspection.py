@@ -1,0 +1,94 @@
+"""Inspection: what functions and objects hold, seen without running code of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import ContextVar
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from weftwork.graph.modules import is_own
+
+_ITEMS = 256
+"""Items of a container, and attributes of an instance, among which functions are looked for."""
+MISSING = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
+"""Stands for the value of a name that is bound to nothing."""
+ATOMS = frozenset([int, float, complex, bool, str, bytes, type(None), type(...), range, np.dtype, CodeType])
+"""Types of values that hold nothing."""
+
+
+def found_in(space: Any, name: str) -> Any:
+    return space.get(name, MISSING)
+
+
+def content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def value_of(variable: ContextVar) -> Any:
+    return variable.get(MISSING)
+
+
+def defaults(function: FunctionType) -> Iterable[tuple[str, Any]]:
+    code, values = function.__code__, function.__defaults__ or ()
+    names = code.co_varnames[: code.co_argcount]
+    yield from zip(names[len(names) - len(values) :], values, strict=True)
+    yield from (function.__kwdefaults__ or {}).items()
+
+
+def attribute(holder: Any, name: str) -> Any:
+    """An attribute as far as it can be had without asking the object; MISSING for the rest."""
+    if isinstance(holder, (ModuleType, FunctionType)):
+        return vars(holder).get(name, MISSING)
+    if isinstance(holder, type):
+        return next((vars(base)[name] for base in holder.__mro__ if name in vars(base)), MISSING)
+    space = space_of(holder)
+    return space.get(name, MISSING) if space is not None else MISSING
+
+
+def has_own(holder: Any, name: str) -> bool:
+    """True where a method is the program's own code, which is looked into."""
+    bases = [base for base in type(holder).__mro__ if is_own(base.__module__)]
+    return any([type(vars(base).get(name)) is FunctionType for base in bases])
+
+
+def space_of(value: Any) -> dict | None:
+    try:
+        space = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
+    return space if type(space) is dict else None
+
+
+def inside(value: Any) -> list:
+    """Some of the items of a container or attributes of an instance."""
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset):
+        items = list(value)[:_ITEMS] if len(value) <= 64 * _ITEMS else []
+    elif kind is dict:
+        items = list(value.values())[:_ITEMS] if len(value) <= 64 * _ITEMS else []
+    elif is_own(kind.__module__):
+        items = list((space_of(value) or {}).values())[:_ITEMS]
+    else:
+        return []
+    return [item for item in items if type(item) not in ATOMS]
+
+
+def kept_weakly(values: Iterable[Any]) -> tuple[list[ref], list[Any]]:
+    """Weak references to some values, and those of which there are none: so an id stays that of one object."""
+    weak, strong = [], []
+    for value in values:
+        if value is MISSING or type(value) in ATOMS:
+            strong.append(value)
+            continue
+        try:
+            weak.append(ref(value))
+        except TypeError:
+            strong.append(value)
+    return weak, strong

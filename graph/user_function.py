@@ -1,0 +1,251 @@
+"""The kernel of a node that calls a user's function: what is done around the call, and the one kernel of each function.
+
+It fills the arguments in, calls, tries again, checks and converts the results, and tells who watches a time limit.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import numpy as np
+
+from weftwork.graph import dtypes, nest
+from weftwork.graph.callables import awaited, identity, is_async, named
+from weftwork.graph.captured import Captured
+from weftwork.graph.dtypes import DType
+from weftwork.graph.operation import Traits
+from weftwork.graph.ownership import ATOMS, copied, is_atom, own
+from weftwork.graph.reading import reads_only
+from weftwork.graph.values import to_value
+
+WATCHERS: list[Callable[[float | None], None]] = []
+"""Told when a call with a time limit begins, of its seconds, and, with None, when it has ended: a process that works
+for a session puts in what tells the session."""
+
+
+class UserFunction:
+    """The kernel of a node that calls a user's function: fills the arguments in, checks and converts the results.
+
+    numpy: it is TensorFlow 1's `py_func`, which may write into the arrays that it gets, and has no derivative.
+    """
+
+    def __init__(
+        self,
+        function: Callable,
+        outputs: int | None,
+        types: tuple[DType, ...],
+        retries: int = 0,
+        timeout: float | None = None,
+        numpy: bool = False,
+    ):
+        self.function, self.outputs, self.types, self.retries, self.timeout = function, outputs, types, retries, timeout
+        self.numpy = numpy
+        self.__name__ = named(function)
+        self.node_name = _node_name(self.__name__)
+        self._async = is_async(function)
+        self._convert = any(t is not dtypes.object for t in types)
+        wrapped = self._convert or retries or timeout is not None or numpy or self._async
+        self._bare = outputs is None and not wrapped
+        """A call is a call of the function: nothing is checked, converted, tried again or watched."""
+        self.gradient: Callable | None = None
+        """What `@f.gradient` gave: it makes nodes, so it stays where the graph is built."""
+        self.token: Token | None = None
+        """What a process remembers it by."""
+
+    @functools.cached_property
+    def captured(self) -> Captured:
+        """What the function refers to: looked for when it is first asked for."""
+        return Captured(self.function)
+
+    def __getstate__(self) -> dict:
+        state = {**self.__dict__, "gradient": None, "token": None}
+        state.pop("captured", None)
+        return state
+
+    def direct(self, template: Any) -> tuple[tuple, dict] | None:
+        """The call as (positional arguments, keyword constants), where nothing but the function has to be called.
+
+        An argument is a Slot or a constant. None where one can be changed, so that each call gets a copy of it, where
+        a keyword is a tensor, and where results are checked or converted.
+        """
+        args, kwargs = template
+        if not self._bare:
+            return None
+        for arg in args:
+            if type(arg) is not nest.Slot and not _is_constant(arg):
+                return None
+        return (args, kwargs) if not kwargs or all(map(_is_constant, kwargs.values())) else None
+
+    def __call__(self, *values: Any, template: Any) -> Any:
+        """The function's own result. `values` are for this call alone; what is fixed in the template is copied."""
+        args, kwargs = nest.fill(template, values)
+        del values
+        results = self.results(args, kwargs, self._once if self.timeout is None else self._watched)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def results(self, args: Any, kwargs: Any, call: Callable | None = None) -> list:
+        """Call the function, or `call`, which does: its outputs, checked and converted."""
+        if self.outputs is None:
+            results = [self._call(call or self._once, args, kwargs)]
+        else:
+            results = self._several(self._call(call or self._once, args, kwargs))
+        if self._convert:
+            results = [self._as(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
+        for at in range(len(results)):
+            value = results[at]
+            if type(value) not in ATOMS:
+                results[at] = None
+                results[at] = own([value])
+        return results
+
+    def _call(self, call: Callable, args: Any, kwargs: Any) -> Any:
+        for _ in range(self.retries):
+            try:
+                return call(*copied((args, kwargs)))
+            except Exception:  # the last attempt below decides
+                continue
+        return call(args, kwargs)
+
+    def _once(self, args: Any, kwargs: Any) -> Any:
+        made = self.function(*args, **kwargs)
+        return awaited(made) if self._async else made
+
+    def _watched(self, args: Any, kwargs: Any) -> Any:
+        """One call of the function, of which the watchers are told."""
+        for watch in WATCHERS:
+            watch(self.timeout)
+        try:
+            return self._once(args, kwargs)
+        finally:
+            for watch in WATCHERS:
+                watch(None)
+
+    @functools.cached_property
+    def reads(self) -> bool:
+        """Its code shows that it changes no array among its arguments."""
+        return reads_only(self.function)
+
+    def _several(self, result: Any) -> list:
+        """The declared number of values; ValueError when the function returned another."""
+        if not isinstance(result, (tuple, list)):
+            if self.outputs == 1:
+                return [result]
+            if self.outputs == 0:
+                return []
+            raise ValueError(
+                f"{self.__name__} returned one {type(result).__name__}, but {self.outputs} outputs were declared"
+            )
+        if len(result) != self.outputs:
+            raise ValueError(f"{self.__name__} returned {len(result)} values, but {self.outputs} outputs were declared")
+        return list(result)
+
+    def _as(self, value: Any, wanted: DType) -> Any:
+        if wanted is dtypes.object:
+            return value
+        if wanted is dtypes.string:
+            text = to_value(value, dtypes.string)
+            return text[()] if isinstance(text, np.ndarray) else text
+        array = np.asarray(value)
+        if array.dtype != wanted.numpy:
+            if not _holds(wanted.numpy, array):
+                raise TypeError(
+                    f"{self.__name__} returned {_shown(value)}, which the declared dtype {wanted.name} cannot hold"
+                )
+            with np.errstate(all="ignore"):
+                array = array.astype(wanted.numpy)
+        return array if array.ndim else array[()]
+
+
+_KINDS = {"b": "b", "i": "biu", "u": "biu", "f": "biuf", "c": "biufc"}
+"""Which kinds of numbers a kind may hold: integers among each other where they fit."""
+
+
+def _holds(wanted: np.dtype, array: np.ndarray) -> bool:
+    """Whether an array may become one of another dtype: as NumPy's same_kind casts, and no number leaves the range."""
+    if array.dtype.kind not in "biufc" or wanted.kind not in _KINDS:
+        return False
+    if array.size == 0:
+        return True
+    if array.dtype.kind not in _KINDS[wanted.kind]:
+        return False
+    if wanted.kind in "iu":
+        return array.dtype.kind == "b" or bool(_in_range(wanted, array))
+    with np.errstate(all="ignore"):
+        return not bool(np.any(np.isfinite(array) & ~np.isfinite(array.astype(wanted))))
+
+
+def _in_range(wanted: np.dtype, array: np.ndarray) -> bool:
+    limits = np.iinfo(wanted)
+    return limits.min <= int(array.min()) and int(array.max()) <= limits.max
+
+
+def _shown(value: Any) -> str:
+    """A value's type and, where it is short, its text."""
+    text = repr(value) if isinstance(value, (bool, int, float, complex, str, bytes, np.generic, type(None))) else ""
+    kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+    return f"{text} ({kind})" if 0 < len(text) <= 80 else kind
+
+
+def _is_constant(value: Any) -> bool:
+    """True for an argument that every call may get as it is: no tensor, and nothing that a call could change."""
+    return type(value) is not nest.Slot and is_atom(value)
+
+
+def _node_name(name: str) -> str:
+    """The name of a function as one that a node may have."""
+    return "function" if name == "<lambda>" else re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "function"
+
+
+_kernels: WeakValueDictionary[Any, UserFunction] = WeakValueDictionary()
+
+
+def kernel_of(
+    function: Callable,
+    outputs: int | None,
+    types: tuple[DType, ...],
+    traits: Traits,
+    gradient: Callable | None = None,
+    numpy: bool = False,
+) -> UserFunction:
+    """The one kernel of a function and its options: what was learned of its cost, and that it is pure, is its own."""
+    options = (outputs, types, traits, numpy)
+    key = (identity(function), options, None if gradient is None else identity(gradient))
+    kernel = _kernels.get(key)
+    if kernel is None:
+        kernel = UserFunction(function, outputs, types, traits.retries, traits.timeout, numpy)
+        kernel.gradient, kernel.token = gradient, _token(function, options)
+        _kernels[key] = kernel
+    return kernel
+
+
+class Token:
+    """Stands for a function of the user's and its options, and holds neither.
+
+    It lives as long as the function, or the object of a bound method, also while no graph uses it: what is known of
+    the function is remembered by its token, so that it is forgotten with the function.
+    """
+
+    __slots__ = ("__weakref__",)
+
+
+_tokens: WeakKeyDictionary[Any, dict[tuple, Token]] = WeakKeyDictionary()
+_MOST_OPTIONS = 64
+"""Sets of options of one function that are remembered."""
+
+
+def _token(function: Callable, options: tuple) -> Token:
+    """The token of a function and its options; a new one for what can be no key of a dictionary, or not weakly."""
+    method = isinstance(function, MethodType)
+    try:
+        known = _tokens.setdefault(function.__self__ if method else function, {})
+    except TypeError:
+        return Token()
+    key = (identity(function) if method else None, options)
+    if key not in known and len(known) >= _MOST_OPTIONS:
+        known.pop(next(iter(known)), None)
+    return known.setdefault(key, Token())

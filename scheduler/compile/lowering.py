@@ -1,0 +1,362 @@
+"""Lowering: makes the dataflow of a run of a graph, in one pass over the operations that it needs.
+
+The pass prunes what the run does not need, orders the accesses of each variable, resolves variables to versions, merges
+equal pure nodes and folds those of constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
+from weftwork.graph.seeded import Seeded
+from weftwork.graph.shapes import bracket_text
+from weftwork.graph.streams import Draw
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import has_effects, in_turn, take_turns
+from weftwork.scheduler.compile.folding import ALL, Rewrites, Spared
+from weftwork.scheduler.compile.ordering import order_accesses
+from weftwork.scheduler.compile.pruning import prune
+
+
+def lower(
+    fetches: Sequence[Tensor | Operation],
+    fed: Iterable[Tensor],
+    ran: Collection[Operation] = frozenset(),
+    rewrites: Rewrites = ALL,
+) -> Dataflow:
+    """The dataflow of a kind of run: these fetches with these feeds, after `ran` has run.
+
+    Raises InvalidArgumentError for a placeholder that must be fed and is not.
+    """
+    flow = Dataflow()
+    _Lowering(flow, fetches, dict.fromkeys(fed), ran, rewrites).build()
+    return flow
+
+
+def variable_name(tensor: Tensor) -> str:
+    """The variable that a reference or cached read stands for."""
+    op = tensor.op
+    return op.attrs.get("_variable", op.name)
+
+
+class _Lowering:
+    """The one pass over a graph that makes a Dataflow."""
+
+    def __init__(
+        self,
+        flow: Dataflow,
+        fetches: Sequence[Tensor | Operation],
+        fed: dict[Tensor, None],
+        ran: Collection[Operation],
+        rewrites: Rewrites,
+    ):
+        self.flow = flow
+        self.fetches = fetches
+        self.fed = fed
+        self.ran = ran
+        self.value_of: dict[Tensor, int] = {}
+        self.version: dict[str, int] = {}
+        self.node_of: dict[Operation, int] = {}
+        self.places: dict[Operation, int] = {}
+        """Of random operations: the values that are their places in the streams."""
+        self.rewrites = rewrites
+        self.spared = Spared(flow, rewrites)
+
+    def build(self) -> None:
+        flow = self.flow
+        for tensor in self.fed:
+            flow.feeds[tensor] = self.value_of[tensor] = flow.new_value()
+        targets = [
+            f.op if isinstance(f, Tensor) else f for f in self.fetches if not (isinstance(f, Tensor) and f in self.fed)
+        ]
+        ops = prune(targets, set(self.fed), self.ran)
+        if any(op.kind in WRITES or op.kind is Kind.CONTROL for op in ops):
+            ops = self._ordered(ops)
+        # Without a node that has effects of its own, control inputs have done their work once they are in the run.
+        self.keep_control = any(has_effects(op) for op in ops)
+        for op in ops:
+            self._visit(op)
+        if self.keep_control:
+            take_turns(flow, [node for node, op in enumerate(flow.ops) if in_turn(op)])
+        flow.writes = dict(self.version)
+        flow.fetched = [self._fetched(f) for f in self.fetches]
+
+    # The order of accesses
+
+    def _ordered(self, ops: list[Operation]) -> list[Operation]:
+        number = {op: i for i, op in enumerate(ops)}
+        accesses: dict[str, list[tuple[int, bool]]] = {}
+        initializers: dict[str, int] = {}
+        for i, op in enumerate(ops):
+            if op.kind in WRITES:
+                accesses.setdefault(op.attrs["_variable"], []).append((i, True))
+                if "_initializer" in op.attrs:
+                    initializers[op.attrs["_variable"]] = i
+            for name in self._reads(op):
+                accesses.setdefault(name, []).append((i, False))
+            if op.kind is Kind.CONTROL:
+                made = CONTROL.compiled(op, self.rewrites)
+                for name in made.state:
+                    accesses.setdefault(name, []).append((i, True))
+                for name in made.reads:
+                    accesses.setdefault(name, []).append((i, False))
+        shared = {v: touches for v, touches in accesses.items() if len(touches) > 1 and any(w for _, w in touches)}
+        if not shared:
+            return ops
+        first = [
+            (initializers[name], i)
+            for i, op in enumerate(ops)
+            if "_after_initializer" in op.attrs
+            for name in self._reads(op)
+            if name in initializers
+        ]
+        before = [self._predecessors(op, number) for op in ops]
+        turns = [i for i, op in enumerate(ops) if in_turn(op)]
+        for earlier, later in pairwise(turns):
+            before[later].append(earlier)
+        return [ops[i] for i in order_accesses(before, shared, first)]
+
+    def _reads(self, op: Operation) -> set[str]:
+        inputs = op.inputs[1:] if op.kind in WRITES else op.inputs
+        if op.kind in REFERENCES:
+            return set()
+        return {
+            variable_name(t)
+            for t in inputs
+            if t.op.kind in REFERENCES and t not in self.fed and not (t.op.inputs and t.op.inputs[0] in self.fed)
+        }
+
+    def _predecessors(self, op: Operation, number: dict[Operation, int]) -> list[int]:
+        before = {number[t.op] for t in op.inputs if t not in self.fed and t.op in number}
+        before.update([number[c] for c in op.controls if c in number])
+        return sorted(before)
+
+    # The pass
+
+    def _visit(self, op: Operation) -> None:
+        kind = op.kind
+        if kind is Kind.PURE or kind is Kind.FUNCTION:
+            if kind is Kind.FUNCTION and op.traits.user and (draws := op.kernel.captured.draws):  # type: ignore[union-attr]
+                place = self.flow.new_value()
+                self.flow.draws[place] = op
+                self._node(op, (place, *self._inputs(op.inputs)), kernel=Seeded(op.kernel, draws))
+            else:
+                self._node(op, self._inputs(op.inputs))
+        elif kind is Kind.CONSTANT:
+            if op.outputs[0] not in self.value_of:
+                self._constant(op)
+        elif kind in REFERENCES:
+            return
+        elif kind is Kind.NOOP:
+            if self.keep_control and op.controls:
+                self._node(op, ())
+        elif kind is Kind.PLACEHOLDER:
+            if op.outputs[0] not in self.fed:
+                if op.section is None:
+                    raise _unfed(op)
+                self._node(op, (), kernel=Unfed(_unfed(op).message))  # it matters only if its branch is taken
+        elif kind in WRITES:
+            self._write(op)
+        elif kind is Kind.CONTROL:
+            self._control(op)
+        elif kind is Kind.QUEUE:
+            self.flow.queued = True
+            self._node(op, tuple([self._read(t) for t in op.inputs]))
+        elif kind is Kind.RANDOM:
+            stream = op.attrs.get("_stream")
+            place = self._place(op if stream is None else op.graph._by_name[stream])
+            self._node(op, (place, *[self._read(t) for t in op.inputs]), kernel=Draw(op.kernel))
+        else:
+            self._node(op, tuple([self._read(t, peek=True) for t in op.inputs]))
+
+    def _place(self, op: Operation) -> int:
+        """The place in the stream of a random operation, which those that were made of it for its gradient share."""
+        place = self.places.get(op)
+        if place is None:
+            place = self.places[op] = self.flow.new_value()
+            self.flow.draws[place] = op
+        return place
+
+    def _inputs(self, tensors: Sequence[Tensor]) -> tuple[int, ...]:
+        known = self.value_of
+        try:
+            return tuple([known[tensor] for tensor in tensors])
+        except KeyError:  # one is a variable
+            return tuple([self._read(tensor) for tensor in tensors])
+
+    def _read(self, tensor: Tensor, peek: bool = False) -> int:
+        value = self.value_of.get(tensor)
+        if value is None and tensor.op.kind is Kind.READ:
+            value = self.value_of.get(tensor.op.inputs[0])  # the variable itself was fed
+        if value is not None:
+            return value
+        name = variable_name(tensor)
+        if not peek and name not in self.version:
+            self.flow.required.add(name)
+        return self._version(name, tensor.graph.get_operation_by_name(name))
+
+    def _version(self, name: str, variable: Operation) -> int:
+        """What a variable is now: the output of the last write, or its value of before the run."""
+        version = self.version.get(name)
+        if version is not None:
+            return version
+        flow = self.flow
+        if name not in flow.pinned:
+            flow.pinned[name] = flow.new_value()
+            flow.variables[name] = variable
+        return flow.pinned[name]
+
+    def _newest(self, name: str) -> int:
+        """A variable's version for one who changes it."""
+        old = self.version.get(name)
+        if old is None:
+            old = self.flow.newest.get(name)
+        if old is None:
+            old = self.flow.newest[name] = self.flow.new_value()
+        return old
+
+    def _control(self, op: Operation) -> None:
+        """A branch or a loop: the versions of the variables that it may write go in, and new ones come out."""
+        flow = self.flow
+        made = CONTROL.compiled(op, self.rewrites)
+        parts = CONTROL.in_parts(op, made)
+        if parts:
+            self._in_parts(op, made, parts)
+            return
+        inputs = []
+        for word, what in made.order:
+            if word == "input":  # a variable without a value matters only to the branch that reads it
+                inputs.append(self._read(op.inputs[what], peek=op.inputs[what].op.kind in REFERENCES))
+            elif word == "state":
+                inputs.append(self._newest(what))
+                flow.variables[what] = made.variables[what]
+            elif word == "read":
+                inputs.append(self._version(what, made.variables[what]))
+            else:
+                inputs.append(self._place(what))
+        flow.controls.append(len(flow.ops))
+        if made.queued:
+            flow.queued = True
+            flow.waiting.add(len(flow.ops))
+        outputs = self._node(op, tuple(inputs), made.kernel, len(made.state))
+        for name, value in zip(made.state, outputs[len(op.outputs) :], strict=True):
+            self.version[name] = value
+            flow.extra[value] = made.variables[name].outputs[0]
+
+    def _in_parts(self, op: Operation, made: Any, parts: list[Operation]) -> None:
+        """A function over elements that runs in parts beside each other; what is read is read by each."""
+        split, join = parts[0], parts[-1]
+        self._node(split, tuple([self._read(t) for t in split.inputs]))
+        for part in parts[1:-1]:
+            inputs = []
+            for word, what in made.order:
+                if word == "input":
+                    inputs.append(self._read(part.inputs[what], peek=part.inputs[what].op.kind in REFERENCES))
+                else:
+                    inputs.append(self._version(what, made.variables[what]))
+            self._node(part, tuple(inputs), made.kernel)
+        values = self._node(join, tuple([self._read(t) for t in join.inputs]))
+        self._bind(op, values)
+        if self.keep_control:
+            self.node_of[op] = self.node_of[join]
+
+    def _know(self, name: str, tensor: Tensor) -> None:
+        self.flow.variables[name] = tensor.graph.get_operation_by_name(name)
+
+    def _write(self, op: Operation) -> None:
+        flow = self.flow
+        name = op.attrs["_variable"]
+        self._know(name, op.outputs[0])
+        inputs = tuple([self._read(t) for t in op.inputs[1:]])
+        if op.kind is Kind.UPDATE:
+            if name not in self.version:
+                flow.required.add(name)
+            inputs = (self._newest(name), *inputs)
+        self.version[name] = self._node(op, inputs)[0]
+
+    def _fetched(self, fetch: Tensor | Operation) -> int | None:
+        if isinstance(fetch, Operation):
+            return None
+        return self._read(fetch)
+
+    def _node(self, op: Operation, inputs: tuple[int, ...], kernel: Any = None, extra: int = 0) -> tuple[int, ...]:
+        flow, kind, attrs = self.flow, op.kind, op.attrs
+        if kind is Kind.PURE:
+            if not op.controls or not self.keep_control:
+                known = self.spared.outputs_of(op, inputs)
+                if known is not None:
+                    self._bind(op, known)
+                    return known
+        elif attrs and kind is not Kind.FUNCTION:
+            attrs = {key: value for key, value in attrs.items() if key[0] != "_"}
+        node = len(flow.ops)
+        if len(op.outputs) + extra == 1:
+            outputs = (len(flow.producer),)
+            flow.producer.append(node)
+        else:
+            outputs = tuple([flow.new_value(node) for _ in range(len(op.outputs) + extra)])
+        flow.ops.append(op)
+        flow.inputs.append(inputs)
+        flow.outputs.append(outputs)
+        flow.kernels.append(op.kernel if kernel is None else kernel)
+        flow.attrs.append(attrs)
+        if self.keep_control:
+            before = [self.node_of[c] for c in op.controls if c in self.node_of]
+            self.node_of[op] = node
+            if before:
+                flow.after[node] = tuple(before)
+        self._bind(op, outputs)
+        return outputs
+
+    def _bind(self, op: Operation, values: tuple[int, ...]) -> None:
+        for tensor, value in zip(op.outputs, values, strict=False):
+            if not self.fed or tensor not in self.fed:
+                self.value_of[tensor] = value
+
+    def _constant(self, op: Operation) -> None:
+        if self.keep_control and op.controls:
+            self._node(op, (), kernel=give)
+            return
+        self.value_of[op.outputs[0]] = self.spared.constant(op.attrs["value"])
+
+
+def give(*, value: Any) -> Any:
+    """The kernel of a constant that waits."""
+    return value
+
+
+class Unfed:
+    """The kernel of a placeholder in a branch, which nobody can feed."""
+
+    __name__ = "unfed"
+
+    def __init__(self, message: str):
+        self.message = message
+
+    def __call__(self) -> Any:
+        raise InvalidArgumentError(None, None, self.message)
+
+
+def _unfed(op: Operation) -> InvalidArgumentError:
+    tensor = op.outputs[0]
+    shape = f" and shape {bracket_text(tensor.raw_shape)}" if tensor.raw_shape else ""
+    return InvalidArgumentError(
+        op.node_def,
+        op,
+        f"You must feed a value for placeholder tensor '{op.name}' with dtype {tensor.dtype.cpp_name}{shape}"
+        f"\n\t [[node {op.defined_at} ]]",
+    )
+
+
+class _Control:
+    """How branches and loops are compiled: `sections` says it, which compiles dataflows itself."""
+
+    compiled: Callable[[Operation, Rewrites], Any]
+    in_parts: Callable[[Operation, Any], list[Operation]]
+
+
+CONTROL = _Control()

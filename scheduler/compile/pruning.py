@@ -1,0 +1,34 @@
+"""Pruning: which operations a run needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from weftwork.graph.operation import Kind, Operation, Tensor
+
+
+def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operation] = frozenset()) -> list[Operation]:
+    """The operations that must run for `targets`, in creation order.
+
+    The fed tensors need nobody to make them, and what `ran` before does not run again.
+    """
+    wanted = list(targets)
+    if not wanted:
+        return []
+    operations = wanted[0].graph.operations
+    needed = bytearray(1 + max([op.index for op in wanted]))
+    for op in wanted:
+        needed[op.index] = 1
+    found: list[Operation] = []
+    at = len(needed)
+    while (at := needed.rfind(1, 0, at)) >= 0:  # what an operation takes was created before it
+        op = operations[at]
+        found.append(op)
+        for tensor in op.inputs if not fed else [tensor for tensor in op.inputs if tensor not in fed]:
+            needed[tensor.op.index] = 1
+        for control in op.controls:
+            satisfied = control.kind is Kind.PLACEHOLDER and control.outputs[0] in fed
+            if not satisfied and control not in ran:
+                needed[control.index] = 1
+    found.reverse()
+    return found

@@ -1,0 +1,75 @@
+"""What is remembered of single nodes and functions, and when it may be relied on."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+import weftwork as tf
+from weftwork.scheduler.plan.history import History, NodeCost
+
+
+@pytest.fixture
+def node(graph):
+    return tf.op(abs)(1).op
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stable"),
+    [
+        ([1.0] * 2, False),  # too few to tell
+        ([1.0] * 3, True),
+        ([1.0, 1.1, 0.95, 1.05], True),
+        ([1.0, 3.0, 1.0, 3.0, 1.0], False),
+        ([1.0, 5.0, *[1.0] * 12], True),  # one that was off long ago
+        ([0.0, 0.0, 0.0], True),
+    ],
+)
+def test_a_node_is_stable_once_it_has_taken_about_as_long_a_few_times(node, seconds, stable):
+    history = History()
+    for each in seconds:
+        history.learn(node, each)
+    assert history.is_stable(node) is stable
+
+
+def test_the_first_calls_count_alike_and_later_ones_follow_a_change():
+    cost = NodeCost(3.0)
+    cost.add(1.0)
+    assert cost.seconds == 2.0
+    for _ in range(20):
+        cost.add(10.0)
+    assert cost.seconds == pytest.approx(10.0, rel=0.01)
+    assert cost.calls == 22
+
+
+def test_nothing_is_known_of_a_node_before_it_ran_or_after_it_has_gone():
+    history = History()
+    with tf.Graph().as_default():
+        op = tf.op(abs)(1).op
+    assert (history.of(op), history.is_stable(op), history.has_nodes) == (None, False, False)
+    history.learn(op, 1.0)
+    assert history.has_nodes
+    del op
+    gc.collect()
+    assert not history.has_nodes
+
+
+def test_a_function_that_must_stay_is_told_once_and_stays():
+    history, kernel = History(), tf.op(lambda: 1).kernel
+    assert not history.stays(kernel)
+    assert [history.let_stay(kernel), history.let_stay(kernel)] == [True, False]
+    assert history.stays(kernel)
+    assert not history.stays(tf.op(lambda: 1).kernel)
+
+
+def test_a_function_keeps_the_gil_once_that_was_seen_three_times_and_never_the_contrary():
+    """What else is busy on the machine makes it seem so; nothing makes the contrary seem so."""
+    history, kernel = History(), tf.op(lambda: 1).kernel
+    known = []
+    for holds in (True, True, True, False, True, True, True):
+        known.append(history.holds_gil(kernel))
+        history.tell_gil(kernel, holds)
+    assert known == [None, None, None, True, False, False, False]
+    assert history.holds_gil(kernel) is False
+    assert history.holds_gil(3) is None  # nothing refers to it weakly

@@ -1,0 +1,82 @@
+"""What a local worker has been sent, so that it is sent once, and again when it is no longer true."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+
+import weftwork as tf
+from weftwork.actors.processes.local_worker import FLOWS
+from weftwork.scheduler.compile.lowering import lower
+from weftwork.scheduler.run.shipping import Batch, Lane, key_of, shipped, token_of
+
+FACTOR = 2
+
+
+def by_factor(x):
+    return x * FACTOR
+
+
+def test_a_kernel_has_one_token_until_what_it_refers_to_changes():
+    global FACTOR
+    kernel = tf.op(by_factor).kernel
+    first = token_of(kernel)
+    assert token_of(kernel) == first != token_of(operator.add) == token_of(operator.add)
+    FACTOR = 3
+    kernel.captured.look()
+    assert token_of(kernel) != first
+
+
+def test_a_dataflow_has_one_key_and_no_other_one_the_same(graph):
+    one, other = lower([tf.constant(1) + tf.constant(2)], ()), lower([tf.constant(1)], ())
+    assert key_of(one) == key_of(one) != key_of(other)
+
+
+def test_a_lane_has_room_while_little_is_left_to_do_and_that_is_known():
+    lane = Lane()
+    assert lane.has_room
+    lane.batches[0] = Batch([0], 1e-5)
+    assert lane.has_room
+    lane.batches[1] = Batch([1], 1e-2)
+    assert not lane.has_room
+    lane.batches = {0: Batch([0], None)}
+    assert not lane.has_room
+
+
+def test_a_run_that_begins_finds_no_values_but_what_was_sent_before():
+    lane = Lane()
+    lane.held, lane.dropped, lane.large, lane.tokens = {1, 2}, [3], True, {7}
+    lane.rows.keep("flow", {1})
+    lane.begin()
+    assert (lane.held, lane.dropped, lane.large, lane.batches) == (set(), [], False, {})
+    assert lane.tokens == {7}
+    assert lane.rows.find("flow") == {1}
+    assert not lane.clear
+
+
+def test_a_worker_that_was_sent_very_many_kernels_begins_anew():
+    lane = Lane()
+    lane.tokens = set(range(100_000))
+    lane.begin()
+    assert (lane.tokens, lane.clear) == (set(), True)
+
+
+def test_of_the_dataflows_whose_rows_are_kept_the_worker_drops_the_same_as_the_lane():
+    lane = Lane()
+    for number in range(FLOWS + 1):
+        lane.rows.keep(str(number), {number})
+    assert lane.rows.find("0") is None
+    assert lane.rows.find(str(FLOWS)) == {FLOWS}
+
+
+def test_a_block_of_data_goes_with_the_first_kernel_that_needs_it_and_never_again():
+    table = np.arange(200_000)
+    one, other = tf.op(lambda k: table[k]).kernel, tf.op(lambda k: table[-k]).kernel
+    (first, second), keys = shipped([one, other], ())
+    assert [key for key in first[2]] == [key for key in second[2]] == list(keys)
+    assert [block is None for block in first[3]] == [False]
+    assert [block is None for block in second[3]] == [True]
+    (again,), _ = shipped([one], keys)
+    assert [block is None for block in again[3]] == [True]
+    assert first[0] == again[0] != second[0]
