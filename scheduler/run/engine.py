@@ -15,12 +15,14 @@ from typing import Any
 from weftwork.actors.programs.program import Stopped, size_of
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError
+from weftwork.graph.kernels import team
 from weftwork.graph.modules import settle_modules
 from weftwork.graph.operation import Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import needs_one_thread, settle_effects
 from weftwork.scheduler.compile.needs import is_free, is_sharable, settle_needs
 from weftwork.scheduler.machines import backend, inventory, objects
+from weftwork.scheduler.machines.freed_memory import keep_freed_memory
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate, candidates, scattered_plan
 from weftwork.scheduler.plan.call_list import CallList
@@ -69,6 +71,9 @@ class Engine:
         if config.inter_op_parallelism_threads < 0 and config.placement == "auto":
             config = copy(config)
             config.placement = Place.CALLER.value
+        if config.intra_op_parallelism_threads > 0:
+            team.limit(config.intra_op_parallelism_threads)
+        keep_freed_memory()
         self.config = config
         self.lanes = Lanes.of(config)
         self.mirror = Mirror()
