@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.kernels.team import share
+from weftwork.graph.kernels.team import share_out
 from weftwork.graph.kernels.windows import margin, output_size, pad
 
 BLOCK = 1 << 16
@@ -126,7 +126,7 @@ def _by_images(block: Callable[[slice], None], x: Any, steps: float) -> None:
         for number in numbers:
             block(slice(number * size, (number + 1) * size))
 
-    share(work, -(-len(x) // size), steps * x.size)
+    share_out(work, -(-len(x) // size), steps * x.size)
 
 
 def _hits(x: Any, y: Any, sizes: Any, strides: Any) -> Iterator[tuple[tuple, Any]]:

@@ -47,7 +47,7 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def share(work: Callable[[Iterator[int]], Any], count: int, steps: float = WORTH) -> None:
+def share_out(work: Callable[[Iterator[int]], Any], count: int, steps: float = WORTH) -> None:
     """Call work(numbers) in each thread of the team; the iterators give the numbers below `count`, each of them once.
 
     steps: what there is to do in all; below `WORTH` the calling thread does it. Raises what one of the calls raises.
