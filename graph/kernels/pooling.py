@@ -90,18 +90,18 @@ def _pooled(
     ufunc: Any, x: Any, sizes: Any, strides: Any, padding: Any, value: Any, finish: Callable | None = None
 ) -> Any:
     """`ufunc` over windows; a rectangle is folded along its height, then along its width."""
+
+    def folded(images: Any, out: Any) -> Any:
+        padded, _ = _padded(images, sizes, strides, padding, value)
+        total = _fold(ufunc, _fold(ufunc, padded, 1, sizes[0], strides[0], None), 2, sizes[1], strides[1], out)
+        return total if finish is None else finish(total)
+
+    if type(x) is not np.ndarray:  # of a GPU
+        return folded(x, None)
     axes = zip(x.shape[1:3], sizes, strides, strict=True)
     rows, columns = (output_size(size, window, stride, padding) for size, window, stride in axes)
     out = np.empty((x.shape[0], rows, columns, x.shape[3]), x.dtype)
-
-    def block(at: slice) -> None:
-        padded, _ = _padded(x[at], sizes, strides, padding, value)
-        folded = _fold(ufunc, padded, 1, sizes[0], strides[0], None)
-        _fold(ufunc, folded, 2, sizes[1], strides[1], out[at])
-        if finish is not None:
-            finish(out[at])
-
-    _by_images(block, x, 1 + sizes[0] / strides[0])
+    _by_images(lambda at: folded(x[at], out[at]), x, 1 + sizes[0] / strides[0])
     return out
 
 
@@ -118,7 +118,7 @@ def _fold(ufunc: Any, x: Any, axis: int, window: int, stride: int, out: Any) -> 
     return out
 
 
-def _by_images(block: Callable[[slice], None], x: Any, steps: float) -> None:
+def _by_images(block: Callable[[slice], Any], x: Any, steps: float) -> None:
     """Call block(images) for all images in parts. steps: what there is to do for each element of x."""
     size = max(1, BLOCK // max(1, x[:1].size))
 
