@@ -45,7 +45,7 @@ _MOVED = {
     "graph.gradient_linalg": "graph.gradients.linalg",
     "graph.gradient_math": "graph.gradients.elementwise",
     "graph.gradient_nn": "graph.gradients.nn",
-    "graph.gradient_nn_kernels": "graph.kernels.nn_derivatives",
+    "graph.gradient_nn_kernels": "graph.kernels.convolution",
     "graph.gradient_products": "graph.gradients.products",
     "graph.gradient_reductions": "graph.gradients.reductions",
     "graph.gradient_registry": "graph.gradients.registry",

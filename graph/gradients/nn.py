@@ -13,10 +13,8 @@ from weftwork.graph import shapes
 from weftwork.graph.build import apply
 from weftwork.graph.gradients.registry import not_differentiable, rule
 from weftwork.graph.gradients.tools import sum_to
-from weftwork.graph.kernels import depthwise
+from weftwork.graph.kernels import convolution, depthwise, pooling
 from weftwork.graph.kernels import derivatives as gradient_kernels
-from weftwork.graph.kernels import nn as forward
-from weftwork.graph.kernels import nn_derivatives as kernels
 from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops as m
@@ -209,7 +207,9 @@ def _convolution(kind: str, kernel: Callable, input_grad: Callable, filter_grad:
     return convolved, for_filter
 
 
-_conv2d, _filter_grad = _convolution("Conv2D", forward.conv2d, kernels.conv2d_input_grad, kernels.conv2d_filter_grad)
+_conv2d, _filter_grad = _convolution(
+    "Conv2D", convolution.conv2d, convolution.conv2d_input_grad, convolution.conv2d_filter_grad
+)
 _convolution(
     "DepthwiseConv2dNative", depthwise.depthwise, depthwise.depthwise_input_grad, depthwise.depthwise_filter_grad
 )
@@ -224,32 +224,32 @@ def _conv2d_transpose_rule(op: Operation, grad: Tensor):
 @rule("MaxPool")
 def _max_pool(op: Operation, g: Tensor):
     x, y = op.inputs[0], op.outputs[0]
-    return [_node(kernels.max_pool_grad, [g, x, y], op, "MaxPoolGrad", x.raw_shape)]
+    return [_node(pooling.max_pool_grad, [g, x, y], op, "MaxPoolGrad", x.raw_shape)]
 
 
 @rule("MaxPoolGrad")
 def _max_pool_grad(op: Operation, grad: Tensor):
     g, x, y = op.inputs
-    picked = functools.partial(_node, kernels.max_pool_pick, [grad, x, y], op, "MaxPoolPick", g.raw_shape)
+    picked = functools.partial(_node, pooling.max_pool_pick, [grad, x, y], op, "MaxPoolPick", g.raw_shape)
     return [picked, lambda: zeros_like(x), lambda: zeros_like(y)]
 
 
 @rule("MaxPoolPick")
 def _max_pool_pick(op: Operation, grad: Tensor):
     _, x, y = op.inputs
-    spread = functools.partial(_node, kernels.max_pool_grad, [grad, x, y], op, "MaxPoolGrad", x.raw_shape)
+    spread = functools.partial(_node, pooling.max_pool_grad, [grad, x, y], op, "MaxPoolGrad", x.raw_shape)
     return [spread, lambda: zeros_like(x), lambda: zeros_like(y)]
 
 
 @rule("AvgPool")
 def _avg_pool(op: Operation, g: Tensor):
     x = op.inputs[0]
-    return [_node(kernels.avg_pool_grad, [g, x], op, "AvgPoolGrad", x.raw_shape)]
+    return [_node(pooling.avg_pool_grad, [g, x], op, "AvgPoolGrad", x.raw_shape)]
 
 
 @rule("AvgPoolGrad")
 def _avg_pool_grad(op: Operation, grad: Tensor):
-    return [lambda: _node(forward.avg_pool, [grad], op, "AvgPool", op.inputs[0].raw_shape), None]
+    return [lambda: _node(pooling.avg_pool, [grad], op, "AvgPool", op.inputs[0].raw_shape), None]
 
 
 # Picking

@@ -1,7 +1,7 @@
 """Convolution of each channel with filters of its own, and its derivatives: called at run time.
 
 Images are [batch, height, width, in], filters [height, width, in, multiplier], results [batch, rows, columns, in times
-multiplier]. tap, margin: as in `nn`. Each tap is one multiplication of whole arrays.
+multiplier]. tap, margin: as in `windows`. Each tap is one multiplication of whole arrays.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.kernels.nn import _margin, _pad, output_size
+from weftwork.graph.kernels.windows import margin, output_size, pad
 
 
 def depthwise(x, filters, strides, dilations, paddings):
     """out[b, i, j, c, m] = sum over (di, dj) of x[b, s i + d di, s j + d dj, c] filters[di, dj, c, m]."""
     margins, extents = _around(x, filters, strides, dilations, paddings)
-    padded = _pad(x, margins, 0)
+    padded = pad(x, margins, 0)
     rows, columns = (
         output_size(size, extent, stride, (0, 0))
         for size, extent, stride in zip(padded.shape[1:3], extents, strides, strict=True)
@@ -43,7 +43,7 @@ def depthwise_input_grad(grad, x, filters, strides, dilations, paddings):
 def depthwise_filter_grad(grad, x, filters, strides, dilations, paddings):
     """The gradient of the filters, of which only the shape counts."""
     margins, _ = _around(x, filters, strides, dilations, paddings)
-    padded = _pad(x, margins, 0)
+    padded = pad(x, margins, 0)
     apart = grad.reshape(*grad.shape[:3], x.shape[3], -1)
     out = np.zeros(filters.shape, grad.dtype)
     for tap, seen in _taps(filters.shape, grad.shape[1:3], strides, dilations):
@@ -54,7 +54,7 @@ def depthwise_filter_grad(grad, x, filters, strides, dilations, paddings):
 def _around(x: Any, filters: Any, strides: Any, dilations: Any, paddings: Any) -> tuple[list, list]:
     """The margins of height and width, and how far the filters reach."""
     extents = [(size - 1) * dilation + 1 for size, dilation in zip(filters.shape, dilations, strict=False)]
-    return [_margin(*axis) for axis in zip(x.shape[1:3], extents, strides, paddings, strict=True)], extents
+    return [margin(*axis) for axis in zip(x.shape[1:3], extents, strides, paddings, strict=True)], extents
 
 
 def _taps(shape: Any, counts: Any, strides: Any, dilations: Any) -> Iterator[tuple]:

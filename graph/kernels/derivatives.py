@@ -12,6 +12,7 @@ import numpy as np
 from weftwork.graph.kernels.arrays import index_of
 from weftwork.graph.kernels.indices import inside, places_of
 from weftwork.graph.kernels.nn import softmax
+from weftwork.graph.kernels.reductions import sum_of_first
 
 # Broadcasts and reductions
 
@@ -35,7 +36,7 @@ def sum_like(grad, x):
 def sum_axes(grad, lead, ones):
     """`grad` summed over its first `lead` axes, and then over the axes `ones`, which stay."""
     if lead:
-        grad = np.add.reduce(grad, axis=0 if lead == 1 else tuple(range(lead)))
+        grad = sum_of_first(grad, lead)
     return np.add.reduce(grad, axis=ones, keepdims=True) if ones else grad
 
 

@@ -1,30 +1,32 @@
 """What the neural network operations compute: plain functions of NumPy arrays, called at run time.
 
 Every kernel keeps the dtype of its first floating input (constants are made of that dtype, since NumPy 1 promotes
-scalars) and leaves its inputs as they are. Images are [batch, height, width, channels].
-
-window: the part of an axis that one output element sees, `size` taps that lie `dilation` apart.
-margin: how many elements a SAME padding adds before and after an axis.
+scalars) and leaves its inputs as they are.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from weftwork.graph.kernels.reductions import max_over, sum_over
 
-# Elements of the column matrix that a convolution fills at a time: large enough for BLAS, small enough for memory.
-COLUMN_BUDGET = 1 << 22
+_ROW, _LONGEST_ROW = 256, 1 << 14
+"""Elements of a row of zeros that is long enough to be compared with, and short enough for the cache."""
 
 # Activations
 
 
 def relu(x):
-    """max(x, 0)."""
-    return np.maximum(x, x.dtype.type(0))
+    """max(x, 0). NumPy compares two rows several times as fast as a row with a number."""
+    if type(x) is not np.ndarray:
+        return np.maximum(x, x.dtype.type(0))
+    width, axis = 1, x.ndim
+    while axis and width < _ROW:
+        axis -= 1
+        width *= x.shape[axis]
+    if not _ROW <= width <= _LONGEST_ROW or not x.flags.c_contiguous:
+        return np.maximum(x, x.dtype.type(0))
+    return np.maximum(x.reshape(-1, width), np.zeros(width, x.dtype)).reshape(x.shape)
 
 
 def relu6(x):
@@ -127,96 +129,3 @@ def in_top_k(predictions, targets, k):
     known = (targets >= 0) & (targets < classes) & np.isfinite(predictions).all(axis=1)
     of_target = predictions[np.arange(len(targets)), np.where(known, targets, 0)]
     return known & ((predictions > of_target[:, None]).sum(axis=1) < k)
-
-
-# Windows over images
-
-
-def output_size(size: int, window: int, stride: int, padding: Any) -> int:
-    """How many windows fit on an axis: ceil(size / stride) for SAME, else ceil((padded size - window + 1) / stride).
-
-    window: its extent, dilation included.   padding: "SAME", or the margin (before, after).
-    Source: TensorFlow's "Notes on padding" (tf.nn.convolution). Raises ValueError when none fits.
-    """
-    if padding == "SAME":
-        return -(-size // stride)
-    size += sum(padding)
-    if size < window:
-        raise ValueError(f"Negative dimension size caused by subtracting {window} from {size}")
-    return -(-(size - window + 1) // stride)
-
-
-def _margin(size: int, window: int, stride: int, padding: Any) -> tuple[int, int]:
-    if padding != "SAME":
-        return padding
-    total = max((-(-size // stride) - 1) * stride + window - size, 0)
-    return total // 2, total - total // 2
-
-
-def _pad(x, margins, value):
-    """`x` with `value` around its height and width."""
-    (top, bottom), (left, right) = margins
-    if not (top or bottom or left or right):
-        return x
-    n, h, w, c = x.shape
-    out = np.full((n, top + h + bottom, left + w + right, c), value, dtype=x.dtype)
-    out[:, top : top + h, left : left + w] = x
-    return out
-
-
-def conv2d(x, filters, strides, dilations, paddings):
-    """out[b, i, j, o] = sum over (di, dj, c) of x[b, s i + d di, s j + d dj, c] filters[di, dj, c, o].
-
-    By im2col: the windows are copied to the rows of a matrix, some images at a time, and multiplied by the filters.
-    strides, dilations: (height, width).   paddings: of height and width, each "SAME" or (before, after).
-    """
-    height, width, depth, out_depth = filters.shape
-    if x.shape[-1] != depth:
-        raise ValueError(f"Depth of input ({x.shape[-1]}) is not the input depth of filter ({depth})")
-    extents = ((height - 1) * dilations[0] + 1, (width - 1) * dilations[1] + 1)
-    margins = [_margin(*axis) for axis in zip(x.shape[1:3], extents, strides, paddings, strict=True)]
-    x = _pad(x, margins, 0)
-    for size, extent in zip(x.shape[1:3], extents, strict=True):
-        output_size(size, extent, 1, (0, 0))
-    windows = sliding_window_view(x, extents, axis=(1, 2))
-    windows = windows[:, :: strides[0], :: strides[1], :, :: dilations[0], :: dilations[1]]
-    windows = windows.transpose(0, 1, 2, 4, 5, 3)
-    batch, rows, columns = windows.shape[:3]
-    matrix = filters.reshape(-1, out_depth)
-    out = np.empty((batch, rows * columns, out_depth), dtype=np.result_type(x, filters))
-    step = max(1, COLUMN_BUDGET // max(1, rows * columns * len(matrix)))
-    for start in range(0, batch, step):
-        part = windows[start : start + step]
-        block = out[start : start + step]
-        np.matmul(part.reshape(-1, len(matrix)), matrix, out=block.reshape(-1, out_depth))
-    return out.reshape(batch, rows, columns, out_depth)
-
-
-def _fold(ufunc, x, axis, window, stride):
-    """`ufunc` over the windows of one axis."""
-    count = output_size(x.shape[axis], window, stride, (0, 0))
-    before = (slice(None),) * axis
-    out = x[(*before, slice(0, (count - 1) * stride + 1, stride))].copy()
-    for tap in range(1, window):
-        ufunc(out, x[(*before, slice(tap, tap + (count - 1) * stride + 1, stride))], out=out)
-    return out
-
-
-def _pool(ufunc, x, sizes, strides, padding, value):
-    """`ufunc` over windows; a rectangle is folded along its height, then along its width."""
-    margins = [_margin(*axis, padding) for axis in zip(x.shape[1:3], sizes, strides, strict=True)]
-    x = _pad(x, margins, value)
-    return _fold(ufunc, _fold(ufunc, x, 1, sizes[0], strides[0]), 2, sizes[1], strides[1])
-
-
-def max_pool(x, sizes, strides, padding):
-    """The largest element of each window; padding never wins."""
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    return _pool(np.maximum, x, sizes, strides, padding, lowest)
-
-
-def avg_pool(x, sizes, strides, padding):
-    """The mean of each window's elements; padding does not count."""
-    total = _pool(np.add, x, sizes, strides, padding, 0)
-    total /= _pool(np.add, np.ones((1, *x.shape[1:3], 1), x.dtype), sizes, strides, padding, 0)
-    return total

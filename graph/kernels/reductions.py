@@ -6,6 +6,7 @@ The results are the same to the last bit: NumPy adds fewer than 8 numbers one af
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy as np
 _LONGEST = {np.add: 7, np.maximum: 32, np.minimum: 32}
 _ROWS_A_COLUMN = 16
 """Rows, for each column, from which on folding pays."""
+_JOINED = 1 << 10
+"""Elements of rows that are long enough to be added quickly."""
 _MOST_BYTES = 1 << 20
 """Of larger arrays the columns do not stay in the cache."""
 
@@ -21,7 +24,26 @@ def sum_over(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None
     """np.sum."""
     if _is_short(np.add, x, axis) and (x.dtype.kind == "f" if dtype is None else dtype == x.dtype):
         return _folded(np.add, x, keepdims)
+    if dtype is None and not keepdims and (axis == 0 or (type(axis) is tuple and axis == tuple(range(len(axis))))):
+        lead = 1 if axis == 0 else len(axis)
+        if 0 < lead < np.ndim(x) and x.dtype.kind == "f":
+            return sum_of_first(x, lead)
     return np.sum(x, axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def sum_of_first(x: Any, lead: int) -> Any:
+    """The sum over the first `lead` axes.
+
+    Rows that are short are joined to long ones first: NumPy adds long rows some times as fast, and the sums are more
+    exact, for fewer numbers are added one after another.
+    """
+    width = math.prod(x.shape[lead:])
+    rows = x.size // width if width else 0
+    joined = math.gcd(rows, 1 << (_JOINED // width).bit_length() - 1) if 0 < width <= _JOINED else 1
+    if joined == 1 or rows < 4 * joined or x.dtype.kind != "f" or not x.flags.c_contiguous:
+        return np.add.reduce(x, axis=0 if lead == 1 else tuple(range(lead)))
+    long = np.add.reduce(x.reshape(rows // joined, joined * width), axis=0)
+    return np.add.reduce(long.reshape(joined, *x.shape[lead:]), axis=0)
 
 
 def max_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:

@@ -14,8 +14,8 @@ from weftwork.graph.arguments import common_dtype
 from weftwork.graph.build import apply, constant, convert_to_tensor, convert_together, static_value
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.kernels import depthwise as kernels_depthwise
-from weftwork.graph.kernels.nn import output_size
-from weftwork.graph.kernels.nn_derivatives import conv2d_input_grad
+from weftwork.graph.kernels.convolution import conv2d_input_grad
+from weftwork.graph.kernels.windows import output_size
 from weftwork.graph.nn.ops import relu
 from weftwork.graph.nn.windows import _check_format, _output_sizes, _paddings, _pair, _ranked, conv2d
 from weftwork.graph.operation import Tensor

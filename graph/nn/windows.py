@@ -1,7 +1,7 @@
 """Convolution and pooling: operations on windows that slide over the height and width of images.
 
 Images are [batch, height, width, channels] ("NHWC"), as TensorFlow 1 asks on a CPU. padding: "SAME" (as many windows as
-elements, at stride 1) or "VALID" (only whole windows); the rule is in `nn.output_size`.
+elements, at stride 1) or "VALID" (only whole windows); the rule is in `windows.output_size` of the kernels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from weftwork.graph import shapes
 from weftwork.graph.arguments import common_dtype
 from weftwork.graph.build import apply, convert_to_tensor, convert_together
-from weftwork.graph.kernels import nn as kernels
+from weftwork.graph.kernels import convolution, pooling
+from weftwork.graph.kernels.windows import output_size
 from weftwork.graph.operation import Tensor
 from weftwork.graph.scopes import name_scope
 
@@ -54,7 +55,7 @@ def conv2d(
         taps = [None if n is None else (n - 1) * d + 1 for n, d in zip(window[:2], attrs["dilations"], strict=True)]
         sizes = _output_sizes(image[1:3], taps, attrs["strides"], attrs["paddings"])
         return apply(
-            kernels.conv2d, [x, weights], attrs,
+            convolution.conv2d, [x, weights], attrs,
             type="Conv2D", name=scope, dtype=common_dtype(x, weights), shape=(image[0], *sizes, window[3]),
         )  # fmt: skip
 
@@ -73,7 +74,7 @@ def max_pool(
     value: [batch, height, width, channels].  ksize, strides: one number, (height, width), or one for each axis.
     padding: "SAME" or "VALID".
     """
-    return _pool(kernels.max_pool, "MaxPool", _value(value, input), ksize, strides, padding, data_format, name)
+    return _pool(pooling.max_pool, "MaxPool", _value(value, input), ksize, strides, padding, data_format, name)
 
 
 def avg_pool(
@@ -86,7 +87,7 @@ def avg_pool(
     input: Any = None,
 ) -> Tensor:
     """The mean of each window, channel by channel; what SAME pads does not count. Arguments as in `max_pool`."""
-    return _pool(kernels.avg_pool, "AvgPool", _value(value, input), ksize, strides, padding, data_format, name)
+    return _pool(pooling.avg_pool, "AvgPool", _value(value, input), ksize, strides, padding, data_format, name)
 
 
 def _value(value: Any, input: Any) -> Any:
@@ -114,7 +115,7 @@ def _pool(
 def _output_sizes(sizes: Iterable, windows: Iterable, strides: Pair, paddings: Iterable) -> list[int | None]:
     """The height and width of the result as far as they are known."""
     axes = zip(sizes, windows, strides, paddings, strict=True)
-    return [None if None in axis[:2] else kernels.output_size(*axis) for axis in axes]
+    return [None if None in axis[:2] else output_size(*axis) for axis in axes]
 
 
 def _check_format(data_format: str | None) -> None:

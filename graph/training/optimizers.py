@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from weftwork.graph.build import apply, convert_to_tensor
-from weftwork.graph.gradients.tools import dense
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.training import kernels
 from weftwork.graph.training.optimizer import Optimizer
 from weftwork.graph.training.update import Update
@@ -214,15 +212,17 @@ class AdamOptimizer(Optimizer):
             )
         return self._rates[update.dtype]
 
-    def _apply_sparse(self, grad: IndexedSlices, var: Variable) -> Tensor:
-        return self._step(Update(var, dense(grad, var.value())))
-
     def _step(self, update: Update) -> Tensor:
-        var, grad = update.variable, update.grad
+        var, grad, at = update.variable, update.grad, update.rows
         beta1, beta2, epsilon = (update.number(t) for t in (self._beta1_t, self._beta2_t, self._epsilon_t))
-        mean = update.write(self.get_slot(var, "m"), "Mean", kernels.mean_of, grad, beta1)
-        square = update.write(self.get_slot(var, "v"), "MeanSquare", kernels.mean_square_of, grad, beta2)
-        return update.write(var, "ApplyAdam", kernels.adam, mean, square, self._rate(update), epsilon)
+        mean_slot, square_slot = self.get_slot(var, "m"), self.get_slot(var, "v")
+        if at is None:
+            mean = update.write(mean_slot, "Mean", kernels.mean_of, grad, beta1)
+            square = update.write(square_slot, "MeanSquare", kernels.mean_square_of, grad, beta2)
+        else:
+            mean = update.write_all(mean_slot, "Mean", kernels.mean_of_rows, at, grad, beta1)
+            square = update.write_all(square_slot, "MeanSquare", kernels.mean_square_of_rows, at, grad, beta2)
+        return update.write_all(var, "ApplyAdam", kernels.adam, mean, square, self._rate(update), epsilon)
 
     def _finish(self, update_ops: list, name_scope: str) -> Operation:
         powers = []

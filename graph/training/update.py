@@ -45,20 +45,26 @@ class Update:
 
     def write(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> Tensor:
         """A node: the variable's new value, kernel(old, *values)."""
-        return self._write(variable, type, kernel, values, [])[0]
+        return self._write(variable, type, kernel, values, [], self.rows)[0]
+
+    def write_all(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> Tensor:
+        """The same for a kernel that writes all rows, whichever the gradient has."""
+        return self._write(variable, type, kernel, values, [], None)[0]
 
     def write_and_tell(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> tuple[Tensor, Tensor]:
         """A node: (the variable's new value, a second result of the kernel, of the gradient's shape)."""
-        new, told = self._write(variable, type, kernel, values, [(self.dtype, self.grad.raw_shape)])
+        new, told = self._write(variable, type, kernel, values, [(self.dtype, self.grad.raw_shape)], self.rows)
         return new, told
 
-    def _write(self, variable: Any, type: str, kernel: Callable, values: tuple, further: list) -> list[Tensor]:
+    def _write(
+        self, variable: Any, type: str, kernel: Callable, values: tuple, further: list, rows: Tensor | None
+    ) -> list[Tensor]:
         op: Operation = variable.op
         attrs: dict[str, Any] = {"_variable": op.name}
         inputs = (variable._ref(), *values)
-        if self.rows is not None:
+        if rows is not None:
             attrs.update(kernel=kernel, tables=tuple([t in self._tables for t in values]))
-            kernel, inputs = kernels.on_rows, (variable._ref(), self.rows, *values)
+            kernel, inputs = kernels.on_rows, (variable._ref(), rows, *values)
         reference = op.outputs[0]
         outputs = [(reference.dtype, reference.raw_shape), *further]
         made = op.graph.add(

@@ -132,6 +132,8 @@ class ConfigProto(Message):
     device_count: Map[str, int]
     """How many devices of a type a machine shows: {"CPU": 2} makes "/cpu:1" a name of it. GPUs are counted."""
     intra_op_parallelism_threads: int = 0
+    """Threads that a convolution or a pooling of this process uses from now on; 0 leaves it as it is: one for each CPU.
+    In workers it is one."""
     inter_op_parallelism_threads: int = 0
     """Nodes of a run that run at a time: 0 is as many as there are CPUs, 1 one after another, a negative number one
     after another in the caller's thread, but for those that ask for a worker. What waits in a queue does not count."""

@@ -15,12 +15,14 @@ from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError
+from weftwork.graph.kernels import team
 from weftwork.graph.modules import settle_modules
 from weftwork.graph.operation import Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import settle_effects
 from weftwork.scheduler.compile.needs import is_sharable, settle_needs
 from weftwork.scheduler.machines import backend
+from weftwork.scheduler.machines.freed_memory import keep_freed_memory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.lanes import Lanes
@@ -65,6 +67,9 @@ class Engine:
         if config.inter_op_parallelism_threads < 0 and config.placement == "auto":
             config = copy(config)
             config.placement = Place.CALLER.value
+        if config.intra_op_parallelism_threads > 0:
+            team.limit(config.intra_op_parallelism_threads)
+        keep_freed_memory()
         self.config = config
         self.lanes = Lanes.of(config)
         self.mirror = Mirror()

@@ -413,7 +413,7 @@ def test_conv2d_with_explicit_padding():
 
 def test_conv2d_of_many_images_in_blocks_is_the_same(monkeypatch):
     x, w = RNG.normal(size=(7, 6, 6, 2)), RNG.normal(size=(3, 3, 2, 3))
-    monkeypatch.setattr("weftwork.graph.kernels.nn.COLUMN_BUDGET", 2 * 36 * 18)
+    monkeypatch.setattr("weftwork.graph.kernels.convolution.BLOCK", 2 * 36 * 18)
     check(nn_ops.conv2d(x, w, 1, "SAME"), naive_conv2d(x, w, (1, 1), "SAME", (1, 1)), rtol=1e-10)
 
 

@@ -138,6 +138,23 @@ def test_twenty_steps_follow_the_formula(graph, name, shape):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_large_variable_is_updated_in_parts_as_it_would_be_whole(graph, name, monkeypatch):
+    start, g = gradient_at(7, (23, 7)), gradient_at(1, (23, 7))
+    made = []
+    for part in (10, 1 << 15):
+        monkeypatch.setattr("weftwork.graph.training.kernels.PART", part)
+        monkeypatch.setattr("weftwork.graph.kernels.team.WORTH", 0 if part == 10 else 1 << 21)
+        w, grad = tf.Variable(start), tf.placeholder(tf.float64, (23, 7))
+        train = OPTIMIZERS[name][0]().apply_gradients([(grad, w)])
+        with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+            session.run(tf.global_variables_initializer())
+            for _ in range(3):
+                session.run(train, {grad: g})
+            made.append(session.run(w))
+    np.testing.assert_array_equal(*made)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_rows_of_a_table_are_updated_alone(graph, name):
     make, formula = OPTIMIZERS[name]
     start = gradient_at(7, (5, 2))
