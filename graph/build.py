@@ -33,6 +33,9 @@ STANDING: list[tuple[type, Callable[[Any], Tensor]]] = []
 
 def register_tensor_conversion_function(base_type: Any, conversion_func: Callable, priority: int = 100) -> None:
     """Teach `convert_to_tensor` a type: conversion_func(value, dtype, name, as_ref) is a Tensor or NotImplemented."""
+    listed = base_type if isinstance(base_type, tuple) else (base_type,)
+    if not all([isinstance(kind, type) for kind in listed]):
+        raise TypeError("base_type must be a type or a tuple of types.")
     if not callable(conversion_func):
         raise TypeError("conversion_func must be callable.")
     _conversions.append((priority, base_type, conversion_func))
@@ -149,8 +152,19 @@ def _registered(value: Any, dtype: DType | None, name: str | None) -> Tensor | N
         if isinstance(value, base_type):
             tensor = convert(value, dtype=dtype, name=name, as_ref=False)
             if tensor is not NotImplemented:
-                return tensor
+                return _checked_conversion(tensor, convert, base_type, dtype)
     return None
+
+
+def _checked_conversion(tensor: Any, convert: Callable, base_type: Any, dtype: DType | None) -> Tensor:
+    """What a registered function gave. Raises RuntimeError for what is no tensor, or one of another dtype."""
+    who = f"Conversion function {convert!r} for type {base_type} returned"
+    if not isinstance(tensor, Tensor):
+        raise RuntimeError(f"{who} non-Tensor: {tensor!r}")
+    if dtype is not None and tensor.dtype.base_dtype is not dtype:
+        text = f"requested = {dtype.name}, actual = {tensor.dtype.name}"
+        raise RuntimeError(f"{who} incompatible dtype: {text}")
+    return tensor
 
 
 def _holds_tensor(value: Any) -> bool:

@@ -159,7 +159,7 @@ def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
             traits,
             source,
             device,
-            colocation,
+            (colocation,) if colocation and isinstance(colocation, str) else colocation or (),
             container,
             None if section is None else graph.sections[section],
         )

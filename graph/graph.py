@@ -35,7 +35,19 @@ class GraphKeys:
     LOCAL_VARIABLES = "local_variables"
     MODEL_VARIABLES = "model_variables"
     TRAINABLE_VARIABLES = "trainable_variables"
+    TRAINABLE_RESOURCE_VARIABLES = "trainable_resource_variables"
     SUMMARIES = "summaries"
+    METRIC_VARIABLES = "metric_variables"
+    MOVING_AVERAGE_VARIABLES = "moving_average_variables"
+    CONCATENATED_VARIABLES = "concatenated_variables"
+    LOCAL_RESOURCES = "local_resources"
+    RESOURCES = "resources"
+    WEIGHTS = "weights"
+    BIASES = "biases"
+    ACTIVATIONS = "activations"
+    ASSET_FILEPATHS = "asset_filepaths"
+    EVAL_STEP = "eval_step"
+    SAVEABLE_OBJECTS = "saveable_objects"
     QUEUE_RUNNERS = "queue_runners"
     TABLE_INITIALIZERS = "table_initializer"
     REGULARIZATION_LOSSES = "regularization_losses"
@@ -119,7 +131,7 @@ class Graph:
                 op.section = section
                 section.ops.append(op)
             if colocate is not None:
-                op.colocation = colocate.colocation or colocate.name
+                op.colocation = colocate.colocation or (colocate.name,)
                 op.device = colocate.device
             self._put(op)
         return op
@@ -260,6 +272,11 @@ class Graph:
         )
 
     @property
+    def devices(self) -> dict[str, Operation]:
+        """The devices that were asked for, each with the first operation that did."""
+        return self._statistics.devices
+
+    @property
     def all_feedable(self) -> bool:
         """True when each of its tensors may be fed."""
         return not (self._unfeedable or self._sections)
@@ -331,6 +348,8 @@ class Graph:
             return self._scopes.controls(None)
         ops: list[Operation] = []
         for control in control_inputs:
+            if isinstance(control, str):
+                control = self.as_graph_element(control)
             element = getattr(control, "op", None) if not isinstance(control, (Tensor, Operation)) else control
             if hasattr(type(control), "_as_graph_element"):
                 element = control._as_graph_element()
@@ -349,11 +368,16 @@ class Graph:
         return self._scopes.devices(device_name_or_function)
 
     def colocate_with(self, op: Any, ignore_existing: bool = False):
-        """A context manager: what is created inside is placed with `op`."""
+        """A context manager: what is created inside is placed with `op`, and with those of the outer scopes.
+
+        ignore_existing: with `op` alone, or with nobody where it is None.
+        """
         if op is None:
-            return self._scopes.colocated(None)
+            if not ignore_existing:
+                raise ValueError("Trying to reset colocation (op is None) but ignore_existing is not True")
+            return self._scopes.colocated(None, ignore_existing)
         element = op._as_graph_element() if hasattr(type(op), "_as_graph_element") else op
-        return self._scopes.colocated(element.op if isinstance(element, Tensor) else element)
+        return self._scopes.colocated(element.op if isinstance(element, Tensor) else element, ignore_existing)
 
     def container(self, container_name: str):
         """A context manager: stateful operations created inside keep their state under `container_name`."""
@@ -406,6 +430,12 @@ class Graph:
     def _check_not_finalized(self) -> None:
         if self._finalized:
             raise RuntimeError("Graph is finalized and cannot be modified.")
+
+    @property
+    def collections(self) -> list:
+        """The names of the collections, the empty ones included."""
+        with self._lock:
+            return list(self._collections)
 
     def add_to_collection(self, name: Any, value: Any) -> None:
         """Append `value` to the list `name`; RuntimeError when the graph is finalized."""

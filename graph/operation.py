@@ -12,7 +12,7 @@ topological order and the graph cannot have a cycle.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +180,7 @@ class Operation:
         traits: Traits,
         source: Source,
         device: str = "",
-        colocation: str = "",
+        colocation: tuple[str, ...] = (),
         container: str = "",
         section: Any = None,
     ):
@@ -239,7 +239,7 @@ class Operation:
 
     def get_attr(self, name: str) -> Any:
         """The attribute `name`; ValueError when the node has none of that name."""
-        if name == "_class":
+        if name == "_class" and self.colocation:
             return self.colocation_groups()
         if name == "container":
             return self.container
@@ -250,7 +250,26 @@ class Operation:
 
     def colocation_groups(self) -> list[bytes]:
         """The groups of nodes that must be placed together, `[b"loc:@name"]`."""
-        return [f"loc:@{self.colocation or self.name}".encode()]
+        return [f"loc:@{name}".encode() for name in self.colocation or (self.name,)]
+
+    @property
+    def _control_outputs(self) -> list[Operation]:
+        """The operations that wait for it."""
+        return [op for op in self.graph.operations[self.index :] if self in op.controls]
+
+    def _add_control_inputs(self, ops: Iterable[Operation]) -> None:
+        """Let it wait for further operations, which must be older: the order of creation is the order of a run."""
+        for op in ops:
+            if op.graph is not self.graph or op.index >= self.index:
+                raise ValueError(f"{op!r} cannot be a control input of {self!r}: it is of another graph, or younger.")
+            if op not in self.controls:
+                self.controls = (*self.controls, op)
+
+    def _add_control_input(self, op: Operation) -> None:
+        self._add_control_inputs([op])
+
+    def _set_device(self, device: Any) -> None:
+        self.device = str(device)
 
     def values(self) -> tuple[Tensor, ...]:
         """The outputs."""

@@ -36,7 +36,7 @@ class _State:
     def __init__(self):
         self.controllers: list[_Controller] = []
         self.devices: list[Any] = []
-        self.colocation: Operation | None = None
+        self.colocation: tuple[Operation, ...] = ()
         self.container = ""
         self.resources: tuple[tuple[str, float], ...] = ()
         self.labels: tuple[tuple[str, str], ...] = ()
@@ -112,11 +112,11 @@ class Scopes:
         """Set on a new operation what the open scopes say. A pinned one takes no control inputs."""
         state = self._state
         op.container = state.container
-        if state.colocation is not None:
-            op.colocation = state.colocation.colocation or state.colocation.name
-            op.device = state.colocation.device
-        else:
-            op.device = _merged_device(state.devices, op)
+        op.device = _merged_device(state.devices, op)
+        if state.colocation:
+            groups = {name for other in state.colocation for name in other.colocation or (other.name,)}
+            op.colocation = tuple(sorted(groups))
+            op.device = next((other.device for other in reversed(state.colocation) if other.device), op.device)
         if (state.resources or state.labels) and op.kind in COMPUTES:
             op.traits = dataclasses.replace(
                 op.traits,
@@ -160,15 +160,20 @@ class Scopes:
             state.refresh()
 
     @contextmanager
-    def colocated(self, op: Operation | None) -> Iterator[None]:
-        """Operations created inside are placed with `op`."""
+    def colocated(self, op: Operation | None, alone: bool) -> Iterator[None]:
+        """Operations created inside are placed with `op`, and those of outer scopes unless `alone`.
+
+        An operation's place is stronger than the device scopes around.
+        """
         state = self._state
-        outer, state.colocation = state.colocation, op
+        outer, devices = state.colocation, state.devices
+        state.colocation = (*(() if alone else outer), *(() if op is None else (op,)))
+        state.devices = devices if op is None else []
         state.refresh()
         try:
             yield
         finally:
-            state.colocation = outer
+            state.colocation, state.devices = outer, devices
             state.refresh()
 
     @contextmanager
@@ -228,13 +233,20 @@ def _control_inputs(controllers: list[_Controller], op: Operation) -> tuple[Oper
 
 
 @contextmanager
+def op_scope(values: Any, name: str | None, default_name: str | None = None) -> Iterator[str]:
+    """TensorFlow's older spelling of `name_scope`."""
+    with name_scope(name, default_name, values) as prefix:
+        yield prefix
+
+
+@contextmanager
 def name_scope(name: str | None, default_name: str | None = None, values: Any = None) -> Iterator[str]:
     """Open a name scope (`name`, else `default_name`) in the graph of `values`, and make that graph the default.
 
-    Yields the prefix, `a/b/`. Raises TypeError when both names are None and values were given.
+    Yields the prefix, `a/b/`. Raises ValueError when both names are None and values were given.
     """
     if name is None and default_name is None and values is not None:
-        raise TypeError("At least one of name (None) and default_name (None) should be provided")
+        raise ValueError("At least one of name (None) and default_name (None) must be provided.")
     graph = seams.graph_of(values or ())
     with graph.as_default(), graph.name_scope(default_name if name is None else name) as prefix:
         yield prefix

@@ -29,6 +29,7 @@ class GraphStatistics:
     tensors, constants: of the graph; the place of the first constant is -1.   calls: of all nodes of the graph.
     last: of each tensor, by its number, the index of the node that takes it last, or -1.   ends: how many there are.
     counts: how often each kernel is called.   first: the first node of each.   others: of the nodes that are not plain.
+    devices: the first node of each device that was asked for.
     """
 
     def __init__(self):
@@ -40,6 +41,7 @@ class GraphStatistics:
         self.counts: dict[Callable, int] = {}
         self.first: list[Operation] = []
         self.others: list[Operation] = []
+        self.devices: dict[str, Operation] = {}
 
     def add(self, op: Operation) -> None:
         """Number a new node's outputs, find out how it is called, and count it."""
@@ -56,6 +58,8 @@ class GraphStatistics:
                 self.ends -= 1
             last[taken] = index
         self.ends += len(outputs) or 1
+        if op.device:
+            self.devices.setdefault(op.device, op)
         kind, traits = op.kind, op.traits
         if kind in CALLED:
             kernel, counts = op.kernel, self.counts
@@ -90,7 +94,7 @@ class GraphStatistics:
         copy = GraphStatistics()
         copy.tensors, copy.constants, copy.calls = self.tensors, self.constants, self.calls
         copy.last, copy.ends, copy.counts = self.last[:], self.ends, dict(self.counts)
-        copy.first, copy.others = self.first[:], self.others[:]
+        copy.first, copy.others, copy.devices = self.first[:], self.others[:], dict(self.devices)
         return copy
 
     def _call(self, op: Operation, number: int) -> tuple:

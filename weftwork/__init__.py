@@ -310,6 +310,7 @@ from weftwork.graph.ops.reductions import (
 )
 from weftwork.graph.scopes import (
     name_scope,
+    op_scope,
 )
 from weftwork.graph.shapes import (
     Dimension,
@@ -340,15 +341,18 @@ from weftwork.graph.variables.initializers import (
 from weftwork.graph.variables.sharing import (
     AUTO_REUSE,
     VariableScope,
+    get_local_variable,
     get_variable,
     get_variable_scope,
     no_regularizer,
     variable_op_scope,
     variable_scope,
 )
+from weftwork.graph.variables.template import make_template
 from weftwork.graph.variables.variable import (
     Variable,
     all_variables,
+    assert_variables_initialized,
     global_variables,
     global_variables_initializer,
     initialize_all_variables,
@@ -359,6 +363,7 @@ from weftwork.graph.variables.variable import (
     model_variables,
     report_uninitialized_variables,
     trainable_variables,
+    variable_creator_scope,
     variables_initializer,
 )
 from weftwork.graph.variables.writes import (
@@ -468,6 +473,7 @@ __all__ = [
     "assert_rank",
     "assert_rank_at_least",
     "assert_type",
+    "assert_variables_initialized",
     "assign",
     "assign_add",
     "assign_sub",
@@ -550,6 +556,7 @@ __all__ = [
     "get_collection_ref",
     "get_default_graph",
     "get_default_session",
+    "get_local_variable",
     "get_name_scope",
     "get_seed",
     "get_variable",
@@ -602,6 +609,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "losses",
+    "make_template",
     "map_fn",
     "math",
     "matmul",
@@ -635,6 +643,7 @@ __all__ = [
     "ones_initializer",
     "ones_like",
     "op",
+    "op_scope",
     "orthogonal_initializer",
     "pad",
     "parallel_stack",
@@ -762,6 +771,7 @@ __all__ = [
     "unsorted_segment_sqrt_n",
     "unsorted_segment_sum",
     "unstack",
+    "variable_creator_scope",
     "variable_op_scope",
     "variable_scope",
     "variables_initializer",

@@ -45,7 +45,7 @@ class QueueHost:
                 told(error)
                 return _nothing
             if attempt is None:
-                told([np.int32(queue.size) if word == "size" else np.bool_(queue.closed)])
+                told([_seen(queue, word)])
                 return _nothing
             if word == "close" and attrs["_cancel"]:
                 queue.cancel_enqueues()
@@ -61,8 +61,9 @@ class QueueHost:
             raise CancelledError(None, None, "The session is closed, and its queues with it.")
         queue = self._queues.get((container, name))
         if queue is None:
+            _check(definition)
             queue = self._queues[container, name] = Queue(name, definition)
-        elif queue.definition != definition:
+        elif not _is_same(queue.definition, definition):
             raise InvalidArgumentError(None, None, _difference(name, queue.definition, definition))
         return queue
 
@@ -83,17 +84,41 @@ def _nothing() -> None:
     return None
 
 
+def _seen(queue: Queue, word: str) -> Any:
+    """What a node finds that only looks."""
+    if word == "make":
+        return queue.name.encode()
+    return np.int32(queue.size) if word == "size" else np.bool_(queue.closed)
+
+
+def _check(definition: Definition) -> None:
+    """Raise InvalidArgumentError for a queue that could never give an element."""
+    keep, capacity = definition.keep, definition.capacity
+    if keep < 0:
+        raise InvalidArgumentError(None, None, f"min_after_dequeue {keep} must be >= 0")
+    if keep and 0 <= capacity <= keep:
+        raise InvalidArgumentError(None, None, f"min_after_dequeue {keep} must be < capacity {capacity}")
+
+
+def _is_same(held: Definition, asked: Definition) -> bool:
+    """Whether two definitions may be one queue's; open dimensions fit any."""
+    if held.kind != "PaddingFIFOQueue" or None in (held.shapes, asked.shapes):
+        return held == asked
+    pairs = zip(held.shapes or (), asked.shapes or (), strict=False)
+    return held == asked._replace(shapes=held.shapes) and all([shapes.compatible(a, b) for a, b in pairs])
+
+
 def _difference(name: str, held: Definition, asked: Definition) -> str:
     """Why two queues of one name cannot be one."""
     if held.kind != asked.kind:
         return f"Shared queue '{name}' has type '{held.kind}' that does not match type of node '{asked.kind}'"
-    words = {"capacity": "capacity", "dtypes": "component types", "shapes": "component shapes", "seed": "random seed"}
+    words = {"capacity": "capacity", "dtypes": "component types", "shapes": "component shapes"}
     for field, word in {**words, "keep": "min_after_dequeue"}.items():
         has, wants = getattr(held, field), getattr(asked, field)
         if has != wants:
-            was = "was" if field in ("capacity", "keep", "seed") else "were"
+            was = "was" if field in ("capacity", "keep") else "were"
             return f"Shared queue '{name}' has {word} {_listed(has)} but requested {word} {was} {_listed(wants)}."
-    raise AssertionError("equal definitions")
+    return f"Shared queue '{name}' has random seeds {held.seed} but requested seeds are {asked.seed}."
 
 
 def _listed(value: Any) -> str:
@@ -104,7 +129,7 @@ def _listed(value: Any) -> str:
 
 def _attempt(word: str, definition: Definition, values: list, told: Callable[[Any], None]) -> Attempt | None:
     """The attempt that a node makes, or None for one that only looks. Raises InvalidArgumentError."""
-    if word in ("size", "is_closed"):
+    if word in ("size", "is_closed", "make"):
         return None
     if word == "close":
         return Attempt("close", lambda result: told(_failed(result) or []))
@@ -118,8 +143,8 @@ def _attempt(word: str, definition: Definition, values: list, told: Callable[[An
         text = f"{definition.kind}'s DequeueMany and DequeueUpTo require the components to have specified shapes."
         raise InvalidArgumentError(None, None, text)
     if wanted < 0:
-        kind = "DequeueMany" if word == "dequeue_many" else "DequeueUpTo"
-        raise InvalidArgumentError(None, None, f"Queue{kind} must request a non-negative number of elements: {wanted}")
+        kind = "DequeueManyOp" if word == "dequeue_many" else "DequeueUpToOp"
+        raise InvalidArgumentError(None, None, f"{kind} requested {wanted} < 0 elements")
 
     def together(result: Any) -> None:
         told(

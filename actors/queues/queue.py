@@ -48,7 +48,10 @@ class Queue:
         return len(self._elements)
 
     def start(self, attempt: Attempt) -> None:
-        """Let an attempt wait for its turn; it may be done before this returns."""
+        """Let an attempt wait for its turn; it may be done before this returns. One for nothing is done at once."""
+        if attempt.word != "close" and not attempt.wanted and not attempt.elements:
+            attempt.told([])
+            return
         (self._out if attempt.word == "dequeue" else self._in).append(attempt)
         self.pump()
 

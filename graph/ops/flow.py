@@ -8,6 +8,7 @@ from typing import Any
 from weftwork.graph.build import apply, as_it_is, as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.nest import flatten
 from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 
@@ -70,8 +71,14 @@ def group(*inputs: Any, **kwargs: Any) -> Operation:
         return no_op(name or "group_deps")
 
 
-def with_dependencies(dependencies: Iterable, output_tensor: Any, name: str | None = None) -> Tensor:
-    """`output_tensor`, after `dependencies`."""
+def with_dependencies(dependencies: Iterable, output_tensor: Any, name: str | None = None) -> Any:
+    """`output_tensor`, a tensor or IndexedSlices, after `dependencies`."""
+    if isinstance(output_tensor, IndexedSlices):
+        slices, gate = output_tensor, list(dependencies)
+        parts = [
+            None if part is None else with_dependencies(gate, part) for part in (slices.indices, slices.dense_shape)
+        ]
+        return IndexedSlices(with_dependencies(gate, slices.values, name), *parts)
     tensor = as_tensor(output_tensor)
     assert tensor is not None
     with tensor.graph.as_default(), tensor.graph.control_dependencies(dependencies):
@@ -89,10 +96,10 @@ def tuple(tensors: Iterable, name: str | None = None, control_inputs: Iterable |
         raise ValueError(f"Must have at least one Tensor: {tensors}")
     graph = graph_of([t for t in real])
     with graph.as_default(), name_scope(name, "tuple", real):
-        ops = [t if isinstance(t, Operation) else convert_to_tensor(t).op for t in real]
-        ops += [c if isinstance(c, Operation) else convert_to_tensor(c).op for c in control_inputs or ()]
-        gate = group(*ops)
-        return [
-            None if t is None else gate if isinstance(t, Operation) else with_dependencies([gate], convert_to_tensor(t))
-            for t in tensors
-        ]
+        real = [t if isinstance(t, (Operation, IndexedSlices)) else convert_to_tensor(t) for t in real]
+        for control in control_inputs or ():
+            if not isinstance(control, (Operation, Tensor)) and not hasattr(type(control), "_as_graph_element"):
+                raise TypeError(f"Control input must be Operation or Tensor: {control!r}")
+        gate = group(*real, *(control_inputs or ()))
+        waiting = iter([gate if isinstance(t, Operation) else with_dependencies([gate], t) for t in real])
+        return [None if t is None else next(waiting) for t in tensors]

@@ -6,8 +6,11 @@ A queue belongs to the session, like a variable: two sessions on one graph have 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from weftwork.graph import dtypes as types
 from weftwork.graph import shapes as dims
@@ -45,16 +48,35 @@ class QueueBase:
     ):
         listed = dtypes if isinstance(dtypes, (list, tuple)) else [dtypes]
         self._dtypes = tuple([types.as_dtype(d) for d in listed])
+        if not self._dtypes:
+            raise ValueError(f"Attr 'component_types' of '{kind}V2' Op passed list of length 0 less than minimum 1.")
+        if capacity is not None and not isinstance(capacity, (int, np.integer)):
+            raise TypeError(f"Expected int for argument 'capacity' not {capacity!r}.")
         self._shapes = self._one_for_each(shapes)
         self._names = None if names is None else tuple(names if isinstance(names, (list, tuple)) else [names])
         if self._names is not None and len(self._names) != len(self._dtypes):
             raise ValueError("List of names must have the same length as the list of dtypes")
-        graph = get_default_graph()
-        with graph.control_dependencies(None), graph.in_section(None):  # it is one queue, however often a loop turns
-            self._op = graph.add(Kind.NOOP, f"{kind}V2", outputs=[], name=name)
-        self._container, self._key = self._op.container, shared_name or self._op.name
         raw = None if self._shapes is None else tuple(self._shapes)
         self._definition = Definition(kind, -1 if capacity is None else int(capacity), self._dtypes, raw, seed, keep)
+        self._make(get_default_graph(), shared_name or "", name)
+
+    def _make(self, graph: Graph, shared_name: str, name: str) -> None:
+        """The node that makes the queue, where no other node of it has."""
+        kind, capacity, dtypes, raw, _, keep = self._definition
+        first = kind == "PriorityQueue"  # TensorFlow does not count the priority
+        public = {
+            "component_types": list(dtypes)[first:],
+            "shapes": [dims.TensorShape(shape) for shape in raw or ()][first:],
+            "capacity": capacity,
+            "shared_name": shared_name.encode(),
+            **({"min_after_dequeue": keep} if kind == "RandomShuffleQueue" else {}),
+        }
+        attrs = {**public, "_definition": self._definition, "_word": "make", "_cancel": False, "_choices": None}
+        with graph.control_dependencies(None), graph.in_section(None):  # it is one queue, however often a loop turns
+            outputs: list = [(types.resource, ())]
+            self._op = graph.add(Kind.QUEUE, f"{kind}V2", attrs=attrs, outputs=outputs, name=name)
+        self._container, self._key = self._op.container, shared_name or self._op.name
+        attrs.update(_container=self._container, _queue=self._key)
 
     def _one_for_each(self, given: Any) -> list | None:
         """A shape for each component; one shape alone is a single component's."""
@@ -80,9 +102,9 @@ class QueueBase:
     # What it is
 
     @property
-    def queue_ref(self) -> Operation:
-        """The operation that stands for the queue."""
-        return self._op
+    def queue_ref(self) -> Any:
+        """The tensor that stands for the queue; its operation makes the queue, where no other has."""
+        return self._op.outputs[0] if self._op.outputs else self._op
 
     @property
     def name(self) -> str:
@@ -149,11 +171,9 @@ class QueueBase:
         Raises ValueError for values that do not fit, and for ones that have different numbers of rows.
         """
         raw = tuple([None if s is None else (None, *s) for s in self._shapes or (None,) * len(self._dtypes)])
-        tensors = self._components(vals, raw)
+        tensors = self._components(vals, raw, many=True)
         rows = None
         for i, tensor in enumerate(tensors):
-            if tensor.raw_shape == ():
-                raise ValueError(f"Shape () must have rank at least 1: component {i} of queue {self.name!r}")
             many = None if tensor.raw_shape is None else tensor.raw_shape[0]
             if None not in (rows, many) and rows != many:
                 raise ValueError(f"Dimensions {rows} and {many} are not compatible: component {i} of {self.name!r}")
@@ -191,10 +211,11 @@ class QueueBase:
 
     def is_closed(self, name: str | None = None) -> Tensor:
         """Whether it is closed, bool."""
-        return self._node("is_closed", [], [(types.bool, ())], name or self._named("is_closed")).outputs[0]
+        return self._node("is_closed", [], [(types.bool, ())], name or self._named("Is_Closed")).outputs[0]
 
     def _several(self, word: str, n: Any, name: str) -> Any:
-        count = convert_to_tensor(n, types.int32, name="n")
+        with self._op.graph.as_default():
+            count = convert_to_tensor(n, types.int32, name="n")
         known = static_value(count)
         if known is not None and known < 0:
             raise ValueError(f"Input 'n' must be >= 0, but is {known} for {name!r}")
@@ -203,7 +224,7 @@ class QueueBase:
         outputs = [(d, None if s is None else (rows, *s)) for d, s in zip(self._dtypes, raw, strict=True)]
         return self._returned(self._node(word, [count], outputs, name))
 
-    def _components(self, vals: Any, raw: tuple | None) -> list[Tensor]:
+    def _components(self, vals: Any, raw: Sequence | None, many: bool = False) -> list[Tensor]:
         if isinstance(vals, dict):
             if self._names is None:
                 raise ValueError("Queue must have names to enqueue a dictionary")
@@ -219,6 +240,9 @@ class QueueBase:
         if len(items) != len(self._dtypes):
             raise ValueError(f"The queue has {len(self._dtypes)} components, but got {len(items)}.")
         tensors = [self._component(i, v) for i, v in enumerate(items)]
+        for i, tensor in enumerate(tensors if many else ()):
+            if tensor.raw_shape == ():
+                raise ValueError(f"Shape () must have rank at least 1: component {i} of queue {self.name!r}")
         for i, (tensor, shape) in enumerate(zip(tensors, raw or (None,) * len(tensors), strict=True)):
             if not dims.compatible(tensor.raw_shape, shape):
                 raise ValueError(
@@ -230,7 +254,8 @@ class QueueBase:
     def _component(self, number: int, value: Any) -> Tensor:
         """A value as a tensor of a component's dtype. Raises ValueError or TypeError, which names the component."""
         try:
-            return convert_to_tensor(value, self._dtypes[number], name=f"component_{number}")
+            with self._op.graph.as_default():
+                return convert_to_tensor(value, self._dtypes[number], name=f"component_{number}")
         except (TypeError, ValueError) as error:
             raise type(error)(f"component_{number}: {error}") from None
 
@@ -259,6 +284,13 @@ class QueueBase:
             return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name)
 
 
+def _common(one: dims.RawShape, other: dims.RawShape) -> dims.RawShape:
+    """What two shapes share: where they differ a dimension is open."""
+    if one is None or other is None or len(one) != len(other):
+        return None
+    return tuple([a if a == b else None for a, b in zip(one, other, strict=True)])
+
+
 class _ChosenQueue(QueueBase):
     """One of several queues, by a number that is known when an operation runs: the operation's first input."""
 
@@ -266,7 +298,7 @@ class _ChosenQueue(QueueBase):
         first = queues[0]
         self._index, self._dtypes, self._names = index, first._dtypes, first._names
         raw = [q._shapes or (None,) * len(first._dtypes) for q in queues]
-        alike = [column[0] if all([s == column[0] for s in column]) else None for column in zip(*raw, strict=True)]
+        alike = [functools.reduce(_common, column) for column in zip(*raw, strict=True)]
         self._shapes = None if all([s is None for s in alike]) else alike
         self._op = index.graph.add(Kind.NOOP, "GatherV2", outputs=[], name="GatherV2")
         self._container, self._key, self._definition = first._container, first._key, first._definition
@@ -330,8 +362,13 @@ class PaddingFIFOQueue(QueueBase):
     def __init__(
         self, capacity: int, dtypes: Any, shapes: Any, names=None, shared_name=None, name: str = "padding_fifo_queue"
     ):
-        if shapes is None:
-            raise ValueError("Shapes must be provided for PaddingFIFOQueue.")
+        alone = isinstance(shapes, dims.TensorShape) or not isinstance(shapes, Sequence) or not shapes
+        if alone or any([shape is None or isinstance(shape, int) for shape in shapes]):
+            raise ValueError("When providing partial shapes, a list of shapes must be provided.")
+        count = len(dtypes) if isinstance(dtypes, (list, tuple)) else 1
+        if len(shapes) != count:
+            text = f"but received {count} dtypes and {len(shapes)} shapes."
+            raise ValueError(f"Shapes must be provided for all components, {text}")
         super().__init__("PaddingFIFOQueue", capacity, dtypes, shapes, names, shared_name, name)
 
     def _allowed(self, shape: dims.RawShape) -> bool:

@@ -8,6 +8,7 @@ reuse    None: a variable of that name must be new.  True: it must be there.  AU
 from __future__ import annotations
 
 import enum
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class VariableScope:
         custom_getter: Callable | None = None,
         dtype: Any = float32,
         constraint: Any = None,
+        use_resource: bool | None = None,
     ):
         self.name = name
         self.original_name_scope = name_scope
@@ -69,7 +71,11 @@ class VariableScope:
         self.custom_getter = custom_getter
         self.dtype = as_dtype(dtype)
         self.constraint = constraint
+        self.use_resource = use_resource
         self._reuse = reuse
+
+    partitioner = None
+    """Variables are in one piece."""
 
     @property
     def reuse(self) -> Any:
@@ -87,6 +93,22 @@ class VariableScope:
     def set_regularizer(self, regularizer: Any) -> None:
         """The regularizer of what is made inside."""
         self.regularizer = regularizer
+
+    def set_caching_device(self, caching_device: Any) -> None:
+        """Where values of what is made inside are cached. Kept, no more: a session's values are found everywhere."""
+        self.caching_device = caching_device
+
+    def set_dtype(self, dtype: Any) -> None:
+        """The dtype of what is made inside."""
+        self.dtype = as_dtype(dtype)
+
+    def set_use_resource(self, use_resource: bool) -> None:
+        """Taken and kept: there is one kind of variable."""
+        self.use_resource = use_resource
+
+    def set_partitioner(self, partitioner: Any) -> None:
+        """None, and nothing else: ValueError."""
+        _check_whole(partitioner)
 
     def set_custom_getter(self, custom_getter: Callable | None) -> None:
         """The function through which variables are got inside."""
@@ -113,7 +135,7 @@ def get_variable_scope() -> VariableScope:
     """The scope in which the next variable of the default graph is made."""
     graph = get_default_graph()
     if graph.variable_scope is None:
-        graph.variable_scope = VariableScope(None)
+        graph.variable_scope = VariableScope(False)
     return graph.variable_scope
 
 
@@ -141,6 +163,8 @@ def variable_scope(
     Raises ValueError or TypeError for arguments that make no sense.
     """
     _check_arguments(name_or_scope, default_name, reuse, partitioner)
+    if not isinstance(auxiliary_name_scope, bool):
+        raise TypeError(f"The auxiliary_name_scope must be `True` or `False`, while get {auxiliary_name_scope}")
     graph = graph_of(values or ())
     with graph.as_default():
         outer = get_variable_scope()
@@ -160,6 +184,7 @@ def variable_scope(
                 _chained(custom_getter, parent.custom_getter),
                 _first(dtype, parent.dtype),
                 _first(constraint, parent.constraint),
+                _first(use_resource, parent.use_resource),
             )
             graph.variable_scope = scope
             opened = _opened(graph)
@@ -184,6 +209,10 @@ def _check_arguments(name_or_scope: Any, default_name: Any, reuse: Any, partitio
         raise ValueError(f"The reuse parameter must be True or False or None, but got {reuse!r}.")
     if name_or_scope is None and reuse:
         raise ValueError("reuse=True cannot be used without a name_or_scope")
+    _check_whole(partitioner)
+
+
+def _check_whole(partitioner: Any) -> None:
     if partitioner is not None:
         raise ValueError("Variables are not partitioned: partitioner must be None.")
 
@@ -254,8 +283,9 @@ def get_variable(
     Raises ValueError when the variable exists and may not, does not and must, or has another shape or dtype.
     """
     scope = get_variable_scope()
-    if partitioner is not None:
-        raise ValueError("Variables are not partitioned: partitioner must be None.")
+    _check_whole(partitioner)
+    if custom_getter is not None and not callable(custom_getter):
+        raise ValueError(f"Passed a custom_getter which is not callable: {custom_getter}")
     request = _Request(
         shape, dtype, initializer, regularizer, trainable, collections, caching_device, validate_shape, constraint,
         scope.reuse,
@@ -263,8 +293,17 @@ def get_variable(
     full = f"{scope.name}/{name}" if scope.name else name
     getter = _chained(custom_getter, scope.custom_getter)
     if getter is not None:
-        return getter(_get, full, **vars(request))
+        with get_default_graph().name_scope(None):
+            return getter(_get, full, **vars(request))
     return _made_or_shared(full, request)
+
+
+def get_local_variable(
+    name: str, shape: Any = None, dtype: Any = None, *args: Any, collections: Any = None, **kwargs: Any
+) -> Variable:
+    """As `get_variable`, of a variable that is no part of the model: in LOCAL_VARIABLES, and not trainable."""
+    names = [*(collections or ()), GraphKeys.LOCAL_VARIABLES]
+    return get_variable(name, shape, dtype, *args, **{**kwargs, "collections": names, "trainable": False})
 
 
 @dataclass
@@ -311,7 +350,7 @@ def _made_or_shared(name: str, request: _Request) -> Variable:
             collections=request.collections,
             validate_shape=request.validate_shape,
             name=name,
-            dtype=None if as_tensor(value) is not None else made,
+            dtype=None if as_tensor(value) is not None or value is initializer else made,
             constraint=_first(request.constraint, scope.constraint),
         )
         store[name] = variable
@@ -358,14 +397,26 @@ def _initial_value(name: str, shape: Any, dtype: DType, initializer: Any, wanted
         tensor = as_tensor(initializer)
         return constant(initializer, wanted) if tensor is None else tensor
     raw = shapes.as_raw(shape)
+    if isinstance(initializer, type):
+        initializer = initializer()
+    taken = _parameters(initializer)
+    if raw is None and initializer is not None and not any([p.default is p.empty for p in taken.values()]):
+        return initializer
     if not shapes.is_full(raw):
         raise ValueError(f"Shape of a new variable ({name}) must be fully defined, but instead was {shapes.text(raw)}.")
     if initializer is None:
         initializer = _default_initializer(name, dtype)
-    elif isinstance(initializer, type):
-        initializer = initializer()
     assert raw is not None
-    return lambda: initializer(list(raw), dtype=dtype)
+    more = {"partition_info": None} if "partition_info" in taken else {}
+    return lambda: initializer(list(raw), dtype=dtype, **more)
+
+
+def _parameters(function: Any) -> dict[str, inspect.Parameter]:
+    """What a function takes; one that does not tell takes a shape."""
+    try:
+        return dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return {"shape": inspect.Parameter("shape", inspect.Parameter.POSITIONAL_ONLY)}
 
 
 def _default_initializer(name: str, dtype: DType) -> Callable:

@@ -6,7 +6,14 @@ read that the variable stands for wherever a tensor is wanted.
 
 from __future__ import annotations
 
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import STANDING, apply, as_it_is, as_tensor, convert_to_tensor, graph_of
@@ -14,13 +21,47 @@ from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import FLAT_TYPES, variable_at
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.operation import WRITES, Kind, Operation, Operators, Tensor
+from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.ops.flow import group
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.seams import seams
 from weftwork.graph.stacks import get_default_graph, get_default_session
 from weftwork.graph.variables import writes as state_ops
 
+_creators = threading.local()
 
-class Variable(Operators):
+
+@contextmanager
+def variable_creator_scope(variable_creator: Callable) -> Iterator[None]:
+    """What makes the variables inside: `variable_creator(next_creator, **kwargs)`, with all that Variable is given.
+
+    It returns a variable, mostly `next_creator(**kwargs)`'s. The innermost scope comes first.
+    """
+    outer = getattr(_creators, "stack", ())
+    _creators.stack = (*outer, (get_default_graph(), variable_creator))
+    try:
+        yield
+    finally:
+        _creators.stack = outer
+
+
+class _Created(type):
+    """Calling the class goes through the creators of the open scopes."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        stack = getattr(_creators, "stack", ())
+        if not stack:
+            return super().__call__(*args, **kwargs)
+        made: Callable = super().__call__
+        for graph, creator in stack:
+            if graph is get_default_graph():
+                made = functools.partial(creator, made)
+        bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
+        bound.apply_defaults()
+        return made(**{name: value for name, value in bound.arguments.items() if name != "self"})
+
+
+class Variable(Operators, metaclass=_Created):
     """State that belongs to each session that runs the graph.
 
     initial_value: anything that is or becomes a tensor, or a function that makes one.
@@ -226,17 +267,50 @@ class Variable(Operators):
         """See `weftwork.count_up_to`."""
         return state_ops.count_up_to(self._variable, limit)
 
+    def _scattered(self, scatter: Callable, sparse_delta: Any, name: str | None) -> Tensor:
+        if not isinstance(sparse_delta, IndexedSlices):
+            raise TypeError(f"sparse_delta is not IndexedSlices: {sparse_delta}")
+        return scatter(self._variable, sparse_delta.indices, sparse_delta.values, name=name)
+
     def scatter_add(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
         """Add IndexedSlices to it."""
-        return state_ops.scatter_add(self._variable, sparse_delta.indices, sparse_delta.values, name=name)
+        return self._scattered(state_ops.scatter_add, sparse_delta, name)
 
     def scatter_sub(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
         """Subtract IndexedSlices from it."""
-        return state_ops.scatter_sub(self._variable, sparse_delta.indices, sparse_delta.values, name=name)
+        return self._scattered(state_ops.scatter_sub, sparse_delta, name)
 
     def scatter_update(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
         """Set the rows of IndexedSlices in it."""
-        return state_ops.scatter_update(self._variable, sparse_delta.indices, sparse_delta.values, name=name)
+        return self._scattered(state_ops.scatter_update, sparse_delta, name)
+
+    def scatter_max(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Take the maximum with the rows of IndexedSlices."""
+        return self._scattered(state_ops.scatter_max, sparse_delta, name)
+
+    def scatter_min(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Take the minimum with the rows of IndexedSlices."""
+        return self._scattered(state_ops.scatter_min, sparse_delta, name)
+
+    def scatter_mul(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Multiply with the rows of IndexedSlices."""
+        return self._scattered(state_ops.scatter_mul, sparse_delta, name)
+
+    def scatter_div(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Divide by the rows of IndexedSlices."""
+        return self._scattered(state_ops.scatter_div, sparse_delta, name)
+
+    def scatter_nd_add(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+        """See `weftwork.scatter_nd_add`."""
+        return state_ops.scatter_nd_add(self._variable, indices, updates, name=name)
+
+    def scatter_nd_sub(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+        """See `weftwork.scatter_nd_sub`."""
+        return state_ops.scatter_nd_sub(self._variable, indices, updates, name=name)
+
+    def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+        """See `weftwork.scatter_nd_update`."""
+        return state_ops.scatter_nd_update(self._variable, indices, updates, name=name)
 
     # NumPy's protocols, through the cached read
 
@@ -254,9 +328,6 @@ class Variable(Operators):
 
     def __iter__(self):
         raise TypeError("'Variable' object is not iterable.")
-
-    def __bool__(self):
-        return bool(self._snapshot)
 
     def __eq__(self, other):
         return self is other
@@ -398,6 +469,15 @@ initialize_local_variables = local_variables_initializer
 def is_variable_initialized(variable: Any) -> Tensor:
     """A bool: whether `variable` has a value."""
     return state_ops.is_variable_initialized(variable)
+
+
+def assert_variables_initialized(var_list: Any = None) -> Tensor | None:
+    """The ranks of variables [n]; FailedPreconditionError, when it runs, where one has no value. None for none."""
+    var_list = list(global_variables() + local_variables() if var_list is None else var_list)
+    if not var_list:
+        return None
+    ranks = [apply(np.ndim, [v._ref()], type="Rank", dtype=dtypes.int32, shape=()) for v in var_list]
+    return seams.stack(ranks)
 
 
 def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Tensor:

@@ -8,13 +8,13 @@ What no machine has is refused before anything runs, for Ray would wait for ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from weftwork.graph.devices import DeviceSpec
 from weftwork.graph.errors import InvalidArgumentError, OpError, at_node
-from weftwork.graph.operation import LIBRARY, Operation
-from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.graph.operation import LIBRARY, Operation, Tensor
+from weftwork.scheduler.compile.dataflow import Dataflow, prune
 from weftwork.scheduler.compile.effects import settle_effects
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines.devices import Machine, list_devices, machines
@@ -72,6 +72,29 @@ def settle_needs(flow: Dataflow, config: Any) -> None:
 _NOTHING = Need()
 
 
+def check_devices(elements: Sequence[Tensor | Operation], fed: Collection[Tensor], config: Any) -> None:
+    """Raise InvalidArgumentError for a node of the graph whose device is not there, needed by these elements or not.
+
+    With `place_pruned_graph` those alone that these elements need count, with `allow_soft_placement` none.
+    """
+    if not elements or config.allow_soft_placement:
+        return
+    graph = elements[0].graph
+    asked = [device for device in list(graph.devices) if not _anywhere(device)]
+    if not asked:
+        return
+    cluster = machines()
+    bad = {device for device in asked if not _having(DeviceSpec.from_string(device), cluster, config)}
+    if not bad:
+        return
+    if not config.graph_options.place_pruned_graph:
+        raise _no_device(graph.devices[min(bad, key=lambda device: graph.devices[device].index)], config)
+    targets = [e.op if isinstance(e, Tensor) else e for e in elements if e not in fed]
+    for op in prune(targets, set(fed)):
+        if op.device in bad:
+            raise _no_device(op, config)
+
+
 def is_free(flow: Dataflow) -> bool:
     """True when no node asks for anything, a queue or the caller's process included: each may run anywhere."""
     return not (flow.needs or flow.queued or flow.here or any([op.traits.here for op in flow.ops]))
@@ -111,17 +134,11 @@ def _need(op: Operation, config: Any) -> Need:
 def _home(op: Operation, cluster: Sequence[Machine], config: Any) -> Home:
     """The machine, and the GPU of it, that a device string names; softly placed nodes run anywhere instead."""
     spec = DeviceSpec.from_string(op.device)
-    found = [machine for machine in cluster if machine.has(spec, max(1, config.device_count.get("CPU", 1)))]
+    found = _having(spec, cluster, config)
     if not found:
         if config.allow_soft_placement:
             return ANYWHERE
-        available = ", ".join([device.name for device in list_devices()])
-        raise _cannot_place(
-            op,
-            f"Operation was explicitly assigned to {op.device} but available devices are [ {available} ]. Make sure "
-            "the device specification refers to a valid device, or let it run elsewhere with "
-            "ConfigProto(allow_soft_placement=True)",
-        )
+        raise _no_device(op, config)
     here = inventory.this_machine()
     machine = next((m for m in found if m.id == here), found[0])
     if spec.device_type == "GPU":
@@ -135,6 +152,25 @@ def _home(op: Operation, cluster: Sequence[Machine], config: Any) -> Home:
                 "ConfigProto(allow_soft_placement=True)",
             )
     return ANYWHERE if machine.id == here else Home(machine.id)
+
+
+def _having(spec: DeviceSpec, cluster: Sequence[Machine], config: Any) -> list[Machine]:
+    """The machines that have a device."""
+    return [machine for machine in cluster if machine.has(spec, _cpus(config))]
+
+
+def _cpus(config: Any) -> int:
+    return max(1, config.device_count.get("CPU", 1))
+
+
+def _no_device(op: Operation, config: Any) -> OpError:
+    available = ", ".join([device.name for device in list_devices(_cpus(config))])
+    return _cannot_place(
+        op,
+        f"Operation was explicitly assigned to {op.device} but available devices are [ {available} ]. Make sure "
+        "the device specification refers to a valid device, or let it run elsewhere with "
+        "ConfigProto(allow_soft_placement=True)",
+    )
 
 
 # Resources and labels

@@ -21,12 +21,21 @@ JOBS = ("localhost", "worker")
 
 @dataclass(frozen=True)
 class DeviceAttributes:
-    """A device: its full name, its type, its bytes of memory, and a number that changes when its machine restarts."""
+    """A device: its full name, its type, its bytes of memory, and a number that changes when its machine restarts.
+
+    The name is kept in its canonical form; ValueError for one that is none.
+    """
 
     name: str
     device_type: str
     memory_limit_bytes: int
     incarnation: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", DeviceSpec.from_string(self.name).to_string())
+
+    def __repr__(self) -> str:
+        return f"_DeviceAttributes({self.name}, {self.device_type}, {self.memory_limit_bytes}, {self.incarnation})"
 
 
 @dataclass(frozen=True)
@@ -76,15 +85,19 @@ def check_packages(cluster: frozenset[str], names: tuple[str, ...] = EVERYWHERE)
             )
 
 
-def list_devices() -> list[DeviceAttributes]:
-    """A CPU device for each machine and a GPU device for each GPU; this machine alone while Ray is not running."""
+def list_devices(cpus: int = 1) -> list[DeviceAttributes]:
+    """The CPU devices of each machine and a GPU device for each GPU; this machine alone while Ray is not running.
+
+    cpus: how many CPU devices a machine shows.
+    """
     found = []
     known = machines()
     job = JOBS[0] if len(known) == 1 else JOBS[1]
     for machine in known:
         prefix = f"/job:{job}/replica:0/task:{machine.task}/device:"
         life = int(machine.id[:15], 16) or 1 if machine.id else os.getpid()
-        found.append(DeviceAttributes(f"{prefix}CPU:0", "CPU", int(machine.resources.get("memory", 0)), life))
+        memory = int(machine.resources.get("memory", 0))
+        found += [DeviceAttributes(f"{prefix}CPU:{index}", "CPU", memory, life) for index in range(cpus)]
         for index in range(int(machine.resources.get("GPU", 0))):
             found.append(DeviceAttributes(f"{prefix}GPU:{index}", "GPU", 0, life))
     return found

@@ -13,7 +13,7 @@ from weftwork.actors.programs.lru import Lru
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.folding import Rewrites
-from weftwork.scheduler.compile.needs import settle_needs
+from weftwork.scheduler.compile.needs import check_devices, settle_needs
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.specializations import Specialization, Specializations
@@ -77,6 +77,7 @@ class Signatures(Lru[Hashable, Signature]):
 
     def _prepare(self, signature: Signature, lasting: bool) -> None:
         """Find out how to run a signature."""
+        check_devices(signature.fetches.elements, signature.fed, self._config)
         if lasting and not signature.ran and self._config.placement == "auto":
             with collecting_later():
                 signature.call_list = CallList.of(signature.fetches.elements, set(signature.fed))

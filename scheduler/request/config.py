@@ -75,6 +75,7 @@ class GraphOptions(Message):
     """So many first runs are not counted."""
     infer_shapes: bool = False
     place_pruned_graph: bool = False
+    """Devices that are not there matter only where a run needs them; else one such node fails every run."""
     enable_bfloat16_sendrecv: bool = False
     timeline_step: int = 0
     rewrite_options: RewriterConfig
@@ -136,6 +137,7 @@ class ConfigProto(Message):
     after another in the caller's thread, but for those that ask for a worker. What waits in a queue does not count."""
     use_per_session_threads: bool = False
     session_inter_op_thread_pool: Repeated[ThreadPoolOptionProto]
+    """How many pools there are by number, for `RunOptions.inter_op_thread_pool`; all are the same threads."""
     placement_period: int = 0
     device_filters: Repeated[str]
     gpu_options: GPUOptions
@@ -205,6 +207,7 @@ class RunOptions(Message):
     timeout_in_ms: int = 0
     """Milliseconds that this run may take; when positive it overrides the session's `operation_timeout_in_ms`."""
     inter_op_thread_pool: int = 0
+    """The number of a pool of the session's, or -1: another one is an InvalidArgumentError."""
     output_partition_graphs: bool = False
     """Write the executed graph, as it was rewritten and part by part, to `RunMetadata.partition_graphs`."""
     debug_options: DebugOptions

@@ -90,6 +90,14 @@ def _expanded(graph: Graph, key: Any, value: Any) -> Iterator[tuple[Tensor, Any]
         yield parse_feed_key(graph, key), value
 
 
+def feed_tensors(graph: Graph, key: Any) -> list[Tensor]:
+    """The tensors that a key stands for in a list of feeds, also of a registered type; TypeError for none."""
+    known = conversion_of(key)
+    if known is not None and known[3] is not None:
+        return [parse_feed_key(graph, part) for part in known[3](key)]
+    return [parse_feed_key(graph, key)]
+
+
 def parse_feed_key(graph: Graph, key: Any) -> Tensor:
     """The tensor that a key of a feed_dict names; TypeError when it names none."""
     try:

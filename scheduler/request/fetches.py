@@ -19,7 +19,7 @@ from weftwork.graph.ops.composite import IndexedSlices, IndexedSlicesValue, Spar
 from weftwork.graph.ownership import ATOMS, copied
 from weftwork.graph.variables.variable import Variable
 
-_conversions: list[tuple[type, Callable, Callable | None]] = []
+_conversions: list[tuple[type, Callable, Callable | None, Callable | None]] = []
 _LEAVES = frozenset({Tensor, Operation, Variable, str, bytes})
 _KEYS = _LEAVES | {SparseTensor, IndexedSlices}
 """Types whose objects are their own signature: their parts never change."""
@@ -35,16 +35,17 @@ def register_session_run_conversion_functions(
 
     fetch_function(x): (list of graph elements, function from their values to x's value).
     feed_function(x, value): pairs of (tensor, value).
+    feed_function_for_partial_run(x): the tensors that `partial_run_setup` is to expect.
     A later registration comes first, so a subclass of a known type may have functions of its own. Raises ValueError
     when the type, or a subclass that it would hide, is known already.
     """
     for known, *_ in _conversions:
         if issubclass(known, tensor_type):
             raise ValueError(f"{tensor_type} has already been registered so ignore it.")
-    _conversions.insert(0, (tensor_type, fetch_function, feed_function))
+    _conversions.insert(0, (tensor_type, fetch_function, feed_function, feed_function_for_partial_run))
 
 
-def conversion_of(value: Any) -> tuple[type, Callable, Callable | None] | None:
+def conversion_of(value: Any) -> tuple[type, Callable, Callable | None, Callable | None] | None:
     """The registered functions for a value of a user's type, or None."""
     for entry in _conversions:
         if isinstance(value, entry[0]):
@@ -213,6 +214,7 @@ register_session_run_conversion_functions(
     SparseTensor,
     lambda s: (_sparse_parts(s), lambda parts: SparseTensorValue(*parts)),
     lambda s, value: _feed_parts(s, _sparse_parts(s), value),
+    _sparse_parts,
 )
 register_session_run_conversion_functions(
     IndexedSlices,
@@ -221,4 +223,5 @@ register_session_run_conversion_functions(
         lambda parts: IndexedSlicesValue(parts[0], parts[1], parts[2] if len(parts) == 3 else None),
     ),
     lambda s, value: _feed_parts(s, _slices_parts(s), value),
+    _slices_parts,
 )

@@ -18,7 +18,7 @@ from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import REFERENCES, Kind, Operation, Tensor
 from weftwork.scheduler.compile.dataflow import prune
-from weftwork.scheduler.request.feeds import parse_feed_key, parse_feeds
+from weftwork.scheduler.request.feeds import feed_tensors, parse_feeds
 from weftwork.scheduler.request.fetches import owned, parse_fetches
 
 _SOURCES = REFERENCES | {Kind.CONSTANT, Kind.PLACEHOLDER}
@@ -67,16 +67,16 @@ class PartialRuns:
         """Begin: a handle. Raises InvalidArgumentError when there is nothing to fetch."""
         elements = parse_fetches(graph, fetches).elements
         if not elements:
-            raise InvalidArgumentError(None, None, "Must specify at least one target to fetch or execute.")
+            raise _refused("Must specify at least one target to fetch or execute.")
         handle = uuid.uuid4().hex
-        self._runs[handle] = _Partial(elements, [parse_feed_key(graph, key) for key in feeds or ()])
+        self._runs[handle] = _Partial(elements, [tensor for key in feeds or () for tensor in feed_tensors(graph, key)])
         return handle
 
     def run(self, graph: Graph, handle: str, fetches: Any, feed_dict: Mapping | None, run: RunPart, copy: bool) -> Any:
         """Go on: the values of `fetches`, copied if they are to be. `run` runs a part; one that fails ends the run."""
         partial = self._runs.get(handle)
         if partial is None:
-            raise InvalidArgumentError(None, None, "Must run 'setup' before performing partial runs!")
+            raise _refused("Must run 'setup' before performing partial runs!")
         with partial.lock:
             try:
                 return _part(graph, partial, fetches, feed_dict, run, copy)
@@ -105,9 +105,7 @@ def _part(graph: Graph, partial: _Partial, fetches: Any, feed_dict: Mapping | No
     ops = prune([*[t.op for t in wanted], *due], set(values), partial.ran)
     for tensor in wanted:
         if any(feed.op in ops for feed in partial.feeds - values.keys()):
-            raise InvalidArgumentError(
-                None, tensor.op, f"Fetch {tensor.name} can't be computed from the feeds that have been fed so far."
-            )
+            raise _refused(f"Fetch {tensor.name} can't be computed from the feeds that have been fed so far.")
     kept = _frontier(partial, ops, set(values))
     computed = list(dict.fromkeys([*wanted, *kept]))
     if computed or due:
@@ -117,6 +115,11 @@ def _part(graph: Graph, partial: _Partial, fetches: Any, feed_dict: Mapping | No
     partial.values = values
     partial.fetched.update(asked)
     return parsed.build(owned([values[t] for t in asked], copy, [True] * len(asked)))
+
+
+def _refused(text: str) -> InvalidArgumentError:
+    """An error that no node is to blame for."""
+    return InvalidArgumentError(None, None, text)
 
 
 def _kept(value: Any) -> Any:
@@ -129,18 +132,14 @@ def _kept(value: Any) -> Any:
 def _check(partial: _Partial, fetches: Sequence[Tensor], fed: Mapping[Tensor, Any]) -> None:
     for tensor in fed:
         if tensor not in partial.feeds:
-            raise InvalidArgumentError(
-                None, tensor.op, f"The feed {tensor.name} was not specified in partial_run_setup."
-            )
+            raise _refused(f"The feed {tensor.name} was not specified in partial_run_setup.")
         if tensor in partial.values:
-            raise InvalidArgumentError(None, tensor.op, f"The feed {tensor.name} has already been fed.")
+            raise _refused(f"The feed {tensor.name} has already been fed.")
     for tensor in fetches:
         if tensor not in partial.fetches:
-            raise InvalidArgumentError(
-                None, tensor.op, f"The fetch {tensor.name} was not specified in partial_run_setup."
-            )
+            raise _refused(f"The fetch {tensor.name} was not specified in partial_run_setup.")
         if tensor in partial.fetched:
-            raise InvalidArgumentError(None, tensor.op, f"The fetch {tensor.name} has already been fetched.")
+            raise _refused(f"The fetch {tensor.name} has already been fetched.")
 
 
 def _frontier(partial: _Partial, ops: list[Operation], known: set[Tensor]) -> list[Tensor]:

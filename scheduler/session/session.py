@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from weftwork.graph import stacks
-from weftwork.graph.errors import NotFoundError
+from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
 from weftwork.graph.export import structure
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
@@ -88,7 +88,7 @@ class BaseSession:
     def list_devices(self) -> list:
         """The devices of every machine, in TensorFlow 1's form."""
         self._check_open()
-        return list_devices()
+        return list_devices(max(1, self._config.device_count.get("CPU", 1)))
 
     @property
     def placements(self) -> dict[str, tuple[int, int]]:
@@ -166,6 +166,9 @@ class BaseSession:
         """What a run of a signature tells about itself. Raises TypeError for options or metadata of other types."""
         if options is not None and not isinstance(options, RunOptions):
             raise TypeError(f"options must be a tf.RunOptions, but got {type(options)}")
+        pools = len(self._config.session_inter_op_thread_pool) or 1
+        if options is not None and not -1 <= options.inter_op_thread_pool < pools:
+            raise InvalidArgumentError(None, None, f"Invalid inter_op_thread_pool: {options.inter_op_thread_pool}")
         if metadata is None:
             return Wanted(devices=self._placed is not None)
         if not isinstance(metadata, RunMetadata):
@@ -204,7 +207,11 @@ class BaseSession:
         self._check_open()
         self._check_not_empty()
         tensors = [parse_feed_key(self._graph, key) for key in feed_list or ()]
-        signature = self._engine.signatures.add(None, parse_fetches(self._graph, fetches), tensors)
+        parsed = parse_fetches(self._graph, fetches)
+        try:
+            signature = self._engine.signatures.add(None, parsed, tensors)
+        except OpError as error:  # it is a call that fails
+            return _failing(error)
 
         def run(*args: Any, **kwargs: Any) -> Any:
             self._check_open()
@@ -318,6 +325,15 @@ def _engine(target: str, config: ConfigProto, graph: Graph) -> Engine | SharedEn
     return Engine(config, entropy)
 
 
+def _failing(error: OpError) -> Callable:
+    """A function whose every call fails with this error."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        raise error.with_traceback(None)
+
+    return run
+
+
 def _hosted(config: ConfigProto) -> str:
     return f"session {config.name}"
 
@@ -403,6 +419,7 @@ class InteractiveSession(BaseSession):
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
         super().__init__(target, graph, config)
+        self._config.graph_options.place_pruned_graph = True
         with InteractiveSession._count_lock:
             if InteractiveSession._alive:
                 warnings.warn(

@@ -198,7 +198,7 @@ def _node_proto(op: Operation) -> Any:
         number = getattr(protos("types"), f"DT_{_TYPE_NAMES.get(op.outputs[0].dtype.base_dtype.name, 'VARIANT')}")
         node.attr["dtype"].type = number
     if op.colocation:
-        node.attr["_class"].list.s.append(f"loc:@{op.colocation}".encode())
+        node.attr["_class"].list.s.extend(op.colocation_groups())
     return node
 
 

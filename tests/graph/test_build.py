@@ -294,8 +294,16 @@ def test_a_conversion_must_be_callable(conversions):
 
 def test_a_conversion_may_not_give_another_dtype_than_asked_for(conversions, graph):
     tf.register_tensor_conversion_function(Celsius, lambda v, **_: tf.constant(1.0))
-    with pytest.raises(ValueError, match="Tensor conversion requested dtype int32"):
+    with pytest.raises(RuntimeError, match="returned incompatible dtype: requested = int32, actual = float32"):
         tf.convert_to_tensor(Celsius(0), tf.int32)
+
+
+def test_a_conversion_gives_a_tensor_and_is_of_types(conversions, graph):
+    tf.register_tensor_conversion_function(Celsius, lambda v, **_: "cold")
+    with pytest.raises(RuntimeError, match="returned non-Tensor: 'cold'"):
+        tf.convert_to_tensor(Celsius(0))
+    with pytest.raises(TypeError, match="base_type must be a type or a tuple of types"):
+        tf.register_tensor_conversion_function(3, lambda v, **_: tf.constant(1.0))
 
 
 # Values that meet

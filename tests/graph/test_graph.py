@@ -267,6 +267,45 @@ def test_colocation_overrides_devices_and_names_its_group(graph):
     assert v.assign(2.0).op.colocation_groups() == [b"loc:@v"]
 
 
+def test_groups_of_nested_colocations_are_joined_and_can_be_left(graph):
+    with tf.device("/cpu:1"):
+        a = tf.constant(1.0, name="a")
+    b = tf.constant(1.0, name="b")
+    with graph.colocate_with(a), graph.colocate_with(b):
+        both = tf.no_op()
+        with graph.colocate_with(b, ignore_existing=True):
+            alone = tf.no_op()
+        with graph.colocate_with(None, ignore_existing=True):
+            free = tf.no_op(name="free")
+    assert (both.colocation_groups(), both.device) == ([b"loc:@a", b"loc:@b"], "/device:CPU:1")
+    assert (alone.colocation_groups(), alone.device) == ([b"loc:@b"], "")
+    assert free.colocation_groups() == [b"loc:@free"]
+    with pytest.raises(ValueError, match="no attr named '_class'"):
+        free.get_attr("_class")
+    with pytest.raises(ValueError, match="ignore_existing is not True"):
+        graph.colocate_with(None)
+
+
+def test_a_device_asked_for_beside_a_node_that_asks_for_none_holds(graph):
+    a = tf.constant(1.0)
+    with tf.device("/cpu:1"), graph.colocate_with(a):
+        here = tf.no_op()
+        with tf.device("/gpu:0"):
+            there = tf.no_op()
+    assert (here.device, there.device) == ("", "/device:GPU:0")
+
+
+def test_control_inputs_are_given_by_name_too_and_seen_from_both_sides(graph):
+    a, b = tf.no_op(name="a"), tf.no_op(name="b")
+    with graph.control_dependencies(["a"]):
+        c = tf.no_op()
+    c._add_control_input(b)
+    assert c.control_inputs == [a, b]
+    assert (a._control_outputs, b._control_outputs) == ([c], [c])
+    with pytest.raises(ValueError, match="younger"):
+        a._add_control_input(c)
+
+
 def test_a_container_is_remembered_by_what_is_made_in_it(graph):
     with tf.container("box"):
         v = tf.Variable(1.0)

@@ -80,6 +80,9 @@ class QueueMachine(RuleBasedStateMachine):
     def enqueue(self, count):
         values = list(range(self.next, self.next + count))
         self.next += count
+        if not values:  # it waits for nobody
+            self.session.run(self.put, {self.given: values})
+            return
         waiting = in_thread(self.session.run, self.put, {self.given: values})
         self.putting.append((deque(values), waiting))
         self.arrived()
@@ -88,6 +91,9 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.taking) < 3)
     @rule(count=st.integers(0, 6), less=st.booleans())
     def dequeue(self, count, less):
+        if not count:
+            assert self.session.run(self.some if less else self.take, {self.n: 0}).tolist() == []
+            return
         waiting = in_thread(self.session.run, self.some if less else self.take, {self.n: count})
         self.taking.append(([], count, less, waiting))
         self.arrived()

@@ -103,7 +103,7 @@ def test_the_number_of_elements_may_be_fed(session):
     assert several.shape.as_list() == [None]
     session.run(queue.enqueue_many([[1, 2, 3, 4]]))
     assert session.run(several, {n: 3}).tolist() == [1, 2, 3]
-    with pytest.raises(tf.errors.InvalidArgumentError, match="must request a non-negative number"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="requested -1 < 0 elements"):
         session.run(several, {n: -1})
 
 
@@ -455,7 +455,7 @@ def test_what_does_not_fit_is_refused_when_the_graph_is_built(graph):
         tf.FIFOQueue(10, [tf.int32, tf.int32], shapes=[[]])
     with pytest.raises(ValueError, match="List of names must have the same length as the list of dtypes"):
         tf.FIFOQueue(10, [tf.int32, tf.int32], names=["a"])
-    with pytest.raises(ValueError, match="Shapes must be provided for PaddingFIFOQueue"):
+    with pytest.raises(ValueError, match="a list of shapes must be provided"):
         tf.PaddingFIFOQueue(10, tf.int32, None)
 
 
@@ -485,7 +485,7 @@ def test_what_does_not_fit_is_named_by_its_component(session):
     assert session.run(queue.size()) == 0
     with pytest.raises(ValueError, match="Dimensions 3 and 2 are not compatible: component 1 of 'q'"):
         queue.enqueue_many([tf.ones([3, 2]), tf.constant([1, 2])])
-    with pytest.raises(ValueError, match="are incompatible: component 1 of queue 'q'"):
+    with pytest.raises(ValueError, match="must have rank at least 1: component 1 of queue 'q'"):
         queue.enqueue_many([x, tf.constant(1)])
     with pytest.raises(ValueError, match="component_1: Tensor conversion requested dtype int32"):
         queue.enqueue([tf.ones([2]), tf.ones([])])
@@ -638,3 +638,69 @@ def test_a_queue_that_is_made_in_a_loop_is_one_queue(session):
     assert session.run(tf.while_loop(lambda i: i < 3, body, [0])) == 3
     outside = tf.FIFOQueue(10, tf.int32, shapes=[[]], shared_name="inside")
     assert session.run(outside.dequeue_many(3)).tolist() == [0, 1, 2]
+
+
+def test_a_queue_is_made_by_the_operation_that_stands_for_it(session):
+    tf.RandomShuffleQueue(10, 5, tf.float32, seed=3, shared_name="q").queue_ref.op.run(session=session)
+    for other, text in (
+        (lambda: tf.RandomShuffleQueue(10, 5, tf.float32, seed=4, shared_name="q"), "random seeds"),
+        (lambda: tf.RandomShuffleQueue(10, 6, tf.float32, seed=3, shared_name="q"), "min_after_dequeue"),
+        (lambda: tf.RandomShuffleQueue(10, 10, tf.float32), "min_after_dequeue 10 must be < capacity 10"),
+        (lambda: tf.RandomShuffleQueue(10, -1, tf.float32), "min_after_dequeue -1 must be >= 0"),
+    ):
+        queue = other()
+        assert queue.queue_ref.dtype is tf.resource
+        with pytest.raises(tf.errors.InvalidArgumentError, match=text):
+            queue.queue_ref.op.run(session=session)
+    assert queue.queue_ref.op.get_attr("component_types") == [tf.float32]
+
+
+def test_shared_queues_that_pad_agree_in_what_both_say_of_their_shapes(session):
+    def sized(*shape):
+        return session.run(tf.PaddingFIFOQueue(10, [tf.int32], [shape], shared_name="q").size())
+
+    assert [sized(None, 2), sized(3, 2), sized(None, None)] == [0, 0, 0]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="component shapes"):
+        sized(3, 3)
+
+
+def test_the_nodes_of_a_queue_are_made_in_its_graph_from_any_thread(session):
+    queue = tf.FIFOQueue(10, tf.int32, shapes=[[]])
+    put = in_thread(lambda: session.run(queue.enqueue_many([[1, 2, 3]])))
+    until(lambda: put)
+    taken = in_thread(lambda: session.run(queue.dequeue_many(2)).tolist())
+    until(lambda: taken)
+    assert taken == [[1, 2]]
+
+
+def test_what_asks_for_nothing_waits_for_nobody(session):
+    queue = tf.FIFOQueue(1, tf.int32, shapes=[[]])
+    session.run(queue.enqueue(1))
+    full = in_thread(session.run, queue.enqueue(2))
+    until(lambda: session.waiting())
+    session.run(queue.enqueue_many([np.zeros(0, np.int32)]))
+    assert session.run(queue.dequeue_many(0)).shape == (0,)
+    session.run(queue.dequeue())
+    until(lambda: full)
+    session.run(queue.close())
+    session.run(queue.enqueue_many([np.zeros(0, np.int32)]))
+
+
+def test_a_chosen_queue_knows_of_its_shapes_what_all_share(graph):
+    index = tf.placeholder(tf.int32, [])
+
+    def shared(*shapes):
+        queues = [tf.FIFOQueue(1, tf.float32, shapes=[shape]) for shape in shapes]
+        return tf.QueueBase.from_list(index, queues).shapes[0]
+
+    assert shared([2, 3], [2, 4]).as_list() == [2, None]
+    assert shared([2], [2, 4]).ndims is None
+
+
+def test_queues_that_make_no_sense_are_refused_where_they_are_made(graph):
+    with pytest.raises(ValueError, match="list of length 0 less than minimum 1"):
+        tf.FIFOQueue(1, [])
+    with pytest.raises(TypeError, match="Expected int for argument 'capacity' not 'a'"):
+        tf.FIFOQueue("a", tf.int32)
+    with pytest.raises(ValueError, match="2 dtypes and 1 shapes"):
+        tf.PaddingFIFOQueue(1, [tf.int32, tf.int32], [()])

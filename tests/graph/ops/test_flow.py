@@ -304,3 +304,14 @@ def test_equal_nodes_that_wait_for_different_things_all_wait(session):
     session.run([made[0], after])
     assert sorted(log.seen) == ["a", "after", "b"]
     assert before(log.seen, "b", "after")
+
+
+def test_slices_wait_for_the_others_of_a_tuple_and_stay_slices(graph):
+    slices = tf.IndexedSlices(tf.constant([1.0]), tf.constant([0]))
+    made, none, other = tf.tuple([slices, None, tf.constant(2.0)])
+    assert isinstance(made, tf.IndexedSlices)
+    assert none is None
+    with tf.Session() as session:
+        assert session.run([made.values, made.indices, other])[0].tolist() == [1.0]
+    with pytest.raises(TypeError, match="Control input must be Operation or Tensor: 3"):
+        tf.tuple([slices], control_inputs=[3])

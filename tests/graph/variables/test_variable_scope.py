@@ -167,3 +167,42 @@ def test_default_names_avoid_the_names_of_scopes_that_were_opened(graph):
     with tf.variable_scope(None, default_name="layer") as other:
         pass
     assert (named.name, other.name) == ("layer", "layer_1")
+
+
+def test_a_local_variable_is_no_part_of_the_model(graph):
+    with tf.variable_scope("s"):
+        v = tf.get_local_variable("v", [2])
+    assert (tf.local_variables(), tf.global_variables(), tf.trainable_variables()) == ([v], [], [])
+    assert v.name == "s/v:0"
+
+
+def test_an_initializer_is_called_with_what_it_takes(graph):
+    def whole(shape, dtype, partition_info):
+        assert partition_info is None
+        return tf.ones(shape, dtype)
+
+    v = tf.get_variable("v", [2], initializer=whole)
+    w = tf.get_variable("w", initializer=lambda: tf.zeros([3], tf.int32))
+    assert (v.shape.as_list(), w.shape.as_list(), w.dtype.base_dtype) == ([2], [3], tf.int32)
+
+
+def test_what_a_getter_makes_of_a_variable_has_a_name_outside_of_the_scope(graph):
+    def doubled(getter, *args, **kwargs):
+        return getter(*args, **kwargs) * 2.0
+
+    with tf.variable_scope("s", custom_getter=doubled):
+        assert tf.get_variable("v", []).name == "mul:0"
+    with pytest.raises(ValueError, match="Passed a custom_getter which is not callable"):
+        tf.get_variable("w", [], custom_getter=3)
+
+
+def test_a_scope_keeps_what_is_set_on_it(graph):
+    with tf.variable_scope("s", use_resource=True) as scope:
+        scope.set_dtype(tf.float64)
+        scope.set_caching_device("/cpu:0")
+        scope.set_use_resource(False)
+        scope.set_partitioner(None)
+        assert tf.get_variable("v", []).dtype.base_dtype is tf.float64
+    assert (scope.caching_device, scope.use_resource, scope.partitioner) == ("/cpu:0", False, None)
+    with pytest.raises(TypeError, match="auxiliary_name_scope must be"), tf.variable_scope("s", auxiliary_name_scope=1):
+        pass

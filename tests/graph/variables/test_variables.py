@@ -110,10 +110,9 @@ def test_a_variable_is_equal_to_itself_only_and_can_be_a_key(graph):
     assert len({v, w, v}) == 2
 
 
-def test_a_variable_is_no_bool_no_iterable_and_no_array(graph):
+def test_a_variable_is_true_as_an_object_no_iterable_and_no_array(graph):
     w = tf.Variable([1.0, 2.0])
-    with pytest.raises(TypeError, match="Using a `tf.Tensor` as a Python `bool` is not allowed"):
-        bool(w)
+    assert w
     with pytest.raises(TypeError, match="'Variable' object is not iterable"):
         iter(w)
     with pytest.raises(NotImplementedError, match=r"Cannot convert a symbolic Tensor \(Variable/read:0\)"):
@@ -810,3 +809,51 @@ def test_a_run_that_fails_leaves_every_variable_as_it_was(session):
     one, other = session.run([v, w])
     assert one == 1
     assert np.array_equal(other, [1, 2])
+
+
+# What makes variables, and what asks for them
+
+
+def test_creators_see_what_a_variable_is_made_with_the_innermost_first(graph):
+    seen = []
+
+    def outer(following, **kwargs):
+        seen.append("outer")
+        return following(**{**kwargs, "name": kwargs["name"] + "_made"})
+
+    def inner(following, **kwargs):
+        seen.append(("inner", kwargs["trainable"]))
+        return following(**kwargs)
+
+    with tf.variable_creator_scope(outer):
+        with tf.variable_creator_scope(inner):
+            x = tf.Variable(1.0, trainable=False, name="x")
+        y = tf.get_variable("y", [2])
+    assert (x.name, y.name, tf.Variable(1.0, name="z").name) == ("x_made:0", "y_made:0", "z:0")
+    assert seen == [("inner", False), "outer", "outer"]
+
+
+def test_all_variables_have_values_or_the_assertion_says_which_has_none(graph):
+    a, b = tf.Variable(1.0, name="a"), tf.Variable([1.0], name="b")
+    ranks = tf.assert_variables_initialized()
+    assert tf.assert_variables_initialized([]) is None
+    with tf.Session() as session:
+        session.run(a.initializer)
+        with pytest.raises(tf.errors.FailedPreconditionError, match="uninitialized value b"):
+            session.run(ranks)
+        session.run(b.initializer)
+        assert session.run(ranks).tolist() == [0, 1]
+
+
+def test_a_variable_scatters_slices_by_each_way(graph):
+    v = tf.Variable([1.0, 2.0, 3.0])
+    slices = tf.IndexedSlices(tf.constant([2.0]), tf.constant([1]))
+    with tf.Session() as session:
+        for way, wanted in (("max", 2.0), ("min", 2.0), ("mul", 4.0), ("div", 1.0)):
+            session.run(v.initializer)
+            assert session.run(getattr(v, f"scatter_{way}")(slices)).tolist() == [1.0, wanted, 3.0]
+        for way, wanted in (("nd_add", 5.0), ("nd_sub", -1.0), ("nd_update", 3.0)):
+            session.run(v.initializer)
+            assert session.run(getattr(v, f"scatter_{way}")([[1]], [3.0])).tolist() == [1.0, wanted, 3.0]
+    with pytest.raises(TypeError, match="sparse_delta is not IndexedSlices"):
+        v.scatter_add([1.0])

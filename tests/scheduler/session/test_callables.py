@@ -254,13 +254,13 @@ def test_only_what_was_set_up_is_fed_and_fetched(session, sums):
     handle = session.partial_run_setup([second], [a, b])
     with pytest.raises(InvalidArgumentError, match="^The feed c:0 was not specified in partial_run_setup") as caught:
         session.partial_run(handle, second, {a: 1, b: 2, c: 3})
-    assert caught.value.op is c.op
+    assert caught.value.op is None
     handle = session.partial_run_setup([second], [a, b, c])
     with pytest.raises(
         InvalidArgumentError, match="^The fetch first:0 was not specified in partial_run_setup"
     ) as caught:
         session.partial_run(handle, first, {a: 1, b: 2})
-    assert caught.value.op is first.op
+    assert caught.value.op is None
 
 
 def test_each_feed_and_fetch_comes_once(session, sums):
@@ -282,7 +282,7 @@ def test_a_fetch_needs_its_feeds(session, sums):
         InvalidArgumentError, match="^Fetch second:0 can't be computed from the feeds that have been fed so far"
     ) as caught:
         session.partial_run(handle, second, {a: 1, b: 2})
-    assert caught.value.op is second.op
+    assert caught.value.op is None
 
 
 def test_a_feed_that_was_not_set_up_is_missed_as_in_any_run(session, sums):
@@ -460,3 +460,35 @@ def test_metadata_is_replaced_by_each_run(session):
         assert names == ["y"]
     session.run(y, {x: 1}, run_metadata=metadata)
     assert not metadata.HasField("step_stats")
+
+
+def test_a_partial_run_expects_and_takes_sparse_values(session):
+    slices = tf.IndexedSlices(tf.placeholder(tf.float32, [None]), tf.placeholder(tf.int32, [None]))
+    total = tf.reduce_sum(slices.values)
+    handle = session.partial_run_setup([total, slices], [slices])
+    assert session.partial_run(handle, total, {slices: ([1.0, 2.0], [0, 1])}) == 3.0
+
+
+def test_what_the_session_refuses_is_no_nodes_fault(session, sums):
+    a, b, c, first, second = sums
+    for fetches, feeds in ((first, {c: 1}), (second, {a: 1}), (second, {a: 1, b: 2})):
+        handle = session.partial_run_setup([first], [a, b])
+        with pytest.raises(InvalidArgumentError) as failure:
+            session.partial_run(handle, fetches, feeds)
+        assert failure.value.op is None
+        assert "[[node" not in str(failure.value)
+
+
+def test_a_callable_that_lacks_a_feed_fails_when_it_is_called(session):
+    call = session.make_callable(tf.placeholder(tf.float32, name="x") + 1)
+    for _ in range(2):
+        with pytest.raises(InvalidArgumentError, match="You must feed a value for placeholder tensor 'x'"):
+            call()
+
+
+def test_a_run_names_one_of_the_sessions_pools(session):
+    one = tf.constant(1)
+    assert session.run(one, options=tf.RunOptions(inter_op_thread_pool=-1)) == 1
+    for pool in (-2, 1):
+        with pytest.raises(InvalidArgumentError, match=f"Invalid inter_op_thread_pool: {pool}"):
+            session.run(one, options=tf.RunOptions(inter_op_thread_pool=pool))

@@ -452,6 +452,34 @@ def test_devices_are_listed_in_their_canonical_form(graph):
     assert all(device.incarnation != 0 for device in devices)
 
 
+def test_a_machine_shows_as_many_cpus_as_the_session_was_told(graph):
+    with tf.device("/cpu:2"):
+        x = tf.constant(1.0)
+    config = tf.ConfigProto(device_count={"CPU": 3})
+    with tf.Session(config=config) as session:
+        devices = session.list_devices()
+        assert [device.name[-5:] for device in devices if device.device_type == "CPU"] == ["CPU:0", "CPU:1", "CPU:2"]
+        assert str(devices[0]).startswith("_DeviceAttributes(/job:localhost")
+        assert session.run(x) == 1.0
+
+
+def test_a_device_that_is_not_there_fails_every_run_or_the_runs_that_need_it(graph):
+    with tf.device("/job:nowhere/task:3"):
+        there = tf.constant(1.0, name="there")
+    here = tf.constant(2.0)
+    text = "Cannot assign a device for operation there"
+    with tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError, match=text):
+        session.run(here)
+    session = tf.InteractiveSession()
+    assert here.eval() == 2.0
+    with pytest.raises(tf.errors.InvalidArgumentError, match=text) as failure:
+        there.eval()
+    assert failure.value.op is there.op
+    session.close()
+    with tf.Session(config=tf.ConfigProto(allow_soft_placement=True)) as session:
+        assert session.run([here, there]) == [2.0, 1.0]
+
+
 # Runs in the background
 
 

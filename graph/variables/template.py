@@ -1,0 +1,114 @@
+"""Templates: functions whose variables are made in their first call, and shared by all further ones."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from weftwork.graph.graph import GraphKeys
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.variables.sharing import VariableScope, variable_scope
+
+
+def make_template(
+    name_: str,
+    func_: Callable,
+    create_scope_now_: bool = False,
+    unique_name_: str | None = None,
+    custom_getter_: Callable | None = None,
+    **kwargs: Any,
+) -> Template:
+    """`func_` with the arguments `kwargs`, in a variable scope of its own: `name_`, made unique, or `unique_name_`.
+
+    The first call makes the variables, all further ones share them, from any place in the graph.
+    create_scope_now_: the scope is made here, and not in the first call.
+    A call raises ValueError where it makes a trainable variable that the first one did not make.
+    """
+    function = functools.partial(func_, **kwargs) if kwargs else func_
+    return Template(name_, function, create_scope_now_, unique_name_, custom_getter_)
+
+
+class Template:
+    """A function that shares its variables among its calls. Made by `make_template`."""
+
+    def __init__(
+        self, name: str, function: Callable, create_scope_now: bool, unique_name: str | None, custom_getter: Any
+    ):
+        if not name:
+            raise ValueError("name cannot be None.")
+        self._name, self._function, self._unique_name = name, function, unique_name
+        self._custom_getter = custom_getter
+        self._scope: VariableScope | None = None
+        self._called = False
+        if create_scope_now:
+            with self._opened() as scope:
+                self._scope = scope
+
+    def _opened(self) -> Any:
+        """The scope, entered: made in the first call."""
+        if self._scope is not None:
+            return variable_scope(self._scope, reuse=self._called or None)
+        named = (self._unique_name,) if self._unique_name else (None, self._name)
+        return variable_scope(*named, custom_getter=self._custom_getter)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with self._opened() as scope:
+            if self._scope is None:
+                self._scope = scope
+            before = len(get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES))
+            result = self._function(*args, **kwargs)
+            made = get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES)[before:]
+            if self._called and made:
+                raise ValueError(
+                    "New variable created when calling a template after the first time, perhaps you used tf.Variable "
+                    f"when you meant tf.get_variable: {made}"
+                )
+            self._called = True
+            return result
+
+    @property
+    def name(self) -> str:
+        """The name that it was given, or that of its scope once that is there."""
+        return self._name if self._scope is None else self._scope.name
+
+    @property
+    def func(self) -> Callable:
+        """The function."""
+        return self._function
+
+    @property
+    def variable_scope(self) -> VariableScope | None:
+        """The scope of its variables, None before it is there."""
+        return self._scope
+
+    def _collection(self, name: str) -> list:
+        return [] if self._scope is None else self._scope.get_collection(name)
+
+    @property
+    def global_variables(self) -> list:
+        """Its variables that belong to the model's state."""
+        return self._collection(GraphKeys.GLOBAL_VARIABLES)
+
+    @property
+    def local_variables(self) -> list:
+        """Its local variables."""
+        return self._collection(GraphKeys.LOCAL_VARIABLES)
+
+    @property
+    def variables(self) -> list:
+        """All its variables."""
+        return self.global_variables + self.local_variables
+
+    weights = variables
+
+    @property
+    def trainable_variables(self) -> list:
+        """Its variables that optimizers work on."""
+        return self._collection(GraphKeys.TRAINABLE_VARIABLES)
+
+    @property
+    def non_trainable_variables(self) -> list:
+        """Its other variables."""
+        trainable = set(self.trainable_variables)
+        return [variable for variable in self.variables if variable not in trainable]
