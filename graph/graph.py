@@ -271,6 +271,10 @@ class Graph:
             'form "<op_name>:<output_index>".'
         )
 
+    def also_named(self, name: str, op: Operation) -> None:
+        """Let an operation be found by a further name, which no operation has."""
+        self._by_name[name] = op
+
     @property
     def devices(self) -> dict[str, Operation]:
         """The devices that were asked for, each with the first operation that did."""

@@ -32,7 +32,9 @@ from weftwork.graph.training.steps import (
     get_or_create_global_step,
     global_step,
 )
-from weftwork.scheduler.session.server import ClusterSpec, Server
+from weftwork.scheduler.request.config import ClusterDef, JobDef, ServerDef
+from weftwork.scheduler.session.cluster import ClusterSpec
+from weftwork.scheduler.session.server import Server
 from weftwork.scheduler.state.checkpoint_state import (
     CheckpointState,
     checkpoint_exists,
@@ -91,6 +93,7 @@ __all__ = [
     "CheckpointSaverListener",
     "CheckpointState",
     "ChiefSessionCreator",
+    "ClusterDef",
     "ClusterSpec",
     "Coordinator",
     "ExponentialMovingAverage",
@@ -99,6 +102,7 @@ __all__ = [
     "FtrlOptimizer",
     "GlobalStepWaiterHook",
     "GradientDescentOptimizer",
+    "JobDef",
     "LoggingTensorHook",
     "LooperThread",
     "MomentumOptimizer",
@@ -117,6 +121,7 @@ __all__ = [
     "Scaffold",
     "SecondOrStepTimer",
     "Server",
+    "ServerDef",
     "SessionCreator",
     "SessionManager",
     "SessionRunArgs",

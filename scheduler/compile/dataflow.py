@@ -61,7 +61,7 @@ def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operat
 def variable_name(tensor: Tensor) -> str:
     """The variable that a reference or cached read stands for."""
     op = tensor.op
-    return op.name if op.kind is Kind.VARIABLE else op.attrs["_variable"]
+    return op.attrs.get("_variable", op.name)
 
 
 class Dataflow:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from weftwork.graph.devices import DeviceSpec
 from weftwork.graph.errors import InvalidArgumentError, OpError, at_node
+from weftwork.graph.graph import Graph
 from weftwork.graph.operation import LIBRARY, Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow, prune
 from weftwork.scheduler.compile.effects import settle_effects
@@ -72,6 +73,13 @@ def settle_needs(flow: Dataflow, config: Any) -> None:
 _NOTHING = Need()
 
 
+def missing_devices(graph: Graph, config: Any) -> set[str]:
+    """The devices that nodes of a graph ask for and no machine has."""
+    asked = [(device, spec) for device in list(graph.devices) if not _anywhere(spec := _spec(device, config))]
+    cluster = machines() if asked else ()
+    return {device for device, spec in asked if not _having(spec, cluster, config)}
+
+
 def check_devices(elements: Sequence[Tensor | Operation], fed: Collection[Tensor], config: Any) -> None:
     """Raise InvalidArgumentError for a node of the graph whose device is not there, needed by these elements or not.
 
@@ -80,11 +88,7 @@ def check_devices(elements: Sequence[Tensor | Operation], fed: Collection[Tensor
     if not elements or config.allow_soft_placement:
         return
     graph = elements[0].graph
-    asked = [device for device in list(graph.devices) if not _anywhere(device)]
-    if not asked:
-        return
-    cluster = machines()
-    bad = {device for device in asked if not _having(DeviceSpec.from_string(device), cluster, config)}
+    bad = missing_devices(graph, config)
     if not bad:
         return
     if not config.graph_options.place_pruned_graph:
@@ -105,9 +109,18 @@ def is_sharable(flow: Dataflow) -> bool:
     return not flow.queued and not (flow.needs and flow.writes)
 
 
-def _anywhere(device: str) -> bool:
-    """True for a request that any machine's CPU fulfils."""
+def _spec(device: str, config: Any) -> DeviceSpec:
+    """What a device string asks for. The tasks of a session's cluster are on all machines, so they say no more."""
     spec = DeviceSpec.from_string(device)
+    if spec.job is not None:
+        for job in config.cluster_def.job:
+            if job.name == spec.job and spec.replica in (None, 0) and (spec.task is None or spec.task in job.tasks):
+                return DeviceSpec(device_type=spec.device_type, device_index=spec.device_index)
+    return spec
+
+
+def _anywhere(spec: DeviceSpec) -> bool:
+    """True for a request that any machine's CPU fulfils."""
     return spec.job is None and spec.task is None and spec.device_type in (None, "CPU") and not spec.device_index
 
 
@@ -117,8 +130,8 @@ def _need(op: Operation, config: Any) -> Need:
     asks = traits.resources or traits.labels
     if asks or ("GPU" in op.device and inventory.local_gpus()):
         backend.ray()  # only it knows what there is
-    if op.device and not _anywhere(op.device):
-        home = _home(op, machines(), config)
+    if op.device and not _anywhere(spec := _spec(op.device, config)):
+        home = _home(op, spec, machines(), config)
     if traits.here and traits.user:
         if home.machine not in ("", inventory.this_machine()):
             raise _cannot_place(op, f"it must run in the caller's process, which is not on {op.device}")
@@ -131,9 +144,8 @@ def _need(op: Operation, config: Any) -> Need:
 # Devices
 
 
-def _home(op: Operation, cluster: Sequence[Machine], config: Any) -> Home:
+def _home(op: Operation, spec: DeviceSpec, cluster: Sequence[Machine], config: Any) -> Home:
     """The machine, and the GPU of it, that a device string names; softly placed nodes run anywhere instead."""
-    spec = DeviceSpec.from_string(op.device)
     found = _having(spec, cluster, config)
     if not found:
         if config.allow_soft_placement:
@@ -164,7 +176,8 @@ def _cpus(config: Any) -> int:
 
 
 def _no_device(op: Operation, config: Any) -> OpError:
-    available = ", ".join([device.name for device in list_devices(_cpus(config))])
+    tasks = [(job.name, task) for job in config.cluster_def.job for task in job.tasks]
+    available = ", ".join([device.name for device in list_devices(_cpus(config), tasks)])
     return _cannot_place(
         op,
         f"Operation was explicitly assigned to {op.device} but available devices are [ {available} ]. Make sure "

@@ -326,6 +326,11 @@ def forget_word(token: str) -> None:
         _internal_kv_del(token)
 
 
+def address() -> str:
+    """The address of the Ray that runs, which is started if there is none. Raises as `ray`."""
+    return ray().get_runtime_context().gcs_address
+
+
 def is_task() -> bool:
     """True in a process of Ray's that works on a task."""
     return is_running() and not life().is_driver

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weftwork.graph.devices import DeviceSpec
@@ -85,13 +86,19 @@ def check_packages(cluster: frozenset[str], names: tuple[str, ...] = EVERYWHERE)
             )
 
 
-def list_devices(cpus: int = 1) -> list[DeviceAttributes]:
+def list_devices(cpus: int = 1, tasks: Sequence[tuple[str, int]] = ()) -> list[DeviceAttributes]:
     """The CPU devices of each machine and a GPU device for each GPU; this machine alone while Ray is not running.
 
-    cpus: how many CPU devices a machine shows.
+    cpus: how many CPU devices a machine shows.   tasks: of a TensorFlow cluster, which then show theirs instead.
     """
     found = []
     known = machines()
+    if tasks:
+        memory, life = int(known[0].resources.get("memory", 0)), int(known[0].id[:15] or "1", 16) or 1
+        for job, index in tasks:
+            name = f"/job:{job}/replica:0/task:{index}/device:CPU:"
+            found += [DeviceAttributes(f"{name}{number}", "CPU", memory, life) for number in range(cpus)]
+        return found
     job = JOBS[0] if len(known) == 1 else JOBS[1]
     for machine in known:
         prefix = f"/job:{job}/replica:0/task:{machine.task}/device:"

@@ -151,6 +151,8 @@ class ConfigProto(Message):
     """Milliseconds that a run may take, 0 for no limit; then DeadlineExceededError."""
     rpc_options: RPCOptions
     cluster_def: ClusterDef
+    """The cluster whose tasks are devices of this session, "/job:ps/task:0" and so on; with it the session has
+    variables of its own."""
     isolate_session_state: bool = False
     """The session has variables of its own, whatever its target and `name`."""
     experimental: Experimental
@@ -179,6 +181,16 @@ class ConfigProto(Message):
 
 
 Config = ConfigProto
+
+
+class ServerDef(Message):
+    """What a server serves: a task of a cluster."""
+
+    cluster: ClusterDef
+    job_name: str = ""
+    task_index: int = 0
+    default_session_config: ConfigProto
+    protocol: str = ""
 
 
 class DebugTensorWatch(Message):

@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 
 from weftwork.actors.processes.code import BlockMissing, pack_code, unpack_code
 from weftwork.actors.processes.messages import describe, pack, pack_values, unpack
-from weftwork.graph.errors import AbortedError, OpError, UnavailableError, UnimplementedError
+from weftwork.graph.errors import AbortedError, CancelledError, OpError, UnavailableError
 from weftwork.graph.graph import Graph
+from weftwork.scheduler.compile.needs import missing_devices
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.plan.signatures import Signature, Signatures
@@ -31,6 +32,7 @@ from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.engine import CLOSED, Engine
 from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.session.cluster import ClusterSpec, Task, place_state
 from weftwork.scheduler.state.mirror import Mirror
 
 _GRACE = 1.0
@@ -55,6 +57,10 @@ class Asked(NamedTuple):
     run: str = ""
     timeout: float | None = None
     wanted: Wanted = Wanted()
+    ran: tuple[str, ...] = ()
+    """Operations that earlier parts of a partial run have run."""
+    seat: tuple[Task, bool] | None = None
+    """The session's task of the cluster, and whether its nodes are placed softly."""
 
 
 class Host:
@@ -132,29 +138,42 @@ class Host:
         """The graph of what is asked for, or None and why not."""
         if asked.generation != self.generation:
             return None, "reset"
-        return self._graph(asked.graph, asked.version, asked.flat), "graph"
+        return self._graph(asked), "graph"
 
-    def _graph(self, graph_id: str, version: int, flat: tuple | None) -> Graph | None:
+    def _graph(self, asked: Asked) -> Graph | None:
         with self._lock:
-            known = self._graphs.get(graph_id)
-            if known is not None and known[0] >= version:
+            known = self._graphs.get(asked.graph)
+            if known is not None and known[0] >= asked.version:
                 return known[1]
-            if flat is None:
+            if asked.flat is None:
                 return None
             try:
-                graph = unpack_code(*flat)
+                graph = unpack_code(*asked.flat)
             except BlockMissing:
                 return None
-            self._graphs[graph_id] = (version, graph)
+            if asked.seat is not None:
+                self._seat(graph, *asked.seat)
+            self._graphs[asked.graph] = (asked.version, graph)
             return graph
 
+    def _seat(self, graph: Graph, task: Task, soft: bool) -> None:
+        """Make a session's graph one of its task's: this process has it to itself."""
+        missing = missing_devices(graph, self._config) if soft else ()
+        for op in graph.operations if missing else ():
+            if op.device in missing:
+                op.device = ""
+        for device in missing:
+            del graph.devices[device]
+        place_state(graph, task, ClusterSpec(self._config.cluster_def))
+
     def _signature(self, asked: Asked, graph: Graph) -> Signature:
-        key = (asked.graph, asked.fetches, asked.feeds)
+        key = (asked.graph, asked.fetches, asked.feeds, asked.ran)
         signature = self._engine.signatures.find(key)
         if signature is None:
             elements = tuple([graph.as_graph_element(name) for name in asked.fetches])
             fed = [graph.as_graph_element(name) for name in asked.feeds]
-            signature = self._engine.signatures.add(key, Fetches(elements, list), fed)
+            ran = frozenset([graph.get_operation_by_name(name) for name in asked.ran])
+            signature = self._engine.signatures.add(key, Fetches(elements, list), fed, ran)
         return signature
 
     def _starting(self, client: str, run: str, begun: list[Run]) -> Callable[[Run], None]:
@@ -186,8 +205,9 @@ class Host:
         self._engine.cancel_all(_GRACE, _BOUND)
         old, self._engine = self._engine, self._new()
         if containers is not None:
+            containers = [name for name in containers if name]  # what is in none is in no container that has a name
             inside = {
-                op.name
+                op.attrs.get("_variable", op.name)
                 for _, graph in self._graphs.values()
                 for op in graph.get_operations()
                 if op.container in containers
@@ -225,22 +245,22 @@ class _HostedSignatures(Signatures):
         super().__init__(Mirror(), None)
 
     def _prepare(self, signature: Signature, lasting: bool) -> None:
-        if signature.ran:
-            raise UnimplementedError(None, None, "A shared session runs no partial runs: use a session of its own.")
+        """Nothing is prepared here."""
 
 
 class SharedEngine:
     """What a session asks of an engine, where it shares one: a host has it, in another process.
 
     ran: of each place how many segments and nodes of this session's runs.   ends: the host ends with this session.
+    seat: the session's task of the host's cluster, and whether its nodes are placed softly; None where there is none.
     """
 
-    def __init__(self, host: Any, graph: Graph, ends: bool):
+    def __init__(self, host: Any, graph: Graph, ends: bool, seat: tuple[Task, bool] | None = None):
         self.signatures = _HostedSignatures()
         self.ran: dict[str, list[int]] = {}
         self.closed = False
         self.host = host
-        self._graph, self._ends = graph, ends
+        self._graph, self._ends, self._at = graph, ends, seat
         self._id, self._graph_id = uuid.uuid4().hex, uuid.uuid4().hex
         self._generation = hosts.ask(host, "hello")
         self._sent = -1
@@ -298,6 +318,8 @@ class SharedEngine:
             names,
             tuple([tensor.name for tensor in signature.fed]),
             pack_values(list(fed)),
+            ran=tuple(sorted([op.name for op in signature.ran])),
+            seat=self._at,
             **more,
         )
         flat = None
@@ -322,7 +344,10 @@ class SharedEngine:
             error, _, told = rest
             if trace is not None:
                 trace.take(told)
-            raise self._located(unpack(error))
+            error = unpack(error)
+            if self.closed and isinstance(error, CancelledError):
+                raise CancelledError(None, None, "Step was cancelled by an explicit call to `Session::Close()`.")
+            raise self._located(error)
 
     def _flat(self) -> tuple[bytes, list[str], list[bytes | None]]:
         """The graph as code, and its blocks: each goes to the host once."""

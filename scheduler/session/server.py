@@ -1,111 +1,51 @@
-"""Servers: shared sessions under TensorFlow 1's names. A server is a host; its target names it.
+"""Servers: shared sessions under TensorFlow 1's names. The servers of one cluster share its state.
 
-Several tasks of a ClusterSpec share one Ray cluster, which does the work of all of them; so each server is a place for
-variables, not a share of the machines.
+A server is found at its address, where it says which task of which cluster it is. The keeper's server (see `cluster`)
+has the host, which holds the variables and queues of all tasks, and says in which Ray that is: sessions of the other
+tasks join it there. One Ray does the work of all, so a task is a place for state, not a share of the machines.
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import os
 import socket
 import threading
+import time
 import weakref
-from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
-from weftwork.graph.errors import InvalidArgumentError, UnknownError
+from weftwork.graph.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnknownError,
+)
+from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines import host_actors as hosts
-from weftwork.scheduler.request.config import ConfigProto
+from weftwork.scheduler.request.config import ConfigProto, ServerDef
+from weftwork.scheduler.session.cluster import ClusterSpec, Task
 from weftwork.scheduler.session.host import Host
 
+log = logging.getLogger("weftwork")
 
-class ClusterSpec:
-    """The jobs of a cluster: name -> list of "host:port", or {task index: "host:port"}.
-
-    Raises TypeError for anything else, also for names and addresses that are no strings.
-    """
-
-    def __init__(self, cluster: Any):
-        if isinstance(cluster, ClusterSpec):
-            self._jobs = {job: dict(tasks) for job, tasks in cluster._jobs.items()}
-            return
-        if not isinstance(cluster, Mapping):
-            raise TypeError(
-                "`cluster` must be a dictionary mapping one or more job names to lists of network addresses, or a "
-                f"`ClusterDef` protocol buffer, not {cluster!r}"
-            )
-        self._jobs: dict[str, dict[int, str]] = {}
-        for job, tasks in cluster.items():
-            if not isinstance(job, str):
-                raise TypeError(f"Job name {job!r} must be bytes or unicode")
-            if isinstance(tasks, (list, tuple)):
-                self._jobs[job] = dict(enumerate(tasks))
-            elif isinstance(tasks, Mapping):
-                self._jobs[job] = {int(number): address for number, address in tasks.items()}
-            else:
-                raise TypeError(f"The tasks for job {job!r} must be a list or a dictionary from integers to strings.")
-            for address in self._jobs[job].values():
-                if not isinstance(address, str):
-                    raise TypeError(f"Task address {address!r} must be bytes or unicode")
-
-    @property
-    def jobs(self) -> list[str]:
-        """The names of the jobs."""
-        return list(self._jobs)
-
-    def num_tasks(self, job_name: str) -> int:
-        """How many tasks a job has. Raises ValueError for an unknown job."""
-        return len(self._tasks(job_name))
-
-    def task_indices(self, job_name: str) -> list[int]:
-        """The numbers of a job's tasks."""
-        return sorted(self._tasks(job_name))
-
-    def task_address(self, job_name: str, task_index: int) -> str:
-        """The address of a task. Raises ValueError for an unknown one."""
-        tasks = self._tasks(job_name)
-        if task_index not in tasks:
-            raise ValueError(f"No task with index {task_index!r} in job {job_name!r}")
-        return tasks[task_index]
-
-    def job_tasks(self, job_name: str) -> list[str | None]:
-        """The addresses of a job's tasks, None where a number is left out."""
-        tasks = self._tasks(job_name)
-        return [tasks.get(i) for i in range(max(tasks, default=-1) + 1)]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The jobs as plain data: a list of addresses, or a dict where numbers are left out."""
-        made: dict[str, Any] = {}
-        for job, tasks in self._jobs.items():
-            whole = self.task_indices(job) == [*range(len(tasks))]
-            made[job] = self.job_tasks(job) if whole else {number: tasks[number] for number in sorted(tasks)}
-        return made
-
-    def _tasks(self, job_name: str) -> dict[int, str]:
-        if job_name not in self._jobs:
-            raise ValueError(f"No such job in cluster: {job_name!r}")
-        return self._jobs[job_name]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ClusterSpec) and self._jobs == other._jobs
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __bool__(self) -> bool:
-        return bool(self._jobs)
-
-    def __repr__(self) -> str:
-        jobs = self.as_dict()
-        return f"ClusterSpec({{{', '.join([f'{job!r}: {jobs[job]!r}' for job in sorted(jobs)])}}})"
-
-    __hash__ = None  # type: ignore[assignment]
+_AUTH = "RAY_AUTH_MODE"
+_ANSWERS_WITHIN = 5.0
+_LOOK = 0.2
+_TELL = 10.0
+"""Seconds after which a session says again which task it waits for."""
 
 
 class Server:
-    """A place for variables that sessions with its `target` share; it lasts until its process ends.
+    """A task of a cluster. Sessions with its `target` share the cluster's state with those of the other tasks.
 
-    Raises ValueError where job or task must be named, InvalidArgumentError for a bad address, UnknownError for a port
-    that is in use.
+    server_or_cluster_def: what the cluster is: a ClusterSpec, what makes one, or a ServerDef.
+    The state lasts as long as the process of the keeper: the first "ps", else the first "chief" or "master", else the
+    first task of the first job. Raises ValueError where job or task must be named, InvalidArgumentError for a task
+    that is not in the cluster and for a bad address, UnknownError for a port that is in use.
     """
 
     def __init__(
@@ -117,31 +57,46 @@ class Server:
         config: ConfigProto | None = None,
         start: bool = True,
     ):
-        self._cluster = ClusterSpec(server_or_cluster_def)
-        if job_name is None:
-            if len(self._cluster.jobs) != 1:
-                raise ValueError("Must specify an explicit `job_name`.")
-            job_name = self._cluster.jobs[0]
-        if task_index is None:
-            if self._cluster.num_tasks(job_name) != 1:
-                raise ValueError("Must specify an explicit `task_index`.")
-            task_index = self._cluster.task_indices(job_name)[0]
-        address = self._cluster.task_address(job_name, task_index)
-        self._socket = _bound(address)
+        self._server_def = _server_def(server_or_cluster_def, job_name, task_index, protocol, config)
+        self._cluster = ClusterSpec(self._server_def.cluster)
+        self._task = Task(self._server_def.job_name, self._server_def.task_index)
+        if self._task not in self._cluster.tasks():
+            raise InvalidArgumentError(None, None, f"Task {self._task} was not defined in {self._cluster}")
+        self._socket = _bound(self._cluster.task_address(*self._task))
         self._port = self._socket.getsockname()[1]
-        weakref.finalize(self, self._socket.close)
-        self._config = ConfigProto(allow_soft_placement=True)  # the spec's jobs are no machines of ours
-        if config is not None:
-            self._config.MergeFrom(config)
-        self.server_def = {"job_name": job_name, "task_index": task_index, "cluster": self._cluster.as_dict()}
+        weakref.finalize(self, _close, self._socket)
         self._host: Any = None
+        self._started = False
         if start:
             self.start()
 
     def start(self) -> None:
         """Begin to serve."""
-        if self._host is None:
-            self._host = hosts.host(Host, self.target, self._config, create=True, lasting=False)
+        if self._started:
+            return
+        self._started = True
+        keeper = self._cluster.keeper()
+        told = {
+            "cluster": {
+                job: {t.index: self._cluster.task_address(*t) for t in self._cluster.tasks() if t.job == job}
+                for job in self._cluster.jobs
+            },
+            "task": self._task,
+            "keeper": None if keeper == self._task else self._cluster.task_address(*keeper),
+        }
+        if keeper == self._task:
+            config = ConfigProto(cluster_def=self._server_def.cluster)
+            config.MergeFrom(self._server_def.default_session_config)
+            self._host = hosts.host(Host, self.target, config, create=True, lasting=False)
+            told |= {"host": self.target, "ray": backend.address(), "auth": os.environ.get(_AUTH)}
+        answering = threading.Thread(target=_answer, args=(self._socket, json.dumps(told)), name="weftwork-server")
+        answering.daemon = True
+        answering.start()
+
+    @property
+    def server_def(self) -> ServerDef:
+        """What it serves: the cluster, its own job and task, its protocol and the options of its sessions."""
+        return self._server_def
 
     @property
     def target(self) -> str:
@@ -154,19 +109,148 @@ class Server:
 
     @staticmethod
     def create_local_server(config: ConfigProto | None = None, start: bool = True) -> Server:
-        """A server of its own, on a free port."""
+        """A server of its own, on a free port: the only task of the job "local"."""
         return Server({"local": ["localhost:0"]}, protocol="grpc", config=config, start=start)
 
 
+def _server_def(given: Any, job: str | None, index: int | None, protocol: Any, config: ConfigProto | None) -> ServerDef:
+    made = ServerDef()
+    if isinstance(given, ServerDef):
+        made.CopyFrom(given)
+        job, index = job or given.job_name or None, given.task_index if index is None else index
+    else:
+        made.cluster = ClusterSpec(given).as_cluster_def()
+    spec = ClusterSpec(made.cluster)
+    if job is None:
+        if len(spec.jobs) != 1:
+            raise ValueError("Must specify an explicit `job_name`.")
+        job = spec.jobs[0]
+    if index is None:
+        indices = spec.task_indices(job) if job in spec.jobs else [0]
+        if len(indices) != 1:
+            raise ValueError("Must specify an explicit `task_index`.")
+        index = indices[0]
+    made.job_name, made.task_index, made.protocol = job, index, protocol or made.protocol or "grpc"
+    if config is not None:
+        made.default_session_config.MergeFrom(config)
+    return made
+
+
 def _bound(address: str) -> socket.socket:
-    """The port of an address, taken: it is the server's name, and nobody else's."""
+    """The port of an address, taken: it is the server's, and nobody else's."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise InvalidArgumentError(None, None, f"Could not interpret {address!r} as a host-port pair: no port.")
     taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind(("", int(port)))
+        taken.listen()
     except OSError as error:
         taken.close()
         raise UnknownError(None, None, f"Could not start the server on port {port}: {error}") from error
     return taken
+
+
+def _close(listening: socket.socket) -> None:
+    with suppress(OSError):
+        listening.shutdown(socket.SHUT_RDWR)  # wakes who waits in `accept`
+    listening.close()
+
+
+def _answer(listening: socket.socket, told: str) -> None:
+    """Tell everybody who asks."""
+    while True:
+        try:
+            asking, _ = listening.accept()
+        except OSError:  # closed: the server is gone
+            return
+        with asking, suppress(OSError):
+            asking.settimeout(_ANSWERS_WITHIN)
+            asking.sendall(told.encode())
+
+
+# Who is at a target
+
+
+class Found(NamedTuple):
+    """What a session needs of a server: the host's actor, its own task and the cluster (None where nobody told)."""
+
+    host: Any
+    task: Task | None
+    cluster: ClusterSpec | None
+
+
+def find(target: str, seconds: float | None) -> Found:
+    """The host that serves `target`, "grpc://HOST:PORT"; waits for the keeper of its cluster where that is not there.
+
+    seconds: at most so long, then DeadlineExceededError; None waits. Raises NotFoundError where nobody answers at the
+    target itself, FailedPreconditionError where this process uses another Ray than the cluster's.
+    """
+    end = None if seconds is None else time.monotonic() + seconds
+    said = _asked(target.removeprefix("grpc://"))
+    while said is None and end is not None and time.monotonic() < end:
+        time.sleep(_LOOK)
+        said = _asked(target.removeprefix("grpc://"))
+    if said is None:
+        return _by_name(target, waited=seconds)
+    spec = ClusterSpec({job: {int(i): where for i, where in tasks.items()} for job, tasks in said["cluster"].items()})
+    keeper, told = spec.keeper(), time.monotonic() - _TELL / 2
+    while True:
+        kept = said if said["keeper"] is None else _asked(said["keeper"])
+        host = None if kept is None or "host" not in kept else _joined(kept)
+        if host is not None:
+            return Found(host, Task(*said["task"]), spec)
+        now = time.monotonic()
+        if end is not None and now >= end:
+            raise DeadlineExceededError(None, None, f"{keeper} has not answered within {seconds:g} s.")
+        if now - told >= _TELL:
+            told = now
+            log.info("CreateSession still waiting for response from worker: %s", keeper)
+        time.sleep(_LOOK)
+
+
+def _asked(address: str) -> dict | None:
+    """What the server at "host:port" says, None where there is none."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), _ANSWERS_WITHIN) as connection:
+            parts = []
+            while part := connection.recv(1 << 16):
+                parts.append(part)
+        return json.loads(b"".join(parts))
+    except (OSError, ValueError):
+        return None
+
+
+def _joined(kept: dict) -> Any:
+    """The keeper's host, in its Ray, which is joined; None while it is not to be found."""
+    if not backend.is_running():
+        if kept["auth"] is not None:  # the way alone: the token is the user's, and found by Ray
+            os.environ.setdefault(_AUTH, kept["auth"])
+        try:
+            backend.connect(kept["ray"])
+        except (ConnectionError, RuntimeError):
+            return None
+    host = hosts.host(Host, kept["host"], None, create=False, lasting=False)
+    if host is None and backend.address() != kept["ray"]:
+        raise FailedPreconditionError(
+            None,
+            None,
+            f"This process uses the Ray at {backend.address()}, but the cluster's is at {kept['ray']}. Make the "
+            "session of the server before any other, or start all processes in one Ray (RAY_ADDRESS).",
+        )
+    return host
+
+
+def _by_name(target: str, waited: float | None) -> Found:
+    """The host of that name in the Ray that this process uses, or finds: a server on another machine."""
+    if not backend.is_running():
+        with suppress(ConnectionError, RuntimeError):
+            backend.connect("auto")
+    host = hosts.host(Host, target, None, create=False, lasting=False)
+    if host is not None:
+        return Found(host, None, None)
+    if waited is not None:
+        raise DeadlineExceededError(None, None, f"No server has answered at {target} within {waited:g} s.")
+    raise NotFoundError(None, None, f"There is no server at {target} in this Ray cluster.")

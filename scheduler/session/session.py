@@ -10,6 +10,7 @@ import uuid
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from weftwork.graph import stacks
@@ -27,10 +28,12 @@ from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_o
 from weftwork.scheduler.request.trace import Trace, Wanted
 from weftwork.scheduler.run.engine import CLOSED, Engine
 from weftwork.scheduler.run.explain import Explanation, Waiting
+from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.session.future import RunFuture
 from weftwork.scheduler.session.host import Host, SharedEngine
 from weftwork.scheduler.session.partial import PartialRuns
 from weftwork.scheduler.session.placement_log import PlacementLog
+from weftwork.scheduler.session.server import find
 
 _CLOSE_BOUND = 30.0
 """Seconds that closing a session may take."""
@@ -63,7 +66,7 @@ class BaseSession:
             check_packages(inventory.cluster())
         self._closed = False
         self._closing = threading.Lock()
-        self._engine = _engine(self._target.decode(), self._config, graph)
+        self._engine, self._cluster = _engine(self._target.decode(), self._config, graph)
         self._partial = PartialRuns()
         self._finalizer = weakref.finalize(self, self._engine.close)
         self._placed = PlacementLog() if self._config.log_device_placement else None
@@ -88,7 +91,8 @@ class BaseSession:
     def list_devices(self) -> list:
         """The devices of every machine, in TensorFlow 1's form."""
         self._check_open()
-        return list_devices(max(1, self._config.device_count.get("CPU", 1)))
+        spec = self._cluster or ClusterSpec(self._config.cluster_def)
+        return list_devices(max(1, self._config.device_count.get("CPU", 1)), spec.tasks())
 
     @property
     def placements(self) -> dict[str, tuple[int, int]]:
@@ -289,7 +293,7 @@ class BaseSession:
         text = target.decode() if isinstance(target, bytes) else target or ""
         _connect(text, config)
         name = _hosted(config) if config.name else text
-        host = hosts.host(Host, name, config, create=False, lasting=False) if name else None
+        host = _found(name, config)
         if host is None:
             raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.")
         try:
@@ -307,22 +311,24 @@ class BaseSession:
         return f"<tf.{type(self).__name__}{' (closed)' if self._closed else ''} of {self._graph!r}>"
 
 
-def _engine(target: str, config: ConfigProto, graph: Graph) -> Engine | SharedEngine:
-    """An engine of the session's own; or one that a host shares, where the target or the config names it."""
+def _engine(target: str, config: ConfigProto, graph: Graph) -> tuple[Engine | SharedEngine, ClusterSpec | None]:
+    """An engine of the session's own; or one that a host shares, where the target or the config names it.
+
+    With the cluster of that host, where it is a server's.
+    """
     entropy = uuid.uuid4().int & ((1 << 63) - 1)
-    if config.isolate_session_state:
-        return Engine(config, entropy)
+    if config.isolate_session_state or config.cluster_def.job:
+        return Engine(config, entropy), None
     if target.startswith("grpc://"):
-        host = hosts.host(Host, target, config, create=False, lasting=False)
-        if host is None:
-            raise NotFoundError(None, None, f"There is no server at {target} in this Ray cluster.")
-        return SharedEngine(host, graph, ends=False)
+        found = find(target, _timeout(None, config))
+        seat = None if found.task is None else (found.task, config.allow_soft_placement)
+        return SharedEngine(found.host, graph, ends=False, seat=seat), found.cluster
     if config.name:
         lasting = config.lifetime == "detached"
         there = hosts.host(Host, _hosted(config), config, create=False, lasting=lasting)
         host = there or hosts.host(Host, _hosted(config), config, create=True, lasting=lasting)
-        return SharedEngine(host, graph, ends=there is None and not lasting)
-    return Engine(config, entropy)
+        return SharedEngine(host, graph, ends=there is None and not lasting), None
+    return Engine(config, entropy), None
 
 
 def _failing(error: OpError) -> Callable:
@@ -334,6 +340,15 @@ def _failing(error: OpError) -> Callable:
     return run
 
 
+def _found(name: str, config: ConfigProto) -> Any:
+    """The host of that name, None where there is none. Raises DeadlineExceededError under a time limit."""
+    if not name.startswith("grpc://"):
+        return hosts.host(Host, name, config, create=False, lasting=False) if name else None
+    with suppress(NotFoundError):
+        return find(name, _timeout(None, config)).host
+    return None
+
+
 def _hosted(config: ConfigProto) -> str:
     return f"session {config.name}"
 
@@ -343,9 +358,7 @@ def _connect(target: str, config: ConfigProto) -> None:
     if not target:
         return
     if target.startswith("grpc://"):
-        if not backend.is_running():
-            backend.connect("auto")
-        return
+        return  # the server says in which Ray it is
     host, _, port = target.rpartition(":")
     if target not in ("auto", "local") and not target.startswith("ray://") and not (host and port.isdigit()):
         raise NotFoundError(

@@ -251,6 +251,9 @@ def test_cluster_specs():
     assert repr(spec) == str(spec) == "ClusterSpec({'ps': ['a:1'], 'worker': {1: 'b:2', 3: 'c:3'}})"
     assert spec == tf.train.ClusterSpec(spec.as_dict())
     assert spec != tf.train.ClusterSpec({"ps": ["a:1"]})
+    assert spec == tf.train.ClusterSpec(spec.as_cluster_def())
+    assert spec == {"ps": {0: "a:1"}, "worker": {1: "b:2", 3: "c:3"}}
+    assert tf.train.ClusterSpec({"empty": []}).as_dict() == {"empty": {}}
     for wrong in ({"worker": 3}, [1], {"worker": [1]}, {1: ["a"]}):
         with pytest.raises(TypeError):
             tf.train.ClusterSpec(wrong)
