@@ -169,6 +169,8 @@ def _placeholders(section: Section, op: Operation, like: Sequence[Tensor]) -> li
 
 @rule("While")
 def _loop_gradient(op: Operation, *grads: Tensor) -> list:
+    if "_no_gradient" in op.attrs:
+        return [None] * len(op.inputs)
     graph = op.graph
     test, step = sections_of(op)
     carried, limited = op.attrs["_carried"], op.attrs["_limited"]

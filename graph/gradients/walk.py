@@ -42,6 +42,9 @@ class AggregationMethod:
     EXPERIMENTAL_ACCUMULATE_N = 2
 
 
+_AGGREGATIONS = (0, 1, 2)
+
+
 class UnconnectedGradients(enum.Enum):
     """What the gradient with respect to an x is that no y depends on: None, or zeros."""
 
@@ -76,6 +79,8 @@ def gradients(
     given = [None] * len(ys) if grad_ys is None else _listed(grad_ys)
     if len(given) != len(ys):
         raise ValueError(f"Passed {len(given)} grad_ys for {len(ys)} ys")
+    if aggregation_method not in (None, *_AGGREGATIONS):
+        raise ValueError(f"Invalid aggregation_method specified {aggregation_method}.")
     wants_zeros = UnconnectedGradients(unconnected_gradients) is UnconnectedGradients.ZERO
     with name_scope(name, "gradients", [*ys, *xs, *stops, *[g for g in given if g is not None]]):
         targets, sources = [_target(y) for y in ys], [_source(x) for x in xs]

@@ -18,6 +18,7 @@ from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
+from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.flow import group, identity
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section, captures
@@ -135,6 +136,7 @@ def cond(
                 flats.append(_ended(section, result, word))
                 results.append(result)
                 sections.append(section)
+        _same_indices(graph, results[0], flats, sections)
         _check_alike(results, flats)
         specs = [
             (a.dtype.base_dtype, shapes.common(a.raw_shape, b.raw_shape))
@@ -145,6 +147,24 @@ def cond(
     if not strict and type(structure) in (list, tuple) and len(structure) == 1:
         return structure[0]
     return structure
+
+
+def _same_indices(graph: Graph, result: Any, flats: list[list], sections: Sequence[Section]) -> None:
+    """Indices of slices are int64 in both branches where they are in one."""
+    if len(flats[0]) != len(flats[1]):
+        return
+    indices = [part for leaf in nest.flatten(result) for part in _is_indices(leaf)]
+    for number, (one, two, are) in enumerate(zip(*flats, indices, strict=True)):
+        if are and two is not None and one.dtype.base_dtype != two.dtype.base_dtype:
+            for flat, section in zip(flats, sections, strict=True):
+                with graph.in_section(section):
+                    flat[number] = cast(flat[number], "int64")
+                section.outputs = [t for t in flat if t is not None]
+
+
+def _is_indices(leaf: Any) -> list[bool]:
+    parts = _parts(leaf)
+    return [isinstance(leaf, IndexedSlices) and part is leaf.indices for part in parts]
 
 
 def _truth(pred: Tensor, what: str) -> Tensor:
@@ -168,6 +188,8 @@ def one_truth(value: Any) -> Any:
 
 def _check_alike(results: list, flats: list) -> None:
     one, two = flats
+    if not one and not two:
+        raise ValueError("true_fn and false_fn must return at least one result.")
     kinds = [list(map(_composite, nest.flatten(result))) for result in results]
     if len(one) != len(two) or [t is None for t in one] != [t is None for t in two] or kinds[0] != kinds[1]:
         raise ValueError(f"Incompatible return types/values of true_fn and false_fn: {results[0]!r}, {results[1]!r}")
@@ -244,12 +266,16 @@ def case(
     exclusive: more than one true predicate is an InvalidArgumentError when it runs.
     Without a default no true predicate is one too.
     """
+    if not isinstance(pred_fn_pairs, (list, tuple, dict)):
+        raise TypeError("pred_fn_pairs must be a list, tuple, or dict")
     pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, dict) else list(pred_fn_pairs)
     for pair in pairs:
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise TypeError("Each entry in pred_fn_pairs must be a 2-tuple")
         if isinstance(pair[0], bool) or not isinstance(pair[0], Tensor) or not callable(pair[1]):
             raise TypeError("pred_fn_pairs must be pairs of a boolean Tensor and a callable")
+        if not pair[0].dtype.is_bool and pair[0].dtype.numpy.kind != "O":
+            raise TypeError(f"pred must be Tensor of type bool: {pair[0].name}")
     if not pairs:
         raise ValueError("pred_fn_pairs must not be empty")
     preds = [pred for pred, _ in pairs]
@@ -334,6 +360,7 @@ def while_loop(
     maximum_iterations: at most so many.
     shape_invariants: the shapes that they may have, where these change from one iteration to the next, in the structure
         of loop_vars: of a SparseTensor [its rank], of IndexedSlices that of their values.
+    back_prop: False, and the loop has no gradient: it is None.
     parallel_iterations: how many iterations may run at the same time, as far as one does not need what another gives.
     Returns the last loop variables as `body` returns them; one alone is returned bare unless `return_same_structure`.
     Raises TypeError and ValueError for arguments that do not fit each other.
@@ -350,6 +377,8 @@ def while_loop(
     graph = graph_of([t for t in first if as_tensor(t) is not None])
     with graph.as_default(), name_scope(name, "while", first):
         limit = None if maximum_iterations is None else convert_to_tensor(maximum_iterations, "int32")
+        if limit is not None and limit.raw_shape:
+            raise ValueError(f"maximum_iterations must be a scalar, saw shape: {shapes.text(limit.raw_shape)}")
         enter = [convert_to_tensor(item) for item in first]
         allowed = _invariants(loop_vars, enter, shape_invariants)
         with section_of(graph, "while loop") as test:
@@ -364,6 +393,8 @@ def while_loop(
         specs = [(t.dtype.base_dtype, shape) for t, shape in zip(enter, allowed, strict=True)]
         given_inputs = [*enter] if limit is None else [*enter, limit]
         attrs = {"_carried": len(enter), "_limited": limit is not None, "_parallel": parallel_iterations}
+        if not back_prop:
+            attrs["_no_gradient"] = True
         op = _owner(graph, "While", [test, step], given_inputs, specs, "Exit", attrs)
         several = len(loop_vars) > 1 and isinstance(result, (list, tuple))
         packed = _repacked(result if several else loop_vars, iter(op.outputs))
@@ -374,7 +405,7 @@ def while_loop(
 
 def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> list:
     if shape_invariants is None:
-        return [t.raw_shape for t in enter]
+        return [shape for leaf in nest.flatten(loop_vars) for shape in _usual(leaf)]
     given = _shapes_of(loop_vars, shape_invariants)
     for tensor, shape in zip(enter, given, strict=True):
         if not shapes.less_specific(shape, tensor.raw_shape):
@@ -384,6 +415,14 @@ def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> l
                 f"shape invariant is {shapes.text(shape)}."
             )
     return given
+
+
+def _usual(leaf: Any) -> list:
+    """The shapes that a loop variable keeps unless it is told otherwise. A SparseTensor's values may grow in number."""
+    if isinstance(leaf, SparseTensor):
+        rank = None if leaf.dense_shape.raw_shape is None else leaf.dense_shape.raw_shape[0]
+        return [(None, rank), (None,), (rank,)]
+    return [convert_to_tensor(part).raw_shape for part in _parts(leaf)]
 
 
 def _shapes_of(structure: Any, given: Any) -> list:

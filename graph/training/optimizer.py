@@ -30,6 +30,12 @@ from weftwork.graph.variables.writes import assign, assign_add
 _DTYPES = (dtypes.float16, dtypes.float32, dtypes.float64)
 
 
+def _listed(variables: Any) -> Any:
+    """Any iterable of variables as a list; a structure that is known as such stays as it is."""
+    known = isinstance(variables, (Variable, Tensor, list, tuple, dict)) or not hasattr(type(variables), "__iter__")
+    return variables if known else list(variables)
+
+
 class Optimizer:
     """The base of optimizers: `minimize` makes the operation that is one step of training.
 
@@ -102,7 +108,7 @@ class Optimizer:
         loss = convert_to_tensor(loss() if callable(loss) and not isinstance(loss, (Tensor, Variable)) else loss)
         self._assert_valid_dtypes([loss, *([] if grad_loss is None else [grad_loss])])
         with loss.graph.as_default():
-            variables = trainable_variables() if var_list is None else flatten(var_list)
+            variables = trainable_variables() if var_list is None else flatten(_listed(var_list))
         if not variables:
             raise ValueError("No variables to optimize.")
         for variable in variables:

@@ -18,6 +18,7 @@ from weftwork.graph.errors import InvalidArgumentError, OutOfRangeError
 from weftwork.graph.kernels.indices import inside, rows_inside
 from weftwork.graph.operation import UNINITIALIZED, WRITES, Kind, Operation, Tensor
 from weftwork.graph.ownership import copied
+from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 
 
@@ -277,8 +278,9 @@ def count_up_to(ref: Any, limit: int, name: str | None = None) -> Tensor:
     if not dtype.is_integer:
         raise TypeError(f"count_up_to needs an integer variable, but {variable.defined_at} is {dtype.name}.")
     attrs = {"limit": int(limit), "dtype": dtype.numpy}
-    new = write(Kind.UPDATE, "CountUpTo", count_value, ref, [], attrs, variable.outputs[0].raw_shape, name)
-    return apply(previous, [new], type="Previous", dtype=dtype, shape=new.raw_shape)
+    with variable.graph.as_default(), name_scope(name, "CountUpTo") as scope:
+        new = write(Kind.UPDATE, "CountUpTo", count_value, ref, [], attrs, variable.outputs[0].raw_shape, "update")
+        return apply(previous, [new], type="Previous", name=scope, dtype=dtype, shape=new.raw_shape)
 
 
 def _scatter_op(type: str, kernel: Any, ufunc: np.ufunc | None, ref: Any, indices: Any, updates: Any, name: Any):

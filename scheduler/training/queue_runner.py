@@ -129,14 +129,13 @@ class QueueRunner:
         return threads
 
     def _run(self, sess: Any, enqueue_op: Any, coord: Coordinator | None) -> None:
-        last = False
+        clean = False
         try:
             enqueue = sess.make_callable(enqueue_op)
             while coord is None or not coord.should_stop():
                 enqueue()
         except self._types:
-            with self._lock:
-                last = self._running[sess] == 1
+            clean = True
         except Exception as error:
             if coord is not None:
                 coord.request_stop(error)
@@ -145,9 +144,10 @@ class QueueRunner:
                 with self._lock:
                     self._raised.append(error)
         finally:
-            with self._lock:
+            with self._lock:  # one step: of threads that end at a time one is the last
                 self._running[sess] -= 1
-        if last:
+                last = self._running[sess] == 0
+        if clean and last:
             _try(sess, self._close_op)
 
     def _close_on_stop(self, sess: Any, coord: Coordinator) -> None:

@@ -176,5 +176,7 @@ def saveables_of(var_list: Any) -> Saveables:
             raise ValueError(f"At least two variables have the same name: {key}")
         if variable.dtype.base_dtype.name not in TYPES:
             raise TypeError(f"Variable {variable.op.defined_at} is {variable.dtype.name}, which cannot be saved.")
+        if variable in found.values():
+            raise ValueError(f"The same saveable will be restored with two names: {key}")
         found[key] = variable
     return sorted(found.items())

@@ -730,10 +730,10 @@ def test_a_function_of_the_caller_is_not_placed_on_another_machine(graph):
     """A device that the caller's machine has is ignored; `here` on another machine is an error."""
     with tf.device("/cpu:0"):
         mine = tf.op(here=True)(os.getpid)()
-    with tf.device("/job:worker/task:3"):
-        theirs = tf.op(here=True)(os.getpid)()
     with tf.Session() as session:
         assert session.run(mine) == os.getpid()
+        with tf.device("/job:worker/task:3"):
+            theirs = tf.op(here=True)(os.getpid)()
         with pytest.raises(InvalidArgumentError, match="Cannot assign a device for operation getpid"):
             session.run(theirs)
 

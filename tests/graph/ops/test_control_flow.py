@@ -698,3 +698,52 @@ def test_random_programs_give_what_python_gives(data):
                 expected = plain(state, {"x": x, "y": y})
                 assert session.run(end, {fed[0]: x, fed[1]: y}) == expected
                 assert session.run(variables) == state
+
+
+# As strict and as lenient as TensorFlow
+
+
+def test_slices_of_both_branches_have_indices_of_one_dtype(graph):
+    pred, values = tf.placeholder(tf.bool, []), tf.constant([2.0, 4.0])
+    made = tf.cond(
+        pred,
+        lambda: tf.IndexedSlices(values, tf.constant([0, 1], tf.int64)),
+        lambda: tf.IndexedSlices(values, tf.constant([1, 3])),
+    )
+    assert made.indices.dtype is tf.int64
+    with tf.Session() as session:
+        assert session.run(made.indices, {pred: False}).tolist() == [1, 3]
+        assert session.run(made.indices, {pred: True}).tolist() == [0, 1]
+
+
+def test_a_sparse_tensor_may_grow_in_a_loop(graph):
+    start = tf.SparseTensor([[1]], [3.0], [10])
+
+    def longer(i, sparse):
+        indices = tf.concat([sparse.indices, [[tf.cast(i, tf.int64)]]], 0)
+        return i + 1, tf.SparseTensor(indices, tf.concat([sparse.values, [0.5]], 0), sparse.dense_shape)
+
+    _, last = tf.while_loop(lambda i, _: i < 3, longer, [tf.constant(0), start])
+    assert last.values.shape.as_list() == [None]
+    with tf.Session() as session:
+        assert session.run(last.values).tolist() == [3.0, 0.5, 0.5, 0.5]
+
+
+def test_control_flow_refuses_what_makes_no_sense(graph):
+    x, pred = tf.constant(1), tf.constant(True)
+    with pytest.raises(ValueError, match="at least one result"):
+        tf.cond(pred, list, list)
+    with pytest.raises(TypeError, match="must be a list, tuple, or dict"):
+        tf.case(3)
+    with pytest.raises(TypeError, match="pred must be Tensor of type bool"):
+        tf.case([(x, lambda: x)])
+    with pytest.raises(ValueError, match="maximum_iterations must be a scalar"):
+        tf.while_loop(lambda i: i < 3, lambda i: i + 1, [x], maximum_iterations=[1])
+
+
+def test_a_loop_that_is_not_to_be_walked_back_has_no_gradient(graph):
+    x = tf.constant(2.0)
+    made = tf.while_loop(lambda v: v < 100.0, tf.square, [x], back_prop=False)
+    assert tf.gradients(made, x) == [None]
+    with pytest.raises(ValueError, match="Invalid aggregation_method"):
+        tf.gradients(x * x, x, aggregation_method=7)

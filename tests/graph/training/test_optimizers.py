@@ -472,3 +472,14 @@ def test_a_variable_called_global_step_is_the_global_step(graph):
         tf.Variable(0.5, name="global_step")
         with pytest.raises(TypeError, match="integer"):
             tf.train.get_global_step()
+
+
+@pytest.mark.parametrize("given", [set, tuple, iter, lambda one: {v.name: v for v in one}.values()])
+def test_the_variables_to_train_come_in_any_iterable(graph, given):
+    v = tf.Variable(3.0)
+    tf.Variable(1.0)
+    step = tf.train.GradientDescentOptimizer(0.5).minimize(v * v, var_list=given([v]))
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(step)
+        assert session.run(v) == 0.0

@@ -397,3 +397,9 @@ def test_a_variable_that_was_read_before_a_write_keeps_its_old_array(session):
     session.run(tf.scatter_add(w, [0], [1.0]))
     session.run(w.assign_add(np.ones(3)))
     assert not old.any()
+
+
+def test_a_counter_is_named_as_what_it_is(graph):
+    v = tf.Variable(0)
+    assert [v.count_up_to(2).name, v.count_up_to(2).name] == ["CountUpTo:0", "CountUpTo_1:0"]
+    assert tf.count_up_to(v, 2, name="c").name == "c:0"

@@ -1,6 +1,7 @@
 """Queue runners: threads that fill a queue, and end as they should."""
 
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -119,3 +120,25 @@ def test_bad_arguments_are_refused(graph):
         tf.train.QueueRunner(queue)
     with pytest.raises(TypeError, match="must be a tuple of tf.error types"):
         tf.train.QueueRunner(queue, [queue.enqueue(1)], queue_closed_exception_types=(ValueError,))
+
+
+def test_of_threads_that_end_at_the_same_time_one_closes_the_queue(graph):
+    """No session: the threads meet where each has seen the end, and none has counted itself out."""
+    queue = tf.FIFOQueue(3, tf.int64, shapes=[[]])
+    runner = tf.train.QueueRunner(queue, [tf.no_op(), tf.no_op()])
+    meeting, closed = threading.Barrier(2), []
+
+    class Ends:
+        def run(self, op):
+            closed.append(op)
+
+        def make_callable(self, op):
+            def call():
+                meeting.wait(30)
+                raise tf.errors.OutOfRangeError(None, None, "the end")
+
+            return call
+
+    for thread in runner.create_threads(Ends(), start=True):
+        thread.join(30)
+    assert closed == [runner.close_op]

@@ -837,3 +837,9 @@ def test_restoring_is_logged(graph, saved, caplog):
     with caplog.at_level(logging.INFO, "weftwork"), tf.Session() as session:
         tf.train.Saver().restore(session, saved)
     assert f"Restoring parameters from {saved}" in caplog.text
+
+
+def test_a_variable_is_saved_under_one_name(graph):
+    v = tf.Variable(1.0)
+    with pytest.raises(ValueError, match="restored with two names"):
+        tf.train.Saver({"a": v, "b": v})
