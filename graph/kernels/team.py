@@ -95,6 +95,8 @@ class _Call:
             if self._over:
                 return
             self._running += 1
+        errors: dict[str, Any]
+        call: Any
         errors, call = self._float_errors
         try:
             with np.errstate(call=call, **errors):
