@@ -15,7 +15,7 @@ from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError
-from weftwork.graph.kernels import team
+from weftwork.graph.kernels.team import limit
 from weftwork.graph.modules import settle_modules
 from weftwork.graph.operation import Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -68,7 +68,7 @@ class Engine:
             config = copy(config)
             config.placement = Place.CALLER.value
         if config.intra_op_parallelism_threads > 0:
-            team.limit(config.intra_op_parallelism_threads)
+            limit(config.intra_op_parallelism_threads)
         keep_freed_memory()
         self.config = config
         self.lanes = Lanes.of(config)
