@@ -1,0 +1,249 @@
+"""Stages that run ahead of who asks: a thread makes elements while others are at work."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextvars import copy_context
+from time import perf_counter
+from typing import Any
+
+from weftwork.actors.data.stage import END, Failed, Pipeline, Stage, gathered, spread, stage
+from weftwork.actors.programs.program import size_of
+from weftwork.graph.data.description import Description
+from weftwork.graph.errors import CancelledError, OpError, from_exception
+
+_SOME = 2
+"""Elements that wait where their number is left to us."""
+
+
+class Ahead(Stage):
+    """The elements of another stage, made by a thread. limit: how many wait at most."""
+
+    kept = ("waiting",)
+
+    def __init__(self, inner: Stage):
+        self.pipeline, self.sources = inner.pipeline, [inner]
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._halted = False
+        self.waiting: deque = deque()
+        inner.pipeline.on_close(self._wake)
+
+    @property
+    def limit(self) -> int:
+        """How many elements may wait."""
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        self._halt()
+        self.waiting.clear()
+        self.source.restart()
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.waiting)
+
+    def close(self) -> None:
+        self._halted = True
+        self._wake()
+        super().close()
+
+    def next(self) -> Any:
+        (item,) = self.several(1)
+        if isinstance(item, Failed):
+            raise item.raised()
+        return item
+
+    def several(self, most: int) -> list:
+        """The elements that wait, `most` at most, and one at least, which is waited for; END or a Failed is the last."""
+        taken: list = []
+        with self._change:
+            while not self.waiting:
+                self.pipeline.check_open()
+                self._begin_thread()
+                self._change.wait()
+            while len(taken) < most and self.waiting:
+                taken.append(self.waiting[0])
+                if taken[-1] is END:
+                    break
+                self.waiting.popleft()
+                if isinstance(taken[-1], Failed):
+                    break
+            self._begin_thread()
+            self._change.notify_all()
+        return taken
+
+    # The thread
+
+    def _begin_thread(self) -> None:
+        ended = bool(self.waiting) and self.waiting[-1] is END
+        if self._thread is None and not ended and not self.pipeline.closed:
+            run = copy_context().run
+            self._thread = threading.Thread(target=run, args=(self._work,), name="weftwork-dataset", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        item: Any = None
+        while item is not END:
+            with self._change:
+                while len(self.waiting) >= self.limit and not (self._halted or self.pipeline.closed):
+                    self._change.wait()
+                if self._halted or self.pipeline.closed:
+                    return
+            item = made_or_failed(self.source)
+            with self._change:
+                self.waiting.append(item)
+                if item is END:
+                    self._thread = None
+                self._change.notify_all()
+
+    def _wake(self) -> None:
+        with self._change:
+            self._change.notify_all()
+
+    def _halt(self) -> None:
+        """Wait until the thread has ended: it finishes the element that it makes."""
+        with self._change:
+            thread, self._halted = self._thread, True
+            self._change.notify_all()
+        if thread is not None:
+            thread.join()
+        self._thread, self._halted = None, False
+
+    def state(self) -> dict[str, Any]:
+        self._halt()
+        return super().state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._halt()
+        super().restore(state)
+        self.waiting = deque(self.waiting)
+
+
+def made_or_failed(source: Stage) -> Any:
+    """A stage's next element, or the error of it; END where nobody asks any more."""
+    try:
+        return source.next()
+    except OpError as error:
+        if isinstance(error, CancelledError) and source.pipeline.closed:
+            return END
+        return Failed(type(error), error.message)
+    except Exception as error:
+        return END if source.pipeline.closed else Failed(from_exception(error), f"{type(error).__name__}: {error}")
+
+
+class Buffer(Ahead):
+    """Up to so many elements."""
+
+    def __init__(self, inner: Stage, limit: int):
+        super().__init__(inner)
+        self._limit = limit
+
+    @property
+    def limit(self) -> int:
+        return self._limit
+
+
+@stage("Prefetch")
+def prefetched(given: Description, pipeline: Pipeline) -> Stage:
+    """The stage of `prefetch`."""
+    inner, size = pipeline.stage(given.sources[0]), int(given.values[0])
+    return inner if not size else Buffer(inner, _SOME if size < 0 else size)
+
+
+# Many calls at a time
+
+_LEAST, _MOST = 0.05, 0.2
+"""Seconds that the calls of a chunk take together: shorter, and handing them out costs too much; longer, and who waits
+for an element waits for too many."""
+_ELEMENTS, _BYTES = 1024, 32 << 20
+"""Of a chunk at most, as far as its elements are as large as the last ones."""
+
+
+class Chunks(Stage):
+    """A function of elements, of which many are called at a time: as many as make a chunk that is worth it."""
+
+    kept = ("made", "ended", "error")
+
+    def __init__(self, given: Description, pipeline: Pipeline):
+        self.given, self.pipeline = given, pipeline
+        asked = int(given.values[0])
+        self.most = pipeline.functions.cores() if asked < 1 else asked
+        self.size = self.most
+        self.sources = [Supply(pipeline.stage(given.sources[0]), self)]
+        self.begin()
+
+    def begin(self) -> None:
+        self.made: Any = deque()
+        self.ended = False
+        self.error: Failed | None = None
+        """What ended the last chunk: it comes behind that."""
+
+    def next(self) -> Any:
+        while not self.made:
+            if self.error is not None:
+                error, self.error = self.error, None
+                raise error.raised()
+            if self.ended:
+                return END
+            self._fill()
+        item = self.made.popleft()
+        if isinstance(item, Failed):
+            raise item.raised()
+        return item
+
+    def _fill(self) -> None:
+        elements = self.source.several(self.size)  # type: ignore[attr-defined]
+        if elements[-1] is END:
+            self.ended = True
+            elements.pop()
+        elif isinstance(elements[-1], Failed):
+            self.error = elements.pop()
+        if elements:
+            self.made.extend(self._called(elements))
+
+    def _called(self, elements: list) -> list:
+        given, pipeline = self.given, self.pipeline
+        assert given.function is not None
+        values = [spread(element) for element in elements]
+        start = perf_counter()
+        made = pipeline.functions.call_many(pipeline.graph, given.function, given.captured, values, self.most)
+        seconds = perf_counter() - start
+        large = _BYTES // (1 + max(map(size_of, elements)))
+        if seconds < _LEAST and len(elements) == self.size:
+            self.size = max(self.most, min(2 * self.size, _ELEMENTS, large))
+        elif seconds > _MOST:
+            self.size = max(self.most, self.size // 2)
+        parts = given.option("parts")
+        return [item if isinstance(item, Failed) else gathered(item, parts) for item in made]
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.made = deque(self.made)
+
+
+class Supply(Ahead):
+    """What chunks are made of, read ahead while one is at work."""
+
+    def __init__(self, inner: Stage, chunks: Chunks):
+        super().__init__(inner)
+        self._chunks = chunks
+
+    @property
+    def limit(self) -> int:
+        return self._chunks.size
+
+
+class Mapped(Ahead):
+    """Chunks that are made ahead: one waits while the next one is made."""
+
+    @property
+    def limit(self) -> int:
+        return self.source.size  # type: ignore[attr-defined]
+
+
+@stage("ParallelMap")
+def parallel_map(given: Description, pipeline: Pipeline) -> Stage:
+    """The stage of `map` with parallel calls; what it reads from runs ahead too."""
+    return Mapped(Chunks(given, pipeline))

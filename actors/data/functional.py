@@ -1,0 +1,138 @@
+"""Stages that call functions of elements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weftwork.actors.data.ahead import Buffer
+from weftwork.actors.data.stage import END, Stage, plain, revived, stage
+from weftwork.graph.data.description import Description
+
+
+@stage("Map")
+class Map(Stage):
+    """A function of each element, when it is asked for."""
+
+    def next(self) -> Any:
+        element = self.source.next()
+        return END if element is END else self.call(element)
+
+
+@stage("Filter")
+class Filter(Stage):
+    """The elements of which a function is true."""
+
+    def next(self) -> Any:
+        while True:
+            element = self.source.next()
+            if element is END or bool(self.call(element)[0]):
+                return element
+
+
+@stage("FlatMap")
+class FlatMap(Stage):
+    """The elements of the datasets that a function gives, one dataset after another."""
+
+    inner: Stage | None = None
+    element: list | None = None
+
+    def begin(self) -> None:
+        if self.inner is not None:
+            self.inner.close()
+        self.inner = self.element = None
+
+    def next(self) -> Any:
+        while True:
+            if self.inner is None:
+                element = self.source.next()
+                if element is END:
+                    return END
+                self.element, self.inner = element, opened(self, element)
+            item = self.inner.next()
+            if item is not END:
+                return item
+            self.inner = None
+
+    def state(self) -> dict[str, Any]:
+        inner = None if self.inner is None else {"element": plain(self.element), "state": self.inner.state()}
+        return {**super().state(), "inner": inner}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.inner = None
+        if state["inner"] is not None:
+            self.element = revived(state["inner"]["element"])
+            self.inner = opened(self, self.element)
+            self.inner.restore(state["inner"]["state"])
+
+
+def opened(owner: Stage, element: Any) -> Stage:
+    """The stage of the dataset that a function gives for an element."""
+    (description,) = owner.call(element)
+    assert isinstance(description, Description)
+    return owner.pipeline.stage(description)
+
+
+@stage("Interleave")
+class Interleave(Stage):
+    """The elements of some datasets that a function gives, in turn."""
+
+    def prepare(self) -> None:
+        cycle, self.block, self.calls = [int(value) for value in self.given.values]
+        self.cycle = self.pipeline.functions.cores() if cycle < 1 else cycle
+
+    open: list[tuple[list, Stage] | None]
+
+    def begin(self) -> None:
+        for place in getattr(self, "open", ()):
+            if place is not None:
+                place[1].close()
+        self.open = [None] * self.cycle
+        self.at = self.given_of = 0
+        self.ended = False
+
+    def next(self) -> Any:
+        while True:
+            if self.open[self.at] is None and not self.ended:
+                element = self.source.next()
+                if element is END:
+                    self.ended = True
+                else:
+                    self.open[self.at] = (element, self._opened(element))
+            current = self.open[self.at]
+            if current is not None:
+                item = current[1].next()
+                if item is not END:
+                    self.given_of += 1
+                    if self.given_of >= self.block:
+                        self._go_on()
+                    return item
+                self.open[self.at] = None
+                self._go_on()
+            elif all([place is None for place in self.open]):
+                return END
+            else:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        self.at, self.given_of = (self.at + 1) % self.cycle, 0
+
+    def _opened(self, element: list) -> Stage:
+        stage = opened(self, element)
+        return Buffer(stage, 2 * self.block) if self.calls else stage
+
+    kept = ("at", "given_of", "ended")
+
+    def state(self) -> dict[str, Any]:
+        held = [None if p is None else {"element": plain(p[0]), "state": p[1].state()} for p in self.open]
+        return {**super().state(), "open": held}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.open = [None] * self.cycle
+        for place, known in enumerate(state["open"]):
+            if known is not None:
+                element = revived(known["element"])
+                inner = self._opened(element)
+                inner.restore(known["state"])
+                self.open[place] = (element, inner)
