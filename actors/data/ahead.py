@@ -56,7 +56,7 @@ class Ahead(Stage):
         return item
 
     def several(self, most: int) -> list:
-        """The elements that wait, `most` at most, and one at least, which is waited for; END or a Failed is the last."""
+        """The elements that wait, `most` at most; one at least, which is waited for. END or a Failed is the last."""
         taken: list = []
         with self._change:
             while not self.waiting:
@@ -157,7 +157,7 @@ def prefetched(given: Description, pipeline: Pipeline) -> Stage:
 _LEAST, _MOST = 0.05, 0.2
 """Seconds that the calls of a chunk take together: shorter, and handing them out costs too much; longer, and who waits
 for an element waits for too many."""
-_ELEMENTS, _BYTES = 1024, 32 << 20
+_ELEMENTS, _BYTES = 1024, 8 << 20
 """Of a chunk at most, as far as its elements are as large as the last ones."""
 
 

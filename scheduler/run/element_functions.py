@@ -12,8 +12,8 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from weftwork.actors.data.stage import Failed, Functions
 from weftwork.actors.data.elements import EachElement
+from weftwork.actors.data.stage import Failed, Functions
 from weftwork.graph import dtypes
 from weftwork.graph.data.description import captured_by
 from weftwork.graph.errors import OpError
@@ -152,6 +152,7 @@ class _Function:
             flow.attrs.append({})
             flow.fetched.append(made)
         settle_needs(flow, self._engine.config)
+        flow.beside = bool(flow.functions)
         return flow
 
     def _owner(self) -> Operation:
