@@ -52,6 +52,8 @@ class Held:
         self.name, self._functions = name, functions
         self.pipeline: Pipeline | None = None
         self.types: tuple = ()
+        self.named: Operation | None = None
+        """The node that gave its handle: it knows the dataset of a one-shot iterator."""
         self._ended = False
         self._put_back: deque = deque()
         """Elements whose attempts were cancelled while they were made."""
@@ -76,6 +78,7 @@ class Held:
     def _opened(self, op: Operation) -> Pipeline:
         """The pipeline; that of a one-shot iterator begins when it is first asked."""
         if self.pipeline is None:
+            op = op if self.named is None else self.named
             variant = op.attrs["_dataset"]
             if variant is None:
                 raise FailedPreconditionError(None, None, _UNINITIALIZED)
@@ -282,7 +285,7 @@ def _make(held: Held, op: Operation, values: Sequence) -> list:
 
 
 def _handle(held: Held, op: Operation, values: Sequence) -> list:
-    held.types = held.types or op.attrs["_types"]
+    held.types, held.named = held.types or op.attrs["_types"], op
     return ["\0".join(op.attrs["_iterator"]).encode()]
 
 

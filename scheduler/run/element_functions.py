@@ -31,7 +31,7 @@ from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.request.fetches import Fetches
 from weftwork.scheduler.state.mirror import Cells
 
-_PARTS = 4
+_PARTS = 3
 """Parts for each core, where they are not limited: so that who is done first has more to do."""
 
 
