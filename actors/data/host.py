@@ -13,7 +13,7 @@ from contextvars import copy_context
 from typing import Any
 
 from weftwork.actors.checkpoints.encoding import decode, encode
-from weftwork.actors.data import ahead, basic, batching, caches, functional, sources  # noqa: F401  # they fill STAGES
+from weftwork.actors.data import ahead, basic, batching, caches, files, functional, sources  # noqa: F401  # they fill STAGES
 from weftwork.actors.data.stage import END, Functions, Pipeline, plain, revived, spread
 from weftwork.graph.data.description import Description
 from weftwork.graph.errors import (

@@ -11,11 +11,15 @@ from weftwork.graph.data.dataset import (
     make_one_shot_iterator,
 )
 from weftwork.graph.data.iterators import Iterator
+from weftwork.graph.data.readers import FixedLengthRecordDataset, TextLineDataset, TFRecordDataset
 
 __all__ = [
     "Dataset",
+    "FixedLengthRecordDataset",
     "Iterator",
     "Options",
+    "TFRecordDataset",
+    "TextLineDataset",
     "experimental",
     "get_output_classes",
     "get_output_shapes",
