@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from weftwork.actors.data.ahead import Buffer
-from weftwork.actors.data.stage import END, Stage, plain, revived, stage
+from weftwork.actors.data.stage import END, Stage, gathered, plain, revived, stage
 from weftwork.graph.data.description import Description
+from weftwork.graph.errors import InvalidArgumentError, OpError, UnimplementedError
 
 
 @stage("Map")
@@ -136,3 +139,147 @@ class Interleave(Stage):
                 inner = self._opened(element)
                 inner.restore(known["state"])
                 self.open[place] = (element, inner)
+
+
+@stage("IgnoreErrors")
+class IgnoreErrors(Stage):
+    """The elements that could be made."""
+
+    def next(self) -> Any:
+        while True:
+            try:
+                return self.source.next()
+            except OpError:
+                self.pipeline.check_open()
+
+
+@stage("TakeWhile")
+class TakeWhile(Stage):
+    """The elements before the first of which a function is false."""
+
+    kept = ("ended",)
+
+    def begin(self) -> None:
+        self.ended = False
+
+    def next(self) -> Any:
+        element = END if self.ended else self.source.next()
+        self.ended = element is END or not bool(self.call(element)[0])
+        return END if self.ended else element
+
+
+@stage("Scan")
+class Scan(Stage):
+    """What a function gives of a state and an element; the state goes on to the next call."""
+
+    kept = ("held",)
+
+    def begin(self) -> None:
+        parts = self.given.option("parts")[: self.given.option("state")]
+        self.held = gathered(self.given.values, parts)
+
+    def next(self) -> Any:
+        element = self.source.next()
+        if element is END:
+            return END
+        made = self.call([*self.held, *element])
+        count = self.given.option("state")
+        self.held = made[:count]
+        return made[count:]
+
+
+@stage("GroupByWindow")
+class GroupByWindow(Stage):
+    """The elements of datasets that a function gives, each for a window of elements with one key.
+
+    What it reads gives (key, size of the key's windows, components of the element).
+    """
+
+    inner: Stage | None = None
+
+    def begin(self) -> None:
+        if self.inner is not None:
+            self.inner.close()
+        self.inner = None
+        self.groups: dict[int, list] = {}
+        self.ended = False
+
+    def next(self) -> Any:
+        while True:
+            if self.inner is not None:
+                item = self.inner.next()
+                if item is not END:
+                    return item
+                self.inner = None
+            elif self.ended:
+                if not self.groups:
+                    return END
+                self._open(next(iter(self.groups)))
+            else:
+                self._take()
+
+    def _take(self) -> None:
+        item = self.source.next()
+        if item is END:
+            self.ended = True
+            return
+        key, size, *element = item
+        if size < 1:
+            raise InvalidArgumentError(None, None, f"Window size must be greater than zero, but got {size}.")
+        group = self.groups.setdefault(int(key), [])
+        group.append(element)
+        if len(group) >= size:
+            self._open(int(key))
+
+    def _open(self, key: int) -> None:
+        window = Description("Elements", values=tuple(self.groups.pop(key)))
+        self.inner = opened(self, [np.int64(key), window])
+
+    def state(self) -> dict[str, Any]:
+        raise UnimplementedError(None, None, "The state of an iterator over groups of elements cannot be saved.")
+
+
+@stage("Choose")
+class Choose(Stage):
+    """The next element of the source that the first one names."""
+
+    def next(self) -> Any:
+        choices, *others = self.sources
+        while (choice := choices.next()) is not END:
+            if not 0 <= choice[0] < len(others):
+                text = f"Selector index out of range: {choice[0]} >= {len(others)}"
+                raise InvalidArgumentError(None, None, text)
+            element = others[int(choice[0])].next()
+            if element is not END:
+                return element
+        return END
+
+
+@stage("Sample")
+class Sample(Stage):
+    """Elements of several sources, each drawn by its weight."""
+
+    kept = ("left", "drawn")
+
+    def prepare(self) -> None:
+        self.seed = self.given.option("seed")
+
+    def begin(self) -> None:
+        self.left, self.drawn = list(range(len(self.sources))), 0
+        self._random = np.random.default_rng(self.seed)
+
+    def next(self) -> Any:
+        weights = np.array(self.given.option("weights"))
+        while self.left:
+            ends = np.cumsum(weights[self.left])
+            self.drawn += 1
+            at = int(np.searchsorted(ends, self._random.random() * ends[-1], "right"))
+            element = self.sources[self.left[min(at, len(self.left) - 1)]].next()
+            if element is not END:
+                return element
+            del self.left[min(at, len(self.left) - 1)]
+        return END
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self._random.random(self.drawn)

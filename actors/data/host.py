@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import copy_context
+from itertools import islice
 from typing import Any
+from weakref import WeakSet
 
 from weftwork.actors.checkpoints.encoding import decode, encode
 from weftwork.actors.data import ahead, basic, batching, caches, files, functional, sources  # noqa: F401  # they fill STAGES
@@ -74,6 +76,16 @@ class Held:
             self.types = op.attrs["_types"]
         if old is not None:
             old.close()
+
+    def each(self, description: Description, op: Operation) -> Iterator[list]:
+        """All elements of a dataset."""
+        pipeline = self.pipeline = Pipeline(description, op.graph, self._functions)
+        try:
+            while (element := pipeline.root.next()) is not END:
+                pipeline.check_open()
+                yield element
+        finally:
+            pipeline.close()
 
     def _opened(self, op: Operation) -> Pipeline:
         """The pipeline; that of a one-shot iterator begins when it is first asked."""
@@ -205,6 +217,8 @@ class Iterators:
     def __init__(self, functions: Functions):
         self._functions = functions
         self._held: dict[tuple[str, str], Held] = {}
+        self._walks: WeakSet[Held] = WeakSet()
+        """What goes through a whole dataset for one node."""
         self._lock = threading.Lock()
         self._closed = False
 
@@ -212,8 +226,8 @@ class Iterators:
         """Begin what a node does; `told` gets the list of its outputs, or an error. Returns what cancels it."""
         word = op.attrs["_word"]
         try:
-            if word == "reduce":
-                return self._reduce(op, values, told)
+            if word in ("reduce", "single"):
+                return self._through(op, values, told)
             if word == "get_next_of":
                 return self._of_handle(op, values[0]).next(op, told)
             held = self.at(op.attrs["_iterator"])
@@ -247,10 +261,13 @@ class Iterators:
                 raise InvalidArgumentError(None, None, text)
         return held
 
-    def _reduce(self, op: Operation, values: list, told: Callable[[Any], None]) -> Callable[[], None]:
+    def _through(self, op: Operation, values: list, told: Callable[[Any], None]) -> Callable[[], None]:
         """Go through a whole dataset, in a thread of its own."""
         held = Held(op.name, self._functions)
-        cancel = held.ask(lambda: self._reduced(held, op, values), told)
+        with self._lock:
+            self._walks.add(held)
+        work = self._reduced if op.attrs["_word"] == "reduce" else self._single
+        cancel = held.ask(lambda: work(held, op, values), told)
 
         def stop() -> None:
             cancel()
@@ -261,20 +278,22 @@ class Iterators:
     def _reduced(self, held: Held, op: Operation, values: list) -> list:
         count, function = op.attrs["_state"], op.attrs["_function"]
         state, captured = list(values[1 : 1 + count]), tuple(values[1 + count :])
-        pipeline = held.pipeline = Pipeline(values[0], op.graph, self._functions)
-        try:
-            while (element := pipeline.root.next()) is not END:
-                pipeline.check_open()
-                state = self._functions.call(op.graph, function, captured, [*state, *spread(element)])
-            return state
-        finally:
-            pipeline.close()
+        for element in held.each(values[0], op):
+            state = self._functions.call(op.graph, function, captured, [*state, *spread(element)])
+        return state
+
+    def _single(self, held: Held, op: Operation, values: list) -> list:
+        elements = list(islice(held.each(values[0], op), 2))
+        if len(elements) != 1:
+            text = "Dataset had more than one element." if elements else "Dataset was empty."
+            raise InvalidArgumentError(None, None, text)
+        return Taken(elements[0])
 
     def close(self) -> None:
         """The session ends: nothing waits any more, and nothing begins."""
         with self._lock:
             self._closed = True
-            held = list(self._held.values())
+            held = [*self._held.values(), *self._walks]
         for each in held:
             each.close()
 

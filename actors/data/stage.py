@@ -218,6 +218,8 @@ def plain(value: Any) -> Any:
         return {"failed": [value.kind.__name__, value.message]}
     if value is END:
         return {"end": True}
+    if isinstance(value, Description) and value.kind == "Elements":
+        return {"elements": plain(value.values)}
     if isinstance(value, Description):
         raise UnimplementedError(None, None, "The state of an iterator that holds parts of datasets cannot be saved.")
     if isinstance(value, dict):
@@ -238,6 +240,8 @@ def revived(value: Any) -> Any:
         return SparseTensorValue(*[revived(part) for part in content])
     if word == "failed":
         return Failed(_error(content[0]), content[1])
+    if word == "elements":
+        return Description("Elements", values=tuple(revived(content)))
     return END if word == "end" else {key: revived(item) for key, item in content}
 
 

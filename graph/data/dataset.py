@@ -7,6 +7,7 @@ arguments, which may be tensors, and what its function takes from around it. `ac
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ class Options:
 
     def __init__(self):
         self.experimental_deterministic: Any = None
+        self.experimental_threading, self.experimental_optimization = SimpleNamespace(), SimpleNamespace()
+        self.experimental_distribute = SimpleNamespace()
 
     def merge(self, options: Options) -> Options:
         """These, and what others say besides."""
@@ -77,7 +80,8 @@ def variant_of(
         return apply(describe, inputs, attrs, type=f"{kind}Dataset", dtype=dtypes.variant, shape=())
 
 
-def _whole(value: Any, name: str) -> Tensor:
+def whole_number(value: Any, name: str) -> Tensor:
+    """An int64 tensor."""
     return convert_to_tensor(value, dtypes.int64, name=name)
 
 
@@ -189,7 +193,7 @@ class Dataset:
         if not 1 <= len(args) <= 3:
             raise ValueError(f"Invalid arguments to RangeDataset: {args}")
         start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
-        values = [_whole(value, name) for value, name in zip((start, stop, step), _RANGE, strict=True)]
+        values = [whole_number(value, name) for value, name in zip((start, stop, step), _RANGE, strict=True)]
         return made_dataset("Range", tensor_leaf(dtypes.int64), values=values)
 
     @staticmethod
@@ -232,22 +236,22 @@ class Dataset:
 
     def repeat(self, count: Any = None) -> Dataset:
         """The elements `count` times over; None or -1: for ever."""
-        return made_dataset("Repeat", self.structure, [self], [_whole(-1 if count is None else count, "count")])
+        return made_dataset("Repeat", self.structure, [self], [whole_number(-1 if count is None else count, "count")])
 
     def take(self, count: Any) -> Dataset:
         """At most the first `count` elements; -1: all."""
-        return made_dataset("Take", self.structure, [self], [_whole(count, "count")])
+        return made_dataset("Take", self.structure, [self], [whole_number(count, "count")])
 
     def skip(self, count: Any) -> Dataset:
         """All but the first `count` elements; -1: none."""
-        return made_dataset("Skip", self.structure, [self], [_whole(count, "count")])
+        return made_dataset("Skip", self.structure, [self], [whole_number(count, "count")])
 
     def shard(self, num_shards: Any, index: Any) -> Dataset:
         """Each `num_shards`-th element, from number `index` on.
 
         Raises ValueError, or InvalidArgumentError when it runs, for an index that is not below `num_shards`.
         """
-        many, at = _whole(num_shards, "num_shards"), _whole(index, "index")
+        many, at = whole_number(num_shards, "num_shards"), whole_number(index, "index")
         known = static_value(many), static_value(at)
         if known[0] is not None and known[0] < 1:
             raise ValueError(f"num_shards must be >= 1; got {known[0]}")
@@ -264,7 +268,7 @@ class Dataset:
         """
         drawn, again = get_seed(seed), reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
         return made_dataset(
-            "Shuffle", self.structure, [self], [_whole(buffer_size, "buffer_size")], seed=drawn, again=again
+            "Shuffle", self.structure, [self], [whole_number(buffer_size, "buffer_size")], seed=drawn, again=again
         )
 
     def cache(self, filename: Any = "") -> Dataset:
@@ -274,7 +278,7 @@ class Dataset:
 
     def prefetch(self, buffer_size: Any) -> Dataset:
         """The elements, made ahead of and beside the runs that take them: up to `buffer_size` wait."""
-        return made_dataset("Prefetch", self.structure, [self], [_whole(buffer_size, "buffer_size")])
+        return made_dataset("Prefetch", self.structure, [self], [whole_number(buffer_size, "buffer_size")])
 
     def enumerate(self, start: Any = 0) -> Dataset:
         """Pairs of a number, from `start` on, and an element."""
@@ -287,7 +291,7 @@ class Dataset:
 
         When it runs: InvalidArgumentError for elements whose shapes differ.
         """
-        size = _whole(batch_size, "batch_size")
+        size = whole_number(batch_size, "batch_size")
         drop, rows = _drop(size, drop_remainder)
         leaves = tuple(flatten(self.structure))
         structure = structures.batched(self.structure, rows)
@@ -301,7 +305,7 @@ class Dataset:
         padded_shapes: of each component; None, or -1, is the largest of the batch.   padding_values: of each, else 0 or
         "". Raises ValueError for shapes, and TypeError for values, that do not fit.
         """
-        size = _whole(batch_size, "batch_size")
+        size = whole_number(batch_size, "batch_size")
         drop, rows = _drop(size, drop_remainder)
         leaves = flatten(self.structure)
         if any([leaf.word != TENSOR for leaf in leaves]):
@@ -323,8 +327,8 @@ class Dataset:
 
     def window(self, size: Any, shift: Any = None, stride: Any = 1, drop_remainder: bool = False) -> Dataset:
         """Datasets of `size` elements each: every `stride`-th one, beginning `shift` after the last window's."""
-        many = _whole(size, "size")
-        values = [many, many if shift is None else _whole(shift, "shift"), _whole(stride, "stride")]
+        many = whole_number(size, "size")
+        values = [many, many if shift is None else whole_number(shift, "shift"), whole_number(stride, "stride")]
         drop = convert_to_tensor(drop_remainder, dtypes.bool, name="drop_remainder")
         structure = mapped(lambda leaf: Leaf(DATASET, dtypes.variant, (), leaf), self.structure)
         return made_dataset("Window", structure, [self], [*values, drop])
@@ -343,7 +347,7 @@ class Dataset:
         parts = tuple([len(leaf.parts) for leaf in flatten(structure)])
         if num_parallel_calls is None:
             return made_dataset("Map", structure, [self], [], section, parts=parts)
-        calls = _whole(num_parallel_calls, "num_parallel_calls")
+        calls = whole_number(num_parallel_calls, "num_parallel_calls")
         return made_dataset("ParallelMap", structure, [self], [calls], section, parts=parts)
 
     map_with_legacy_function = map
@@ -351,19 +355,14 @@ class Dataset:
     def filter(self, predicate: Callable) -> Dataset:
         """The elements of which predicate(element), a boolean scalar, is true."""
         section, result = self._traced(predicate, structures.as_components)
-        if (
-            not isinstance(result, Tensor)
-            or result.dtype.base_dtype is not dtypes.bool
-            or result.raw_shape not in ((), None)
-        ):
-            raise ValueError("`predicate` must return a scalar boolean tensor.")
+        check_truth(result)
         return made_dataset("Filter", self.structure, [self], [], section, parts=(1,))
 
     filter_with_legacy_function = filter
 
     def flat_map(self, map_func: Callable) -> Dataset:
         """The elements of the dataset map_func(element), for each element."""
-        section, result = self._traced(map_func, _dataset)
+        section, result = self._traced(map_func, of_dataset)
         return made_dataset("FlatMap", result.structure, [self], [], section, parts=(1,))
 
     def interleave(
@@ -373,9 +372,9 @@ class Dataset:
 
         num_parallel_calls: the datasets are read ahead, each in a thread of its own.
         """
-        section, result = self._traced(map_func, _dataset)
-        values = [_whole(cycle_length, "cycle_length"), _whole(block_length, "block_length")]
-        values.append(_whole(0 if num_parallel_calls is None else num_parallel_calls, "num_parallel_calls"))
+        section, result = self._traced(map_func, of_dataset)
+        values = [whole_number(cycle_length, "cycle_length"), whole_number(block_length, "block_length")]
+        values.append(whole_number(0 if num_parallel_calls is None else num_parallel_calls, "num_parallel_calls"))
         return made_dataset("Interleave", result.structure, [self], values, section, parts=(1,))
 
     def reduce(self, initial_state: Any, reduce_func: Callable) -> Any:
@@ -385,7 +384,7 @@ class Dataset:
         """
         with name_scope(None, "reduce"):
             state = structures.as_components(initial_state)
-            structure, section = self._stateful(state, reduce_func)
+            structure, section = self.with_state(state, reduce_func)
             parts = structures.parts_of(flatten(state))
             outputs = [part for leaf in flatten(structure) for part in leaf.parts]
             inputs = [self.variant_tensor, *parts, *captured_by(section)]
@@ -393,14 +392,17 @@ class Dataset:
             op = node_of(self.graph, "ReduceDataset", inputs, attrs, outputs, "ReduceDataset")
             return structures.whole(structure, op.outputs)
 
-    def _stateful(self, state: Any, function: Callable) -> tuple[Any, Section]:
-        """The structure that a state has, and function(state, element) as a section."""
+    def with_state(
+        self, state: Any, function: Callable, of: Callable[[Any], Any] = lambda result: result
+    ) -> tuple[Any, Section]:
+        """The structure that a state has, and function(state, element) as a section. of: the state in its result."""
         structure = mapped(leaf_of, state)
         while True:
-            section, after = traced(self.graph, function, [structure, self.structure])
-            structures.check_alike(structure, mapped(leaf_of, after))
-            _check_state(structure, mapped(leaf_of, after))
-            wider = structures.in_common(structure, mapped(leaf_of, after))
+            section, result = traced(self.graph, function, [structure, self.structure])
+            after = mapped(leaf_of, of(result))
+            structures.check_alike(structure, after)
+            _check_state(structure, after)
+            wider = structures.in_common(structure, after)
             if wider == structure:
                 return structure, section
             structure = wider  # its shape changes from one element to the next
@@ -520,7 +522,15 @@ def _returned(word: str) -> Callable[[Any], Any]:
     return finish
 
 
-def _dataset(result: Any) -> Any:
+def check_truth(result: Any) -> None:
+    """Raise ValueError for what is no scalar truth value."""
+    scalar = isinstance(result, Tensor) and result.raw_shape in ((), None)
+    if not scalar or result.dtype.base_dtype is not dtypes.bool:
+        raise ValueError("`predicate` must return a scalar boolean tensor.")
+
+
+def of_dataset(result: Any) -> Any:
+    """What a function returned, which is to be a dataset."""
     if not isinstance(result, Dataset):
         raise TypeError("`map_func` must return a `Dataset` object.")
     return result

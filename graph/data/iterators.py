@@ -16,6 +16,7 @@ from weftwork.graph.data import structure as structures
 from weftwork.graph.data.structure import flatten, mapped
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.saveable import Saveable
 from weftwork.graph.stacks import get_default_graph
 
 _MANY_CALLS = 32
@@ -57,6 +58,8 @@ class Iterator:
         self._iterator_resource, self.structure, self._initializer = op, structure, initializer
         self._key = shared_name or op.name
         self._variant, self._handle = variant, handle
+        self._first: Tensor | None = variant
+        """The dataset that it begins with, where it is known."""
         self._get_next_call_count = 0
 
     @staticmethod
@@ -108,7 +111,7 @@ class Iterator:
 
     def begins_at(self, variant: Tensor) -> None:
         """Have an initialiser of its own."""
-        self._initializer = self._made_initializer(variant)
+        self._first, self._initializer = variant, self._made_initializer(variant)
 
     def _made_initializer(self, variant: Tensor, name: str | None = None) -> Operation:
         return node_of(self._graph, "MakeIterator", [variant], self._attrs("make"), [], name or "MakeIterator")
@@ -118,7 +121,8 @@ class Iterator:
         return self._iterator_resource.graph
 
     def _attrs(self, word: str) -> dict[str, Any]:
-        variant = None if self._variant is None else (self._variant.op.index, self._variant.index)
+        first = self._first if word == "restore" else self._variant
+        variant = None if first is None else (first.op.index, first.index)
         dtypes_ = tuple([leaf.dtype for leaf in flatten(self.structure)])
         container = self._iterator_resource.container
         return {"_word": word, "_iterator": (container, self._key), "_dataset": variant, "_types": dtypes_}
@@ -162,6 +166,38 @@ class Iterator:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._key!r}, types: {self.output_types}>"
+
+
+class IteratorState(Saveable):
+    """How far an iterator has come, as a Saver keeps it: a string."""
+
+    def __init__(self, iterator: Iterator):
+        super().__init__(iterator._iterator_resource, dtypes.string, ())
+        self._iterator = iterator
+        self._value: Tensor | None = None
+
+    def value(self) -> Tensor:
+        """The state.
+
+        When it runs: FailedPreconditionError for an iterator that was not initialised, UnimplementedError for one over
+        a Python generator, or over datasets as elements.
+        """
+        if self._value is None:
+            self._value = self._node("save", "SerializeIterator", [], [(dtypes.string, ())]).outputs[0]
+        return self._value
+
+    def restored(self, value: Tensor) -> Operation:
+        """The operation that sets the iterator to a state: it must be of the same dataset."""
+        return self._node("restore", "DeserializeIterator", [value], [])
+
+    def _node(self, word: str, type: str, inputs: list, outputs: list) -> Operation:
+        iterator = self._iterator
+        return node_of(self.op.graph, type, inputs, iterator._attrs(word), outputs, type)
+
+
+def make_saveable_from_iterator(iterator: Iterator) -> IteratorState:
+    """How far an iterator has come, for `tf.train.Saver`'s list, or the collection "saveable_objects"."""
+    return IteratorState(iterator)
 
 
 def _words() -> dict[Any, str]:
