@@ -63,6 +63,7 @@ class Repeat(Stage):
         self.times, self.some = 0, False
 
     def next(self) -> Any:
+        self.pipeline.check_open()  # what repeats for ever may be passed over for ever
         while self.count < 0 or self.times < self.count:
             element = self.source.next()
             if element is not END:

@@ -12,7 +12,7 @@ from weftwork.actors.data.stage import END, Stage, settled, stage
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.data.description import Description
 from weftwork.graph.data.structure import DATASET, SPARSE, Leaf
-from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.errors import DataLossError, InvalidArgumentError
 from weftwork.graph.ops.composite import SparseTensorValue
 
 
@@ -89,7 +89,8 @@ def stacked_sparse(values: Sequence[SparseTensorValue]) -> SparseTensorValue:
     shape = np.max([value.dense_shape for value in values], axis=0)
     numbers = [np.full((len(value.values), 1), at, np.int64) for at, value in enumerate(values)]
     indices = [
-        np.hstack([n, np.asarray(v.indices).reshape(len(v.values), -1)]) for n, v in zip(numbers, values, strict=True)
+        np.hstack([n, np.asarray(v.indices).reshape(len(v.values), len(shape))])
+        for n, v in zip(numbers, values, strict=True)
     ]
     parts = (
         np.concatenate(indices),
@@ -119,7 +120,7 @@ class PaddedBatch(Batch):
                 "Attempted to pad to a smaller size than the input element: component "
                 f"{number} to {shapes.bracket_text(full)}"
             )
-            raise InvalidArgumentError(None, None, text)
+            raise DataLossError(None, None, text)
         made = np.empty((len(values), *full), leaf.dtype.numpy)
         made.fill(self.given.values[2 + number])
         for at, value in enumerate(values):

@@ -54,13 +54,28 @@ class FileCache(Stage):
     def prepare(self) -> None:
         self.path = os.fsdecode(self.given.values[0]) + ".data"
         self.file: Any = None
+        self.reads = False
+        self.pipeline.on_close(self._shut)
 
     def begin(self) -> None:
+        self._shut()
         self.at = 0
-        if self.file is not None:
-            self.file.close()
         self.file = None
-        self.reads = False
+
+    def close(self) -> None:
+        self._shut()
+        super().close()
+
+    def _shut(self) -> None:
+        """Close the file; one that is not whole goes."""
+        if self.file is not None and not self.file.closed:
+            self.file.close()
+            if not self.reads:
+                os.unlink(self._partial)
+
+    @property
+    def _partial(self) -> str:
+        return f"{self.path}.{os.getpid()}"
 
     def next(self) -> Any:
         try:
@@ -72,11 +87,12 @@ class FileCache(Stage):
 
     def _open(self) -> None:
         self.reads = os.path.exists(self.path)
-        self.file = open(self.path if self.reads else f"{self.path}.{os.getpid()}", "rb" if self.reads else "wb")
+        self.file = open(self.path if self.reads else self._partial, "rb" if self.reads else "wb")
 
     def _read(self) -> Any:
-        head = self.file.read(8)
+        head = b"" if self.file.closed else self.file.read(8)
         if len(head) < 8:
+            self.file.close()
             return END
         self.at += 1
         return revived(decode(self.file.read(int.from_bytes(head, "little")), "object", None))
@@ -86,7 +102,7 @@ class FileCache(Stage):
         if element is END:
             if not self.file.closed:
                 self.file.close()
-                os.replace(f"{self.path}.{os.getpid()}", self.path)
+                os.replace(self._partial, self.path)
             return END
         self.at += 1
         try:

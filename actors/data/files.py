@@ -21,22 +21,29 @@ class File(Stage):
     def prepare(self) -> None:
         self.path, self.compression = as_path(bytes(self.given.values[0])), bytes(self.given.values[1]).decode()
         self._file: Any = None
+        self.pipeline.on_close(self.close)
 
     def begin(self) -> None:
         self.close()
         self.at = 0
+        self._items: Iterator[bytes] | None = None
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._file = self._items = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def next(self) -> Any:
-        if self._file is None:
+        if self._items is None:
             self._file = unpacked(open_to_read(self.path), self.compression)
             self._items = self.items(self._file)
-        with told(self.path):
-            item = next(self._items, END)
+        item = None
+        try:
+            with told(self.path):
+                item = next(self._items, END)
+        finally:
+            if item is None or item is END:  # a generator that raised has ended too
+                self.close()
         if item is END:
             return END
         self.at += 1

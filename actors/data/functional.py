@@ -241,17 +241,25 @@ class GroupByWindow(Stage):
 
 @stage("Choose")
 class Choose(Stage):
-    """The next element of the source that the first one names."""
+    """The next element of the source that the first one names, until all of the others have ended."""
+
+    kept = ("left",)
+
+    def begin(self) -> None:
+        self.left = list(range(len(self.sources) - 1))
 
     def next(self) -> Any:
         choices, *others = self.sources
-        while (choice := choices.next()) is not END:
-            if not 0 <= choice[0] < len(others):
-                text = f"Selector index out of range: {choice[0]} >= {len(others)}"
+        while self.left and (choice := choices.next()) is not END:
+            number = int(choice[0])
+            if not 0 <= number < len(others):
+                text = f"Selector index out of range: {number} >= {len(others)}"
                 raise InvalidArgumentError(None, None, text)
-            element = others[int(choice[0])].next()
+            element = others[number].next()
             if element is not END:
                 return element
+            if number in self.left:
+                self.left.remove(number)
         return END
 
 

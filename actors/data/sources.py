@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -186,13 +186,13 @@ class Generated(Stage):
         return END if item is END else self._element(item)
 
     def _element(self, item: Any) -> list:
-        if not structures.alike(self.structure, _as_tuples(self.structure, item)):
+        flat = _flat(self.structure, item)
+        if flat is None:
             expected = structures.mapped(lambda leaf: leaf.dtype.name, self.structure)
             raise self._unfit(
                 "`generator` yielded an element that did not match the expected structure. The expected structure was "
                 f"{expected}, but the yielded element was {item}."
             )
-        flat = structures.flatten(_as_tuples(self.structure, item))
         return [self._value(leaf, v) for leaf, v in zip(structures.flatten(self.structure), flat, strict=True)]
 
     def _value(self, leaf: Leaf, value: Any) -> Any:
@@ -217,14 +217,20 @@ class Generated(Stage):
         raise UnimplementedError(None, None, "The state of an iterator over a Python generator cannot be saved.")
 
 
-def _as_tuples(structure: Any, item: Any) -> Any:
-    """What was yielded, with lists as tuples where the structure has one."""
-    if isinstance(item, list) and isinstance(structure, tuple) and len(item) == len(structure):
-        item = tuple(item)
-    if isinstance(item, tuple) and isinstance(structure, tuple) and len(item) == len(structure):
-        items = [_as_tuples(part, one) for part, one in zip(structure, item, strict=True)]
-        return type(structure)(*items) if hasattr(structure, "_fields") else tuple(items)
-    return item
+def _flat(structure: Any, item: Any) -> list | None:
+    """What stands in the places of a structure's components, whatever it is; None for an item of another structure."""
+    if not structures.is_nested(structure):
+        return [item]
+    if isinstance(structure, Mapping):
+        if not isinstance(item, Mapping) or set(item) != set(structure):
+            return None
+        pairs = [(structure[key], item[key]) for key in sorted(structure)]
+    elif isinstance(structure, tuple) and isinstance(item, (tuple, list)) and len(item) == len(structure):
+        pairs = list(zip(structure, item, strict=True))
+    else:
+        return None
+    flat = [_flat(part, one) for part, one in pairs]
+    return None if None in flat else [value for part in flat for value in part]  # type: ignore[union-attr]
 
 
 def _named(given: Any) -> str:

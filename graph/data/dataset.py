@@ -161,14 +161,16 @@ class Dataset:
             if None not in (rows, many) and rows != many:
                 raise ValueError(f"Dimensions {rows} and {many} are not compatible")
             rows = many if rows is None else rows
-        structure = structures.unbatched(pack(components, leaves))
+        structure = structures.unbatched(
+            pack(components, leaves), "Unbatching a tensor is only supported for rank >= 1"
+        )
         return made_dataset("TensorSlice", structure, values=parts, leaves=leaves)
 
     @staticmethod
     def from_sparse_tensor_slices(sparse_tensor: Any) -> Dataset:
         """An element for each row of a SparseTensor, as (indices, values, shape)."""
         leaf = leaf_of(SparseTensor.from_value(sparse_tensor))
-        row = structures.unbatched(leaf)
+        row = structures.unbatched(leaf, "A SparseTensor must have a first dimension, to be taken apart.")
         parts = tuple([tensor_leaf(*part) for part in row.parts])
         return made_dataset(
             "SparseTensorSlice", parts, values=structures.parts_of([SparseTensor.from_value(sparse_tensor)])
@@ -249,14 +251,9 @@ class Dataset:
     def shard(self, num_shards: Any, index: Any) -> Dataset:
         """Each `num_shards`-th element, from number `index` on.
 
-        Raises ValueError, or InvalidArgumentError when it runs, for an index that is not below `num_shards`.
+        When it runs: InvalidArgumentError for an index that is not below `num_shards`.
         """
         many, at = whole_number(num_shards, "num_shards"), whole_number(index, "index")
-        known = static_value(many), static_value(at)
-        if known[0] is not None and known[0] < 1:
-            raise ValueError(f"num_shards must be >= 1; got {known[0]}")
-        if None not in known and not 0 <= known[1] < known[0]:
-            raise ValueError(f"index must be >= 0 and < num_shards; got index={known[1]}, num_shards={known[0]}")
         return made_dataset("Shard", self.structure, [self], [many, at])
 
     def shuffle(
@@ -322,7 +319,7 @@ class Dataset:
 
     def unbatch(self) -> Dataset:
         """The rows of each element, one after another."""
-        structure = structures.unbatched(self.structure)
+        structure = structures.unbatched(self.structure, "Cannot unbatch an input with scalar components.")
         return made_dataset("Unbatch", structure, [self], leaves=tuple(flatten(self.structure)))
 
     def window(self, size: Any, shift: Any = None, stride: Any = 1, drop_remainder: bool = False) -> Dataset:

@@ -23,7 +23,8 @@ def traced(
 ) -> tuple[Section, Any]:
     """The section of function(*elements), and what it returned, as `finish` sees it inside.
 
-    elements: their structures; one that is a tuple alone is given as several arguments.
+    elements: their structures; one that is a tuple alone is given as several arguments. A list that is returned is a
+    tuple: it is more likely what an operation gave than what is to be stacked.
     """
     with section_of(graph, "a function of a dataset") as section:
         args = []
@@ -33,7 +34,8 @@ def traced(
             args.append(structures.whole(element, parts))
         if len(args) == 1 and type(args[0]) is tuple:
             args = list(args[0])
-        result = finish(function(*args))
+        result = function(*args)
+        result = finish(tuple(result) if type(result) is list else result)
         section.outputs = structures.parts_of(structures.flatten(result))
     section.targets = [op for op in section.ops if op.kind in _EFFECTS or _has_effects(op)]
     return section, result

@@ -185,12 +185,12 @@ def batched(structure: Any, rows: int | None) -> Any:
     return mapped(more, structure)
 
 
-def unbatched(structure: Any) -> Any:
-    """The structure of rows. Raises ValueError for scalars."""
+def unbatched(structure: Any, error: str) -> Any:
+    """The structure of rows. Raises ValueError with the text `error` for scalars."""
 
     def less(leaf: Leaf) -> Leaf:
         if leaf.shape == ():
-            raise ValueError("Cannot convert a scalar to a dataset's rows: a component must have a first dimension")
+            raise ValueError(error)
         return leaf._replace(shape=None if leaf.shape is None else leaf.shape[1:])
 
     return mapped(less, structure)
