@@ -92,15 +92,19 @@ def test_structures_go_through_whole_pipelines():
     dataset = Dataset.from_tensor_slices({"x": np.arange(4), "name": ["a", "b", "c", "d"]})
     dataset = dataset.map(lambda d: (d["x"] * 2, {"label": d["name"]})).batch(3)
     first, second = read(dataset)
-    assert first[0].tolist() == [0, 2, 4] and first[1]["label"].tolist() == [b"a", b"b", b"c"]
-    assert second[0].tolist() == [6] and second[1]["label"].tolist() == [b"d"]
+    assert first[0].tolist() == [0, 2, 4]
+    assert first[1]["label"].tolist() == [b"a", b"b", b"c"]
+    assert second[0].tolist() == [6]
+    assert second[1]["label"].tolist() == [b"d"]
 
 
 def test_sparse_rows_are_taken_apart_and_stacked():
     sparse = tf.SparseTensor([[0, 0], [1, 2]], [1, 2], [3, 4])
     first, second = read(Dataset.from_tensor_slices(sparse).batch(2))
-    assert first.indices.tolist() == [[0, 0], [1, 2]] and first.dense_shape.tolist() == [2, 4]
-    assert second.values.tolist() == [] and second.dense_shape.tolist() == [1, 4]
+    assert first.indices.tolist() == [[0, 0], [1, 2]]
+    assert first.dense_shape.tolist() == [2, 4]
+    assert second.values.tolist() == []
+    assert second.dense_shape.tolist() == [1, 4]
 
 
 def test_padded_batches_are_as_large_as_they_must_be():
@@ -122,7 +126,8 @@ def test_a_shuffle_gives_each_element_once_by_its_seed():
         return numbers(Dataset.range(20).shuffle(7, seed, again).repeat(2))
 
     first = shuffled(3)
-    assert sorted(first) == sorted([*range(20)] * 2) and first[:20] != first[20:] != sorted(first[20:])
+    assert sorted(first) == sorted([*range(20)] * 2)
+    assert first[:20] != first[20:] != sorted(first[20:])
     assert shuffled(3) == first != shuffled(4)
     same = shuffled(3, again=False)
     assert same[:20] == same[20:]
@@ -228,7 +233,8 @@ def test_a_cache_in_a_file_outlives_its_session(tmp_path):
 
     dataset = Dataset.range(3).map(lambda x: (tf.py_func(counted, [x], tf.int64), "text")).cache(str(tmp_path / "kept"))
     once, again = read(dataset.repeat(2)), read(dataset)
-    assert once == again * 2 and calls == [0, 1, 2]
+    assert once == again * 2
+    assert calls == [0, 1, 2]
 
 
 def test_elements_belong_to_who_takes_them():
