@@ -18,9 +18,8 @@ def parse(line):
     """A line, `LABEL:VALUES`, as an image whose pixels are means of their surroundings, and its label."""
     label, _, text = line.decode().partition(":")
     image = [float(value) for value in text.split(",")]
-    for _ in range(2):
-        image = [sum(around) / len(around) for around in [near(image, at) for at in range(64)]]
-    return np.array(image, np.float32), np.int64(label)
+    smooth = [sum(around) / len(around) for around in [near(image, at) for at in range(64)]]
+    return np.array(smooth, np.float32), np.int64(label)
 
 
 def near(image, at):

@@ -8,10 +8,9 @@ from contextvars import copy_context
 from time import perf_counter
 from typing import Any
 
-from weftwork.actors.data.stage import END, Failed, Pipeline, Stage, gathered, spread, stage
+from weftwork.actors.data.stage import END, Failed, Pipeline, Stage, failure, gathered, spread, stage
 from weftwork.actors.programs.program import size_of
 from weftwork.graph.data.description import Description
-from weftwork.graph.errors import CancelledError, OpError, from_exception
 
 _SOME = 2
 """Elements that wait where their number is left to us."""
@@ -56,20 +55,14 @@ class Ahead(Stage):
         return item
 
     def several(self, most: int) -> list:
-        """The elements that wait, `most` at most; one at least, which is waited for. END or a Failed is the last."""
-        taken: list = []
         with self._change:
             while not self.waiting:
                 self.pipeline.check_open()
                 self._begin_thread()
                 self._change.wait()
-            while len(taken) < most and self.waiting:
-                taken.append(self.waiting[0])
-                if taken[-1] is END:
-                    break
-                self.waiting.popleft()
-                if isinstance(taken[-1], Failed):
-                    break
+            taken = [self.waiting.popleft() for _ in range(min(most, len(self.waiting)))]
+            if taken[-1] is END:
+                self.waiting.append(END)  # from now on
             self._begin_thread()
             self._change.notify_all()
         return taken
@@ -84,17 +77,21 @@ class Ahead(Stage):
             self._thread.start()
 
     def _work(self) -> None:
-        item: Any = None
-        while item is not END:
+        items: list = [None]
+        while items[-1] is not END:
             with self._change:
                 while len(self.waiting) >= self.limit and not (self._halted or self.pipeline.closed):
                     self._change.wait()
                 if self._halted or self.pipeline.closed:
                     return
-            item = made_or_failed(self.source)
+                room = self.limit - len(self.waiting)
+            try:
+                items = self.source.several(room)
+            except Exception as error:
+                items = [failure(error, self.pipeline)]
             with self._change:
-                self.waiting.append(item)
-                if item is END:
+                self.waiting.extend(items)
+                if items[-1] is END:
                     self._thread = None
                 self._change.notify_all()
 
@@ -119,18 +116,6 @@ class Ahead(Stage):
         self._halt()
         super().restore(state)
         self.waiting = deque(self.waiting)
-
-
-def made_or_failed(source: Stage) -> Any:
-    """A stage's next element, or the error of it; END where nobody asks any more."""
-    try:
-        return source.next()
-    except OpError as error:
-        if isinstance(error, CancelledError) and source.pipeline.closed:
-            return END
-        return Failed(type(error), error.message)
-    except Exception as error:
-        return END if source.pipeline.closed else Failed(from_exception(error), f"{type(error).__name__}: {error}")
 
 
 class Buffer(Ahead):
@@ -164,7 +149,7 @@ _ELEMENTS, _BYTES = 1024, 8 << 20
 class Chunks(Stage):
     """A function of elements, of which many are called at a time: as many as make a chunk that is worth it."""
 
-    kept = ("made", "ended", "error")
+    kept = ("made", "ended")
 
     def __init__(self, given: Description, pipeline: Pipeline):
         self.given, self.pipeline = given, pipeline
@@ -177,46 +162,45 @@ class Chunks(Stage):
     def begin(self) -> None:
         self.made: Any = deque()
         self.ended = False
-        self.error: Failed | None = None
-        """What ended the last chunk: it comes behind that."""
 
     def next(self) -> Any:
-        while not self.made:
-            if self.error is not None:
-                error, self.error = self.error, None
-                raise error.raised()
-            if self.ended:
-                return END
-            self._fill()
-        item = self.made.popleft()
+        (item,) = self.several(1)
         if isinstance(item, Failed):
             raise item.raised()
         return item
 
+    def several(self, most: int) -> list:
+        while not self.made and not self.ended:
+            self._fill()
+        taken = [self.made.popleft() for _ in range(min(most, len(self.made)))]
+        return taken or [END]
+
     def _fill(self) -> None:
-        elements = self.source.several(self.size)  # type: ignore[attr-defined]
-        if elements[-1] is END:
+        items = self.source.several(self.size)
+        if items[-1] is END:
             self.ended = True
-            elements.pop()
-        elif isinstance(elements[-1], Failed):
-            self.error = elements.pop()
-        if elements:
-            self.made.extend(self._called(elements))
+            items.pop()
+        elements = [item for item in items if not isinstance(item, Failed)]
+        results = iter(self._called(elements) if elements else ())
+        self.made.extend([item if isinstance(item, Failed) else next(results) for item in items])
 
     def _called(self, elements: list) -> list:
         given, pipeline = self.given, self.pipeline
         assert given.function is not None
         values = [spread(element) for element in elements]
         start = perf_counter()
-        made = pipeline.functions.call_many(pipeline.graph, given.function, given.captured, values, self.most)
+        try:
+            made = pipeline.functions.call_many(pipeline.graph, given.function, given.captured, values, self.most)
+        except Exception as error:
+            made = [failure(error, pipeline)] * len(elements)
         seconds = perf_counter() - start
-        large = _BYTES // (1 + max(map(size_of, elements)))
+        large = _BYTES // (1 + size_of(elements[-1]))
         if seconds < _LEAST and len(elements) == self.size:
             self.size = max(self.most, min(2 * self.size, _ELEMENTS, large))
         elif seconds > _MOST:
             self.size = max(self.most, self.size // 2)
         parts = given.option("parts")
-        return [item if isinstance(item, Failed) else gathered(item, parts) for item in made]
+        return [item if isinstance(item, Failed) or item is END else gathered(item, parts) for item in made]
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.data.stage import END, Stage, stage
+from weftwork.actors.data.stage import END, Failed, Stage, stage
 from weftwork.graph.errors import InvalidArgumentError
 
 
@@ -54,7 +54,7 @@ class Concatenate(Stage):
 class Repeat(Stage):
     """The elements several times over. What never has any ends at once."""
 
-    kept = ("times", "some")
+    kept = ("times", "some", "count")
 
     def prepare(self) -> None:
         self.count = int(self.given.values[0])
@@ -63,21 +63,33 @@ class Repeat(Stage):
         self.times, self.some = 0, False
 
     def next(self) -> Any:
+        (item,) = self.several(1)
+        if isinstance(item, Failed):
+            raise item.raised()
+        return item
+
+    def several(self, most: int) -> list:
         self.pipeline.check_open()  # what repeats for ever may be passed over for ever
         while self.count < 0 or self.times < self.count:
-            element = self.source.next()
-            if element is not END:
-                self.some = True
-                return element
-            if not self.some:
-                break
-            self.times += 1
-            if self.times != self.count:
-                self.some = False
-                self.source.restart()
-        if self.count >= 0:
-            self.times = self.count
-        return END
+            items = self.source.several(most)
+            ended = items[-1] is END
+            if ended:
+                items.pop()
+            self.some = self.some or bool(items)
+            if ended and not self._again():
+                self.count = self.times
+            if items:
+                return items
+        return [END]
+
+    def _again(self) -> bool:
+        """Begin once more; False where that gives nothing."""
+        some, self.some = self.some, False
+        self.times += 1
+        if not some or self.times == self.count:
+            return False
+        self.source.restart()
+        return True
 
 
 @stage("Take")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.data.sources import SparseRows
-from weftwork.actors.data.stage import END, Stage, settled, stage
+from weftwork.actors.data.stage import END, Failed, Stage, settled, stage
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.data.description import Description
 from weftwork.graph.data.structure import DATASET, SPARSE, Leaf
@@ -34,10 +34,12 @@ class Batch(Stage):
     def next(self) -> Any:
         elements: list = []
         while not self.ended and len(elements) < self.size:
-            element = self.source.next()
-            self.ended = element is END
-            if not self.ended:
-                elements.append(element)
+            items = self.source.several(self.size - len(elements))
+            self.ended = items[-1] is END
+            for item in items:
+                if isinstance(item, Failed):
+                    raise item.raised()
+            elements += items[:-1] if self.ended else items
         if not elements or (self.drop and len(elements) < self.size):
             return END
         columns = zip(*elements, strict=True)
@@ -52,15 +54,18 @@ class Batch(Stage):
             return stacked_sparse(values)
         if leaf.dtype is dtypes.object:
             return stacked_objects(values)
-        first = np.shape(values[0])
-        for at, value in enumerate(values):
-            if np.shape(value) != first:
-                text = (
-                    f"Cannot batch tensors with different shapes in component {number}. First element had shape "
-                    f"{shapes.bracket_text(first)} and element {at} had shape {shapes.bracket_text(np.shape(value))}."
-                )
-                raise InvalidArgumentError(None, None, text)
+        if len(set(map(_shape, values))) > 1:
+            first, at = _shape(values[0]), next(n for n, v in enumerate(values) if _shape(v) != _shape(values[0]))
+            text = (
+                f"Cannot batch tensors with different shapes in component {number}. First element had shape "
+                f"{shapes.bracket_text(first)} and element {at} had shape {shapes.bracket_text(_shape(values[at]))}."
+            )
+            raise InvalidArgumentError(None, None, text)
         return settled(stacked(values, leaf.dtype))
+
+
+def _shape(value: Any) -> tuple:
+    return value.shape if hasattr(value, "shape") else ()
 
 
 def stacked(values: Sequence[Any], dtype: dtypes.DType) -> np.ndarray:

@@ -153,6 +153,8 @@ class Held:
                 attempt = self._attempts.popleft()
                 self._busy = True
             result = outcome(attempt.work)
+            if self._closed and isinstance(result, OpError):
+                result = CancelledError(None, None, _CLOSED)
             with self._change:
                 if attempt.cancelled:
                     if isinstance(result, Taken):

@@ -84,6 +84,11 @@ class Rows(Stage):
         self.at = at + 1
         return [rows[at] for rows in self.rows]
 
+    def several(self, most: int) -> list:
+        some = range(self.at, min(self.at + most, self.count))
+        self.at += len(some)
+        return [[rows[at] for rows in self.rows] for at in some] or [END]
+
 
 class SparseRows:
     """The rows of a sparse tensor, each a sparse tensor."""

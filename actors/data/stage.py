@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.graph.data.description import Description
-from weftwork.graph.errors import CancelledError, OpError, UnimplementedError
+from weftwork.graph.errors import CancelledError, OpError, UnimplementedError, from_exception
 from weftwork.graph.graph import Graph
 from weftwork.graph.ops.composite import SparseTensorValue
 
@@ -53,6 +53,8 @@ def settled(value: Any) -> Any:
 
 def spread(element: Sequence[Any]) -> list:
     """The values of an element's tensors: three of a sparse one."""
+    if SparseTensorValue not in map(type, element):
+        return list(element)
     made: list = []
     for value in element:
         if type(value) is SparseTensorValue:
@@ -64,8 +66,10 @@ def spread(element: Sequence[Any]) -> list:
 
 def gathered(values: Iterable[Any], parts: Sequence[int]) -> list:
     """The element of its tensors' values. parts: how many each component has."""
+    if len(parts) == sum(parts):
+        return [settled(value) for value in values]
     left = iter(values)
-    made = []
+    made: list = []
     for count in parts:
         mine = [settled(next(left)) for _ in range(count)]
         made.append(SparseTensorValue(*mine) if count > 1 else mine[0])
@@ -159,6 +163,13 @@ class Stage:
         """The next element, or END."""
         raise NotImplementedError
 
+    def several(self, most: int) -> list:
+        """The next elements, one at least and `most` at most, as many as there are at once; END is the last one.
+
+        Instead of raising an error it gives a Failed in the element's place.
+        """
+        return [made_or_failed(self)]
+
     def close(self) -> None:
         """Nobody will ask any more."""
         for source in self.sources:
@@ -191,6 +202,22 @@ class Stage:
         assert given.function is not None
         values = self.pipeline.functions.call(self.pipeline.graph, given.function, given.captured, spread(element))
         return gathered(values, given.option("parts"))
+
+
+def made_or_failed(source: Stage) -> Any:
+    """A stage's next element, or what stands for the error of it."""
+    try:
+        return source.next()
+    except Exception as error:
+        return failure(error, source.pipeline)
+
+
+def failure(error: Exception, pipeline: Pipeline) -> Any:
+    """What stands for an element that could not be made; END where nobody asks any more."""
+    if pipeline.closed:
+        return END
+    message = error.message if isinstance(error, OpError) else f"{type(error).__name__}: {error}"
+    return Failed(from_exception(error), message)
 
 
 STAGES: dict[str, type[Stage]] = {}

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from weftwork.actors.data.elements import EachElement
+from weftwork.actors.data.elements import Chunk, EachElement, in_rows
 from weftwork.actors.data.stage import Failed, Functions
 from weftwork.graph import dtypes
 from weftwork.graph.data.description import captured_by
@@ -120,10 +120,10 @@ class _Function:
                 for each, at in zip(values, range(0, len(places), len(draws)), strict=True)
             ]
         ends = [len(values) * part // count for part in range(count + 1)]
-        chunks = [values[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        chunks = [Chunk(values[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
         made = self._engine.execute(known, [*chunks, *captured], None, None)
         outputs = len(self._section.outputs)
-        return [item if isinstance(item, Failed) else item[:outputs] for part in made for item in part]
+        return [item if isinstance(item, Failed) else item[:outputs] for part in made for item in in_rows(part)]
 
     def _parts(self, count: int) -> Dataflow:
         """Nodes that each call the function for a list of elements."""
