@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from weftwork.graph.errors import (
     UnimplementedError,
     from_exception,
 )
+from weftwork.graph.files.system import glob
 from weftwork.graph.ops.composite import SparseTensorValue
 from weftwork.graph.ownership import copied
 from weftwork.graph.values import freeze, to_value
@@ -264,7 +264,7 @@ class MatchingFiles(Stage):
 
     def _found(self) -> list[bytes]:
         patterns = [os.fsdecode(p) for p in np.ravel(np.asarray(self.given.values[0], object)).tolist()]
-        found = sorted({path for pattern in patterns for path in glob.glob(pattern)})
+        found = sorted(set(glob(patterns)))
         if not found:
             raise NotFoundError(None, None, f"No files matched pattern: {', '.join(patterns)}")
         return [os.fsencode(path) for path in found]
