@@ -51,14 +51,20 @@ def pipeline(lines, calls):
     return dataset.map(parsed, num_parallel_calls=calls).batch(BATCH).prefetch(2)
 
 
+def layer(values, inputs, outputs, name):
+    """A linear layer."""
+    weights = tf.Variable(tf.random_normal([inputs, outputs], stddev=inputs**-0.5), name=f"{name}/weights")
+    return tf.matmul(values, weights) + tf.Variable(tf.zeros([outputs]), name=f"{name}/biases")
+
+
 def build(calls=4):
     """The graph. One iterator goes through the lines for training or for testing, whichever was begun."""
     text = lines()
     train = pipeline(text[:TRAINED], calls)
     iterator = tf.data.Iterator.from_structure(train.output_types, train.output_shapes)
     images, labels = iterator.get_next()
-    hidden = tf.layers.dense(images, 128, activation=tf.nn.relu, name="hidden")
-    logits = tf.layers.dense(hidden, 10, name="logits")
+    hidden = tf.nn.relu(layer(images, 3 * 64, 128, "hidden"))
+    logits = layer(hidden, 128, 10, "logits")
     loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
     step = tf.train.AdamOptimizer(0.01).minimize(loss)
     right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, 1), labels), tf.float32))

@@ -26,7 +26,11 @@ class Batch(Stage):
         self.size, self.drop = int(self.given.values[0]), bool(self.given.values[1])
         if self.size < 1:
             raise InvalidArgumentError(None, None, "Batch size must be greater than zero.")
-        self.leaves: tuple[Leaf, ...] = self.given.option("leaves")
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """What is known of each component."""
+        return self.given.option("leaves")
 
     def begin(self) -> None:
         self.ended = False
@@ -140,26 +144,34 @@ class Unbatch(Stage):
     kept = ("element", "at")
 
     def begin(self) -> None:
-        self.element: list | None = None
+        self.element: list = []
         self.at = 0
+        self._rows: list = []
 
     def next(self) -> Any:
-        while True:
-            if self.element is None:
-                element = self.source.next()
-                if element is END:
-                    return END
-                self.element, self.at = element, 0
-            rows = [SparseRows(v) if isinstance(v, SparseTensorValue) else v for v in self.element]
-            lengths = [len(r) for r in rows]
-            if len(set(lengths)) != 1:
-                self.element = None
-                text = f"Input tensors must have the same size in their first dimension, but have {lengths}"
-                raise InvalidArgumentError(None, None, text)
-            if self.at < lengths[0]:
-                self.at += 1
-                return [r[self.at - 1] for r in rows]
-            self.element = None
+        while not self._rows or self.at >= len(self._rows[0]):
+            element = self.source.next()
+            if element is END:
+                return END
+            self._open(element)
+        self.at += 1
+        return [rows[self.at - 1] for rows in self._rows]
+
+    def _open(self, element: list) -> None:
+        self.at, self._rows = 0, []
+        rows = [SparseRows(v) if isinstance(v, SparseTensorValue) else v for v in element]
+        lengths = [len(r) for r in rows]
+        if len(set(lengths)) != 1:
+            text = f"Input tensors must have the same size in their first dimension, but have {lengths}"
+            raise InvalidArgumentError(None, None, text)
+        self.element, self._rows = element, rows
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        at = self.at
+        if self.element:
+            self._open(self.element)
+        self.at = at
 
 
 @stage("Window")

@@ -6,13 +6,13 @@ import os
 from typing import Any
 
 from weftwork.actors.checkpoints.encoding import decode, encode
-from weftwork.actors.data.stage import END, Stage, plain, revived, stage
+from weftwork.actors.data.stage import END, Pipeline, Stage, plain, revived, stage
 from weftwork.graph.data.description import Description
 from weftwork.graph.errors import InvalidArgumentError, OpError, from_exception
 
 
 @stage("Cache")
-def cached(given: Description, pipeline: Any) -> Stage:
+def cached(given: Description, pipeline: Pipeline) -> Stage:
     """The stage of `cache`."""
     return (FileCache if given.values[0] else Cache)(given, pipeline)
 

@@ -181,7 +181,7 @@ class Generated(Stage):
             if self.items is None:
                 args = [copied(value) for value in self.given.values]
                 self.items = iter(self.given.option("generator")(*args))
-            item = next(self.items, END)
+            item = next(self.items, END)  # type: ignore[arg-type]
         except OpError:
             raise
         except Exception as error:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -220,14 +220,15 @@ def failure(error: Exception, pipeline: Pipeline) -> Any:
     return Failed(from_exception(error), message)
 
 
-STAGES: dict[str, type[Stage]] = {}
-"""The class of each kind of description."""
+Made = TypeVar("Made", bound=Callable[[Description, Pipeline], Stage])
+STAGES: dict[str, Callable[[Description, Pipeline], Stage]] = {}
+"""What makes the stage of each kind of description: its class, or a function."""
 
 
-def stage(kind: str) -> Callable[[type[Stage]], type[Stage]]:
+def stage(kind: str) -> Callable[[Made], Made]:
     """A decorator: the class makes the elements of descriptions of this kind."""
 
-    def known(made: type[Stage]) -> type[Stage]:
+    def known(made: Made) -> Made:
         STAGES[kind] = made
         return made
 

@@ -130,11 +130,11 @@ class _Function:
         if self._kernel is None:
             self._kernel = self._each_element()
         single, op = self._flow, self._owner()
-        section = self._section
+        traits = asked_together([each.traits for each in self._section.ops])
+        specs: list = [(dtypes.object, None)]
+        name, kernel = f"{op.name}/calls", self._kernel
         part = Operation(
-            *(self._graph, op.index, f"{op.name}/calls", op.type, Kind.CONTROL, self._kernel, (), {}),
-            *([(dtypes.object, None)], (), asked_together([each.traits for each in section.ops]), op.source),
-            device=op.device,
+            self._graph, op.index, name, op.type, Kind.CONTROL, kernel, (), {}, specs, (), traits, op.source, op.device
         )
         flow = Dataflow((), ())
         chunks = [flow.new_value() for _ in range(count)]
