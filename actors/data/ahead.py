@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterator
 from contextvars import copy_context
+from itertools import chain
 from time import perf_counter
 from typing import Any
 
+from weftwork.actors.data.elements import in_columns, in_rows
 from weftwork.actors.data.stage import END, Failed, Pipeline, Stage, failure, gathered, spread, stage
 from weftwork.actors.programs.program import size_of
 from weftwork.graph.data.description import Description
@@ -142,14 +145,18 @@ def prefetched(given: Description, pipeline: Pipeline) -> Stage:
 _LEAST, _MOST = 0.1, 0.5
 """Seconds that the calls of a chunk take together: shorter, and handing them out costs too much; longer, and who waits
 for an element waits for too many."""
-_ELEMENTS, _BYTES = 1024, 8 << 20
-"""Of a chunk at most, as far as its elements are as large as the last ones."""
+_ELEMENTS, _BYTES = 4096, 8 << 20
+"""Of a chunk at most, as far as elements and results are as large as the last ones."""
 
 
 class Chunks(Stage):
-    """A function of elements, of which many are called at a time: as many as make a chunk that is worth it."""
+    """A function of elements, of which many are called at a time: as many as make a chunk that is worth it.
 
-    kept = ("made", "ended")
+    Each element that it gives is the results of a chunk: [parts as `in_columns` makes them, what its source failed to
+    make by its place, how many elements these are].
+    """
+
+    kept = ("ended",)
 
     def __init__(self, given: Description, pipeline: Pipeline):
         self.given, self.pipeline = given, pipeline
@@ -160,29 +167,18 @@ class Chunks(Stage):
         self.begin()
 
     def begin(self) -> None:
-        self.made: Any = deque()
         self.ended = False
 
     def next(self) -> Any:
-        (item,) = self.several(1)
-        if isinstance(item, Failed):
-            raise item.raised()
-        return item
-
-    def several(self, most: int) -> list:
-        while not self.made and not self.ended:
-            self._fill()
-        taken = [self.made.popleft() for _ in range(min(most, len(self.made)))]
-        return taken or [END]
-
-    def _fill(self) -> None:
-        items = self.source.several(self.size)
+        items = [END] if self.ended else self.source.several(self.size)
         if items[-1] is END:
             self.ended = True
             items.pop()
-        elements = [item for item in items if not isinstance(item, Failed)]
-        results = iter(self._called(elements) if elements else ())
-        self.made.extend([item if isinstance(item, Failed) else next(results) for item in items])
+        if not items:
+            return END
+        failed = {at: item for at, item in enumerate(items) if isinstance(item, Failed)}
+        elements = [item for item in items if not isinstance(item, Failed)] if failed else items
+        return [self._called(elements) if elements else [], failed, len(items)]
 
     def _called(self, elements: list) -> list:
         given, pipeline = self.given, self.pipeline
@@ -190,21 +186,19 @@ class Chunks(Stage):
         values = [spread(element) for element in elements]
         start = perf_counter()
         try:
-            made = pipeline.functions.call_many(pipeline.graph, given.function, given.captured, values, self.most)
+            parts = pipeline.functions.call_many(pipeline.graph, given.function, given.captured, values, self.most)
         except Exception as error:
-            made = [failure(error, pipeline)] * len(elements)
-        seconds = perf_counter() - start
-        large = _BYTES // (1 + size_of(elements[-1]))
+            if pipeline.closed:
+                raise
+            return [in_columns([failure(error, pipeline)] * len(elements))]
+        seconds, (count, _, columns) = perf_counter() - start, parts[0]
+        large = _BYTES // (1 + max(size_of(elements[-1]), sum(map(size_of, columns)) // count))
         if seconds < _LEAST and len(elements) == self.size:
-            self.size = max(self.most, min(2 * self.size, _ELEMENTS, large))
+            self.size *= 2
         elif seconds > _MOST:
-            self.size = max(self.most, self.size // 2)
-        parts = given.option("parts")
-        return [item if isinstance(item, Failed) or item is END else gathered(item, parts) for item in made]
-
-    def restore(self, state: dict[str, Any]) -> None:
-        super().restore(state)
-        self.made = deque(self.made)
+            self.size //= 2
+        self.size = max(self.most, min(self.size, _ELEMENTS, large))
+        return parts
 
 
 class Supply(Ahead):
@@ -219,15 +213,48 @@ class Supply(Ahead):
         return self._chunks.size
 
 
-class Mapped(Ahead):
-    """Chunks that are made ahead: one waits while the next one is made."""
+class Mapped(Stage):
+    """The results of chunks, one by one. They are taken apart by who asks: the next chunk is at work meanwhile."""
+
+    kept = ("made",)
+
+    def __init__(self, chunks: Stage, parts: tuple[int, ...]):
+        self.pipeline, self.sources, self._parts = chunks.pipeline, [chunks], parts
+        self.begin()
+
+    def begin(self) -> None:
+        self.made: deque = deque()
+
+    def next(self) -> Any:
+        (item,) = self.several(1)
+        if isinstance(item, Failed):
+            raise item.raised()
+        return item
+
+    def several(self, most: int) -> list:
+        while not self.made:
+            (item,) = self.source.several(1)
+            if item is END or isinstance(item, Failed):
+                return [item]
+            self.made.extend(self._rows(*item))
+        return [self.made.popleft() for _ in range(min(most, len(self.made)))]
 
     @property
-    def limit(self) -> int:
-        return self.source.size  # type: ignore[attr-defined]
+    def ready(self) -> bool:
+        return bool(self.made)
+
+    def _rows(self, parts: list, failed: dict[int, Failed], count: int) -> Iterator[Any]:
+        rows = chain.from_iterable(map(in_rows, parts))
+        for at in range(count):
+            row = failed[at] if at in failed else next(rows)
+            yield row if isinstance(row, Failed) else gathered(row, self._parts)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.made = deque(self.made)
 
 
 @stage("ParallelMap")
 def parallel_map(given: Description, pipeline: Pipeline) -> Stage:
-    """The stage of `map` with parallel calls; what it reads from runs ahead too."""
-    return Mapped(Chunks(given, pipeline))
+    """The stage of `map` with parallel calls: one chunk waits while the next one is made, and another one is read."""
+    return Mapped(Buffer(Chunks(given, pipeline), 1), given.option("parts"))

@@ -84,7 +84,7 @@ class Functions:
         raise NotImplementedError
 
     def call_many(self, graph: Graph, function: int, captured: tuple, values: list[list], most: int) -> list:
-        """The outputs of a call for each of `values`, or a `Failed`; at most so many at the same time."""
+        """The outputs of a call for each of `values`, at most so many at a time: parts as `in_columns` makes them."""
         raise NotImplementedError
 
     def value_of(self, graph: Graph, operation: int, output: int) -> Any:

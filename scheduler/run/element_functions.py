@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from weftwork.actors.data.elements import Chunk, EachElement, in_rows
+from weftwork.actors.data.elements import Chunk, EachElement, in_columns
 from weftwork.actors.data.stage import Failed, Functions
 from weftwork.graph import dtypes
 from weftwork.graph.data.description import captured_by
@@ -31,7 +31,7 @@ from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.request.fetches import Fetches
 from weftwork.scheduler.state.mirror import Cells
 
-_PARTS = 3
+_PARTS = 8
 """Parts for each core, where they are not limited: so that who is done first has more to do."""
 
 
@@ -64,7 +64,7 @@ class ElementFunctions(Functions):
                 made.append(known.call(captured, each))
             except OpError as error:
                 made.append(Failed(type(error), error.message))
-        return made
+        return [in_columns(made)]
 
     def value_of(self, graph: Graph, operation: int, output: int) -> Any:
         tensor = graph.operations[operation].outputs[output]
@@ -108,7 +108,7 @@ class _Function:
         return made[: len(self._section.outputs)]
 
     def call_in_parts(self, captured: tuple, values: list[list], count: int) -> list:
-        """The outputs for each of `values`, or a Failed, made in so many parts."""
+        """The outputs for each of `values`, in so many parts, each in columns."""
         known = self._in_parts.get(count)
         if known is None:
             known = self._in_parts[count] = _InParts(self._engine, self._parts(count))
@@ -121,9 +121,7 @@ class _Function:
             ]
         ends = [len(values) * part // count for part in range(count + 1)]
         chunks = [Chunk(values[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
-        made = self._engine.execute(known, [*chunks, *captured], None, None)
-        outputs = len(self._section.outputs)
-        return [item if isinstance(item, Failed) else item[:outputs] for part in made for item in in_rows(part)]
+        return self._engine.execute(known, [*chunks, *captured], None, None)
 
     def _parts(self, count: int) -> Dataflow:
         """Nodes that each call the function for a list of elements."""
