@@ -18,6 +18,7 @@ from weftwork.graph.data import structure as structures
 from weftwork.graph.data.description import captured_by, describe
 from weftwork.graph.data.functions import traced
 from weftwork.graph.data.iterators import Iterator, initializable_iterator, node_of, one_shot_iterator
+from weftwork.graph.data.padding import check_padded, padded_to, paddings
 from weftwork.graph.data.structure import DATASET, SPARSE, TENSOR, Leaf, flatten, leaf_of, mapped, pack, tensor_leaf
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
@@ -307,10 +308,10 @@ class Dataset:
         leaves = flatten(self.structure)
         if any([leaf.word != TENSOR for leaf in leaves]):
             raise TypeError("Batching of padded sparse tensors is not currently supported")
-        raw = _padded_shapes(self.structure, padded_shapes)
+        raw = padded_to(self.structure, padded_shapes)
         for shape, leaf in zip(raw, leaves, strict=True):
-            _check_padded(shape, leaf.shape)
-        padding = _paddings(self.structure, padding_values)
+            check_padded(shape, leaf.shape)
+        padding = paddings(self.structure, padding_values)
         padded = [leaf._replace(shape=(rows, *shape)) for leaf, shape in zip(leaves, raw, strict=True)]
         structure = pack(self.structure, padded)
         return made_dataset(
@@ -442,70 +443,6 @@ def _drop(size: Tensor, drop_remainder: Any) -> tuple[Tensor, int | None]:
     drop = convert_to_tensor(drop_remainder, dtypes.bool, name="drop_remainder")
     known = static_value(size)
     return drop, int(known) if known is not None and known > 0 and bool(static_value(drop)) else None
-
-
-def _padded_shapes(structure: Any, given: Any) -> list[tuple]:
-    """The shapes to pad to. Raises ValueError where the rank is not known."""
-    raw = structures.shapes_for(structure, mapped_static(given))
-    if None in raw:
-        raise ValueError("A padded shape must have a known rank")
-    return raw  # type: ignore[return-value]
-
-
-def mapped_static(given: Any) -> Any:
-    """Shapes in which tensors of known value stand as lists."""
-    if isinstance(given, Tensor):
-        known = static_value(given)
-        if known is None:
-            raise ValueError(f"A padded shape must be known when the graph is built, not {given!r}")
-        return [int(d) for d in known]
-    if isinstance(given, dict):
-        return {key: mapped_static(item) for key, item in given.items()}
-    if isinstance(given, tuple) and not hasattr(given, "_fields"):
-        return tuple([mapped_static(item) for item in given])
-    return given
-
-
-def _check_padded(shape: tuple, given: shapes.RawShape) -> None:
-    if given is None:
-        return
-    fits = len(shape) == len(given) and all(
-        [p is None or g is None or p >= g for p, g in zip(shape, given, strict=True)]
-    )
-    if not fits:
-        raise ValueError(
-            f"The padded shape {shapes.text(shape)} is not compatible with the corresponding input component shape "
-            f"{shapes.text(given)}."
-        )
-
-
-def _paddings(structure: Any, given: Any) -> list[Tensor]:
-    """The value to pad each component with."""
-    leaves = flatten(structure)
-    if given is None:
-        values: list[Any] = [None] * len(leaves)
-    elif structures.is_nested(structure):
-        structures.check_alike(structure, given)
-        values = flatten(given)
-    else:
-        values = [given]
-    made = []
-    for leaf, value in zip(leaves, values, strict=True):
-        if value is None:
-            value = b"" if leaf.dtype is dtypes.string else leaf.dtype.numpy.type(0)
-        tensor = value if isinstance(value, Tensor) else convert_to_tensor(_of(value, leaf), name="padding_value")
-        if tensor.raw_shape not in ((), None):
-            raise ValueError(f"Padding value should be a scalar, but is not: {tensor}")
-        if tensor.dtype.base_dtype is not leaf.dtype:
-            raise TypeError(f"Padding value tensor ({tensor}) does not match output type: {leaf.dtype.name}")
-        made.append(tensor)
-    return made
-
-
-def _of(value: Any, leaf: Leaf) -> Any:
-    """A Python number as one of a component's dtype."""
-    plain = isinstance(value, (int, float)) and not isinstance(value, bool) and leaf.dtype.numpy.kind in "iufc"
-    return leaf.dtype.numpy.type(value) if plain and not (isinstance(value, float) and leaf.dtype.is_integer) else value
 
 
 def _returned(word: str) -> Callable[[Any], Any]:

@@ -78,7 +78,8 @@ class Engine:
         self.signatures = Signatures(self.mirror, config)
         self.draws = Draws(entropy)
         self.links = Links()
-        self.queues = QueueHost(iterators=Iterators(ElementFunctions(self)))
+        self._iterators = Iterators(ElementFunctions(self))
+        self.queues = QueueHost(iterators=self._iterators)
         self._nesting = Nesting(self)
         self.planner = Planner(config, self.lanes, self._nesting)
         self.flusher = Flusher(self.mirror, self.links)
@@ -337,7 +338,7 @@ class Engine:
 
     def close(self) -> None:
         """End the session's processes and threads."""
-        self.queues.close()
+        self._iterators.close()
         self._autosave.close()
         self.flusher.close()
         self.links.close()

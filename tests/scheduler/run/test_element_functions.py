@@ -120,3 +120,5 @@ def test_a_pipeline_runs_in_a_shared_session_and_its_place_is_shared(ray_session
         assert [one.run(element) for _ in range(3)] == [0, 2, 4]
         with tf.Session(config=tf.ConfigProto(name="reading datasets")) as other:
             assert [other.run(element), one.run(element)] == [6, 8]
+        made = Dataset.from_generator(lambda: iter([3, 4]), tf.int32, []).make_one_shot_iterator().get_next()
+        assert drained(one, made) == [3, 4]
