@@ -278,7 +278,7 @@ class Iterators:
         return stop
 
     def _reduced(self, held: Held, op: Operation, values: list) -> list:
-        count, function = op.attrs["_state"], op.attrs["_function"]
+        count, function = op.attrs["_state"], op.attrs["function"]
         state, captured = list(values[1 : 1 + count]), tuple(values[1 + count :])
         for element in held.each(values[0], op):
             state = self._functions.call(op.graph, function, captured, [*state, *spread(element)])

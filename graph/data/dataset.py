@@ -386,7 +386,7 @@ class Dataset:
             parts = structures.parts_of(flatten(state))
             outputs = [part for leaf in flatten(structure) for part in leaf.parts]
             inputs = [self.variant_tensor, *parts, *captured_by(section)]
-            attrs = {"_word": "reduce", "_function": section.index, "_state": len(parts)}
+            attrs = {"_word": "reduce", "function": section.index, "_state": len(parts)}
             op = node_of(self.graph, "ReduceDataset", inputs, attrs, outputs, "ReduceDataset")
             return structures.whole(structure, op.outputs)
 

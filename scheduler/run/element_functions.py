@@ -1,7 +1,8 @@
 """The functions of datasets: each call is a run of the engine like any other, so variables, draws, places and errors
 are as everywhere.
 
-One call runs the function's section as a dataflow, whose feeds are the element and what the function captured. Many
+One call runs the function's section as a dataflow, whose feeds are the element and what the function captured; where
+that would do no more than to call some of the library's kernels, they are called, without a run around them. Many
 calls are one run too: some parts, each of which calls the function for its share of the elements, and the engine finds
 the parts' places. What must keep an order (writes, queues, functions that must run here) is called one by one.
 """
@@ -14,9 +15,10 @@ from typing import Any
 
 from weftwork.actors.data.elements import Chunk, EachElement, in_columns
 from weftwork.actors.data.stage import Failed, Functions
+from weftwork.actors.programs.float_errors import quiet
 from weftwork.graph import dtypes
 from weftwork.graph.data.description import captured_by
-from weftwork.graph.errors import OpError
+from weftwork.graph.errors import CancelledError, OpError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops.control_flow import asked_together
@@ -71,10 +73,27 @@ class ElementFunctions(Functions):
         known = self._values.get(tensor)
         if known is None:
             known = self._values[tensor] = self._engine.signatures.add(None, Fetches((tensor,), list), ())
-        return self._engine.execute(known, [], None, None)[0]
+        return _executed(self._engine, known, [])[0]
 
     def cores(self) -> int:
         return max(1, self._engine.lanes.slots())
+
+
+def _executed(engine: Any, signature: Signature, fed: list) -> list:
+    """What a run gives. Raises CancelledError where the session is closed, or forgotten."""
+    try:
+        return engine.execute(signature, fed, None, None)
+    except (RuntimeError, ReferenceError):
+        if _is_open(engine):
+            raise
+        raise CancelledError(None, None, "Run call was cancelled") from None
+
+
+def _is_open(engine: Any) -> bool:
+    try:
+        return not engine.closed
+    except ReferenceError:
+        return False
 
 
 class _Function:
@@ -89,6 +108,8 @@ class _Function:
         self._single: Signature = engine.signatures.add(None, Fetches(elements, list), self._fed, ran)
         self._in_parts: dict[int, _InParts] = {}
         self._kernel: EachElement | None = None
+        self._body = self._each_element().body if self._is_plain else None
+        """What it is called by, where that needs no run."""
 
     @property
     def _flow(self) -> Dataflow:
@@ -102,9 +123,18 @@ class _Function:
         flow = self._flow
         return not (flow.writes or flow.newest or flow.queued or flow.here or flow.needs)
 
+    @property
+    def _is_plain(self) -> bool:
+        """True when all it does is to call some of the library's kernels: no run is needed for that."""
+        flow, auto = self._flow, self._engine.config.placement == "auto"
+        return auto and self.may_overlap and not (flow.functions or flow.controls or flow.pinned or flow.draws)
+
     def call(self, captured: tuple, values: Sequence) -> list:
         """The outputs for the values of an element's tensors. Raises the error of the node that failed."""
-        made = self._engine.execute(self._single, [*values, *captured], None, None)
+        if self._body is not None:
+            with quiet():
+                return self._body([], [*values, *captured])
+        made = _executed(self._engine, self._single, [*values, *captured])
         return made[: len(self._section.outputs)]
 
     def call_in_parts(self, captured: tuple, values: list[list], count: int) -> list:
@@ -121,7 +151,7 @@ class _Function:
             ]
         ends = [len(values) * part // count for part in range(count + 1)]
         chunks = [Chunk(values[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
-        return self._engine.execute(known, [*chunks, *captured], None, None)
+        return _executed(self._engine, known, [*chunks, *captured])
 
     def _parts(self, count: int) -> Dataflow:
         """Nodes that each call the function for a list of elements."""

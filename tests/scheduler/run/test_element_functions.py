@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
 import weftwork as tf
@@ -51,6 +52,19 @@ def test_what_changes_captured_state_is_called_in_order_in_the_program():
 
     assert read(Dataset.range(30).map(count, num_parallel_calls=4)) == list(range(1, 31))
     assert counts["calls"] == 30
+
+
+def test_results_of_any_kind_come_back_from_parallel_calls():
+    @tf.op(outputs=4)
+    def kinds(number):
+        return np.full(number, 2.5), f"{number}".encode(), {"n": int(number)}, np.float32(number) / 2
+
+    def plain(found):
+        return [(a.tolist(), b, c, float(d), type(d)) for a, b, c, d in found]
+
+    found = plain(read(Dataset.range(9).map(kinds, num_parallel_calls=2)))
+    assert found == plain(read(Dataset.range(9).map(kinds)))
+    assert found[2] == ([2.5, 2.5], b"2", {"n": 2}, 1.0, np.float32)
 
 
 def test_parallel_calls_draw_what_calls_one_by_one_draw():
