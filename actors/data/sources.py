@@ -14,7 +14,6 @@ from weftwork.graph.data import structure as structures
 from weftwork.graph.data.structure import SPARSE, Leaf
 from weftwork.graph.errors import (
     InvalidArgumentError,
-    NotFoundError,
     OpError,
     UnimplementedError,
     from_exception,
@@ -266,5 +265,5 @@ class MatchingFiles(Stage):
         patterns = [os.fsdecode(p) for p in np.ravel(np.asarray(self.given.values[0], object)).tolist()]
         found = sorted(set(glob(patterns)))
         if not found:
-            raise NotFoundError(None, None, f"No files matched pattern: {', '.join(patterns)}")
+            raise InvalidArgumentError(None, None, f"No files matched pattern: {', '.join(patterns)}")
         return [os.fsencode(path) for path in found]

@@ -178,6 +178,7 @@ def test_a_generator_that_yields_what_was_not_said_is_named(items, text):
             tf.errors.DataLossError,
             "pad to a smaller size than the input element",
         ),
+        (lambda d: Dataset.list_files("/no/such/*"), tf.errors.InvalidArgumentError, "No files matched pattern"),
         (lambda d: tf.data.TextLineDataset("/no/such/file"), tf.errors.NotFoundError, "/no/such/file"),
     ],
 )
