@@ -142,7 +142,7 @@ def prefetched(given: Description, pipeline: Pipeline) -> Stage:
 
 # Many calls at a time
 
-_LEAST, _MOST = 0.1, 0.5
+_LEAST, _MOST = 0.2, 1.0
 """Seconds that the calls of a chunk take together: shorter, and handing them out costs too much; longer, and who waits
 for an element waits for too many."""
 _ELEMENTS, _BYTES = 4096, 8 << 20
