@@ -12,7 +12,7 @@ from typing import Any
 
 from weftwork.actors.data.elements import in_columns, in_rows
 from weftwork.actors.data.stage import END, Failed, Pipeline, Stage, failure, gathered, spread, stage
-from weftwork.actors.programs.program import size_of
+from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.data.description import Description
 
 _SOME = 2

@@ -26,6 +26,7 @@ from weftwork.graph.sections import Section
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.folding import Rewrites
+from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.compile.needs import settle_needs
 from weftwork.scheduler.compile.sections import SectionFlow, body_of
 from weftwork.scheduler.plan.signatures import Signature
@@ -164,7 +165,7 @@ class _Function:
         part = Operation(
             self._graph, op.index, name, op.type, Kind.CONTROL, kernel, (), {}, specs, (), traits, op.source, op.device
         )
-        flow = Dataflow((), ())
+        flow = Dataflow()
         chunks = [flow.new_value() for _ in range(count)]
         captured = [flow.new_value() for _ in self._captured]
         flow.feeds = {Tensor(part, at, dtypes.object, None): number for at, number in enumerate(chunks)}
@@ -192,7 +193,7 @@ class _Function:
         """The kernel of a part: an element's values and its places in random streams, then what all have."""
         elements = (*self._section.outputs, *self._section.targets)
         rewrites = Rewrites.of(self._engine.config)
-        flow = Dataflow(elements, self._fed, frozenset(self._section.controls()), rewrites)
+        flow = lower(elements, self._fed, frozenset(self._section.controls()), rewrites)
         order = {op: number for number, op in flow.draws.items()}
         inputs = [flow.feeds[tensor] for tensor in self._section.parameters]
         inputs += [order[op] for op in self._flow.draws.values()]
