@@ -7,7 +7,7 @@ from typing import Any
 
 from weftwork.actors.data.stage import END, Stage, stage
 from weftwork.graph.errors import InvalidArgumentError
-from weftwork.graph.files.records import records_in, unpacked
+from weftwork.graph.files.records import records_from, unpacked
 from weftwork.graph.files.system import as_path, open_to_read, told
 
 _CHUNK = 1 << 18
@@ -80,7 +80,7 @@ class Records(File):
     """Records with their lengths and checksums."""
 
     def items(self, file: Any) -> Iterator[bytes]:
-        return records_in(file, self.path)
+        return (record for _, record in records_from(file, self.path))
 
 
 @stage("FixedLength")
