@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from weftwork import debugging, layers, logging, losses, metrics, nn, queue, summary, train
+from weftwork import data, debugging, layers, logging, losses, metrics, nn, queue, summary, train
 from weftwork.actors.programs.sizes import register_size
 from weftwork.graph import errors
 from weftwork.graph.build import (
@@ -519,6 +519,7 @@ __all__ = [
     "cumprod",
     "cumsum",
     "custom_gradient",
+    "data",
     "debugging",
     "device",
     "diag",

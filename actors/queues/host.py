@@ -21,9 +21,10 @@ from weftwork.graph.ownership import copied
 
 
 class QueueHost:
-    """Holds queues."""
+    """Holds queues. others: who does what nodes with an attribute `_host` ask for, by that; each starts and closes."""
 
-    def __init__(self):
+    def __init__(self, **others: Any):
+        self._others = others
         self._queues: dict[tuple[str, str], Queue] = {}
         self._lock = threading.RLock()
         self._closed = False
@@ -31,6 +32,8 @@ class QueueHost:
     def start(self, op: Operation, values: list, told: Callable[[Any], None]) -> Callable[[], None]:
         """Begin what a queue node does; `told` gets the list of its outputs, or an error. Returns what cancels it."""
         attrs = op.attrs
+        if "_host" in attrs:
+            return self._others[attrs["_host"]].start(op, values, told)
         word = attrs["_word"]
         with self._lock:
             try:
@@ -78,6 +81,8 @@ class QueueHost:
             self._closed = True
             for queue in self._queues.values():
                 queue.cancel_all()
+        for other in self._others.values():
+            other.close()
 
 
 def _nothing() -> None:
