@@ -8,7 +8,7 @@ from typing import Any
 from weftwork.graph.data import structure as structures
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import WRITES, Kind, Operation
-from weftwork.graph.ops.control_flow import section_of
+from weftwork.graph.ops.owners import section_of
 from weftwork.graph.sections import Section
 
 _EFFECTS = frozenset({Kind.FUNCTION, Kind.QUEUE, *WRITES})
