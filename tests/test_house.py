@@ -20,6 +20,7 @@ FLOORS = [
     "graph",
     "graph/kernels",
     "graph/ops",
+    "graph/files",
     "graph/variables",
     "graph/nn",
     "graph/gradients",

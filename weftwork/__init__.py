@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from weftwork import debugging, layers, logging, losses, metrics, nn, queue, summary, train
+from weftwork import debugging, gfile, io, layers, logging, losses, metrics, nn, python_io, queue, summary, train
 from weftwork.actors.programs.sizes import register_size
 from weftwork.graph import errors
 from weftwork.graph.build import (
@@ -562,6 +562,7 @@ __all__ = [
     "get_seed",
     "get_variable",
     "get_variable_scope",
+    "gfile",
     "global_norm",
     "global_variables",
     "global_variables_initializer",
@@ -588,6 +589,7 @@ __all__ = [
     "int64",
     "int8",
     "invert_permutation",
+    "io",
     "is_finite",
     "is_inf",
     "is_nan",
@@ -655,6 +657,7 @@ __all__ = [
     "prevent_gradient",
     "print",
     "py_func",
+    "python_io",
     "qr",
     "queue",
     "random",

@@ -1,0 +1,1 @@
+"""Files: the file system, records, examples and their parsing, and the nodes that read and write."""
