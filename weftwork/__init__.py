@@ -60,6 +60,15 @@ from weftwork.graph.dtypes import (
 from weftwork.graph.errors import (
     OpError,
 )
+from weftwork.graph.files.parsing import (
+    FixedLenFeature,
+    FixedLenSequenceFeature,
+    SparseFeature,
+    VarLenFeature,
+    parse_example,
+    parse_single_example,
+    parse_single_sequence_example,
+)
 from weftwork.graph.function import (
     Op,
     op,
@@ -411,6 +420,8 @@ __all__ = [
     "DeviceSpec",
     "Dimension",
     "FIFOQueue",
+    "FixedLenFeature",
+    "FixedLenSequenceFeature",
     "GPUOptions",
     "Graph",
     "GraphKeys",
@@ -433,11 +444,13 @@ __all__ = [
     "RunMetadata",
     "RunOptions",
     "Session",
+    "SparseFeature",
     "SparseTensor",
     "SparseTensorValue",
     "Tensor",
     "TensorShape",
     "UnconnectedGradients",
+    "VarLenFeature",
     "Variable",
     "VariableScope",
     "__version__",
@@ -651,6 +664,9 @@ __all__ = [
     "pad",
     "parallel_stack",
     "parallel_stitch",
+    "parse_example",
+    "parse_single_example",
+    "parse_single_sequence_example",
     "placeholder",
     "placeholder_with_default",
     "pow",

@@ -1,6 +1,9 @@
 """tf.train: what a training program needs around its graph."""
 
+from typing import Any
+
 from weftwork.actors.checkpoints.reader import CheckpointReader as NewCheckpointReader
+from weftwork.graph.files import messages
 from weftwork.graph.training.averages import ExponentialMovingAverage
 from weftwork.graph.training.optimizer import Optimizer
 from weftwork.graph.training.optimizers import (
@@ -168,3 +171,10 @@ __all__ = [
     "string_input_producer",
     "update_checkpoint_state",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The messages of examples (`Example`, `Features` ...), made when first asked for."""
+    if name in messages.NAMES:
+        return messages.message(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
