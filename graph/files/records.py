@@ -184,8 +184,8 @@ def unpacked(file: Any, compression: str) -> Any:
     return Unpacked(file, _WINDOW[kind]) if kind else file
 
 
-def records_in(file: Any, path: str) -> Iterator[bytes]:
-    """The records of an open file, one after another. Raises DataLossError, which names `path`, for a broken one."""
+def records_from(file: Any, path: str) -> Iterator[tuple[int, bytes]]:
+    """(the byte where it begins, the record) of an open file. Raises DataLossError, which names `path`."""
     at = 0
     while head := file.read(_HEAD.size):
         length, check = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, None)
@@ -198,7 +198,7 @@ def records_in(file: Any, path: str) -> Iterator[bytes]:
             raise _broken("truncated record", at, path)
         if masked_crc32c(record) != _SUM.unpack(tail)[0]:
             raise _broken("corrupted record", at, path)
-        yield record
+        yield at, record
         at += _HEAD.size + length + _SUM.size
 
 
@@ -215,6 +215,7 @@ def tf_record_iterator(path: Any, options: Any = None) -> Iterator[bytes]:
     file = unpacked(open_to_read(path), TFRecordOptions.get_compression_type_string(options))
     try:
         with told(name):
-            yield from records_in(file, name)
+            for _, record in records_from(file, name):
+                yield record
     finally:
         file.close()

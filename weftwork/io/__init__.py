@@ -1,5 +1,6 @@
 """tf.io: reading and writing files, records, examples and pictures."""
 
+from weftwork.graph.files.nodes import decode_compressed, decode_csv, decode_raw, matching_files, read_file, write_file
 from weftwork.graph.files.parsing import (
     FixedLenFeature,
     FixedLenSequenceFeature,
@@ -11,6 +12,7 @@ from weftwork.graph.files.parsing import (
 )
 from weftwork.graph.files.records import TFRecordCompressionType, TFRecordOptions, TFRecordWriter, tf_record_iterator
 from weftwork.io import gfile
+from weftwork.scheduler.training.input_producers import match_filenames_once
 
 __all__ = [
     "FixedLenFeature",
@@ -20,9 +22,16 @@ __all__ = [
     "TFRecordOptions",
     "TFRecordWriter",
     "VarLenFeature",
+    "decode_compressed",
+    "decode_csv",
+    "decode_raw",
     "gfile",
+    "match_filenames_once",
+    "matching_files",
     "parse_example",
     "parse_single_example",
     "parse_single_sequence_example",
+    "read_file",
     "tf_record_iterator",
+    "write_file",
 ]
