@@ -8,7 +8,21 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from weftwork import debugging, gfile, io, layers, logging, losses, metrics, nn, python_io, queue, summary, train
+from weftwork import (
+    debugging,
+    gfile,
+    io,
+    layers,
+    logging,
+    losses,
+    metrics,
+    nn,
+    python_io,
+    queue,
+    strings,
+    summary,
+    train,
+)
 from weftwork.actors.programs.sizes import register_size
 from weftwork.graph import errors
 from weftwork.graph.build import (
@@ -327,6 +341,21 @@ from weftwork.graph.ops.reductions import (
     unsorted_segment_prod,
     unsorted_segment_sum,
 )
+from weftwork.graph.ops.strings import (
+    as_string,
+    decode_base64,
+    encode_base64,
+    reduce_join,
+    regex_replace,
+    string_join,
+    string_split,
+    string_strip,
+    string_to_hash_bucket,
+    string_to_hash_bucket_fast,
+    string_to_hash_bucket_strong,
+    string_to_number,
+    substr,
+)
 from weftwork.graph.scopes import (
     name_scope,
     op_scope,
@@ -485,6 +514,7 @@ __all__ = [
     "argmax",
     "argmin",
     "as_dtype",
+    "as_string",
     "asin",
     "asinh",
     "assert_equal",
@@ -548,6 +578,7 @@ __all__ = [
     "cumsum",
     "custom_gradient",
     "debugging",
+    "decode_base64",
     "decode_csv",
     "decode_raw",
     "device",
@@ -563,6 +594,7 @@ __all__ = [
     "dynamic_partition",
     "dynamic_stitch",
     "einsum",
+    "encode_base64",
     "equal",
     "erf",
     "erfc",
@@ -711,6 +743,7 @@ __all__ = [
     "reciprocal",
     "reduce_all",
     "reduce_any",
+    "reduce_join",
     "reduce_logsumexp",
     "reduce_max",
     "reduce_mean",
@@ -719,6 +752,7 @@ __all__ = [
     "reduce_std",
     "reduce_sum",
     "reduce_variance",
+    "regex_replace",
     "register_session_run_conversion_functions",
     "register_size",
     "register_tensor_conversion_function",
@@ -776,6 +810,15 @@ __all__ = [
     "stop_gradient",
     "strided_slice",
     "string",
+    "string_join",
+    "string_split",
+    "string_strip",
+    "string_to_hash_bucket",
+    "string_to_hash_bucket_fast",
+    "string_to_hash_bucket_strong",
+    "string_to_number",
+    "strings",
+    "substr",
     "subtract",
     "summary",
     "svd",

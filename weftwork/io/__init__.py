@@ -11,6 +11,7 @@ from weftwork.graph.files.parsing import (
     parse_single_sequence_example,
 )
 from weftwork.graph.files.records import TFRecordCompressionType, TFRecordOptions, TFRecordWriter, tf_record_iterator
+from weftwork.graph.ops.strings import decode_base64, encode_base64
 from weftwork.io import gfile
 from weftwork.scheduler.training.input_producers import match_filenames_once
 
@@ -22,9 +23,11 @@ __all__ = [
     "TFRecordOptions",
     "TFRecordWriter",
     "VarLenFeature",
+    "decode_base64",
     "decode_compressed",
     "decode_csv",
     "decode_raw",
+    "encode_base64",
     "gfile",
     "match_filenames_once",
     "matching_files",
