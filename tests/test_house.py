@@ -23,6 +23,7 @@ FLOORS = [
     "graph/files",
     "graph/variables",
     "graph/nn",
+    "graph/images",
     "graph/gradients",
     "graph/layers",
     "graph/recurrent",

@@ -11,6 +11,7 @@ from typing import Any
 from weftwork import (
     debugging,
     gfile,
+    image,
     io,
     layers,
     logging,
@@ -103,6 +104,7 @@ from weftwork.graph.graph import (
     Graph,
     GraphKeys,
 )
+from weftwork.graph.images.cropping import extract_image_patches
 from weftwork.graph.moved import keep_old_names
 from weftwork.graph.operation import (
     Operation,
@@ -602,6 +604,7 @@ __all__ = [
     "exp",
     "expand_dims",
     "expm1",
+    "extract_image_patches",
     "eye",
     "fill",
     "float16",
@@ -642,6 +645,7 @@ __all__ = [
     "igamma",
     "igammac",
     "imag",
+    "image",
     "initialize_all_variables",
     "initialize_local_variables",
     "initialize_variables",
