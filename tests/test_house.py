@@ -22,6 +22,7 @@ FLOORS = [
     "graph/ops",
     "graph/files",
     "graph/variables",
+    "graph/lookup",
     "graph/nn",
     "graph/images",
     "graph/gradients",

@@ -9,12 +9,14 @@ import importlib
 from typing import Any
 
 from weftwork import (
+    contrib,
     debugging,
     gfile,
     image,
     io,
     layers,
     logging,
+    lookup,
     losses,
     metrics,
     nn,
@@ -105,6 +107,7 @@ from weftwork.graph.graph import (
     GraphKeys,
 )
 from weftwork.graph.images.cropping import extract_image_patches
+from weftwork.graph.lookup.tables import tables_initializer
 from weftwork.graph.moved import keep_old_names
 from weftwork.graph.operation import (
     Operation,
@@ -569,6 +572,7 @@ __all__ = [
     "constant",
     "constant_initializer",
     "container",
+    "contrib",
     "control_dependencies",
     "convert_to_tensor",
     "cos",
@@ -677,6 +681,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logical_xor",
+    "lookup",
     "losses",
     "make_template",
     "map_fn",
@@ -826,6 +831,7 @@ __all__ = [
     "subtract",
     "summary",
     "svd",
+    "tables_initializer",
     "tan",
     "tanh",
     "tensordot",

@@ -43,9 +43,7 @@ def _opened(contents: bytes, formats: tuple[str, ...]) -> Any:
         return pillow().open(io.BytesIO(contents), formats=formats)
     except Exception as error:  # what is broken is told in many ways
         word = " or ".join(formats)
-        raise InvalidArgumentError(
-            None, None, f"Invalid {word} data, data size {len(contents)}"
-        ) from error
+        raise InvalidArgumentError(None, None, f"Invalid {word} data, data size {len(contents)}") from error
 
 
 def _pixels(picture: Any, channels: int) -> np.ndarray:
