@@ -99,11 +99,15 @@ def _matrix(size: int, wanted: int, way: Way, dtype: np.dtype) -> Any:
     return made.tocsr().astype(dtype)
 
 
-def _along(matrix: Any, images: np.ndarray, axis: int) -> np.ndarray:
-    """A matrix times each line of an axis."""
-    lines = np.moveaxis(images, axis, 0)
-    made = (matrix @ lines.reshape(len(lines), -1)).reshape(matrix.shape[0], *lines.shape[1:])
-    return np.moveaxis(made, 0, axis)
+def _applied(rows: Any, columns: Any, images: np.ndarray) -> np.ndarray:
+    """A matrix times each column of pixels and one times each row: image by image, which fits into the cache."""
+    (height, given), (width, across), channels = rows.shape, columns.shape, images.shape[3]
+    made = np.empty((len(images), height, width, channels), images.dtype)
+    for one, image in zip(made, images, strict=True):
+        lines = (rows @ image.reshape(given, across * channels)).reshape(height, across, channels)
+        turned = lines.transpose(1, 0, 2).reshape(across, height * channels)
+        one[...] = (columns @ turned).reshape(width, height, channels).transpose(1, 0, 2)
+    return made
 
 
 def _sizes(images: np.ndarray, size: Any) -> tuple[int, int]:
@@ -124,9 +128,8 @@ def resize(images: Any, *given: Any, way: Way, size: Any = None) -> Any:
     height, width = _sizes(images, given[0] if given else size)
     dtype = np.dtype(np.float64 if images.dtype == np.float64 else np.float32)
     made = images if images.dtype == dtype else images.astype(dtype)
-    made = _along(_matrix(images.shape[1], height, way, dtype), made, 1)
-    made = _along(_matrix(images.shape[2], width, way, dtype), made, 2)
-    return np.ascontiguousarray(made, dtype=np.float32)
+    rows, columns = _matrix(images.shape[1], height, way, dtype), _matrix(images.shape[2], width, way, dtype)
+    return _applied(rows, columns, made).astype(np.float32, copy=False)
 
 
 def resize_nearest(images: Any, *given: Any, way: Way, size: Any = None) -> Any:
@@ -139,9 +142,8 @@ def resize_nearest(images: Any, *given: Any, way: Way, size: Any = None) -> Any:
 def resize_gradient(grad: Any, shape: Any, *, way: Way, dtype: np.dtype) -> Any:
     """The gradient with respect to images of `shape`: the same matrices, turned over."""
     _, height, width, _ = (int(n) for n in shape)
-    made = _along(_turned(height, grad.shape[1], way), grad, 1)
-    made = _along(_turned(width, grad.shape[2], way), made, 2)
-    return np.ascontiguousarray(made, dtype=dtype)
+    rows, columns = _turned(height, grad.shape[1], way), _turned(width, grad.shape[2], way)
+    return _applied(rows, columns, grad).astype(dtype, copy=False)
 
 
 def _turned(size: int, wanted: int, way: Way) -> Any:
