@@ -77,7 +77,7 @@ from weftwork.graph.dtypes import (
 from weftwork.graph.errors import (
     OpError,
 )
-from weftwork.graph.files.nodes import decode_csv, decode_raw, matching_files, read_file, write_file
+from weftwork.graph.files.nodes import decode_compressed, decode_csv, decode_raw, matching_files, read_file, write_file
 from weftwork.graph.files.parsing import (
     FixedLenFeature,
     FixedLenSequenceFeature,
@@ -108,6 +108,7 @@ from weftwork.graph.graph import (
 )
 from weftwork.graph.images.cropping import extract_image_patches
 from weftwork.graph.lookup.tables import tables_initializer
+from weftwork.graph.lookup.tables import tables_initializer as initialize_all_tables
 from weftwork.graph.moved import keep_old_names
 from weftwork.graph.operation import (
     Operation,
@@ -585,6 +586,7 @@ __all__ = [
     "custom_gradient",
     "debugging",
     "decode_base64",
+    "decode_compressed",
     "decode_csv",
     "decode_raw",
     "device",
@@ -650,6 +652,7 @@ __all__ = [
     "igammac",
     "imag",
     "image",
+    "initialize_all_tables",
     "initialize_all_variables",
     "initialize_local_variables",
     "initialize_variables",

@@ -1,6 +1,13 @@
 """tf.image: images resized, cropped, turned, recoloured, decoded and measured."""
 
-from weftwork.graph.images.boxes import draw_bounding_boxes, non_max_suppression, sample_distorted_bounding_box
+from weftwork.graph.images.boxes import (
+    draw_bounding_boxes,
+    non_max_suppression,
+    non_max_suppression_overlaps,
+    non_max_suppression_padded,
+    non_max_suppression_with_scores,
+    sample_distorted_bounding_box,
+)
 from weftwork.graph.images.coding import (
     adjust_jpeg_quality,
     decode_and_crop_jpeg,
@@ -99,6 +106,9 @@ __all__ = [
     "image_gradients",
     "is_jpeg",
     "non_max_suppression",
+    "non_max_suppression_overlaps",
+    "non_max_suppression_padded",
+    "non_max_suppression_with_scores",
     "pad_to_bounding_box",
     "per_image_standardization",
     "psnr",

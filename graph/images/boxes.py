@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, apply_random, convert_to_tensor
+from weftwork.graph.build import apply, apply_random, convert_to_tensor, static_value
 from weftwork.graph.kernels import boxes as kernels
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.array_ops import reshape
@@ -31,15 +31,69 @@ def non_max_suppression(
     score_threshold: boxes of no greater score are left out.
     Raises ValueError for shapes that do not fit.
     """
+    inputs = _candidates(boxes, scores, 4, max_output_size, iou_threshold, score_threshold)
+    return apply(kernels.pick, inputs, type="NonMaxSuppression", name=name, dtype=dtypes.int32, shape=(None,))
+
+
+def _candidates(boxes: Any, scores: Any, columns: int | None, *limits: Any) -> list[Tensor]:
+    """The inputs of a node that picks: boxes, scores, how many, and floats."""
     places, given = convert_to_tensor(boxes, name="boxes"), convert_to_tensor(scores, name="scores")
-    shapes.merge(shapes.merge(places.raw_shape, (None, 4))[:1], shapes.merge(given.raw_shape, (None,)))  # type: ignore[index]
-    limits = [
-        convert_to_tensor(max_output_size, dtypes.int32, name="max_output_size"),
-        convert_to_tensor(iou_threshold, dtypes.float32, name="iou_threshold"),
-        convert_to_tensor(score_threshold, dtypes.float32, name="score_threshold"),
-    ]
-    inputs, kind = [places, given, *limits], "NonMaxSuppression"
-    return apply(kernels.pick, inputs, type=kind, name=name, dtype=dtypes.int32, shape=(None,))
+    shapes.merge(shapes.merge(places.raw_shape, (None, columns))[:1], shapes.merge(given.raw_shape, (None,)))  # type: ignore[index]
+    most, *floats = limits
+    count = convert_to_tensor(most, dtypes.int32, name="max_output_size")
+    return [places, given, count, *[convert_to_tensor(number, dtypes.float32) for number in floats]]
+
+
+def non_max_suppression_padded(
+    boxes: Any,
+    scores: Any,
+    max_output_size: Any,
+    iou_threshold: Any = 0.5,
+    score_threshold: Any = float("-inf"),
+    pad_to_max_output_size: bool = False,
+    name: str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(numbers, how many) of `non_max_suppression`. pad_to_max_output_size: with zeros up to the greatest number."""
+    inputs = _candidates(boxes, scores, 4, max_output_size, iou_threshold, score_threshold)
+    most = static_value(inputs[2])
+    size = int(most) if pad_to_max_output_size and most is not None else None
+    outputs: list = [(dtypes.int32, (size,)), (dtypes.int32, ())]
+    attrs, kind = {"fill": bool(pad_to_max_output_size)}, "NonMaxSuppressionV4"
+    picked, count = apply(kernels.pick_padded, inputs, attrs, type=kind, name=name, outputs=outputs)
+    return picked, count
+
+
+def non_max_suppression_with_scores(
+    boxes: Any,
+    scores: Any,
+    max_output_size: Any,
+    iou_threshold: Any = 0.5,
+    score_threshold: Any = float("-inf"),
+    soft_nms_sigma: Any = 0.0,
+    name: str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(numbers, scores) of `non_max_suppression`.
+
+    soft_nms_sigma: where it is not 0, overlap leaves no box out but lowers its score, the less the greater it is.
+    """
+    inputs = _candidates(boxes, scores, 4, max_output_size, iou_threshold, score_threshold, soft_nms_sigma)
+    outputs: list = [(dtypes.int32, (None,)), (dtypes.float32, (None,))]
+    picked, left = apply(kernels.pick_softly, inputs, type="NonMaxSuppressionV5", name=name, outputs=outputs)
+    return picked, left
+
+
+def non_max_suppression_overlaps(
+    overlaps: Any,
+    scores: Any,
+    max_output_size: Any,
+    overlap_threshold: Any = 0.5,
+    score_threshold: Any = float("-inf"),
+    name: str | None = None,
+) -> Tensor:
+    """As `non_max_suppression`, of boxes of which it is known how much they overlap each other: [n, n]."""
+    inputs = _candidates(overlaps, scores, None, max_output_size, overlap_threshold, score_threshold)
+    kind = "NonMaxSuppressionWithOverlaps"
+    return apply(kernels.pick_by_overlaps, inputs, type=kind, name=name, dtype=dtypes.int32, shape=(None,))
 
 
 def draw_bounding_boxes(images: Any, boxes: Any, name: str | None = None, colors: Any = None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,17 +23,56 @@ def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 def pick(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any) -> Any:
     """The kernel of NonMaxSuppression: of boxes that overlap the one of the best score, the best first."""
-    if boxes.shape != (len(scores), 4):
-        raise InvalidArgumentError(None, None, f"scores has incompatible shape: {len(scores)} for {list(boxes.shape)}")
+    _check(scores, boxes.shape, 4, overlap)
+    return _greedy(scores, most, overlap, least, lambda best, others: overlaps(boxes[best], boxes[others]))
+
+
+def pick_by_overlaps(shared: Any, scores: Any, most: Any, overlap: Any, least: Any) -> Any:
+    """The kernel of NonMaxSuppressionWithOverlaps: `shared` says how much each two boxes overlap."""
+    _check(scores, shared.shape, len(scores), 0)
+    return _greedy(scores, most, overlap, least, lambda best, others: shared[others, best])
+
+
+def _check(scores: Any, shape: tuple, columns: int, overlap: Any) -> None:
+    if shape != (len(scores), columns):
+        raise InvalidArgumentError(None, None, f"scores has incompatible shape: {len(scores)} for {list(shape)}")
     if not 0 <= overlap <= 1:
         raise InvalidArgumentError(None, None, f"iou_threshold must be in [0, 1], but is {overlap}")
+
+
+def _greedy(scores: Any, most: Any, overlap: Any, least: Any, shared: Callable[[int, np.ndarray], np.ndarray]) -> Any:
     left = np.flatnonzero(scores > least)
     left = left[np.argsort(-scores[left], kind="stable")]
     picked: list[int] = []
     while len(left) and len(picked) < most:
         picked.append(left[0])
-        left = left[1:][overlaps(boxes[left[0]], boxes[left[1:]]) <= overlap]
+        left = left[1:][shared(left[0], left[1:]) <= overlap]
     return np.array(picked, np.int32)
+
+
+def pick_padded(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any, *, fill: bool) -> tuple:
+    """The kernel of NonMaxSuppressionV4: with their number, and zeros up to the greatest."""
+    picked = pick(boxes, scores, most, overlap, least)
+    count = np.int32(len(picked))
+    return (np.pad(picked, (0, int(most) - len(picked))) if fill else picked), count
+
+
+def pick_softly(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any, sigma: Any) -> tuple:
+    """The kernel of NonMaxSuppressionV5: overlap lowers a score, as arXiv:1704.04503 has it."""
+    _check(scores, boxes.shape, 4, overlap)
+    left, now = np.flatnonzero(scores > least), np.array(scores, np.float32)
+    picked: list[tuple[int, np.float32]] = []
+    while len(left) and len(picked) < most:
+        best = left[np.argmax(now[left])]
+        picked.append((best, now[best]))
+        left = left[left != best]
+        shared = overlaps(boxes[best], boxes[left])
+        if sigma > 0:
+            now[left] *= np.exp(-0.5 / sigma * shared**2).astype(np.float32)
+            left = left[now[left] > least]
+        else:
+            left = left[shared <= overlap]
+    return np.array([n for n, _ in picked], np.int32), np.array([s for _, s in picked], np.float32)
 
 
 _COLORS = np.array(

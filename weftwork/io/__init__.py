@@ -19,9 +19,11 @@ from weftwork.graph.images.coding import (
     decode_jpeg,
     decode_png,
     encode_jpeg,
+    encode_png,
     extract_jpeg_shape,
     is_jpeg,
 )
+from weftwork.graph.ops.queues import PaddingFIFOQueue, PriorityQueue, QueueBase, RandomShuffleQueue
 from weftwork.graph.ops.strings import decode_base64, encode_base64
 from weftwork.io import gfile
 from weftwork.scheduler.training.input_producers import match_filenames_once
@@ -29,6 +31,10 @@ from weftwork.scheduler.training.input_producers import match_filenames_once
 __all__ = [
     "FixedLenFeature",
     "FixedLenSequenceFeature",
+    "PaddingFIFOQueue",
+    "PriorityQueue",
+    "QueueBase",
+    "RandomShuffleQueue",
     "SparseFeature",
     "TFRecordCompressionType",
     "TFRecordOptions",
@@ -46,6 +52,7 @@ __all__ = [
     "decode_raw",
     "encode_base64",
     "encode_jpeg",
+    "encode_png",
     "extract_jpeg_shape",
     "gfile",
     "is_jpeg",

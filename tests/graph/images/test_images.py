@@ -220,3 +220,17 @@ def test_a_part_by_lot_covers_what_it_must(graph):
     assert len({tuple(extent) for _, extent, _ in found}) > 5
     with pytest.raises(tf.errors.InvalidArgumentError, match="No bounding boxes"):
         run(tf.image.sample_distorted_bounding_box([4, 4, 3], np.zeros((1, 0, 4), np.float32))[0])
+
+
+def test_other_ways_to_leave_boxes_out(graph):
+    boxes = np.float32([[0, 0, 1, 1], [0, 0, 1, 0.5], [0, 2, 1, 3]])
+    scores = np.float32([0.9, 0.8, 0.5])
+    padded, count = tf.image.non_max_suppression_padded(boxes, scores, 4, 0.4, pad_to_max_output_size=True)
+    assert padded.shape.as_list() == [4]
+    shared = np.float32([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])
+    by_overlaps = tf.image.non_max_suppression_overlaps(shared, scores, 3, 0.8)
+    soft = tf.image.non_max_suppression_with_scores(boxes, scores, 3, soft_nms_sigma=0.5)
+    got = run([padded, count, by_overlaps, soft])
+    assert [got[0].tolist(), got[1], got[2].tolist()] == [[0, 2, 0, 0], 2, [0, 2]]
+    assert got[3][0].tolist() == [0, 1, 2]
+    assert got[3][1] == pytest.approx([0.9, 0.8 * np.exp(-0.25), 0.5])
