@@ -200,9 +200,5 @@ def private_names_of_others(code: ast.Module) -> set[str]:
 
 
 def test_no_module_reaches_into_another_one():
-    used = {
-        name: path.relative_to(ROOT)
-        for path in MODULES.values()
-        for name in private_names_of_others(tree(path))
-    }
+    used = {name: path.relative_to(ROOT) for path in MODULES.values() for name in private_names_of_others(tree(path))}
     assert {name: path for name, path in used.items() if name not in SHARED_PRIVATES} == {}
