@@ -61,10 +61,10 @@ def pick_softly(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any, si
     """The kernel of NonMaxSuppressionV5: overlap lowers a score, as arXiv:1704.04503 has it."""
     _check(scores, boxes.shape, 4, overlap)
     left, now = np.flatnonzero(scores > least), np.array(scores, np.float32)
-    picked: list[tuple[int, np.float32]] = []
+    picked: list[tuple[int, Any]] = []
     while len(left) and len(picked) < most:
-        best = left[np.argmax(now[left])]
-        picked.append((best, now[best]))
+        best = int(left[np.argmax(now[left])])
+        picked.append((best, np.float32(now[best])))
         left = left[left != best]
         shared = overlaps(boxes[best], boxes[left])
         if sigma > 0:
