@@ -155,12 +155,13 @@ complex128 = DType("complex128", np.complex128)
 string = DType("string", np.object_)
 object = DType("object", np.object_)
 resource = DType("resource", np.object_)
+variant = DType("variant", np.object_)
 
 ALL: dict[str, DType] = {
     d.name: d
     for d in (
         *(float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64),
-        *(bool, complex64, complex128, string, object, resource),
+        *(bool, complex64, complex128, string, object, resource, variant),
     )
 }
 _ALIASES = {"half": float16, "float": float32, "double": float64}

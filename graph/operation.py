@@ -12,6 +12,7 @@ topological order and the graph cannot have a cycle.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -368,6 +369,14 @@ class Tensor(Operators):
     def set_shape(self, shape: Any) -> None:
         """Add what you know of the shape; ValueError when it contradicts what is known."""
         self.raw_shape = shapes.merge(self.raw_shape, shapes.as_raw(shape))
+
+    @property
+    def assign(self) -> Callable:
+        """Of a slice of a variable: `assign(value)`, the new value of the whole variable. Other tensors have none."""
+        op = self.op
+        if op.type == "StridedSlice" and "spec" in op.attrs and op.inputs[0].op.kind in REFERENCES:
+            return functools.partial(seams.assign_slice, self)
+        raise AttributeError("'Tensor' object has no attribute 'assign': it is no slice of a variable.")
 
     def consumers(self) -> list[Operation]:
         """The operations that take this tensor as an input."""

@@ -28,6 +28,8 @@ class Seams:
     """`ops.array_ops.slice_helper`: `tensor[item]`."""
     stack: Callable[..., Any]
     """`ops.array_ops.stack`: a list that holds tensors, as a tensor."""
+    assign_slice: Callable[..., Any]
+    """`variables.writes`: the node that gives a variable the elements of a slice of it."""
     matmul: Callable[..., Any]
     """`ops.products`: `a @ b`, as np.matmul."""
 

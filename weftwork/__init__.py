@@ -10,6 +10,7 @@ from typing import Any
 
 from weftwork import (
     contrib,
+    data,
     debugging,
     gfile,
     image,
@@ -584,6 +585,7 @@ __all__ = [
     "cumprod",
     "cumsum",
     "custom_gradient",
+    "data",
     "debugging",
     "decode_base64",
     "decode_compressed",

@@ -32,7 +32,7 @@ from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import StepFailed, Stopped, spread
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.kernels import team
+from weftwork.graph.kernels.team import limit
 from weftwork.graph.ownership import all_lent
 from weftwork.graph.stacks import working
 
@@ -364,7 +364,7 @@ def _packed(reply: list) -> list:
 def main(folder: str, slot: int) -> None:
     """What the process does: it serves, and ends when the program has gone."""
     threading.Thread(target=_end_with, args=(os.getppid(),), name="weftwork-end", daemon=True).start()
-    team.limit(1)
+    limit(1)
     with suppress(Gone, OSError):
         LocalWorker().serve(folder, slot)
     sys.stdout.flush()

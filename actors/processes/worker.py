@@ -21,7 +21,7 @@ from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import Program, StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.kernels import team
+from weftwork.graph.kernels.team import limit
 from weftwork.graph.stacks import working
 from weftwork.graph.user_function import WATCHERS
 
@@ -242,7 +242,7 @@ def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
 def run_segment(message: bytes, *arrived: Any) -> Any:
     """What every task does: run a segment."""
     request: Request = unpack(message)
-    team.limit(1)  # others run beside it
+    limit(1)  # others run beside it
     with RECORDER.listening() as said:
         PLACE.enter(*request.around)  # a task is always given them
         reply, _ = perform(request, inputs_of(request, arrived), _TASKS, said)
@@ -258,7 +258,7 @@ class VariableServer:
     """
 
     def __init__(self, epoch: str, owns_gpu: bool = False):
-        team.limit(1)
+        limit(1)
         self.epoch = epoch
         self._device = owns_gpu and gpu.available()
         self._programs = Programs(gpu.for_device if self._device else None)

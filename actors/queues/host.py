@@ -22,9 +22,10 @@ from weftwork.graph.ownership import copied
 
 
 class QueueHost:
-    """Holds queues and readers."""
+    """Holds queues and readers. others: who does what nodes with an attribute `_host` ask for, by that."""
 
-    def __init__(self):
+    def __init__(self, **others: Any):
+        self._others = others
         self._queues: dict[tuple[str, str], Queue] = {}
         self._readers: dict[tuple[str, str], Reader] = {}
         self._lock = threading.RLock()
@@ -33,6 +34,8 @@ class QueueHost:
     def start(self, op: Operation, values: list, told: Callable[[Any], None]) -> Callable[[], None]:
         """Begin what a node does; `told` gets the list of its outputs, or an error. Returns what cancels it."""
         attrs = op.attrs
+        if "_host" in attrs:
+            return self._others[attrs["_host"]].start(op, values, told)
         word = attrs["_word"]
         with self._lock:
             try:
@@ -108,6 +111,8 @@ class QueueHost:
                 reader.close()
             for queue in self._queues.values():
                 queue.cancel_all()
+        for other in self._others.values():
+            other.close()
 
 
 def _nothing() -> None:

@@ -236,7 +236,12 @@ def _out_of_bounds(shape: tuple[int, ...], index: tuple) -> str:
 
 def getitem_at(x, *values, spec):
     """x[...] with an index of which some parts are further inputs."""
-    return _picked(x, tuple([_filled(part, values) for part in spec]))
+    return _picked(x, filled_index(spec, values))
+
+
+def filled_index(spec: tuple, values: tuple) -> tuple:
+    """The index that a spec means, with further inputs where it has places for them."""
+    return tuple([_filled(part, values) for part in spec]) if values else index_of(spec)
 
 
 def _filled(part: Any, values: tuple) -> Any:

@@ -10,6 +10,8 @@ import numpy as np
 
 from weftwork.graph.kernels.reductions import max_over, sum_over
 
+_SMALL = 1 << 13
+"""Elements below which nothing is to be gained."""
 _ROW, _LONGEST_ROW = 256, 1 << 14
 """Elements of a row of zeros that is long enough to be compared with, and short enough for the cache."""
 
@@ -18,7 +20,7 @@ _ROW, _LONGEST_ROW = 256, 1 << 14
 
 def relu(x):
     """max(x, 0). NumPy compares two rows several times as fast as a row with a number."""
-    if type(x) is not np.ndarray:
+    if x.size < _SMALL or type(x) is not np.ndarray:
         return np.maximum(x, x.dtype.type(0))
     width, axis = 1, x.ndim
     while axis and width < _ROW:

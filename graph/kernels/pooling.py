@@ -14,7 +14,7 @@ import numpy as np
 from weftwork.graph.kernels.team import share_out
 from weftwork.graph.kernels.windows import margin, output_size, pad
 
-BLOCK = 1 << 16
+BLOCK = 1 << 17
 """Elements of the images that are pooled at a time."""
 _STEPS = 2
 """Steps, as `team` counts them, for each element and tap of a derivative."""
@@ -37,9 +37,11 @@ def max_pool_grad(grad, x, y, sizes, strides, padding):
     lowest = _lowest(x.dtype)
     once = all([size <= stride for size, stride in zip(sizes, strides, strict=True)])
     covered = once and (y.shape[1] * sizes[0], y.shape[2] * sizes[1]) == x.shape[1:3]
+    margins = _margins(x, sizes, strides, padding)
+    inner = _inner(x, margins)
 
     def block(at: slice) -> None:
-        padded, inner = _padded(x[at], sizes, strides, padding, lowest)
+        padded = pad(x[at], margins, lowest)
         spread = out[at] if covered else np.zeros(padded.shape, grad.dtype)
         for place, hit in _hits(padded, y[at], sizes, strides):
             if once:
@@ -57,10 +59,11 @@ def max_pool_pick(other, x, y, sizes, strides, padding):
     """The elements of `other`, of x's shape, where max_pool found each window's largest of x."""
     out = np.zeros(y.shape, other.dtype)
     lowest = _lowest(x.dtype)
+    margins = _margins(x, sizes, strides, padding)
 
     def block(at: slice) -> None:
-        padded, _ = _padded(x[at], sizes, strides, padding, lowest)
-        values, _ = _padded(other[at], sizes, strides, padding, 0)
+        padded = pad(x[at], margins, lowest)
+        values = pad(other[at], margins, 0)
         for place, hit in _hits(padded, y[at], sizes, strides):
             out[at] += values[place] * hit
 
@@ -90,9 +93,10 @@ def _pooled(
     ufunc: Any, x: Any, sizes: Any, strides: Any, padding: Any, value: Any, finish: Callable | None = None
 ) -> Any:
     """`ufunc` over windows; a rectangle is folded along its height, then along its width."""
+    margins = _margins(x, sizes, strides, padding)
 
     def folded(images: Any, out: Any) -> Any:
-        padded, _ = _padded(images, sizes, strides, padding, value)
+        padded = pad(images, margins, value)
         total = _fold(ufunc, _fold(ufunc, padded, 1, sizes[0], strides[0], None), 2, sizes[1], strides[1], out)
         return total if finish is None else finish(total)
 
@@ -159,12 +163,6 @@ def _margins(x: Any, sizes: Any, strides: Any, padding: Any) -> list[tuple[int, 
 def _inner(x: Any, margins: list) -> tuple:
     (top, _), (left, _) = margins
     return slice(None), slice(top, top + x.shape[1]), slice(left, left + x.shape[2])
-
-
-def _padded(x: Any, sizes: Any, strides: Any, padding: Any, value: Any) -> tuple[Any, tuple]:
-    """(x with its margins, the index of x in it)."""
-    margins = _margins(x, sizes, strides, padding)
-    return pad(x, margins, value), _inner(x, margins)
 
 
 def _taps(shape: Any, sizes: Any, strides: Any) -> Iterator[tuple]:

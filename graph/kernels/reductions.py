@@ -16,6 +16,8 @@ _ROWS_A_COLUMN = 16
 """Rows, for each column, from which on folding pays."""
 _JOINED = 1 << 10
 """Elements of rows that are long enough to be added quickly."""
+_LARGE = 1 << 15
+"""Elements of arrays from which on it pays to join rows."""
 _MOST_BYTES = 1 << 20
 """Of larger arrays the columns do not stay in the cache."""
 
@@ -24,11 +26,18 @@ def sum_over(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None
     """np.sum."""
     if _is_short(np.add, x, axis) and (x.dtype.kind == "f" if dtype is None else dtype == x.dtype):
         return _folded(np.add, x, keepdims)
-    if dtype is None and not keepdims and (axis == 0 or (type(axis) is tuple and axis == tuple(range(len(axis))))):
-        lead = 1 if axis == 0 else len(axis)
-        if 0 < lead < np.ndim(x) and x.dtype.kind == "f":
-            return sum_of_first(x, lead)
+    lead = _leading(x, axis) if dtype is None and not keepdims else 0
+    if lead:
+        return sum_of_first(x, lead)
     return np.sum(x, axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def _leading(x: Any, axis: Any) -> int:
+    """How many of the first axes `axis` means, of an array that is large enough to add up `sum_of_first`; else 0."""
+    if np.size(x) < _LARGE or x.dtype.kind != "f":
+        return 0
+    lead = 1 if axis == 0 else len(axis) if type(axis) is tuple and axis == tuple(range(len(axis))) else 0
+    return lead if lead < x.ndim else 0
 
 
 def sum_of_first(x: Any, lead: int) -> Any:
@@ -37,6 +46,8 @@ def sum_of_first(x: Any, lead: int) -> Any:
     Rows that are short are joined to long ones first: NumPy adds long rows some times as fast, and the sums are more
     exact, for fewer numbers are added one after another.
     """
+    if x.size < _LARGE:
+        return np.add.reduce(x, axis=0 if lead == 1 else tuple(range(lead)))
     width = math.prod(x.shape[lead:])
     rows = x.size // width if width else 0
     joined = math.gcd(rows, 1 << (_JOINED // width).bit_length() - 1) if 0 < width <= _JOINED else 1

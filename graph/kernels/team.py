@@ -71,7 +71,7 @@ class _Call:
         self._changed = threading.Condition()
         self._running, self._over = 0, False
         self._error: BaseException | None = None
-        self._float_errors = np.geterr(), np.geterrcall()
+        self._float_errors: tuple[Any, Any] = np.geterr(), np.geterrcall()
 
     def run(self, helpers: int) -> None:
         """In the calling thread: returns when all is done. A helper that has not begun by then is not waited for."""

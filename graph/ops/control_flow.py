@@ -67,7 +67,7 @@ def _owner(
             attrs=attrs,
             outputs=outputs,
             name=name,
-            traits=_asked([op.traits for section in sections for op in section.ops]),
+            traits=asked_together([op.traits for section in sections for op in section.ops]),
         )
 
 
@@ -82,7 +82,7 @@ def _check_places(ops: Sequence[Operation]) -> None:
         )
 
 
-def _asked(every: Iterable[Traits]) -> Traits:
+def asked_together(every: Iterable[Traits]) -> Traits:
     """What all of the nodes inside ask for together."""
     resources: dict[str, float] = {}
     labels: dict[str, str] = {}

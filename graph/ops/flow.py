@@ -75,10 +75,9 @@ def with_dependencies(dependencies: Iterable, output_tensor: Any, name: str | No
     """`output_tensor`, a tensor or IndexedSlices, after `dependencies`."""
     if isinstance(output_tensor, IndexedSlices):
         slices, gate = output_tensor, list(dependencies)
-        parts = [
-            None if part is None else with_dependencies(gate, part) for part in (slices.indices, slices.dense_shape)
-        ]
-        return IndexedSlices(with_dependencies(gate, slices.values, name), *parts)
+        shape = None if slices.dense_shape is None else with_dependencies(gate, slices.dense_shape)
+        values = with_dependencies(gate, slices.values, name)
+        return IndexedSlices(values, with_dependencies(gate, slices.indices), shape)
     tensor = as_tensor(output_tensor)
     assert tensor is not None
     with tensor.graph.as_default(), tensor.graph.control_dependencies(dependencies):

@@ -30,20 +30,38 @@ _STEPS = 2
 def kept(value: Any, old: Any) -> Any:
     """A new value as a variable keeps it. Raises InvalidArgumentError when a gradient has given it another shape."""
     if value.shape != old.shape:
-        texts = f"{bracket_text(old.shape)} {bracket_text(value.shape)}"
-        raise InvalidArgumentError(None, None, f"var and grad do not have the same shape{texts}")
+        raise _of_another_shape(value, old)
     return settle(value, old.dtype)
 
 
+def _of_another_shape(value: Any, old: Any) -> InvalidArgumentError:
+    texts = f"{bracket_text(old.shape)} {bracket_text(value.shape)}"
+    return InvalidArgumentError(None, None, f"var and grad do not have the same shape{texts}")
+
+
 def in_parts(rule: Callable) -> Callable:
-    """A kernel of a rule(old, *values, out=None), which writes the new value to `out` if there is one."""
+    """A kernel of a rule(old, *values, out=None), which writes the new value to `out` if there is one.
+
+    A rule gets arrays, of one element where the variable is a number, and numbers.
+    """
 
     @wraps(rule)
     def kernel(old, *values):
-        if type(old) is not np.ndarray or old.size <= PART or not old.flags.c_contiguous:
-            return kept(rule(old, *values), old)
+        if 0 < old.ndim and old.size <= PART:
+            try:
+                return kept(rule(old, *values), old)
+            except ValueError:  # shapes that do not fit
+                for value in values:
+                    if np.ndim(value) and value.shape != old.shape:
+                        raise _of_another_shape(value, old) from None
+                raise
         tables = [np.ndim(value) > 0 for value in values]
-        if any([table and value.shape != old.shape for table, value in zip(tables, values, strict=True)]):
+        for table, value in zip(tables, values, strict=True):
+            if table and value.shape != old.shape:
+                raise _of_another_shape(value, old)
+        if not old.ndim:
+            return kept(rule(*[np.reshape(value, 1) for value in (old, *values)])[0], old)
+        if type(old) is not np.ndarray or not old.flags.c_contiguous:
             return kept(rule(old, *values), old)
         new = np.empty_like(old)
         flat = [np.ravel(value) if table else value for table, value in zip(tables, values, strict=True)]
@@ -86,8 +104,9 @@ def summed_rows(indices, rows):
 @in_parts
 def descend(old, grad, rate, out=None):
     """old - rate grad."""
-    out = np.multiply(grad, rate, out=out)
-    return np.subtract(old, out, out=_into(out))
+    out = np.multiply(grad, -rate, out=out)
+    out += old
+    return out
 
 
 @in_parts
@@ -109,8 +128,9 @@ def nesterov(old, grad, velocity, rate, mass, out=None):
     """old - rate (grad + mass velocity): Sutskever et al. 2013."""
     out = np.multiply(velocity, mass, out=out)
     out += grad
-    out *= rate
-    return np.subtract(old, out, out=_into(out))
+    out *= -rate
+    out += old
+    return out
 
 
 @in_parts
@@ -162,9 +182,10 @@ def squares(old, grad, out=None):
 def adagrad(old, grad, total, rate, out=None):
     """old - rate grad / sqrt(total): Duchi et al. 2011."""
     out = np.sqrt(total, out=out)
-    out = np.divide(grad, out, out=_into(out))
-    out *= rate
-    return np.subtract(old, out, out=_into(out))
+    out = np.divide(grad, out, out=out)
+    out *= -rate
+    out += old
+    return out
 
 
 def adam_rate(rate, power1, power2):
@@ -177,9 +198,10 @@ def adam(old, mean, square, rate, epsilon, out=None):
     """old - rate mean / (sqrt(square) + epsilon): Kingma and Ba 2014, arXiv:1412.6980, end of section 2."""
     out = np.sqrt(square, out=out)
     out += epsilon
-    out = np.divide(mean, out, out=_into(out))
-    out *= rate
-    return np.subtract(old, out, out=_into(out))
+    out = np.divide(mean, out, out=out)
+    out *= -rate
+    out += old
+    return out
 
 
 @in_parts
@@ -192,15 +214,15 @@ def rmsprop(old, grad, square, rate, mass, epsilon, out=None):
 def centered_rmsprop(old, grad, square, mean, rate, mass, epsilon, out=None):
     """The step by the variance: Graves 2013, arXiv:1308.0850, equations 38 to 42."""
     out = np.multiply(mean, mean, out=out)
-    out = np.subtract(square, out, out=_into(out))
+    out = np.subtract(square, out, out=out)
     out += epsilon
     return _moved(old, grad, out, rate, mass)
 
 
 def _moved(old: Any, grad: Any, out: Any, rate: Any, mass: Any) -> Any:
     """mass old + rate grad / sqrt(out), written to out."""
-    out = np.sqrt(out, out=_into(out))
-    out = np.divide(grad, out, out=_into(out))
+    out = np.sqrt(out, out=out)
+    out = np.divide(grad, out, out=out)
     out *= rate
     out += old * mass
     return out
@@ -216,7 +238,7 @@ def adadelta(old, grad, square, keep, epsilon):
     """(the running mean of squared steps, the step): Zeiler 2012, arXiv:1212.5701, algorithm 1. old: that mean."""
     step = old + epsilon
     step /= square + epsilon
-    step = np.sqrt(step, out=_into(step))
+    step = np.sqrt(step)
     step *= grad
     return mean_square_of(old, step, keep), step
 
@@ -258,7 +280,7 @@ def proximal(old, grad, rate, l1, l2, out=None):
     ahead = old - rate * grad
     near = rate * l1
     out = np.clip(ahead, -near, near, out=out)
-    out = np.subtract(ahead, out, out=_into(out))
+    out = np.subtract(ahead, out, out=out)
     out /= 1 + rate * l2
     return out
 
@@ -267,11 +289,6 @@ def proximal(old, grad, rate, l1, l2, out=None):
 def proximal_adagrad(old, grad, total, rate, l1, l2, out=None):
     """`proximal` with Adagrad's learning rates."""
     return proximal.__wrapped__(old, grad, rate / np.sqrt(total), l1, l2, out=out)
-
-
-def _into(out: Any) -> Any:
-    """What NumPy writes to: an array, not a number that it makes of one of rank 0."""
-    return out if isinstance(out, np.ndarray) else None
 
 
 def _raised(x: Any, power: Any) -> Any:

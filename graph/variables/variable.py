@@ -61,7 +61,7 @@ class _Created(type):
         return made(**{name: value for name, value in bound.arguments.items() if name != "self"})
 
 
-class Variable(Operators, metaclass=_Created):
+class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
     """State that belongs to each session that runs the graph.
 
     initial_value: anything that is or becomes a tensor, or a function that makes one.

@@ -15,10 +15,12 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor
 from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import InvalidArgumentError, OutOfRangeError
+from weftwork.graph.kernels.arrays import filled_index
 from weftwork.graph.kernels.indices import inside, rows_inside
 from weftwork.graph.operation import UNINITIALIZED, WRITES, Kind, Operation, Tensor
 from weftwork.graph.ownership import copied
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.seams import seams
 from weftwork.graph.stacks import get_default_graph
 
 
@@ -327,6 +329,43 @@ def scatter_nd_add(ref: Any, indices: Any, updates: Any, use_locking: bool | Non
 def scatter_nd_sub(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
     """Subtract from slices of a variable; the last axis of `indices` is an index into it."""
     return _scatter_op("ScatterNdSub", scatter_nd_value, np.subtract, ref, indices, updates, name)
+
+
+def slice_value(old: Any, value: Any, *parts: Any, spec: tuple, dtype: np.dtype | None) -> Any:
+    """The kernel of a slice's assign: a new value with other elements there."""
+    new, index = np.array(old, dtype), filled_index(spec, parts)
+    shape, given = new[index].shape, np.shape(value)
+    if given not in (shape, ()):
+        text = f"Must have the shape of the slice, {_bracketed(shape)}, but got {_bracketed(given)}"
+        raise InvalidArgumentError(None, None, text)
+    new[index] = value
+    new.flags.writeable = False
+    return new
+
+
+def assign_slice(part: Tensor, value: Any, name: str | None = None) -> Tensor:
+    """Give the elements of `part`, a slice of a variable, new values; the output is the variable's whole value.
+
+    value: of the slice's shape, or a scalar: ValueError for another known shape.
+    """
+    op = part.op
+    whole = op.inputs[0].op
+    variable = op.graph.get_operation_by_name(whole.attrs.get("_variable", whole.name))
+    tensor = _value_for(variable, value, "assign")
+    if tensor.raw_shape != () and not shapes.compatible(part.raw_shape, tensor.raw_shape):
+        raise ValueError(
+            f"The slice {part.name} has shape {shapes.text(part.raw_shape)}, but the value {tensor.name} has shape "
+            f"{shapes.text(tensor.raw_shape)}."
+        )
+    attrs = {"spec": op.attrs["spec"], "dtype": _kept(_variable_dtype(variable))}
+    shape = variable.outputs[0].raw_shape
+    values = [tensor, *op.inputs[1:]]
+    with op.graph.as_default():
+        ref, name = variable.outputs[0], name or f"{op.name.rpartition('/')[2]}/_assign"
+        return write(Kind.UPDATE, "StridedSliceAssign", slice_value, ref, values, attrs, shape, name)
+
+
+seams.assign_slice = assign_slice
 
 
 def peek(type: str, kernel: Any, refs: list[Any], rest: list[Tensor], attrs: dict, output: Any, name: Any) -> Tensor:

@@ -65,6 +65,8 @@ class Dataflow:
         """The nodes that must run in the caller."""
         self.state: tuple = ()
         """The versions of what its functions refer to, when it last left the caller."""
+        self.beside = False
+        """It runs beside other runs, which have the caller: local workers are the place for what it calls."""
         self.extra: dict[int, Tensor] = {}
         """Of values that are no tensor's, versions that a branch or a loop makes: the variable's reference."""
         self._takers: bytearray | None = None

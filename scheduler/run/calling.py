@@ -45,9 +45,12 @@ def call_node(run: Run, node: int) -> tuple[float, int, int]:
 def fits_a_thread(run: Run, node: int) -> bool:
     """True for a node that runs beside others in a thread of this process: it releases the GIL while it computes.
 
-    Not for functions that share their process's generators, or look at the thread that they are in.
+    Not for functions that share their process's generators, or look at the thread that they are in; and not where the
+    caller has other runs to serve.
     """
     flow = run.flow
+    if flow.beside:
+        return False
     kernel = flow.kernels[node]
     if not flow.ops[node].traits.user:
         return not isinstance(kernel, Control)

@@ -11,11 +11,12 @@ from copy import copy
 from time import perf_counter
 from typing import Any
 
+from weftwork.actors.data.host import Iterators
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError
-from weftwork.graph.kernels import team
+from weftwork.graph.kernels.team import limit
 from weftwork.graph.modules import settle_modules
 from weftwork.graph.operation import Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -33,6 +34,7 @@ from weftwork.scheduler.plan.specializations import REPLAN_AT, Specialization
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.cold_run import ColdRun, Next, Part
 from weftwork.scheduler.run.dispatch import ATTEMPTS, Dispatcher
+from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.run.local_workers import LocalWorkers, Unfit, local_workers
@@ -68,7 +70,7 @@ class Engine:
             config = copy(config)
             config.placement = Place.CALLER.value
         if config.intra_op_parallelism_threads > 0:
-            team.limit(config.intra_op_parallelism_threads)
+            limit(config.intra_op_parallelism_threads)
         keep_freed_memory()
         self.config = config
         self.lanes = Lanes.of(config)
@@ -76,7 +78,8 @@ class Engine:
         self.signatures = Signatures(self.mirror, config)
         self.draws = Draws(entropy)
         self.links = Links()
-        self.queues = QueueHost()
+        self._iterators = Iterators(ElementFunctions(self))
+        self.queues = QueueHost(iterators=self._iterators)
         self._nesting = Nesting(self)
         self.planner = Planner(config, self.lanes, self._nesting)
         self.flusher = Flusher(self.mirror, self.links)
@@ -335,6 +338,7 @@ class Engine:
 
     def close(self) -> None:
         """End the session's processes and threads."""
+        self._iterators.close()
         self._autosave.close()
         self.flusher.close()
         self.links.close()

@@ -56,7 +56,7 @@ class Planner:
             nested = self._nesting.choose(flow, estimate)
             if not nested and _near(flow, remote) and is_sharable(flow):
                 autotuner = specialization.autotuner
-                if not _is_seen(flow, estimate):
+                if flow.beside or not _is_seen(flow, estimate):
                     if self.can_share(flow, known):
                         return Autotuner([Candidate("dynamic", 0.0, make_dynamic_plan(flow, estimate))])
                     autotuner = None

@@ -62,7 +62,7 @@ def batch_join(
     """
     return _batched(
         list(tensors_list), batch_size, _padded(dynamic_pad), capacity=capacity, many=enqueue_many,
-        shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
+        shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name, called="batch_join",
     )  # fmt: skip
 
 
@@ -86,6 +86,7 @@ def shuffle_batch(
     return _batched(
         [tensors] * _threads(num_threads), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
         many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
+        called="shuffle_batch",
     )  # fmt: skip
 
 
@@ -105,6 +106,7 @@ def shuffle_batch_join(
     return _batched(
         list(tensors_list), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
         many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
+        called="shuffle_batch_join",
     )  # fmt: skip
 
 
@@ -136,10 +138,11 @@ def _batched(
     smaller: bool,
     shared_name: str | None,
     name: str | None,
+    called: str = "batch",
 ) -> Any:
-    with name_scope(name, "batch", [tensor for source in sources for tensor in _list(source)]) as scope:
+    with name_scope(name, called, [tensor for source in sources for tensor in _list(source)]) as scope:
         if not sources or not all(map(_list, sources)):
-            raise ValueError("Expected at least one tensor in batch().")
+            raise ValueError(f"Expected at least one tensor in {called}().")
         examples = [_tensors(_list(source)) for source in sources]
         types = [[tensor.dtype.base_dtype for tensor in example] for example in examples]
         other = next((kinds for kinds in types if kinds != types[0]), None)

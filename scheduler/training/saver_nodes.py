@@ -23,7 +23,9 @@ from weftwork.graph import dtypes
 from weftwork.graph.build import constant
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.flow import group, identity
+from weftwork.graph.saveable import Saveable
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.shapes import RawShape
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.variable import Variable
@@ -33,7 +35,7 @@ _SHARD_BYTES = 8 << 20
 """Bytes of variables from which another shard is worth its file."""
 _MOST_SHARDS = 8
 
-Saveables = list[tuple[str, Variable]]
+Saveables = list[tuple[str, Variable | Saveable]]
 
 
 # Kernels
@@ -143,10 +145,13 @@ def _parts(saveables: Saveables) -> list[Saveables]:
 def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Operation:
     """The operation that is done when all variables have the values of the checkpoint."""
     wanted = tuple([_wanted(key, variable, reshape) for key, variable in saveables])
-    outputs = [(variable.dtype.base_dtype, variable._variable.raw_shape) for _, variable in saveables]
+    outputs = [(variable.dtype.base_dtype, _shape(variable)) for _, variable in saveables]
     node = _function("RestoreV2", restore_values, [filename], {"wanted": wanted}, outputs, "RestoreV2")
     assigns = []
     for (_, variable), value in zip(saveables, node.outputs, strict=True):
+        if isinstance(variable, Saveable):
+            assigns.append(variable.restored(value))
+            continue
         # RestoreV2 has checked the shape, before it read anything.
         attrs = {"dtype": state_ops._kept(variable.dtype.base_dtype), "shape": None}
         kind, kernel, shape = Kind.ASSIGN, state_ops.assign_value, variable._variable.raw_shape
@@ -154,8 +159,12 @@ def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Ope
     return group(*assigns, name="restore_all")
 
 
-def _wanted(key: str, variable: Variable, reshape: bool) -> Wanted:
-    return Wanted(key, variable.dtype.base_dtype.name, variable._variable.raw_shape, reshape)
+def _wanted(key: str, variable: Variable | Saveable, reshape: bool) -> Wanted:
+    return Wanted(key, variable.dtype.base_dtype.name, _shape(variable), reshape)
+
+
+def _shape(variable: Variable | Saveable) -> RawShape:
+    return variable.raw_shape if isinstance(variable, Saveable) else variable._variable.raw_shape
 
 
 def saveables_of(var_list: Any) -> Saveables:
@@ -163,12 +172,12 @@ def saveables_of(var_list: Any) -> Saveables:
     if isinstance(var_list, dict):
         items = list(var_list.items())
     elif isinstance(var_list, (list, tuple, set, frozenset)):
-        items = [(v.op.name if isinstance(v, Variable) else "", v) for v in var_list]
+        items = [(v.op.name if isinstance(v, (Variable, Saveable)) else "", v) for v in var_list]
     else:
         raise TypeError(f"Variables to save should be passed in a dict or a list. Got {var_list}")
-    found: dict[str, Variable] = {}
+    found: dict[str, Variable | Saveable] = {}
     for key, variable in items:
-        if not isinstance(variable, Variable):
+        if not isinstance(variable, (Variable, Saveable)):
             raise TypeError(f"Variable to save is not a Variable: {variable!r}")
         if not isinstance(key, str):
             raise TypeError(f"names_to_saveables must be a dict mapping string names to variables. Not a name: {key!r}")

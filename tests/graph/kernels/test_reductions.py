@@ -13,7 +13,9 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.complex64])
-@pytest.mark.parametrize("shape", [(64, 7, 8, 5), (50, 1), (3, 4), (1024, 32), (6, 2000), (0, 5), (5, 0), (640, 3)])
+@pytest.mark.parametrize(
+    "shape", [(64, 7, 8, 5), (50, 1), (3, 4), (1024, 32), (6, 2000), (0, 5), (5, 0), (640, 3), (64, 32, 64, 3)]
+)
 def test_sums_over_the_first_axes_are_exact(shape, dtype):
     x = RNG.integers(-8, 8, size=shape).astype(dtype)
     for lead in range(1, len(shape) + 1):

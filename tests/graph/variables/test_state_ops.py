@@ -403,3 +403,20 @@ def test_a_counter_is_named_as_what_it_is(graph):
     v = tf.Variable(0)
     assert [v.count_up_to(2).name, v.count_up_to(2).name] == ["CountUpTo:0", "CountUpTo_1:0"]
     assert tf.count_up_to(v, 2, name="c").name == "c:0"
+
+
+def test_a_slice_of_a_variable_is_given_new_elements(graph):
+    v = tf.Variable([[1.0, 2.0], [3.0, 4.0]])
+    i = tf.placeholder(tf.int32, [])
+    steps = [v[0].assign([9.0, 8.0]), v[:, 1].assign(0.0), v[i, 0].assign(5.0)]
+    with tf.Session() as session:
+        session.run(v.initializer)
+        wanted = ([[9.0, 8.0], [3.0, 4.0]], [[9.0, 0.0], [3.0, 0.0]], [[9.0, 0.0], [5.0, 0.0]])
+        for step, value in zip(steps, wanted, strict=True):
+            assert session.run(step, {i: 1}).tolist() == value
+        assert session.run(v).tolist() == wanted[-1]
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"the shape of the slice, \[2\], but got \[3\]"):
+            session.run(v[0].assign(tf.placeholder_with_default([1.0, 2.0, 3.0], None)))
+    with pytest.raises(ValueError, match="the value .* has shape"):
+        v[0].assign([1.0, 2.0, 3.0])
+    assert not hasattr(tf.constant([1.0])[0], "assign")

@@ -173,3 +173,14 @@ def test_what_cannot_be_batched_is_refused(graph):
     sparse = tf.SparseTensor([[0]], [1], [1])
     with pytest.raises(TypeError, match="SparseTensor"):
         tf.train.batch([sparse], 2)
+
+
+def test_batches_are_named_after_the_function_that_made_them(graph):
+    x = tf.constant([1, 2])
+    made = [
+        tf.train.batch([x], 2),
+        tf.train.batch_join([[x], [x]], 2),
+        tf.train.shuffle_batch([x], 2, 10, 1),
+        tf.train.shuffle_batch_join([[x]], 2, 10, 1),
+    ]
+    assert [tensor.op.name for tensor in made] == ["batch", "batch_join", "shuffle_batch", "shuffle_batch_join"]

@@ -1,0 +1,260 @@
+"""Stages that run ahead of who asks: a thread makes elements while others are at work."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextvars import copy_context
+from itertools import chain
+from time import perf_counter
+from typing import Any
+
+from weftwork.actors.data.elements import in_columns, in_rows
+from weftwork.actors.data.stage import END, Failed, Pipeline, Stage, failure, gathered, spread, stage
+from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.data.description import Description
+
+_SOME = 2
+"""Elements that wait where their number is left to us."""
+
+
+class Ahead(Stage):
+    """The elements of another stage, made by a thread. limit: how many wait at most."""
+
+    kept = ("waiting",)
+
+    def __init__(self, inner: Stage):
+        self.pipeline, self.sources = inner.pipeline, [inner]
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._halted = False
+        self.waiting: deque = deque()
+        inner.pipeline.on_close(self._wake)
+
+    @property
+    def limit(self) -> int:
+        """How many elements may wait."""
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        self._halt()
+        self.waiting.clear()
+        self.source.restart()
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.waiting)
+
+    def close(self) -> None:
+        self._halted = True
+        self._wake()
+        super().close()
+
+    def next(self) -> Any:
+        (item,) = self.several(1)
+        if isinstance(item, Failed):
+            raise item.raised()
+        return item
+
+    def several(self, most: int) -> list:
+        with self._change:
+            while not self.waiting:
+                self.pipeline.check_open()
+                self._begin_thread()
+                self._change.wait()
+            taken = [self.waiting.popleft() for _ in range(min(most, len(self.waiting)))]
+            if taken[-1] is END:
+                self.waiting.append(END)  # from now on
+            self._begin_thread()
+            self._change.notify_all()
+        return taken
+
+    # The thread
+
+    def _begin_thread(self) -> None:
+        ended = bool(self.waiting) and self.waiting[-1] is END
+        if self._thread is None and not ended and not self.pipeline.closed:
+            run = copy_context().run
+            self._thread = threading.Thread(target=run, args=(self._work,), name="weftwork-dataset", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        items: list = [None]
+        while items[-1] is not END:
+            with self._change:
+                while len(self.waiting) >= self.limit and not (self._halted or self.pipeline.closed):
+                    self._change.wait()
+                if self._halted or self.pipeline.closed:
+                    return
+                room = self.limit - len(self.waiting)
+            try:
+                items = self.source.several(room)
+            except Exception as error:
+                items = [failure(error, self.pipeline)]
+            with self._change:
+                self.waiting.extend(items)
+                if items[-1] is END:
+                    self._thread = None
+                self._change.notify_all()
+
+    def _wake(self) -> None:
+        with self._change:
+            self._change.notify_all()
+
+    def _halt(self) -> None:
+        """Wait until the thread has ended: it finishes the element that it makes."""
+        with self._change:
+            thread, self._halted = self._thread, True
+            self._change.notify_all()
+        if thread is not None:
+            thread.join()
+        self._thread, self._halted = None, False
+
+    def state(self) -> dict[str, Any]:
+        self._halt()
+        return super().state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._halt()
+        super().restore(state)
+        self.waiting = deque(self.waiting)
+
+
+class Buffer(Ahead):
+    """Up to so many elements."""
+
+    def __init__(self, inner: Stage, limit: int):
+        super().__init__(inner)
+        self._limit = limit
+
+    @property
+    def limit(self) -> int:
+        return self._limit
+
+
+@stage("Prefetch")
+def prefetched(given: Description, pipeline: Pipeline) -> Stage:
+    """The stage of `prefetch`."""
+    inner, size = pipeline.stage(given.sources[0]), int(given.values[0])
+    return inner if not size else Buffer(inner, _SOME if size < 0 else size)
+
+
+# Many calls at a time
+
+_LEAST, _MOST = 0.2, 1.0
+"""Seconds that the calls of a chunk take together: shorter, and handing them out costs too much; longer, and who waits
+for an element waits for too many."""
+_ELEMENTS, _BYTES = 4096, 8 << 20
+"""Of a chunk at most, as far as elements and results are as large as the last ones."""
+
+
+class Chunks(Stage):
+    """A function of elements, of which many are called at a time: as many as make a chunk that is worth it.
+
+    Each element that it gives is the results of a chunk: [parts as `in_columns` makes them, what its source failed to
+    make by its place, how many elements these are].
+    """
+
+    kept = ("ended",)
+
+    def __init__(self, given: Description, pipeline: Pipeline):
+        self.given, self.pipeline = given, pipeline
+        asked = int(given.values[0])
+        self.most = pipeline.functions.cores() if asked < 1 else asked
+        self.size = self.most
+        self.sources = [Supply(pipeline.stage(given.sources[0]), self)]
+        self.begin()
+
+    def begin(self) -> None:
+        self.ended = False
+
+    def next(self) -> Any:
+        items = [END] if self.ended else self.source.several(self.size)
+        if items[-1] is END:
+            self.ended = True
+            items.pop()
+        if not items:
+            return END
+        failed = {at: item for at, item in enumerate(items) if isinstance(item, Failed)}
+        elements = [item for item in items if not isinstance(item, Failed)] if failed else items
+        return [self._called(elements) if elements else [], failed, len(items)]
+
+    def _called(self, elements: list) -> list:
+        given, pipeline = self.given, self.pipeline
+        assert given.function is not None
+        values = [spread(element) for element in elements]
+        start = perf_counter()
+        try:
+            parts = pipeline.functions.call_many(pipeline.graph, given.function, given.captured, values, self.most)
+        except Exception as error:
+            if pipeline.closed:
+                raise
+            return [in_columns([failure(error, pipeline)] * len(elements))]
+        seconds, (count, _, columns) = perf_counter() - start, parts[0]
+        large = _BYTES // (1 + max(size_of(elements[-1]), sum(map(size_of, columns)) // count))
+        if seconds < _LEAST and len(elements) == self.size:
+            self.size *= 2
+        elif seconds > _MOST:
+            self.size //= 2
+        self.size = max(self.most, min(self.size, _ELEMENTS, large))
+        return parts
+
+
+class Supply(Ahead):
+    """What chunks are made of, read ahead while one is at work."""
+
+    def __init__(self, inner: Stage, chunks: Chunks):
+        super().__init__(inner)
+        self._chunks = chunks
+
+    @property
+    def limit(self) -> int:
+        return self._chunks.size
+
+
+class Mapped(Stage):
+    """The results of chunks, one by one. They are taken apart by who asks: the next chunk is at work meanwhile."""
+
+    kept = ("made",)
+
+    def __init__(self, chunks: Stage, parts: tuple[int, ...]):
+        self.pipeline, self.sources, self._parts = chunks.pipeline, [chunks], parts
+        self.begin()
+
+    def begin(self) -> None:
+        self.made: deque = deque()
+
+    def next(self) -> Any:
+        (item,) = self.several(1)
+        if isinstance(item, Failed):
+            raise item.raised()
+        return item
+
+    def several(self, most: int) -> list:
+        while not self.made:
+            (item,) = self.source.several(1)
+            if item is END or isinstance(item, Failed):
+                return [item]
+            self.made.extend(self._rows(*item))
+        return [self.made.popleft() for _ in range(min(most, len(self.made)))]
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.made)
+
+    def _rows(self, parts: list, failed: dict[int, Failed], count: int) -> Iterator[Any]:
+        rows = chain.from_iterable(map(in_rows, parts))
+        for at in range(count):
+            row = failed[at] if at in failed else next(rows)
+            yield row if isinstance(row, Failed) else gathered(row, self._parts)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.made = deque(self.made)
+
+
+@stage("ParallelMap")
+def parallel_map(given: Description, pipeline: Pipeline) -> Stage:
+    """The stage of `map` with parallel calls: one chunk waits while the next one is made, and another one is read."""
+    return Mapped(Buffer(Chunks(given, pipeline), 1), given.option("parts"))

@@ -1,0 +1,293 @@
+"""Stages that call functions of elements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.actors.data.ahead import Buffer
+from weftwork.actors.data.stage import END, Stage, gathered, plain, revived, stage
+from weftwork.graph.data.description import Description
+from weftwork.graph.errors import InvalidArgumentError, OpError, UnimplementedError
+
+
+@stage("Map")
+class Map(Stage):
+    """A function of each element, when it is asked for."""
+
+    def next(self) -> Any:
+        element = self.source.next()
+        return END if element is END else self.call(element)
+
+
+@stage("Filter")
+class Filter(Stage):
+    """The elements of which a function is true."""
+
+    def next(self) -> Any:
+        while True:
+            element = self.source.next()
+            if element is END or bool(self.call(element)[0]):
+                return element
+
+
+@stage("FlatMap")
+class FlatMap(Stage):
+    """The elements of the datasets that a function gives, one dataset after another."""
+
+    inner: Stage | None = None
+    element: list | None = None
+
+    def begin(self) -> None:
+        if self.inner is not None:
+            self.inner.close()
+        self.inner = self.element = None
+
+    def next(self) -> Any:
+        while True:
+            if self.inner is None:
+                element = self.source.next()
+                if element is END:
+                    return END
+                self.element, self.inner = element, opened(self, element)
+            item = self.inner.next()
+            if item is not END:
+                return item
+            self.inner = None
+
+    def state(self) -> dict[str, Any]:
+        inner = None if self.inner is None else {"element": plain(self.element), "state": self.inner.state()}
+        return {**super().state(), "inner": inner}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.inner = None
+        if state["inner"] is not None:
+            self.element = revived(state["inner"]["element"])
+            self.inner = opened(self, self.element)
+            self.inner.restore(state["inner"]["state"])
+
+
+def opened(owner: Stage, element: Any) -> Stage:
+    """The stage of the dataset that a function gives for an element."""
+    (description,) = owner.call(element)
+    assert isinstance(description, Description)
+    return owner.pipeline.stage(description)
+
+
+@stage("Interleave")
+class Interleave(Stage):
+    """The elements of some datasets that a function gives, in turn."""
+
+    def prepare(self) -> None:
+        cycle, self.block, self.calls = [int(value) for value in self.given.values]
+        self.cycle = self.pipeline.functions.cores() if cycle < 1 else cycle
+
+    open: list[tuple[list, Stage] | None]
+
+    def begin(self) -> None:
+        for place in getattr(self, "open", ()):
+            if place is not None:
+                place[1].close()
+        self.open = [None] * self.cycle
+        self.at = self.given_of = 0
+        self.ended = False
+
+    def next(self) -> Any:
+        while True:
+            if self.open[self.at] is None and not self.ended:
+                element = self.source.next()
+                if element is END:
+                    self.ended = True
+                else:
+                    self.open[self.at] = (element, self._opened(element))
+            current = self.open[self.at]
+            if current is not None:
+                item = current[1].next()
+                if item is not END:
+                    self.given_of += 1
+                    if self.given_of >= self.block:
+                        self._go_on()
+                    return item
+                self.open[self.at] = None
+                self._go_on()
+            elif all([place is None for place in self.open]):
+                return END
+            else:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        self.at, self.given_of = (self.at + 1) % self.cycle, 0
+
+    def _opened(self, element: list) -> Stage:
+        stage = opened(self, element)
+        return Buffer(stage, 2 * self.block) if self.calls else stage
+
+    kept = ("at", "given_of", "ended")
+
+    def state(self) -> dict[str, Any]:
+        held = [None if p is None else {"element": plain(p[0]), "state": p[1].state()} for p in self.open]
+        return {**super().state(), "open": held}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.open = [None] * self.cycle
+        for place, known in enumerate(state["open"]):
+            if known is not None:
+                element = revived(known["element"])
+                inner = self._opened(element)
+                inner.restore(known["state"])
+                self.open[place] = (element, inner)
+
+
+@stage("IgnoreErrors")
+class IgnoreErrors(Stage):
+    """The elements that could be made."""
+
+    def next(self) -> Any:
+        while True:
+            try:
+                return self.source.next()
+            except OpError:
+                self.pipeline.check_open()
+
+
+@stage("TakeWhile")
+class TakeWhile(Stage):
+    """The elements before the first of which a function is false."""
+
+    kept = ("ended",)
+
+    def begin(self) -> None:
+        self.ended = False
+
+    def next(self) -> Any:
+        element = END if self.ended else self.source.next()
+        self.ended = element is END or not bool(self.call(element)[0])
+        return END if self.ended else element
+
+
+@stage("Scan")
+class Scan(Stage):
+    """What a function gives of a state and an element; the state goes on to the next call."""
+
+    kept = ("held",)
+
+    def begin(self) -> None:
+        parts = self.given.option("parts")[: self.given.option("state")]
+        self.held = gathered(self.given.values, parts)
+
+    def next(self) -> Any:
+        element = self.source.next()
+        if element is END:
+            return END
+        made = self.call([*self.held, *element])
+        count = self.given.option("state")
+        self.held = made[:count]
+        return made[count:]
+
+
+@stage("GroupByWindow")
+class GroupByWindow(Stage):
+    """The elements of datasets that a function gives, each for a window of elements with one key.
+
+    What it reads gives (key, size of the key's windows, components of the element).
+    """
+
+    inner: Stage | None = None
+
+    def begin(self) -> None:
+        if self.inner is not None:
+            self.inner.close()
+        self.inner = None
+        self.groups: dict[int, list] = {}
+        self.ended = False
+
+    def next(self) -> Any:
+        while True:
+            if self.inner is not None:
+                item = self.inner.next()
+                if item is not END:
+                    return item
+                self.inner = None
+            elif self.ended:
+                if not self.groups:
+                    return END
+                self._open(next(iter(self.groups)))
+            else:
+                self._take()
+
+    def _take(self) -> None:
+        item = self.source.next()
+        if item is END:
+            self.ended = True
+            return
+        key, size, *element = item
+        if size < 1:
+            raise InvalidArgumentError(None, None, f"Window size must be greater than zero, but got {size}.")
+        group = self.groups.setdefault(int(key), [])
+        group.append(element)
+        if len(group) >= size:
+            self._open(int(key))
+
+    def _open(self, key: int) -> None:
+        window = Description("Elements", values=tuple(self.groups.pop(key)))
+        self.inner = opened(self, [np.int64(key), window])
+
+    def state(self) -> dict[str, Any]:
+        raise UnimplementedError(None, None, "The state of an iterator over groups of elements cannot be saved.")
+
+
+@stage("Choose")
+class Choose(Stage):
+    """The next element of the source that the first one names, until all of the others have ended."""
+
+    kept = ("left",)
+
+    def begin(self) -> None:
+        self.left = list(range(len(self.sources) - 1))
+
+    def next(self) -> Any:
+        choices, *others = self.sources
+        while self.left and (choice := choices.next()) is not END:
+            number = int(choice[0])
+            if not 0 <= number < len(others):
+                text = f"Selector index out of range: {number} >= {len(others)}"
+                raise InvalidArgumentError(None, None, text)
+            element = others[number].next()
+            if element is not END:
+                return element
+            if number in self.left:
+                self.left.remove(number)
+        return END
+
+
+@stage("Sample")
+class Sample(Stage):
+    """Elements of several sources, each drawn by its weight."""
+
+    kept = ("left", "drawn")
+
+    def prepare(self) -> None:
+        self.seed = self.given.option("seed")
+
+    def begin(self) -> None:
+        self.left, self.drawn = list(range(len(self.sources))), 0
+        self._random = np.random.default_rng(self.seed)
+
+    def next(self) -> Any:
+        weights = np.array(self.given.option("weights"))
+        while self.left:
+            ends = np.cumsum(weights[self.left])
+            self.drawn += 1
+            at = int(np.searchsorted(ends, self._random.random() * ends[-1], "right"))
+            element = self.sources[self.left[min(at, len(self.left) - 1)]].next()
+            if element is not END:
+                return element
+            del self.left[min(at, len(self.left) - 1)]
+        return END
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self._random.random(self.drawn)

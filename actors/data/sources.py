@@ -1,0 +1,269 @@
+"""Stages that read from no other: tensors, numbers, generators, the names of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from weftwork.actors.data.stage import END, Stage, settled, stage
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.data import structure as structures
+from weftwork.graph.data.structure import SPARSE, Leaf
+from weftwork.graph.errors import (
+    InvalidArgumentError,
+    OpError,
+    UnimplementedError,
+    from_exception,
+)
+from weftwork.graph.files.system import glob
+from weftwork.graph.ops.composite import SparseTensorValue
+from weftwork.graph.ownership import copied
+from weftwork.graph.values import freeze, to_value
+
+
+def _mine(value: Any) -> Any:
+    """A value that the program may still hold, as one of the pipeline's own."""
+    plain = isinstance(value, np.ndarray) and not value.dtype.hasobject
+    return freeze(value) if plain else copied(value)
+
+
+def _components(values: tuple, leaves: tuple[Leaf, ...]) -> list:
+    left = iter(values)
+    made = []
+    for leaf in leaves:
+        mine = [_mine(next(left)) for _ in leaf.parts]
+        made.append(SparseTensorValue(*mine) if leaf.word == SPARSE else mine[0])
+    return made
+
+
+@stage("Tensor")
+class Once(Stage):
+    """One element."""
+
+    kept = ("done",)
+
+    def prepare(self) -> None:
+        self.element = _components(self.given.values, self.given.option("leaves"))
+
+    def begin(self) -> None:
+        self.done = False
+
+    def next(self) -> Any:
+        if self.done:
+            return END
+        self.done = True
+        return list(self.element)
+
+
+@stage("TensorSlice")
+class Rows(Stage):
+    """The rows of arrays."""
+
+    kept = ("at",)
+
+    def prepare(self) -> None:
+        components = _components(self.given.values, self.given.option("leaves"))
+        self.rows = [SparseRows(c) if isinstance(c, SparseTensorValue) else c for c in components]
+        lengths = [len(rows) for rows in self.rows]
+        if len(set(lengths)) != 1:
+            text = f"All components must have the same size in the 0th dimension, but have {lengths}"
+            raise InvalidArgumentError(None, None, text)
+        self.count = lengths[0]
+
+    def begin(self) -> None:
+        self.at = 0
+
+    def next(self) -> Any:
+        at = self.at
+        if at >= self.count:
+            return END
+        self.at = at + 1
+        return [rows[at] for rows in self.rows]
+
+    def several(self, most: int) -> list:
+        some = range(self.at, min(self.at + most, self.count))
+        self.at += len(some)
+        return [[rows[at] for rows in self.rows] for at in some] or [END]
+
+
+class SparseRows:
+    """The rows of a sparse tensor, each a sparse tensor."""
+
+    def __init__(self, value: SparseTensorValue):
+        self._indices, self._values = np.asarray(value.indices), np.asarray(value.values)
+        self._shape = np.asarray(value.dense_shape)
+        order = np.argsort(self._indices[:, 0], kind="stable")
+        self._indices, self._values = self._indices[order], self._values[order]
+        self._ends = np.searchsorted(self._indices[:, 0], np.arange(len(self) + 1))
+
+    def __len__(self) -> int:
+        return int(self._shape[0])
+
+    def __getitem__(self, at: int) -> SparseTensorValue:
+        mine = slice(self._ends[at], self._ends[at + 1])
+        parts = (self._indices[mine, 1:].copy(), self._values[mine].copy(), self._shape[1:].copy())
+        return SparseTensorValue(*map(settled, parts))
+
+
+@stage("SparseTensorSlice")
+class SparseSlices(Stage):
+    """The rows of a sparse tensor, as three arrays each."""
+
+    kept = ("at",)
+
+    def prepare(self) -> None:
+        self.rows = SparseRows(SparseTensorValue(*self.given.values))
+
+    def begin(self) -> None:
+        self.at = 0
+
+    def next(self) -> Any:
+        if self.at >= len(self.rows):
+            return END
+        self.at += 1
+        return list(self.rows[self.at - 1])
+
+
+@stage("Elements")
+class Elements(Stage):
+    """Elements that are there: those of a window."""
+
+    kept = ("at",)
+
+    def begin(self) -> None:
+        self.at = 0
+
+    def next(self) -> Any:
+        if self.at >= len(self.given.values):
+            return END
+        self.at += 1
+        return list(self.given.values[self.at - 1])
+
+
+@stage("Range")
+class Numbers(Stage):
+    """int64 numbers."""
+
+    kept = ("at",)
+
+    def prepare(self) -> None:
+        start, stop, step = [int(value) for value in self.given.values]
+        if not step:
+            raise InvalidArgumentError(None, None, "step must be a non-zero integer.")
+        self.numbers = range(start, stop, step)
+
+    def begin(self) -> None:
+        self.at = 0
+
+    def next(self) -> Any:
+        try:
+            number = self.numbers[self.at]
+        except IndexError:
+            return END
+        self.at += 1
+        return [np.int64(number)]
+
+
+@stage("Generator")
+class Generated(Stage):
+    """What a Python generator yields."""
+
+    def begin(self) -> None:
+        self.items: Iterator | None = None
+        self.structure = self.given.option("elements")
+
+    def next(self) -> Any:
+        try:
+            if self.items is None:
+                args = [copied(value) for value in self.given.values]
+                self.items = iter(self.given.option("generator")(*args))
+            item = next(self.items, END)  # type: ignore[arg-type]
+        except OpError:
+            raise
+        except Exception as error:
+            self.items = iter(())  # a generator that raised has ended
+            text = f"{type(error).__name__}: {error}"
+            raise from_exception(error)(None, None, f"{text}\n\t [[the generator {_named(self.given)}]]") from error
+        return END if item is END else self._element(item)
+
+    def _element(self, item: Any) -> list:
+        flat = _flat(self.structure, item)
+        if flat is None:
+            expected = structures.mapped(lambda leaf: leaf.dtype.name, self.structure)
+            raise self._unfit(
+                "`generator` yielded an element that did not match the expected structure. The expected structure was "
+                f"{expected}, but the yielded element was {item}."
+            )
+        return [self._value(leaf, v) for leaf, v in zip(structures.flatten(self.structure), flat, strict=True)]
+
+    def _value(self, leaf: Leaf, value: Any) -> Any:
+        try:
+            made = _mine(to_value(value, leaf.dtype))
+        except (TypeError, ValueError, OverflowError):
+            raise self._unfit(
+                "`generator` yielded an element that could not be converted to the expected type. The expected type "
+                f"was {leaf.dtype.name}, but the yielded element was {value}."
+            ) from None
+        if leaf.dtype is not dtypes.object and not shapes.compatible(np.shape(made), leaf.shape):
+            raise self._unfit(
+                f"`generator` yielded an element of shape {np.shape(made)} where an element of shape "
+                f"{shapes.text(leaf.shape)} was expected."
+            )
+        return made
+
+    def _unfit(self, text: str) -> InvalidArgumentError:
+        return InvalidArgumentError(None, None, f"TypeError: {text}\n\t [[the generator {_named(self.given)}]]")
+
+    def state(self) -> dict[str, Any]:
+        raise UnimplementedError(None, None, "The state of an iterator over a Python generator cannot be saved.")
+
+
+def _flat(structure: Any, item: Any) -> list | None:
+    """What stands in the places of a structure's components, whatever it is; None for an item of another structure."""
+    if not structures.is_nested(structure):
+        return [item]
+    if isinstance(structure, Mapping):
+        if not isinstance(item, Mapping) or set(item) != set(structure):
+            return None
+        pairs = [(structure[key], item[key]) for key in sorted(structure)]
+    elif isinstance(structure, tuple) and isinstance(item, (tuple, list)) and len(item) == len(structure):
+        pairs = list(zip(structure, item, strict=True))
+    else:
+        return None
+    flat = [_flat(part, one) for part, one in pairs]
+    return None if None in flat else [value for part in flat for value in part]  # type: ignore[union-attr]
+
+
+def _named(given: Any) -> str:
+    code = getattr(given.option("generator"), "__code__", None)
+    name = getattr(given.option("generator"), "__qualname__", "")
+    return name if code is None else f"{name} (defined at {code.co_filename}:{code.co_firstlineno})"
+
+
+@stage("MatchingFiles")
+class MatchingFiles(Stage):
+    """The paths that match patterns, sorted."""
+
+    kept = ("at",)
+
+    def begin(self) -> None:
+        self.at = 0
+        self.paths: list[bytes] | None = None
+
+    def next(self) -> Any:
+        if self.paths is None:
+            self.paths = self._found()
+        if self.at >= len(self.paths):
+            return END
+        self.at += 1
+        return [self.paths[self.at - 1]]
+
+    def _found(self) -> list[bytes]:
+        patterns = [os.fsdecode(p) for p in np.ravel(np.asarray(self.given.values[0], object)).tolist()]
+        found = sorted(set(glob(patterns)))
+        if not found:
+            raise InvalidArgumentError(None, None, f"No files matched pattern: {', '.join(patterns)}")
+        return [os.fsencode(path) for path in found]

@@ -1,0 +1,507 @@
+"""Dataset: what a program reads, said while the graph is built. Nothing is read before an iterator asks.
+
+A dataset is one node: its tensor's value is a `Description`, and its inputs are the datasets that it reads from, its
+arguments, which may be tensors, and what its function takes from around it. `actors.data` makes elements of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, convert_to_tensor, get_seed, graph_of, static_value
+from weftwork.graph.data import structure as structures
+from weftwork.graph.data.description import captured_by, describe
+from weftwork.graph.data.functions import traced
+from weftwork.graph.data.iterators import Iterator, initializable_iterator, node_of, one_shot_iterator
+from weftwork.graph.data.padding import check_padded, padded_to, paddings
+from weftwork.graph.data.structure import DATASET, SPARSE, TENSOR, Leaf, flatten, leaf_of, mapped, pack, tensor_leaf
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.composite import SparseTensor
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.sections import Section
+
+AUTOTUNE = -1
+"""As a number of parallel calls, or of elements to prefetch: what the machine has room for."""
+
+
+class Options:
+    """What TensorFlow 1 lets a dataset be told of its own running. All of it is accepted, and of no effect."""
+
+    def __init__(self):
+        self.experimental_deterministic: Any = None
+        self.experimental_threading, self.experimental_optimization = SimpleNamespace(), SimpleNamespace()
+        self.experimental_distribute = SimpleNamespace()
+
+    def merge(self, options: Options) -> Options:
+        """These, and what others say besides."""
+        made = Options()
+        made.__dict__.update(self.__dict__, **options.__dict__)
+        return made
+
+
+def made_dataset(
+    kind: str,
+    structure: Any,
+    sources: Sequence[Dataset] = (),
+    values: Sequence[Tensor] = (),
+    function: Section | None = None,
+    **options: Any,
+) -> Dataset:
+    """The dataset of a further stage."""
+    return Dataset(variant_of(kind, sources, values, function, **options), structure)
+
+
+def variant_of(
+    kind: str,
+    sources: Sequence[Dataset] = (),
+    values: Sequence[Tensor] = (),
+    function: Section | None = None,
+    **options: Any,
+) -> Tensor:
+    """The tensor of a further stage. options: what is known now; those of a function are its results' parts."""
+    captured = [] if function is None else captured_by(function)
+    attrs = {
+        "kind": kind,
+        "sources": len(sources),
+        "given": len(values),
+        "function": None if function is None else function.index,
+        "options": tuple(options.items()),
+    }
+    inputs = [*[source.variant_tensor for source in sources], *values, *captured]
+    graph_of(inputs)
+    controls = [] if function is None else function.controls()
+    graph = inputs[0].graph if inputs else graph_of(())
+    with graph.as_default(), graph.control_dependencies(controls):
+        return apply(describe, inputs, attrs, type=f"{kind}Dataset", dtype=dtypes.variant, shape=())
+
+
+def whole_number(value: Any, name: str) -> Tensor:
+    """An int64 tensor."""
+    return convert_to_tensor(value, dtypes.int64, name=name)
+
+
+class Dataset:
+    """Elements that are read one after another: nested tuples and dicts of tensors, SparseTensors and datasets.
+
+    Each method gives a further dataset and leaves this one as it is. Arguments that are numbers may be tensors; they,
+    and what functions take from outside, have the values of when an iterator is initialised. A function is called
+    once, with tensors, when the graph is built.
+    """
+
+    def __init__(self, variant_tensor: Tensor, structure: Any):
+        self.variant_tensor, self.structure = variant_tensor, structure
+        self._options = Options()
+
+    # What its elements are
+
+    @property
+    def output_types(self) -> Any:
+        """The dtype of each component."""
+        return mapped(lambda leaf: leaf.dtype, self.structure)
+
+    @property
+    def output_shapes(self) -> Any:
+        """The shape of each component, as far as it is known."""
+        return mapped(lambda leaf: shapes.TensorShape(leaf.shape), self.structure)
+
+    @property
+    def output_classes(self) -> Any:
+        """Tensor, SparseTensor or Dataset for each component."""
+        return mapped(lambda leaf: CLASSES[leaf.word], self.structure)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that it belongs to."""
+        return self.variant_tensor.graph
+
+    def options(self) -> Options:
+        """What `with_options` was told."""
+        return self._options
+
+    def with_options(self, options: Options) -> Dataset:
+        """The same dataset, told of some options."""
+        made = Dataset(self.variant_tensor, self.structure)
+        made._options = self._options.merge(options)
+        return made
+
+    def __iter__(self):
+        raise RuntimeError("A dataset is not iterated over in Python: make an iterator, and run its get_next().")
+
+    def __repr__(self) -> str:
+        words = [str(mapped(str, s)) if structures.is_nested(s) else str(s) for s in (self.output_shapes,)]
+        return f"<{type(self).__name__} shapes: {words[0]}, types: {self.output_types}>"
+
+    # Where elements come from
+
+    @staticmethod
+    def from_tensors(tensors: Any) -> Dataset:
+        """One element: `tensors`, a tensor or a nested structure of them."""
+        components = structures.as_components(tensors)
+        parts = structures.parts_of(flatten(components))
+        leaves = tuple([leaf_of(c) for c in flatten(components)])
+        return made_dataset("Tensor", pack(components, leaves), values=parts, leaves=leaves)
+
+    @staticmethod
+    def from_tensor_slices(tensors: Any) -> Dataset:
+        """An element for each row of `tensors`, which have the same number of rows.
+
+        Raises ValueError for scalars, and for numbers of rows that differ.
+        """
+        components = structures.as_components(tensors)
+        parts = structures.parts_of(flatten(components))
+        leaves = tuple([leaf_of(c) for c in flatten(components)])
+        rows = None
+        for leaf in leaves:
+            many = leaf.shape[0] if leaf.shape else None
+            if None not in (rows, many) and rows != many:
+                raise ValueError(f"Dimensions {rows} and {many} are not compatible")
+            rows = many if rows is None else rows
+        structure = structures.unbatched(
+            pack(components, leaves), "Unbatching a tensor is only supported for rank >= 1"
+        )
+        return made_dataset("TensorSlice", structure, values=parts, leaves=leaves)
+
+    @staticmethod
+    def from_sparse_tensor_slices(sparse_tensor: Any) -> Dataset:
+        """An element for each row of a SparseTensor, as (indices, values, shape)."""
+        leaf = leaf_of(SparseTensor.from_value(sparse_tensor))
+        row = structures.unbatched(leaf, "A SparseTensor must have a first dimension, to be taken apart.")
+        parts = tuple([tensor_leaf(*part) for part in row.parts])
+        return made_dataset(
+            "SparseTensorSlice", parts, values=structures.parts_of([SparseTensor.from_value(sparse_tensor)])
+        )
+
+    @staticmethod
+    def from_generator(generator: Callable, output_types: Any, output_shapes: Any = None, args: Any = None) -> Dataset:
+        """What `generator()` yields: it is called, in this process, whenever the elements are begun.
+
+        output_types, output_shapes: of an element.   args: tensors, whose values it is called with.
+        Raises TypeError for what cannot be called. When it runs: InvalidArgumentError for an element that does not fit.
+        """
+        if not callable(generator):
+            raise TypeError("`generator` must be callable.")
+        given = [] if args is None else [convert_to_tensor(arg) for arg in args]
+        structure = structures.of(output_types, output_shapes)
+        return made_dataset("Generator", structure, values=given, generator=generator, elements=structure)
+
+    @staticmethod
+    def range(*args: Any) -> Dataset:
+        """int64 numbers, as Python's `range`: (stop), (start, stop) or (start, stop, step)."""
+        if not 1 <= len(args) <= 3:
+            raise ValueError(f"Invalid arguments to RangeDataset: {args}")
+        start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
+        values = [whole_number(value, name) for value, name in zip((start, stop, step), _RANGE, strict=True)]
+        return made_dataset("Range", tensor_leaf(dtypes.int64), values=values)
+
+    @staticmethod
+    def zip(datasets: Any) -> Dataset:
+        """Elements of several datasets at a time, in the structure in which these are given; the shortest ends it."""
+        for dataset in flatten(datasets):
+            if isinstance(dataset, list):
+                raise TypeError(
+                    "The argument to `Dataset.zip()` must be a nested structure of `Dataset` objects. Nested "
+                    "structures do not support Python lists; please use a tuple instead."
+                )
+            if not isinstance(dataset, Dataset):
+                raise TypeError(
+                    f"The argument to `Dataset.zip()` must be a nested structure of `Dataset` objects: {dataset!r}"
+                )
+        return made_dataset("Zip", mapped(lambda d: d.structure, datasets), sources=flatten(datasets))
+
+    @staticmethod
+    def list_files(file_pattern: Any, shuffle: bool | None = None, seed: int | None = None) -> Dataset:
+        """The paths that match a pattern, or one of several, as strings; in random order unless `shuffle` is False.
+
+        When it runs: InvalidArgumentError where none matches.
+        """
+        pattern = convert_to_tensor(file_pattern, dtypes.string, name="file_pattern")
+        dataset = made_dataset("MatchingFiles", tensor_leaf(dtypes.string), values=[pattern])
+        if shuffle is None or shuffle:
+            dataset = dataset.shuffle(_ALL, seed=seed)
+        return dataset
+
+    # How many, and in which order
+
+    def concatenate(self, dataset: Dataset) -> Dataset:
+        """These elements, then those of another dataset. Raises TypeError for other types or classes."""
+        for word in ("types", "classes"):
+            mine, other = getattr(self, f"output_{word}"), getattr(dataset, f"output_{word}")
+            if mine != other:
+                raise TypeError(f"Two datasets to concatenate have different {word} {mine} and {other}")
+        structure = structures.in_common(self.structure, dataset.structure)
+        return made_dataset("Concatenate", structure, sources=[self, dataset])
+
+    def repeat(self, count: Any = None) -> Dataset:
+        """The elements `count` times over; None or -1: for ever."""
+        return made_dataset("Repeat", self.structure, [self], [whole_number(-1 if count is None else count, "count")])
+
+    def take(self, count: Any) -> Dataset:
+        """At most the first `count` elements; -1: all."""
+        return made_dataset("Take", self.structure, [self], [whole_number(count, "count")])
+
+    def skip(self, count: Any) -> Dataset:
+        """All but the first `count` elements; -1: none."""
+        return made_dataset("Skip", self.structure, [self], [whole_number(count, "count")])
+
+    def shard(self, num_shards: Any, index: Any) -> Dataset:
+        """Each `num_shards`-th element, from number `index` on.
+
+        When it runs: InvalidArgumentError for an index that is not below `num_shards`.
+        """
+        many, at = whole_number(num_shards, "num_shards"), whole_number(index, "index")
+        return made_dataset("Shard", self.structure, [self], [many, at])
+
+    def shuffle(
+        self, buffer_size: Any, seed: int | None = None, reshuffle_each_iteration: bool | None = None
+    ) -> Dataset:
+        """The elements in random order: each is drawn from `buffer_size` that wait.
+
+        reshuffle_each_iteration: another order each time it is repeated, unless False.
+        """
+        drawn, again = get_seed(seed), reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
+        return made_dataset(
+            "Shuffle", self.structure, [self], [whole_number(buffer_size, "buffer_size")], seed=drawn, again=again
+        )
+
+    def cache(self, filename: Any = "") -> Dataset:
+        """The elements, read once and kept: in memory, or in files whose names begin with `filename`."""
+        name = convert_to_tensor(filename, dtypes.string, name="filename")
+        return made_dataset("Cache", self.structure, [self], [name], leaves=tuple(flatten(self.structure)))
+
+    def prefetch(self, buffer_size: Any) -> Dataset:
+        """The elements, made ahead of and beside the runs that take them: up to `buffer_size` wait."""
+        return made_dataset("Prefetch", self.structure, [self], [whole_number(buffer_size, "buffer_size")])
+
+    def enumerate(self, start: Any = 0) -> Dataset:
+        """Pairs of a number, from `start` on, and an element."""
+        return Dataset.zip((Dataset.range(start, np.iinfo(np.int64).max), self))
+
+    # Batches
+
+    def batch(self, batch_size: Any, drop_remainder: bool = False) -> Dataset:
+        """`batch_size` elements at a time, stacked; the last may be fewer unless `drop_remainder`.
+
+        When it runs: InvalidArgumentError for elements whose shapes differ.
+        """
+        size = whole_number(batch_size, "batch_size")
+        drop, rows = _drop(size, drop_remainder)
+        leaves = tuple(flatten(self.structure))
+        structure = structures.batched(self.structure, rows)
+        return made_dataset("Batch", structure, [self], [size, drop], leaves=leaves)
+
+    def padded_batch(
+        self, batch_size: Any, padded_shapes: Any, padding_values: Any = None, drop_remainder: bool = False
+    ) -> Dataset:
+        """As `batch`, of elements whose shapes differ: they are padded at their ends.
+
+        padded_shapes: of each component; None, or -1, is the largest of the batch.   padding_values: of each, else 0 or
+        "". Raises ValueError for shapes, and TypeError for values, that do not fit.
+        """
+        size = whole_number(batch_size, "batch_size")
+        drop, rows = _drop(size, drop_remainder)
+        leaves = flatten(self.structure)
+        if any([leaf.word != TENSOR for leaf in leaves]):
+            raise TypeError("Batching of padded sparse tensors is not currently supported")
+        raw = padded_to(self.structure, padded_shapes)
+        for shape, leaf in zip(raw, leaves, strict=True):
+            check_padded(shape, leaf.shape)
+        padding = paddings(self.structure, padding_values)
+        padded = [leaf._replace(shape=(rows, *shape)) for leaf, shape in zip(leaves, raw, strict=True)]
+        structure = pack(self.structure, padded)
+        return made_dataset(
+            "PaddedBatch", structure, [self], [size, drop, *padding], leaves=tuple(leaves), shapes=tuple(raw)
+        )
+
+    def unbatch(self) -> Dataset:
+        """The rows of each element, one after another."""
+        structure = structures.unbatched(self.structure, "Cannot unbatch an input with scalar components.")
+        return made_dataset("Unbatch", structure, [self], leaves=tuple(flatten(self.structure)))
+
+    def window(self, size: Any, shift: Any = None, stride: Any = 1, drop_remainder: bool = False) -> Dataset:
+        """Datasets of `size` elements each: every `stride`-th one, beginning `shift` after the last window's."""
+        many = whole_number(size, "size")
+        values = [many, many if shift is None else whole_number(shift, "shift"), whole_number(stride, "stride")]
+        drop = convert_to_tensor(drop_remainder, dtypes.bool, name="drop_remainder")
+        structure = mapped(lambda leaf: Leaf(DATASET, dtypes.variant, (), leaf), self.structure)
+        return made_dataset("Window", structure, [self], [*values, drop])
+
+    # Functions
+
+    def map(self, map_func: Callable, num_parallel_calls: Any = None) -> Dataset:
+        """map_func(element) of each element; one that is a tuple is given as several arguments.
+
+        num_parallel_calls: how many calls may run at the same time, on all cores, ahead of the runs that take what
+        they give: Python functions (`@tf.op`, stateless py_funcs) go to other processes. AUTOTUNE: as many as there
+        are cores. The order stays. None: one at a time, when it is asked for.
+        """
+        section, result = self._traced(map_func, _returned("map"))
+        structure = mapped(leaf_of, result)
+        parts = tuple([len(leaf.parts) for leaf in flatten(structure)])
+        if num_parallel_calls is None:
+            return made_dataset("Map", structure, [self], [], section, parts=parts)
+        calls = whole_number(num_parallel_calls, "num_parallel_calls")
+        return made_dataset("ParallelMap", structure, [self], [calls], section, parts=parts)
+
+    map_with_legacy_function = map
+
+    def filter(self, predicate: Callable) -> Dataset:
+        """The elements of which predicate(element), a boolean scalar, is true."""
+        section, result = self._traced(predicate, structures.as_components)
+        check_truth(result)
+        return made_dataset("Filter", self.structure, [self], [], section, parts=(1,))
+
+    filter_with_legacy_function = filter
+
+    def flat_map(self, map_func: Callable) -> Dataset:
+        """The elements of the dataset map_func(element), for each element."""
+        section, result = self._traced(map_func, of_dataset)
+        return made_dataset("FlatMap", result.structure, [self], [], section, parts=(1,))
+
+    def interleave(
+        self, map_func: Callable, cycle_length: Any = AUTOTUNE, block_length: Any = 1, num_parallel_calls: Any = None
+    ) -> Dataset:
+        """As `flat_map`, of `cycle_length` datasets in turn, `block_length` elements of each at a time.
+
+        num_parallel_calls: the datasets are read ahead, each in a thread of its own.
+        """
+        section, result = self._traced(map_func, of_dataset)
+        values = [whole_number(cycle_length, "cycle_length"), whole_number(block_length, "block_length")]
+        values.append(whole_number(0 if num_parallel_calls is None else num_parallel_calls, "num_parallel_calls"))
+        return made_dataset("Interleave", result.structure, [self], values, section, parts=(1,))
+
+    def reduce(self, initial_state: Any, reduce_func: Callable) -> Any:
+        """state = reduce_func(state, element) of all elements, from `initial_state` on: the last state, as tensors.
+
+        Raises TypeError where the states differ in dtypes.
+        """
+        with name_scope(None, "reduce"):
+            state = structures.as_components(initial_state)
+            structure, section = self.with_state(state, reduce_func)
+            parts = structures.parts_of(flatten(state))
+            outputs = [part for leaf in flatten(structure) for part in leaf.parts]
+            inputs = [self.variant_tensor, *parts, *captured_by(section)]
+            attrs = {"_word": "reduce", "function": section.index, "_state": len(parts)}
+            op = node_of(self.graph, "ReduceDataset", inputs, attrs, outputs, "ReduceDataset")
+            return structures.whole(structure, op.outputs)
+
+    def with_state(
+        self, state: Any, function: Callable, of: Callable[[Any], Any] = lambda result: result
+    ) -> tuple[Any, Section]:
+        """The structure that a state has, and function(state, element) as a section. of: the state in its result."""
+        structure = mapped(leaf_of, state)
+        while True:
+            section, result = traced(self.graph, function, [structure, self.structure])
+            after = mapped(leaf_of, of(result))
+            structures.check_alike(structure, after)
+            _check_state(structure, after)
+            wider = structures.in_common(structure, after)
+            if wider == structure:
+                return structure, section
+            structure = wider  # its shape changes from one element to the next
+
+    def apply(self, transformation_func: Callable) -> Dataset:
+        """transformation_func(dataset), which is a dataset."""
+        dataset = transformation_func(self)
+        if not isinstance(dataset, Dataset):
+            raise TypeError(f"`transformation_func` must return a Dataset. Got {dataset!r}.")
+        return dataset
+
+    def _traced(self, function: Callable, finish: Callable) -> tuple[Section, Any]:
+        if not callable(function):
+            raise TypeError(f"A dataset's function must be callable, not {function!r}.")
+        return traced(self.graph, function, [self.structure], finish)
+
+    # Iterators
+
+    def make_one_shot_iterator(self) -> Iterator:
+        """An iterator that needs no initialiser, and goes through the elements once in a session.
+
+        Raises ValueError where the dataset depends on a placeholder or a variable.
+        """
+        return one_shot_iterator(self.variant_tensor, self.structure)
+
+    def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator:
+        """An iterator that begins whenever its `initializer` runs. shared_name: iterators of one name are one."""
+        return initializable_iterator(self.variant_tensor, self.structure, shared_name)
+
+
+CLASSES: dict[str, type] = {TENSOR: Tensor, SPARSE: SparseTensor, DATASET: Dataset}
+structures.MADE.dataset, structures.MADE.classes = Dataset, CLASSES
+_RANGE = ("start", "stop", "step")
+_ALL = 1 << 62
+"""Of a shuffle: all that there are."""
+
+
+def _drop(size: Tensor, drop_remainder: Any) -> tuple[Tensor, int | None]:
+    """Whether a last batch that is not full is dropped, and how many rows a batch has, where that is certain."""
+    drop = convert_to_tensor(drop_remainder, dtypes.bool, name="drop_remainder")
+    known = static_value(size)
+    return drop, int(known) if known is not None and known > 0 and bool(static_value(drop)) else None
+
+
+def _returned(word: str) -> Callable[[Any], Any]:
+    def finish(result: Any) -> Any:
+        try:
+            return structures.as_components(result)
+        except (TypeError, ValueError) as error:
+            text = f"Unsupported return value from function passed to Dataset.{word}(): {result}. {error}"
+            raise TypeError(text) from error
+
+    return finish
+
+
+def check_truth(result: Any) -> None:
+    """Raise ValueError for what is no scalar truth value."""
+    scalar = isinstance(result, Tensor) and result.raw_shape in ((), None)
+    if not scalar or result.dtype.base_dtype is not dtypes.bool:
+        raise ValueError("`predicate` must return a scalar boolean tensor.")
+
+
+def of_dataset(result: Any) -> Any:
+    """What a function returned, which is to be a dataset."""
+    if not isinstance(result, Dataset):
+        raise TypeError("`map_func` must return a `Dataset` object.")
+    return result
+
+
+def _check_state(before: Any, after: Any) -> None:
+    for word, of in (("types", lambda leaf: leaf.dtype), ("classes", lambda leaf: CLASSES[leaf.word])):
+        expected, got = mapped(of, before), mapped(of, after)
+        if expected != got:
+            raise TypeError(
+                f"The element {word} for the new state must match the initial state. Expected {expected}; got {got}."
+            )
+
+
+# TensorFlow 1's functions of datasets and iterators
+
+
+def get_output_types(dataset_or_iterator: Any) -> Any:
+    """The dtype of each component."""
+    return dataset_or_iterator.output_types
+
+
+def get_output_shapes(dataset_or_iterator: Any) -> Any:
+    """The shape of each component, as far as it is known."""
+    return dataset_or_iterator.output_shapes
+
+
+def get_output_classes(dataset_or_iterator: Any) -> Any:
+    """Tensor, SparseTensor or Dataset for each component."""
+    return dataset_or_iterator.output_classes
+
+
+def make_one_shot_iterator(dataset: Dataset) -> Iterator:
+    """As the dataset's method."""
+    return dataset.make_one_shot_iterator()
+
+
+def make_initializable_iterator(dataset: Dataset, shared_name: str | None = None) -> Iterator:
+    """As the dataset's method."""
+    return dataset.make_initializable_iterator(shared_name)

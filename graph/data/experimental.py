@@ -1,0 +1,215 @@
+"""Further transformations, for `Dataset.apply`, and datasets made of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import convert_to_tensor, get_seed
+from weftwork.graph.data import structure as structures
+from weftwork.graph.data.dataset import AUTOTUNE, Dataset, check_truth, made_dataset, of_dataset, whole_number
+from weftwork.graph.data.functions import traced
+from weftwork.graph.data.iterators import node_of
+from weftwork.graph.data.structure import DATASET, Leaf, flatten, mapped, tensor_leaf
+from weftwork.graph.ops.conversion import cast
+from weftwork.graph.ops.reductions import reduce_sum
+
+Transformation = Callable[[Dataset], Dataset]
+
+
+def map_and_batch(
+    map_func: Callable,
+    batch_size: Any,
+    num_parallel_batches: int | None = None,
+    drop_remainder: bool = False,
+    num_parallel_calls: Any = None,
+) -> Transformation:
+    """`map` with parallel calls, then `batch`."""
+    calls = AUTOTUNE if num_parallel_calls is None else num_parallel_calls
+    return lambda dataset: dataset.map(map_func, calls).batch(batch_size, drop_remainder)
+
+
+def shuffle_and_repeat(buffer_size: Any, count: Any = None, seed: int | None = None) -> Transformation:
+    """`shuffle`, then `repeat`."""
+    return lambda dataset: dataset.shuffle(buffer_size, seed).repeat(count)
+
+
+def parallel_interleave(
+    map_func: Callable,
+    cycle_length: Any,
+    block_length: Any = 1,
+    sloppy: bool = False,
+    buffer_output_elements: Any = None,
+    prefetch_input_elements: Any = None,
+) -> Transformation:
+    """`interleave`, whose datasets are read ahead; the order is always the same."""
+    return lambda dataset: dataset.interleave(map_func, cycle_length, block_length, cycle_length)
+
+
+def unbatch() -> Transformation:
+    """`unbatch`."""
+    return lambda dataset: dataset.unbatch()
+
+
+def enumerate_dataset(start: Any = 0) -> Transformation:
+    """`enumerate`."""
+    return lambda dataset: dataset.enumerate(start)
+
+
+def ignore_errors() -> Transformation:
+    """The elements without those that could not be made."""
+    return lambda dataset: made_dataset("IgnoreErrors", dataset.structure, [dataset])
+
+
+def prefetch_to_device(device: Any, buffer_size: Any = None) -> Transformation:
+    """`prefetch`: elements are brought to a device by the nodes there that take them."""
+    return lambda dataset: dataset.prefetch(AUTOTUNE if buffer_size is None else buffer_size)
+
+
+def take_while(predicate: Callable) -> Transformation:
+    """The elements before the first of which predicate(element) is false."""
+
+    def apply(dataset: Dataset) -> Dataset:
+        section, result = traced(dataset.graph, predicate, [dataset.structure])
+        check_truth(result)
+        return made_dataset("TakeWhile", dataset.structure, [dataset], [], section, parts=(1,))
+
+    return apply
+
+
+def scan(initial_state: Any, scan_func: Callable) -> Transformation:
+    """The outputs of (state, output) = scan_func(state, element), from `initial_state` on.
+
+    Raises TypeError for what returns no pair, or a state of other dtypes.
+    """
+
+    def apply(dataset: Dataset) -> Dataset:
+        state = structures.as_components(initial_state)
+        made: list[Any] = []
+
+        def step(before: Any, *element: Any) -> Any:
+            result = scan_func(before, *element)
+            if not isinstance(result, tuple) or len(result) != 2:
+                raise TypeError("The scan function must return a pair comprising the new state and the output value.")
+            made[:] = [structures.as_components(result[1])]
+            return (structures.as_components(result[0]), made[0])
+
+        structure, section = dataset.with_state(state, step, lambda result: result[0])
+        values = structures.parts_of(flatten(state))
+        output = mapped(structures.leaf_of, made[0])
+        leaves = [*flatten(structure), *flatten(output)]
+        parts, many = tuple([len(leaf.parts) for leaf in leaves]), len(flatten(structure))
+        return made_dataset("Scan", output, [dataset], values, section, parts=parts, state=many)
+
+    return apply
+
+
+def group_by_window(
+    key_func: Callable, reduce_func: Callable, window_size: Any = None, window_size_func: Callable | None = None
+) -> Transformation:
+    """The elements of reduce_func(key, dataset), for each window of elements that have one key.
+
+    key_func: of an element, an int64 scalar.   window_size: how many elements make a window, or window_size_func(key).
+    """
+    if (window_size is None) == (window_size_func is None):
+        raise ValueError("Must pass either window_size or window_size_func.")
+    size_of = window_size_func or (lambda key: window_size)
+
+    def apply(dataset: Dataset) -> Dataset:
+        def keyed(*args: Any) -> Any:
+            key = convert_to_tensor(key_func(*args), dtypes.int64)
+            return key, whole_number(size_of(key), "window_size"), args if several else args[0]
+
+        several = type(dataset.structure) is tuple
+        key, window = tensor_leaf(dtypes.int64), Leaf(DATASET, dtypes.variant, (), dataset.structure)
+        section, result = traced(dataset.graph, reduce_func, [key, window], of_dataset)
+        return made_dataset("GroupByWindow", result.structure, [dataset.map(keyed)], [], section, parts=(1,))
+
+    return apply
+
+
+def bucket_by_sequence_length(
+    element_length_func: Callable,
+    bucket_boundaries: Sequence[int],
+    bucket_batch_sizes: Sequence[int],
+    padded_shapes: Any = None,
+    padding_values: Any = None,
+    no_padding: bool = False,
+    drop_remainder: bool = False,
+) -> Transformation:
+    """Batches of elements of about the same length, padded unless `no_padding`.
+
+    element_length_func: of an element, int32.   bucket_boundaries: the ends of the buckets, but for the last.
+    bucket_batch_sizes: one for each bucket. Raises ValueError for another number of them.
+    """
+    if len(bucket_batch_sizes) != len(bucket_boundaries) + 1:
+        raise ValueError("len(bucket_batch_sizes) must equal len(bucket_boundaries) + 1")
+    ends, sizes = np.asarray(bucket_boundaries, np.int64), np.asarray(bucket_batch_sizes, np.int64)
+
+    def size_of(bucket: Any) -> Any:
+        return convert_to_tensor(sizes)[bucket]
+
+    def apply(dataset: Dataset) -> Dataset:
+        def bucket(*args: Any) -> Any:
+            return reduce_sum(cast(cast(element_length_func(*args), dtypes.int64) >= ends, dtypes.int64))
+
+        def batched(bucket: Any, window: Dataset) -> Dataset:
+            if no_padding:
+                return window.batch(size_of(bucket), drop_remainder)
+            wanted = dataset.output_shapes if padded_shapes is None else padded_shapes
+            return window.padded_batch(size_of(bucket), wanted, padding_values, drop_remainder)
+
+        return dataset.apply(group_by_window(bucket, batched, window_size_func=size_of))
+
+    return apply
+
+
+# Datasets
+
+
+def Counter(start: Any = 0, step: Any = 1, dtype: Any = dtypes.int64) -> Dataset:
+    """start, start + step, ... without end, of dtype `dtype`."""
+    limits = np.iinfo(np.int64)
+    numbers = Dataset.range(start, limits.max if step > 0 else limits.min, step)
+    return numbers if dtype == dtypes.int64 else numbers.map(lambda number: cast(number, dtype))
+
+
+def choose_from_datasets(datasets: Sequence[Dataset], choice_dataset: Dataset) -> Dataset:
+    """The next element of the dataset whose number `choice_dataset` says, again and again.
+
+    Raises TypeError for other choices than int64 scalars.
+    """
+    if choice_dataset.structure != tensor_leaf(dtypes.int64):
+        raise TypeError("`choice_dataset` must be a dataset of scalar `tf.int64` tensors.")
+    return made_dataset("Choose", _common(datasets), [choice_dataset, *datasets])
+
+
+def sample_from_datasets(datasets: Sequence[Dataset], weights: Any = None, seed: int | None = None) -> Dataset:
+    """Elements of several datasets, of each with the probability of its weight, as long as there are any."""
+    chances = np.full(len(datasets), 1 / len(datasets)) if weights is None else np.asarray(weights, np.float64)
+    if chances.shape != (len(datasets),):
+        raise ValueError("`weights` must be a vector of length `len(datasets)`.")
+    return made_dataset("Sample", _common(datasets), datasets, weights=tuple(chances.tolist()), seed=get_seed(seed))
+
+
+def _common(datasets: Sequence[Dataset]) -> Any:
+    structure = datasets[0].structure
+    for dataset in datasets[1:]:
+        if dataset.output_types != datasets[0].output_types:
+            raise TypeError(f"The datasets have different types: {datasets[0].output_types}, {dataset.output_types}")
+        structure = structures.in_common(structure, dataset.structure)
+    return structure
+
+
+def get_single_element(dataset: Dataset) -> Any:
+    """The one element of a dataset, as tensors.
+
+    When it runs: InvalidArgumentError for a dataset that has none, or several.
+    """
+    outputs = [part for leaf in flatten(dataset.structure) for part in leaf.parts]
+    name = "DatasetToSingleElement"
+    op = node_of(dataset.graph, name, [dataset.variant_tensor], {"_word": "single"}, outputs, name)
+    return structures.whole(dataset.structure, op.outputs)

@@ -1,0 +1,247 @@
+"""Iterators: nodes that take the next element of a dataset. How far one has come is the session's, like a variable.
+
+Two sessions on one graph are at two places. An iterator's own node is only its name; the nodes that use it are of the
+kind that may wait (`Kind.QUEUE`), and `actors.data.host` does what they ask for.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.data import structure as structures
+from weftwork.graph.data.structure import flatten, mapped
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.saveable import Saveable
+from weftwork.graph.stacks import get_default_graph
+
+_MANY_CALLS = 32
+"""Calls of `get_next` after which it is likely that each was meant for the same node."""
+_WARNING = (
+    "An unusually high number of `Iterator.get_next()` calls was detected. This often indicates that "
+    "`Iterator.get_next()` is being called inside a training loop, which will cause gradual slowdown and eventual "
+    "resource exhaustion. If this is the case, restructure your code to call `next_element = iterator.get_next()` once "
+    "outside the loop, and use `next_element` as the input to some computation that is invoked inside the loop."
+)
+_PLACEHOLDERS = frozenset({Kind.PLACEHOLDER})
+_STATES = frozenset({Kind.VARIABLE, Kind.READ, Kind.PEEK, Kind.QUEUE})
+
+
+def node_of(
+    graph: Graph, type: str, inputs: Sequence[Tensor], attrs: dict[str, Any], outputs: list, name: str
+) -> Operation:
+    """A node that `actors.data.host` runs."""
+    with graph.as_default():
+        attrs = {"_host": "iterators", **attrs}
+        return graph.add(Kind.QUEUE, type, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name)
+
+
+class Iterator:
+    """Takes the elements of a dataset, one in each run of what `get_next` gives.
+
+    handle: of a feedable iterator, the string tensor that says which one it is in a run.
+    """
+
+    def __init__(
+        self,
+        op: Operation,
+        structure: Any,
+        initializer: Operation | None = None,
+        shared_name: str | None = None,
+        variant: Tensor | None = None,
+        handle: Tensor | None = None,
+    ):
+        self._iterator_resource, self.structure, self._initializer = op, structure, initializer
+        self._key = shared_name or op.name
+        self._variant, self._handle = variant, handle
+        self._first: Tensor | None = variant
+        """The dataset that it begins with, where it is known."""
+        self._get_next_call_count = 0
+
+    @staticmethod
+    def from_structure(
+        output_types: Any, output_shapes: Any = None, shared_name: str | None = None, output_classes: Any = None
+    ) -> Iterator:
+        """An iterator that `make_initializer` sets to the beginning of a dataset of these types and shapes."""
+        structure = structures.of(output_types, output_shapes, output_classes, _words())
+        return Iterator(_named(get_default_graph()), structure, shared_name=shared_name)
+
+    @staticmethod
+    def from_string_handle(
+        string_handle: Any, output_types: Any, output_shapes: Any = None, output_classes: Any = None
+    ) -> Iterator:
+        """The iterator whose `string_handle()` had the value that `string_handle` has in a run.
+
+        When it runs: NotFoundError for a handle that the session does not know, InvalidArgumentError for an iterator of
+        other types.
+        """
+        structure = structures.of(output_types, output_shapes, output_classes, _words())
+        handle = convert_to_tensor(string_handle, dtypes.string, name="string_handle")
+        with handle.graph.as_default():
+            return Iterator(_named(handle.graph, "IteratorFromStringHandle"), structure, handle=handle)
+
+    @property
+    def initializer(self) -> Operation:
+        """The operation that sets it to the beginning. ValueError for an iterator that has none of its own."""
+        if self._initializer is None:
+            raise ValueError("Iterator does not have an initializer.")
+        return self._initializer
+
+    def make_initializer(self, dataset: Any, name: str | None = None) -> Operation:
+        """The operation that sets it to the beginning of `dataset`. Raises TypeError for other types or shapes."""
+        graph = dataset.variant_tensor.graph
+        if graph is not self._iterator_resource.graph:
+            raise ValueError("The dataset and its iterator must be from the same graph.")
+        for word, of in (("classes", "output_classes"), ("types", "output_types")):
+            structures.check_alike(self.structure, dataset.structure)
+            expected, got = getattr(self, of), getattr(dataset, of)
+            if expected != got:
+                raise TypeError(f"Expected output {word} {expected!r} but got dataset with output {word} {got!r}.")
+        pairs = zip(flatten(self.structure), flatten(dataset.structure), strict=True)
+        if not all([shapes.compatible(a.shape, b.shape) for a, b in pairs]):
+            raise TypeError(
+                f"Expected output shapes compatible with {self.output_shapes!r} but got dataset with output shapes "
+                f"{dataset.output_shapes!r}."
+            )
+        return self._made_initializer(dataset.variant_tensor, name)
+
+    def begins_at(self, variant: Tensor) -> None:
+        """Have an initialiser of its own."""
+        self._first, self._initializer = variant, self._made_initializer(variant)
+
+    def _made_initializer(self, variant: Tensor, name: str | None = None) -> Operation:
+        return node_of(self._graph, "MakeIterator", [variant], self._attrs("make"), [], name or "MakeIterator")
+
+    @property
+    def _graph(self) -> Graph:
+        return self._iterator_resource.graph
+
+    def _attrs(self, word: str) -> dict[str, Any]:
+        first = self._first if word == "restore" else self._variant
+        variant = None if first is None else (first.op.index, first.index)
+        dtypes_ = tuple([leaf.dtype for leaf in flatten(self.structure)])
+        container = self._iterator_resource.container
+        return {"_word": word, "_iterator": (container, self._key), "_dataset": variant, "_types": dtypes_}
+
+    def get_next(self, name: str | None = None) -> Any:
+        """The next element, in the structure of the dataset's: call it once, and run what it gives again and again.
+
+        When it runs: OutOfRangeError at the end, FailedPreconditionError for an iterator that was not initialised.
+        """
+        self._get_next_call_count += 1
+        if self._get_next_call_count > _MANY_CALLS:
+            warnings.warn(_WARNING, stacklevel=2)
+        outputs = [part for leaf in flatten(self.structure) for part in leaf.parts]
+        inputs = [] if self._handle is None else [self._handle]
+        word = "get_next" if self._handle is None else "get_next_of"
+        op = node_of(self._graph, "IteratorGetNext", inputs, self._attrs(word), outputs, name or "IteratorGetNext")
+        return structures.whole(self.structure, op.outputs)
+
+    def string_handle(self, name: str | None = None) -> Tensor:
+        """A string that says which iterator of its session it is: feed its value to `from_string_handle`."""
+        if self._handle is not None:
+            return self._handle
+        outputs = [(dtypes.string, ())]
+        attrs = self._attrs("handle")
+        return node_of(self._graph, "IteratorToStringHandle", [], attrs, outputs, name or "StringHandle").outputs[0]
+
+    @property
+    def output_types(self) -> Any:
+        """The dtype of each component."""
+        return mapped(lambda leaf: leaf.dtype, self.structure)
+
+    @property
+    def output_shapes(self) -> Any:
+        """The shape of each component, as far as it is known."""
+        return mapped(lambda leaf: shapes.TensorShape(leaf.shape), self.structure)
+
+    @property
+    def output_classes(self) -> Any:
+        """Tensor, SparseTensor or Dataset for each component."""
+        return mapped(lambda leaf: structures.MADE.classes[leaf.word], self.structure)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._key!r}, types: {self.output_types}>"
+
+
+class IteratorState(Saveable):
+    """How far an iterator has come, as a Saver keeps it: a string."""
+
+    def __init__(self, iterator: Iterator):
+        super().__init__(iterator._iterator_resource, dtypes.string, ())
+        self._iterator = iterator
+        self._value: Tensor | None = None
+
+    def value(self) -> Tensor:
+        """The state.
+
+        When it runs: FailedPreconditionError for an iterator that was not initialised, UnimplementedError for one over
+        a Python generator, or over datasets as elements.
+        """
+        if self._value is None:
+            self._value = self._node("save", "SerializeIterator", [], [(dtypes.string, ())]).outputs[0]
+        return self._value
+
+    def restored(self, value: Tensor) -> Operation:
+        """The operation that sets the iterator to a state: it must be of the same dataset."""
+        return self._node("restore", "DeserializeIterator", [value], [])
+
+    def _node(self, word: str, type: str, inputs: list, outputs: list) -> Operation:
+        iterator = self._iterator
+        return node_of(self.op.graph, type, inputs, iterator._attrs(word), outputs, type)
+
+
+def make_saveable_from_iterator(iterator: Iterator) -> IteratorState:
+    """How far an iterator has come, for `tf.train.Saver`'s list, or the collection "saveable_objects"."""
+    return IteratorState(iterator)
+
+
+def _words() -> dict[Any, str]:
+    return {kind: word for word, kind in structures.MADE.classes.items()}
+
+
+def _named(graph: Graph, name: str = "IteratorV2") -> Operation:
+    """The node that an iterator has its name of: one, however often a loop turns."""
+    with graph.control_dependencies(None), graph.in_section(None):
+        return graph.add(Kind.NOOP, "IteratorV2", outputs=[], name=name)
+
+
+def initializable_iterator(variant: Tensor, structure: Any, shared_name: str | None) -> Iterator:
+    """An iterator that begins whenever its initialiser runs."""
+    with variant.graph.as_default():
+        iterator = Iterator(_named(variant.graph), structure, shared_name=shared_name)
+        iterator.begins_at(variant)
+        return iterator
+
+
+def one_shot_iterator(variant: Tensor, structure: Any) -> Iterator:
+    """An iterator that begins when it is first asked, once in a session."""
+    _check_constant(variant)
+    with variant.graph.as_default():
+        return Iterator(_named(variant.graph, "OneShotIterator"), structure, variant=variant)
+
+
+def _check_constant(variant: Tensor) -> None:
+    """Raise ValueError for a dataset that depends on what a session or a run has."""
+    stack, seen = [variant.op], {variant.op}
+    while stack:
+        op = stack.pop()
+        if op.kind in _PLACEHOLDERS and op.section is None:
+            raise ValueError(f"Cannot capture a placeholder (name:{op.name}, type:{op.type}) by value.")
+        if op.kind in _STATES:
+            raise ValueError(
+                f"Cannot capture a stateful node (name:{op.name}, type:{op.type}) by value.: A likely cause of this "
+                "error is that the dataset for which you are calling `make_one_shot_iterator()` captures a stateful "
+                "object, such as a `tf.Variable` or `tf.lookup.StaticHashTable`, which is not supported. Use "
+                "`make_initializable_iterator()` instead."
+            )
+        function = op.attrs.get("function") if op.type.endswith("Dataset") else None
+        inside = [] if function is None else [t.op for o in op.graph.sections[function].ops for t in o.inputs]
+        for other in (*[t.op for t in op.inputs], *op.controls, *inside):
+            if other not in seen:
+                seen.add(other)
+                stack.append(other)

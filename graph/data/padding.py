@@ -1,0 +1,76 @@
+"""What `padded_batch` pads to, and with: its arguments, checked against the structure of the elements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import convert_to_tensor, static_value
+from weftwork.graph.data import structure as structures
+from weftwork.graph.data.structure import Leaf, flatten
+from weftwork.graph.operation import Tensor
+
+
+def padded_to(structure: Any, given: Any) -> list[tuple]:
+    """The shapes to pad to. Raises ValueError where the rank is not known."""
+    raw = structures.shapes_for(structure, _static(given))
+    if None in raw:
+        raise ValueError("A padded shape must have a known rank")
+    return raw  # type: ignore[return-value]
+
+
+def _static(given: Any) -> Any:
+    """Shapes in which tensors of known value stand as lists."""
+    if isinstance(given, Tensor):
+        known = static_value(given)
+        if known is None:
+            raise ValueError(f"A padded shape must be known when the graph is built, not {given!r}")
+        return [int(d) for d in known]
+    if isinstance(given, dict):
+        return {key: _static(item) for key, item in given.items()}
+    if isinstance(given, tuple) and not hasattr(given, "_fields"):
+        return tuple([_static(item) for item in given])
+    return given
+
+
+def check_padded(shape: tuple, given: shapes.RawShape) -> None:
+    """Raise ValueError for a shape that is smaller than what is known of the elements'."""
+    if given is None:
+        return
+    fits = len(shape) == len(given) and all(
+        [p is None or g is None or p >= g for p, g in zip(shape, given, strict=True)]
+    )
+    if not fits:
+        raise ValueError(
+            f"The padded shape {shapes.text(shape)} is not compatible with the corresponding input component shape "
+            f"{shapes.text(given)}."
+        )
+
+
+def paddings(structure: Any, given: Any) -> list[Tensor]:
+    """The value to pad each component with. Raises TypeError for another dtype, ValueError for what is no scalar."""
+    leaves = flatten(structure)
+    if given is None:
+        values: list[Any] = [None] * len(leaves)
+    elif structures.is_nested(structure):
+        structures.check_alike(structure, given)
+        values = flatten(given)
+    else:
+        values = [given]
+    made = []
+    for leaf, value in zip(leaves, values, strict=True):
+        if value is None:
+            value = b"" if leaf.dtype is dtypes.string else leaf.dtype.numpy.type(0)
+        tensor = value if isinstance(value, Tensor) else convert_to_tensor(_of(value, leaf), name="padding_value")
+        if tensor.raw_shape not in ((), None):
+            raise ValueError(f"Padding value should be a scalar, but is not: {tensor}")
+        if tensor.dtype.base_dtype is not leaf.dtype:
+            raise TypeError(f"Padding value tensor ({tensor}) does not match output type: {leaf.dtype.name}")
+        made.append(tensor)
+    return made
+
+
+def _of(value: Any, leaf: Leaf) -> Any:
+    """A Python number as one of a component's dtype."""
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool) and leaf.dtype.numpy.kind in "iufc"
+    return leaf.dtype.numpy.type(value) if plain and not (isinstance(value, float) and leaf.dtype.is_integer) else value

@@ -1,0 +1,29 @@
+"""tf.data: what a program reads, made ahead of and beside its runs."""
+
+from weftwork.data import experimental
+from weftwork.graph.data.dataset import (
+    Dataset,
+    Options,
+    get_output_classes,
+    get_output_shapes,
+    get_output_types,
+    make_initializable_iterator,
+    make_one_shot_iterator,
+)
+from weftwork.graph.data.iterators import Iterator
+from weftwork.graph.data.readers import FixedLengthRecordDataset, TextLineDataset, TFRecordDataset
+
+__all__ = [
+    "Dataset",
+    "FixedLengthRecordDataset",
+    "Iterator",
+    "Options",
+    "TFRecordDataset",
+    "TextLineDataset",
+    "experimental",
+    "get_output_classes",
+    "get_output_shapes",
+    "get_output_types",
+    "make_initializable_iterator",
+    "make_one_shot_iterator",
+]
