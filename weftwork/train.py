@@ -1,6 +1,9 @@
 """tf.train: what a training program needs around its graph."""
 
+from typing import Any
+
 from weftwork.actors.checkpoints.reader import CheckpointReader as NewCheckpointReader
+from weftwork.graph.files import messages
 from weftwork.graph.training.averages import ExponentialMovingAverage
 from weftwork.graph.training.optimizer import Optimizer
 from weftwork.graph.training.optimizers import (
@@ -65,6 +68,7 @@ from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext,
 from weftwork.scheduler.training.input_producers import (
     input_producer,
     limit_epochs,
+    match_filenames_once,
     range_input_producer,
     slice_input_producer,
     string_input_producer,
@@ -152,6 +156,7 @@ __all__ = [
     "inverse_time_decay",
     "latest_checkpoint",
     "limit_epochs",
+    "match_filenames_once",
     "list_variables",
     "load_checkpoint",
     "load_variable",
@@ -168,3 +173,10 @@ __all__ = [
     "string_input_producer",
     "update_checkpoint_state",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The messages of examples (`Example`, `Features` ...), made when first asked for."""
+    if name in messages.NAMES:
+        return messages.message(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

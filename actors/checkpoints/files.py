@@ -9,47 +9,14 @@ Every effect on the disk is one call of a method here, so that a test can fail a
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
-from weftwork.graph.errors import (
-    AlreadyExistsError,
-    FailedPreconditionError,
-    NotFoundError,
-    OpError,
-    PermissionDeniedError,
-    ResourceExhaustedError,
-    UnknownError,
-)
-
-_CODES: dict[int | None, type[OpError]] = {
-    errno.ENOSPC: ResourceExhaustedError,
-    errno.EDQUOT: ResourceExhaustedError,
-    errno.EFBIG: ResourceExhaustedError,
-    errno.EMFILE: ResourceExhaustedError,
-    errno.EACCES: PermissionDeniedError,
-    errno.EPERM: PermissionDeniedError,
-    errno.EROFS: PermissionDeniedError,
-    errno.ENOENT: NotFoundError,
-    errno.ENOTDIR: FailedPreconditionError,
-    errno.EISDIR: FailedPreconditionError,
-    errno.EEXIST: AlreadyExistsError,
-}
-
-
-@contextmanager
-def told(path: str) -> Iterator[None]:
-    """Turn an operating system's error into an OpError that names the file."""
-    try:
-        yield
-    except OSError as error:
-        kind = _CODES.get(error.errno, NotFoundError if isinstance(error, FileNotFoundError) else UnknownError)
-        text = error.strerror or str(error) or type(error).__name__
-        raise kind(None, None, f"{error.filename or path}; {text}") from error
+from weftwork.graph.files.system import is_url as is_url
+from weftwork.graph.files.system import told as told
 
 
 def temporary(path: str) -> str:
@@ -181,11 +148,6 @@ class UrlFiles:
 
 
 Files = LocalFiles | UrlFiles
-
-
-def is_url(path: str) -> bool:
-    """True for `SCHEME://...`."""
-    return "://" in path
 
 
 def files_of(path: str) -> Files:

@@ -1,4 +1,4 @@
-"""The queues of one session. What queue nodes do happens here, and waits without a thread or a worker.
+"""The queues and readers of one session. What their nodes do happens here, and waits without a thread or a worker.
 
 A queue is made by the first node that uses it, and found by its container and its shared name or its own.
 """
@@ -6,12 +6,13 @@ A queue is made by the first node that uses it, and found by its container and i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from weftwork.actors.queues.queue import Attempt, Queue
+from weftwork.actors.queues.reader import Reader, Request
 from weftwork.graph import shapes
 from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError
 from weftwork.graph.kernels.indices import inside
@@ -21,29 +22,27 @@ from weftwork.graph.ownership import copied
 
 
 class QueueHost:
-    """Holds queues. others: who does what nodes with an attribute `_host` ask for, by that; each starts and closes."""
+    """Holds queues and readers. others: who does what nodes with an attribute `_host` ask for, by that."""
 
     def __init__(self, **others: Any):
         self._others = others
         self._queues: dict[tuple[str, str], Queue] = {}
+        self._readers: dict[tuple[str, str], Reader] = {}
         self._lock = threading.RLock()
         self._closed = False
 
     def start(self, op: Operation, values: list, told: Callable[[Any], None]) -> Callable[[], None]:
-        """Begin what a queue node does; `told` gets the list of its outputs, or an error. Returns what cancels it."""
+        """Begin what a node does; `told` gets the list of its outputs, or an error. Returns what cancels it."""
         attrs = op.attrs
         if "_host" in attrs:
             return self._others[attrs["_host"]].start(op, values, told)
         word = attrs["_word"]
         with self._lock:
             try:
-                container, name, definition = attrs["_container"], attrs["_queue"], attrs["_definition"]
-                choices = attrs.get("_choices")
-                if choices is not None:
-                    container, name, definition = choices[int(inside(values[0], len(choices)))]
-                    values = values[1:]
-                queue = self._queue(container, name, definition)
-                attempt = _attempt(word, definition, values, told)
+                if "_reader" in attrs:
+                    return self._start_reader(attrs, values, told)
+                queue, values = self._found(attrs, values)
+                attempt = _attempt(word, queue.definition, values, told)
             except OpError as error:
                 told(error)
                 return _nothing
@@ -55,9 +54,37 @@ class QueueHost:
             queue.start(attempt)
         return lambda: self._cancel(queue, attempt)
 
-    def _cancel(self, queue: Queue, attempt: Attempt) -> None:
+    def _start_reader(self, attrs: Mapping[str, Any], values: list, told: Callable[[Any], None]) -> Callable[[], None]:
+        if self._closed:
+            raise CancelledError(None, None, "The session is closed, and its readers with it.")
+        word, reader = attrs["_word"], self._readers.get(attrs["_reader"])
+        if reader is None:
+            reader = self._readers[attrs["_reader"]] = Reader(attrs["_records"])
+        if word in ("read", "read_up_to"):
+            queue, values = self._found(attrs, values)
+            wanted = int(values[0]) if values else 1
+            if wanted <= 0:
+                raise InvalidArgumentError(None, None, f"num_records must be > 0, but is {wanted}")
+            request = Request(queue, wanted, word == "read_up_to", told)
+            reader.start(request)
+            return lambda: self._cancel(reader, request)
+        if word == "reset":
+            reader.reset()
+            told([])
+        else:
+            told([np.int64(reader.produced if word == "records" else reader.completed)])
+        return _nothing
+
+    def _cancel(self, where: Any, what: Any) -> None:
         with self._lock:
-            queue.cancel(attempt)
+            where.cancel(what)
+
+    def _found(self, attrs: Mapping[str, Any], values: list) -> tuple[Queue, list]:
+        """The queue that a node means, and what is left of its inputs."""
+        choices = attrs.get("_choices")
+        if choices is None:
+            return self._queue(attrs["_container"], attrs["_queue"], attrs["_definition"]), values
+        return self._queue(*choices[int(inside(values[0], len(choices)))]), values[1:]
 
     def _queue(self, container: str, name: str, definition: Definition) -> Queue:
         if self._closed:
@@ -71,14 +98,17 @@ class QueueHost:
         return queue
 
     def take_over(self, other: QueueHost, but: Collection[str]) -> None:
-        """Hold the queues of another that ends, except those in some containers."""
+        """Hold the queues and readers of another that ends, except those in some containers."""
         with self._lock:
+            self._readers.update({key: reader for key, reader in other._readers.items() if key[0] not in but})
             self._queues.update({key: queue for key, queue in other._queues.items() if key[0] not in but})
 
     def close(self) -> None:
         """The session ends: nothing waits any more, and nothing begins."""
         with self._lock:
             self._closed = True
+            for reader in self._readers.values():
+                reader.close()
             for queue in self._queues.values():
                 queue.cancel_all()
         for other in self._others.values():

@@ -267,21 +267,18 @@ class QueueBase:
             return dict(zip(self._names, op.outputs, strict=True))
         return op.outputs[0] if len(op.outputs) == 1 else list(op.outputs)
 
-    def _node(
-        self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False, choices: Any = None
-    ) -> Operation:
+    def handle(self) -> tuple[list[Tensor], dict[str, Any]]:
+        """The inputs and attributes by which a node of its own, or of a reader's, finds the queue."""
+        key, container, definition = self._key, self._container, self._definition
+        return [], {"_queue": key, "_container": container, "_definition": definition, "_choices": None}
+
+    def _node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False) -> Operation:
         graph = self._op.graph
-        attrs = {
-            "_queue": self._key,
-            "_container": self._container,
-            "_definition": self._definition,
-            "_word": word,
-            "_cancel": cancel,
-            "_choices": choices,
-        }
+        given, attrs = self.handle()
+        attrs = {**attrs, "_word": word, "_cancel": cancel}
         kind = "Queue" + "".join([part.capitalize() for part in word.split("_")]) + "V2"
         with graph.as_default():
-            return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name)
+            return graph.add(Kind.QUEUE, kind, inputs=(*given, *inputs), attrs=attrs, outputs=outputs, name=name)
 
 
 def _common(one: dims.RawShape, other: dims.RawShape) -> dims.RawShape:
@@ -314,9 +311,8 @@ class _ChosenQueue(QueueBase):
         queue._index = graph.get_operations()[op].outputs[number]
         return queue
 
-    def _node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False) -> Operation:
-        op = super()._node(word, [self._index, *inputs], outputs, name, cancel, self._choices)
-        return op
+    def handle(self) -> tuple[list[Tensor], dict[str, Any]]:
+        return [self._index], {**super().handle()[1], "_choices": self._choices}
 
 
 class FIFOQueue(QueueBase):

@@ -14,6 +14,7 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.default_scopes import control_dependencies
+from weftwork.graph.files.nodes import matching_files
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
@@ -90,6 +91,14 @@ def fill(queue: QueueBase, enqueues: list, capacity: int, summary_name: str | No
 def full_name(capacity: int) -> str:
     """The name of the summary that tells how full a queue is."""
     return f"fraction_of_{capacity}_full"
+
+
+def match_filenames_once(pattern: Any, name: str | None = None) -> Variable:
+    """The paths that match a pattern, or one of several, as a local variable: looked for when it is initialised."""
+    with name_scope(name, "matching_filenames", [pattern]) as scope:
+        collections = [GraphKeys.LOCAL_VARIABLES]
+        found = matching_files(pattern)
+        return Variable(found, trainable=False, collections=collections, validate_shape=False, name=scope)
 
 
 def string_input_producer(

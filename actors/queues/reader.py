@@ -1,0 +1,184 @@
+"""Readers as state machines: no threads, no waiting. A read that needs a file name is served when the queue has one.
+
+request   a read that waits for its turn; they are served in order of arrival
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from weftwork.actors.queues.queue import Attempt, Queue
+from weftwork.graph.errors import CancelledError, OpError
+from weftwork.graph.files.readers import Records
+from weftwork.graph.files.records import records_from, unpacked
+from weftwork.graph.files.system import as_path, open_to_read, read_whole, told
+
+Record = tuple[bytes, bytes]
+
+
+class Request:
+    """A read. told: gets the outputs of its node, or an error, once.   got: what it was given."""
+
+    __slots__ = ("got", "queue", "told", "vectors", "wanted")
+
+    def __init__(self, queue: Queue, wanted: int, vectors: bool, told: Callable[[Any], None]):
+        self.queue, self.wanted, self.vectors, self.told = queue, wanted, vectors, told
+        self.got: list[Record] = []
+
+
+class Reader:
+    """One reader: the file that it is in, and who waits for its records."""
+
+    def __init__(self, records: Records):
+        self._records = records
+        self._requests: deque[Request] = deque()
+        self._asked: Attempt | None = None
+        self._serving = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, with the next file name."""
+        self.produced = self.completed = 0
+        self._back: deque[Record] = deque()
+        self._file: Iterator[Record] | None = None
+
+    def start(self, request: Request) -> None:
+        """Let a read wait for its turn; it may be done before this returns."""
+        self._requests.append(request)
+        self._pump()
+
+    def cancel(self, request: Request) -> None:
+        """Give a read up: it has taken nothing, also where it was done but nobody has looked at it."""
+        if request in self._requests:
+            if request is self._requests[0] and self._asked is not None:
+                asked, self._asked = self._asked, None
+                asked.told = _nobody
+                request.queue.cancel(asked)
+            self._requests.remove(request)
+            request.told(CancelledError(None, None, "Read operation was cancelled"))
+        self._back.extendleft(reversed(request.got))
+        self.produced -= len(request.got)
+        request.got = []
+        self._pump()
+
+    def close(self) -> None:
+        """Give everything up that waits."""
+        for request in list(self._requests):
+            self.cancel(request)
+        self.reset()
+
+    def _pump(self) -> None:
+        """Serve the reads as far as the files and the queues go."""
+        if self._serving:  # a queue that had a name at once
+            return
+        self._serving = True
+        while self._requests and self._asked is None:
+            request = self._requests[0]
+            try:
+                served = self._serve(request)
+            except OpError as error:
+                self._file = None
+                self._requests.popleft()
+                request.told(error)
+                continue
+            if served:
+                self._requests.popleft()
+                self.produced += len(request.got)
+                request.told(_outputs(request))
+            else:
+                self._ask(request)
+        self._serving = False
+
+    def _serve(self, request: Request) -> bool:
+        """Give it what the file has; False when there is nothing, and a file name is needed."""
+        while len(request.got) < request.wanted:
+            record = self._back.popleft() if self._back else next(self._file, None) if self._file else None
+            if record is None:
+                break
+            request.got.append(record)
+        if len(request.got) < request.wanted and self._file is not None:
+            self._file = None
+            self.completed += 1
+        return bool(request.got)
+
+    def _ask(self, request: Request) -> None:
+        """Wait for a file name."""
+        self._asked = Attempt("dequeue", self._named, wanted=1)
+        request.queue.start(self._asked)
+
+    def _named(self, result: Any) -> None:
+        self._asked = None
+        if isinstance(result, Exception):
+            self._requests.popleft().told(result)
+        else:
+            self._file = _file(self._records, result[0][0])
+        self._pump()
+
+
+def _nobody(result: Any) -> None:
+    return None
+
+
+def _outputs(request: Request) -> list:
+    if not request.vectors:
+        return list(request.got[0])
+    columns = []
+    for column in zip(*request.got, strict=True):
+        array = np.empty(len(column), object)
+        array[:] = column
+        columns.append(array)
+    return columns
+
+
+# What is in a file
+
+
+def _file(records: Records, name: bytes) -> Iterator[Record]:
+    return _KINDS[records.kind](name, records)
+
+
+def _whole(name: bytes, records: Records) -> Iterator[Record]:
+    yield name, read_whole(name)
+
+
+def _identity(name: bytes, records: Records) -> Iterator[Record]:
+    yield name, name
+
+
+def _lines(name: bytes, records: Records) -> Iterator[Record]:
+    (skipped,) = records.numbers
+    with open_to_read(name) as file, told(as_path(name)):
+        for number, line in enumerate(file, 1):
+            if number > skipped:
+                yield b"%s:%d" % (name, number), line.rstrip(b"\n").replace(b"\r", b"")
+
+
+def _tf_records(name: bytes, records: Records) -> Iterator[Record]:
+    with open_to_read(name) as file, told(as_path(name)):
+        for at, record in records_from(unpacked(file, records.compression), as_path(name)):
+            yield b"%s:%d" % (name, at), record
+
+
+def _fixed(name: bytes, records: Records) -> Iterator[Record]:
+    size, header, footer, hop = records.numbers
+    hop, number = hop or size, 0
+    with open_to_read(name) as packed, told(as_path(name)):
+        file = unpacked(packed, records.compression)
+        file.read(header)
+        window = file.read(size + footer)
+        while len(window) == size + footer:
+            yield b"%s:%d" % (name, number), window[:size]
+            window, number = (window + file.read(hop))[hop:], number + 1
+
+
+_KINDS: dict[str, Callable[[bytes, Records], Iterator[Record]]] = {
+    "TextLineReader": _lines,
+    "WholeFileReader": _whole,
+    "IdentityReader": _identity,
+    "TFRecordReader": _tf_records,
+    "FixedLengthRecordReader": _fixed,
+}

@@ -1,0 +1,244 @@
+"""What the nodes that parse examples compute: features as arrays.
+
+column   one feature of all examples, a Feature or None (missing) for each; in a sequence one for each step
+Wanted   how a column is read
+Each way to read a column gives one array, or for sparse tensors three: indices, values, dense shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.files.messages import message
+from weftwork.graph.shapes import bracket_text
+
+_LISTS = {"int64": "int64_list", "float32": "float_list", "string": "bytes_list"}
+_TOLD = {"int64_list": "int64", "float_list": "float", "bytes_list": "string"}
+
+
+class Wanted(NamedTuple):
+    """How a column is read.
+
+    way: "fixed", "padded", "ragged" or "sparse".   keys: of the feature; of a sparse one the values', then the
+    indices'.   shape: of an element; of a sparse one its dense shape.   default: the number of the input that has the
+    value for what is missing, or None.   in_order: a sparse one's indices need not be sorted.   may_lack: of a list of
+    features: it need not be there.
+    """
+
+    way: str
+    keys: tuple[str, ...]
+    dtype: str
+    shape: tuple[int, ...] = ()
+    default: int | None = None
+    in_order: bool = False
+    may_lack: bool = False
+
+
+class _Column:
+    """The features under one key, and what an error says of one of them."""
+
+    def __init__(self, key: str, features: Sequence[Any], names: Sequence[bytes] = ()):
+        self.key, self.features, self.names = key, features, names
+
+    def error(self, number: int, text: str) -> InvalidArgumentError:
+        name = self.names[number].decode("utf-8", "replace") if number < len(self.names) else "<unknown>"
+        return InvalidArgumentError(None, None, f"Name: {name}, Key: {self.key}, Index: {number}.  {text}")
+
+    def values(self, dtype: str) -> list[np.ndarray | None]:
+        """The values of each feature, None where it is missing. Raises InvalidArgumentError for another dtype."""
+        return [None if f is None else self._of(i, f, dtype) for i, f in enumerate(self.features)]
+
+    def _of(self, number: int, feature: Any, dtype: str) -> np.ndarray | None:
+        kind = feature.WhichOneof("kind")
+        if kind is None:
+            return None
+        if kind != _LISTS[dtype]:
+            told = f"Data types don't match. Expected type: {_TOLD[_LISTS[dtype]]}, actual type: {_TOLD[kind]}"
+            raise self.error(number, told)
+        return _array(getattr(feature, kind), dtype)
+
+
+def _array(listed: Any, dtype: str) -> np.ndarray:
+    values = listed.value
+    if dtype == "float32":  # as they lie in the message: one copy, where a list would make an object of each
+        data = listed.SerializeToString()
+        return np.frombuffer(data, "<f4", len(values), len(data) - 4 * len(values)).astype(np.float32)
+    if dtype == "int64":
+        return np.fromiter(values, np.int64, len(values))
+    array = np.empty(len(values), object)
+    array[:] = list(values)
+    return array
+
+
+# The ways
+
+
+def _fixed(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
+    """Each has so many values: [n, ...shape]."""
+    column, size = columns[0], int(np.prod(wanted.shape))
+    rows = column.values(wanted.dtype)
+    made = np.empty((len(rows), *wanted.shape), _numpy(wanted.dtype))
+    for i, row in enumerate(rows):
+        if row is None and default is None:
+            told = f"(data type: {_TOLD[_LISTS[wanted.dtype]]}) is required but could not be found."
+            raise column.error(i, f"Feature: {column.key} {told}")
+        if row is not None and len(row) != size:
+            raise column.error(i, _mismatch(wanted, len(row), bracket_text(wanted.shape)))
+        made[i] = default if row is None else row.reshape(wanted.shape)
+    return (made,)
+
+
+def _padded(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
+    """Each has any number of elements, which are filled up to the longest: [n, longest, ...shape]."""
+    column, size = columns[0], int(np.prod(wanted.shape))
+    rows = column.values(wanted.dtype)
+    for i, row in enumerate(rows):
+        if row is not None and (len(row) % size if size else len(row)):
+            raise column.error(i, _mismatch(wanted, len(row), bracket_text((None, *wanted.shape))))
+    longest = max([len(row) // max(size, 1) for row in rows if row is not None], default=0)
+    made = np.empty((len(rows), longest, *wanted.shape), _numpy(wanted.dtype))
+    made[...] = _nothing(wanted.dtype) if default is None else default
+    for i, row in enumerate(rows):
+        if row is not None:
+            elements = row.reshape(-1, *wanted.shape)
+            made[i, : len(elements)] = elements
+    return (made,)
+
+
+def _ragged(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
+    """Each has any number of values, as a sparse tensor of rank 2: indices, values, dense shape."""
+    rows = [_or_empty(row, wanted.dtype) for row in columns[0].values(wanted.dtype)]
+    counts = np.array([len(row) for row in rows], np.int64)
+    indices = np.empty((int(counts.sum()), 2), np.int64)
+    indices[:, 0] = np.repeat(np.arange(len(rows)), counts)
+    indices[:, 1] = np.concatenate([np.arange(count) for count in counts]) if len(rows) else 0
+    return indices, _joined(rows, wanted.dtype), np.array([len(rows), counts.max(initial=0)], np.int64)
+
+
+def _sparse(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
+    """Values with their indices, each a feature of its own, as a sparse tensor: indices, values, dense shape."""
+    values = [_or_empty(row, wanted.dtype) for row in columns[0].values(wanted.dtype)]
+    places = [[_or_empty(row, "int64") for row in column.values("int64")] for column in columns[1:]]
+    for column, rows in zip(columns[1:], places, strict=True):
+        for i, row in enumerate(rows):
+            if len(row) != len(values[i]):
+                raise column.error(i, f"{len(row)} indices do not fit {len(values[i])} values of {wanted.keys[0]}.")
+    counts = [len(row) for row in values]
+    parts = [np.repeat(np.arange(len(values)), counts), *[_joined(rows, "int64") for rows in places]]
+    indices, flat = np.stack(parts, axis=1).astype(np.int64), _joined(values, wanted.dtype)
+    if not wanted.in_order:
+        order = np.lexsort(indices.T[::-1])
+        indices, flat = indices[order], flat[order]
+    return indices, flat, np.array([len(values), *wanted.shape], np.int64)
+
+
+_WAYS: dict[str, Callable[[list[_Column], Wanted, Any], tuple]] = {
+    "fixed": _fixed,
+    "padded": _padded,
+    "ragged": _ragged,
+    "sparse": _sparse,
+}
+
+
+def _numpy(dtype: str) -> Any:
+    return object if dtype == "string" else np.dtype(dtype)
+
+
+def _nothing(dtype: str) -> Any:
+    return b"" if dtype == "string" else 0
+
+
+def _or_empty(row: np.ndarray | None, dtype: str) -> np.ndarray:
+    return np.empty(0, _numpy(dtype)) if row is None else row
+
+
+def _joined(rows: list[np.ndarray], dtype: str) -> np.ndarray:
+    return np.concatenate(rows) if rows else np.empty(0, _numpy(dtype))
+
+
+def _mismatch(wanted: Wanted, count: int, shape: str) -> str:
+    kind = _TOLD[_LISTS[wanted.dtype]]
+    return f"Number of {kind} values != expected.  values size: {count} but output shape: {shape}"
+
+
+# The kernels
+
+
+def _outputs(made: list) -> Any:
+    """What a kernel gives: a node of one output has its value, one of several a tuple."""
+    return made[0] if len(made) == 1 else tuple(made)
+
+
+def _parsed(kind: str, data: Any) -> Any:
+    try:
+        return message(kind).FromString(data)
+    except Exception as error:  # protobuf's DecodeError, which is imported with it
+        if type(error).__name__ != "DecodeError":
+            raise
+        shown = data if len(data) <= 60 else data[:60] + b"..."
+        raise InvalidArgumentError(None, None, f"Could not parse example input, value: {shown!r}") from error
+
+
+def _get(features: Any, key: str) -> Any:
+    """A map makes what it is asked for with []."""
+    return features.feature[key] if key in features.feature else None
+
+
+def parse_batch(serialized: Any, names: Any, *defaults: Any, wanted: tuple[Wanted, ...]) -> Any:
+    """The columns of a vector of serialised examples, one after another."""
+    examples = [_parsed("Example", data).features for data in serialized]
+
+    def column(key: str) -> _Column:
+        return _Column(key, [_get(example, key) for example in examples], names)
+
+    return _outputs(_read(wanted, defaults, column))
+
+
+def _read(wanted: tuple[Wanted, ...], defaults: tuple, column: Callable[[str], _Column]) -> list:
+    made: list[Any] = []
+    for one in wanted:
+        default = None if one.default is None else defaults[one.default]
+        made += _WAYS[one.way]([column(key) for key in one.keys], one, default)
+    return made
+
+
+def parse_one(serialized: Any, names: Any, *defaults: Any, wanted: tuple[Wanted, ...]) -> Any:
+    """The columns of a single example: as of a batch of one, without the batch's axis."""
+    features = _parsed("Example", serialized).features
+    made = _read(wanted, defaults, lambda key: _Column(key, [_get(features, key)], _one(names)))
+    return _outputs(_without_batch(wanted, made))
+
+
+def _one(names: Any) -> list[bytes]:
+    return [names] if isinstance(names, bytes) and names else []
+
+
+def _without_batch(wanted: tuple[Wanted, ...], made: list) -> list:
+    parts, left = iter(made), []
+    for one in wanted:
+        if one.way in ("fixed", "padded"):
+            left.append(next(parts)[0])
+        else:
+            left += [next(parts)[:, 1:], next(parts), next(parts)[1:]]
+    return left
+
+
+def parse_sequence(
+    serialized: Any, names: Any, *defaults: Any, context: tuple[Wanted, ...], steps: tuple[Wanted, ...]
+) -> Any:
+    """The columns of a SequenceExample: of its context as of a single example, and one for each list of features."""
+    example, one = _parsed("SequenceExample", serialized), _one(names)
+    before = _read(context, defaults, lambda key: _Column(key, [_get(example.context, key)], one))
+    lists = example.feature_lists.feature_list
+    for wanted in steps:
+        for key in wanted.keys:
+            if key not in lists and wanted.way == "fixed" and not wanted.may_lack:
+                name = (one or [b"<unknown>"])[0].decode("utf-8", "replace")
+                text = f"Name: {name}, Feature list '{key}' is required but could not be found. Is allow_missing meant?"
+                raise InvalidArgumentError(None, None, text)
+    after = _read(steps, defaults, lambda key: _Column(key, lists[key].feature if key in lists else [], one))
+    return _outputs(_without_batch(context, before) + after)

@@ -1,0 +1,215 @@
+"""Examples as tensors: `parse_example` and its kin, and how each feature is to be read.
+
+example   a `tf.train.Example`, serialised: named features, each a list of int64, of float32 or of bytes
+"""
+
+from __future__ import annotations
+
+import re
+from collections import namedtuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.files import columns
+from weftwork.graph.files.columns import Wanted
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.array_ops import reshape
+from weftwork.graph.ops.composite import SparseTensor
+from weftwork.graph.scopes import name_scope
+
+
+class FixedLenFeature(NamedTuple):
+    """Each example has the same number of values: a tensor, of `shape` in each.
+
+    default_value: for the examples that lack it; without one these are an error.
+    """
+
+    shape: Any
+    dtype: Any
+    default_value: Any = None
+
+
+class FixedLenSequenceFeature(NamedTuple):
+    """Each example has any number of elements of `shape`: a tensor that is filled up to the longest.
+
+    allow_missing: an example without it has none. It must be True, but in a SequenceExample.
+    default_value: what is filled in, 0 or "" by default.
+    """
+
+    shape: Any
+    dtype: Any
+    allow_missing: bool = False
+    default_value: Any = None
+
+
+class VarLenFeature(NamedTuple):
+    """Each example has any number of values: a SparseTensor."""
+
+    dtype: Any
+
+
+class SparseFeature(
+    namedtuple("SparseFeature", ["index_key", "value_key", "dtype", "size", "already_sorted"], defaults=[False])
+):
+    """Values in one feature, their indices in another: a SparseTensor of `size`.
+
+    index_key, size: lists of them for more than one dimension.   already_sorted: the indices are in order.
+    """
+
+    __slots__ = ()
+
+
+_DTYPES = (dtypes.float32, dtypes.int64, dtypes.string)
+_ALLOWED = ", ".join([dtype.name for dtype in _DTYPES])
+
+
+class _Plan:
+    """The wanted features of one call: how they are read, their defaults, and the tensors that come of them.
+
+    batch: the raw shape before that of an element.   sequence: of the lists of features of a SequenceExample.
+    """
+
+    def __init__(self, features: Any, batch: tuple, inputs: list, sequence: bool = False):
+        self.batch, self.inputs, self.sequence = batch, inputs, sequence
+        self.keys = sorted(features)
+        self.wanted = tuple([self._wanted(key, features[key]) for key in self.keys])
+
+    def _wanted(self, key: str, feature: Any) -> Wanted:
+        if not isinstance(feature, (FixedLenFeature, FixedLenSequenceFeature, VarLenFeature, SparseFeature)):
+            raise ValueError(f"Invalid feature {key}:{feature}.")
+        if feature.dtype is None:
+            raise ValueError(f"Missing type for feature {key}.")
+        dtype = as_dtype(feature.dtype).base_dtype
+        if dtype not in _DTYPES:
+            raise TypeError(f"Feature {key} has DataType {dtype.name} not in list of allowed values: {_ALLOWED}")
+        if isinstance(feature, VarLenFeature):
+            return Wanted("ragged", (key,), dtype.name)
+        if isinstance(feature, SparseFeature):
+            return self._sparse(key, feature, dtype)
+        if feature.shape is None:
+            raise ValueError(f"Missing shape for feature {key}.")
+        shape = shapes.as_raw(feature.shape) or ()
+        if None in shape:
+            open_end = shape.index(None) == 0
+            first = "First dimension of shape" if open_end else "All dimensions of shape"
+            hint = " Consider using FixedLenSequenceFeature." if open_end else ""
+            raise ValueError(f"{first} for feature {key} must be known but received {shapes.text(shape)}.{hint}")
+        if isinstance(feature, FixedLenFeature):
+            if self.sequence:
+                raise ValueError(f"Unsupported FixedLenFeature {key} in a sequence: use FixedLenSequenceFeature.")
+            return Wanted("fixed", (key,), dtype.name, shape, self._default(key, feature, dtype, shape))  # type: ignore[arg-type]
+        if self.sequence:
+            return Wanted("fixed", (key,), dtype.name, shape, may_lack=feature.allow_missing)  # type: ignore[arg-type]
+        if not feature.allow_missing:
+            raise ValueError("Unsupported: FixedLenSequenceFeature requires allow_missing to be True.")
+        return Wanted("padded", (key,), dtype.name, shape, self._default(key, feature, dtype, ()))  # type: ignore[arg-type]
+
+    def _sparse(self, key: str, feature: SparseFeature, dtype: DType) -> Wanted:
+        several = isinstance(feature.index_key, (list, tuple))
+        places = tuple(feature.index_key) if several else (feature.index_key,)
+        size = tuple(feature.size) if isinstance(feature.size, (list, tuple)) else (feature.size,)
+        if not feature.value_key or not all(places):
+            raise ValueError(f"Missing {'index_key' if feature.value_key else 'value_key'} for SparseFeature {key}.")
+        if len(size) != len(places):
+            raise ValueError(f"SparseFeature {key} needs a size for each index key, not {len(size)} for {len(places)}.")
+        numbers = tuple([int(s) for s in size])
+        return Wanted("sparse", (feature.value_key, *places), dtype.name, numbers, None, bool(feature.already_sorted))
+
+    def _default(self, key: str, feature: Any, dtype: DType, shape: tuple) -> int | None:
+        if feature.default_value is None:
+            return None
+        name = "key_" + re.sub(r"[^A-Za-z0-9_.\-/]", "_", key)
+        self.inputs.append(reshape(convert_to_tensor(feature.default_value, dtype, name=name), shape))
+        return len(self.inputs) - 3
+
+    def outputs(self) -> list[tuple[DType, shapes.RawShape]]:
+        """(dtype, raw shape) of all outputs of the node."""
+        made = []
+        for one in self.wanted:
+            dtype = as_dtype(one.dtype)
+            if one.way in ("fixed", "padded"):
+                made.append((dtype, (*self.batch, *((None,) if one.way == "padded" else ()), *one.shape)))
+            else:
+                rank = len(self.batch) + (len(one.shape) if one.way == "sparse" else 1)
+                made += [(dtypes.int64, (None, rank)), (dtype, (None,)), (dtypes.int64, (rank,))]
+        return made
+
+    def tensors(self, made: list[Tensor]) -> dict[str, Any]:
+        """What each key stands for, of the node's first outputs, which are taken away."""
+        found = {}
+        for key, one in zip(self.keys, self.wanted, strict=True):
+            dense = one.way in ("fixed", "padded")
+            found[key] = made.pop(0) if dense else SparseTensor(made.pop(0), made.pop(0), made.pop(0))
+        return found
+
+
+def _checked(features: Any, what: str = "features") -> Mapping[str, Any]:
+    if not features:
+        raise ValueError(f"Missing: {what} was {features}.")
+    return features
+
+
+def _inputs(serialized: Any, names: Any, rank: int) -> tuple[Tensor, Tensor]:
+    tensor = convert_to_tensor(serialized, dtypes.string, name="serialized")
+    if tensor.raw_shape is not None and len(tensor.raw_shape) != rank:
+        raise ValueError(f"Shape must be rank {rank} but is rank {len(tensor.raw_shape)}: {tensor!r}")
+    nobody = [] if rank else ""
+    return tensor, convert_to_tensor(nobody if names is None else names, dtypes.string, name="names")
+
+
+def parse_example(serialized: Any, features: Any, name: str | None = None, example_names: Any = None) -> dict[str, Any]:
+    """{key: tensor} of a vector of serialised examples.
+
+    features: {key: FixedLenFeature, VarLenFeature, SparseFeature or FixedLenSequenceFeature}. Of n examples these give
+    a tensor [n, ...shape], a SparseTensor [n, longest], a SparseTensor [n, ...size], a tensor [n, longest, ...shape].
+    example_names: a vector of what errors call the examples.
+    Raises ValueError or TypeError for features that do not make sense; when it runs InvalidArgumentError, which names
+    key and example, for an example that does not fit.
+    """
+    with name_scope(name, "ParseExample", [serialized]) as scope:
+        data, names = _inputs(serialized, example_names, 1)
+        batch = (None,) if data.raw_shape is None else data.raw_shape
+        return _parse(columns.parse_batch, "ParseExample", scope, [data, names], _checked(features), batch)
+
+
+def parse_single_example(
+    serialized: Any, features: Any, name: str | None = None, example_names: Any = None
+) -> dict[str, Any]:
+    """{key: tensor} of one serialised example, a scalar: as `parse_example`, without the first axis."""
+    with name_scope(name, "ParseSingleExample", [serialized]) as scope:
+        inputs = list(_inputs(serialized, example_names, 0))
+        return _parse(columns.parse_one, "ParseSingleExample", scope, inputs, _checked(features), ())
+
+
+def _parse(kernel: Callable, kind: str, name: str, inputs: list, features: Any, batch: tuple) -> dict[str, Any]:
+    plan = _Plan(features, batch, inputs)
+    attrs = {"wanted": plan.wanted}
+    return plan.tensors(apply(kernel, plan.inputs, attrs, type=kind, name=name, outputs=plan.outputs()))
+
+
+def parse_single_sequence_example(
+    serialized: Any,
+    context_features: Any = None,
+    sequence_features: Any = None,
+    example_name: Any = None,
+    name: str | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """({key: tensor}, {key: tensor}) of one serialised `SequenceExample`: its context, and its lists of features.
+
+    context_features: as of `parse_single_example`.   sequence_features: {key: FixedLenSequenceFeature, VarLenFeature or
+    SparseFeature}: of t steps a tensor [t, ...shape], a SparseTensor [t, longest], a SparseTensor [t, ...size].
+    """
+    if not context_features and not sequence_features:
+        raise ValueError("Missing features: neither context_features nor sequence_features were given.")
+    with name_scope(name, "ParseSingleSequenceExample", [serialized]) as scope:
+        inputs = list(_inputs(serialized, example_name, 0))
+        context = _Plan(context_features or {}, (), inputs)
+        steps = _Plan(sequence_features or {}, (None,), inputs, sequence=True)
+        attrs = {"context": context.wanted, "steps": steps.wanted}
+        outputs = context.outputs() + steps.outputs()
+        kind = "ParseSingleSequenceExample"
+        made = apply(columns.parse_sequence, inputs, attrs, type=kind, name=scope, outputs=outputs)
+        return context.tensors(made), steps.tensors(made)

@@ -1,0 +1,154 @@
+"""Readers: nodes that take file names from a queue and give what is in the files, record by record.
+
+A reader belongs to the session, like a queue: two sessions on one graph have two. Its files are opened and read where
+the session's queues live, so a run that waits for a file name holds neither a thread nor a worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.files.records import TFRecordOptions
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.ops.queues import QueueBase
+from weftwork.graph.stacks import get_default_graph
+
+
+class Records(NamedTuple):
+    """How a reader takes a file apart: by what, and with which numbers (see the readers)."""
+
+    kind: str
+    numbers: tuple[int, ...] = ()
+    compression: str = ""
+
+
+class ReaderBase:
+    """What all readers share: see TextLineReader."""
+
+    def __init__(self, records: Records, name: str | None):
+        graph = get_default_graph()
+        with graph.control_dependencies(None), graph.in_section(None):
+            self._op = graph.add(Kind.NOOP, f"{records.kind}V2", outputs=[], name=name)
+        self._records = records
+
+    @property
+    def reader_ref(self) -> Operation:
+        """The operation that stands for the reader."""
+        return self._op
+
+    @property
+    def supports_serialize(self) -> bool:
+        """False: its state cannot be taken along."""
+        return False
+
+    def read(self, queue: QueueBase, name: str | None = None) -> tuple[Tensor, Tensor]:
+        """(key, value) of the next record, two strings. A file name is taken from the queue when one is needed.
+
+        When it runs: OutOfRangeError once the queue is closed and empty and the last file is read, NotFoundError for a
+        file that is not there.
+        """
+        key, value = self._read("read", queue, [], (), name or f"{self._word()}_Read")
+        return key, value
+
+    def read_up_to(self, queue: QueueBase, num_records: Any, name: str | None = None) -> tuple[Tensor, Tensor]:
+        """(keys, values) of the next records of one file, two vectors: `num_records`, or fewer at the end of a file."""
+        number = convert_to_tensor(num_records, dtypes.int64, name="num_records")
+        keys, values = self._read("read_up_to", queue, [number], (None,), name or f"{self._word()}_ReadUpTo")
+        return keys, values
+
+    def num_records_produced(self, name: str | None = None) -> Tensor:
+        """How many records it has given, int64."""
+        return self._count("records", name or f"{self._word()}_NumRecordsProduced")
+
+    def num_work_units_completed(self, name: str | None = None) -> Tensor:
+        """How many files it has read to their end, int64."""
+        return self._count("files", name or f"{self._word()}_NumWorkUnitsCompleted")
+
+    def reset(self, name: str | None = None) -> Operation:
+        """The operation after which it begins anew, with the next file name."""
+        return self._node("reset", [], [], name or f"{self._word()}_Reset")
+
+    def _word(self) -> str:
+        return self._op.name.rpartition("/")[2]
+
+    def _count(self, word: str, name: str) -> Tensor:
+        return self._node(word, [], [(dtypes.int64, ())], name).outputs[0]
+
+    def _read(self, word: str, queue: QueueBase, inputs: list, shape: tuple, name: str) -> tuple[Tensor, ...]:
+        if not isinstance(queue, QueueBase):
+            raise TypeError(f"A reader takes its file names from a queue, not from {queue!r}.")
+        if [dtype.base_dtype for dtype in queue.dtypes] != [dtypes.string]:
+            raise TypeError(f"A queue of file names has one component, of strings: {queue.name!r} has {queue.dtypes}.")
+        place, attrs = queue.handle()
+        outputs: list = [(dtypes.string, shape)] * 2
+        return self._node(word, [*place, *inputs], outputs, name, attrs).outputs
+
+    def _node(self, word: str, inputs: list, outputs: list, name: str, queue: Any = None) -> Operation:
+        graph = self._op.graph
+        attrs = {"_reader": (self._op.container, self._op.name), "_records": self._records, "_word": word}
+        kind = "Reader" + "".join([part.capitalize() for part in word.split("_")]) + "V2"
+        with graph.as_default():
+            attrs = {**attrs, **(queue or {})}
+            return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name)
+
+
+class TextLineReader(ReaderBase):
+    """Gives the lines of text files, without their ends. Keys are `FILE:LINE`.
+
+    skip_header_lines: so many lines at the beginning of each file are left out.
+    """
+
+    def __init__(self, skip_header_lines: int | None = None, name: str | None = None):
+        super().__init__(Records("TextLineReader", (int(skip_header_lines or 0),)), name)
+
+
+class WholeFileReader(ReaderBase):
+    """Gives whole files. Keys are the file names."""
+
+    def __init__(self, name: str | None = None):
+        super().__init__(Records("WholeFileReader"), name)
+
+
+class IdentityReader(ReaderBase):
+    """Gives what comes from the queue, as key and value."""
+
+    def __init__(self, name: str | None = None):
+        super().__init__(Records("IdentityReader"), name)
+
+
+class TFRecordReader(ReaderBase):
+    """Gives the records of files that `tf.python_io.TFRecordWriter` wrote. Keys are `FILE:BYTE`.
+
+    options: as `tf.python_io.tf_record_iterator` takes them.
+    """
+
+    def __init__(self, name: str | None = None, options: Any = None):
+        super().__init__(Records("TFRecordReader", (), TFRecordOptions.get_compression_type_string(options)), name)
+
+
+class FixedLengthRecordReader(ReaderBase):
+    """Gives records of `record_bytes` bytes. Keys are `FILE:NUMBER`.
+
+    What is left at the end of a file and is no whole record is left out.
+    header_bytes, footer_bytes: at the beginning and the end of each file, which are left out too.   hop_bytes: from the
+    beginning of one record to that of the next, `record_bytes` by default.   encoding: "ZLIB", "GZIP" or none.
+    Raises ValueError for numbers that make no sense.
+    """
+
+    def __init__(
+        self,
+        record_bytes: int,
+        header_bytes: int | None = None,
+        footer_bytes: int | None = None,
+        hop_bytes: int | None = None,
+        name: str | None = None,
+        encoding: str | None = None,
+    ):
+        numbers = (int(record_bytes), int(header_bytes or 0), int(footer_bytes or 0), int(hop_bytes or 0))
+        if numbers[0] <= 0 or min(numbers) < 0:
+            words = "record_bytes must be > 0, header_bytes, footer_bytes and hop_bytes >= 0"
+            raise ValueError(f"{words}, but they are {numbers}.")
+        compression = TFRecordOptions.get_compression_type_string(encoding)
+        super().__init__(Records("FixedLengthRecordReader", numbers, compression), name)

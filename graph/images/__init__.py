@@ -1,0 +1,1 @@
+"""Images: resized, cropped, turned, recoloured, decoded, measured."""

@@ -1,0 +1,194 @@
+"""Parts of images, and images with more around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weftwork.graph import dtypes
+from weftwork.graph.default_scopes import control_dependencies
+from weftwork.graph.images.tools import Size, batched, image_of, known, number_or_none, size_of, unbatched
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.array_ops import shape
+from weftwork.graph.ops.assertions import assert_greater_equal
+from weftwork.graph.ops.conversion import cast
+from weftwork.graph.ops.flow import identity
+from weftwork.graph.ops.indexing import slice, strided_slice
+from weftwork.graph.ops.joining import concat
+from weftwork.graph.ops.math_ops import maximum, minimum
+from weftwork.graph.ops.rearranging import pad
+from weftwork.graph.scopes import name_scope
+
+
+def _checked(x: Tensor, *conditions: tuple[Size, Size, str]) -> Tensor:
+    """x where each first size is at least the second. Raises ValueError, when it runs InvalidArgumentError."""
+    later = []
+    for a, b, text in conditions:
+        if known(a, b):
+            if a < b:
+                raise ValueError(text)
+        else:
+            later.append(assert_greater_equal(a, b, message=text))
+    if not later:
+        return x
+    with control_dependencies(later):
+        return identity(x)
+
+
+def central_crop(image: Any, central_fraction: float) -> Tensor:
+    """The middle of an image, or of each of a batch: `central_fraction` of its height and width.
+
+    Raises ValueError for a fraction outside of (0, 1].
+    """
+    if central_fraction <= 0 or central_fraction > 1:
+        raise ValueError("central_fraction must be within (0, 1]")
+    with name_scope(None, "central_crop", [image]):
+        x = image_of(image)
+        if central_fraction == 1:
+            return x
+        one, x = batched(x)
+        height, width = size_of(x)
+        top, left = _margin(height, central_fraction), _margin(width, central_fraction)
+        return unbatched(one, _cropped(x, top, left, height - 2 * top, width - 2 * left))
+
+
+def _margin(size: Size, fraction: float) -> Size:
+    if known(size):
+        return int((size - size * fraction) / 2)
+    exact = cast(size, dtypes.float64)
+    return cast((exact - exact * fraction) / 2.0, dtypes.int32)
+
+
+def _cropped(x: Tensor, top: Size, left: Size, height: Size, width: Size) -> Tensor:
+    return _known(x, slice(x, [0, top, left, 0], [-1, height, width, -1]), height, width)
+
+
+def _known(x: Tensor, made: Tensor, height: Size, width: Size) -> Tensor:
+    """What was made of images, with what is known of its shape: batch and channels are those of the images."""
+    batch, _, _, channels = x.raw_shape or (None,) * 4
+    made.set_shape([batch, number_or_none(height), number_or_none(width), channels])
+    return made
+
+
+def crop_to_bounding_box(
+    image: Any, offset_height: Size, offset_width: Size, target_height: Size, target_width: Size
+) -> Tensor:
+    """The part of an image, or of each of a batch, that begins at an offset and has a size.
+
+    Raises ValueError for a box that is not in the image; InvalidArgumentError when that shows only when it runs.
+    """
+    with name_scope(None, "crop_to_bounding_box", [image]):
+        one, x = batched(image)
+        height, width = size_of(x)
+        x = _checked(
+            x,
+            (offset_width, 0, "offset_width must be >= 0."),
+            (offset_height, 0, "offset_height must be >= 0."),
+            (target_width, 1, "target_width must be > 0."),
+            (target_height, 1, "target_height must be > 0."),
+            (width, offset_width + target_width, "width must be >= target + offset."),
+            (height, offset_height + target_height, "height must be >= target + offset."),
+        )
+        return unbatched(one, _cropped(x, offset_height, offset_width, target_height, target_width))
+
+
+def pad_to_bounding_box(
+    image: Any, offset_height: Size, offset_width: Size, target_height: Size, target_width: Size
+) -> Tensor:
+    """An image, or each of a batch, at an offset in a larger one of zeros.
+
+    Raises ValueError for an image that does not fit; InvalidArgumentError when that shows only when it runs.
+    """
+    with name_scope(None, "pad_to_bounding_box", [image]):
+        one, x = batched(image)
+        height, width = size_of(x)
+        below, right = target_height - offset_height - height, target_width - offset_width - width
+        x = _checked(
+            x,
+            (offset_height, 0, "offset_height must be >= 0"),
+            (offset_width, 0, "offset_width must be >= 0"),
+            (right, 0, "width must be <= target - offset"),
+            (below, 0, "height must be <= target - offset"),
+        )
+        made = pad(x, [[0, 0], [offset_height, below], [offset_width, right], [0, 0]])
+        return unbatched(one, _known(x, made, target_height, target_width))
+
+
+def resize_image_with_crop_or_pad(image: Any, target_height: Size, target_width: Size) -> Tensor:
+    """An image, or each of a batch, of another size: cut off at both sides, or with zeros there.
+
+    Raises ValueError for a size that is not positive.
+    """
+    with name_scope(None, "resize_image_with_crop_or_pad", [image]):
+        one, x = batched(image)
+        x = _checked(
+            x,
+            (target_width, 1, "target_width must be > 0."),
+            (target_height, 1, "target_height must be > 0."),
+        )
+        height, width = size_of(x)
+        over_height, over_width = _half(height - target_height), _half(width - target_width)
+        kept = _least(target_height, height), _least(target_width, width)
+        x = crop_to_bounding_box(x, over_height, over_width, *kept)
+        under_height, under_width = _half(target_height - height), _half(target_width - width)
+        made = pad_to_bounding_box(x, under_height, under_width, target_height, target_width)
+        return unbatched(one, made)
+
+
+def _half(size: Size) -> Size:
+    """Half of what is too much, 0 where it is not."""
+    return max(size // 2, 0) if known(size) else maximum(size // 2, 0)
+
+
+def _least(a: Size, b: Size) -> Size:
+    return min(a, b) if known(a, b) else minimum(a, b)
+
+
+def extract_image_patches(
+    images: Any,
+    ksizes: Any = None,
+    strides: Any = None,
+    rates: Any = None,
+    padding: str | None = None,
+    name: str | None = None,
+    sizes: Any = None,
+) -> Tensor:
+    """The patches of images as their channels: [batch, height, width, c] -> [batch, rows, columns, kh * kw * c].
+
+    ksizes (or sizes), strides, rates: of the patches, [1, height, width, 1] each: how large they are, how far apart,
+    and how far apart the pixels in one are.   padding: "VALID" for whole patches, "SAME" with zeros around.
+    """
+    x = image_of(images, "images")
+    numbers = [[int(n) for n in given] for given in (ksizes if sizes is None else sizes, strides, rates)]
+    if any(len(n) != 4 or n[0] != 1 or n[3] != 1 or min(n) < 1 for n in numbers):
+        raise ValueError(f"ksizes, strides and rates must be [1, height, width, 1], but are {numbers}.")
+    if padding not in ("VALID", "SAME"):
+        raise ValueError(f"padding must be VALID or SAME, not {padding!r}.")
+    size, step, rate = [n[1:3] for n in numbers]
+    with name_scope(name, "ExtractImagePatches", [images]):
+        height, width = size_of(x)
+        images_shape = x.raw_shape or (None,) * 4
+        seen = [(k - 1) * r + 1 for k, r in zip(size, rate, strict=True)]
+        lines = [_lines(n, k, s, padding) for n, k, s in zip((height, width), seen, step, strict=True)]
+        if padding == "SAME":
+            around = []
+            for n, count, k, s in zip((height, width), lines, seen, step, strict=True):
+                missing = (count - 1) * s + k - n
+                missing = max(missing, 0) if known(missing) else maximum(missing, 0)
+                around.append([missing // 2, missing - missing // 2])
+            x = pad(x, [[0, 0], *around, [0, 0]])
+        parts = []
+        for i in range(size[0]):
+            for j in range(size[1]):
+                begin = [i * rate[0], j * rate[1]]
+                end = [b + (n - 1) * s + 1 for b, n, s in zip(begin, lines, step, strict=True)]
+                batch, channels = shape(x)[0], shape(x)[3]
+                parts.append(strided_slice(x, [0, *begin, 0], [batch, *end, channels], [1, *step, 1]))
+        made = concat(parts, 3)
+        batch, _, _, channels = images_shape
+        made.set_shape([batch, *map(number_or_none, lines), None if channels is None else channels * len(parts)])
+        return made
+
+
+def _lines(size: Size, seen: int, step: int, padding: str) -> Size:
+    """How many patches lie on an axis."""
+    return (size + step - 1) // step if padding == "SAME" else (size - seen + step) // step

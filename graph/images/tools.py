@@ -1,0 +1,69 @@
+"""What functions of images share: their ranks, and sizes that are numbers where they are known, else tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import as_tensor, convert_to_tensor
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.array_ops import expand_dims, shape, squeeze
+from weftwork.graph.ops.conversion import cast
+
+Size = Any
+"""A whole number, or a tensor of one."""
+
+
+def image_of(value: Any, what: str = "image") -> Tensor:
+    """A tensor of rank 3 or more, as far as it is known. Raises ValueError for less."""
+    x = convert_to_tensor(value, name=what)
+    if x.raw_shape is not None and len(x.raw_shape) < 3:
+        raise ValueError(f"'{what}' (shape {x.shape}) must be at least three-dimensional.")
+    return x
+
+
+def one_image(value: Any) -> Tensor:
+    """A tensor of rank 3, as far as it is known. Raises ValueError for another."""
+    x = convert_to_tensor(value, name="image")
+    if x.raw_shape is not None and len(x.raw_shape) != 3:
+        raise ValueError(f"'image' (shape {x.shape}) must be three-dimensional.")
+    return x
+
+
+def batched(value: Any, what: str = "image") -> tuple[bool, Tensor]:
+    """(whether it was one image, a batch of images). Raises ValueError for another rank, or an unknown one."""
+    x = convert_to_tensor(value, name=what)
+    if x.raw_shape is None:
+        raise ValueError(f"'{what}' contains no shape.")
+    if len(x.raw_shape) not in (3, 4):
+        raise ValueError(f"'{what}' must have either 3 or 4 dimensions.")
+    return len(x.raw_shape) == 3, expand_dims(x, 0) if len(x.raw_shape) == 3 else x
+
+
+def unbatched(one: bool, x: Tensor) -> Tensor:
+    """The first image of a batch where it was one image."""
+    return squeeze(x, [0]) if one else x
+
+
+def size_of(x: Tensor) -> tuple[Size, Size]:
+    """(height, width) of a batch of images."""
+    height, width = (x.raw_shape or (None,) * 4)[1:3]
+    if height is not None and width is not None:
+        return height, width
+    given = shape(x)
+    return given[1] if height is None else height, given[2] if width is None else width
+
+
+def known(*sizes: Size) -> bool:
+    """True when all are numbers."""
+    return all(as_tensor(size) is None for size in sizes)
+
+
+def number_or_none(size: Size) -> int | None:
+    """For a static shape."""
+    return int(size) if known(size) else None
+
+
+def as_floats(x: Tensor) -> Tensor:
+    """As float32, unless it has floats."""
+    return x if x.dtype.is_floating else cast(x, dtypes.float32)

@@ -1,0 +1,91 @@
+"""Images turned and mirrored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import convert_to_tensor, static_value
+from weftwork.graph.images.tools import image_of
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.array_ops import reshape, shape
+from weftwork.graph.ops.control_flow import case
+from weftwork.graph.ops.indexing import where
+from weftwork.graph.ops.math_ops import equal, floormod, less
+from weftwork.graph.ops.random_ops import random_uniform
+from weftwork.graph.ops.rearranging import reverse
+from weftwork.graph.ops.rearranging import transpose as permuted
+from weftwork.graph.scopes import name_scope
+
+
+def _rank(x: Tensor) -> int:
+    """3 or 4; 3 where it is not known. Raises ValueError for another."""
+    rank = 3 if x.raw_shape is None else len(x.raw_shape)
+    if rank not in (3, 4):
+        raise ValueError("'image' must have either 3 or 4 dimensions.")
+    return rank
+
+
+def _flipped(x: Tensor, axis: int) -> Tensor:
+    """axis: 0 of the height, 1 of the width."""
+    return reverse(x, [axis + _rank(x) - 3])
+
+
+def flip_left_right(image: Any) -> Tensor:
+    """An image, or each of a batch, mirrored left to right."""
+    return _flipped(image_of(image), 1)
+
+
+def flip_up_down(image: Any) -> Tensor:
+    """An image, or each of a batch, mirrored top to bottom."""
+    return _flipped(image_of(image), 0)
+
+
+def _perhaps(image: Any, axis: int, seed: int | None, scope: str) -> Tensor:
+    with name_scope(None, scope, [image]):
+        x = image_of(image)
+        if _rank(x) == 3:
+            turned = less(random_uniform([], seed=seed), 0.5)
+        else:
+            turned = less(random_uniform([shape(x)[0]], seed=seed), 0.5)
+            turned = reshape(turned, [-1, 1, 1, 1])
+        made = where(turned, _flipped(x, axis), x)
+        made.set_shape(x.raw_shape)
+        return made
+
+
+def random_flip_left_right(image: Any, seed: int | None = None) -> Tensor:
+    """An image, or each of a batch, mirrored left to right or not, each with a chance of one half."""
+    return _perhaps(image, 1, seed, "random_flip_left_right")
+
+
+def random_flip_up_down(image: Any, seed: int | None = None) -> Tensor:
+    """An image, or each of a batch, mirrored top to bottom or not, each with a chance of one half."""
+    return _perhaps(image, 0, seed, "random_flip_up_down")
+
+
+def transpose(image: Any, name: str | None = None) -> Tensor:
+    """An image, or each of a batch, with height and width exchanged."""
+    x = image_of(image)
+    return permuted(x, [1, 0, 2] if _rank(x) == 3 else [0, 2, 1, 3], name=name or "transpose_image")
+
+
+def rot90(image: Any, k: Any = 1, name: str | None = None) -> Tensor:
+    """An image, or each of a batch, turned k times by 90 degrees, against the clock."""
+    with name_scope(name, "rot90", [image, k]):
+        x, times = image_of(image), convert_to_tensor(k, dtypes.int32, name="k")
+        if times.raw_shape not in (None, ()):
+            raise ValueError(f"k must be a scalar: {times!r}")
+        turns = [
+            lambda: x,
+            lambda: transpose(flip_left_right(x)),
+            lambda: flip_left_right(flip_up_down(x)),
+            lambda: flip_left_right(transpose(x)),
+        ]
+        number = static_value(times)
+        if number is not None:
+            return turns[int(np.mod(number, 4))]()
+        times = floormod(times, 4)
+        return case([(equal(times, i), turns[i]) for i in (1, 2, 3)], default=turns[0], exclusive=True)

@@ -1,0 +1,144 @@
+"""Boxes in images: what picking, drawing and drawing lots of them computes. A box is (y1, x1, y2, x2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.errors import InvalidArgumentError
+
+
+def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union of a box with others, whose corners may be in any order."""
+    low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
+    mine_low, mine_high = np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])
+    both = np.maximum(np.minimum(high, mine_high) - np.maximum(low, mine_low), 0).prod(1)
+    areas, mine = (high - low).prod(1), (mine_high - mine_low).prod()
+    union = areas + mine - both
+    real = (areas > 0) & (mine > 0)
+    return np.where(real, both / np.where(real, union, 1), 0)
+
+
+def pick(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any) -> Any:
+    """The kernel of NonMaxSuppression: of boxes that overlap the one of the best score, the best first."""
+    _check(scores, boxes.shape, 4, overlap)
+    return _greedy(scores, most, overlap, least, lambda best, others: overlaps(boxes[best], boxes[others]))
+
+
+def pick_by_overlaps(shared: Any, scores: Any, most: Any, overlap: Any, least: Any) -> Any:
+    """The kernel of NonMaxSuppressionWithOverlaps: `shared` says how much each two boxes overlap."""
+    _check(scores, shared.shape, len(scores), 0)
+    return _greedy(scores, most, overlap, least, lambda best, others: shared[others, best])
+
+
+def _check(scores: Any, shape: tuple, columns: int, overlap: Any) -> None:
+    if shape != (len(scores), columns):
+        raise InvalidArgumentError(None, None, f"scores has incompatible shape: {len(scores)} for {list(shape)}")
+    if not 0 <= overlap <= 1:
+        raise InvalidArgumentError(None, None, f"iou_threshold must be in [0, 1], but is {overlap}")
+
+
+def _greedy(scores: Any, most: Any, overlap: Any, least: Any, shared: Callable[[int, np.ndarray], np.ndarray]) -> Any:
+    left = np.flatnonzero(scores > least)
+    left = left[np.argsort(-scores[left], kind="stable")]
+    picked: list[int] = []
+    while len(left) and len(picked) < most:
+        picked.append(left[0])
+        left = left[1:][shared(left[0], left[1:]) <= overlap]
+    return np.array(picked, np.int32)
+
+
+def pick_padded(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any, *, fill: bool) -> tuple:
+    """The kernel of NonMaxSuppressionV4: with their number, and zeros up to the greatest."""
+    picked = pick(boxes, scores, most, overlap, least)
+    count = np.int32(len(picked))
+    return (np.pad(picked, (0, int(most) - len(picked))) if fill else picked), count
+
+
+def pick_softly(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any, sigma: Any) -> tuple:
+    """The kernel of NonMaxSuppressionV5: overlap lowers a score, as arXiv:1704.04503 has it."""
+    _check(scores, boxes.shape, 4, overlap)
+    left, now = np.flatnonzero(scores > least), np.array(scores, np.float32)
+    picked: list[tuple[int, Any]] = []
+    while len(left) and len(picked) < most:
+        best = int(left[np.argmax(now[left])])
+        picked.append((best, np.float32(now[best])))
+        left = left[left != best]
+        shared = overlaps(boxes[best], boxes[left])
+        if sigma > 0:
+            now[left] *= np.exp(-0.5 / sigma * shared**2).astype(np.float32)
+            left = left[now[left] > least]
+        else:
+            left = left[shared <= overlap]
+    return np.array([n for n, _ in picked], np.int32), np.array([s for _, s in picked], np.float32)
+
+
+_COLORS = np.array(
+    [
+        *([1, 1, 0, 1], [0, 0, 1, 1], [1, 0, 0, 1], [0, 1, 0, 1], [0.5, 0, 0.5, 1], [0.5, 0.5, 0, 1]),
+        *([0.5, 0, 0, 1], [0, 0, 0.5, 1], [0, 1, 1, 1], [1, 0, 1, 1]),
+    ]
+)
+
+
+def draw(images: Any, boxes: Any) -> Any:
+    """The kernel of DrawBoundingBoxes: lines of one pixel, of ten colours in turn, over copies of the images."""
+    made = images.copy()
+    _, height, width, depth = images.shape
+    for image, some in zip(made, boxes, strict=True):
+        for number, box in enumerate(some):
+            ends = (box * np.array([height - 1, width - 1, height - 1, width - 1], np.float32)).astype(np.int64)
+            top, left, bottom, right = (int(end) for end in ends)
+            if top > bottom or left > right or top >= height or bottom < 0 or left >= width or right < 0:
+                continue
+            color = np.ones(depth) if depth == 1 else _COLORS[number % len(_COLORS), :depth]
+            rows = slice(max(top, 0), min(bottom, height - 1) + 1)
+            columns = slice(max(left, 0), min(right, width - 1) + 1)
+            for line in (top, bottom):
+                if 0 <= line < height:
+                    image[line, columns] = color
+            for line in (left, right):
+                if 0 <= line < width:
+                    image[rows, line] = color
+    return made
+
+
+def lot(
+    generator: np.random.Generator, size: Any, boxes: Any, covered: Any, *,
+    ratios: tuple[float, float], areas: tuple[float, float], attempts: int, whole: bool,
+) -> Any:  # fmt: skip
+    """The kernel of SampleDistortedBoundingBox: (y, x, height, width) of a part of an image, the whole if none fits."""
+    height, width = int(size[0]), int(size[1])
+    boxes = boxes.reshape(-1, 4)
+    if not len(boxes):
+        if not whole:
+            text = "No bounding boxes provided as input, and use_image_if_no_bounding_boxes is not set."
+            raise InvalidArgumentError(None, None, text)
+        boxes = np.array([[0, 0, 1, 1]], np.float32)
+    for _ in range(attempts):
+        found = _attempt(generator, height, width, ratios, areas)
+        if found is not None and _covers(found, boxes * np.array([height, width] * 2), float(covered)):
+            return np.array(found, np.int32)
+    return np.array([0, 0, height, width], np.int32)
+
+
+def _attempt(generator: np.random.Generator, height: int, width: int, ratios: tuple, areas: tuple) -> Any:
+    ratio, area = generator.uniform(*ratios), height * width
+    low, high = (np.sqrt(share * area / ratio) for share in areas)
+    high = min(high, height, width / ratio)
+    tall = int(np.rint(generator.uniform(low, high) if low < high else high))
+    wide = int(np.rint(tall * ratio))
+    share = tall * wide / area
+    if not (0 < tall <= height and 0 < wide <= width and areas[0] <= share <= areas[1]):
+        return None
+    return int(generator.integers(height - tall + 1)), int(generator.integers(width - wide + 1)), tall, wide
+
+
+def _covers(part: tuple, boxes: np.ndarray, least: float) -> bool:
+    """Whether it covers so much of any box."""
+    y, x, tall, wide = part
+    low, high = np.maximum(boxes[:, :2], [y, x]), np.minimum(boxes[:, 2:], [y + tall, x + wide])
+    both, own = np.maximum(high - low, 0).prod(1), (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return bool(np.any((own > 0) & (both >= least * own)))

@@ -1,0 +1,1 @@
+"""Tables: what stands for what, looked up in a graph."""

@@ -1,0 +1,473 @@
+"""Lookup tables: `tf.lookup` and `tf.contrib.lookup`.
+
+A table is a variable of the session whose value is its entries, so a run sees one state of it, and lookups run wherever
+the scheduler puts them. `tf.tables_initializer()` makes the entries.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.graph import GraphKeys
+from weftwork.graph.lookup import entries as kernels
+from weftwork.graph.operation import Kind, Operation, Tensor, Traits
+from weftwork.graph.ops.array_ops import size
+from weftwork.graph.ops.composite import SparseTensor
+from weftwork.graph.ops.conversion import cast
+from weftwork.graph.ops.flow import group, no_op
+from weftwork.graph.ops.indexing import where
+from weftwork.graph.ops.math_ops import not_equal
+from weftwork.graph.ops.math_ops import range as numbers
+from weftwork.graph.ops.strings import as_string, string_to_hash_bucket_fast, string_to_hash_bucket_strong
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.variables.variable import Variable
+from weftwork.graph.variables.writes import peek
+
+
+class TextFileIndex:
+    """What of a line is meant, beside the number of a column."""
+
+    WHOLE_LINE = kernels.WHOLE_LINE
+    LINE_NUMBER = kernels.LINE_NUMBER
+
+
+HasherSpec = namedtuple("HasherSpec", ["hasher", "key"])
+FastHashSpec = HasherSpec("fasthash", None)
+
+
+def StrongHashSpec(key: Any) -> HasherSpec:
+    """The hash with a key of two whole numbers."""
+    if not isinstance(key, (list, tuple)) or len(key) != 2:
+        raise ValueError(f"key must have size 2, received {key!r}.")
+    return HasherSpec("stronghash", tuple(key))
+
+
+# What a table is made of
+
+
+class TableInitializerBase:
+    """What all initializers have: the dtypes of keys and values, and a node that makes the entries."""
+
+    def __init__(self, key_dtype: Any, value_dtype: Any):
+        self._key_dtype, self._value_dtype = as_dtype(key_dtype).base_dtype, as_dtype(value_dtype).base_dtype
+
+    @property
+    def key_dtype(self) -> DType:
+        """The dtype of the keys."""
+        return self._key_dtype
+
+    @property
+    def value_dtype(self) -> DType:
+        """The dtype of the values."""
+        return self._value_dtype
+
+    def entries(self) -> Tensor:
+        """The node that makes the table's entries."""
+        raise NotImplementedError
+
+
+class KeyValueTensorInitializer(TableInitializerBase):
+    """A table of two tensors of one shape.
+
+    key_dtype, value_dtype: of those that are no tensors.   Raises ValueError or TypeError for other dtypes and shapes.
+    When it runs: FailedPreconditionError for a key of two values.
+    """
+
+    def __init__(self, keys: Any, values: Any, key_dtype: Any = None, value_dtype: Any = None, name: str | None = None):
+        with name_scope(name, "key_value_init", [keys, values]):
+            self._keys = convert_to_tensor(keys, key_dtype, name="keys")
+            self._values = convert_to_tensor(values, value_dtype, name="values")
+        if not self._keys.shape.is_compatible_with(self._values.shape):
+            raise ValueError(f"keys and values must have one shape: {self._keys.shape}, {self._values.shape}")
+        super().__init__(self._keys.dtype, self._values.dtype)
+
+    def entries(self) -> Tensor:
+        """The node that makes the table's entries."""
+        inputs = [self._keys, self._values]
+        return apply(kernels.from_tensors, inputs, type="TableEntries", dtype=dtypes.object)
+
+
+class TextFileInitializer(TableInitializerBase):
+    """A table of the lines of a text file, of `key_index` and `value_index` of each.
+
+    These are columns, separated by `delimiter`; TextFileIndex.WHOLE_LINE (a string) or LINE_NUMBER (int64, from 0).
+    vocab_size: so many lines are taken.   Raises ValueError for what makes no sense; when it runs NotFoundError, and
+    InvalidArgumentError for lines that do not fit.
+    """
+
+    def __init__(
+        self,
+        filename: Any,
+        key_dtype: Any,
+        key_index: int,
+        value_dtype: Any,
+        value_index: int,
+        vocab_size: int | None = None,
+        delimiter: str = "\t",
+        name: str | None = None,
+    ):
+        super().__init__(key_dtype, value_dtype)
+        for word, index, dtype in (("Key", key_index, self.key_dtype), ("Value", value_index, self.value_dtype)):
+            if index < -2:
+                raise ValueError(f"Invalid {word.lower()} index {index}.")
+            if index == TextFileIndex.LINE_NUMBER and dtype is not dtypes.int64:
+                raise ValueError(f"Signature mismatch. {word}s must be dtype {dtypes.int64}, got {dtype}.")
+            if index == TextFileIndex.WHOLE_LINE and dtype not in (dtypes.int64, dtypes.string):
+                raise ValueError(f"Signature mismatch. {word}s must be integer or string, got {dtype}.")
+        if vocab_size is not None and vocab_size <= 0:
+            raise ValueError(f"Invalid vocab_size {vocab_size}.")
+        self._path = convert_to_tensor(filename, dtypes.string, name="filename")
+        get_default_graph().add_to_collection(GraphKeys.ASSET_FILEPATHS, self._path)
+        self._options = {
+            "key": int(key_index),
+            "value": int(value_index),
+            "key_dtype": self.key_dtype.numpy,
+            "value_dtype": self.value_dtype.numpy,
+            "size": vocab_size,
+            "delimiter": delimiter.encode(),
+        }
+
+    def entries(self) -> Tensor:
+        """The node that makes the table's entries, in the program that runs the session: the file is its own."""
+        graph = self._path.graph
+        outputs: list = [(dtypes.object, None)]
+        kernel = FileTable(self._options)
+        inputs, traits = (self._path,), Traits(here=True)
+        op = graph.add(Kind.FUNCTION, "TableOfFile", kernel=kernel, inputs=inputs, outputs=outputs, traits=traits)
+        return op.outputs[0]
+
+
+class FileTable:
+    """The kernel of a table of a file."""
+
+    def __init__(self, options: dict[str, Any]):
+        self.options = options
+
+    def __call__(self, path: bytes) -> kernels.Entries:
+        return kernels.from_file(path, **self.options)
+
+
+def TextFileStringTableInitializer(
+    filename: Any,
+    key_column_index: int = TextFileIndex.LINE_NUMBER,
+    value_column_index: int = TextFileIndex.WHOLE_LINE,
+    vocab_size: int | None = None,
+    delimiter: str = "\t",
+    name: str = "text_file_string_table_init",
+) -> TextFileInitializer:
+    """A table from the numbers of a text file's lines to these."""
+    options = (dtypes.int64, key_column_index, dtypes.string, value_column_index, vocab_size, delimiter, name)
+    return TextFileInitializer(filename, *options)
+
+
+def TextFileIdTableInitializer(
+    filename: Any,
+    key_column_index: int = TextFileIndex.WHOLE_LINE,
+    value_column_index: int = TextFileIndex.LINE_NUMBER,
+    vocab_size: int | None = None,
+    delimiter: str = "\t",
+    name: str = "text_file_id_table_init",
+    key_dtype: Any = dtypes.string,
+) -> TextFileInitializer:
+    """A table from a text file's lines to their numbers."""
+    options = (key_dtype, key_column_index, dtypes.int64, value_column_index, vocab_size, delimiter, name)
+    return TextFileInitializer(filename, *options)
+
+
+# Tables
+
+
+class LookupInterface:
+    """What all tables have."""
+
+    def __init__(self, key_dtype: DType, value_dtype: DType):
+        self._key_dtype, self._value_dtype = key_dtype, value_dtype
+
+    @property
+    def key_dtype(self) -> DType:
+        """The dtype of the keys."""
+        return self._key_dtype
+
+    @property
+    def value_dtype(self) -> DType:
+        """The dtype of the values."""
+        return self._value_dtype
+
+    def lookup(self, keys: Any, name: str | None = None) -> Any:
+        """The values of some keys, of the keys' shape; of a SparseTensor a SparseTensor.
+
+        Raises TypeError for keys of another dtype; when it runs FailedPreconditionError for a table without entries.
+        """
+        if isinstance(keys, SparseTensor):
+            return SparseTensor(keys.indices, self._looked_up(keys.values, name), keys.dense_shape)
+        return self._looked_up(keys, name)
+
+    def _looked_up(self, keys: Any, name: str | None) -> Tensor:
+        raise NotImplementedError
+
+    def _checked(self, keys: Any) -> Tensor:
+        given = convert_to_tensor(keys, name="keys", preferred_dtype=self._key_dtype)
+        if given.dtype.base_dtype is not self._key_dtype:
+            raise TypeError(f"Signature mismatch. Keys must be dtype {self._key_dtype}, got {given.dtype.base_dtype}.")
+        return given
+
+
+class StaticHashTable(LookupInterface):
+    """A table whose entries are made once, by an initializer; `default_value` stands for what is not in it.
+
+    Raises TypeError for a default of another dtype than the values'.
+    """
+
+    def __init__(self, initializer: Any, default_value: Any, shared_name: str | None = None, name: str | None = None):
+        super().__init__(initializer.key_dtype, initializer.value_dtype)
+        with name_scope(name, "hash_table") as scope:
+            self._default = convert_to_tensor(default_value, self._value_dtype, name="Const")
+            with get_default_graph().in_section(None):
+                entries = initializer.entries()
+                self._variable = Variable(entries, trainable=False, collections=[], name=scope, dtype=dtypes.object)
+        graph = self._variable.graph
+        graph.add_to_collection(GraphKeys.TABLE_INITIALIZERS, self._variable.initializer)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._variable.op.name
+
+    @property
+    def initializer(self) -> Operation:
+        """The operation that makes its entries."""
+        return self._variable.initializer
+
+    init = initializer
+
+    @property
+    def default_value(self) -> Tensor:
+        """What stands for a key that is not in it."""
+        return self._default
+
+    @property
+    def resource_handle(self) -> Tensor:
+        """What stands for the table in the graph."""
+        return self._variable._ref()
+
+    table_ref = resource_handle
+
+    def size(self, name: str | None = None) -> Tensor:
+        """How many entries it has, int64."""
+        return peek("LookupTableSizeV2", kernels.size, [self._variable], [], {}, (dtypes.int64, ()), name)
+
+    def _looked_up(self, keys: Any, name: str | None) -> Tensor:
+        given, attrs = self._checked(keys), {"dtype": self._value_dtype.numpy}
+        output = (self._value_dtype, given.raw_shape)
+        rest = [given, self._default]
+        return peek("LookupTableFindV2", kernels.find, [self._variable], rest, attrs, output, name)
+
+
+HashTable = StaticHashTable
+
+
+class IdTableWithHashBuckets(LookupInterface):
+    """A table of ids, in which what it does not have is one of `num_oov_buckets` further ids, by its hash.
+
+    table: one of values int64, or None: all keys are in buckets.   hasher_spec: FastHashSpec or StrongHashSpec(key).
+    Raises TypeError or ValueError for dtypes that do not fit, or without table and buckets.
+    """
+
+    def __init__(
+        self,
+        table: Any,
+        num_oov_buckets: int,
+        hasher_spec: HasherSpec = FastHashSpec,
+        name: str | None = None,
+        key_dtype: Any = None,
+    ):
+        if table is None and num_oov_buckets <= 0:
+            raise ValueError("oov_buckets must be > 0 if no table is supplied")
+        if table is not None and table.value_dtype is not dtypes.int64:
+            raise TypeError(f"Invalid value dtype, expected int64, got {table.value_dtype}.")
+        if hasher_spec.hasher not in ("fasthash", "stronghash"):
+            raise ValueError(f"hasher must be fasthash or stronghash, not {hasher_spec.hasher!r}.")
+        kind = as_dtype(key_dtype or (dtypes.string if table is None else table.key_dtype))
+        if kind not in (dtypes.string, dtypes.int32, dtypes.int64):
+            raise TypeError(f"Invalid key_dtype, expected integer or string, got {kind}.")
+        if table is not None and (kind is dtypes.string) != (table.key_dtype is dtypes.string):
+            raise TypeError(f"Invalid key dtype, expected {table.key_dtype}, got {kind}.")
+        super().__init__(kind, dtypes.int64)
+        self._table, self._buckets, self._hasher = table, int(num_oov_buckets), hasher_spec
+        self._name = name or "hash_bucket"
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    @property
+    def initializer(self) -> Operation:
+        """The operation that makes its entries."""
+        return no_op() if self._table is None else self._table.initializer
+
+    init = initializer
+
+    @property
+    def resource_handle(self) -> Tensor | None:
+        """What stands for the table in the graph."""
+        return None if self._table is None else self._table.resource_handle
+
+    def size(self, name: str | None = None) -> Tensor:
+        """How many ids there are, with those of the buckets, int64."""
+        with name_scope(name, f"{self._name}_Size"):
+            own = convert_to_tensor(np.int64(0)) if self._table is None else self._table.size()
+            return own + np.int64(self._buckets)
+
+    def _looked_up(self, keys: Any, name: str | None) -> Tensor:
+        with name_scope(name, f"{self._name}_Lookup", [keys]):
+            given = self._checked(keys)
+            ids: Any = None
+            if self._table is not None:
+                ids = self._table.lookup(_as(given, self._table.key_dtype))
+            if not self._buckets:
+                return ids
+            words = given if given.dtype.base_dtype is dtypes.string else as_string(given)
+            if self._hasher.hasher == "fasthash":
+                buckets = string_to_hash_bucket_fast(words, self._buckets)
+            else:
+                buckets = string_to_hash_bucket_strong(words, self._buckets, self._hasher.key)
+            if self._table is None:
+                return buckets
+            return where(not_equal(ids, self._table.default_value), ids, buckets + self._table.size())
+
+
+def _as(keys: Tensor, dtype: DType) -> Tensor:
+    return keys if dtype is dtypes.string else cast(keys, dtype)
+
+
+class StaticVocabularyTable(IdTableWithHashBuckets):
+    """A table of ids from 0 on; what it does not have is one of `num_oov_buckets` further ids, by its hash.
+
+    initializer: whose values are int64, or None: all keys are in buckets.   lookup_key_dtype: of the keys.
+    """
+
+    def __init__(self, initializer: Any, num_oov_buckets: int, lookup_key_dtype: Any = None, name: str | None = None):
+        if num_oov_buckets <= 0:
+            raise ValueError("oov_buckets must be > 0.")
+        table = None if initializer is None else StaticHashTable(initializer, np.int64(-1), name=name)
+        super().__init__(table, num_oov_buckets, FastHashSpec, name, lookup_key_dtype)
+
+
+# Vocabularies
+
+
+def index_table_from_file(
+    vocabulary_file: Any = None,
+    num_oov_buckets: int = 0,
+    vocab_size: int | None = None,
+    default_value: int = -1,
+    hasher_spec: HasherSpec = FastHashSpec,
+    key_dtype: Any = dtypes.string,
+    name: str | None = None,
+    key_column_index: int = TextFileIndex.WHOLE_LINE,
+    value_column_index: int = TextFileIndex.LINE_NUMBER,
+    delimiter: str = "\t",
+) -> LookupInterface:
+    """A table from the lines of a file, or a column of it, to their numbers.
+
+    num_oov_buckets: ids for what is not in the file, by its hash; without them that is `default_value`.
+    Raises ValueError for a file or numbers that make no sense.
+    """
+    if vocabulary_file is None or (isinstance(vocabulary_file, str) and not vocabulary_file):
+        raise ValueError(f"vocabulary_file must be specified and must not be empty: {vocabulary_file!r}")
+    _check_buckets(num_oov_buckets)
+    if vocab_size is not None and vocab_size < 1:
+        raise ValueError(f"vocab_size must be greater than 0, got {vocab_size}.")
+    kind = as_dtype(key_dtype)
+    with name_scope(name, "string_to_index"):
+        own = dtypes.int64 if kind.is_integer else kind
+        options = {"delimiter": delimiter, "key_dtype": own, "vocab_size": vocab_size}
+        initializer = TextFileIdTableInitializer(vocabulary_file, key_column_index, value_column_index, **options)
+        return _with_buckets(initializer, default_value, num_oov_buckets, hasher_spec, kind)
+
+
+def index_table_from_tensor(
+    vocabulary_list: Any = None,
+    num_oov_buckets: int = 0,
+    default_value: int = -1,
+    hasher_spec: HasherSpec = FastHashSpec,
+    dtype: Any = dtypes.string,
+    name: str | None = None,
+    mapping: Any = None,
+) -> LookupInterface:
+    """A table from the elements of a vector to their places in it. The rest as of `index_table_from_file`."""
+    vocabulary = vocabulary_list if mapping is None else mapping
+    if vocabulary is None:
+        raise ValueError("vocabulary_list must be specified.")
+    _check_buckets(num_oov_buckets)
+    kind = as_dtype(dtype)
+    if kind is not dtypes.string and not kind.is_integer:
+        raise TypeError("Only integer and string keys are supported.")
+    with name_scope(name, "string_to_index"):
+        keys = convert_to_tensor(vocabulary)
+        if kind.is_integer != keys.dtype.is_integer:
+            raise ValueError(f"Expected {'integer' if kind.is_integer else 'non-integer'}, got {keys.dtype.name}.")
+        places = numbers(cast(size(keys), dtypes.int64), dtype=dtypes.int64)
+        initializer = KeyValueTensorInitializer(cast(keys, dtypes.int64) if kind.is_integer else keys, places)
+        return _with_buckets(initializer, default_value, num_oov_buckets, hasher_spec, kind)
+
+
+def _check_buckets(number: int) -> None:
+    if number < 0:
+        raise ValueError(f"num_oov_buckets must be greater or equal than 0, got {number}.")
+
+
+def _with_buckets(
+    initializer: TableInitializerBase, default_value: int, buckets: int, hasher: HasherSpec, kind: DType
+) -> LookupInterface:
+    table = StaticHashTable(initializer, np.int64(default_value))
+    if not buckets and kind is table.key_dtype:
+        return table
+    return IdTableWithHashBuckets(table, buckets, hasher, key_dtype=kind)
+
+
+def index_to_string_table_from_file(
+    vocabulary_file: Any,
+    vocab_size: int | None = None,
+    default_value: str = "UNK",
+    name: str | None = None,
+    key_column_index: int = TextFileIndex.LINE_NUMBER,
+    value_column_index: int = TextFileIndex.WHOLE_LINE,
+    delimiter: str = "\t",
+) -> StaticHashTable:
+    """A table from numbers to the lines of a file, or a column of it. Raises ValueError as `index_table_from_file`."""
+    if vocabulary_file is None or (isinstance(vocabulary_file, str) and not vocabulary_file):
+        raise ValueError("vocabulary_file must be specified and must not be empty.")
+    if vocab_size is not None and vocab_size < 1:
+        raise ValueError(f"vocab_size must be greater than 0, got {vocab_size}.")
+    with name_scope(name, "index_to_string"):
+        options = {"vocab_size": vocab_size, "delimiter": delimiter}
+        initializer = TextFileStringTableInitializer(vocabulary_file, key_column_index, value_column_index, **options)
+        return StaticHashTable(initializer, default_value)
+
+
+def index_to_string_table_from_tensor(
+    vocabulary_list: Any = None, default_value: str = "UNK", name: str | None = None, mapping: Any = None
+) -> StaticHashTable:
+    """A table from places in a vector of strings to its elements. Raises ValueError without one."""
+    vocabulary = vocabulary_list if mapping is None else mapping
+    if vocabulary is None:
+        raise ValueError("vocabulary_list must be specified.")
+    with name_scope(name, "index_to_string"):
+        values = convert_to_tensor(vocabulary, dtypes.string)
+        keys = numbers(cast(size(values), dtypes.int64), dtype=dtypes.int64)
+        return StaticHashTable(KeyValueTensorInitializer(keys, values), default_value)
+
+
+def tables_initializer(name: str | None = "init_all_tables") -> Operation:
+    """The operation that makes the entries of all tables of the default graph."""
+    found = get_default_graph().get_collection(GraphKeys.TABLE_INITIALIZERS)
+    return group(*found, name=name) if found else no_op(name=name)

@@ -1,0 +1,354 @@
+"""Operations on strings: `tf.strings`, and the older names `tf.string_...`. A string is bytes; text is UTF-8."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.kernels import hashes
+from weftwork.graph.kernels import text as kernels
+from weftwork.graph.known import renamed, whole_numbers
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.array_ops import reshape
+from weftwork.graph.ops.composite import SparseTensor
+
+
+def _strings(value: Any, parameter: str = "input") -> Tensor:
+    return convert_to_tensor(value, dtypes.string, name=parameter)
+
+
+def _each(kernel: Callable, kind: str, value: Any, name: Any, attrs: Any = None, dtype: Any = dtypes.string) -> Tensor:
+    x = _strings(value)
+    return apply(kernel, [x], attrs, type=kind, name=name, dtype=dtype, shape=x.raw_shape)
+
+
+def _by_character(unit: str) -> bool:
+    if unit not in ("BYTE", "UTF8_CHAR"):
+        raise ValueError(f"unit must be BYTE or UTF8_CHAR, not {unit!r}.")
+    return unit == "UTF8_CHAR"
+
+
+# Numbers
+
+_NUMBERS = ("float32", "float64", "int32", "int64")
+
+
+def string_to_number(string_tensor: Any, out_type: Any = dtypes.float32, name: str | None = None) -> Tensor:
+    """The numbers that strings say, float32, float64, int32 or int64. When it runs: InvalidArgumentError for others."""
+    dtype = as_dtype(out_type)
+    if dtype.name not in ("float32", "float64", "int32", "int64"):
+        raise TypeError(
+            f"Value passed to parameter 'out_type' has DataType {dtype.name}, not float32, float64, int32, int64"
+        )
+    return _each(kernels.to_number, "StringToNumber", string_tensor, name, {"dtype": dtype.numpy}, dtype)
+
+
+def to_number(input: Any, out_type: Any = dtypes.float32, name: str | None = None) -> Tensor:
+    """As `string_to_number`."""
+    return string_to_number(input, out_type, name)
+
+
+def as_string(
+    input: Any,
+    precision: int = -1,
+    scientific: bool = False,
+    shortest: bool = False,
+    width: int = -1,
+    fill: str = "",
+    name: str | None = None,
+) -> Tensor:
+    """Numbers or truth values as strings, as C's printf writes them.
+
+    precision: digits after the point, 6 by default.   scientific, shortest: as %e, as %g.   width, fill: of what comes
+    before, e.g. 5 and "0".   Raises ValueError for a precision or fill that makes no sense, TypeError for a dtype.
+    """
+    x = convert_to_tensor(input, name="input")
+    kind = x.dtype.numpy.kind
+    if kind not in "biufc" and x.dtype.base_dtype is not dtypes.string:
+        raise TypeError(f"Value passed to parameter 'input' has DataType {x.dtype.name}, which is no number or bool")
+    if scientific and shortest:
+        raise ValueError("Cannot select both scientific and shortest notation")
+    if fill not in ("", " ", "+", "-", "0", "#"):
+        raise ValueError(f"Fill argument not supported: {fill!r}")
+    if kind in "iu" and (precision >= 0 or scientific or shortest):
+        raise ValueError(f"Not a floating point dtype, for precision, scientific and shortest: {x.dtype.name}")
+    letter = "d" if kind in "iu" else "e" if scientific else "g" if shortest else "f"
+    room = f"{fill}{width}" if width >= 0 else fill
+    pattern = "" if kind in "bO" else f"%{room}{f'.{precision}' if precision >= 0 else ''}{letter}"
+    attrs = {"pattern": pattern}
+    return apply(kernels.as_string, [x], attrs, type="AsString", name=name, dtype=dtypes.string, shape=x.raw_shape)
+
+
+def format(template: str, inputs: Any, placeholder: str = "{}", summarize: int = 3, name: str | None = None) -> Tensor:
+    """The template with the values of tensors for its placeholders, a string.
+
+    summarize: how many elements are shown at either end of each axis, -1 for all.
+    Raises ValueError unless there is a placeholder for each tensor.
+    """
+    listed = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    if template.count(placeholder) != len(listed):
+        raise ValueError(
+            f"{template.count(placeholder)} placeholder(s) in template do not match {len(listed)} tensor(s) provided"
+        )
+    tensors = [convert_to_tensor(value) for value in listed]
+    attrs = {"template": template, "placeholder": placeholder, "summarize": summarize}
+    return apply(kernels.formatted, tensors, attrs, type="StringFormat", name=name, dtype=dtypes.string, shape=())
+
+
+# Hashes
+
+
+def string_to_hash_bucket(
+    string_tensor: Any = None, num_buckets: int | None = None, name: str | None = None, input: Any = None
+) -> Tensor:
+    """A number from 0 up to `num_buckets` for each string, int64, the same in TensorFlow: of its older hash."""
+    strings = renamed("string_tensor", string_tensor, "input", input)
+    return _bucket(hashes.murmur, "StringToHashBucket", strings, num_buckets, name)
+
+
+def string_to_hash_bucket_fast(input: Any, num_buckets: int, name: str | None = None) -> Tensor:
+    """A number from 0 up to `num_buckets` for each string, int64, the same in TensorFlow: by FarmHash."""
+    return _bucket(hashes.fingerprint, "StringToHashBucketFast", input, num_buckets, name)
+
+
+def string_to_hash_bucket_strong(input: Any, num_buckets: int, key: Sequence[int], name: str | None = None) -> Tensor:
+    """A number from 0 up to `num_buckets` for each string, int64, by SipHash with a key of two whole numbers."""
+    if len(key) != 2:
+        raise ValueError(f"Key must have 2 elements: {list(key)}")
+    numbers = tuple([int(k) % (1 << 64) for k in key])
+    return _bucket(hashes.siphash, "StringToHashBucketStrong", input, num_buckets, name, key=(numbers,))
+
+
+def _bucket(function: Callable, kind: str, value: Any, count: Any, name: str | None, **attrs: Any) -> Tensor:
+    if count is None or int(count) < 1:
+        raise ValueError(f"Value for attr 'num_buckets' of {count} must be at least minimum 1")
+    attrs |= {"count": int(count), "function": function}
+    return _each(kernels.buckets, kind, value, name, attrs, dtypes.int64)
+
+
+# Joined and split
+
+
+def string_join(inputs: Sequence[Any], separator: str = "", name: str | None = None) -> Tensor:
+    """Strings one after another, element by element; scalars stand beside every element of the others.
+
+    Raises ValueError when known shapes do not fit.
+    """
+    tensors = [_strings(value) for value in inputs]
+    if not tensors:
+        raise ValueError("string_join needs at least one tensor.")
+    shape: shapes.RawShape = ()
+    for tensor in tensors:
+        if tensor.raw_shape is None or shape is None:
+            shape = None
+        elif tensor.raw_shape:
+            shape = shapes.merge(shape, tensor.raw_shape) if shape else tensor.raw_shape
+    attrs = {"separator": _bytes(separator)}
+    return apply(kernels.join, tensors, attrs, type="StringJoin", name=name, dtype=dtypes.string, shape=shape)
+
+
+join = string_join
+
+
+def _bytes(text: Any) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
+
+
+def reduce_join(
+    inputs: Any,
+    axis: Any = None,
+    keep_dims: bool | None = None,
+    separator: str = "",
+    name: str | None = None,
+    reduction_indices: Any = None,
+    keepdims: bool | None = None,
+) -> Tensor:
+    """Strings along some axes one after another: along the first given axis, then along the next. None for all.
+
+    Raises ValueError when a known rank has no such axis.
+    """
+    x = _strings(inputs, "inputs")
+    axis = renamed("axis", axis, "reduction_indices", reduction_indices)
+    keep = bool(renamed("keepdims", keepdims, "keep_dims", keep_dims))
+    numbers = None if axis is None else whole_numbers(axis)
+    given = [x] if axis is None or numbers is not None else [x, convert_to_tensor(axis, dtypes.int32)]
+    axes = numbers if numbers is None or isinstance(numbers, tuple) else (numbers,)
+    raw = _reduced(x.raw_shape, axes, keep) if len(given) == 1 else None
+    attrs = {"axis": axes, "separator": _bytes(separator), "keepdims": keep}
+    return apply(kernels.reduce_join, given, attrs, type="ReduceJoin", name=name, dtype=dtypes.string, shape=raw)
+
+
+def _reduced(shape: shapes.RawShape, axes: Any, keep: bool) -> shapes.RawShape:
+    if shape is None:
+        return () if axes is None and not keep else None
+    rank = len(shape)
+    for a in axes or ():
+        if not -rank <= a < rank:
+            raise ValueError(f"Invalid reduction dimension {a} for input with {rank} dimension(s)")
+    gone = set(range(rank)) if axes is None else {a % rank for a in axes}
+    return tuple([1 if i in gone else d for i, d in enumerate(shape) if keep or i not in gone])
+
+
+def _vector(value: Any, parameter: str) -> Tensor:
+    x = _strings(value, parameter)
+    if x.raw_shape is not None and len(x.raw_shape) != 1:
+        raise ValueError(f"Shape must be rank 1 but is rank {len(x.raw_shape)}: {x!r}")
+    return x
+
+
+def _sparse(
+    kernel: Callable, kind: str, inputs: list, name: str | None, result_type: str, **attrs: Any
+) -> SparseTensor:
+    if result_type != "SparseTensor":
+        raise ValueError(f"result_type must be 'SparseTensor', not {result_type!r}: there are no ragged tensors here.")
+    outputs: list = [(dtypes.int64, (None, 2)), (dtypes.string, (None,)), (dtypes.int64, (2,))]
+    return SparseTensor(*apply(kernel, inputs, attrs, type=kind, name=name, outputs=outputs))
+
+
+def string_split(
+    source: Any,
+    sep: Any = None,
+    skip_empty: bool = True,
+    delimiter: Any = None,
+    result_type: str = "SparseTensor",
+    name: str | None = None,
+) -> SparseTensor:
+    """The parts of each of n strings, as a SparseTensor [n, most parts].
+
+    sep: every one of its characters separates, by default a space; of "" each byte is a part.
+    skip_empty: parts of no characters are left out.
+    """
+    sep = renamed("sep", sep, "delimiter", delimiter)
+    inputs = [_vector(source, "source"), _strings(" " if sep is None else sep, "delimiter")]
+    kernel = kernels.split_by_characters
+    return _sparse(kernel, "StringSplit", inputs, name, result_type, skip_empty=bool(skip_empty))
+
+
+def split(
+    input: Any = None,
+    sep: Any = None,
+    maxsplit: int = -1,
+    result_type: str = "SparseTensor",
+    source: Any = None,
+    name: str | None = None,
+) -> SparseTensor:
+    """The parts of each of n strings, as a SparseTensor [n, most parts]: as Python's `bytes.split`.
+
+    sep: the word that separates; by default, and for "", any white space.   maxsplit: how often it is split.
+    """
+    source = renamed("input", input, "source", source)
+    x = _strings(source)
+    x = _vector(reshape(x, [1]) if x.raw_shape == () else x, "input")
+    inputs = [x, _strings("" if sep is None else sep, "sep")]
+    return _sparse(kernels.split_by_word, "StringSplitV2", inputs, name, result_type, maxsplit=int(maxsplit))
+
+
+# Parts, lengths, letters
+
+
+def substr(input: Any, pos: Any, len: Any, name: str | None = None, unit: str = "BYTE") -> Tensor:
+    """`len` bytes, or characters, of each string from `pos` on, which may be negative: counted from the end.
+
+
+    pos, len: numbers for all, or of the strings' shape.   unit: BYTE or UTF8_CHAR.
+    When it runs: InvalidArgumentError for a position outside of a string.
+    """
+    x = _strings(input)
+    start, count = convert_to_tensor(pos, name="pos"), convert_to_tensor(len, name="len")
+    if not shapes.compatible(start.raw_shape, count.raw_shape):
+        raise ValueError(f"pos and len must have the same shape: {start!r}, {count!r}")
+    raw = shapes.broadcast(x.raw_shape, start.raw_shape)
+    attrs = {"by_character": _by_character(unit)}
+    inputs = [x, start, count]
+    return apply(kernels.substring, inputs, attrs, type="Substr", name=name, dtype=dtypes.string, shape=raw)
+
+
+def string_length(input: Any, name: str | None = None, unit: str = "BYTE") -> Tensor:
+    """The length of each string, int32. unit: BYTE or UTF8_CHAR."""
+    return _each(kernels.length, "StringLength", input, name, {"by_character": _by_character(unit)}, dtypes.int32)
+
+
+def string_strip(input: Any, name: str | None = None) -> Tensor:
+    """Each string without the white space at its ends."""
+    return _each(kernels.stripped, "StringStrip", input, name)
+
+
+def lower(input: Any, encoding: str = "", name: str | None = None) -> Tensor:
+    """Each string in small letters: those of ASCII, with encoding "utf-8" all."""
+    return _each(kernels.lower, "StringLower", input, name, {"unicode": _is_unicode(encoding)})
+
+
+def upper(input: Any, encoding: str = "", name: str | None = None) -> Tensor:
+    """Each string in capital letters: those of ASCII, with encoding "utf-8" all."""
+    return _each(kernels.upper, "StringUpper", input, name, {"unicode": _is_unicode(encoding)})
+
+
+def _is_unicode(encoding: str) -> bool:
+    if encoding not in ("", "utf-8"):
+        raise ValueError(f"Only utf-8 encoding, or none, is supported, but got {encoding!r}.")
+    return encoding == "utf-8"
+
+
+_ENCODINGS = {"UTF-8": "utf-8", "UTF-16-BE": "utf-16-be", "UTF-32-BE": "utf-32-be"}
+
+
+def unicode_transcode(
+    input: Any,
+    input_encoding: str,
+    output_encoding: str,
+    errors: str = "replace",
+    replacement_char: int = 65533,
+    replace_control_characters: bool = False,
+    name: str | None = None,
+) -> Tensor:
+    """Strings from one encoding to another.
+
+    output_encoding: UTF-8, UTF-16-BE or UTF-32-BE.   errors: strict, replace or ignore what is not of the encoding.
+    """
+    if output_encoding not in _ENCODINGS or errors not in ("strict", "replace", "ignore"):
+        raise ValueError(f"Unknown output_encoding {output_encoding!r}, or errors {errors!r}.")
+    attrs: dict[str, Any] = {"source": _ENCODINGS.get(input_encoding.upper(), input_encoding), "errors": errors}
+    attrs |= {"target": _ENCODINGS[output_encoding], "replacement": chr(replacement_char)}
+    attrs |= {"control": bool(replace_control_characters)}
+    return _each(kernels.transcoded, "UnicodeTranscode", input, name, attrs)
+
+
+# Regular expressions
+
+
+def regex_replace(
+    input: Any, pattern: Any, rewrite: Any, replace_global: bool = True, name: str | None = None
+) -> Tensor:
+    """Each string with what matches a pattern replaced.
+
+    rewrite: what stands there instead; a backslash and a number in it stand for a group, 0 for the whole match.
+    The pattern is one of Python's `re`, which has all of RE2 that is common. When it runs: InvalidArgumentError for a
+    pattern that is none.
+    """
+    x = _strings(input)
+    inputs = [x, _strings(pattern, "pattern"), _strings(rewrite, "rewrite")]
+    attrs, kind = {"everywhere": bool(replace_global)}, "RegexReplace"
+    return apply(kernels.regex_replace, inputs, attrs, type=kind, name=name, dtype=dtypes.string, shape=x.raw_shape)
+
+
+def regex_full_match(input: Any, pattern: Any, name: str | None = None) -> Tensor:
+    """Whether a pattern matches the whole of each string, bool."""
+    x = _strings(input)
+    inputs, kind = [x, _strings(pattern, "pattern")], "RegexFullMatch"
+    return apply(kernels.regex_full_match, inputs, type=kind, name=name, dtype=dtypes.bool, shape=x.raw_shape)
+
+
+# Base64
+
+
+def encode_base64(input: Any, pad: bool = False, name: str | None = None) -> Tensor:
+    """Strings in web-safe base64. pad: with `=` at the end."""
+    return _each(kernels.encode_base64, "EncodeBase64", input, name, {"pad": bool(pad)})
+
+
+def decode_base64(input: Any, name: str | None = None) -> Tensor:
+    """What strings in web-safe base64 mean. When it runs: InvalidArgumentError for what is none."""
+    return _each(kernels.decode_base64, "DecodeBase64", input, name)
