@@ -1,7 +1,7 @@
 """What the C library does with memory that arrays have left: it keeps it for those of the next step.
 
 A training step makes the same arrays as the step before. glibc gives what is free at the end of its heap back to the
-system as soon as that is twice the largest array, and to get it again costs a page fault for each 4 KiB: a third of
+system as soon as that is twice the largest array, and to get it again costs a page fault for each 4 KiB: a quarter of
 the time of a step of a small convolutional net.
 """
 
