@@ -25,6 +25,7 @@ from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan import call_list as listings
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.run import cold_run
 from weftwork.scheduler.run.cold_run import ColdRun, Next
 from weftwork.scheduler.run.local_workers import local_workers
 
@@ -199,9 +200,30 @@ def test_a_plan_is_made_once_it_might_have_paid(graph):
     assert CallList.of([nodes], set()).is_worth_a_plan(MANY, MANY * 1e-4, slots=2)
 
 
-def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph):
+class Clock:
+    """The clock of a cold run, which goes on when a node says so, and not while others use the machine."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def wait(self, seconds):
+        """So much time goes by."""
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(cold_run, "perf_counter", made)
+    return made
+
+
+def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph, clock):
     def nap(x):
-        time.sleep(0.002)
+        clock.wait(0.002)
         return x
 
     work = ColdRun(CallList.of([chain(seen(nap), 1)], set()), {})
@@ -212,8 +234,8 @@ def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph):
     assert list(part.fed.values()) == [1]
 
 
-def test_a_pause_does_not_make_nodes_heavy(graph):
-    work = ColdRun(CallList.of([chain(seen(lambda k: time.sleep(0 if k else 0.05) or k + 1), 0)], set()), {})
+def test_a_pause_does_not_make_nodes_heavy(graph, clock):
+    work = ColdRun(CallList.of([chain(seen(lambda k: clock.wait(1e-6 if k else 0.05) or k + 1), 0)], set()), {})
     assert work.go_on([]) is Next.NOTHING
     assert work.values() == [MANY]
 
