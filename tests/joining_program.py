@@ -1,5 +1,7 @@
-"""A program that starts Ray with its first node that needs a worker (`start`), that has a Ray which is joined (`join`),
-or for which RAY_ADDRESS names one (`named`)."""
+"""A program that has a Ray which is joined (`join`), or for which RAY_ADDRESS names one (`named`).
+
+In the first one runs fail again and again while their tasks begin and end: what Ray makes of the cancels is seen.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +11,29 @@ import subprocess
 import sys
 
 import weftwork as tf
+from weftwork.scheduler.plan.cost import COSTS
+
+RUNS = 600
 
 
-def start() -> dict:
-    """Whether Ray is there before and after a node needs it."""
-    v = tf.Variable(1)
-    with tf.Session() as session:
-        session.run(v.initializer)
-        assert session.run(v + 1) == 2
-        before = "ray" in sys.modules
-        assert session.run(tf.op(isolated=True)(abs)(-3)) == 3
-        import ray
+def fail(_):
+    """Goes wrong in the caller at once."""
+    raise ValueError("no")
 
-        return {"before": before, "after": ray.is_initialized(), "device": session.list_devices()[0].name}
+
+def failing() -> dict:
+    """How many of the runs failed, and what one gives that does not."""
+    failed = 0
+    with tf.Graph().as_default(), tf.Session() as session:
+        broken = tf.op(fail)(0)
+        COSTS.learn(broken.op.kernel, 64, 1e-6, 8)
+        tasks = [tf.op(isolated=True)(abs)(-k) for k in range(8)]
+        for _ in range(RUNS):
+            try:
+                session.run([*tasks, broken])
+            except tf.errors.InvalidArgumentError:
+                failed += 1
+        return {"failed": failed, "works": session.run(tasks)}
 
 
 def join() -> dict:
@@ -43,7 +55,7 @@ def join() -> dict:
         for kind, where in {"named": address, "nowhere": "127.0.0.1:1"}.items()
     }
     found = {kind: json.loads(text.splitlines()[-1])["cpus"] for kind, text in named.items()}
-    return {"after": ray.is_initialized(), "cpus": int(ray.cluster_resources()["CPU"]), **found}
+    return {"after": ray.is_initialized(), "cpus": int(ray.cluster_resources()["CPU"]), **found, **failing()}
 
 
 def named() -> dict:
@@ -59,4 +71,4 @@ def named() -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"start": start, "join": join, "named": named}[sys.argv[1]]()))
+    print(json.dumps({"join": join, "named": named}[sys.argv[1]]()))

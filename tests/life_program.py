@@ -90,6 +90,7 @@ def ends() -> dict:
     large = tf.Variable(tf.zeros([100_000]))
     y, grown = plus(1), large.assign_add(tf.op(isolated=True, dtype=tf.float32, shape=[100_000])(np.ones)(100_000, "f"))
     session, seen = tf.Session(), {}
+    seen["before"] = "ray" in sys.modules or session.run(tf.add(1, 2)) != 3 or "ray" in sys.modules
 
     def run(what: str, fetch=y) -> None:
         try:
@@ -118,6 +119,7 @@ def ends() -> dict:
         thread.join()
     import ray
 
+    seen["after"], seen["device"] = ray.is_initialized(), session.list_devices()[0].name
     run("after the thread")
     os.kill(os.getpid(), signal.SIGTERM)
     session.run(large.initializer)

@@ -7,12 +7,7 @@ import pytest
 import weftwork as tf
 from tests.programs import Program
 
-STARTS = Program("tests.joining_program", "start")
 JOINS = Program("tests.joining_program", "join")
-
-
-def test_ray_starts_with_the_first_node_that_needs_a_worker():
-    assert STARTS.seen() == {"before": False, "after": True, "device": "/job:localhost/replica:0/task:0/device:CPU:0"}
 
 
 def test_a_ray_that_was_there_is_joined_and_stays():

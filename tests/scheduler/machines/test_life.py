@@ -14,6 +14,12 @@ def test_limits_cancels_failures_and_looks_start_no_ray():
     assert seen["took"] < 5  # to start Ray takes as long, on a quiet machine
 
 
+def test_ray_starts_with_the_first_node_that_needs_a_worker():
+    seen = ENDS.seen()
+    assert (seen["before"], seen["after"]) == (False, True)
+    assert seen["device"] == "/job:localhost/replica:0/task:0/device:CPU:0"
+
+
 def test_a_ray_outlives_the_threads_that_asked_for_it_at_once_and_leaves_sigterm_alone():
     seen = ENDS.seen()
     assert [seen[f"thread {n}"] for n in range(8)] == [2] * 8
