@@ -14,7 +14,7 @@ from typing import Any
 
 from weftwork.graph import shapes, stacks
 from weftwork.graph.dtypes import DType
-from weftwork.graph.names import Names, check_op_name, check_scope_name
+from weftwork.graph.names import Names, check_op_name, check_scope_name, find
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ownership import add_atoms
 from weftwork.graph.scopes import Scopes
@@ -224,52 +224,13 @@ class Graph:
         if isinstance(obj, bytes):
             obj = obj.decode()
         if isinstance(obj, str):
-            return self._by_text(obj, allow_tensor, allow_operation)
+            return find(self._by_name, obj, allow_tensor, allow_operation)
         if (isinstance(obj, Tensor) and allow_tensor) or (isinstance(obj, Operation) and allow_operation):
             if obj.graph is not self:
                 kind = "Tensor" if isinstance(obj, Tensor) else "Operation"
                 raise ValueError(f"{kind} {obj!r} is not an element of this graph.")
             return obj
         raise TypeError(f"Can not convert a {type(obj).__name__} into a {types}.")
-
-    def _by_text(self, name: str, allow_tensor: bool, allow_operation: bool) -> Any:
-        if ":" in name and allow_tensor:
-            op_name, _, index = name.rpartition(":")
-            if not index.isdigit() or ":" in op_name:
-                raise ValueError(
-                    f"The name {name!r} looks a like a Tensor name, but is not a valid one. Tensor names must be of "
-                    'the form "<op_name>:<output_index>".'
-                )
-            op = self._by_name.get(op_name)
-            if op is None:
-                raise KeyError(
-                    f"The name {name!r} refers to a Tensor which does not exist. The operation, {op_name!r}, does "
-                    "not exist in the graph."
-                )
-            if int(index) >= len(op.outputs):
-                raise KeyError(
-                    f"The name {name!r} refers to a Tensor which does not exist. The operation, {op_name!r}, exists "
-                    f"but only has {len(op.outputs)} outputs."
-                )
-            return op.outputs[int(index)]
-        if ":" in name:
-            if name.rpartition(":")[0] in self._by_name:
-                raise ValueError(f"The name {name!r} appears to refer to a Tensor, not a Operation.")
-            raise ValueError(f"The name {name!r} looks like an (invalid) Operation name, not a Tensor.")
-        if allow_operation:
-            op = self._by_name.get(name)
-            if op is None:
-                raise KeyError(f"The name {name!r} refers to an Operation not in the graph.")
-            return op
-        if name in self._by_name:
-            raise ValueError(
-                f"The name {name!r} refers to an Operation, not a Tensor. Tensor names must be of the form "
-                '"<op_name>:<output_index>".'
-            )
-        raise ValueError(
-            f"The name {name!r} looks like an (invalid) Operation name, not a Tensor. Tensor names must be of the "
-            'form "<op_name>:<output_index>".'
-        )
 
     def also_named(self, name: str, op: Operation) -> None:
         """Let an operation be found by a further name, which no operation has."""

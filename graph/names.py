@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 _OP_NAME = re.compile(r"^[A-Za-z0-9.][A-Za-z0-9_.\-/]*$")
 _INNER_SCOPE = re.compile(r"^[A-Za-z0-9_.\-/\\]*$")
@@ -41,3 +43,44 @@ class Names:
         if mark:
             self._next[numbered] = 1
         return f"{path}_{suffix}"
+
+
+def find(operations: Mapping[str, Any], name: str, allow_tensor: bool, allow_operation: bool) -> Any:
+    """The operation or tensor that a text names. ValueError where it cannot name one, KeyError where there is none."""
+    if ":" in name and allow_tensor:
+        op_name, _, index = name.rpartition(":")
+        if not index.isdigit() or ":" in op_name:
+            raise ValueError(
+                f"The name {name!r} looks a like a Tensor name, but is not a valid one. Tensor names must be of "
+                'the form "<op_name>:<output_index>".'
+            )
+        op = operations.get(op_name)
+        if op is None:
+            raise KeyError(
+                f"The name {name!r} refers to a Tensor which does not exist. The operation, {op_name!r}, does "
+                "not exist in the graph."
+            )
+        if int(index) >= len(op.outputs):
+            raise KeyError(
+                f"The name {name!r} refers to a Tensor which does not exist. The operation, {op_name!r}, exists "
+                f"but only has {len(op.outputs)} outputs."
+            )
+        return op.outputs[int(index)]
+    if ":" in name:
+        if name.rpartition(":")[0] in operations:
+            raise ValueError(f"The name {name!r} appears to refer to a Tensor, not a Operation.")
+        raise ValueError(f"The name {name!r} looks like an (invalid) Operation name, not a Tensor.")
+    if allow_operation:
+        op = operations.get(name)
+        if op is None:
+            raise KeyError(f"The name {name!r} refers to an Operation not in the graph.")
+        return op
+    if name in operations:
+        raise ValueError(
+            f"The name {name!r} refers to an Operation, not a Tensor. Tensor names must be of the form "
+            '"<op_name>:<output_index>".'
+        )
+    raise ValueError(
+        f"The name {name!r} looks like an (invalid) Operation name, not a Tensor. Tensor names must be of the "
+        'form "<op_name>:<output_index>".'
+    )
