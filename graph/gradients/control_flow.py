@@ -21,12 +21,13 @@ from weftwork.graph.gradients.walk import gradients, is_trainable
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
 from weftwork.graph.ops.array_ops import shape
 from weftwork.graph.ops.composite import IndexedSlices
-from weftwork.graph.ops.control_flow import _owner, section_of, while_loop
+from weftwork.graph.ops.control_flow import while_loop
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.filling import zeros_like
 from weftwork.graph.ops.flow import identity
 from weftwork.graph.ops.functional import sweep
 from weftwork.graph.ops.math_ops import range as numbers
+from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section, captures, sections_of
 
@@ -132,7 +133,7 @@ def _cond_gradient(op: Operation, *grads: Tensor) -> list:
             (a.dtype.base_dtype, shapes.common(a.raw_shape, b.raw_shape))
             for a, b in zip(ways[0][0].outputs, ways[1][0].outputs, strict=True)
         ]
-        made = iter(_owner(graph, "If", [back for back, _ in ways], [op.inputs[0]], specs, "Merge", {}).outputs)
+        made = iter(add_owner(graph, "If", [back for back, _ in ways], [op.inputs[0]], specs, "Merge", {}).outputs)
     joined = [
         next(made) if kind is None else IndexedSlices(next(made), next(made), shape(x))
         for x, kind in zip(wanted, kinds, strict=True)
@@ -316,4 +317,4 @@ def _gradient_of(
     every = captures(sections)
     places = tuple([len(inputs) + every.index(t) if t in every else -1 for t in captured])
     outputs = [(t.dtype.base_dtype, t.raw_shape) for t in like]
-    return _owner(op.graph, type, sections, inputs, outputs, type, {**attrs, "_captures": places}).outputs
+    return add_owner(op.graph, type, sections, inputs, outputs, type, {**attrs, "_captures": places}).outputs

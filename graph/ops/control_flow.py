@@ -6,8 +6,7 @@ taken, or once in each iteration; what they use from outside is evaluated once, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,22 +15,15 @@ from weftwork.graph import nest, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
-from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
+from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.flow import group, identity
+from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.scopes import name_scope
-from weftwork.graph.sections import Section, captures
+from weftwork.graph.sections import Section
 
 _OTHER_STRUCTURE = "The two structures don't have the same nested structure."
-
-
-@contextmanager
-def section_of(graph: Graph, word: str):
-    """Operations created inside belong to a new section."""
-    section = Section(graph, word, graph.section)
-    with graph.as_default(), graph.control_dependencies(None), graph.in_section(section):
-        yield section
 
 
 def _ended(section: Section, result: Any, word: str) -> list:
@@ -49,56 +41,6 @@ def _ended(section: Section, result: Any, word: str) -> list:
             flat.append(convert_to_tensor(element))
     section.outputs = [t for t in flat if t is not None]
     return flat
-
-
-def _owner(
-    graph: Graph, type: str, sections: Sequence[Section], given: Sequence[Tensor], outputs: list, name: str, attrs: dict
-) -> Operation:
-    """The operation that owns sections: its inputs are those given and what the sections capture."""
-    _check_places([op for section in sections for op in section.ops])
-    captured = captures(sections)
-    controls = dict.fromkeys([c for section in sections for c in section.controls()])
-    attrs = {**attrs, "_sections": tuple([section.index for section in sections]), "_given": len(given)}
-    with graph.as_default(), graph.control_dependencies(list(controls)):
-        return graph.add(
-            Kind.CONTROL,
-            type,
-            inputs=(*given, *captured),
-            attrs=attrs,
-            outputs=outputs,
-            name=name,
-            traits=asked_together([op.traits for section in sections for op in section.ops]),
-        )
-
-
-def _check_places(ops: Sequence[Operation]) -> None:
-    """Raise ValueError for users' functions inside of which one asks for the caller's process, one for another."""
-    mine = next((op for op in ops if op.traits.here and op.traits.user), None)
-    other = next((op for op in ops if op.traits.elsewhere), None)
-    if mine is not None and other is not None:
-        raise ValueError(
-            f"A branch or loop runs in one place, but {mine.defined_at} must run in the caller's process, and "
-            f"{other.defined_at} asks with {' and '.join(other.traits.elsewhere)} for another one."
-        )
-
-
-def asked_together(every: Iterable[Traits]) -> Traits:
-    """What all of the nodes inside ask for together."""
-    resources: dict[str, float] = {}
-    labels: dict[str, str] = {}
-    for traits in every:
-        labels.update(traits.labels)
-        for key, amount in traits.resources:
-            resources[key] = max(amount, resources.get(key, 0.0))
-    traits = Traits(
-        user=any(t.user for t in every),
-        isolated=any(t.isolated for t in every),
-        resources=tuple(sorted(resources.items())),
-        labels=tuple(sorted(labels.items())),
-        here=any(t.here for t in every),
-        timeout=min([t.timeout for t in every if t.timeout is not None], default=None),
-    )
-    return LIBRARY if traits == LIBRARY else traits
 
 
 # Branches
@@ -142,7 +84,7 @@ def cond(
             (a.dtype.base_dtype, shapes.common(a.raw_shape, b.raw_shape))
             for a, b in zip(sections[0].outputs, sections[1].outputs, strict=True)
         ]
-        op = _owner(graph, "If", sections, [pred], specs, "Merge", {})
+        op = add_owner(graph, "If", sections, [pred], specs, "Merge", {})
         structure = _structured(results[0], flats[0], op)
     if not strict and type(structure) in (list, tuple) and len(structure) == 1:
         return structure[0]
@@ -395,7 +337,7 @@ def while_loop(
         attrs = {"_carried": len(enter), "_limited": limit is not None, "_parallel": parallel_iterations}
         if not back_prop:
             attrs["_no_gradient"] = True
-        op = _owner(graph, "While", [test, step], given_inputs, specs, "Exit", attrs)
+        op = add_owner(graph, "While", [test, step], given_inputs, specs, "Exit", attrs)
         several = len(loop_vars) > 1 and isinstance(result, (list, tuple))
         packed = _repacked(result if several else loop_vars, iter(op.outputs))
     if isinstance(packed, (list, tuple)) and len(packed) == 1 and not return_same_structure:

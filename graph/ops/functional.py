@@ -14,8 +14,9 @@ from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Tensor
-from weftwork.graph.ops.control_flow import _owner, _rebuilt, section_of
+from weftwork.graph.ops.control_flow import _rebuilt
 from weftwork.graph.ops.joining import concat
+from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.scopes import name_scope
 
 
@@ -59,7 +60,7 @@ def sweep(
     empty = tuple([((0, *[d or 0 for d in t.raw_shape or ()]), t.dtype.base_dtype.numpy) for t in collected])
     attrs = {"_carried": len(initial), "_elements": len(elements), "_reverse": reverse, "_empty": empty}
     attrs["_parallel"] = parallel if count is None else min(parallel, count)
-    op = _owner(graph, "Sweep", [section], [*initial, *elements], outputs, name or "Sweep", attrs)
+    op = add_owner(graph, "Sweep", [section], [*initial, *elements], outputs, name or "Sweep", attrs)
     return list(op.outputs[: len(initial)]), list(op.outputs[len(initial) :])
 
 

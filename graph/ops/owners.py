@@ -1,0 +1,68 @@
+"""Operations that own sections of the graph: how sections are filled, and what their owner takes and asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
+from weftwork.graph.sections import Section, captures
+
+
+@contextmanager
+def section_of(graph: Graph, word: str):
+    """Operations created inside belong to a new section."""
+    section = Section(graph, word, graph.section)
+    with graph.as_default(), graph.control_dependencies(None), graph.in_section(section):
+        yield section
+
+
+def add_owner(
+    graph: Graph, type: str, sections: Sequence[Section], given: Sequence[Tensor], outputs: list, name: str, attrs: dict
+) -> Operation:
+    """The operation that owns sections: its inputs are those given and what the sections capture."""
+    _check_places([op for section in sections for op in section.ops])
+    captured = captures(sections)
+    controls = dict.fromkeys([c for section in sections for c in section.controls()])
+    attrs = {**attrs, "_sections": tuple([section.index for section in sections]), "_given": len(given)}
+    with graph.as_default(), graph.control_dependencies(list(controls)):
+        return graph.add(
+            Kind.CONTROL,
+            type,
+            inputs=(*given, *captured),
+            attrs=attrs,
+            outputs=outputs,
+            name=name,
+            traits=asked_together([op.traits for section in sections for op in section.ops]),
+        )
+
+
+def _check_places(ops: Sequence[Operation]) -> None:
+    """Raise ValueError for users' functions inside of which one asks for the caller's process, one for another."""
+    mine = next((op for op in ops if op.traits.here and op.traits.user), None)
+    other = next((op for op in ops if op.traits.elsewhere), None)
+    if mine is not None and other is not None:
+        raise ValueError(
+            f"A branch or loop runs in one place, but {mine.defined_at} must run in the caller's process, and "
+            f"{other.defined_at} asks with {' and '.join(other.traits.elsewhere)} for another one."
+        )
+
+
+def asked_together(every: Iterable[Traits]) -> Traits:
+    """What all of the nodes inside ask for together."""
+    resources: dict[str, float] = {}
+    labels: dict[str, str] = {}
+    for traits in every:
+        labels.update(traits.labels)
+        for key, amount in traits.resources:
+            resources[key] = max(amount, resources.get(key, 0.0))
+    traits = Traits(
+        user=any(t.user for t in every),
+        isolated=any(t.isolated for t in every),
+        resources=tuple(sorted(resources.items())),
+        labels=tuple(sorted(labels.items())),
+        here=any(t.here for t in every),
+        timeout=min([t.timeout for t in every if t.timeout is not None], default=None),
+    )
+    return LIBRARY if traits == LIBRARY else traits
