@@ -21,7 +21,7 @@ from weftwork.graph.data.description import captured_by
 from weftwork.graph.errors import CancelledError, OpError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Operation, Tensor
-from weftwork.graph.ops.control_flow import asked_together
+from weftwork.graph.ops.owners import asked_together
 from weftwork.graph.sections import Section
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
