@@ -6,7 +6,7 @@ taken, or once in each iteration; what they use from outside is evaluated once, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
