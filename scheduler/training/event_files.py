@@ -20,7 +20,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.shapes import RawShape
 from weftwork.graph.stacks import get_default_graph
-from weftwork.graph.training.summaries import protos
+from weftwork.graph.protos import protos
 
 _numbers = itertools.count()
 
