@@ -170,8 +170,23 @@ ALL: dict[str, DType] = {
 }
 _ALIASES = {"half": float16, "float": float32, "double": float64}
 _ENUM: dict[DType, int] = {
-    **{float32: 1, float64: 2, int32: 3, uint8: 4, int16: 5, int8: 6, string: 7, complex64: 8, int64: 9, bool: 10},
-    **{uint16: 17, complex128: 18, float16: 19, resource: 20, object: 21, uint32: 22, uint64: 23},
+    float32: 1,
+    float64: 2,
+    int32: 3,
+    uint8: 4,
+    int16: 5,
+    int8: 6,
+    string: 7,
+    complex64: 8,
+    int64: 9,
+    bool: 10,
+    uint16: 17,
+    complex128: 18,
+    float16: 19,
+    resource: 20,
+    object: 21,
+    uint32: 22,
+    uint64: 23,
 }
 _OF_ENUM = {number: dtype for dtype, number in _ENUM.items()}
 _OF_NUMPY = {known.numpy: known for known in ALL.values() if known.numpy.kind != "O"}

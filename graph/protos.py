@@ -14,6 +14,17 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+MESSAGES = {
+    "AttrValue": "attr_value",
+    "GraphDef": "graph",
+    "MetaGraphDef": "meta_graph",
+    "NameAttrList": "attr_value",
+    "NodeDef": "node_def",
+    "OpDef": "op_def",
+    "TensorInfo": "meta_graph",
+}
+"""The messages that programs name, and the module of each."""
+
 
 @cache
 def protos(module: str) -> Any:

@@ -26,6 +26,7 @@ FLOORS = [
     "graph/layers",
     "graph/recurrent",
     "graph/training",
+    "graph/interchange",
     "actors",
     "actors/programs",
     "actors/processes",

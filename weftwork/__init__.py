@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from weftwork import debugging, layers, logging, losses, metrics, nn, queue, summary, train
+from weftwork import debugging, graph_util, layers, logging, losses, metrics, nn, queue, summary, train
 from weftwork.actors.programs.sizes import register_size
 from weftwork.graph import errors
+from weftwork.graph import protos as _protos
 from weftwork.graph.build import (
     constant,
     convert_to_tensor,
@@ -71,6 +72,7 @@ from weftwork.graph.graph import (
     Graph,
     GraphKeys,
 )
+from weftwork.graph.interchange.reading import import_graph_def
 from weftwork.graph.moved import keep_old_names
 from weftwork.graph.operation import (
     Operation,
@@ -568,6 +570,7 @@ __all__ = [
     "glorot_normal_initializer",
     "glorot_uniform_initializer",
     "gradients",
+    "graph_util",
     "greater",
     "greater_equal",
     "group",
@@ -579,6 +582,7 @@ __all__ = [
     "igamma",
     "igammac",
     "imag",
+    "import_graph_def",
     "initialize_all_variables",
     "initialize_local_variables",
     "initialize_variables",
@@ -807,4 +811,9 @@ def __getattr__(name: str) -> Any:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
     if name in summary.MESSAGES:
         return getattr(summary, name)
+    if name in _protos.MESSAGES:
+        try:
+            return getattr(_protos.protos(_protos.MESSAGES[name]), name)
+        except ImportError as error:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

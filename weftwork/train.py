@@ -1,6 +1,7 @@
 """tf.train: what a training program needs around its graph."""
 
 from weftwork.actors.checkpoints.reader import CheckpointReader as NewCheckpointReader
+from weftwork.graph.interchange.graph_util import write_graph
 from weftwork.graph.training.averages import ExponentialMovingAverage
 from weftwork.graph.training.optimizer import Optimizer
 from weftwork.graph.training.optimizers import (
@@ -167,4 +168,5 @@ __all__ = [
     "start_queue_runners",
     "string_input_producer",
     "update_checkpoint_state",
+    "write_graph",
 ]

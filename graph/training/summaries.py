@@ -24,7 +24,6 @@ from weftwork.graph.protos import protos
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 
-
 # What is shown
 
 
