@@ -50,8 +50,8 @@ def available() -> bool:
 def messages(package: str, definitions: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Message classes by name, from `{message: {field: "NUMBER KIND"}}`.
 
-    KIND: int32, int64, uint32, fixed32, bool, string, bytes, double, or a message of the same package; `repeated KIND`
-    for a list of them. Names of nested messages are written out: `Shape.Dim` is a message of its own.
+    KIND: int32, int64, uint32, fixed32, bool, string, bytes, float, double, or another of the messages; `repeated KIND`
+    for a list of them.
     """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 

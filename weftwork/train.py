@@ -77,7 +77,8 @@ from weftwork.scheduler.training.monitored_session import (
     SingularMonitoredSession,
 )
 from weftwork.scheduler.training.queue_runner import QueueRunner, add_queue_runner, start_queue_runners
-from weftwork.scheduler.training.saver import Saver, SaverDef, export_meta_graph
+from weftwork.scheduler.training.saver import Saver, export_meta_graph
+from weftwork.scheduler.training.saver_def import SaverDef
 from weftwork.scheduler.training.saving_hooks import (
     CheckpointSaverHook,
     CheckpointSaverListener,

@@ -21,7 +21,6 @@ from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
 from weftwork.graph.export import structure
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.stacks import get_default_graph
-from weftwork.scheduler.request.fields import Message
 from weftwork.scheduler.session.session import BaseSession
 from weftwork.scheduler.state.checkpoint_state import (
     STATE_FILE,
@@ -31,21 +30,11 @@ from weftwork.scheduler.state.checkpoint_state import (
     remove_checkpoint,
     update_checkpoint_state,
 )
+from weftwork.scheduler.training.saver_def import SaverDef
 from weftwork.scheduler.training.saver_nodes import add_nodes, saveables_of
 
 SAVEABLES = "saveable_objects"
 """The collection of variables that are saved though they are not global."""
-
-
-class SaverDef(Message):
-    """How a Saver is found in its graph: the names of its nodes, and what it keeps."""
-
-    filename_tensor_name: str = ""
-    save_tensor_name: str = ""
-    restore_op_name: str = ""
-    max_to_keep: int = 0
-    sharded: bool = False
-    keep_checkpoint_every_n_hours: float = 0.0
 
 
 class Saver:
@@ -60,7 +49,9 @@ class Saver:
     defer_build: add the nodes when `build` is called.   allow_empty: have nothing to save.
     pad_step_number: steps in names have eight digits.   save_relative_paths: the folder can be moved.
     filename: the prefix when it is not fed.
-    restore_sequentially, write_version, builder: accepted, and of no effect.
+    write_version: SaverDef.V2 writes TensorFlow's files, which can hold numbers and text; None Weftwork's own, which
+        hold any plain data. Both are read, whichever is given.
+    restore_sequentially, builder: accepted, and of no effect.
     Raises ValueError without variables or for a key that is twice, TypeError for what is no variable.
     """
 
@@ -88,6 +79,9 @@ class Saver:
                 "var_list=None."
             )
         self._var_list, self._name, self._filename = var_list, name, filename
+        self._bundled = write_version == SaverDef.V2
+        if write_version not in (None, SaverDef.V2, "weftwork"):
+            raise ValueError(f"write_version must be SaverDef.V2 or None, not {write_version!r}: V1 is not written.")
         self._reshape, self._sharded, self._allow_empty = reshape, sharded, allow_empty
         self._pad_step_number, self._save_relative_paths = pad_step_number, save_relative_paths
         self._kept = Kept(max_to_keep, keep_checkpoint_every_n_hours)
@@ -112,7 +106,9 @@ class Saver:
                 raise ValueError("No variables to save")
             self._is_empty = True
             return
-        filename, saved, restored = add_nodes(self._name, self._filename, saveables, self._sharded, self._reshape)
+        filename, saved, restored = add_nodes(
+            self._name, self._filename, saveables, self._sharded, self._reshape, self._bundled
+        )
         self.saver_def = SaverDef(
             filename_tensor_name=filename.name,
             save_tensor_name=saved.name,
@@ -120,6 +116,7 @@ class Saver:
             max_to_keep=self._kept.limit or 0,
             sharded=self._sharded,
             keep_checkpoint_every_n_hours=self._kept.hours,
+            version=SaverDef.V2,
         )
 
     def as_saver_def(self) -> SaverDef | None:
@@ -284,5 +281,5 @@ def export_meta_graph(
 
 
 def _meta_graph(graph: Graph, saver_def: SaverDef | None) -> bytes:
-    saver = {} if saver_def is None else json.loads(saver_def.SerializeToString())
+    saver = {} if saver_def is None else saver_def._set_fields()
     return json.dumps({"format": "weftwork graph", "graph": structure(graph), "saver": saver}).encode()

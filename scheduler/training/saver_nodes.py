@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from weftwork.actors.checkpoints import bundle
 from weftwork.actors.checkpoints import writer as checkpoint
 from weftwork.actors.checkpoints.encoding import TYPES
 from weftwork.actors.checkpoints.reader import CheckpointReader, Wanted
@@ -39,23 +40,37 @@ Saveables = list[tuple[str, Variable]]
 # Kernels
 
 
-def save_all(filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...]) -> tuple:
+def _format(bundled: bool) -> Any:
+    """The module that writes: TensorFlow's files, or Weftwork's."""
+    return bundle if bundled else checkpoint
+
+
+def save_all(
+    filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...], bundled: bool = False
+) -> tuple:
     """The kernel of a SaveV2 that writes the whole checkpoint."""
-    prefix = os.fsdecode(filename)
-    checkpoint.write_index(prefix, [checkpoint.write_shard(prefix, zip(keys, types, values, strict=True))])
+    prefix, files = os.fsdecode(filename), _format(bundled)
+    files.write_index(prefix, [files.write_shard(prefix, zip(keys, types, values, strict=True))])
     return ()
 
 
 def save_shard(
-    filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...], shard: int, shards: int
+    filename: bytes,
+    *values: Any,
+    keys: tuple[str, ...],
+    types: tuple[str, ...],
+    shard: int,
+    shards: int,
+    bundled: bool = False,
 ) -> Part:
     """The kernel of a SaveV2 that writes one of several data files; its output says what is in it."""
-    return checkpoint.write_shard(os.fsdecode(filename), zip(keys, types, values, strict=True), shard, shards)
+    prefix = os.fsdecode(filename)
+    return _format(bundled).write_shard(prefix, zip(keys, types, values, strict=True), shard, shards)
 
 
-def merge_shards(filename: bytes, *parts: Part) -> tuple:
+def merge_shards(filename: bytes, *parts: Part, bundled: bool = False) -> tuple:
     """The kernel that makes written shards a checkpoint."""
-    checkpoint.write_index(os.fsdecode(filename), parts)
+    _format(bundled).write_index(os.fsdecode(filename), parts)
     return ()
 
 
@@ -72,14 +87,14 @@ _HERE = Traits(here=True)
 
 
 def add_nodes(
-    name: str | None, prefix: str | None, saveables: Saveables, sharded: bool, reshape: bool
+    name: str | None, prefix: str | None, saveables: Saveables, sharded: bool, reshape: bool, bundled: bool
 ) -> tuple[Tensor, Tensor, Operation]:
     """Add a saver's nodes to the variables' graph: the filename, the tensor that saves, the operation that restores."""
     with name_scope(name, "save", [variable.value() for _, variable in saveables]):
         graph = get_default_graph()
         with graph.device(None), graph.control_dependencies(None):
             filename = constant(prefix or "model", dtypes.string, name="Const")
-            saved = _save_nodes(filename, saveables, sharded)
+            saved = _save_nodes(filename, saveables, sharded, bundled)
             return filename, saved, _restore_nodes(filename, saveables, reshape)
 
 
@@ -97,27 +112,33 @@ def _function(type: str, kernel: Any, inputs: Iterable[Tensor], attrs: dict, out
     )
 
 
-def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool) -> Tensor:
+def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool, bundled: bool) -> Tensor:
     """The nodes that save: the file name, after everything is written."""
     groups = _in_shards(saveables) if sharded else [saveables]
+    named = {"bundled": bundled}
     if len(groups) == 1:
-        done = _function("SaveV2", save_all, *_saved(filename, groups[0]), [], "SaveV2")
+        inputs, attrs = _saved(filename, groups[0], bundled)
+        done = _function("SaveV2", save_all, inputs, attrs, [], "SaveV2")
     else:
         parts = []
         for shard, part in enumerate(groups):
-            inputs, attrs = _saved(filename, part)
+            inputs, attrs = _saved(filename, part, bundled)
             attrs |= {"shard": shard, "shards": len(groups)}
             parts.append(_function("SaveV2", save_shard, inputs, attrs, [(dtypes.object, None)], "SaveV2").outputs[0])
-        done = _function("MergeV2Checkpoints", merge_shards, [filename, *parts], {}, [], "MergeV2Checkpoints")
+        done = _function("MergeV2Checkpoints", merge_shards, [filename, *parts], named, [], "MergeV2Checkpoints")
     with get_default_graph().control_dependencies([done]):
         return identity(filename, name="control_dependency")
 
 
-def _saved(filename: Tensor, saveables: Saveables) -> tuple[list[Tensor], dict[str, Any]]:
+def _saved(filename: Tensor, saveables: Saveables, bundled: bool) -> tuple[list[Tensor], dict[str, Any]]:
     """The inputs and attributes of a node that saves."""
     keys = tuple([key for key, _ in saveables])
     types = tuple([variable.dtype.base_dtype.name for _, variable in saveables])
-    return [filename, *[variable.value() for _, variable in saveables]], {"keys": keys, "types": types}
+    return [filename, *[variable.value() for _, variable in saveables]], {
+        "keys": keys,
+        "types": types,
+        "bundled": bundled,
+    }
 
 
 def _in_shards(saveables: Saveables) -> list[Saveables]:
