@@ -47,11 +47,12 @@ def available() -> bool:
     return importlib.util.find_spec("tensorboard") is not None
 
 
-def messages(package: str, definitions: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def messages(package: str, definitions: Mapping[str, Mapping[str, str]], uses: Any = None) -> dict[str, Any]:
     """Message classes by name, from `{message: {field: "NUMBER KIND"}}`.
 
     KIND: int32, int64, uint32, fixed32, bool, string, bytes, float, double, or another of the messages; `repeated KIND`
     for a list of them.
+    uses: a module of `protos` whose messages may be named too, `.tensorboard.MetaGraphDef`.
     """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
@@ -64,12 +65,15 @@ def messages(package: str, definitions: Mapping[str, Mapping[str, str]]) -> dict
             entry = made.field.add(name=field, number=int(number), label=kinds.LABEL_OPTIONAL)
             if repeated:
                 entry.label = kinds.LABEL_REPEATED
-            if kind in definitions:
-                entry.type, entry.type_name = kinds.TYPE_MESSAGE, f".{package}.{kind}"
+            if kind in definitions or kind.startswith("."):
+                entry.type = kinds.TYPE_MESSAGE
+                entry.type_name = kind if kind.startswith(".") else f".{package}.{kind}"
             else:
                 entry.type = getattr(kinds, f"TYPE_{kind.upper()}")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
+    pool = descriptor_pool.DescriptorPool() if uses is None else descriptor_pool.Default()
+    if uses is not None:
+        file.dependency.append(uses.DESCRIPTOR.name)
+    pool.AddSerializedFile(file.SerializeToString())
     return {
         name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}")) for name in definitions
     }

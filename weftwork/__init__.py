@@ -8,7 +8,19 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from weftwork import debugging, graph_util, layers, logging, losses, metrics, nn, queue, summary, train
+from weftwork import (
+    debugging,
+    graph_util,
+    layers,
+    logging,
+    losses,
+    metrics,
+    nn,
+    queue,
+    saved_model,
+    summary,
+    train,
+)
 from weftwork.actors.programs.sizes import register_size
 from weftwork.graph import errors
 from weftwork.graph import protos as _protos
@@ -702,6 +714,7 @@ __all__ = [
     "rsqrt",
     "saturate_cast",
     "save_costs",
+    "saved_model",
     "scalar_mul",
     "scan",
     "scatter_add",

@@ -62,6 +62,7 @@ from weftwork.scheduler.training.basic_hooks import (
 from weftwork.scheduler.training.batching import batch, batch_join, shuffle_batch, shuffle_batch_join
 from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
 from weftwork.scheduler.training.creators import ChiefSessionCreator, SessionCreator, WorkerSessionCreator
+from weftwork.scheduler.training.from_checkpoint import init_from_checkpoint
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
 from weftwork.scheduler.training.input_producers import (
     input_producer,
@@ -71,13 +72,14 @@ from weftwork.scheduler.training.input_producers import (
     string_input_producer,
 )
 from weftwork.scheduler.training.manager import SessionManager
+from weftwork.scheduler.training.meta_graph import export_meta_graph
 from weftwork.scheduler.training.monitored_session import (
     MonitoredSession,
     MonitoredTrainingSession,
     SingularMonitoredSession,
 )
 from weftwork.scheduler.training.queue_runner import QueueRunner, add_queue_runner, start_queue_runners
-from weftwork.scheduler.training.saver import Saver, export_meta_graph
+from weftwork.scheduler.training.saver import Saver, import_meta_graph
 from weftwork.scheduler.training.saver_def import SaverDef
 from weftwork.scheduler.training.saving_hooks import (
     CheckpointSaverHook,
@@ -150,6 +152,8 @@ __all__ = [
     "get_global_step",
     "get_or_create_global_step",
     "global_step",
+    "import_meta_graph",
+    "init_from_checkpoint",
     "input_producer",
     "inverse_time_decay",
     "latest_checkpoint",

@@ -282,6 +282,7 @@ def write_shard(
     """Write one data file of (key, type, value); the checkpoint is there once `write_index` has taken all of them."""
     files = files or files_of(prefix)
     with told(prefix):
+        files.make_folder(prefix)
         count = _count(prefix, shards, files)
     rows, at = {}, 0
     name = data_name(prefix, shard, count, "")

@@ -40,6 +40,8 @@ _OURS = re.compile(
     r"|weftwork\.graph\.(build|divisions|streams)"
 )
 """Where the library has functions that nodes call."""
+KERNELS: dict[str, Callable] = {}
+"""Functions above the language that nodes call, by path: those that save and restore."""
 _NUMPY = ("numpy", "numpy.linalg", "numpy.fft", "scipy.special")
 
 
@@ -137,8 +139,8 @@ def path_of(function: Any) -> str:
 
 def _library(path: str) -> Any:
     """A function of the library's, NumPy's or SciPy's that computes; None for any other path."""
-    if path in _OPERATORS:
-        return _OPERATORS[path]
+    if path in _OPERATORS or path in KERNELS:
+        return _OPERATORS.get(path) or KERNELS[path]
     module, _, name = path.partition(":")
     ours = _OURS.fullmatch(module) is not None
     if not name.isidentifier() or not (ours or module in _NUMPY) or name in _WRITES_FILES:
@@ -209,7 +211,8 @@ class _Reader:
     def _named_value(self, content: Any) -> Any:
         path, items = content
         module, _, name = path.partition(":")
-        found = getattr(importlib.import_module(module), name, None) if module.startswith("weftwork.") else None
+        ours = module.startswith(("weftwork.graph.", "weftwork.actors."))
+        found = getattr(importlib.import_module(module), name, None) if ours else None
         if not (isinstance(found, type) and issubclass(found, tuple) and hasattr(found, "_fields")):
             raise Refused(f"{path} is no record of the library's")
         return found(*[self.value(item) for item in items])

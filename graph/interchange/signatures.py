@@ -558,6 +558,8 @@ ReduceJoin inputs:string reduction_indices:int32 -> output:string | keep_dims:bo
 Substr input:string pos:T len:T -> output:string | unit:string="BYTE"
 RegexReplace input:string pattern:string rewrite:string -> output:string | replace_global:bool=true
 RegexFullMatch input:string pattern:string -> output:bool
+StaticRegexFullMatch input:string -> output:bool | pattern:string
+StaticRegexReplace input:string -> output:string | pattern:string rewrite:string replace_global:bool=true
 StringLength input:string -> output:int32 | unit:string="BYTE"
 StringLower input:string -> output:string | encoding:string=""
 StringUpper input:string -> output:string | encoding:string=""

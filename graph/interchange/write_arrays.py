@@ -49,7 +49,7 @@ def _variable(node: Node) -> Written:
 
 @writes("Assign")
 def _assign(node: Node) -> Written:
-    checked = node.attrs.get("shape") is not None
+    checked = node.attrs.get("shape") is not None or node.op.inputs[1].op.type == "RestoreV2"
     return node.inputs(), {"validate_shape": checked, "use_locking": True}
 
 

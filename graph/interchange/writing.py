@@ -63,7 +63,7 @@ class Node:
     def constant(self, name: str, value: Any, dtype: Any = dtypes.int32) -> Part:
         """A constant that is written beside the operation."""
         dtype = dtypes.as_dtype(dtype)
-        array = np.asarray(value, dtype.numpy)
+        array = value if dtype is dtypes.string else np.asarray(value, dtype.numpy)
         attrs = {"value": tensor_proto(array, dtype), "dtype": dtype}
         return self.helper(name, "Const", [], attrs, dtype)
 

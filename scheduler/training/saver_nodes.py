@@ -11,17 +11,27 @@ The nodes are the library's, so they run where the values lie: in the caller, un
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from weftwork.actors.checkpoints import bundle
 from weftwork.actors.checkpoints import writer as checkpoint
 from weftwork.actors.checkpoints.encoding import TYPES
+from weftwork.actors.checkpoints.files import files_of
 from weftwork.actors.checkpoints.reader import CheckpointReader, Wanted
 from weftwork.actors.checkpoints.writer import Part
 from weftwork.graph import dtypes
-from weftwork.graph.build import constant
+from weftwork.graph.build import apply, constant, static_value
+from weftwork.graph.interchange import native
+from weftwork.graph.interchange.nodes import Inexpressible
+from weftwork.graph.interchange.nodes import Part as WrittenPart
+from weftwork.graph.interchange.reading import Given, reads
+from weftwork.graph.interchange.writing import Node, writes
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.flow import group, identity
 from weftwork.graph.scopes import name_scope
@@ -78,6 +88,117 @@ def restore_values(filename: bytes, *, wanted: tuple[Wanted, ...]) -> Any:
     """The kernel of RestoreV2: the values of a checkpoint."""
     values = CheckpointReader(os.fsdecode(filename)).read(wanted)
     return values[0] if len(values) == 1 else tuple(values)
+
+
+def shard_name(basename: bytes, shard: Any, count: Any) -> bytes:
+    """The kernel of ShardedFilename."""
+    return basename + b"-%05d-of-%05d" % (shard, count)
+
+
+def merge_bundles(prefixes: Any, destination: bytes) -> tuple:
+    """The kernel of MergeV2Checkpoints, as TensorFlow has it: several checkpoints become one."""
+    names = [os.fsdecode(prefix) for prefix in np.ravel(prefixes)]
+    values = []
+    for name in names:
+        reader = CheckpointReader(name)
+        types = reader.get_variable_to_dtype_map()
+        values += [(key, types[key].name, reader.get_tensor(key)) for key in sorted(types)]
+    prefix = os.fsdecode(destination)
+    bundle.write_index(prefix, [bundle.write_shard(prefix, values)])
+    for name in names:
+        checkpoint.remove(name)
+        files_of(name).remove_folder(name)
+    return ()
+
+
+def join_text(*parts: Any, separator: bytes) -> Any:
+    """The kernel of StringJoin."""
+    return functools.reduce(lambda joined, part: joined + separator + part, parts)
+
+
+def matches(text: bytes, *, pattern: bytes) -> Any:
+    """The kernel of StaticRegexFullMatch."""
+    return np.bool_(re.fullmatch(pattern, text) is not None)
+
+
+native.KERNELS.update(
+    {native.path_of(kernel): kernel for kernel in (save_all, save_shard, merge_shards, restore_values)}
+)
+
+
+# As TensorFlow writes them
+
+
+@writes("SaveV2")
+def _write_save(node: Node) -> tuple[list, dict]:
+    if node.op.kernel is not save_all:
+        raise Inexpressible
+    filename, *tensors = node.inputs()
+    return [filename, *_texts(node, node.attrs["keys"]), *tensors], {}
+
+
+@writes("RestoreV2")
+def _write_restore(node: Node) -> tuple[list, dict]:
+    wanted = node.attrs["wanted"]
+    if any(want.reshape for want in wanted):
+        raise Inexpressible
+    keys = [want.key for want in wanted]
+    return [*node.inputs(), *_texts(node, keys)], {"dtypes": [t.dtype.base_dtype for t in node.op.outputs]}
+
+
+def _texts(node: Node, keys: Sequence[str]) -> list[WrittenPart]:
+    """The names of tensors, and of their slices, of which there are none."""
+    names = np.array([key.encode() for key in keys], object)
+    slices = np.array([b""] * len(keys), object)
+    return [
+        node.constant("tensor_names", names, dtypes.string),
+        node.constant("shape_and_slices", slices, dtypes.string),
+    ]
+
+
+def _keys(given: Given) -> tuple[str, ...]:
+    names, slices = [static_value(tensor) for tensor in given.inputs[1:3]]
+    if names is None or slices is None or any(item for item in np.ravel(slices)):
+        raise ValueError("variables in parts, and names that are known only when it runs, are not supported")
+    return tuple([name.decode() for name in np.ravel(names)])
+
+
+@reads("SaveV2")
+def _read_save(given: Given) -> Operation:
+    tensors = given.inputs[3:]
+    types = tuple([tensor.dtype.base_dtype.name for tensor in tensors])
+    attrs = {"keys": _keys(given), "types": types, "bundled": True}
+    return _function("SaveV2", save_all, [given.inputs[0], *tensors], attrs, [], given.name)
+
+
+@reads("RestoreV2")
+def _read_restore(given: Given) -> list[Tensor]:
+    wanted = tuple([Wanted(key, dtype.name, None) for key, dtype in zip(_keys(given), given.outputs, strict=True)])
+    outputs = [(dtype, None) for dtype in given.outputs]
+    made = _function("RestoreV2", restore_values, given.inputs[:1], {"wanted": wanted}, outputs, given.name)
+    return list(made.outputs)
+
+
+@reads("ShardedFilename")
+def _read_shard_name(given: Given) -> Tensor:
+    return _function("ShardedFilename", shard_name, given.inputs, {}, [(dtypes.string, ())], given.name).outputs[0]
+
+
+@reads("MergeV2Checkpoints")
+def _read_merge(given: Given) -> Operation:
+    return _function("MergeV2Checkpoints", merge_bundles, given.inputs, {}, [], given.name)
+
+
+@reads("StaticRegexFullMatch")
+def _read_match(given: Given) -> Tensor:
+    attrs = {"pattern": given["pattern"].encode()}
+    return apply(matches, given.inputs, attrs, type=given.type, name=given.name, dtype=dtypes.bool, shape=())
+
+
+@reads("StringJoin")
+def _read_join(given: Given) -> Tensor:
+    attrs = {"separator": given["separator"].encode()}
+    return apply(join_text, given.inputs, attrs, type="StringJoin", name=given.name, dtype=dtypes.string, shape=None)
 
 
 # Nodes
@@ -173,6 +294,15 @@ def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Ope
         kind, kernel, shape = Kind.ASSIGN, state_ops.assign_value, variable._variable.raw_shape
         assigns.append(state_ops.write(kind, "Assign", kernel, variable, [value], attrs, shape, "Assign").op)
     return group(*assigns, name="restore_all")
+
+
+def restored_value(prefix: str, key: str, variable: Variable) -> Tensor:
+    """A node that reads the value of a variable from a checkpoint."""
+    with variable.graph.as_default(), variable.graph.control_dependencies(None), name_scope(variable.op.name + "/"):
+        filename = constant(prefix, dtypes.string, name="checkpoint")
+        outputs = [(variable.dtype.base_dtype, variable._variable.raw_shape)]
+        attrs = {"wanted": (_wanted(key, variable, False),)}
+        return _function("RestoreV2", restore_values, [filename], attrs, outputs, "RestoreV2").outputs[0]
 
 
 def _wanted(key: str, variable: Variable, reshape: bool) -> Wanted:

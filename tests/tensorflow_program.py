@@ -1,0 +1,71 @@
+"""What TensorFlow makes of files that Weftwork wrote, and files of its own: `python tensorflow_program.py FOLDER`.
+
+Reads FOLDER/weftwork, writes FOLDER/tensorflow and prints what it found as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import tensorflow.compat.v1 as tf
+
+from tests.models import FEED, build, flows
+
+tf.disable_v2_behavior()
+
+
+def loaded(folder: str) -> list:
+    """What a SavedModel computes."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        model = tf.saved_model.loader.load(session, ["serve"], folder)
+        signature = model.signature_def["serving_default"]
+        return session.run(signature.outputs["y"].name, {signature.inputs["x"].name: FEED}).tolist()
+
+
+def restored(prefix: str) -> list:
+    """What a graph computes with the values of a checkpoint, from the two files."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        saver = tf.train.import_meta_graph(f"{prefix}.meta")
+        saver.restore(session, prefix)
+        return session.run("y:0", {"x:0": FEED}).tolist()
+
+
+def ran(path: str) -> list:
+    """What a GraphDef of flows computes."""
+    with open(path, "rb") as file, tf.Graph().as_default(), tf.Session() as session:
+        tf.import_graph_def(tf.GraphDef.FromString(file.read()), name="")
+        return [session.run("flows:0", {"x:0": FEED * sign}).tolist() for sign in (1, -1)]
+
+
+def main(folder: str) -> None:
+    theirs, ours = os.path.join(folder, "weftwork"), os.path.join(folder, "tensorflow")
+    os.makedirs(f"{ours}/checkpoints")
+    found = {
+        "model": loaded(f"{theirs}/model"),
+        "checkpoint": restored(f"{theirs}/checkpoints/c"),
+        "flows": ran(f"{theirs}/flows.pb"),
+    }
+    wrote = {}
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        x, y, train = build(tf)
+        saver = tf.train.Saver(sharded=True)
+        session.run(tf.global_variables_initializer())
+        session.run(train, {x: FEED})
+        saver.save(session, f"{ours}/checkpoints/c")
+        tf.saved_model.simple_save(session, f"{ours}/model", {"x": x}, {"y": y})
+        wrote["y"] = session.run(y, {x: FEED}).tolist()
+        frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["y"])
+        tf.train.write_graph(frozen, ours, "frozen.pb", as_text=False)
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        flows(tf)
+        tf.train.write_graph(graph, ours, "flows.pb", as_text=False)
+        wrote["flows"] = [session.run("flows:0", {"x:0": FEED * sign}).tolist() for sign in (1, -1)]
+    print(json.dumps({"found": found, "wrote": wrote}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
