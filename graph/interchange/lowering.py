@@ -55,8 +55,15 @@ class Writing(Protocol):
 class Scope(Protocol):
     """Where operations are written."""
 
-    section: Section | None
-    pivot: str
+    @property
+    def section(self) -> Section | None:
+        """The section that they belong to."""
+        ...
+
+    @property
+    def pivot(self) -> str:
+        """What a node without inputs of the section waits for."""
+        ...
 
     def part(self, tensor: Tensor) -> Part:
         """How a tensor is called here."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from weftwork.graph.build import apply, as_it_is, constant, placeholder_with_default, static_value
 from weftwork.graph.interchange.reading import READERS, Given, reads
+from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.operation import Kind, Tensor
 from weftwork.graph.ops import (
     array_ops,
@@ -278,7 +279,37 @@ def _split_sizes(given: Given) -> Any:
 @reads("StridedSlice")
 def _strided(given: Given) -> Any:
     words = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
-    return indexing.strided_slice(*given.inputs, *[given[word] for word in words], name=given.name)
+    masks = [given[word] for word in words]
+    x, *bounds = given.inputs
+    parts = [_elements(bound) for bound in bounds]
+    if all(static_value(bound) is not None for bound in bounds) or None in parts:
+        return indexing.strided_slice(x, *bounds, *masks, name=given.name)
+    # Bounds that are packed from known and unknown numbers: what is known of them tells the shape.
+    values: list[Any] = []
+    begin, end, steps = [[_known_or_input(item, values) for item in part] for part in parts if part is not None]
+    spec = kernels.masked_spec(begin, end, steps, *masks)
+    shape = indexing.indexed_shape(x.raw_shape, spec)
+    attrs = {"spec": spec}
+    kind = x.dtype.base_dtype
+    return apply(kernels.getitem_at, [x, *values], attrs, type="StridedSlice", name=given.name, dtype=kind, shape=shape)
+
+
+def _elements(vector: Tensor) -> list[Any] | None:
+    """The elements of a vector as numbers or tensors, where it is a constant or packed of them."""
+    known = static_value(vector)
+    if known is not None:
+        return [int(item) for item in np.ravel(known)]
+    scalars = vector.op.type == "Pack" and all(t.raw_shape == () for t in vector.op.inputs)
+    return list(vector.op.inputs) if scalars else None
+
+
+def _known_or_input(item: Any, values: list[Any]) -> Any:
+    """A number, or the input that a tensor becomes."""
+    known = item if isinstance(item, int) else static_value(item)
+    if known is not None:
+        return int(known)
+    values.append(item)
+    return kernels.Input(len(values) - 1)
 
 
 @reads("GatherV2")
@@ -332,12 +363,14 @@ def _unique_counts(given: Given) -> Any:
 
 @reads("ReverseSequence")
 def _reverse_sequence(given: Given) -> Any:
-    return rearranging.reverse_sequence(*given.inputs, given["seq_dim"], given["batch_dim"], name=given.name)
+    x, lengths = given.inputs
+    return rearranging.reverse_sequence(x, lengths, given["seq_dim"], given["batch_dim"], name=given.name)
 
 
 @reads("DynamicPartition")
 def _partition(given: Given) -> Any:
-    return partitioning.dynamic_partition(*given.inputs, given["num_partitions"], name=given.name)
+    x, parts = given.inputs
+    return partitioning.dynamic_partition(x, parts, given["num_partitions"], name=given.name)
 
 
 @reads("DynamicStitch", "ParallelDynamicStitch")

@@ -262,7 +262,7 @@ def _conv2d_transpose(given: Given) -> Any:
 def _pool(given: Given) -> Any:
     _format(given)
     function = windows.max_pool if given.type == "MaxPool" else windows.avg_pool
-    return function(*given.inputs, given["ksize"], given["strides"], given["padding"], name=given.name)
+    return function(given.inputs[0], given["ksize"], given["strides"], given["padding"], name=given.name)
 
 
 @reads("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")

@@ -39,7 +39,7 @@ _NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\-/]*")
 class Given:
     """A NodeDef for its reader. name: the node's full name, with the slash that keeps it as it is."""
 
-    def __init__(self, name: str, type: str, inputs: list[Tensor], attrs: dict[str, Any], outputs: list[DType]):
+    def __init__(self, name: str, type: str, inputs: list[Any], attrs: dict[str, Any], outputs: list[DType]):
         self.name, self.type, self.inputs, self.attrs, self.outputs = name + "/", type, inputs, attrs, outputs
 
     def __getitem__(self, attr: str) -> Any:
@@ -156,11 +156,11 @@ class _Import:
             if node.device:
                 scopes.enter_context(self.graph.device(node.device))
             if native.ATTRIBUTE in node.attr:
-                made = self._native(name, node, given)
+                made: Any = self._native(name, node, given)
             else:
                 made = self._declared(name, node, given)
         tensors = made if isinstance(made, (list, tuple)) else [made] if isinstance(made, Tensor) else []
-        self.ops[name] = tensors[0].op if tensors else made
+        self.ops[name] = tensors[0].op if tensors else made if isinstance(made, Operation) else None
         for output, tensor in enumerate(tensors):
             self.made[name, output] = tensor
         self._colocate(name, node)
@@ -375,13 +375,10 @@ class _Cond:
         """What a Merge gets from one side."""
         places = self._work.places
         for edge in places.inputs[merge]:
-            place = places.seen_by(*edge) if edge[1] >= 0 else ()
-            if (
-                place[-1:]
-                and isinstance(place[-1], Branch)
-                and place[-1].side == side
-                and len(place) > len(self._outer)
-            ):
+            place: Place = places.seen_by(*edge) if edge[1] >= 0 else ()
+            mine = list(place[len(self._outer) :])
+            last = mine[-1] if mine else None
+            if isinstance(last, Branch) and last.side == side:
                 return self._work.tensor(*edge)
         raise UnimplementedError(None, None, f"Merge '{merge}' lacks a value of one side of its cond")
 
@@ -525,7 +522,7 @@ def import_graph_def(
     op_dict: Any = None,
     producer_op_list: Any = None,
     functions: native.Functions = False,
-) -> list | None:
+) -> Any:
     """Add the nodes of a GraphDef (TensorFlow's, TensorBoard's, or what `Graph.as_graph_def` gave) to the graph.
 
     input_map: tensors in place of the GraphDef's, by their names there (`"x:0"`, `"^x"` for a control input).
@@ -597,7 +594,7 @@ def _sources(mapped: dict[str, Any]) -> dict[tuple[str, int], Any]:
 def _elements(names: Any) -> list[str] | None:
     if names is None:
         return None
-    listed = list(names) if isinstance(names, (list, tuple)) else [None]
+    listed: list[Any] = list(names) if isinstance(names, (list, tuple)) else [None]
     if not all(isinstance(item, (str, bytes)) for item in listed):
         raise TypeError("return_elements must be a list of strings.")
     return [item.decode() if isinstance(item, bytes) else item for item in listed]

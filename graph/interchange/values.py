@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,7 +65,7 @@ def array_of(proto: Any) -> Any:
     dtype, shape = number_dtype(proto.dtype).base_dtype, shape_of(proto.tensor_shape)
     if shape is None or None in shape:
         raise ValueError(f"A tensor's shape must be fully defined: {TensorShape(shape)}")
-    count = int(np.prod(shape, dtype=np.int64))
+    count = math.prod(shape)  # type: ignore[arg-type]
     if dtype.numpy.kind == "O":
         flat = np.empty(count, dtype=object)
         items = _filling(list(proto.string_val), count, b"")

@@ -374,6 +374,7 @@ def _masked_rows(node: Node) -> Written:
     """The places where the mask is true, gathered along one axis."""
     x, picks = node.inputs()
     axis, shape = node.attrs["axis"], node.op.inputs[1].raw_shape
+    assert shape is not None  # boolean_mask has asked for it
     if len(shape) > 1:  # the axes of the mask become one
         whole = node.op.inputs[0].raw_shape
         if whole is None or None in whole[axis + len(shape) :] + whole[:axis]:

@@ -90,7 +90,7 @@ class Variable(Operators, metaclass=_Created):
         if variable_def is not None:
             if initial_value is not None:
                 raise ValueError("variable_def and initial_value are mutually exclusive.")
-            self.__dict__.update(self.from_proto(variable_def, import_scope).__dict__)
+            vars(self).update(vars(self.from_proto(variable_def, import_scope)))
             return
         if initial_value is None:
             raise ValueError("initial_value must be specified.")

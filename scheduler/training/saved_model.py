@@ -80,7 +80,8 @@ def get_tensor_from_tensor_info(tensor_info: Any, graph: Graph | None = None, im
     if tensor_info.WhichOneof("encoding") == "coo_sparse":
         parts = tensor_info.coo_sparse
         names = (parts.indices_tensor_name, parts.values_tensor_name, parts.dense_shape_tensor_name)
-        return SparseTensor(*[named(name) for name in names])
+        indices, values, shape = map(named, names)
+        return SparseTensor(indices, values, shape)
     return named(tensor_info.name)
 
 
@@ -97,8 +98,8 @@ def build_signature_def(inputs: Any = None, outputs: Any = None, method_name: st
 def predict_signature_def(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
     """A signature of tensors by their names, for prediction. Raises ValueError when there are none."""
     _check_given("Prediction", inputs=inputs, outputs=outputs)
-    infos = [{key: build_tensor_info(tensor) for key, tensor in given.items()} for given in (inputs, outputs)]
-    return build_signature_def(*infos, PREDICT_METHOD_NAME)
+    taken, given = [{key: build_tensor_info(t) for key, t in tensors.items()} for tensors in (inputs, outputs)]
+    return build_signature_def(taken, given, PREDICT_METHOD_NAME)
 
 
 def classification_signature_def(examples: Any, classes: Any, scores: Any) -> Any:

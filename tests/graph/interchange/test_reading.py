@@ -278,3 +278,18 @@ def test_a_write_in_a_branch_happens_only_there(graph):
 def test_the_docs_name_every_operation_that_can_be_read():
     text = (Path(__file__).parents[3] / "docs" / "graphs_in_and_out.md").read_text()
     assert [name for name in READERS if f"`{name}`" not in text] == []
+
+
+def test_what_is_known_of_bounds_tells_the_shape(graph):
+    x, i = tf.placeholder(tf.float32, [5, 4], name="x"), tf.placeholder(tf.int32, [], name="i")
+    tf.identity(x[i], name="row")
+    tf.identity(x[i:, 1:3], name="part")
+    with tf.Graph().as_default() as other:
+        tf.import_graph_def(graph.as_graph_def(), name="")
+        assert other.get_tensor_by_name("row:0").shape.as_list() == [4]
+        assert other.get_tensor_by_name("part:0").shape.as_list() == [None, 2]
+        feed = {"x:0": np.arange(20, dtype="f").reshape(5, 4), "i:0": 3}
+        with tf.Session() as session:
+            row, part = session.run(["row:0", "part:0"], feed)
+    assert row.tolist() == [12, 13, 14, 15]
+    assert part.tolist() == [[13, 14], [17, 18]]
