@@ -9,18 +9,20 @@ from weftwork.graph.protos import messages
 from weftwork.scheduler.request.fields import Message
 
 
+_WIRE = {
+    "filename_tensor_name": "1 string",
+    "save_tensor_name": "2 string",
+    "restore_op_name": "3 string",
+    "max_to_keep": "4 int32",
+    "sharded": "5 bool",
+    "keep_checkpoint_every_n_hours": "6 float",
+    "version": "7 int32",
+}
+
+
 @cache
 def _wire() -> Any:
-    fields = {
-        "filename_tensor_name": "1 string",
-        "save_tensor_name": "2 string",
-        "restore_op_name": "3 string",
-        "max_to_keep": "4 int32",
-        "sharded": "5 bool",
-        "keep_checkpoint_every_n_hours": "6 float",
-        "version": "7 int32",
-    }
-    return messages("weftwork.saver", {"SaverDef": fields})["SaverDef"]
+    return messages("weftwork.saver", {"SaverDef": _WIRE})["SaverDef"]
 
 
 class SaverDef(Message):
@@ -39,13 +41,13 @@ class SaverDef(Message):
 
     def SerializeToString(self) -> bytes:
         """TensorFlow's message on the wire."""
-        return _wire()(**{name: value for name, value in self._set_fields().items()}).SerializeToString()
+        return _wire()(**self._set_fields()).SerializeToString()
 
     @classmethod
     def FromString(cls, data: bytes) -> SaverDef:
         """The message that was written."""
         wire = _wire().FromString(data)
-        return cls(**{name: getattr(wire, name) for name in cls._fields})
+        return cls(**{name: getattr(wire, name) for name in _WIRE})
 
     def ParseFromString(self, data: bytes) -> None:
         """Become what was written."""
