@@ -13,7 +13,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
-from tests.models import FEED, build, flows
+from tests.models import FEED, build, expressions, flows
 
 tf.disable_v2_behavior()
 
@@ -41,6 +41,19 @@ def ran(path: str) -> list:
         return [session.run("flows:0", {"x:0": FEED * sign}).tolist() for sign in (1, -1)]
 
 
+def expressed(path: str) -> dict:
+    """What a GraphDef of expressions computes."""
+    with open(path, "rb") as file, tf.Graph().as_default() as graph, tf.Session() as session:
+        tf.import_graph_def(tf.GraphDef.FromString(file.read()), name="")
+        return computed(session, [op.name for op in graph.get_operations() if op.name.startswith("out_")])
+
+
+def computed(session: tf.Session, names: list) -> dict:
+    """The values of nodes, as JSON has them."""
+    found = session.run([f"{name}:0" for name in names], {"x:0": FEED})
+    return {name: value.tolist() for name, value in zip(names, found)}
+
+
 def main(folder: str) -> None:
     theirs, ours = os.path.join(folder, "weftwork"), os.path.join(folder, "tensorflow")
     os.makedirs(f"{ours}/checkpoints")
@@ -48,6 +61,7 @@ def main(folder: str) -> None:
         "model": loaded(f"{theirs}/model"),
         "checkpoint": restored(f"{theirs}/checkpoints/c"),
         "flows": ran(f"{theirs}/flows.pb"),
+        "expressions": expressed(f"{theirs}/expressions.pb"),
     }
     wrote = {}
     with tf.Graph().as_default() as graph, tf.Session() as session:
@@ -64,6 +78,10 @@ def main(folder: str) -> None:
         flows(tf)
         tf.train.write_graph(graph, ours, "flows.pb", as_text=False)
         wrote["flows"] = [session.run("flows:0", {"x:0": FEED * sign}).tolist() for sign in (1, -1)]
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        names = [tensor.op.name for tensor in expressions(tf).values()]
+        tf.train.write_graph(graph, ours, "expressions.pb", as_text=False)
+        wrote["expressions"] = computed(session, names)
     print(json.dumps({"found": found, "wrote": wrote}))
 
 

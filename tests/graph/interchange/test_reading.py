@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.models import FEED, expressions
 from weftwork.graph.interchange.reading import READERS
 
 pytest.importorskip("tensorboard", reason="GraphDefs are TensorBoard's protocol buffers")
@@ -293,3 +294,18 @@ def test_what_is_known_of_bounds_tells_the_shape(graph):
             row, part = session.run(["row:0", "part:0"], feed)
     assert row.tolist() == [12, 13, 14, 15]
     assert part.tolist() == [[13, 14], [17, 18]]
+
+
+def test_every_operation_comes_back_and_computes_the_same(graph):
+    made = expressions(tf)
+    written = graph.as_graph_def()
+    assert [node.name for node in written.node if "_weftwork" in node.attr] == []  # TensorFlow has all of them
+    with tf.Session() as session:
+        expected = session.run(made, {"x:0": FEED})
+    with tf.Graph().as_default() as other, tf.Session() as session:
+        tf.import_graph_def(written, name="")
+        found = session.run({word: f"{tensor.op.name}:0" for word, tensor in made.items()}, {"x:0": FEED})
+        for word, tensor in made.items():
+            assert other.get_tensor_by_name(tensor.name).dtype is tensor.dtype, word
+    for word, value in expected.items():
+        np.testing.assert_allclose(found[word], value, 1e-5, 1e-6, err_msg=word)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
-from tests.models import FEED, build, flows
+from tests.models import FEED, build, expressions, flows
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow, a peer to compare with, is not installed"
@@ -42,11 +42,17 @@ def crossed(tmp_path_factory):
         made = flows(tf)
         tf.train.write_graph(graph, ours, "flows.pb", as_text=False)
         both = [session.run(made, {"x:0": FEED * sign}) for sign in (1, -1)]
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        made = expressions(tf)
+        tf.train.write_graph(graph, ours, "expressions.pb", as_text=False)
+        each = {
+            tensor.op.name: value for tensor, value in zip(made.values(), session.run([*made.values()], {"x:0": FEED}))
+        }
     command = [sys.executable, "-W", "ignore", "-m", "tests.tensorflow_program", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.strip().splitlines()[-1])
-    return {"model": found, "checkpoint": plain, "flows": both}, told, folder / "tensorflow"
+    return {"model": found, "checkpoint": plain, "flows": both, "expressions": each}, told, folder / "tensorflow"
 
 
 def _inputs():
@@ -95,3 +101,26 @@ def test_branches_and_loops_of_tensorflows_run(crossed):
         tf.import_graph_def(tf.GraphDef.FromString((folder / "flows.pb").read_bytes()), name="")
         for sign, expected in zip((1, -1), told["wrote"]["flows"], strict=True):
             np.testing.assert_allclose(session.run("flows:0", {"x:0": FEED * sign}), expected, rtol=1e-5)
+
+
+def test_tensorflow_computes_what_is_written_for_each_operation(crossed):
+    computed, told, _ = crossed
+    assert differing(told["found"]["expressions"], computed["expressions"]) == []
+
+
+def test_each_operation_of_tensorflows_computes_the_same(crossed):
+    _, told, folder = crossed
+    expected = told["wrote"]["expressions"]
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.import_graph_def(tf.GraphDef.FromString((folder / "expressions.pb").read_bytes()), name="")
+        found = session.run({name: f"{name}:0" for name in expected}, {"x:0": FEED})
+    assert differing(found, expected) == []
+
+
+def differing(found, expected):
+    """The names of values that are not the same, but for rounding."""
+    return [
+        name
+        for name, value in expected.items()
+        if np.shape(found[name]) != np.shape(value) or not np.allclose(found[name], value, 1e-4, 1e-5, equal_nan=True)
+    ]
