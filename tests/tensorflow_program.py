@@ -51,7 +51,7 @@ def expressed(path: str) -> dict:
 def computed(session: tf.Session, names: list) -> dict:
     """The values of nodes, as JSON has them."""
     found = session.run([f"{name}:0" for name in names], {"x:0": FEED})
-    return {name: value.tolist() for name, value in zip(names, found)}
+    return {name: value.tolist() for name, value in zip(names, found, strict=True)}
 
 
 def main(folder: str) -> None:
@@ -74,6 +74,9 @@ def main(folder: str) -> None:
         wrote["y"] = session.run(y, {x: FEED}).tolist()
         frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["y"])
         tf.train.write_graph(frozen, ours, "frozen.pb", as_text=False)
+        for _ in range(3):
+            session.run(train, {x: FEED})
+        wrote["trained"] = session.run(y, {x: FEED}).tolist()
     with tf.Graph().as_default() as graph, tf.Session() as session:
         flows(tf)
         tf.train.write_graph(graph, ours, "flows.pb", as_text=False)

@@ -170,13 +170,6 @@ def _variable_shape(given: Given) -> Any:
     return array_ops.shape(given.inputs[0], name=given.name, out_type=given["out_type"])
 
 
-@reads("ApplyGradientDescent", "ResourceApplyGradientDescent")
-def _gradient_descent(given: Given) -> Any:
-    ref, rate, grad = given.inputs
-    made = state_ops.assign_sub(ref, rate * grad, name=given.name)
-    return made.op if given.type.startswith("Resource") else made
-
-
 # Shapes
 
 

@@ -318,36 +318,6 @@ def _old_top_k(given: Given) -> Any:
     return list(nn.top_k(given.inputs[0], given["k"], name=given.name))
 
 
-# Derivatives, as TensorFlow writes them
-
-
-@reads("ReluGrad")
-def _relu_grad(given: Given) -> Any:
-    grad, features = given.inputs
-    return math_ops.multiply(grad, conversion.cast(features > 0, grad.dtype), name=given.name)
-
-
-@reads("SigmoidGrad")
-def _sigmoid_grad(given: Given) -> Any:
-    y, grad = given.inputs
-    return math_ops.multiply(grad, y * (1 - y), name=given.name)
-
-
-@reads("TanhGrad")
-def _tanh_grad(given: Given) -> Any:
-    y, grad = given.inputs
-    return math_ops.multiply(grad, 1 - math_ops.square(y), name=given.name)
-
-
-@reads("BiasAddGrad")
-def _bias_grad(given: Given) -> Any:
-    _format(given)
-    (grad,) = given.inputs
-    if grad.raw_shape is None:
-        raise ValueError("the rank of the gradient must be known")
-    return reductions.reduce_sum(grad, list(range(len(grad.raw_shape) - 1)), name=given.name)
-
-
 # Random
 
 

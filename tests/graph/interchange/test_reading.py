@@ -121,11 +121,11 @@ def test_an_operation_that_nobody_knows_is_not_found(graph):
 
 
 def test_an_operation_that_is_lacking_fails_when_it_runs(graph):
-    text = A + node("B", "SigmoidGrad", "A", "A", T="FLOAT") + node("C", "InvGrad", "A", "A", T="FLOAT")
+    text = A + node("B", "SigmoidGrad", "A", "A", T="FLOAT") + node("C", "SeluGrad", "A", "A", T="FLOAT")
     b, c = tf.import_graph_def(definition(text), {"A:0": 0.5}, ["B:0", "C:0"])
     with tf.Session() as session:
         assert session.run(b) == 0.125
-        with pytest.raises(tf.errors.UnimplementedError, match="No OpKernel was registered to support Op 'InvGrad'"):
+        with pytest.raises(tf.errors.UnimplementedError, match="No OpKernel was registered to support Op 'SeluGrad'"):
             session.run(c)
 
 

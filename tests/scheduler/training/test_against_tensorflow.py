@@ -45,9 +45,7 @@ def crossed(tmp_path_factory):
     with tf.Graph().as_default() as graph, tf.Session() as session:
         made = expressions(tf)
         tf.train.write_graph(graph, ours, "expressions.pb", as_text=False)
-        each = {
-            tensor.op.name: value for tensor, value in zip(made.values(), session.run([*made.values()], {"x:0": FEED}))
-        }
+        each = session.run({tensor.op.name: tensor for tensor in made.values()}, {"x:0": FEED})
     command = [sys.executable, "-W", "ignore", "-m", "tests.tensorflow_program", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -86,6 +84,15 @@ def test_a_checkpoint_of_tensorflows_is_restored_with_its_graph(crossed):
         assert {v.op.name for v in tf.trainable_variables()} == {"w", "b"}
         again = saver.save(session, folder / "checkpoints" / "again")
         np.testing.assert_array_equal(tf.train.load_variable(again, "w"), session.run("w:0"))
+
+
+def test_a_training_program_of_tensorflows_goes_on(crossed):
+    _, told, folder = crossed
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.train.import_meta_graph(folder / "checkpoints" / "c.meta").restore(session, folder / "checkpoints" / "c")
+        for _ in range(3):
+            session.run(tf.get_collection("train_op"), {"x:0": FEED})
+        np.testing.assert_allclose(session.run("y:0", {"x:0": FEED}), told["wrote"]["trained"], rtol=1e-4)
 
 
 def test_a_frozen_graph_of_tensorflows_runs(crossed):
