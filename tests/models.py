@@ -45,9 +45,7 @@ def expressions(tf: Any) -> dict[str, Any]:
     im = tf.reshape(tf.range(192, dtype=tf.float32) * x[0, 0], [2, 8, 4, 3])
     i = tf.constant([[1, 2], [0, 3]])
     made: dict[str, Any] = {}
-    for (
-        word
-    ) in "abs negative sign square exp expm1 sin cos tan atan sinh cosh tanh asinh sigmoid erf floor ceil".split():
+    for word in "abs negative sign square exp expm1 sin cos tan atan sinh cosh tanh sigmoid erf floor ceil".split():
         made[word] = (getattr(tf, word, None) or getattr(tf.math, word))(x)
     for word in "sqrt log log1p lgamma digamma reciprocal rsqrt round rint is_nan is_inf is_finite".split():
         made[word] = (getattr(tf, word, None) or getattr(tf.math, word))(y)

@@ -88,6 +88,7 @@ from weftwork.scheduler.training.saving_hooks import (
     SummarySaverHook,
 )
 from weftwork.scheduler.training.scaffold import Scaffold
+from weftwork.scheduler.training.variables_file import export_variables, import_variables
 
 __all__ = [
     "AdadeltaOptimizer",
@@ -146,6 +147,7 @@ __all__ = [
     "create_global_step",
     "exponential_decay",
     "export_meta_graph",
+    "export_variables",
     "generate_checkpoint_state_proto",
     "get_checkpoint_mtimes",
     "get_checkpoint_state",
@@ -153,6 +155,7 @@ __all__ = [
     "get_or_create_global_step",
     "global_step",
     "import_meta_graph",
+    "import_variables",
     "init_from_checkpoint",
     "input_producer",
     "inverse_time_decay",

@@ -151,7 +151,8 @@ class GraphWriter:
         try:
             last = self._declared(node)
             made = [*node.helpers, last]
-        except (Inexpressible, KeyError):  # KeyError: it has not the attributes that the writer knows
+        except (Inexpressible, LookupError, TypeError, ValueError, AttributeError):
+            # It is not as the writer knows its type: what has been made of it may be anybody's.
             made = [self._native(op)]
         self._finish(made, op)
 
@@ -320,7 +321,8 @@ def op_def(op: Operation) -> Any:
 
 def get_attr(op: Operation, name: str) -> Any:
     """An attribute as TensorFlow tells it; KeyError when the operation has none of that name."""
-    return attr_of(node_def(op).attr[name]) if name in node_def(op).attr else op.attrs[name]
+    written = node_def(op).attr
+    return attr_of(written[name]) if name in written else op.attrs[name]
 
 
 seams.graph_def, seams.node_def, seams.op_def, seams.get_attr = as_graph_def, node_def, op_def, get_attr

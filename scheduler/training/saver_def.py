@@ -8,7 +8,6 @@ from typing import Any
 from weftwork.graph.protos import messages
 from weftwork.scheduler.request.fields import Message
 
-
 _WIRE = {
     "filename_tensor_name": "1 string",
     "save_tensor_name": "2 string",
