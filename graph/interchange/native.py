@@ -112,6 +112,7 @@ _MARKS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     complex: ("complex", lambda value: [value.real, value.imag]),
     slice: ("slice", lambda value: [value.start, value.stop, value.step]),
     type(...): ("ellipsis", lambda value: None),
+    shapes.TensorShape: ("shape", lambda value: None if value.ndims is None else value.as_list()),
     DType: ("type", lambda value: value.name),
     UserFunction: ("user", _user),
     Traits: ("traits", _traits),
@@ -195,6 +196,9 @@ class _Reader:
 
     def _type_value(self, content: Any) -> DType:
         return dtypes.as_dtype(content)
+
+    def _shape_value(self, content: Any) -> shapes.TensorShape:
+        return shapes.TensorShape(content)
 
     def _array_value(self, content: Any) -> Any:
         kind, shape, data = content

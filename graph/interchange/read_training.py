@@ -9,7 +9,7 @@ import numpy as np
 
 from weftwork.graph.build import apply, as_it_is
 from weftwork.graph.interchange.reading import Given, reads
-from weftwork.graph.kernels import nn_derivatives
+from weftwork.graph.kernels import convolution, pooling
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, conversion, math_ops, reductions
 from weftwork.graph.scopes import name_scope
@@ -88,7 +88,7 @@ def _pair(sizes: Any) -> tuple[int, int]:
 def filter_grad(x: Any, sizes: Any, grad: Any, strides: Any, dilations: Any, paddings: Any) -> Any:
     """The kernel of Conv2DBackpropFilter."""
     like = np.broadcast_to(x.dtype.type(0), tuple(int(size) for size in sizes))
-    return nn_derivatives.conv2d_filter_grad(grad, x, like, strides, dilations, paddings)
+    return convolution.conv2d_filter_grad(grad, x, like, strides, dilations, paddings)
 
 
 @reads("Conv2DBackpropFilter")
@@ -109,7 +109,7 @@ def _filter_grad(given: Given) -> Any:
 
 def pool_grad(x: Any, y: Any, grad: Any, sizes: Any, strides: Any, padding: Any) -> Any:
     """The kernel of MaxPoolGrad."""
-    return nn_derivatives.max_pool_grad(grad, x, y, sizes, strides, padding)
+    return pooling.max_pool_grad(grad, x, y, sizes, strides, padding)
 
 
 @reads("MaxPoolGrad")

@@ -210,15 +210,14 @@ class _Import:
                 )
 
     def _colocate(self, name: str, node: Any) -> None:
-        op = self.ops[name]
-        for group_ in node.attr["_class"].list.s if "_class" in node.attr else ():
-            with_ = group_.decode().removeprefix("loc:@")
-            if with_ not in self.nodes:
-                raise ValueError(
-                    f"Specified colocation to an op that does not exist during import: {with_} in {self.full(name)}"
-                )
-            if op is not None and op.kind is not Kind.READ:
-                op.colocation = self.full(with_)
+        op, groups = self.ops[name], node.attr["_class"].list.s if "_class" in node.attr else ()
+        names = [text.decode().removeprefix("loc:@") for text in groups]
+        for missing in [each for each in names if each not in self.nodes]:
+            raise ValueError(
+                f"Specified colocation to an op that does not exist during import: {missing} in {self.full(name)}"
+            )
+        if op is not None and op.kind is not Kind.READ and names:
+            op.colocation = tuple([self.full(each) for each in names])
 
     # What only Weftwork has
 

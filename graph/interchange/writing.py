@@ -264,7 +264,7 @@ class GraphWriter:
                 part.input.append(f"^{self.scope.pivot}")
             self._append(part)
         if op.colocation:
-            node.attr["_class"].list.s.append(f"loc:@{op.colocation}".encode())
+            node.attr["_class"].list.s.extend(op.colocation_groups())
         if self._add_shapes and op.outputs:
             node.attr["_output_shapes"].list.shape.extend([shape_proto(t.raw_shape) for t in op.outputs])
 
