@@ -108,6 +108,11 @@ class DType:
         base = self.base_dtype.name
         return _CPP_NAMES.get(base, base)
 
+    @property
+    def as_datatype_enum(self) -> int:
+        """Its number in protocol buffers, `DT_FLOAT` and so on; a reference's is 100 more. Of `object` DT_VARIANT's."""
+        return _ENUM[self.base_dtype] + (100 if self._is_ref_dtype else 0)
+
     def is_compatible_with(self, other: Any) -> builtins.bool:
         """True when a value of `other` may stand where this type is wanted."""
         return self.base_dtype is as_dtype(other).base_dtype
@@ -165,6 +170,26 @@ ALL: dict[str, DType] = {
     )
 }
 _ALIASES = {"half": float16, "float": float32, "double": float64}
+_ENUM: dict[DType, int] = {
+    float32: 1,
+    float64: 2,
+    int32: 3,
+    uint8: 4,
+    int16: 5,
+    int8: 6,
+    string: 7,
+    complex64: 8,
+    int64: 9,
+    bool: 10,
+    uint16: 17,
+    complex128: 18,
+    float16: 19,
+    resource: 20,
+    object: 21,
+    uint32: 22,
+    uint64: 23,
+}
+_OF_ENUM = {number: dtype for dtype, number in _ENUM.items()}
 _OF_NUMPY = {known.numpy: known for known in ALL.values() if known.numpy.kind != "O"}
 _SCALARS = frozenset(np.sctypeDict.values())
 """NumPy's concrete scalar types: what is abstract, as np.number, is no dtype."""
@@ -182,6 +207,8 @@ _PYTHON: dict[Any, DType] = {
 def as_dtype(type_value: Any) -> DType:
     """The DType of a DType, a name, a NumPy dtype or scalar type, or a Python type (float is float32, int is int32).
 
+    A whole number is that of a protocol buffer, e.g. 1 is `DT_FLOAT`.
+
     Raises TypeError for anything else.
     """
     if isinstance(type_value, DType):
@@ -196,6 +223,9 @@ def as_dtype(type_value: Any) -> DType:
             return ALL[type_value[:-4]]._as_ref
     elif isinstance(type_value, type) and type_value in _PYTHON:
         return _PYTHON[type_value]
+    elif type(type_value) is int and type_value % 100 in _OF_ENUM and type_value < 200:
+        known = _OF_ENUM[type_value % 100]
+        return known._as_ref if type_value >= 100 else known
     try:
         # NumPy reads None as float64, any class as object, and a scalar as its own dtype: nobody here means that.
         if type_value is None or isinstance(type_value, np.generic):

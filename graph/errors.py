@@ -75,8 +75,8 @@ class OpError(Exception):
 
     @property
     def node_def(self) -> Any:
-        """The operation as plain data, or None."""
-        return self._node_def
+        """The operation as a NodeDef, or None. It is made when it is asked for."""
+        return getattr(self._op, "node_def", None) if self._node_def is None else self._node_def
 
     @property
     def message(self) -> str:
@@ -97,11 +97,8 @@ class OpError(Exception):
     def __reduce__(self):
         where = getattr(self._op, "defined_at", None)
         op = None if where is None else _Node(self._op.name, where)
-        node_def = self._node_def
-        if isinstance(node_def, dict):  # attributes may be functions that do not pickle
-            node_def = {**node_def, "attr": {}}
         state = {"code": self._error_code, "cause": _portable(self.__cause__)}
-        return type(self), (node_def, op, self._message), state
+        return type(self), (self._node_def, op, self._message), state
 
     def __setstate__(self, state: dict[str, Any] | None) -> None:
         state = state or {}
@@ -263,4 +260,4 @@ def at_node(kind: type[OpError], op: Any, message: str) -> OpError:
     op = op.listed
     if "(defined at" not in message:
         message = f"{message}\n\t [[node {op.defined_at} ]]"
-    return kind(op.node_def, op, message)
+    return kind(None, op, message)

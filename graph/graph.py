@@ -155,6 +155,11 @@ class Graph:
         with self._lock:
             return self._names.unique(f"{scope}/{name}" if scope else name, mark_as_used)
 
+    def reserve(self, name: str) -> str:
+        """A full name that no node has, whatever the name scope; none will be given it but who asks for it exactly."""
+        with self._lock:
+            return self._names.unique(name)
+
     @property
     def version(self) -> int:
         """The number of operations ever added."""
@@ -198,6 +203,21 @@ class Graph:
             for op in dict.fromkeys(wanted):
                 ends += sum([statistics.last[t.number] < 0 for t in op.outputs]) if op.outputs else 1
             return (self._operations[:], statistics.copy()) if ends == statistics.ends else None
+
+    def as_graph_def(self, from_version: int | None = None, add_shapes: bool = False) -> Any:
+        """The graph as a GraphDef, a protocol buffer that TensorFlow and its tools read.
+
+        What TensorFlow has an operation for is written as that; what it has none for, only Weftwork reads back.
+        from_version: only what was created since the graph's `version` was this.
+        add_shapes: each node tells its outputs' shapes in the attribute `_output_shapes`.
+        Raises ImportError when TensorBoard, whose protocol buffers these are, is not installed.
+        """
+        return seams.graph_def(self, from_version, add_shapes)
+
+    @property
+    def graph_def_versions(self) -> Any:
+        """The VersionDef of its GraphDef."""
+        return seams.graph_def(self, self.version).versions
 
     def get_operation_by_name(self, name: str) -> Operation:
         """The operation `name`; KeyError when there is none, TypeError when it is no string."""

@@ -228,24 +228,23 @@ class Operation:
         return [(file, int(line), self.source.function)] if file else []
 
     @property
-    def node_def(self) -> dict[str, Any]:
-        """The node as plain data: name, op, input names (controls as `^name`), device, attr."""
-        return {
-            "name": self.name,
-            "op": self.type,
-            "input": [t.name for t in self.inputs] + [f"^{op.name}" for op in self.controls],
-            "device": self.device,
-            "attr": dict(self.attrs),
-        }
+    def node_def(self) -> Any:
+        """The node as a NodeDef, a protocol buffer: see `Graph.as_graph_def`."""
+        return seams.node_def(self)
+
+    @property
+    def op_def(self) -> Any:
+        """What operations of its type take and give, as an OpDef."""
+        return seams.op_def(self)
 
     def get_attr(self, name: str) -> Any:
-        """The attribute `name`; ValueError when the node has none of that name."""
+        """The attribute `name`, as TensorFlow knows it; ValueError when the node has none of that name."""
         if name == "_class" and self.colocation:
             return self.colocation_groups()
         if name == "container":
             return self.container
         try:
-            return self.attrs[name]
+            return seams.get_attr(self, name)
         except KeyError:
             raise ValueError(f"Operation '{self.name}' has no attr named '{name}'.") from None
 

@@ -17,6 +17,11 @@ class Seams:
     flatten_graph: Callable[[Any], Any]
     fill_graph: Callable[[Any, Any], None]
     """`export`: a graph as plain data, and back."""
+    graph_def: Callable[..., Any]
+    node_def: Callable[[Any], Any]
+    op_def: Callable[[Any], Any]
+    get_attr: Callable[[Any, str], Any]
+    """`interchange.writing`: a graph or an operation as protocol buffers, and an attribute as these know it."""
     divide: Callable[..., Any]
     """`build`: the node of a ufunc that divides, where an integer by zero is an error."""
     graph_of: Callable[[Any], Any]

@@ -30,6 +30,7 @@ FLOORS = [
     "graph/recurrent",
     "graph/training",
     "graph/data",
+    "graph/interchange",
     "actors",
     "actors/programs",
     "actors/processes",

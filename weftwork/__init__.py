@@ -13,6 +13,7 @@ from weftwork import (
     data,
     debugging,
     gfile,
+    graph_util,
     image,
     io,
     layers,
@@ -23,12 +24,14 @@ from weftwork import (
     nn,
     python_io,
     queue,
+    saved_model,
     strings,
     summary,
     train,
 )
 from weftwork.actors.programs.sizes import register_size
 from weftwork.graph import errors
+from weftwork.graph import protos as _protos
 from weftwork.graph.build import (
     constant,
     convert_to_tensor,
@@ -108,6 +111,7 @@ from weftwork.graph.graph import (
     GraphKeys,
 )
 from weftwork.graph.images.cropping import extract_image_patches
+from weftwork.graph.interchange.reading import import_graph_def
 from weftwork.graph.lookup.tables import tables_initializer
 from weftwork.graph.lookup.tables import tables_initializer as initialize_all_tables
 from weftwork.graph.moved import keep_old_names
@@ -642,6 +646,7 @@ __all__ = [
     "glorot_normal_initializer",
     "glorot_uniform_initializer",
     "gradients",
+    "graph_util",
     "greater",
     "greater_equal",
     "group",
@@ -654,6 +659,7 @@ __all__ = [
     "igammac",
     "imag",
     "image",
+    "import_graph_def",
     "initialize_all_tables",
     "initialize_all_variables",
     "initialize_local_variables",
@@ -784,6 +790,7 @@ __all__ = [
     "rsqrt",
     "saturate_cast",
     "save_costs",
+    "saved_model",
     "scalar_mul",
     "scan",
     "scatter_add",
@@ -904,4 +911,9 @@ def __getattr__(name: str) -> Any:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
     if name in summary.MESSAGES:
         return getattr(summary, name)
+    if name in _protos.MESSAGES:
+        try:
+            return getattr(_protos.protos(_protos.MESSAGES[name]), name)
+        except ImportError as error:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

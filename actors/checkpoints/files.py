@@ -82,6 +82,15 @@ class LocalFiles:
         """Whether a file of this path has a folder to be in."""
         return os.path.isdir(os.path.dirname(path) or ".")
 
+    def make_folder(self, path: str) -> None:
+        """Make the folder that a file of this path is to be in, unless it is there."""
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+
+    def remove_folder(self, path: str) -> None:
+        """Delete the folder of a file, if nothing is in it."""
+        with suppress(OSError):
+            os.rmdir(os.path.dirname(path))
+
 
 class UrlFiles:
     """The files of a file system of fsspec. How safe a published file is, is the store's promise."""
@@ -145,6 +154,12 @@ class UrlFiles:
     def has_folder(self, path: str) -> bool:
         """True: folders are made when they are needed."""
         return True
+
+    def make_folder(self, path: str) -> None:
+        """Nothing: folders are made when they are needed."""
+
+    def remove_folder(self, path: str) -> None:
+        """Nothing: a folder is nothing of its own."""
 
 
 Files = LocalFiles | UrlFiles

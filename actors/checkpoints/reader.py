@@ -1,7 +1,8 @@
 """Reading checkpoints: from an index that is checked first, each value into the array that it stays in.
 
 What an index or a data file says is believed only as far as it is possible and its checksum is right, so a corrupt or a
-malicious checkpoint gives an error, not a wrong value; it names no other files than its own. Format: `checkpoint`.
+malicious checkpoint gives an error, not a wrong value; it names no other files than its own. Formats: `writer`, and
+TensorFlow's (`bundle`).
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from weftwork.actors.checkpoints import bundle, crc32c
 from weftwork.actors.checkpoints.encoding import NUMBERS, TYPES, decode, little
 from weftwork.actors.checkpoints.files import Files, files_of, split, told
 from weftwork.actors.checkpoints.writer import CHUNK, FORMAT, VERSION, Row, check_size, data_name, index_name
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.errors import DataLossError, InvalidArgumentError, NotFoundError, OpError
+from weftwork.graph.errors import DataLossError, InvalidArgumentError, NotFoundError, OpError, UnimplementedError
 from weftwork.graph.shapes import RawShape, bracket_text
 
 _HEADER = 200
@@ -47,10 +49,17 @@ class CheckpointReader:
         self._files = files or files_of(prefix)
         self._shards: list[tuple[str, int]] = []
         self._rows: dict[str, Row] = {}
-        self._load(_read_index(prefix, self._files))
+        content = _read_content(prefix, self._files)
+        self._bundle = bundle.is_table(content)
+        """It is TensorFlow's: see `bundle`."""
+        self._load(content)
 
-    def _load(self, body: bytes) -> None:
+    def _load(self, content: bytes) -> None:
+        body = content if self._bundle else _checked_body(index_name(self._prefix), content)
         try:
+            if self._bundle:
+                self._shards, self._rows = bundle.read_index(content, self._prefix, self._files)
+                return
             index = json.loads(body)
             shards = index["shards"]
             for number, shard in enumerate(shards):
@@ -72,7 +81,7 @@ class CheckpointReader:
 
     def get_variable_to_dtype_map(self) -> dict[str, dtypes.DType]:
         """The dtype of each value by its key."""
-        return {key: dtypes.ALL[row.dtype] for key, row in self._rows.items()}
+        return {key: dtypes.ALL[row.dtype] for key, row in self._rows.items() if row.dtype in dtypes.ALL}
 
     def get_tensor(self, tensor_str: str) -> Any:
         """The value of a key. Raises NotFoundError when there is none, DataLossError when it is not what was saved."""
@@ -85,10 +94,7 @@ class CheckpointReader:
 
     def debug_string(self) -> bytes:
         """A line for each value: key, dtype, shape."""
-        lines = [
-            f"{key} (DT_{dtypes.ALL[row.dtype].cpp_name.upper()}) {bracket_text(row.shape)}\n"
-            for key, row in sorted(self._rows.items())
-        ]
+        lines = [f"{key} ({_type_word(row)}) {bracket_text(row.shape)}\n" for key, row in sorted(self._rows.items())]
         return "".join(lines).encode()
 
     def read(self, wanted: Sequence[Wanted]) -> list[Any]:
@@ -117,6 +123,9 @@ class CheckpointReader:
 
     def _target(self, want: Wanted, row: Row) -> tuple[int, ...] | None:
         """The shape that a value is read in."""
+        if row.dtype not in TYPES:
+            text = f"{want.key} in {self._prefix} is {row.dtype}: Weftwork has no values like that"
+            raise UnimplementedError(None, None, text)
         if want.dtype != row.dtype:
             expected, original = (dtypes.ALL[name].cpp_name for name in (want.dtype, row.dtype))
             text = f"tensor_name = {want.key}; expected dtype {expected} does not equal original dtype {original}"
@@ -138,24 +147,24 @@ class CheckpointReader:
 
     def _open(self, shard: int) -> Any:
         name, size = self._shards[shard]
-        check_size(name, size, self._files)
+        if not self._bundle:
+            check_size(name, size, self._files)
         with told(name):
             return self._files.open(name)
 
     def _value(self, row: Row, shape: tuple[int, ...] | None, reader: Any) -> Any:
-        name, size = self._shards[row.shard]
+        name, _ = self._shards[row.shard]
         numbers = row.dtype in NUMBERS
         made = np.empty(shape if numbers else row.bytes, little(row.dtype) if numbers else np.uint8)  # type: ignore[arg-type]
         raw = made.reshape(-1).view(np.uint8)
         with told(name):
-            checksum = _fill(raw, row.offset, reader, name)
+            checksum = _fill(raw, row.offset, reader, name, crc32c.extend if self._bundle else zlib.crc32)
+        if self._bundle and not numbers:
+            return self._strings(raw.tobytes(), row, name)
+        if self._bundle:
+            checksum = crc32c.masked(checksum)
         if checksum != row.crc32:
-            raise DataLossError(
-                None,
-                None,
-                f"TensorBundle at {self._prefix} shard {row.shard} ({size} bytes): Checksum does not match: stored "
-                f"{row.crc32} vs. calculated on the restored bytes {checksum}",
-            )
+            raise self._changed(row, checksum)
         if row.dtype == "bool" and raw.max(initial=0) > 1:
             raise DataLossError(None, None, f"{name}: a truth value is neither 0 nor 1")
         if numbers:
@@ -166,8 +175,31 @@ class CheckpointReader:
         except ValueError as error:
             raise DataLossError(None, None, f"{name}: {error}") from error
 
+    def _changed(self, row: Row, checksum: int) -> DataLossError:
+        size = self._shards[row.shard][1]
+        return DataLossError(
+            None,
+            None,
+            f"TensorBundle at {self._prefix} shard {row.shard} ({size} bytes): Checksum does not match: stored "
+            f"{row.crc32} vs. calculated on the restored bytes {checksum}",
+        )
 
-def _fill(raw: np.ndarray, offset: int, reader: Any, name: str) -> int:
+    def _strings(self, data: bytes, row: Row, name: str) -> Any:
+        """The strings of TensorFlow's bytes."""
+        try:
+            found, checksum = bundle.decode_strings(data, row.shape or ())
+        except ValueError as error:
+            raise DataLossError(None, None, f"{name}: {error}") from error
+        if checksum != row.crc32:
+            raise self._changed(row, checksum)
+        return found
+
+
+def _type_word(row: Row) -> str:
+    return f"DT_{dtypes.ALL[row.dtype].cpp_name.upper()}" if row.dtype in dtypes.ALL else row.dtype
+
+
+def _fill(raw: np.ndarray, offset: int, reader: Any, name: str, extend: Callable[[Any, int], int]) -> int:
     """Read bytes into `raw`: their checksum."""
     view, at, checksum = raw.data, 0, 0
     reader.seek(offset)
@@ -175,19 +207,23 @@ def _fill(raw: np.ndarray, offset: int, reader: Any, name: str) -> int:
         count = reader.readinto(view[at : at + CHUNK])
         if not count:
             raise DataLossError(None, None, f"{name}: Read less bytes than requested")
-        checksum = zlib.crc32(view[at : at + count], checksum)
+        checksum = extend(view[at : at + count], checksum)
         at += count
     return checksum
 
 
-def _read_index(prefix: str, files: Files) -> bytes:
-    """The checked body of an index."""
+def _read_content(prefix: str, files: Files) -> bytes:
+    """The content of an index."""
     name = index_name(prefix)
     with told(name):
         if not files.exists(name):
             raise _no_index(prefix, files)
         with files.open(name) as reader:
-            content = reader.read()
+            return reader.read()
+
+
+def _checked_body(name: str, content: bytes) -> bytes:
+    """The body of an index of Weftwork's."""
     head, newline, body = content.partition(b"\n")
     try:
         about = json.loads(head) if newline and len(head) < _HEADER else None

@@ -79,7 +79,7 @@ def dropout_mask(shape: Any, rate: Any, dtype: DType, seed: int | None = None) -
     size, static = _size(shape)
     rate = convert_together([rate], dtypes.float32)[0]
     return apply_random(
-        _dropout_mask, [size, rate], {"dtype": dtype.numpy},
+        drop_mask, [size, rate], {"dtype": dtype.numpy},
         seed=seed, type="RandomUniform", name="random_mask", dtype=dtype, shape=static,
     )  # fmt: skip
 
@@ -168,7 +168,7 @@ def _integers(rng, shape, low, high, dtype):
     return rng.integers(low, high, tuple(shape), dtype)
 
 
-def _dropout_mask(rng, shape, rate, dtype):
+def drop_mask(rng, shape, rate, dtype):
     kept = rng.random(tuple(shape), np.float32) >= rate
     return np.multiply(kept, 1 / (1 - float(rate)), dtype=dtype)
 

@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,26 +20,9 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.operation import Tensor
+from weftwork.graph.protos import protos
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
-
-
-@cache
-def protos(module: str) -> Any:
-    """TensorBoard's protocol buffers: its module `summary`, `event`, `graph` ...
-
-    Raises ImportError when TensorBoard is not installed.
-    """
-    import importlib
-
-    try:
-        return importlib.import_module(f"tensorboard.compat.proto.{module}_pb2")
-    except ImportError as error:
-        raise ImportError(
-            "Summaries are written with TensorBoard's protocol buffers: pip install 'weftwork[tensorboard]', or "
-            "pip install tensorboard."
-        ) from error
-
 
 # What is shown
 

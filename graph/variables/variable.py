@@ -23,6 +23,7 @@ from weftwork.graph.graph import GraphKeys
 from weftwork.graph.operation import WRITES, Kind, Operation, Operators, Tensor
 from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.ops.flow import group
+from weftwork.graph.protos import protos
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
 from weftwork.graph.stacks import get_default_graph, get_default_session
@@ -86,6 +87,11 @@ class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
         import_scope: str | None = None,
         constraint: Any = None,
     ):
+        if variable_def is not None:
+            if initial_value is not None:
+                raise ValueError("variable_def and initial_value are mutually exclusive.")
+            vars(self).update(vars(self.from_proto(variable_def, import_scope)))
+            return
         if initial_value is None:
             raise ValueError("initial_value must be specified.")
         if constraint is not None and not callable(constraint):
@@ -202,6 +208,17 @@ class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
     def initial_value(self) -> Tensor:
         """The tensor of its initial value."""
         return self._initial_value
+
+    def initialise_from(self, value: Tensor) -> None:
+        """Let `value`, a tensor, be its initial value from now on."""
+        self._initial_value = value
+        attrs = dict(self._initializer.attrs)
+        kind, shape = Kind.ASSIGN, self._variable.raw_shape
+        with self.graph.as_default(), self.graph.control_dependencies(None), name_scope(self._op.name + "/"):
+            made = state_ops.write(
+                kind, "Assign", state_ops.assign_value, self._variable, [value], attrs, shape, "Assign"
+            )
+        self._initializer = made.op
 
     def initialized_value(self) -> Tensor:
         """Its value, or its initial value while it has none."""
@@ -340,6 +357,36 @@ class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
 
     def __repr__(self) -> str:
         return f"<tf.Variable '{self.name}' shape={shapes.text(self._variable.raw_shape)} dtype={self.dtype.name}>"
+
+    # Protocol buffers
+
+    def to_proto(self, export_scope: str | None = None) -> Any:
+        """Its VariableDef: the names of its operations. Raises ImportError when TensorBoard is not installed."""
+        return protos("variable").VariableDef(
+            variable_name=self.name,
+            initializer_name=self._initializer.name,
+            snapshot_name=self._snapshot.name,
+            initial_value_name=self._initial_value.name,
+            trainable=self.trainable,
+        )
+
+    @classmethod
+    def from_proto(cls, variable_def: Any, import_scope: str | None = None) -> Variable:
+        """The variable of a VariableDef, whose operations are in the default graph, under `import_scope`.
+
+        Raises KeyError when one of them is not there.
+        """
+        graph = get_default_graph()
+        start = f"{import_scope.rstrip('/')}/" if import_scope else ""
+        variable = cls.__new__(cls)
+        variable._variable = graph.as_graph_element(start + variable_def.variable_name)
+        variable._op = variable._variable.op
+        variable._initializer = graph.as_graph_element(start + variable_def.initializer_name)
+        variable._snapshot = graph.as_graph_element(start + variable_def.snapshot_name)
+        named = variable_def.initial_value_name
+        variable._initial_value = graph.as_graph_element(start + named) if named else variable._initializer.inputs[1]
+        variable.trainable, variable.constraint = variable_def.trainable, None
+        return variable
 
     # Plain data
 

@@ -345,7 +345,7 @@ def _unfed(op: Operation) -> InvalidArgumentError:
     tensor = op.outputs[0]
     shape = f" and shape {bracket_text(tensor.raw_shape)}" if tensor.raw_shape else ""
     return InvalidArgumentError(
-        op.node_def,
+        None,
         op,
         f"You must feed a value for placeholder tensor '{op.name}' with dtype {tensor.dtype.cpp_name}{shape}"
         f"\n\t [[node {op.defined_at} ]]",

@@ -42,7 +42,7 @@ def uninitialized(ops: list[Operation]) -> OpError:
     message = f"Attempting to use uninitialized value {op.name}"
     if len(ops) > 1:
         message += "; also uninitialized: " + ", ".join(sorted(o.defined_at for o in ops[1:]))
-    return FailedPreconditionError(op.node_def, op, f"{message}\n\t [[node {op.defined_at} ]]")
+    return FailedPreconditionError(None, op, f"{message}\n\t [[node {op.defined_at} ]]")
 
 
 def lost(ops: list[Operation], attempts: int, reason: str) -> OpError:
@@ -51,7 +51,7 @@ def lost(ops: list[Operation], attempts: int, reason: str) -> OpError:
     names = ", ".join(op.defined_at for op in ops[:5]) + (", ..." if len(ops) > 5 else "")
     first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
     return UnavailableError(
-        ops[0].node_def,
+        None,
         ops[0],
         f"The process that ran {names} died {attempts} times: {first}\n\t [[node {ops[0].defined_at} ]]",
     )

@@ -15,7 +15,6 @@ from typing import Any
 
 from weftwork.graph import stacks
 from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
-from weftwork.graph.export import structure
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.machines import backend, inventory
@@ -79,9 +78,9 @@ class BaseSession:
         return self._graph
 
     @property
-    def graph_def(self) -> dict:
-        """The graph as plain data."""
-        return structure(self._graph)
+    def graph_def(self) -> Any:
+        """The graph as a GraphDef, a protocol buffer: see `Graph.as_graph_def`."""
+        return self._graph.as_graph_def(add_shapes=self._config.graph_options.infer_shapes)
 
     @property
     def sess_str(self) -> bytes:

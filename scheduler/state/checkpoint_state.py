@@ -161,7 +161,8 @@ def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None
 
     Raises ValueError when it names no checkpoint.
     """
-    name = state_file(os.fspath(checkpoint_dir), latest_filename)
+    checkpoint_dir = os.fspath(checkpoint_dir)
+    name = state_file(checkpoint_dir, latest_filename)
     files = files_of(name)
     try:
         with told(name):

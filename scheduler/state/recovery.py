@@ -76,13 +76,13 @@ class Recovery:
         prefix = self._autosave.roll_back()
         if prefix is None:
             raise DataLossError(
-                ops[0].node_def,
+                None,
                 ops[0],
                 f"The values of {_named(ops)} were lost with the machine that held them. ConfigProto(replicas=2) keeps "
                 "a copy on a second machine, checkpoint_dir one on disk. Assign them anew to go on.",
             )
         raise AbortedError(
-            ops[0].node_def,
+            None,
             ops[0],
             f"The values of {_named(ops)} were lost with the machine that held them; the session has gone back to the "
             f"checkpoint {prefix}, and what was committed after it is undone.",

@@ -18,9 +18,9 @@ from typing import Any
 
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.protos import protos
 from weftwork.graph.shapes import RawShape
 from weftwork.graph.stacks import get_default_graph
-from weftwork.graph.training.summaries import protos
 
 _numbers = itertools.count()
 

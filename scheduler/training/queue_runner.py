@@ -6,15 +6,36 @@ import logging
 import threading
 import weakref
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from weftwork.graph import stacks
-from weftwork.graph.errors import OpError, OutOfRangeError
+from weftwork.graph.errors import (
+    OpError,
+    OutOfRangeError,
+    error_code_from_exception_type,
+    exception_type_from_error_code,
+)
 from weftwork.graph.graph import Graph, GraphKeys
+from weftwork.graph.operation import Operation
+from weftwork.graph.protos import messages
+from weftwork.graph.stacks import get_default_graph
 from weftwork.scheduler.session.session import BaseSession
 from weftwork.scheduler.training.coordinator import Coordinator
 
 log = logging.getLogger("weftwork")
+
+
+@cache
+def _wire() -> Any:
+    fields = {
+        "queue_name": "1 string",
+        "enqueue_op_name": "2 repeated string",
+        "close_op_name": "3 string",
+        "cancel_op_name": "4 string",
+        "queue_closed_exception_types": "5 repeated int32",
+    }
+    return messages("weftwork.queue_runner", {"QueueRunnerDef": fields})["QueueRunnerDef"]
 
 
 class QueueRunner:
@@ -52,8 +73,9 @@ class QueueRunner:
 
     def to_flat(self) -> dict[str, Any]:
         """What it is as plain data, without a way back to the graph."""
+        read = isinstance(self._queue, Operation)  # of a QueueRunnerDef, which knows the operation only
         return {
-            "queue": (type(self._queue), self._queue.to_flat()),
+            "queue": (Operation, self._queue.index) if read else (type(self._queue), self._queue.to_flat()),
             "ops": [op.index for op in (*self._enqueue_ops, self._close_op, self._cancel_op)],
             "types": self._types,
         }
@@ -63,7 +85,34 @@ class QueueRunner:
         """The runner of a graph that `to_flat` told of."""
         kind, queue = flat["queue"]
         *enqueue_ops, close_op, cancel_op = [graph.get_operations()[index] for index in flat["ops"]]
-        return cls(kind.from_flat(graph, queue), enqueue_ops, close_op, cancel_op, flat["types"])
+        made = graph.operations[queue] if kind is Operation else kind.from_flat(graph, queue)
+        return cls(made, enqueue_ops, close_op, cancel_op, flat["types"])
+
+    def to_proto(self, export_scope: str | None = None) -> Any:
+        """Its QueueRunnerDef: the names of its operations."""
+        return _wire()(
+            queue_name=self._queue.name,
+            enqueue_op_name=[op.name for op in self._enqueue_ops],
+            close_op_name=self._close_op.name,
+            cancel_op_name=self._cancel_op.name,
+            queue_closed_exception_types=[error_code_from_exception_type(kind) for kind in self._types],
+        )
+
+    @classmethod
+    def from_proto(cls, queue_runner_def: Any, import_scope: str | None = None) -> QueueRunner:
+        """The runner of a QueueRunnerDef (or its bytes), whose operations are in the default graph, under a scope."""
+        wire = queue_runner_def
+        if isinstance(wire, bytes):
+            wire = _wire().FromString(wire)
+        start = f"{import_scope.rstrip('/')}/" if import_scope else ""
+
+        def op(name: str) -> Any:
+            return get_default_graph().get_operation_by_name(start + name.removesuffix(":0"))
+
+        types = tuple([exception_type_from_error_code(code) for code in wire.queue_closed_exception_types])
+        enqueue_ops = [op(name) for name in wire.enqueue_op_name]
+        ends = op(wire.close_op_name), op(wire.cancel_op_name)
+        return cls(op(wire.queue_name), enqueue_ops, *ends, types or None)
 
     @property
     def queue(self) -> Any:

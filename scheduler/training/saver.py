@@ -6,7 +6,6 @@ variables or none. What is on the disk is data (`checkpoint`); at every moment o
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -18,10 +17,10 @@ import numpy as np
 from weftwork.actors.checkpoints.files import absolute, files_of, split, write_whole
 from weftwork.actors.checkpoints.reader import tidy
 from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
-from weftwork.graph.export import structure
 from weftwork.graph.graph import Graph, GraphKeys
+from weftwork.graph.interchange.native import Functions
+from weftwork.graph.protos import available
 from weftwork.graph.stacks import get_default_graph
-from weftwork.scheduler.request.fields import Message
 from weftwork.scheduler.session.session import BaseSession
 from weftwork.scheduler.state.checkpoint_state import (
     STATE_FILE,
@@ -31,21 +30,12 @@ from weftwork.scheduler.state.checkpoint_state import (
     remove_checkpoint,
     update_checkpoint_state,
 )
+from weftwork.scheduler.training.meta_graph import as_bytes, export_meta_graph, read_meta_graph, scoped
+from weftwork.scheduler.training.saver_def import SaverDef
 from weftwork.scheduler.training.saver_nodes import add_nodes, saveables_of
 
 SAVEABLES = "saveable_objects"
 """The collection of variables that are saved though they are not global."""
-
-
-class SaverDef(Message):
-    """How a Saver is found in its graph: the names of its nodes, and what it keeps."""
-
-    filename_tensor_name: str = ""
-    save_tensor_name: str = ""
-    restore_op_name: str = ""
-    max_to_keep: int = 0
-    sharded: bool = False
-    keep_checkpoint_every_n_hours: float = 0.0
 
 
 class Saver:
@@ -60,7 +50,9 @@ class Saver:
     defer_build: add the nodes when `build` is called.   allow_empty: have nothing to save.
     pad_step_number: steps in names have eight digits.   save_relative_paths: the folder can be moved.
     filename: the prefix when it is not fed.
-    restore_sequentially, write_version, builder: accepted, and of no effect.
+    write_version: SaverDef.V2 writes TensorFlow's files, which can hold numbers and text; None Weftwork's own, which
+        hold any plain data. Both are read, whichever is given.
+    restore_sequentially, builder: accepted, and of no effect.
     Raises ValueError without variables or for a key that is twice, TypeError for what is no variable.
     """
 
@@ -88,6 +80,9 @@ class Saver:
                 "var_list=None."
             )
         self._var_list, self._name, self._filename = var_list, name, filename
+        self._bundled = write_version == SaverDef.V2
+        if write_version not in (None, SaverDef.V2, "weftwork"):
+            raise ValueError(f"write_version must be SaverDef.V2 or None, not {write_version!r}: V1 is not written.")
         self._reshape, self._sharded, self._allow_empty = reshape, sharded, allow_empty
         self._pad_step_number, self._save_relative_paths = pad_step_number, save_relative_paths
         self._kept = Kept(max_to_keep, keep_checkpoint_every_n_hours)
@@ -95,6 +90,8 @@ class Saver:
         self._meta: tuple[int, bytes] = (-1, b"")
         self._saving = threading.Lock()
         self.saver_def: SaverDef | None = saver_def
+        if saver_def is not None and max_to_keep == 5:
+            self._kept = Kept(saver_def.max_to_keep, saver_def.keep_checkpoint_every_n_hours or 10000.0)
         if saver_def is None and not defer_build:
             self.build()
 
@@ -112,7 +109,9 @@ class Saver:
                 raise ValueError("No variables to save")
             self._is_empty = True
             return
-        filename, saved, restored = add_nodes(self._name, self._filename, saveables, self._sharded, self._reshape)
+        filename, saved, restored = add_nodes(
+            self._name, self._filename, saveables, self._sharded, self._reshape, self._bundled
+        )
         self.saver_def = SaverDef(
             filename_tensor_name=filename.name,
             save_tensor_name=saved.name,
@@ -120,6 +119,7 @@ class Saver:
             max_to_keep=self._kept.limit or 0,
             sharded=self._sharded,
             keep_checkpoint_every_n_hours=self._kept.hours,
+            version=SaverDef.V2,
         )
 
     def as_saver_def(self) -> SaverDef | None:
@@ -144,7 +144,7 @@ class Saver:
 
         save_path: a path or a URL; `-STEP` is added to it for a `global_step` (a number, tensor or variable).
         write_state: also write the file `checkpoint` (`latest_filename`), and delete checkpoints that are too many.
-        write_meta_graph: also write the graph's structure, as JSON.
+        write_meta_graph: also write the graph and its collections, as a MetaGraphDef, if TensorBoard is installed.
         Until the checkpoint is whole on the disk, the one before it is.
         Raises ValueError or TypeError for arguments that make no sense, OpErrors for what the system refuses.
         """
@@ -195,15 +195,44 @@ class Saver:
                 log.warning("Ignoring: %s", error)
 
     def _write_meta_graph(self, graph: Graph, name: str) -> None:
+        if not available():
+            log.debug("%s is not written: TensorBoard, whose protocol buffers it is made of, is not installed.", name)
+            return
         version, data = self._meta
         if version != graph.version:
-            data = _meta_graph(graph, self.saver_def)
+            data = as_bytes(export_meta_graph(graph=graph, saver_def=self.saver_def), False)
             self._meta = (graph.version, data)
         write_whole(name, data, files_of(name))
 
-    def export_meta_graph(self, filename: str | None = None) -> dict[str, Any]:
-        """The default graph's structure as plain data, without the functions of its nodes; also written as JSON."""
-        return export_meta_graph(filename, saver_def=self.saver_def)
+    def export_meta_graph(
+        self,
+        filename: Any = None,
+        collection_list: Any = None,
+        as_text: bool = False,
+        export_scope: str | None = None,
+        clear_devices: bool = False,
+        clear_extraneous_savers: bool = False,
+        strip_default_attrs: bool = False,
+        save_debug_info: bool = False,
+    ) -> Any:
+        """A MetaGraphDef of the default graph and this saver: see `tf.train.export_meta_graph`."""
+        return export_meta_graph(
+            filename,
+            saver_def=self.saver_def,
+            collection_list=collection_list,
+            as_text=as_text,
+            export_scope=export_scope,
+            clear_devices=clear_devices,
+        )
+
+    @classmethod
+    def from_proto(cls, saver_def: SaverDef, import_scope: str | None = None) -> Saver:
+        """The saver of a SaverDef, whose nodes are in the default graph, under `import_scope`."""
+        return cls(saver_def=scoped(saver_def, import_scope))
+
+    def to_proto(self, export_scope: str | None = None) -> SaverDef | None:
+        """The same as `as_saver_def`."""
+        return self.saver_def
 
     # Restoring
 
@@ -273,16 +302,24 @@ def _explained(error: OpError, reason: str) -> OpError:
     )
 
 
-def export_meta_graph(
-    filename: str | None = None, graph: Graph | None = None, saver_def: SaverDef | None = None
-) -> dict[str, Any]:
-    """A graph's structure as plain data, without the functions of its nodes; written as JSON when a name is given."""
-    data = _meta_graph(graph or get_default_graph(), saver_def)
-    if filename is not None:
-        write_whole(filename, data, files_of(filename))
-    return json.loads(data)
+def import_meta_graph(
+    meta_graph_or_file: Any,
+    clear_devices: bool = False,
+    import_scope: str | None = None,
+    input_map: Any = None,
+    functions: Functions = False,
+    **kwargs: Any,
+) -> Saver | None:
+    """Add the nodes and collections of a MetaGraphDef, or a file of one, to the default graph: its saver.
 
-
-def _meta_graph(graph: Graph, saver_def: SaverDef | None) -> bytes:
-    saver = {} if saver_def is None else json.loads(saver_def.SerializeToString())
-    return json.dumps({"format": "weftwork graph", "graph": structure(graph), "saver": saver}).encode()
+    Without a saver in it one is made of the variables, if there are any; else None.
+    input_map, functions: as in `tf.import_graph_def`.
+    Raises OSError when there is no such file, or it is none, and what `tf.import_graph_def` raises.
+    """
+    made, scope = read_meta_graph(meta_graph_or_file, clear_devices, import_scope, input_map, functions)
+    if made.HasField("saver_def"):
+        return Saver.from_proto(SaverDef.FromString(made.saver_def.SerializeToString()), scope)
+    if get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope):
+        return Saver()
+    log.info("Saver not created because there are no variables in the graph to restore")
+    return None

@@ -11,16 +11,27 @@ The nodes are the library's, so they run where the values lie: in the caller, un
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
+from weftwork.actors.checkpoints import bundle
 from weftwork.actors.checkpoints import writer as checkpoint
 from weftwork.actors.checkpoints.encoding import TYPES
+from weftwork.actors.checkpoints.files import files_of
 from weftwork.actors.checkpoints.reader import CheckpointReader, Wanted
 from weftwork.actors.checkpoints.writer import Part
 from weftwork.graph import dtypes
-from weftwork.graph.build import constant
+from weftwork.graph.build import apply, constant, static_value
+from weftwork.graph.interchange import native
+from weftwork.graph.interchange.nodes import Inexpressible
+from weftwork.graph.interchange.nodes import Part as WrittenPart
+from weftwork.graph.interchange.reading import Given, reads
+from weftwork.graph.interchange.writing import Node, writes
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.flow import group, identity
 from weftwork.graph.saveable import Saveable
@@ -41,23 +52,37 @@ Saveables = list[tuple[str, Variable | Saveable]]
 # Kernels
 
 
-def save_all(filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...]) -> tuple:
+def _format(bundled: bool) -> Any:
+    """The module that writes: TensorFlow's files, or Weftwork's."""
+    return bundle if bundled else checkpoint
+
+
+def save_all(
+    filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...], bundled: bool = False
+) -> tuple:
     """The kernel of a SaveV2 that writes the whole checkpoint."""
-    prefix = os.fsdecode(filename)
-    checkpoint.write_index(prefix, [checkpoint.write_shard(prefix, zip(keys, types, values, strict=True))])
+    prefix, files = os.fsdecode(filename), _format(bundled)
+    files.write_index(prefix, [files.write_shard(prefix, zip(keys, types, values, strict=True))])
     return ()
 
 
 def save_shard(
-    filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...], shard: int, shards: int
+    filename: bytes,
+    *values: Any,
+    keys: tuple[str, ...],
+    types: tuple[str, ...],
+    shard: int,
+    shards: int,
+    bundled: bool = False,
 ) -> Part:
     """The kernel of a SaveV2 that writes one of several data files; its output says what is in it."""
-    return checkpoint.write_shard(os.fsdecode(filename), zip(keys, types, values, strict=True), shard, shards)
+    prefix = os.fsdecode(filename)
+    return _format(bundled).write_shard(prefix, zip(keys, types, values, strict=True), shard, shards)
 
 
-def merge_shards(filename: bytes, *parts: Part) -> tuple:
+def merge_shards(filename: bytes, *parts: Part, bundled: bool = False) -> tuple:
     """The kernel that makes written shards a checkpoint."""
-    checkpoint.write_index(os.fsdecode(filename), parts)
+    _format(bundled).write_index(os.fsdecode(filename), parts)
     return ()
 
 
@@ -67,6 +92,117 @@ def restore_values(filename: bytes, *, wanted: tuple[Wanted, ...]) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
+def shard_name(basename: bytes, shard: Any, count: Any) -> bytes:
+    """The kernel of ShardedFilename."""
+    return basename + b"-%05d-of-%05d" % (shard, count)
+
+
+def merge_bundles(prefixes: Any, destination: bytes) -> tuple:
+    """The kernel of MergeV2Checkpoints, as TensorFlow has it: several checkpoints become one."""
+    names = [os.fsdecode(prefix) for prefix in np.ravel(prefixes)]
+    values = []
+    for name in names:
+        reader = CheckpointReader(name)
+        types = reader.get_variable_to_dtype_map()
+        values += [(key, types[key].name, reader.get_tensor(key)) for key in sorted(types)]
+    prefix = os.fsdecode(destination)
+    bundle.write_index(prefix, [bundle.write_shard(prefix, values)])
+    for name in names:
+        checkpoint.remove(name)
+        files_of(name).remove_folder(name)
+    return ()
+
+
+def join_text(*parts: Any, separator: bytes) -> Any:
+    """The kernel of StringJoin."""
+    return functools.reduce(lambda joined, part: joined + separator + part, parts)
+
+
+def matches(text: bytes, *, pattern: bytes) -> Any:
+    """The kernel of StaticRegexFullMatch."""
+    return np.bool_(re.fullmatch(pattern, text) is not None)
+
+
+native.KERNELS.update(
+    {native.path_of(kernel): kernel for kernel in (save_all, save_shard, merge_shards, restore_values)}
+)
+
+
+# As TensorFlow writes them
+
+
+@writes("SaveV2")
+def _write_save(node: Node) -> tuple[list, dict]:
+    if node.op.kernel is not save_all:
+        raise Inexpressible
+    filename, *tensors = node.inputs()
+    return [filename, *_texts(node, node.attrs["keys"]), *tensors], {}
+
+
+@writes("RestoreV2")
+def _write_restore(node: Node) -> tuple[list, dict]:
+    wanted = node.attrs["wanted"]
+    if any(want.reshape for want in wanted):
+        raise Inexpressible
+    keys = [want.key for want in wanted]
+    return [*node.inputs(), *_texts(node, keys)], {"dtypes": [t.dtype.base_dtype for t in node.op.outputs]}
+
+
+def _texts(node: Node, keys: Sequence[str]) -> list[WrittenPart]:
+    """The names of tensors, and of their slices, of which there are none."""
+    names = np.array([key.encode() for key in keys], object)
+    slices = np.array([b""] * len(keys), object)
+    return [
+        node.constant("tensor_names", names, dtypes.string),
+        node.constant("shape_and_slices", slices, dtypes.string),
+    ]
+
+
+def _keys(given: Given) -> tuple[str, ...]:
+    names, slices = [static_value(tensor) for tensor in given.inputs[1:3]]
+    if names is None or slices is None or any(item for item in np.ravel(slices)):
+        raise ValueError("variables in parts, and names that are known only when it runs, are not supported")
+    return tuple([name.decode() for name in np.ravel(names)])
+
+
+@reads("SaveV2")
+def _read_save(given: Given) -> Operation:
+    tensors = given.inputs[3:]
+    types = tuple([tensor.dtype.base_dtype.name for tensor in tensors])
+    attrs = {"keys": _keys(given), "types": types, "bundled": True}
+    return _function("SaveV2", save_all, [given.inputs[0], *tensors], attrs, [], given.name)
+
+
+@reads("RestoreV2")
+def _read_restore(given: Given) -> list[Tensor]:
+    wanted = tuple([Wanted(key, dtype.name, None) for key, dtype in zip(_keys(given), given.outputs, strict=True)])
+    outputs = [(dtype, None) for dtype in given.outputs]
+    made = _function("RestoreV2", restore_values, given.inputs[:1], {"wanted": wanted}, outputs, given.name)
+    return list(made.outputs)
+
+
+@reads("ShardedFilename")
+def _read_shard_name(given: Given) -> Tensor:
+    return _function("ShardedFilename", shard_name, given.inputs, {}, [(dtypes.string, ())], given.name).outputs[0]
+
+
+@reads("MergeV2Checkpoints")
+def _read_merge(given: Given) -> Operation:
+    return _function("MergeV2Checkpoints", merge_bundles, given.inputs, {}, [], given.name)
+
+
+@reads("StaticRegexFullMatch")
+def _read_match(given: Given) -> Tensor:
+    attrs = {"pattern": given["pattern"].encode()}
+    return apply(matches, given.inputs, attrs, type=given.type, name=given.name, dtype=dtypes.bool, shape=())
+
+
+@reads("StringJoin")
+def _read_join(given: Given) -> Tensor:
+    attrs = {"separator": given["separator"].encode()}
+    return apply(join_text, given.inputs, attrs, type="StringJoin", name=given.name, dtype=dtypes.string, shape=None)
+
+
 # Nodes
 
 _HERE = Traits(here=True)
@@ -74,14 +210,14 @@ _HERE = Traits(here=True)
 
 
 def add_nodes(
-    name: str | None, prefix: str | None, saveables: Saveables, sharded: bool, reshape: bool
+    name: str | None, prefix: str | None, saveables: Saveables, sharded: bool, reshape: bool, bundled: bool
 ) -> tuple[Tensor, Tensor, Operation]:
     """Add a saver's nodes to the variables' graph: the filename, the tensor that saves, the operation that restores."""
     with name_scope(name, "save", [variable.value() for _, variable in saveables]):
         graph = get_default_graph()
         with graph.device(None), graph.control_dependencies(None):
             filename = constant(prefix or "model", dtypes.string, name="Const")
-            saved = _save_nodes(filename, saveables, sharded)
+            saved = _save_nodes(filename, saveables, sharded, bundled)
             return filename, saved, _restore_nodes(filename, saveables, reshape)
 
 
@@ -99,27 +235,33 @@ def _function(type: str, kernel: Any, inputs: Iterable[Tensor], attrs: dict, out
     )
 
 
-def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool) -> Tensor:
+def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool, bundled: bool) -> Tensor:
     """The nodes that save: the file name, after everything is written."""
     groups = _in_shards(saveables) if sharded else [saveables]
+    named = {"bundled": bundled}
     if len(groups) == 1:
-        done = _function("SaveV2", save_all, *_saved(filename, groups[0]), [], "SaveV2")
+        inputs, attrs = _saved(filename, groups[0], bundled)
+        done = _function("SaveV2", save_all, inputs, attrs, [], "SaveV2")
     else:
         parts = []
         for shard, part in enumerate(groups):
-            inputs, attrs = _saved(filename, part)
+            inputs, attrs = _saved(filename, part, bundled)
             attrs |= {"shard": shard, "shards": len(groups)}
             parts.append(_function("SaveV2", save_shard, inputs, attrs, [(dtypes.object, None)], "SaveV2").outputs[0])
-        done = _function("MergeV2Checkpoints", merge_shards, [filename, *parts], {}, [], "MergeV2Checkpoints")
+        done = _function("MergeV2Checkpoints", merge_shards, [filename, *parts], named, [], "MergeV2Checkpoints")
     with get_default_graph().control_dependencies([done]):
         return identity(filename, name="control_dependency")
 
 
-def _saved(filename: Tensor, saveables: Saveables) -> tuple[list[Tensor], dict[str, Any]]:
+def _saved(filename: Tensor, saveables: Saveables, bundled: bool) -> tuple[list[Tensor], dict[str, Any]]:
     """The inputs and attributes of a node that saves."""
     keys = tuple([key for key, _ in saveables])
     types = tuple([variable.dtype.base_dtype.name for _, variable in saveables])
-    return [filename, *[variable.value() for _, variable in saveables]], {"keys": keys, "types": types}
+    return [filename, *[variable.value() for _, variable in saveables]], {
+        "keys": keys,
+        "types": types,
+        "bundled": bundled,
+    }
 
 
 def _in_shards(saveables: Saveables) -> list[Saveables]:
@@ -165,6 +307,15 @@ def _wanted(key: str, variable: Variable | Saveable, reshape: bool) -> Wanted:
 
 def _shape(variable: Variable | Saveable) -> RawShape:
     return variable.raw_shape if isinstance(variable, Saveable) else variable._variable.raw_shape
+
+
+def restored_value(prefix: str, key: str, variable: Variable) -> Tensor:
+    """A node that reads the value of a variable from a checkpoint."""
+    with variable.graph.as_default(), variable.graph.control_dependencies(None), name_scope(variable.op.name + "/"):
+        filename = constant(prefix, dtypes.string, name="checkpoint")
+        outputs = [(variable.dtype.base_dtype, variable._variable.raw_shape)]
+        attrs = {"wanted": (_wanted(key, variable, False),)}
+        return _function("RestoreV2", restore_values, [filename], attrs, outputs, "RestoreV2").outputs[0]
 
 
 def saveables_of(var_list: Any) -> Saveables:

@@ -13,7 +13,7 @@ from typing import Any
 
 from weftwork.graph import stacks
 from weftwork.graph.graph import GraphKeys
-from weftwork.graph.training.summaries import protos
+from weftwork.graph.protos import protos
 from weftwork.scheduler.training.basic_hooks import SecondOrStepTimer, needed_global_step
 from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues

@@ -52,7 +52,7 @@ def test_python_and_numpy_types_are_converted(given, expected):
     assert as_dtype(given) is dtypes.ALL[expected]
 
 
-@pytest.mark.parametrize("junk", [None, "junk", "f4,f4", 3, np.float32(3), dict, np.datetime64, np.generic, [], ()])
+@pytest.mark.parametrize("junk", [None, "junk", "f4,f4", 99, np.float32(3), dict, np.datetime64, np.generic, [], ()])
 def test_anything_else_is_refused_and_equals_no_type(junk):
     with pytest.raises(TypeError, match="Cannot convert .* to a dtype"):
         as_dtype(junk)

@@ -156,7 +156,7 @@ def test_a_functions_exception_becomes_an_error_of_its_class(graph, ray_session,
             assert caught.error_code == code
             assert caught.message.startswith(text)
             assert caught.op is node.op
-            assert caught.node_def["name"] == f"node{number}"
+            assert caught.node_def.name == f"node{number}"
             assert type(caught.__cause__) is type(error)
             assert str(caught.__cause__) == str(error)
 

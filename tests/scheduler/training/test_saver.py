@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import pickle
@@ -464,17 +463,17 @@ def test_other_state_files_can_be_named_and_not_written(graph, tmp_path):
     assert times == [os.path.getmtime(tmp_path / f"{name}.index") for name in "ab"]
 
 
-def test_the_graph_beside_a_checkpoint_is_plain_json(graph, prefix):
+def test_the_graph_beside_a_checkpoint_is_a_meta_graph(graph, prefix):
     tf.Variable(1, name="w")
     saver = tf.train.Saver()
     with initialised() as session:
         saver.save(session, prefix)
         tf.constant(2, name="later")
         saver.save(session, f"{prefix}2")
-    first, second = (json.loads(Path(f"{name}.meta").read_text()) for name in (prefix, f"{prefix}2"))
-    assert "w" in [node["name"] for node in first["graph"]["node"]]
-    assert "later" in [node["name"] for node in second["graph"]["node"]]
-    assert first["saver"]["restore_op_name"] == "save/restore_all"
+    first, second = (tf.MetaGraphDef.FromString(Path(f"{name}.meta").read_bytes()) for name in (prefix, f"{prefix}2"))
+    assert "w" in [node.name for node in first.graph_def.node]
+    assert "later" in [node.name for node in second.graph_def.node]
+    assert first.saver_def.restore_op_name == "save/restore_all"
     assert saver.export_meta_graph() == second
 
 

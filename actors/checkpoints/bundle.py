@@ -1,0 +1,327 @@
+"""TensorFlow's checkpoint files, "V2": an index that is a sorted table, and data files beside it.
+
+table     blocks of (key, value) in the keys' order, each with a masked CRC-32C; the last block says where the others
+          are, the footer where that is. https://github.com/google/leveldb/blob/main/doc/table_format.md
+header    the value of the empty key: how many data files there are
+entry     the value of a key: dtype, shape, and where in which data file its bytes are
+strings   the length of each element as a varint, a checksum of the lengths, then the elements' bytes
+
+A prefix that is written again gets data files of another number, `-of-00002` beside `-of-00001`, so that the old
+checkpoint stays whole until the new index is there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from weftwork.actors.checkpoints import crc32c
+from weftwork.actors.checkpoints.encoding import NUMBERS, little
+from weftwork.actors.checkpoints.files import Files, files_of, split, told, write_whole, writing
+from weftwork.actors.checkpoints.writer import CHUNK, Part, Row, check_size, data_name, index_name
+from weftwork.graph import dtypes
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.protos import messages
+
+MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
+_FOOTER = 48
+_BLOCK_BYTES = 1 << 18
+_RESTART = 16
+
+
+@cache
+def _messages() -> dict[str, Any]:
+    return messages(
+        "weftwork.bundle",
+        {
+            "Version": {"producer": "1 int32", "min_consumer": "2 int32"},
+            "Header": {"num_shards": "1 int32", "endianness": "2 int32", "version": "3 Version"},
+            "Dim": {"size": "1 int64", "name": "2 string"},
+            "Shape": {"dim": "2 repeated Dim", "unknown_rank": "3 bool"},
+            "Entry": {
+                "dtype": "1 int32",
+                "shape": "2 Shape",
+                "shard_id": "3 int32",
+                "offset": "4 int64",
+                "size": "5 int64",
+                "crc32c": "6 fixed32",
+                "slices": "7 repeated bytes",
+            },
+        },
+    )
+
+
+# Numbers of variable length
+
+
+def _varint(number: int) -> bytes:
+    made = bytearray()
+    while number >= 128:
+        made.append(number & 127 | 128)
+        number >>= 7
+    made.append(number)
+    return bytes(made)
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """(the number that begins at a place, the place after it)."""
+    number, shift = 0, 0
+    while True:
+        byte = data[at]
+        number |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return number, at
+        if shift > 63:
+            raise ValueError("a number is too long")
+
+
+# Tables
+
+
+def is_table(content: bytes) -> bool:
+    """Whether a file's content is a table."""
+    return len(content) >= _FOOTER and content[-8:] == MAGIC
+
+
+def _block(items: Sequence[tuple[bytes, bytes]]) -> bytes:
+    made, restarts, last = bytearray(), [], b""
+    for number, (key, value) in enumerate(items):
+        shared = 0
+        if number % _RESTART == 0:
+            restarts.append(len(made))
+        else:
+            while shared < min(len(last), len(key)) and last[shared] == key[shared]:
+                shared += 1
+        made += _varint(shared) + _varint(len(key) - shared) + _varint(len(value)) + key[shared:] + value
+        last = key
+    restarts = restarts or [0]
+    return bytes(made) + struct.pack(f"<{len(restarts) + 1}I", *restarts, len(restarts))
+
+
+def table(items: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A table of (key, value), sorted by their keys."""
+    made, places, block = bytearray(), [], []
+
+    def place(content: bytes) -> bytes:
+        start = len(made)
+        made.extend(content + b"\0" + struct.pack("<I", crc32c.masked(crc32c.extend(content + b"\0"))))
+        return _varint(start) + _varint(len(content))
+
+    size = 0
+    for key, value in items:
+        block.append((key, value))
+        size += len(key) + len(value)
+        if size >= _BLOCK_BYTES:
+            places.append((key, place(_block(block))))
+            block, size = [], 0
+    if block or not places:
+        places.append((block[-1][0] if block else b"", place(_block(block))))
+    footer = place(_block([])) + place(_block(places))
+    return bytes(made) + footer.ljust(_FOOTER - 8, b"\0") + MAGIC
+
+
+def _items(content: bytes, at: int, size: int) -> Iterator[tuple[bytes, bytes]]:
+    """The (key, value) of a block. Raises ValueError when it is not what was written."""
+    block, tail = content[at : at + size], content[at + size : at + size + 5]
+    if len(block) < size or len(tail) < 5:
+        raise ValueError("a block ends beyond the file")
+    if tail[0]:
+        raise ValueError("it is compressed")
+    if crc32c.masked(crc32c.extend(block + tail[:1])) != struct.unpack("<I", tail[1:])[0]:
+        raise ValueError("Checksum does not match of a block")
+    (count,) = struct.unpack_from("<I", block, size - 4)
+    end, place, key = size - 4 * (count + 1), 0, b""
+    while place < end:
+        shared, place = _read_varint(block, place)
+        more, place = _read_varint(block, place)
+        length, place = _read_varint(block, place)
+        if shared > len(key) or place + more + length > end:
+            raise ValueError("an entry ends beyond its block")
+        key = key[:shared] + block[place : place + more]
+        yield key, block[place + more : place + more + length]
+        place += more + length
+
+
+def read_table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The (key, value) of a table, in order. Raises ValueError when it is corrupt."""
+    footer = content[-_FOOTER:]
+    try:
+        _, at = _read_varint(footer, 0)
+        _, at = _read_varint(footer, at)
+        start, at = _read_varint(footer, at)
+        size, at = _read_varint(footer, at)
+        for _, handle in _items(content, start, size):
+            first, place = _read_varint(handle, 0)
+            length, _ = _read_varint(handle, place)
+            yield from _items(content, first, length)
+    except (IndexError, struct.error) as error:
+        raise ValueError(f"it is damaged: {error}") from error
+
+
+# Reading
+
+
+def read_index(content: bytes, prefix: str, files: Files) -> tuple[list[tuple[str, int]], dict[str, Row]]:
+    """((name, bytes) of each data file, rows by key) of an index. Raises ValueError when it is corrupt.
+
+    The bytes of a file are as many as the rows need, at least. What a variable in parts consists of has no row.
+    """
+    from google.protobuf.message import DecodeError
+
+    kinds = _messages()
+    items = read_table(content)
+    try:
+        key, value = next(items)
+        header = kinds["Header"].FromString(value)
+        if key or header.endianness:
+            raise ValueError("it has no header" if key else "its numbers are big-endian")
+        rows, sizes = {}, [0] * header.num_shards
+        for key, value in items:
+            if key.startswith(b"\0"):
+                continue  # a part of a variable
+            entry = kinds["Entry"].FromString(value)
+            rows[key.decode("utf-8", "surrogateescape")] = row = _row(entry)
+            sizes[row.shard] = max(sizes[row.shard], row.offset + row.bytes)
+    except (DecodeError, StopIteration, IndexError) as error:
+        raise ValueError(f"it is damaged: {error!r}") from error
+    names = [data_name(prefix, number, len(sizes), "") for number in range(len(sizes))]
+    return list(zip(names, sizes, strict=True)), rows
+
+
+def _row(entry: Any) -> Row:
+    shape = tuple([int(dim.size) for dim in entry.shape.dim])
+    try:
+        dtype = dtypes.as_dtype(entry.dtype).name
+    except TypeError:
+        dtype = f"DT_{entry.dtype}"
+    if min((*shape, entry.offset, entry.size, entry.shard_id)) < 0:
+        raise ValueError("an entry has negative numbers")
+    if dtype in NUMBERS and not entry.slices and math.prod(shape) * NUMBERS[dtype].itemsize != entry.size:
+        raise ValueError(f"a value of type {dtype} and shape {list(shape)} cannot have {entry.size} bytes")
+    if entry.slices:
+        dtype = "in parts"
+    return Row(dtype, shape, entry.shard_id, entry.offset, entry.size, entry.crc32c)
+
+
+def decode_strings(data: bytes, shape: tuple[int, ...]) -> tuple[Any, int]:
+    """(strings, the checksum of them) of their bytes. Raises ValueError when they do not add up."""
+    count, at, lengths = math.prod(shape), 0, []
+    try:
+        for _ in range(count):
+            length, at = _read_varint(data, at)
+            lengths.append(length)
+    except IndexError as error:
+        raise ValueError("the lengths of its strings do not add up") from error
+    checksum = crc32c.extend(_lengths(lengths))
+    told_ = data[at : at + 4]
+    if len(told_) < 4 or struct.unpack("<I", told_)[0] != crc32c.masked(checksum):
+        raise ValueError("Checksum does not match of the lengths of its strings")
+    at += 4
+    if at + sum(lengths) != len(data):
+        raise ValueError("the lengths of its strings do not add up")
+    checksum = crc32c.extend(data[at - 4 :], checksum)
+    items = np.empty(count, dtype=object)
+    for number, length in enumerate(lengths):
+        items[number] = bytes(data[at : at + length])
+        at += length
+    return (items.reshape(shape) if shape else items[0]), crc32c.masked(checksum)
+
+
+def _lengths(lengths: Sequence[int]) -> bytes:
+    """Lengths as their checksum takes them."""
+    return b"".join([struct.pack("<I" if length < 1 << 32 else "<Q", length) for length in lengths])
+
+
+# Writing
+
+
+def _encoded(key: str, type_: str, value: Any) -> tuple[Any, int]:
+    """(bytes, masked checksum) of a value. Raises InvalidArgumentError for what TensorFlow's files cannot hold."""
+    if type_ in NUMBERS:
+        array = np.ascontiguousarray(np.asarray(value, dtype=little(type_)))
+        data: Any = array.reshape(-1).view(np.uint8).data
+        return data, crc32c.masked(crc32c.extend(data))
+    if type_ != "string":
+        raise InvalidArgumentError(None, None, f"The value of {key} is of type {type_}, which no V2 checkpoint holds")
+    flat = value.ravel().tolist() if isinstance(value, np.ndarray) else [value]
+    items = [item.encode() if isinstance(item, str) else bytes(item) for item in flat]
+    lengths = [len(item) for item in items]
+    checksum = crc32c.extend(_lengths(lengths))
+    rest = struct.pack("<I", crc32c.masked(checksum)) + b"".join(items)
+    return b"".join(map(_varint, lengths)) + rest, crc32c.masked(crc32c.extend(rest, checksum))
+
+
+def _count(prefix: str, shards: int, files: Files) -> int:
+    """How many data files there will be, in name: as many as there are shards, or one more to keep the old ones."""
+    name = index_name(prefix)
+    if not files.exists(name):
+        return shards
+    with files.open(name) as reader:
+        content = reader.read()
+    try:
+        if is_table(content):
+            old = _messages()["Header"].FromString(next(read_table(content))[1]).num_shards
+        else:
+            old = len(json.loads(content.partition(b"\n")[2])["shards"])
+    except (ValueError, TypeError, LookupError, StopIteration):
+        return shards  # it was no checkpoint before
+    return shards + 1 if old == shards else shards
+
+
+def write_shard(
+    prefix: str, values: Iterable[tuple[str, str, Any]], shard: int = 0, shards: int = 1, files: Files | None = None
+) -> Part:
+    """Write one data file of (key, type, value); the checkpoint is there once `write_index` has taken all of them."""
+    files = files or files_of(prefix)
+    with told(prefix):
+        files.make_folder(prefix)
+        count = _count(prefix, shards, files)
+    rows, at = {}, 0
+    name = data_name(prefix, shard, count, "")
+    with writing(name, files) as writer:
+        for key, type_, value in values:
+            data, checksum = _encoded(key, type_, value)
+            for start in range(0, len(data), CHUNK):
+                files.write(writer, data[start : start + CHUNK])
+            rows[key] = Row(type_, np.shape(value), shard, at, len(data), checksum)
+            at += len(data)
+    with told(name):
+        files.settle(name)
+    return Part(shard, count, "", at, rows)
+
+
+def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) -> None:
+    """Make written shards the checkpoint `prefix`, and delete the data of the one that had the name before."""
+    files = files or files_of(prefix)
+    kinds = _messages()
+    kept = set()
+    for part in parts:
+        name = data_name(prefix, part.shard, part.shards, "")
+        check_size(name, part.bytes, files)
+        kept.add(split(name)[1])
+    header = kinds["Header"](num_shards=parts[0].shards, version=kinds["Version"](producer=1))
+    items = [(b"", header.SerializeToString())]
+    rows = {key.encode("utf-8", "surrogateescape"): row for part in parts for key, row in part.rows.items()}
+    items += [(key, _entry(row)) for key, row in sorted(rows.items())]
+    write_whole(index_name(prefix), table(items), files)
+    with suppress(OSError):
+        for name in files.starting_with(f"{prefix}.data-"):
+            if split(name)[1] not in kept:
+                files.remove(name)
+
+
+def _entry(row: Row) -> bytes:
+    kinds = _messages()
+    shape = kinds["Shape"](dim=[kinds["Dim"](size=size) for size in row.shape or ()])
+    number = dtypes.ALL[row.dtype].as_datatype_enum
+    entry = kinds["Entry"](dtype=number, shape=shape, shard_id=row.shard, offset=row.offset, size=row.bytes)
+    entry.crc32c = row.crc32
+    return entry.SerializeToString()

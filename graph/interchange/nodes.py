@@ -1,0 +1,89 @@
+"""NodeDefs of declared operations: inputs, outputs and attributes are made to fit the declaration.
+
+Part      an input as it is written: the name of a node's output, and its dtype
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from weftwork.graph import dtypes
+from weftwork.graph.dtypes import DType
+from weftwork.graph.interchange.signatures import UNSAID, Signature
+from weftwork.graph.interchange.values import attr_proto
+from weftwork.graph.protos import protos
+
+
+class Part(NamedTuple):
+    """An input as it is written."""
+
+    name: str
+    dtype: DType
+
+
+class Inexpressible(Exception):
+    """TensorFlow has no operation that does the same."""
+
+
+def bound_attrs(
+    declared: Signature, given: list[DType], made: list[DType] | None, attrs: dict[str, Any]
+) -> dict[str, tuple[Any, str]]:
+    """Every attribute of a declaration as (value, kind), types found from the inputs and outputs.
+
+    Raises Inexpressible when inputs, outputs and attributes do not fit the declaration.
+    """
+    found = dict(attrs)
+
+    def bind(key: str, value: Any) -> None:
+        if found.setdefault(key, value) != value:
+            raise Inexpressible
+
+    _match(declared.inputs, [d.base_dtype for d in given], bind)
+    if made is not None:
+        _match(declared.outputs, [d.base_dtype for d in made], bind, partly=True)
+    bound = {}
+    for name, attr in declared.attrs.items():
+        if name not in found and not attr.has_default:
+            raise Inexpressible
+        value = found.pop(name, attr.default)
+        if value is not UNSAID:
+            bound[name] = (value, attr.kind)
+    if found:
+        raise Inexpressible
+    return bound
+
+
+def _match(args: Iterable[Any], given: list[DType], bind: Callable[[str, Any], None], partly: bool = False) -> None:
+    rest, args = list(given), list(args)
+    for number, arg in enumerate(args):
+        if partly and not rest:
+            return
+        after = sum(1 for later in args[number + 1 :] if not later.count and not later.types)
+        if arg.types or arg.count:
+            part = rest[: len(rest) - after]
+            del rest[: len(part)]
+            if arg.types:
+                bind(arg.types, part)
+                continue
+            bind(arg.count, len(part))
+        else:
+            part = rest[:1]
+            del rest[:1]
+            if not part:
+                raise Inexpressible
+        for dtype in part:
+            if arg.type in dtypes.ALL:
+                if dtype.name != arg.type:
+                    raise Inexpressible
+            else:
+                bind(arg.type, dtype)
+    if rest:
+        raise Inexpressible
+
+
+def node_proto(name: str, type: str, inputs: list[Part], bound: dict[str, tuple[Any, str]], declared: Any) -> Any:
+    made = protos("node_def").NodeDef(name=name, op=type, input=[part.name for part in inputs])
+    for key, (value, kind) in bound.items():
+        made.attr[key].CopyFrom(attr_proto(value, kind))
+    return made

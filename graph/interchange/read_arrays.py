@@ -1,0 +1,383 @@
+"""Readers of operations that arrange elements, of a graph's sources, of variables, and of what only orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.build import apply, as_it_is, constant, placeholder_with_default, static_value
+from weftwork.graph.interchange.reading import READERS, Given, reads
+from weftwork.graph.kernels import arrays as kernels
+from weftwork.graph.operation import Kind, Tensor
+from weftwork.graph.ops import (
+    array_ops,
+    assertions,
+    filling,
+    flow,
+    indexing,
+    joining,
+    math_ops,
+    partitioning,
+    rearranging,
+)
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.variables import writes as state_ops
+
+# Sources
+
+
+@reads("Const")
+def _const(given: Given) -> Any:
+    return constant(given["value"], given["dtype"], name=given.name)
+
+
+@reads("Placeholder", "PlaceholderV2")
+def _placeholder(given: Given) -> Any:
+    spec = (given["dtype"].base_dtype, _shape_of(given["shape"], given))
+    return get_default_graph().add(Kind.PLACEHOLDER, "Placeholder", outputs=[spec], name=given.name).outputs[0]
+
+
+def _shape_of(shape: Any, given: Given) -> Any:
+    return tuple(shape) if isinstance(shape, list) else shape
+
+
+@reads("PlaceholderWithDefault")
+def _with_default(given: Given) -> Any:
+    return placeholder_with_default(given.inputs[0], given["shape"], name=given.name)
+
+
+@reads("NoOp", "ControlTrigger")
+def _no_op(given: Given) -> Any:
+    return flow.no_op(name=given.name)
+
+
+@reads("Identity", "RefIdentity", "Snapshot", "StopGradient", "DeepCopy", "EnsureShape")
+def _identity(given: Given) -> Any:
+    (x,) = given.inputs
+    if x.op.kind is Kind.VARIABLE and given.name == f"{x.op.name}/read/":
+        return _cached_read(x, given)
+    kind = "StopGradient" if given.type == "StopGradient" else "Identity"
+    return apply(as_it_is, [x], type=kind, name=given.name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
+
+
+def _cached_read(ref: Tensor, given: Given) -> Tensor:
+    """The read that a variable stands for."""
+    return (
+        get_default_graph()
+        .add(
+            Kind.READ,
+            "Identity",
+            inputs=(ref,),
+            attrs={"_variable": ref.op.name},
+            outputs=[(ref.dtype.base_dtype, ref.raw_shape)],
+            name=given.name,
+            colocate=ref.op,
+            pinned=True,
+        )
+        .outputs[0]
+    )
+
+
+@reads("PreventGradient")
+def _prevented(given: Given) -> Any:
+    return flow.prevent_gradient(given.inputs[0], given["message"], name=given.name)
+
+
+@reads("IdentityN")
+def _identity_n(given: Given) -> Any:
+    return [flow.identity(x) for x in given.inputs]
+
+
+@reads("CheckNumerics")
+def _checked(given: Given) -> Any:
+    return assertions.check_numerics(given.inputs[0], given["message"], name=given.name)
+
+
+@reads("Assert")
+def _assert(given: Given) -> Any:
+    return assertions.Assert(given.inputs[0], given.inputs[1:], summarize=given["summarize"], name=given.name)
+
+
+# Variables
+
+
+@reads("VariableV2", "Variable", "VarHandleOp")
+def _variable(given: Given) -> Any:
+    kind = given["dtype"].base_dtype
+    shape = _shape_of(given["shape"], given)
+    if given.type == "Variable" and shape == ():
+        shape = None
+    made = get_default_graph().add(
+        Kind.VARIABLE, "VariableV2", outputs=[(kind._as_ref, shape)], name=given.name, pinned=True
+    )
+    made.container = given["container"]
+    return made.outputs[0]
+
+
+@reads("ReadVariableOp")
+def _read(given: Given) -> Any:
+    (x,) = given.inputs
+    return apply(as_it_is, [x], type="Identity", name=given.name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
+
+
+@reads("Assign", "AssignVariableOp")
+def _assign(given: Given) -> Any:
+    ref, value = given.inputs
+    variable = state_ops.variable_of(ref)
+    checked = given.attrs.get("validate_shape", True)
+    kind, shape = variable.outputs[0].dtype.base_dtype, variable.outputs[0].raw_shape if checked else None
+    attrs: dict[str, Any] = {"dtype": state_ops._kept(kind), "shape": shape}
+    if given.name == f"{variable.name}/Assign/":
+        attrs["_initializer"] = True
+    out = value.raw_shape if shape is None else shape
+    made = state_ops.write(Kind.ASSIGN, "Assign", state_ops.assign_value, ref, [value], attrs, out, given.name)
+    return made if given.type == "Assign" else made.op
+
+
+@reads("AssignAdd", "AssignSub", "AssignAddVariableOp", "AssignSubVariableOp")
+def _update(given: Given) -> Any:
+    function = state_ops.assign_add if "Add" in given.type else state_ops.assign_sub
+    made = function(*given.inputs, name=given.name)
+    return made.op if given.type.endswith("VariableOp") else made
+
+
+@reads("IsVariableInitialized", "VarIsInitializedOp")
+def _initialized(given: Given) -> Any:
+    return state_ops.is_variable_initialized(given.inputs[0], name=given.name)
+
+
+def _scatter(word: str) -> Any:
+    function = getattr(state_ops, f"scatter_{word}")
+    return lambda given: function(*given.inputs, name=given.name)
+
+
+for _word in ("update", "add", "sub", "mul", "div", "min", "max"):
+    READERS[f"Scatter{_word.title()}"] = _scatter(_word)
+for _word in ("update", "add", "sub"):
+    READERS[f"ScatterNd{_word.title()}"] = _scatter(f"nd_{_word}")
+
+
+@reads("ResourceGather")
+def _resource_gather(given: Given) -> Any:
+    x = given.inputs[0]
+    value = apply(as_it_is, [x], type="Identity", dtype=x.dtype.base_dtype, shape=x.raw_shape)
+    return indexing.gather(value, given.inputs[1], name=given.name)
+
+
+@reads("VariableShape")
+def _variable_shape(given: Given) -> Any:
+    return array_ops.shape(given.inputs[0], name=given.name, out_type=given["out_type"])
+
+
+# Shapes
+
+
+@reads("Shape", "Size")
+def _shape(given: Given) -> Any:
+    function = array_ops.shape if given.type == "Shape" else array_ops.size
+    return function(given.inputs[0], name=given.name, out_type=given["out_type"])
+
+
+@reads("ShapeN")
+def _shapes(given: Given) -> Any:
+    return [array_ops.shape(x, out_type=given["out_type"]) for x in given.inputs]
+
+
+@reads("Rank")
+def _rank(given: Given) -> Any:
+    return array_ops.rank(given.inputs[0], name=given.name)
+
+
+_TWO = {
+    "Reshape": array_ops.reshape,
+    "BroadcastTo": array_ops.broadcast_to,
+    "ExpandDims": array_ops.expand_dims,
+    "Tile": rearranging.tile,
+    "Transpose": rearranging.transpose,
+    "ReverseV2": rearranging.reverse,
+    "Pad": rearranging.pad,
+    "Fill": filling.fill,
+    "GatherNd": indexing.gather_nd,
+    "Diag": rearranging.diag,
+    "DiagPart": rearranging.diag_part,
+    "MatrixDiag": rearranging.matrix_diag,
+    "MatrixDiagPart": rearranging.matrix_diag_part,
+    "InvertPermutation": rearranging.invert_permutation,
+    "Slice": indexing.slice,
+    "Roll": rearranging.roll,
+    "ScatterNd": indexing.scatter_nd,
+    "LinSpace": math_ops.linspace,
+    "Where": indexing.where,
+    "BroadcastArgs": array_ops.broadcast_dynamic_shape,
+}
+"""Operations whose function takes their inputs in their order."""
+
+
+def _in_order(function: Any) -> Any:
+    def read(given: Given) -> Any:
+        if function is array_ops.broadcast_dynamic_shape:
+            return function(*given.inputs)
+        return function(*given.inputs, name=given.name)
+
+    return read
+
+
+READERS.update({type_: _in_order(function) for type_, function in _TWO.items()})
+
+
+@reads("Squeeze")
+def _squeeze(given: Given) -> Any:
+    return array_ops.squeeze(given.inputs[0], given["squeeze_dims"] or None, name=given.name)
+
+
+@reads("Range")
+def _range(given: Given) -> Any:
+    return math_ops.range(*given.inputs, dtype=given["Tidx"], name=given.name)
+
+
+# Joining and picking
+
+
+@reads("ConcatV2", "Concat")
+def _concat(given: Given) -> Any:
+    axis, *values = given.inputs if given.type == "Concat" else [given.inputs[-1], *given.inputs[:-1]]
+    return joining.concat(values, axis, name=given.name)
+
+
+@reads("Pack")
+def _pack(given: Given) -> Any:
+    return joining.stack(given.inputs, given["axis"], name=given.name)
+
+
+@reads("Unpack")
+def _unpack(given: Given) -> Any:
+    return joining.unstack(given.inputs[0], given["num"], given["axis"], name=given.name)
+
+
+@reads("Split")
+def _split(given: Given) -> Any:
+    axis, value = given.inputs
+    return joining.split(value, given["num_split"], axis, name=given.name)
+
+
+@reads("SplitV")
+def _split_sizes(given: Given) -> Any:
+    value, sizes, axis = given.inputs
+    known = static_value(sizes)
+    parts = sizes if known is None else [int(size) for size in known]
+    return joining.split(value, parts, axis, given["num_split"], name=given.name)
+
+
+@reads("StridedSlice")
+def _strided(given: Given) -> Any:
+    words = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+    masks = [given[word] for word in words]
+    x, *bounds = given.inputs
+    parts = [_elements(bound) for bound in bounds]
+    if all(static_value(bound) is not None for bound in bounds) or None in parts:
+        return indexing.strided_slice(x, *bounds, *masks, name=given.name)
+    # Bounds that are packed from known and unknown numbers: what is known of them tells the shape.
+    values: list[Any] = []
+    begin, end, steps = [[_known_or_input(item, values) for item in part] for part in parts if part is not None]
+    spec = kernels.masked_spec(begin, end, steps, *masks)
+    shape = indexing.indexed_shape(x.raw_shape, spec)
+    attrs = {"spec": spec}
+    kind = x.dtype.base_dtype
+    return apply(kernels.getitem_at, [x, *values], attrs, type="StridedSlice", name=given.name, dtype=kind, shape=shape)
+
+
+def _elements(vector: Tensor) -> list[Any] | None:
+    """The elements of a vector as numbers or tensors, where it is a constant or packed of them."""
+    known = static_value(vector)
+    if known is not None:
+        return [int(item) for item in np.ravel(known)]
+    scalars = vector.op.type == "Pack" and all(t.raw_shape == () for t in vector.op.inputs)
+    return list(vector.op.inputs) if scalars else None
+
+
+def _known_or_input(item: Any, values: list[Any]) -> Any:
+    """A number, or the input that a tensor becomes."""
+    known = item if isinstance(item, int) else static_value(item)
+    if known is not None:
+        return int(known)
+    values.append(item)
+    return kernels.Input(len(values) - 1)
+
+
+@reads("GatherV2")
+def _gather(given: Given) -> Any:
+    params, indices, axis = given.inputs
+    return indexing.gather(params, indices, axis=axis, batch_dims=given["batch_dims"], name=given.name)
+
+
+@reads("Gather")
+def _old_gather(given: Given) -> Any:
+    return indexing.gather(*given.inputs, name=given.name)
+
+
+@reads("OneHot")
+def _one_hot(given: Given) -> Any:
+    indices, depth, on, off = given.inputs
+    return indexing.one_hot(indices, depth, on, off, given["axis"], name=given.name)
+
+
+@reads("Select", "SelectV2")
+def _select(given: Given) -> Any:
+    picks, x, y = given.inputs
+    rows = (
+        picks.raw_shape is not None and len(picks.raw_shape) == 1 and x.raw_shape is not None and len(x.raw_shape) > 1
+    )
+    if given.type == "SelectV2" and rows:
+        picks = array_ops.expand_dims(picks, 0)
+    return indexing.where(picks, x, y, name=given.name)
+
+
+@reads("PadV2")
+def _pad_value(given: Given) -> Any:
+    x, paddings, value = given.inputs
+    return rearranging.pad(x, paddings, constant_values=value, name=given.name)
+
+
+@reads("MirrorPad")
+def _mirror(given: Given) -> Any:
+    return rearranging.pad(*given.inputs, mode=given["mode"], name=given.name)
+
+
+@reads("Unique")
+def _unique(given: Given) -> Any:
+    return list(rearranging.unique(given.inputs[0], given["out_idx"], name=given.name))
+
+
+@reads("UniqueWithCounts")
+def _unique_counts(given: Given) -> Any:
+    return list(rearranging.unique_with_counts(given.inputs[0], given["out_idx"], name=given.name))
+
+
+@reads("ReverseSequence")
+def _reverse_sequence(given: Given) -> Any:
+    x, lengths = given.inputs
+    return rearranging.reverse_sequence(x, lengths, given["seq_dim"], given["batch_dim"], name=given.name)
+
+
+@reads("DynamicPartition")
+def _partition(given: Given) -> Any:
+    x, parts = given.inputs
+    return partitioning.dynamic_partition(x, parts, given["num_partitions"], name=given.name)
+
+
+@reads("DynamicStitch", "ParallelDynamicStitch")
+def _stitch(given: Given) -> Any:
+    count = given["N"]
+    return partitioning.dynamic_stitch(given.inputs[:count], given.inputs[count:], name=given.name)
+
+
+@reads("MatrixDiagV3", "MatrixDiagPartV3")
+def _diagonals(given: Given) -> Any:
+    """The main diagonal only."""
+    x, k, *sizes, _ = given.inputs
+    known = [static_value(item) for item in (k, *sizes)]
+    if known[0] is None or np.any(known[0] != 0) or any(size is None or size != -1 for size in known[1:]):
+        raise ValueError("only the main diagonal (k = 0) of square matrices is supported")
+    function = rearranging.matrix_diag if given.type == "MatrixDiagV3" else rearranging.matrix_diag_part
+    return function(x, name=given.name)

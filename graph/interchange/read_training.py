@@ -1,0 +1,189 @@
+"""Readers of what TensorFlow's training programs are made of besides: derivatives, and the optimizers' updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.build import apply, as_it_is
+from weftwork.graph.interchange.reading import Given, reads
+from weftwork.graph.kernels import convolution, pooling
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import array_ops, conversion, math_ops, reductions
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.variables import writes as state_ops
+
+# Derivatives
+
+
+def _scaled(factor: Callable[[Any], Any]) -> Callable[[Given], Any]:
+    """The reader of a derivative of (gradients, features): gradients times what `factor` makes of the features."""
+
+    def read(given: Given) -> Any:
+        grad, features = given.inputs
+        with name_scope(given.name):
+            return math_ops.multiply(grad, conversion.cast(factor(features), grad.dtype), name=given.name)
+
+    return read
+
+
+reads("ReluGrad")(_scaled(lambda x: x > 0))
+reads("Relu6Grad")(_scaled(lambda x: math_ops.logical_and(x > 0, x < 6)))
+reads("EluGrad")(_scaled(lambda y: math_ops.minimum(y + 1, 1)))
+reads("SoftplusGrad")(_scaled(math_ops.sigmoid))
+reads("SoftsignGrad")(_scaled(lambda x: 1 / math_ops.square(1 + math_ops.abs(x))))
+
+
+def _of_result(factor: Callable[[Any], Any]) -> Callable[[Given], Any]:
+    """The reader of a derivative of (the function's result, gradients)."""
+
+    def read(given: Given) -> Any:
+        y, grad = given.inputs
+        with name_scope(given.name):
+            return math_ops.multiply(grad, factor(y), name=given.name)
+
+    return read
+
+
+reads("SigmoidGrad")(_of_result(lambda y: y * (1 - y)))
+reads("TanhGrad")(_of_result(lambda y: 1 - math_ops.square(y)))
+reads("SqrtGrad")(_of_result(lambda y: 0.5 / y))
+reads("RsqrtGrad")(_of_result(lambda y: -0.5 * y * y * y))
+reads("ReciprocalGrad", "InvGrad")(_of_result(lambda y: -y * y))
+
+
+@reads("BiasAddGrad")
+def _bias_grad(given: Given) -> Any:
+    if given["data_format"] != "NHWC":
+        raise ValueError(f"Only the data format NHWC is supported on a CPU, but got {given['data_format']!r}")
+    (grad,) = given.inputs
+    with name_scope(given.name):
+        rows = array_ops.reshape(grad, [-1, array_ops.shape(grad)[-1]])
+        return reductions.reduce_sum(rows, 0, name=given.name)
+
+
+def broadcast_axes(one: Any, two: Any) -> tuple:
+    """The kernel of BroadcastGradientArgs: the axes along which each of two shapes is repeated, or may be."""
+    rank = max(len(one), len(two))
+    first, second = ([1] * (rank - len(shape)) + [int(size) for size in shape] for shape in (one, two))
+    axes = []
+    for mine, other, missing in ((first, second, rank - len(one)), (second, first, rank - len(two))):
+        found = [at for at in range(rank) if mine[at] == 1 and (other[at] != 1 or at < missing)]
+        axes.append(np.array(found, np.asarray(one).dtype))
+    return tuple(axes)
+
+
+@reads("BroadcastGradientArgs")
+def _broadcast_axes(given: Given) -> Any:
+    outputs = [(dtype, (None,)) for dtype in given.outputs]
+    return apply(broadcast_axes, given.inputs, type=given.type, name=given.name, outputs=outputs)
+
+
+def _pair(sizes: Any) -> tuple[int, int]:
+    return int(sizes[1]), int(sizes[2])
+
+
+def filter_grad(x: Any, sizes: Any, grad: Any, strides: Any, dilations: Any, paddings: Any) -> Any:
+    """The kernel of Conv2DBackpropFilter."""
+    like = np.broadcast_to(x.dtype.type(0), tuple(int(size) for size in sizes))
+    return convolution.conv2d_filter_grad(grad, x, like, strides, dilations, paddings)
+
+
+@reads("Conv2DBackpropFilter")
+def _filter_grad(given: Given) -> Any:
+    x, sizes, grad = given.inputs
+    if given["data_format"] != "NHWC" or given["padding"] == "EXPLICIT":
+        raise ValueError("only NHWC with the padding SAME or VALID is supported")
+    same = given["padding"] == "SAME"
+    attrs = {
+        "strides": _pair(given["strides"]),
+        "dilations": _pair(given["dilations"]),
+        "paddings": ("SAME", "SAME") if same else ((0, 0), (0, 0)),
+    }
+    return apply(
+        filter_grad, [x, sizes, grad], attrs, type=given.type, name=given.name, dtype=x.dtype, shape=(None,) * 4
+    )
+
+
+def pool_grad(x: Any, y: Any, grad: Any, sizes: Any, strides: Any, padding: Any) -> Any:
+    """The kernel of MaxPoolGrad."""
+    return pooling.max_pool_grad(grad, x, y, sizes, strides, padding)
+
+
+@reads("MaxPoolGrad")
+def _pool_grad(given: Given) -> Any:
+    x, y, grad = given.inputs
+    if given["data_format"] != "NHWC" or given["padding"] == "EXPLICIT":
+        raise ValueError("only NHWC with the padding SAME or VALID is supported")
+    padding = "SAME" if given["padding"] == "SAME" else (0, 0)
+    attrs = {"sizes": _pair(given["ksize"]), "strides": _pair(given["strides"]), "padding": padding}
+    return apply(pool_grad, [x, y, grad], attrs, type=given.type, name=given.name, dtype=x.dtype, shape=x.raw_shape)
+
+
+# Updates
+
+
+def _now(ref: Tensor) -> Tensor:
+    """A variable's value at this moment."""
+    return apply(as_it_is, [ref], type="Identity", dtype=ref.dtype.base_dtype, shape=ref.raw_shape)
+
+
+def _updates(*types: str) -> Callable[[Callable], Callable]:
+    """A decorator: the function makes an optimizer's update; it gives what is subtracted from the first input."""
+
+    def register(function: Callable) -> Callable:
+        def read(given: Given) -> Any:
+            with name_scope(given.name):
+                step = function(given, *given.inputs[1:])
+                made = state_ops.assign_sub(given.inputs[0], step, name=given.name)
+            return made.op if given.type.startswith("Resource") else made
+
+        return reads(*types)(read)
+
+    return register
+
+
+@_updates("ApplyGradientDescent", "ResourceApplyGradientDescent")
+def _gradient_descent(given: Given, rate: Any, grad: Any) -> Any:
+    return rate * grad
+
+
+@_updates("ApplyMomentum", "ResourceApplyMomentum")
+def _momentum(given: Given, slot: Any, rate: Any, grad: Any, momentum: Any) -> Any:
+    new = _now(state_ops.assign(slot, _now(slot) * momentum + grad))
+    return rate * (grad + momentum * new if given["use_nesterov"] else new)
+
+
+@_updates("ApplyAdam", "ResourceApplyAdam")
+def _adam(
+    given: Given, m: Any, v: Any, power1: Any, power2: Any, rate: Any, beta1: Any, beta2: Any, epsilon: Any, grad: Any
+) -> Any:
+    mean = _now(state_ops.assign(m, beta1 * _now(m) + (1 - beta1) * grad))
+    spread = _now(state_ops.assign(v, beta2 * _now(v) + (1 - beta2) * grad * grad))
+    size = rate * math_ops.sqrt(1 - power2) / (1 - power1)
+    ahead = beta1 * mean + (1 - beta1) * grad if given["use_nesterov"] else mean
+    return size * ahead / (math_ops.sqrt(spread) + epsilon)
+
+
+@_updates("ApplyAdagrad", "ResourceApplyAdagrad")
+def _adagrad(given: Given, slot: Any, rate: Any, grad: Any) -> Any:
+    total = _now(state_ops.assign(slot, _now(slot) + grad * grad)) if given["update_slots"] else _now(slot)
+    return rate * grad * math_ops.rsqrt(total)
+
+
+@_updates("ApplyRMSProp", "ResourceApplyRMSProp")
+def _rmsprop(given: Given, ms: Any, mom: Any, rate: Any, rho: Any, momentum: Any, epsilon: Any, grad: Any) -> Any:
+    mean = _now(state_ops.assign(ms, rho * _now(ms) + (1 - rho) * grad * grad))
+    return _now(state_ops.assign(mom, momentum * _now(mom) + rate * grad * math_ops.rsqrt(mean + epsilon)))
+
+
+@_updates("ApplyAdadelta", "ResourceApplyAdadelta")
+def _adadelta(given: Given, slot: Any, steps: Any, rate: Any, rho: Any, epsilon: Any, grad: Any) -> Any:
+    mean = _now(state_ops.assign(slot, rho * _now(slot) + (1 - rho) * grad * grad))
+    before = _now(steps)
+    step = math_ops.sqrt(before + epsilon) * math_ops.rsqrt(mean + epsilon) * grad
+    kept = state_ops.assign(steps, rho * before + (1 - rho) * step * step)
+    with given.inputs[0].graph.control_dependencies([kept.op]):
+        return rate * step

@@ -1,0 +1,190 @@
+"""Values at the border: dtypes, shapes, arrays and attributes as protocol buffers, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.protos import protos
+from weftwork.graph.shapes import RawShape, TensorShape, as_raw
+
+_FIELDS = {
+    "float32": "float_val",
+    "float64": "double_val",
+    "int32": "int_val",
+    "uint8": "int_val",
+    "int16": "int_val",
+    "int8": "int_val",
+    "uint16": "int_val",
+    "int64": "int64_val",
+    "bool": "bool_val",
+    "uint32": "uint32_val",
+    "uint64": "uint64_val",
+}
+"""Where a TensorProto keeps the elements of a dtype that are not in its raw bytes."""
+
+
+def shape_proto(shape: RawShape) -> Any:
+    """A TensorShapeProto."""
+    proto = protos("tensor_shape").TensorShapeProto
+    if shape is None:
+        return proto(unknown_rank=True)
+    return proto(dim=[proto.Dim(size=-1 if size is None else size) for size in shape])
+
+
+def shape_of(proto: Any) -> RawShape:
+    """The shape of a TensorShapeProto."""
+    return None if proto.unknown_rank else tuple([None if dim.size < 0 else int(dim.size) for dim in proto.dim])
+
+
+def tensor_proto(value: Any, dtype: DType) -> Any:
+    """A TensorProto of a run-time value: one element in its own field, more as raw bytes, text as it is."""
+    made = protos("tensor").TensorProto(dtype=dtype.as_datatype_enum, tensor_shape=shape_proto(np.shape(value)))
+    if dtype.numpy.kind == "O":
+        items = value.ravel().tolist() if isinstance(value, np.ndarray) else [value]
+        made.string_val.extend([item.encode() if isinstance(item, str) else bytes(item) for item in items])
+        return made
+    array = np.asarray(value, dtype.numpy)
+    field = _FIELDS.get(dtype.name)
+    if array.size == 1 and field is not None:
+        getattr(made, field).append(array.reshape(()).item())
+    else:
+        made.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    return made
+
+
+def array_of(proto: Any) -> Any:
+    """The value of a TensorProto: an array, or a scalar of rank 0. The last element that it names fills what is left.
+
+    Raises ValueError for one whose elements are not as many as its shape says, or whose dtype is not known here.
+    """
+    dtype, shape = number_dtype(proto.dtype).base_dtype, shape_of(proto.tensor_shape)
+    if shape is None or None in shape:
+        raise ValueError(f"A tensor's shape must be fully defined: {TensorShape(shape)}")
+    count = math.prod(shape)  # type: ignore[arg-type]
+    if dtype.numpy.kind == "O":
+        flat = np.empty(count, dtype=object)
+        items = _filling(list(proto.string_val), count, b"")
+        flat[:] = items
+    elif proto.tensor_content:
+        flat = np.frombuffer(proto.tensor_content, dtype.numpy.newbyteorder("<")).astype(dtype.numpy)
+        if flat.size != count:
+            raise ValueError(f"A tensor of shape {shape} has {count} elements, not {flat.size}.")
+    else:
+        flat = np.array(_filling(_elements(proto, dtype), count, 0)).astype(dtype.numpy)
+    array = flat.reshape(shape)
+    return array if array.ndim else array[()]
+
+
+def _elements(proto: Any, dtype: DType) -> Any:
+    if dtype.name == "float16":
+        return np.array(proto.half_val, np.uint16).view(np.float16)
+    if dtype.is_complex:
+        parts = np.array(proto.scomplex_val if dtype.name == "complex64" else proto.dcomplex_val)
+        return parts[::2] + 1j * parts[1::2]
+    return getattr(proto, _FIELDS[dtype.name])
+
+
+def _filling(items: Any, count: int, default: Any) -> Any:
+    if len(items) > count:
+        raise ValueError(f"A tensor of {count} elements has {len(items)}.")
+    missing = count - len(items)
+    return [*items, *[items[-1] if len(items) else default] * missing] if missing else items
+
+
+def number_dtype(number: int) -> DType:
+    """The dtype of a number in a protocol buffer. Raises ValueError for one that Weftwork lacks (DT_BFLOAT16 ...)."""
+    try:
+        return as_dtype(int(number))
+    except TypeError:
+        known = protos("types").DataType
+        name = known.Name(number) if number in known.values() else f"dtype {number}"
+        raise ValueError(f"Weftwork has no values of type {name}") from None
+
+
+# Attributes
+
+
+def attr_proto(value: Any, kind: str) -> Any:
+    """An AttrValue of a declared kind: "int", "list(shape)" ..., of a Python value."""
+    made = protos("attr_value").AttrValue()
+    if kind.startswith("list("):
+        made.list.SetInParent()
+        kind, field = kind[5:-1], _KINDS[kind[5:-1]]
+        getattr(made.list, field).extend([_encoded(item, kind) for item in value])
+        return made
+    encoded = _encoded(value, kind)
+    field = _KINDS[kind]
+    if hasattr(encoded, "SerializeToString"):
+        getattr(made, field).CopyFrom(encoded)
+        getattr(made, field).SetInParent()
+    else:
+        setattr(made, field, encoded)
+    return made
+
+
+_KINDS = {
+    "string": "s",
+    "int": "i",
+    "float": "f",
+    "bool": "b",
+    "type": "type",
+    "shape": "shape",
+    "tensor": "tensor",
+    "func": "func",
+}
+
+
+def _encoded(value: Any, kind: str) -> Any:
+    if kind == "string":
+        return value.encode() if isinstance(value, str) else bytes(value)
+    if kind == "type":
+        return as_dtype(value).as_datatype_enum
+    if kind == "shape":
+        return shape_proto(as_raw(value))
+    if kind == "func" and isinstance(value, str):
+        return protos("attr_value").NameAttrList(name=value)
+    return value if kind in ("tensor", "func") else {"int": int, "float": float, "bool": bool}[kind](value)
+
+
+def attr_of(proto: Any) -> Any:
+    """What an AttrValue says, as `Operation.get_attr` tells it: dtypes as DType, text as bytes, messages so."""
+    field = proto.WhichOneof("value")
+    if field is None:
+        return []
+    if field == "list":
+        for name in _KINDS.values():
+            items: Sequence = getattr(proto.list, name)
+            if items:
+                return [number_dtype(item) for item in items] if name == "type" else list(items)
+        return []
+    return number_dtype(proto.type) if field == "type" else getattr(proto, field)
+
+
+def attr_value(proto: Any, kind: str) -> Any:
+    """What an AttrValue of a declared kind says, for those who build nodes: shapes raw, text as str, tensors as arrays.
+
+    Raises ValueError for one of another kind.
+    """
+    field = proto.WhichOneof("value")
+    if kind.startswith("list("):
+        if field not in ("list", None):
+            raise ValueError(f"a {kind} was expected, not {field}")
+        return [_decoded(item, kind[5:-1]) for item in getattr(proto.list, _KINDS[kind[5:-1]])]
+    if field != _KINDS[kind]:
+        raise ValueError(f"{kind} was expected, not {field}")
+    return _decoded(getattr(proto, field), kind)
+
+
+def _decoded(value: Any, kind: str) -> Any:
+    if kind == "type":
+        return number_dtype(value)
+    if kind == "string":
+        return value.decode("utf-8", "surrogateescape")
+    if kind == "shape":
+        return shape_of(value)
+    return array_of(value) if kind == "tensor" else value

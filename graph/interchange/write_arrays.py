@@ -1,0 +1,413 @@
+"""How operations that arrange elements are written, and the sources of a graph: constants, placeholders, variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.interchange.nodes import Inexpressible, Part
+from weftwork.graph.interchange.values import tensor_proto
+from weftwork.graph.interchange.writing import Node, writes
+from weftwork.graph.kernels import arrays as kernels
+from weftwork.graph.kernels import indices as kernels_indices
+from weftwork.graph.kernels.arrays import Input
+from weftwork.graph.shapes import is_full
+from weftwork.graph.variables import writes as state_ops
+
+Written = tuple[list[Part], dict[str, Any]]
+
+
+# Sources
+
+
+@writes("Const")
+def _const(node: Node) -> Written:
+    dtype = node.op.outputs[0].dtype
+    if dtype is dtypes.object:
+        raise Inexpressible
+    return [], {"value": tensor_proto(node.attrs["value"], dtype), "dtype": dtype}
+
+
+@writes("Placeholder")
+def _placeholder(node: Node) -> Written:
+    output = node.op.outputs[0]
+    return [], {"dtype": output.dtype, "shape": output.raw_shape}
+
+
+@writes("PlaceholderWithDefault")
+def _with_default(node: Node) -> Written:
+    return node.inputs(), {"shape": node.op.outputs[0].raw_shape}
+
+
+@writes("VariableV2")
+def _variable(node: Node) -> Written:
+    output = node.op.outputs[0]
+    return [], {"dtype": output.dtype.base_dtype, "shape": output.raw_shape, "container": node.op.container}
+
+
+@writes("Assign")
+def _assign(node: Node) -> Written:
+    checked = node.attrs.get("shape") is not None or node.op.inputs[1].op.type == "RestoreV2"
+    return node.inputs(), {"validate_shape": checked, "use_locking": True}
+
+
+@writes("AssignAdd", "AssignSub")
+def _update(node: Node) -> Written:
+    return node.inputs(), {"use_locking": False}
+
+
+@writes("ScatterUpdate", "ScatterAdd", "ScatterSub", "ScatterMul", "ScatterDiv", "ScatterMin", "ScatterMax")
+@writes("ScatterNdUpdate", "ScatterNdAdd", "ScatterNdSub")
+def _scatter(node: Node) -> Written:
+    return node.inputs(), {}
+
+
+@writes("IsVariableInitialized")
+def _initialized(node: Node) -> Written:
+    return node.inputs(), {}
+
+
+@writes("InitializedValue")
+def _initialized_value(node: Node) -> Written:
+    """The variable where it has a value, else its initial value, which is made in any case."""
+    ref, initial = node.inputs()
+    if node.op.kernel is not state_ops.value_or:
+        raise Inexpressible
+    has = node.helper("IsVariableInitialized", "IsVariableInitialized", [ref], {"dtype": ref.dtype}, dtypes.bool)
+    new = node.helper("Switch", "Switch", [initial, has], {}, initial.dtype)
+    old = node.helper("Switch_1", "RefSwitch", [ref, has], {}, ref.dtype)
+    node.type = "Merge"
+    return [new, Part(f"{old.name}:1", ref.dtype)], {}
+
+
+# Shapes
+
+
+@writes("Shape", "Size")
+def _shape(node: Node) -> Written:
+    return node.inputs(), {"out_type": node.op.outputs[0].dtype}
+
+
+def _with_known(attr: str, name: str) -> Any:
+    """A writer of operations whose second input may be known, and is then an attribute."""
+
+    def write(node: Node) -> Written:
+        inputs = node.inputs()
+        if len(inputs) == 1:
+            inputs.append(node.axes(name, node.attrs[attr]))
+        return inputs, {}
+
+    return write
+
+
+writes("Reshape")(_with_known("shape", "shape"))
+writes("BroadcastTo")(_with_known("shape", "shape"))
+writes("ExpandDims")(_with_known("axis", "dim"))
+writes("Tile")(_with_known("reps", "multiples"))
+
+
+@writes("ReverseV2")
+def _reversed(node: Node) -> Written:
+    inputs = node.inputs()
+    if len(inputs) == 1:
+        inputs.append(node.constant("axis", np.atleast_1d(node.attrs["axis"])))
+    return inputs, {}
+
+
+@writes("Roll")
+def _rolled(node: Node) -> Written:
+    inputs = node.inputs()
+    if len(inputs) == 1:
+        inputs += [node.axes("shift", node.attrs["shift"]), node.axes("axis", node.attrs["axis"])]
+    return inputs, {}
+
+
+@writes("Squeeze")
+def _squeezed(node: Node) -> Written:
+    return node.inputs(), {"squeeze_dims": list(node.attrs["axis"] or ())}
+
+
+@writes("Transpose")
+def _transposed(node: Node) -> Written:
+    inputs, order = node.inputs(), node.attrs.get("axes")
+    if len(inputs) == 1:
+        shape = node.op.inputs[0].raw_shape
+        if order is None and shape is None:
+            raise Inexpressible
+        inputs.append(node.constant("perm", range(len(shape))[::-1] if order is None else order))  # type: ignore[arg-type]
+    return inputs, {}
+
+
+@writes("Fill")
+def _filled(node: Node) -> Written:
+    dtype = node.op.outputs[0].dtype.base_dtype
+    value: Part
+    if node.op.kernel in (np.ones, np.zeros):
+        shape = node.inputs()
+        value = node.constant("value", 1 if node.op.kernel is np.ones else 0, dtype)
+    elif node.op.kernel is kernels.fill:
+        value, *shape = node.inputs()
+    else:
+        raise Inexpressible
+    return [shape[0] if shape else node.axes("dims", node.attrs.get("shape", node.attrs.get("dims"))), value], {}
+
+
+@writes("ZerosLike", "OnesLike")
+def _like(node: Node) -> Written:
+    if node.op.inputs[0].dtype.base_dtype is not node.op.outputs[0].dtype:
+        raise Inexpressible
+    return node.inputs(), {}
+
+
+@writes("Range")
+def _range(node: Node) -> Written:
+    dtype = node.op.outputs[0].dtype.base_dtype
+    if node.op.inputs:
+        return node.inputs(), {}
+    words = (("start", "start"), ("limit", "stop"), ("delta", "step"))
+    return [node.constant(name, node.attrs[key], dtype) for name, key in words], {}
+
+
+@writes("LinSpace")
+def _linspace(node: Node) -> Written:
+    inputs = node.inputs()
+    return (inputs if len(inputs) == 3 else [*inputs, node.constant("num", node.attrs["num"])]), {}
+
+
+# Joining and picking
+
+
+@writes("ConcatV2")
+def _concat(node: Node) -> Written:
+    inputs = node.inputs()
+    if "axis" in node.attrs:
+        return [*inputs, node.constant("axis", node.attrs["axis"])], {}
+    return [*inputs[1:], inputs[0]], {}
+
+
+@writes("Pack")
+def _pack(node: Node) -> Written:
+    return node.inputs(), {"axis": node.attrs["axis"]}
+
+
+@writes("Unpack")
+def _unpack(node: Node) -> Written:
+    return node.inputs(), {"axis": node.attrs["axis"], "num": len(node.op.outputs)}
+
+
+@writes("Split")
+def _split(node: Node) -> Written:
+    inputs = node.inputs()
+    if len(inputs) == 1:
+        inputs.insert(0, node.constant("split_dim", node.attrs["axis"]))
+    return inputs, {"num_split": len(node.op.outputs)}
+
+
+@writes("SplitV")
+def _split_sizes(node: Node) -> Written:
+    inputs = node.inputs()
+    if len(inputs) == 1:
+        inputs.append(node.axes("size_splits", node.attrs["sizes"]))
+    return [*inputs, node.constant("split_dim", node.attrs["axis"])], {"num_split": len(node.op.outputs)}
+
+
+@writes("Slice")
+def _slice(node: Node) -> Written:
+    inputs, attrs = node.inputs(), node.attrs
+    if len(inputs) == 3:
+        return inputs, {}
+    if "spec" in attrs:
+        begin = [first for first, _, _ in attrs["spec"]]
+        size = [-1 if last is None else last - first for first, last, _ in attrs["spec"]]
+    else:
+        begin, size = attrs["begin"], attrs["size"]
+    return [*inputs, node.axes("begin", list(begin)), node.axes("size", list(size))], {}
+
+
+@writes("StridedSlice")
+def _strided(node: Node) -> Written:
+    inputs, attrs = node.inputs(), node.attrs
+    words = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+    if "masks" in attrs:
+        return inputs, dict(zip(words, attrs["masks"], strict=True))
+    begin, end, steps, masks = _masked(attrs["spec"])
+    bounds = [_vector(node, name, items, inputs[1:]) for name, items in (("stack", begin), ("stack_1", end))]
+    return [inputs[0], *bounds, _vector(node, "stack_2", steps, inputs[1:])], dict(zip(words, masks, strict=True))
+
+
+def _masked(spec: tuple) -> tuple[list, list, list, list[int]]:
+    """begin, end, strides and the five masks of an index."""
+    begin: list = []
+    end: list = []
+    steps: list = []
+    masks = [0, 0, 0, 0, 0]
+    for number, part in enumerate(spec):
+        first, last, step = 0, 0, 1
+        if part is Ellipsis or part is None:
+            masks[2 if part is Ellipsis else 3] |= 1 << number
+        elif isinstance(part, tuple) and not isinstance(part, Input):
+            masks[0] |= (part[0] is None) << number
+            masks[1] |= (part[1] is None) << number
+            first, last, step = part[0] or 0, 0 if part[1] is None else part[1], 1 if part[2] is None else part[2]
+            first = 0 if part[0] is None else part[0]
+        else:
+            masks[4] |= 1 << number
+            first = part
+            last = Input(-1 - part.k) if isinstance(part, Input) else part + 1
+        begin, end, steps = [*begin, first], [*end, last], [*steps, step]
+    return begin, end, steps, masks
+
+
+def _vector(node: Node, name: str, items: list, given: list[Part]) -> Part:
+    """Bounds as a constant, or packed where some are known only at run time; Input(-1 - k) is one more than input k."""
+    found = [given[k if k >= 0 else -1 - k] for k in [item.k for item in items if isinstance(item, Input)]]
+    if not found:
+        return node.constant(name, items)
+    if len({part.dtype for part in found}) > 1:
+        raise Inexpressible
+    dtype, parts = found[0].dtype, []
+    for number, item in enumerate(items):
+        if not isinstance(item, Input):
+            parts.append(node.constant(f"{name}_{number}", item, dtype))
+        elif item.k >= 0:
+            parts.append(given[item.k])
+        else:
+            one = node.constant("one", 1, dtype)
+            parts.append(node.helper("add", "Add", [given[-1 - item.k], one], {}, dtype))
+    return node.helper(name, "Pack", parts, {}, dtype)
+
+
+@writes("GatherV2")
+def _gather(node: Node) -> Written:
+    inputs, kernel = node.inputs(), node.op.kernel
+    if kernel is kernels_indices.batch_gather:
+        batch = node.attrs["batch_dims"]
+        return [*inputs, node.constant("axis", batch)], {"batch_dims": batch}
+    if kernel is not kernels_indices.gather:
+        raise Inexpressible
+    return (inputs if len(inputs) == 3 else [*inputs, node.constant("axis", node.attrs.get("axis", 0))]), {}
+
+
+@writes("ScatterNd")
+def _scatter_nd(node: Node) -> Written:
+    inputs = node.inputs()
+    return (inputs if len(inputs) == 3 else [*inputs, node.axes("shape", list(node.attrs["shape"]))]), {}
+
+
+@writes("OneHot")
+def _one_hot(node: Node) -> Written:
+    at, on, off, *depth = node.inputs()
+    return [at, depth[0] if depth else node.constant("depth", node.attrs["depth"]), on, off], {
+        "axis": node.attrs["axis"]
+    }
+
+
+@writes("Select")
+def _select(node: Node) -> Written:
+    shapes = [t.raw_shape for t in node.op.inputs]
+    if not all(map(is_full, shapes)) or len(set(shapes)) > 1:
+        rows = node.op.kernel is kernels.select and shapes[0] is not None and len(shapes[0]) == 1
+        if not rows:
+            node.type = "SelectV2"
+        elif shapes[1] != shapes[2]:
+            raise Inexpressible
+    return node.inputs(), {}
+
+
+@writes("Pad")
+def _pad(node: Node) -> Written:
+    attrs, inputs = node.attrs, node.inputs()
+    if "pad_width" in attrs:
+        inputs.append(node.constant("paddings", attrs["pad_width"]))
+        if attrs["value"] is not None:
+            inputs.append(node.constant("constant_values", attrs["value"], inputs[0].dtype))
+    if attrs["mode"] != "constant":
+        node.type = "MirrorPad"
+        return inputs, {"mode": attrs["mode"].upper()}
+    node.type = "PadV2"
+    if "pad_width" in attrs and not attrs["value"]:
+        node.type = "Pad"
+        node.helpers.pop()
+        del inputs[2:]
+    return inputs, {}
+
+
+@writes("Unique", "UniqueWithCounts")
+def _unique(node: Node) -> Written:
+    return node.inputs(), {"out_idx": node.op.outputs[1].dtype}
+
+
+@writes("ReverseSequence")
+def _reverse_sequence(node: Node) -> Written:
+    return node.inputs(), {"seq_dim": node.attrs["seq_axis"], "batch_dim": node.attrs["batch_axis"]}
+
+
+@writes("MatrixDiagPart")
+def _diagonal(node: Node) -> Written:
+    return node.inputs(), {}
+
+
+@writes("DynamicPartition")
+def _partition(node: Node) -> Written:
+    return node.inputs(), {"num_partitions": len(node.op.outputs)}
+
+
+@writes("DynamicStitch")
+def _stitch(node: Node) -> Written:
+    return node.inputs(), {}
+
+
+@writes("CheckNumerics")
+def _checked(node: Node) -> Written:
+    return node.inputs(), {"message": str(node.attrs.get("message", ""))}
+
+
+@writes("PreventGradient")
+def _prevented(node: Node) -> Written:
+    return node.inputs(), {"message": node.attrs["message"]}
+
+
+@writes("BooleanMask")
+def _masked_rows(node: Node) -> Written:
+    """The places where the mask is true, gathered along one axis."""
+    x, picks = node.inputs()
+    axis, shape = node.attrs["axis"], node.op.inputs[1].raw_shape
+    assert shape is not None  # boolean_mask has asked for it
+    if len(shape) > 1:  # the axes of the mask become one
+        whole = node.op.inputs[0].raw_shape
+        if whole is None or None in whole[axis + len(shape) :] + whole[:axis]:
+            raise Inexpressible
+        flat = [*whole[:axis], -1, *whole[axis + len(shape) :]]
+        x = node.helper("Reshape", "Reshape", [x, node.axes("Reshape/shape", flat)], {}, x.dtype)
+        picks = node.helper("Reshape_1", "Reshape", [picks, node.axes("Reshape_1/shape", [-1])], {}, dtypes.bool)
+    found = node.helper("Where", "Where", [picks], {}, dtypes.int64)
+    rows = node.helper("Squeeze", "Squeeze", [found], {"squeeze_dims": [1]}, dtypes.int64)
+    node.type = "GatherV2"
+    return [x, rows, node.constant("axis", axis)], {}
+
+
+@writes("Eye")
+def _identity_matrix(node: Node) -> Written:
+    dtype = node.op.outputs[0].dtype.base_dtype
+    if node.op.inputs or node.attrs["batch"]:
+        raise Inexpressible
+    node.type = "Const"
+    value = np.eye(node.attrs["rows"], node.attrs["columns"], dtype=dtype.numpy)
+    return [], {"value": tensor_proto(value, dtype), "dtype": dtype}
+
+
+@writes("SequenceMask")
+def _sequence_mask(node: Node) -> Written:
+    lengths = node.inputs()[0]
+    dtype = node.op.outputs[0].dtype.base_dtype
+    if "maxlen" not in node.attrs:
+        raise Inexpressible
+    places = node.constant("Range", range(node.attrs["maxlen"]), lengths.dtype)
+    rows = node.helper("ExpandDims", "ExpandDims", [lengths, node.constant("dim", -1)], {}, lengths.dtype)
+    if dtype is dtypes.bool:
+        node.type = "Less"
+        return [places, rows], {}
+    node.type = "Cast"
+    return [node.helper("Less", "Less", [places, rows], {}, dtypes.bool)], {"DstT": dtype}

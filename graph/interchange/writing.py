@@ -1,0 +1,328 @@
+"""Graphs as GraphDefs: each operation as TensorFlow's of the same meaning, where there is one, else as `native` says.
+
+writer    a function that says how the operations of one type are written: it gives the inputs in TensorFlow's order,
+          and attributes. What an operation holds as an attribute and TensorFlow takes as an input becomes a constant
+lowered   a branch or a loop that is written as Switch, Merge and so on, with all that is in it (`lowering`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.graph import Graph
+from weftwork.graph.interchange import native, signatures
+from weftwork.graph.interchange.lowering import Scope, lower, lowerable
+from weftwork.graph.interchange.nodes import Inexpressible, Part, bound_attrs, node_proto
+from weftwork.graph.interchange.signatures import signature
+from weftwork.graph.interchange.values import attr_of, shape_proto, tensor_proto
+from weftwork.graph.operation import WRITES, Kind, Operation, Tensor, Traits
+from weftwork.graph.protos import protos
+from weftwork.graph.seams import seams
+from weftwork.graph.sections import Section, sections_of
+
+PRODUCER = 134
+"""The version of GraphDefs that is written: that of TensorFlow 1.15."""
+
+
+Writer = Callable[["Node"], tuple[list[Part], dict[str, Any]]]
+WRITERS: dict[str, Writer] = {}
+"""How operations are written, by type. A type that is not in it is written as it stands, if it has no attributes."""
+
+
+def writes(*types: str) -> Callable[[Writer], Writer]:
+    """A decorator: the function says how operations of these types are written."""
+
+    def register(function: Writer) -> Writer:
+        WRITERS.update(dict.fromkeys(types, function))
+        return function
+
+    return register
+
+
+class Node:
+    """An operation that is being written, for its writer. type: what it is written as; the writer may change it."""
+
+    def __init__(self, op: Operation, taken: Callable[[str], bool], resolve: Callable[[Tensor], Part]):
+        self.op, self.type = op, op.type
+        self.helpers: list[Any] = []
+        self._taken, self._resolve = taken, resolve
+
+    @property
+    def attrs(self) -> Any:
+        """The operation's attributes."""
+        return self.op.attrs
+
+    def inputs(self) -> list[Part]:
+        """Its inputs, in its own order."""
+        return [self._resolve(tensor) for tensor in self.op.inputs]
+
+    def constant(self, name: str, value: Any, dtype: Any = dtypes.int32) -> Part:
+        """A constant that is written beside the operation."""
+        dtype = dtypes.as_dtype(dtype)
+        array = value if dtype is dtypes.string else np.asarray(value, dtype.numpy)
+        attrs = {"value": tensor_proto(array, dtype), "dtype": dtype}
+        return self.helper(name, "Const", [], attrs, dtype)
+
+    def helper(self, name: str, type: str, inputs: list[Part], attrs: dict[str, Any], dtype: Any) -> Part:
+        """Another node that is written beside the operation, NAME/name."""
+        declared = signature(type)
+        assert declared is not None
+        free, number = f"{self.op.name}/{name}", 0
+        while self._taken(free) or any(made.name == free for made in self.helpers):
+            number += 1
+            free = f"{self.op.name}/{name}_{number}"
+        bound = bound_attrs(declared, [p.dtype for p in inputs], None, attrs)
+        self.helpers.append(node_proto(free, type, inputs, bound, declared))
+        return Part(free, dtypes.as_dtype(dtype))
+
+    def axes(self, name: str, axis: Any) -> Part:
+        """Known axes as a constant vector; a number as a scalar. All of them for None."""
+        if axis is None:
+            shape = self.op.inputs[0].raw_shape
+            if shape is None:
+                raise Inexpressible
+            axis = range(len(shape))
+        return self.constant(name, list(axis) if isinstance(axis, (tuple, list, range)) else axis)
+
+
+def plain(node: Node) -> tuple[list[Part], dict[str, Any]]:
+    """An operation that says with its type and inputs all that there is to say."""
+    if any(not key.startswith("_") and key != "dtype" for key in node.attrs):
+        raise Inexpressible
+    return node.inputs(), {}
+
+
+class _Whole:
+    """The graph itself, as the scope of what is in no lowered branch or loop."""
+
+    section = None
+    pivot = ""
+
+    def __init__(self, writer: GraphWriter):
+        self.part = writer.named
+
+
+class GraphWriter:
+    """What writes the operations of one graph.
+
+    add_shapes: nodes get their outputs' shapes in the attribute `_output_shapes`.
+    out: the NodeDefs.   scope: where the operations are that are being written.
+    """
+
+    def __init__(self, graph: Graph, add_shapes: bool = False):
+        self._graph, self._add_shapes = graph, add_shapes
+        self._renamed: dict[Tensor, Part] = {}
+        self._nodes: dict[str, Any] = {}
+        self._lowered: set[Operation] = set()
+        self.scope: Scope = _Whole(self)
+        self.out: list[Any] = []
+
+    def all(self, ops: Iterable[Operation]) -> None:
+        """Write operations, in creation order, with what is inside of branches and loops."""
+        ops = list(ops)
+        owners = [op for op in ops if op.kind is Kind.CONTROL]
+        # The derivative of a loop runs the loop's own sections again, and TensorFlow has no operation of it.
+        own = {section for op in owners if not lowerable(op) for section in _inside(op)}
+        self._lowered = {op for op in owners if op.section is None and own.isdisjoint(_inside(op))}
+        inside = {section for op in self._lowered for section in _inside(op)}
+        kept = {section for op in owners for section in sections_of(op)} - inside
+        for op in ops:
+            if op.section is None or op.section in kept:
+                self.write(op)
+
+    def within(self, scope: Scope, ops: Iterable[Operation]) -> None:
+        """Write the operations of a lowered section."""
+        outer, self.scope = self.scope, scope
+        for op in ops:
+            if op.kind is not Kind.PLACEHOLDER:
+                self.write(op)
+        self.scope = outer
+
+    def write(self, op: Operation) -> None:
+        """Write an operation: the constants that it needs, and itself."""
+        if op in self._lowered or (op.kind is Kind.CONTROL and self.scope.section is not None):
+            lower(self, op)
+            return
+        node = Node(op, self._taken, self.scope.part)
+        try:
+            last = self._declared(node)
+            made = [*node.helpers, last]
+        except (Inexpressible, LookupError, TypeError, ValueError, AttributeError):
+            # It is not as the writer knows its type: what has been made of it may be anybody's.
+            made = [self._native(op)]
+        self._finish(made, op)
+
+    # For `lowering`
+
+    def emit(self, name: str, type: str, inputs: list[Part], attrs: dict[str, Any], waits: Iterable[str] = ()) -> Part:
+        """Write a node of a declared type: its first output."""
+        declared = signature(type)
+        assert declared is not None
+        bound = bound_attrs(declared, [part.dtype for part in inputs], None, attrs)
+        node = node_proto(name, type, inputs, bound, declared)
+        node.input.extend([f"^{other}" for other in waits])
+        if not inputs and not waits and self.scope.pivot:
+            node.input.append(f"^{self.scope.pivot}")
+        self._append(node)
+        kind = declared.outputs[0].type
+        return Part(name, bound[kind][0] if kind in bound else dtypes.ALL[kind])
+
+    def constant(self, name: str, value: int, waits: Iterable[str] = ()) -> Part:
+        """Write a number, int32."""
+        attrs = {"value": tensor_proto(np.int32(value), dtypes.int32), "dtype": dtypes.int32}
+        return self.emit(self.free(name), "Const", [], attrs, waits)
+
+    def redirect(self, node: Part, given: Part) -> None:
+        """Give a node that was written another first input."""
+        self._nodes[node.name].input[0] = given.name
+
+    def named(self, tensor: Tensor) -> Part:
+        """What a tensor is called in its own section."""
+        known = self._renamed.get(tensor)
+        return known or Part(tensor.op.name if tensor.index == 0 else tensor.name, tensor.dtype.base_dtype)
+
+    def rename(self, tensor: Tensor, part: Part) -> None:
+        """Say what a tensor is called."""
+        self._renamed[tensor] = part
+
+    def free(self, name: str) -> str:
+        """A name that no node has: this, or this with a number."""
+        made, number = name, 0
+        while self._taken(made):
+            number += 1
+            made = f"{name}_{number}"
+        return made
+
+    def _taken(self, name: str) -> bool:
+        return name in self._graph._by_name or name in self._nodes
+
+    def _append(self, node: Any) -> None:
+        self._nodes[node.name] = node
+        self.out.append(node)
+
+    # Nodes
+
+    def _declared(self, node: Node) -> Any:
+        """An operation as TensorFlow's. Raises Inexpressible when it has none."""
+        op = node.op
+        if op.traits.user or (op.kind in (Kind.CONTROL, Kind.QUEUE, Kind.PEEK) and op.type not in WRITERS):
+            raise Inexpressible
+        if op.kind is Kind.PLACEHOLDER and op.section is not None:
+            raise Inexpressible
+        known = signature(op.type)
+        if op.kind in WRITES and not (known and known.inputs and known.inputs[0].ref):
+            raise Inexpressible
+        inputs, attrs = WRITERS.get(op.type, plain)(node)
+        declared = signature(node.type)
+        if declared is None or any(t.dtype.base_dtype is dtypes.object for t in (*op.inputs, *op.outputs)):
+            raise Inexpressible
+        bound = bound_attrs(declared, [part.dtype for part in inputs], [t.dtype for t in op.outputs], attrs)
+        return node_proto(op.name, node.type, inputs, bound, declared)
+
+    def _native(self, op: Operation) -> Any:
+        """An operation that only Weftwork has."""
+        inputs = [self.scope.part(tensor).name for tensor in op.inputs]
+        made = protos("node_def").NodeDef(name=op.name, op=op.type, input=inputs)
+        written: dict[str, Any] = {
+            "kind": op.kind.value,
+            "kernel": op.kernel,
+            "attrs": {key: value for key, value in op.attrs.items() if key != "_sections"},
+            "outputs": [(t.dtype.name, t.raw_shape) for t in op.outputs],
+        }
+        if op.traits != Traits():
+            written["traits"] = op.traits
+        if op.container:
+            written["container"] = op.container
+        if "_sections" in op.attrs:
+            written["sections"] = [self._section(section) for section in sections_of(op)]
+        made.attr[native.ATTRIBUTE].s = native.dumps(written)
+        return made
+
+    def _section(self, section: Section) -> dict[str, Any]:
+        return {
+            "index": section.index,
+            "word": section.word,
+            "outer": None if section.outer is None else section.outer.index,
+            "parameters": [self.scope.part(t).name for t in section.parameters],
+            "outputs": [self.scope.part(t).name for t in section.outputs],
+            "targets": [op.name for op in section.targets],
+        }
+
+    def _finish(self, made: list[Any], op: Operation) -> None:
+        node, mine = made[-1], self.scope.section
+        node.input.extend([f"^{control.name}" for control in op.controls if control.section is op.section])
+        for part in made:
+            part.device = op.device
+            if op.section is not mine:
+                part.attr[SECTION].i = op.section.index
+            alone = not part.input or (part is node and not any(t.op.section is mine for t in op.inputs))
+            if self.scope.pivot and alone:
+                part.input.append(f"^{self.scope.pivot}")
+            self._append(part)
+        if op.colocation:
+            node.attr["_class"].list.s.extend(op.colocation_groups())
+        if self._add_shapes and op.outputs:
+            node.attr["_output_shapes"].list.shape.extend([shape_proto(t.raw_shape) for t in op.outputs])
+
+
+def _inside(op: Operation) -> list[Section]:
+    """The sections of an operation, and those inside of them."""
+    mine = sections_of(op)
+    return mine + [
+        section for outer in mine for inner in outer.ops if inner.kind is Kind.CONTROL for section in _inside(inner)
+    ]
+
+
+SECTION = "_weftwork_section"
+"""The attribute that says in which section of an operation that only Weftwork has a node is."""
+
+
+# The public face
+
+
+def as_graph_def(graph: Graph, from_version: int | None = None, add_shapes: bool = False) -> Any:
+    """A GraphDef of a graph: TensorFlow's operations where they do the same, else what only Weftwork reads.
+
+    from_version: only what was created since the graph's `version` was this.
+    add_shapes: nodes get their outputs' shapes in the attribute `_output_shapes`.
+    Raises ImportError when TensorBoard, whose protocol buffers these are, is not installed.
+    """
+    made = protos("graph").GraphDef()
+    made.versions.producer = PRODUCER
+    writer = GraphWriter(graph, add_shapes)
+    writer.all(graph.get_operations()[from_version or 0 :])
+    made.node.extend(writer.out)
+    return made
+
+
+def node_def(op: Operation) -> Any:
+    """The NodeDef of an operation, as `as_graph_def` writes it."""
+    writer = GraphWriter(op.graph)
+    writer.write(op)
+    return next(node for node in reversed(writer.out) if node.name == op.name)
+
+
+def op_def(op: Operation) -> Any:
+    """The OpDef of an operation: TensorFlow's, else one that says what this operation takes and gives."""
+    written = node_def(op)
+    declared = signature(written.op)
+    if declared is not None and native.ATTRIBUTE not in written.attr:
+        return signatures.op_def(declared)
+    made = protos("op_def").OpDef(name=op.type, is_stateful=op.kind not in (Kind.PURE, Kind.CONSTANT))
+    for word, tensors, field in (("input", op.inputs, made.input_arg), ("output", op.outputs, made.output_arg)):
+        for number, tensor in enumerate(tensors):
+            field.add(name=f"{word}_{number}", type=tensor.dtype.as_datatype_enum)
+    return made
+
+
+def get_attr(op: Operation, name: str) -> Any:
+    """An attribute as TensorFlow tells it; KeyError when the operation has none of that name."""
+    written = node_def(op).attr
+    return attr_of(written[name]) if name in written else op.attrs[name]
+
+
+seams.graph_def, seams.node_def, seams.op_def, seams.get_attr = as_graph_def, node_def, op_def, get_attr

@@ -1,0 +1,79 @@
+"""Protocol buffers: TensorFlow's public messages, as TensorBoard ships them, and those it lacks, from descriptors.
+
+protos     a module of TensorBoard's: `graph`, `node_def`, `summary` ... The package is an extra
+messages   classes for small public definitions that it lacks, made with Ray's own dependency `protobuf`
+
+What is written is the same on the wire as TensorFlow's: only the names of the packages differ.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+MESSAGES = {
+    "AttrValue": "attr_value",
+    "GraphDef": "graph",
+    "MetaGraphDef": "meta_graph",
+    "NameAttrList": "attr_value",
+    "NodeDef": "node_def",
+    "OpDef": "op_def",
+    "TensorInfo": "meta_graph",
+}
+"""The messages that programs name, and the module of each."""
+
+
+@cache
+def protos(module: str) -> Any:
+    """TensorBoard's protocol buffers: its module `summary`, `event`, `graph` ...
+
+    Raises ImportError when TensorBoard is not installed.
+    """
+    try:
+        return importlib.import_module(f"tensorboard.compat.proto.{module}_pb2")
+    except ImportError as error:
+        raise ImportError(
+            "Summaries and graphs are written with TensorBoard's protocol buffers: "
+            "pip install 'weftwork[tensorboard]', or pip install tensorboard."
+        ) from error
+
+
+@cache
+def available() -> bool:
+    """Whether `protos` has what it needs."""
+    return importlib.util.find_spec("tensorboard") is not None
+
+
+def messages(package: str, definitions: Mapping[str, Mapping[str, str]], uses: Any = None) -> dict[str, Any]:
+    """Message classes by name, from `{message: {field: "NUMBER KIND"}}`.
+
+    KIND: int32, int64, uint32, fixed32, bool, string, bytes, float, double, or another of the messages; `repeated KIND`
+    for a list of them.
+    uses: a module of `protos` whose messages may be named too, `.tensorboard.MetaGraphDef`.
+    """
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    kinds = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
+    for name, fields in definitions.items():
+        made = file.message_type.add(name=name)
+        for field, text in fields.items():
+            number, *repeated, kind = text.split()
+            entry = made.field.add(name=field, number=int(number), label=kinds.LABEL_OPTIONAL)
+            if repeated:
+                entry.label = kinds.LABEL_REPEATED
+            if kind in definitions or kind.startswith("."):
+                entry.type = kinds.TYPE_MESSAGE
+                entry.type_name = kind if kind.startswith(".") else f".{package}.{kind}"
+            else:
+                entry.type = getattr(kinds, f"TYPE_{kind.upper()}")
+    pool = descriptor_pool.DescriptorPool() if uses is None else descriptor_pool.Default()
+    if uses is not None:
+        file.dependency.append(uses.DESCRIPTOR.name)
+    pool.AddSerializedFile(file.SerializeToString())
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}")) for name in definitions
+    }

@@ -1,0 +1,92 @@
+"""What TensorFlow makes of files that Weftwork wrote, and files of its own: `python tensorflow_program.py FOLDER`.
+
+Reads FOLDER/weftwork, writes FOLDER/tensorflow and prints what it found as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
+
+from tests.models import FEED, build, expressions, flows
+
+tf.disable_v2_behavior()
+
+
+def loaded(folder: str) -> list:
+    """What a SavedModel computes."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        model = tf.saved_model.loader.load(session, ["serve"], folder)
+        signature = model.signature_def["serving_default"]
+        return session.run(signature.outputs["y"].name, {signature.inputs["x"].name: FEED}).tolist()
+
+
+def restored(prefix: str) -> list:
+    """What a graph computes with the values of a checkpoint, from the two files."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        saver = tf.train.import_meta_graph(f"{prefix}.meta")
+        saver.restore(session, prefix)
+        return session.run("y:0", {"x:0": FEED}).tolist()
+
+
+def ran(path: str) -> list:
+    """What a GraphDef of flows computes."""
+    with open(path, "rb") as file, tf.Graph().as_default(), tf.Session() as session:
+        tf.import_graph_def(tf.GraphDef.FromString(file.read()), name="")
+        return [session.run("flows:0", {"x:0": FEED * sign}).tolist() for sign in (1, -1)]
+
+
+def expressed(path: str) -> dict:
+    """What a GraphDef of expressions computes."""
+    with open(path, "rb") as file, tf.Graph().as_default() as graph, tf.Session() as session:
+        tf.import_graph_def(tf.GraphDef.FromString(file.read()), name="")
+        return computed(session, [op.name for op in graph.get_operations() if op.name.startswith("out_")])
+
+
+def computed(session: tf.Session, names: list) -> dict:
+    """The values of nodes, as JSON has them."""
+    found = session.run([f"{name}:0" for name in names], {"x:0": FEED})
+    return {name: value.tolist() for name, value in zip(names, found, strict=True)}
+
+
+def main(folder: str) -> None:
+    theirs, ours = os.path.join(folder, "weftwork"), os.path.join(folder, "tensorflow")
+    os.makedirs(f"{ours}/checkpoints")
+    found = {
+        "model": loaded(f"{theirs}/model"),
+        "checkpoint": restored(f"{theirs}/checkpoints/c"),
+        "flows": ran(f"{theirs}/flows.pb"),
+        "expressions": expressed(f"{theirs}/expressions.pb"),
+    }
+    wrote = {}
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        x, y, train = build(tf)
+        saver = tf.train.Saver(sharded=True)
+        session.run(tf.global_variables_initializer())
+        session.run(train, {x: FEED})
+        saver.save(session, f"{ours}/checkpoints/c")
+        tf.saved_model.simple_save(session, f"{ours}/model", {"x": x}, {"y": y})
+        wrote["y"] = session.run(y, {x: FEED}).tolist()
+        frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), ["y"])
+        tf.train.write_graph(frozen, ours, "frozen.pb", as_text=False)
+        for _ in range(3):
+            session.run(train, {x: FEED})
+        wrote["trained"] = session.run(y, {x: FEED}).tolist()
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        flows(tf)
+        tf.train.write_graph(graph, ours, "flows.pb", as_text=False)
+        wrote["flows"] = [session.run("flows:0", {"x:0": FEED * sign}).tolist() for sign in (1, -1)]
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        names = [tensor.op.name for tensor in expressions(tf).values()]
+        tf.train.write_graph(graph, ours, "expressions.pb", as_text=False)
+        wrote["expressions"] = computed(session, names)
+    print(json.dumps({"found": found, "wrote": wrote}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

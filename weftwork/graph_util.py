@@ -1,0 +1,17 @@
+"""tf.graph_util: what is done to GraphDefs."""
+
+from weftwork.graph.interchange.graph_util import (
+    convert_variables_to_constants,
+    extract_sub_graph,
+    remove_training_nodes,
+    tensor_shape_from_node_def_name,
+)
+from weftwork.graph.interchange.reading import import_graph_def
+
+__all__ = [
+    "convert_variables_to_constants",
+    "extract_sub_graph",
+    "import_graph_def",
+    "remove_training_nodes",
+    "tensor_shape_from_node_def_name",
+]
