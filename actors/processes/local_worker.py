@@ -328,9 +328,12 @@ class LocalWorker:
             del self._kernels[token]
             return changed
         releases = None
-        if probe and seconds >= _LONG_ENOUGH:  # on a busy machine only the time that it had a core counts
-            busy = min(seconds, thread_time() - busy)
-            releases = self._ticker.ticks - ticks >= max(1.0, _TICKS * busy / _TICK)
+        if probe and seconds >= _LONG_ENOUGH:
+            there_were, busy = self._ticker.ticks - ticks, min(seconds, thread_time() - busy)
+            if there_were >= _TICKS * seconds / _TICK:
+                releases = True
+            elif there_were < _TICKS * busy / _TICK:  # between these the machine was busy, and nothing is known
+                releases = False
         if len(makes) == 1:
             values[makes[0]] = result
             made.append(result)
