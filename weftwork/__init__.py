@@ -8,30 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from weftwork import (
-    contrib,
-    data,
-    debugging,
-    gfile,
-    graph_util,
-    image,
-    io,
-    layers,
-    logging,
-    lookup,
-    losses,
-    metrics,
-    nn,
-    python_io,
-    queue,
-    saved_model,
-    strings,
-    summary,
-    train,
-)
+from weftwork import debugging, layers, logging, losses, metrics, nn, queue, summary, train
 from weftwork.actors.programs.sizes import register_size
 from weftwork.graph import errors
-from weftwork.graph import protos as _protos
 from weftwork.graph.build import (
     constant,
     convert_to_tensor,
@@ -77,27 +56,10 @@ from weftwork.graph.dtypes import (
     uint16,
     uint32,
     uint64,
+    variant,
 )
 from weftwork.graph.errors import (
     OpError,
-)
-from weftwork.graph.files.nodes import decode_compressed, decode_csv, decode_raw, matching_files, read_file, write_file
-from weftwork.graph.files.parsing import (
-    FixedLenFeature,
-    FixedLenSequenceFeature,
-    SparseFeature,
-    VarLenFeature,
-    parse_example,
-    parse_single_example,
-    parse_single_sequence_example,
-)
-from weftwork.graph.files.readers import (
-    FixedLengthRecordReader,
-    IdentityReader,
-    ReaderBase,
-    TextLineReader,
-    TFRecordReader,
-    WholeFileReader,
 )
 from weftwork.graph.function import (
     Op,
@@ -110,10 +72,6 @@ from weftwork.graph.graph import (
     Graph,
     GraphKeys,
 )
-from weftwork.graph.images.cropping import extract_image_patches
-from weftwork.graph.interchange.reading import import_graph_def
-from weftwork.graph.lookup.tables import tables_initializer
-from weftwork.graph.lookup.tables import tables_initializer as initialize_all_tables
 from weftwork.graph.moved import keep_old_names
 from weftwork.graph.operation import (
     Operation,
@@ -352,21 +310,7 @@ from weftwork.graph.ops.reductions import (
     unsorted_segment_prod,
     unsorted_segment_sum,
 )
-from weftwork.graph.ops.strings import (
-    as_string,
-    decode_base64,
-    encode_base64,
-    reduce_join,
-    regex_replace,
-    string_join,
-    string_split,
-    string_strip,
-    string_to_hash_bucket,
-    string_to_hash_bucket_fast,
-    string_to_hash_bucket_strong,
-    string_to_number,
-    substr,
-)
+from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.scopes import (
     name_scope,
     op_scope,
@@ -469,14 +413,10 @@ __all__ = [
     "DeviceSpec",
     "Dimension",
     "FIFOQueue",
-    "FixedLenFeature",
-    "FixedLenSequenceFeature",
-    "FixedLengthRecordReader",
     "GPUOptions",
     "Graph",
     "GraphKeys",
     "GraphOptions",
-    "IdentityReader",
     "IndexedSlices",
     "IndexedSlicesValue",
     "InteractiveSession",
@@ -491,23 +431,18 @@ __all__ = [
     "PriorityQueue",
     "QueueBase",
     "RandomShuffleQueue",
-    "ReaderBase",
     "RegisterGradient",
     "RunMetadata",
     "RunOptions",
     "Session",
-    "SparseFeature",
     "SparseTensor",
     "SparseTensorValue",
-    "TFRecordReader",
     "Tensor",
+    "TensorArray",
     "TensorShape",
-    "TextLineReader",
     "UnconnectedGradients",
-    "VarLenFeature",
     "Variable",
     "VariableScope",
-    "WholeFileReader",
     "__version__",
     "abs",
     "accumulate_n",
@@ -525,7 +460,6 @@ __all__ = [
     "argmax",
     "argmin",
     "as_dtype",
-    "as_string",
     "asin",
     "asinh",
     "assert_equal",
@@ -578,7 +512,6 @@ __all__ = [
     "constant",
     "constant_initializer",
     "container",
-    "contrib",
     "control_dependencies",
     "convert_to_tensor",
     "cos",
@@ -589,12 +522,7 @@ __all__ = [
     "cumprod",
     "cumsum",
     "custom_gradient",
-    "data",
     "debugging",
-    "decode_base64",
-    "decode_compressed",
-    "decode_csv",
-    "decode_raw",
     "device",
     "diag",
     "diag_part",
@@ -608,7 +536,6 @@ __all__ = [
     "dynamic_partition",
     "dynamic_stitch",
     "einsum",
-    "encode_base64",
     "equal",
     "erf",
     "erfc",
@@ -616,7 +543,6 @@ __all__ = [
     "exp",
     "expand_dims",
     "expm1",
-    "extract_image_patches",
     "eye",
     "fill",
     "float16",
@@ -639,14 +565,12 @@ __all__ = [
     "get_seed",
     "get_variable",
     "get_variable_scope",
-    "gfile",
     "global_norm",
     "global_variables",
     "global_variables_initializer",
     "glorot_normal_initializer",
     "glorot_uniform_initializer",
     "gradients",
-    "graph_util",
     "greater",
     "greater_equal",
     "group",
@@ -658,9 +582,6 @@ __all__ = [
     "igamma",
     "igammac",
     "imag",
-    "image",
-    "import_graph_def",
-    "initialize_all_tables",
     "initialize_all_variables",
     "initialize_local_variables",
     "initialize_variables",
@@ -670,7 +591,6 @@ __all__ = [
     "int64",
     "int8",
     "invert_permutation",
-    "io",
     "is_finite",
     "is_inf",
     "is_nan",
@@ -692,11 +612,9 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logical_xor",
-    "lookup",
     "losses",
     "make_template",
     "map_fn",
-    "matching_files",
     "math",
     "matmul",
     "matrix_determinant",
@@ -734,16 +652,12 @@ __all__ = [
     "pad",
     "parallel_stack",
     "parallel_stitch",
-    "parse_example",
-    "parse_single_example",
-    "parse_single_sequence_example",
     "placeholder",
     "placeholder_with_default",
     "pow",
     "prevent_gradient",
     "print",
     "py_func",
-    "python_io",
     "qr",
     "queue",
     "random",
@@ -757,13 +671,11 @@ __all__ = [
     "random_uniform_initializer",
     "range",
     "rank",
-    "read_file",
     "real",
     "realdiv",
     "reciprocal",
     "reduce_all",
     "reduce_any",
-    "reduce_join",
     "reduce_logsumexp",
     "reduce_max",
     "reduce_mean",
@@ -772,7 +684,6 @@ __all__ = [
     "reduce_std",
     "reduce_sum",
     "reduce_variance",
-    "regex_replace",
     "register_session_run_conversion_functions",
     "register_size",
     "register_tensor_conversion_function",
@@ -790,7 +701,6 @@ __all__ = [
     "rsqrt",
     "saturate_cast",
     "save_costs",
-    "saved_model",
     "scalar_mul",
     "scan",
     "scatter_add",
@@ -831,19 +741,9 @@ __all__ = [
     "stop_gradient",
     "strided_slice",
     "string",
-    "string_join",
-    "string_split",
-    "string_strip",
-    "string_to_hash_bucket",
-    "string_to_hash_bucket_fast",
-    "string_to_hash_bucket_strong",
-    "string_to_number",
-    "strings",
-    "substr",
     "subtract",
     "summary",
     "svd",
-    "tables_initializer",
     "tan",
     "tanh",
     "tensordot",
@@ -881,10 +781,10 @@ __all__ = [
     "variable_scope",
     "variables_initializer",
     "variance_scaling_initializer",
+    "variant",
     "verify_tensor_all_finite",
     "where",
     "while_loop",
-    "write_file",
     "zeros",
     "zeros_initializer",
     "zeros_like",
@@ -911,9 +811,4 @@ def __getattr__(name: str) -> Any:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
     if name in summary.MESSAGES:
         return getattr(summary, name)
-    if name in _protos.MESSAGES:
-        try:
-            return getattr(_protos.protos(_protos.MESSAGES[name]), name)
-        except ImportError as error:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -51,6 +51,7 @@ from weftwork.graph.nn.sampling import (
     uniform_candidate_sampler,
 )
 from weftwork.graph.recurrent.dynamic import bidirectional_dynamic_rnn, dynamic_rnn
+from weftwork.graph.recurrent.raw import raw_rnn
 from weftwork.graph.recurrent.static import static_bidirectional_rnn, static_rnn
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "max_pool",
     "moments",
     "nce_loss",
+    "raw_rnn",
     "relu",
     "relu6",
     "rnn_cell",

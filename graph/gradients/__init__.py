@@ -2,6 +2,7 @@
 
 from weftwork.graph.gradients import (
     arrays,
+    cells,
     control_flow,
     elementwise,
     images,
@@ -17,6 +18,7 @@ __all__ = [
     "AggregationMethod",
     "UnconnectedGradients",
     "arrays",
+    "cells",
     "control_flow",
     "elementwise",
     "gradients",

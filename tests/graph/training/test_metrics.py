@@ -184,7 +184,9 @@ def test_recall_and_precision_at_k_look_at_the_k_greatest(graph):
     assert _after(tf.metrics.recall_at_k(labels, SCORES, 2, class_id=3))[0] == 0
     assert _after(tf.metrics.precision_at_top_k(labels, [[1, 2], [3, 2]], 2))[0] == 0.5
     # The relevant stand at places 1 and 3, and 1 and 4.
-    assert _after(tf.metrics.average_precision_at_k(labels, SCORES, 4))[0] == pytest.approx(((1 + 2 / 3) / 2 + (1 + 2 / 4) / 2) / 2)
+    assert _after(tf.metrics.average_precision_at_k(labels, SCORES, 4))[0] == pytest.approx(
+        ((1 + 2 / 3) / 2 + (1 + 2 / 4) / 2) / 2
+    )
 
 
 def test_labels_at_k_may_be_sparse_of_one_each_or_no_class(graph):
