@@ -158,9 +158,9 @@ def _at_thresholds(labels: Any, predictions: Any, thresholds: Sequence[float], w
         counted_at, inputs, {"thresholds": limits},
         type="ThresholdCounts", outputs=[(dtypes.float32, (len(limits),))] * 4,
     )  # fmt: skip
-    values: dict[str, Any] = dict.fromkeys(Counts._fields)
+    values: dict[str, Any] = dict.fromkeys(_WORDS)
     updates = dict(values)
-    for which, now in zip(Counts._fields, made, strict=True):
+    for which, now in zip(_WORDS, made, strict=True):
         if which in kept.split():
             variable = metric_variable([len(limits)], dtypes.float32, _WORDS[which])
             values[which], updates[which] = identity(variable), state_ops.assign_add(variable, now)
