@@ -11,6 +11,7 @@ from weftwork.graph.gradients import (
     numpy_rules,
     products,
     reductions,
+    sparse,
 )
 from weftwork.graph.gradients.walk import AggregationMethod, UnconnectedGradients, gradients, hessians, is_trainable
 
@@ -30,4 +31,5 @@ __all__ = [
     "numpy_rules",
     "products",
     "reductions",
+    "sparse",
 ]
