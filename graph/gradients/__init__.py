@@ -11,7 +11,10 @@ from weftwork.graph.gradients import (
     numpy_rules,
     products,
     reductions,
+    signal,
+    spaces,
     sparse,
+    special,
 )
 from weftwork.graph.gradients.walk import AggregationMethod, UnconnectedGradients, gradients, hessians, is_trainable
 
@@ -31,5 +34,8 @@ __all__ = [
     "numpy_rules",
     "products",
     "reductions",
+    "signal",
+    "spaces",
     "sparse",
+    "special",
 ]
