@@ -74,10 +74,11 @@ def lu(input: Any, output_idx_type: Any = dtypes.int32, name: str | None = None)
 def _lu(x, dtype):
     import scipy.linalg  # here, since few programs need it: it would slow every start
 
+    (factor,) = scipy.linalg.get_lapack_funcs(("getrf",), (x,))
     factors, rows = np.empty_like(x), np.empty(x.shape[:-1], dtype)
     for place in np.ndindex(*x.shape[:-2]):
-        found, swaps = scipy.linalg.lu_factor(np.array(x[place]), check_finite=False)
-        if not np.all(np.diagonal(found)):
+        found, swaps, zero = factor(np.array(x[place]))
+        if zero:
             raise InvalidArgumentError(None, None, "Input is not invertible.")
         factors[place] = found
         order = np.arange(x.shape[-1])
