@@ -15,6 +15,7 @@ from weftwork.graph.gradients import (
     spaces,
     sparse,
     special,
+    volumes,
 )
 from weftwork.graph.gradients.walk import AggregationMethod, UnconnectedGradients, gradients, hessians, is_trainable
 
@@ -38,4 +39,5 @@ __all__ = [
     "spaces",
     "sparse",
     "special",
+    "volumes",
 ]

@@ -115,6 +115,15 @@ def _windows(counts: list, kernel: tuple, strides: tuple, rates: tuple) -> Itera
         )
 
 
+def padded_windows(
+    dims: tuple, kernel: tuple, strides: tuple, rates: tuple, padding: str
+) -> tuple[list, list, Iterator[tuple]]:
+    """(how many windows along each axis, the padding before and after, for each place in the kernel its slices)."""
+    counts, pads = _pads(dims, kernel, strides, rates, padding)
+    places = itertools.product(*map(range, kernel))
+    return counts, pads, zip(places, _windows(counts, kernel, strides, rates), strict=True)
+
+
 def patches(x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: str) -> np.ndarray:
     """The windows of [batch, space..., depth], each as one vector: [batch, windows..., places * depth]."""
     counts, pads = _pads(x.shape[1:-1], kernel, strides, rates, padding)
