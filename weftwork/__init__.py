@@ -5,6 +5,7 @@ import weftwork as tf
 
 from __future__ import annotations
 
+import builtins
 import importlib
 from typing import Any
 
@@ -47,6 +48,7 @@ from weftwork.graph.default_scopes import (
     get_collection,
     get_collection_ref,
     get_name_scope,
+    init_scope,
     resources,
 )
 from weftwork.graph.devices import (
@@ -457,17 +459,29 @@ from weftwork.graph.variables.initializers import (
     variance_scaling_initializer,
     zeros_initializer,
 )
+from weftwork.graph.variables.partitioned import (
+    fixed_size_partitioner,
+    min_max_variable_partitioner,
+    variable_axis_size_partitioner,
+)
 from weftwork.graph.variables.sharing import (
     AUTO_REUSE,
     VariableScope,
+    create_partitioned_variables,
+    get_local_variable,
     get_variable,
     get_variable_scope,
     no_regularizer,
     variable_op_scope,
     variable_scope,
 )
+from weftwork.graph.variables.template import (
+    make_template,
+)
 from weftwork.graph.variables.variable import (
     Variable,
+    VariableAggregation,
+    VariableSynchronization,
     all_variables,
     global_variables,
     global_variables_initializer,
@@ -479,12 +493,14 @@ from weftwork.graph.variables.variable import (
     model_variables,
     report_uninitialized_variables,
     trainable_variables,
+    variable_creator_scope,
     variables_initializer,
 )
 from weftwork.graph.variables.writes import (
     assign,
     assign_add,
     assign_sub,
+    batch_scatter_update,
     count_up_to,
     is_variable_initialized,
     scatter_add,
@@ -554,7 +570,9 @@ __all__ = [
     "TensorShape",
     "UnconnectedGradients",
     "Variable",
+    "VariableAggregation",
     "VariableScope",
+    "VariableSynchronization",
     "__version__",
     "abs",
     "accumulate_n",
@@ -597,6 +615,7 @@ __all__ = [
     "atan2",
     "atanh",
     "batch_gather",
+    "batch_scatter_update",
     "batch_to_space",
     "batch_to_space_nd",
     "betainc",
@@ -637,6 +656,7 @@ __all__ = [
     "cosh",
     "count_nonzero",
     "count_up_to",
+    "create_partitioned_variables",
     "cross",
     "cumprod",
     "cumsum",
@@ -647,8 +667,12 @@ __all__ = [
     "diag",
     "diag_part",
     "digamma",
+    "disable_control_flow_v2",
     "disable_eager_execution",
+    "disable_resource_variables",
+    "disable_tensor_equality",
     "disable_v2_behavior",
+    "disable_v2_tensorshape",
     "div",
     "div_no_nan",
     "divide",
@@ -657,11 +681,14 @@ __all__ = [
     "dynamic_stitch",
     "edit_distance",
     "einsum",
+    "enable_control_flow_v2",
+    "enable_resource_variables",
     "ensure_shape",
     "equal",
     "erf",
     "erfc",
     "errors",
+    "executing_eagerly",
     "exp",
     "expand_dims",
     "expm1",
@@ -678,6 +705,7 @@ __all__ = [
     "fft2d",
     "fft3d",
     "fill",
+    "fixed_size_partitioner",
     "float16",
     "float32",
     "float64",
@@ -693,6 +721,7 @@ __all__ = [
     "get_collection_ref",
     "get_default_graph",
     "get_default_session",
+    "get_local_variable",
     "get_name_scope",
     "get_seed",
     "get_variable",
@@ -720,6 +749,7 @@ __all__ = [
     "igamma",
     "igammac",
     "imag",
+    "init_scope",
     "initialize_all_variables",
     "initialize_local_variables",
     "initialize_variables",
@@ -753,6 +783,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "losses",
+    "make_template",
     "manip",
     "map_fn",
     "math",
@@ -771,6 +802,7 @@ __all__ = [
     "maximum",
     "meshgrid",
     "metrics",
+    "min_max_variable_partitioner",
     "minimum",
     "mod",
     "model_variables",
@@ -837,6 +869,7 @@ __all__ = [
     "reset_default_graph",
     "reshape",
     "resource",
+    "resource_variables_enabled",
     "resources",
     "reverse",
     "reverse_sequence",
@@ -968,6 +1001,8 @@ __all__ = [
     "unsorted_segment_sqrt_n",
     "unsorted_segment_sum",
     "unstack",
+    "variable_axis_size_partitioner",
+    "variable_creator_scope",
     "variable_op_scope",
     "variable_scope",
     "variables_initializer",
@@ -989,6 +1024,20 @@ def disable_v2_behavior() -> None:
 
 
 disable_eager_execution = disable_v2_behavior
+disable_resource_variables = enable_resource_variables = disable_v2_behavior
+disable_control_flow_v2 = enable_control_flow_v2 = disable_tensor_equality = disable_v2_tensorshape = (
+    disable_v2_behavior
+)
+
+
+def resource_variables_enabled() -> builtins.bool:
+    """False. There is one kind of variable: see "Order of reads and writes" for what a read gives."""
+    return False
+
+
+def executing_eagerly() -> builtins.bool:
+    """False: what a program makes are nodes."""
+    return False
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,9 @@ from weftwork.actors.checkpoints.reader import CheckpointReader as NewCheckpoint
 from weftwork.graph.files import messages
 from weftwork.graph.interchange.graph_util import write_graph
 from weftwork.graph.training.averages import ExponentialMovingAverage
+from weftwork.graph.training.device_setter import (
+    replica_device_setter,
+)
 from weftwork.graph.training.optimizer import Optimizer
 from weftwork.graph.training.optimizers import (
     AdadeltaOptimizer,
@@ -175,6 +178,7 @@ __all__ = [
     "polynomial_decay",
     "range_input_producer",
     "remove_checkpoint",
+    "replica_device_setter",
     "shuffle_batch",
     "shuffle_batch_join",
     "slice_input_producer",

@@ -15,6 +15,7 @@ from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
 from weftwork.graph.ops.sparse_ops import sparse_fill_empty_rows, sparse_reshape, sparse_retain
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.variables.partitioned import PartitionedVariable
 
 
 def embedding_lookup_sparse(
@@ -40,7 +41,7 @@ def embedding_lookup_sparse(
     if sp_weights is not None and not isinstance(sp_weights, (SparseTensor, SparseTensorValue)):
         raise TypeError("sp_weights must be either None or SparseTensor")
     ids = SparseTensor.from_value(sp_ids)
-    parts = list(params) if isinstance(params, (list, tuple)) else [params]
+    parts = list(params) if isinstance(params, (list, tuple, PartitionedVariable)) else [params]
     with name_scope(name, "embedding_lookup_sparse", [*parts, ids.values]):
         segments = ids.indices[:, 0]
         rows = embedding_lookup(parts, ids.values, partition_strategy, max_norm=max_norm)
