@@ -12,6 +12,8 @@ from typing import Any
 from weftwork import (
     bitwise,
     debugging,
+    dtypes,
+    initializers,
     layers,
     linalg,
     logging,
@@ -22,12 +24,15 @@ from weftwork import (
     nn,
     quantization,
     queue,
+    random,
     sets,
     signal,
     sparse,
     spectral,
     summary,
+    test,
     train,
+    version,
 )
 from weftwork.graph import errors
 from weftwork.graph.build import (
@@ -97,7 +102,6 @@ from weftwork.graph.operation import (
     Operation,
     Tensor,
 )
-from weftwork.graph.ops import random_ops as random
 from weftwork.graph.ops.array_ops import (
     broadcast_dynamic_shape,
     broadcast_static_shape,
@@ -110,6 +114,30 @@ from weftwork.graph.ops.array_ops import (
     shape_n,
     size,
     squeeze,
+)
+from weftwork.graph.ops.asking import (
+    assert_proper_iterable,
+    assert_rank_in,
+    assert_same_float_dtype,
+    assert_scalar,
+    convert_to_tensor_or_indexed_slices,
+    dimension_at_index,
+    dimension_value,
+    get_static_value,
+    grad_pass_through,
+    is_non_decreasing,
+    is_numeric_tensor,
+    is_strictly_increasing,
+    is_symbolic_tensor,
+    is_tensor,
+    numpy_function,
+    op_scope,
+    recompute_grad,
+    switch_case,
+    timestamp,
+    to_complex64,
+    to_complex128,
+    vectorized_map,
 )
 from weftwork.graph.ops.assertions import (
     Assert,
@@ -444,7 +472,6 @@ from weftwork.graph.stacks import (
 )
 from weftwork.graph.training.averages import moving_average_variables
 from weftwork.graph.training.metrics import confusion_matrix
-from weftwork.graph.variables import initializers
 from weftwork.graph.variables.initializers import (
     constant_initializer,
     glorot_normal_initializer,
@@ -528,6 +555,8 @@ from weftwork.scheduler.request.fetches import register_session_run_conversion_f
 from weftwork.scheduler.session.session import InteractiveSession, Session
 
 __version__ = "0.1.0"
+VERSION = "1.15.0"
+"""The version of TensorFlow whose names these are."""
 
 keep_old_names()
 
@@ -569,6 +598,7 @@ __all__ = [
     "TensorArray",
     "TensorShape",
     "UnconnectedGradients",
+    "VERSION",
     "Variable",
     "VariableAggregation",
     "VariableScope",
@@ -605,8 +635,12 @@ __all__ = [
     "assert_non_positive",
     "assert_none_equal",
     "assert_positive",
+    "assert_proper_iterable",
     "assert_rank",
     "assert_rank_at_least",
+    "assert_rank_in",
+    "assert_same_float_dtype",
+    "assert_scalar",
     "assert_type",
     "assign",
     "assign_add",
@@ -651,6 +685,7 @@ __all__ = [
     "container",
     "control_dependencies",
     "convert_to_tensor",
+    "convert_to_tensor_or_indexed_slices",
     "convert_to_tensor_or_sparse_tensor",
     "cos",
     "cosh",
@@ -667,6 +702,8 @@ __all__ = [
     "diag",
     "diag_part",
     "digamma",
+    "dimension_at_index",
+    "dimension_value",
     "disable_control_flow_v2",
     "disable_eager_execution",
     "disable_resource_variables",
@@ -677,6 +714,7 @@ __all__ = [
     "div_no_nan",
     "divide",
     "double",
+    "dtypes",
     "dynamic_partition",
     "dynamic_stitch",
     "edit_distance",
@@ -724,6 +762,7 @@ __all__ = [
     "get_local_variable",
     "get_name_scope",
     "get_seed",
+    "get_static_value",
     "get_variable",
     "get_variable_scope",
     "global_norm",
@@ -731,6 +770,7 @@ __all__ = [
     "global_variables_initializer",
     "glorot_normal_initializer",
     "glorot_uniform_initializer",
+    "grad_pass_through",
     "gradients",
     "greater",
     "greater_equal",
@@ -762,6 +802,11 @@ __all__ = [
     "is_finite",
     "is_inf",
     "is_nan",
+    "is_non_decreasing",
+    "is_numeric_tensor",
+    "is_strictly_increasing",
+    "is_symbolic_tensor",
+    "is_tensor",
     "is_variable_initialized",
     "layers",
     "lbeta",
@@ -817,12 +862,14 @@ __all__ = [
     "no_regularizer",
     "norm",
     "not_equal",
+    "numpy_function",
     "object",
     "one_hot",
     "ones",
     "ones_initializer",
     "ones_like",
     "op",
+    "op_scope",
     "orthogonal_initializer",
     "pad",
     "parallel_stack",
@@ -851,6 +898,7 @@ __all__ = [
     "real",
     "realdiv",
     "reciprocal",
+    "recompute_grad",
     "reduce_all",
     "reduce_any",
     "reduce_logsumexp",
@@ -960,6 +1008,7 @@ __all__ = [
     "subtract",
     "summary",
     "svd",
+    "switch_case",
     "tan",
     "tanh",
     "tensor_scatter_add",
@@ -971,7 +1020,11 @@ __all__ = [
     "tensor_scatter_sub",
     "tensor_scatter_update",
     "tensordot",
+    "test",
     "tile",
+    "timestamp",
+    "to_complex128",
+    "to_complex64",
     "to_double",
     "to_float",
     "to_int32",
@@ -1008,7 +1061,9 @@ __all__ = [
     "variables_initializer",
     "variance_scaling_initializer",
     "variant",
+    "vectorized_map",
     "verify_tensor_all_finite",
+    "version",
     "where",
     "where_v2",
     "while_loop",

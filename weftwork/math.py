@@ -12,6 +12,10 @@ from weftwork.graph.nn.ops import (
     softsign,
     top_k,
 )
+from weftwork.graph.ops.asking import (
+    is_non_decreasing,
+    is_strictly_increasing,
+)
 from weftwork.graph.ops.conversion import (
     angle,
     conj,
@@ -196,6 +200,8 @@ __all__ = [
     "is_finite",
     "is_inf",
     "is_nan",
+    "is_non_decreasing",
+    "is_strictly_increasing",
     "l2_normalize",
     "lbeta",
     "less",

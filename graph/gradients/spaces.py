@@ -10,7 +10,7 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import array_ops, math_ops, spaces
 
 not_differentiable("ArgSort", "SearchSorted", "RepeatIndex", "UnravelIndex", "EditDistance", "Bitcast")
-rule("EnsureShape", "GuaranteeConst")(hand_on)
+rule("EnsureShape", "GuaranteeConst", "PassThrough")(hand_on)
 
 
 @rule("SpaceToBatchND")
