@@ -11,6 +11,7 @@ from typing import Any
 
 from weftwork import (
     bitwise,
+    contrib,
     debugging,
     dtypes,
     initializers,
@@ -683,6 +684,7 @@ __all__ = [
     "constant",
     "constant_initializer",
     "container",
+    "contrib",
     "control_dependencies",
     "convert_to_tensor",
     "convert_to_tensor_or_indexed_slices",
@@ -1107,4 +1109,27 @@ def __getattr__(name: str) -> Any:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
     if name in summary.MESSAGES:
         return getattr(summary, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    reason = f": {_NOT_HERE[name]}" if name in _NOT_HERE else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{reason}")
+
+
+_KERAS = "Keras is not here. tf.layers makes layers, tf.train optimizers."
+_ESTIMATORS = (
+    "Estimators and their feature columns are not here. tf.train.MonitoredTrainingSession runs a training loop."
+)
+_GRAPHS = "programs here make graphs and run them in sessions, as TensorFlow 1 does without eager execution."
+_OF_TENSORFLOW_2 = ["enable_eager_execution", "GradientTape", "function", "Module", "autograph", "enable_v2_behavior"]
+_NOT_HERE = {
+    **dict.fromkeys(["keras"], _KERAS),
+    **dict.fromkeys(["estimator", "feature_column"], _ESTIMATORS),
+    **dict.fromkeys(
+        ["enable_eager_execution", "GradientTape", "function", "Module", "autograph", "enable_v2_behavior"], _GRAPHS
+    ),
+    "distribute": "strategies are not here. tf.train.ClusterSpec and tf.train.replica_device_setter are.",
+    "tpu": "there are no TPUs here.",
+    "lite": "TensorFlow Lite is not here.",
+    "distributions": "distributions are not here. tf.random draws, tf.math has the special functions.",
+    "python": "TensorFlow's own modules are not here. The public names are under `weftwork`.",
+    "examples": "TensorFlow's examples, and the data that they load, are not here.",
+}
+"""Names of TensorFlow that programs ask for, and what to say of them."""
