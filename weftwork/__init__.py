@@ -11,7 +11,6 @@ from typing import Any
 
 from weftwork import (
     bitwise,
-    contrib,
     debugging,
     dtypes,
     initializers,
@@ -31,7 +30,6 @@ from weftwork import (
     sparse,
     spectral,
     summary,
-    test,
     train,
     version,
 )
@@ -102,6 +100,11 @@ from weftwork.graph.moved import keep_old_names
 from weftwork.graph.operation import (
     Operation,
     Tensor,
+)
+from weftwork.graph.ops.accumulators import (
+    ConditionalAccumulator,
+    ConditionalAccumulatorBase,
+    SparseConditionalAccumulator,
 )
 from weftwork.graph.ops.array_ops import (
     broadcast_dynamic_shape,
@@ -565,6 +568,8 @@ __all__ = [
     "AUTO_REUSE",
     "AggregationMethod",
     "Assert",
+    "ConditionalAccumulator",
+    "ConditionalAccumulatorBase",
     "Config",
     "ConfigProto",
     "DType",
@@ -593,6 +598,7 @@ __all__ = [
     "RunMetadata",
     "RunOptions",
     "Session",
+    "SparseConditionalAccumulator",
     "SparseTensor",
     "SparseTensorValue",
     "Tensor",
@@ -1098,10 +1104,13 @@ def executing_eagerly() -> builtins.bool:
 
 
 def __getattr__(name: str) -> Any:
-    """What needs an extra, imported when first asked for: TensorBoard's messages (`tf.Summary` ...), `app`, `flags`.
+    """What few programs need, or needs an extra, imported when first asked for: contrib, test, `app`, `flags`.
 
-    Raises AttributeError, which says what to install, where the extra is not: it is as if the name did not exist.
+    TensorBoard's messages too (`tf.Summary` ...). Raises AttributeError, which says what to install where an extra is
+    not here: it is as if the name did not exist.
     """
+    if name in ("contrib", "test"):
+        return importlib.import_module(f"weftwork.{name}")
     if name in ("app", "flags"):
         try:
             return importlib.import_module(f"weftwork.{name}")

@@ -1,5 +1,8 @@
 """tf.sparse: operations on sparse tensors."""
 
+from weftwork.graph.ops.accumulators import (
+    SparseConditionalAccumulator,
+)
 from weftwork.graph.ops.composite import (
     SparseTensor,
 )
@@ -93,6 +96,7 @@ from weftwork.graph.ops.sparse_ops import (
 )
 
 __all__ = [
+    "SparseConditionalAccumulator",
     "SparseTensor",
     "add",
     "concat",
