@@ -64,18 +64,6 @@ class GraphKeys:
     TRAIN_OP = "train_op"
     COND_CONTEXT = "cond_context"
     WHILE_CONTEXT = "while_context"
-    METRIC_VARIABLES = "metric_variables"
-    MOVING_AVERAGE_VARIABLES = "moving_average_variables"
-    CONCATENATED_VARIABLES = "concatenated_variables"
-    TRAINABLE_RESOURCE_VARIABLES = "trainable_resource_variables"
-    WEIGHTS = "weights"
-    BIASES = "biases"
-    ACTIVATIONS = "activations"
-    ASSET_FILEPATHS = "asset_filepaths"
-    EVAL_STEP = "eval_step"
-    RESOURCES = "resources"
-    LOCAL_RESOURCES = "local_resources"
-    SAVEABLE_OBJECTS = "saveable_objects"
 
 
 class NoKernel:
@@ -327,11 +315,6 @@ class Graph:
             Kind.FUNCTION, op_type, kernel=NoKernel(op_type), inputs=tuple(inputs), attrs=dict(attrs or {}),
             outputs=outputs, name=name,
         )  # fmt: skip
-
-    @property
-    def collections(self) -> list:
-        """The names of its collections."""
-        return self.get_all_collection_keys()
 
     @property
     def building_function(self) -> bool:

@@ -33,6 +33,9 @@ from weftwork import (
     train,
     version,
 )
+from weftwork.actors.programs.sizes import (
+    register_size,
+)
 from weftwork.graph import errors
 from weftwork.graph.build import (
     constant,
@@ -135,7 +138,6 @@ from weftwork.graph.ops.asking import (
     is_symbolic_tensor,
     is_tensor,
     numpy_function,
-    op_scope,
     recompute_grad,
     switch_case,
     timestamp,
@@ -464,6 +466,7 @@ from weftwork.graph.ops.special import (
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.scopes import (
     name_scope,
+    op_scope,
 )
 from weftwork.graph.shapes import (
     Dimension,
@@ -514,6 +517,7 @@ from weftwork.graph.variables.variable import (
     VariableAggregation,
     VariableSynchronization,
     all_variables,
+    assert_variables_initialized,
     global_variables,
     global_variables_initializer,
     initialize_all_variables,
@@ -649,6 +653,7 @@ __all__ = [
     "assert_same_float_dtype",
     "assert_scalar",
     "assert_type",
+    "assert_variables_initialized",
     "assign",
     "assign_add",
     "assign_sub",
@@ -918,6 +923,7 @@ __all__ = [
     "reduce_sum",
     "reduce_variance",
     "register_session_run_conversion_functions",
+    "register_size",
     "register_tensor_conversion_function",
     "repeat",
     "report_uninitialized_variables",

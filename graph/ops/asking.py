@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -187,13 +186,6 @@ def _now() -> Any:
 def numpy_function(func: Callable, inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:
     """`py_func` by its newer name."""
     return py_func(func, inp, Tout, stateful=True, name=name)
-
-
-@contextmanager
-def op_scope(values: Any, name: str | None, default_name: str | None = None) -> Iterator[str]:
-    """`name_scope` by its oldest name."""
-    with name_scope(name, default_name, values) as scope:
-        yield scope
 
 
 def switch_case(branch_index: Any, branch_fns: Any, default: Callable | None = None, name: str = "switch_case") -> Any:
