@@ -395,6 +395,7 @@ class Tensor(Operators):
         if op.type == "StridedSlice" and "spec" in op.attrs and op.inputs[0].op.kind in REFERENCES:
             return functools.partial(seams.assign_slice, self)
         raise AttributeError("'Tensor' object has no attribute 'assign': it is no slice of a variable.")
+
     def experimental_ref(self) -> Reference:
         """A key for dictionaries; `deref()` gives the tensor back."""
         return Reference(self)

@@ -1,5 +1,8 @@
 """tf.initializers: how variables begin."""
 
+from weftwork.graph.lookup.tables import (
+    tables_initializer,
+)
 from weftwork.graph.variables.initializers import (
     Constant as constant,
 )
@@ -69,6 +72,7 @@ __all__ = [
     "orthogonal",
     "random_normal",
     "random_uniform",
+    "tables_initializer",
     "truncated_normal",
     "uniform_unit_scaling",
     "variables",

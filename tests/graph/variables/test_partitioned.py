@@ -107,11 +107,11 @@ def test_a_part_of_a_variable_is_assigned(graph):
         assert session.run(whole).tolist() == [[0, 1, 2, 3], [4, 5, 7, 7], [8, 9, 8, 11]]
         assert session.run(row, {at: 0}).tolist()[0] == [0, 0, 0, 0]
         assert session.run(v[1:, 2]).tolist() == [7, 8]
-    with pytest.raises(ValueError, match="Dimension mismatch"):
+    with pytest.raises(ValueError, match=r"has shape \(4,\), but the value"):
         v[0].assign([1, 2])
     assert not hasattr(tf.constant([1, 2])[0], "assign")
     value = tf.placeholder(tf.int64)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="shapes of both tensors to match"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Must have the shape of the slice"):
         run(v[0].assign(value), feeds={value: [1, 2]})
 
 
