@@ -386,7 +386,7 @@ def _ufunc_dtypes(ufunc: np.ufunc, given: tuple[DType, ...], name: str) -> tuple
     if any(d.numpy.kind not in "biufc" for d in given):
         if ufunc.__name__ in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"):
             return (dtypes.bool,) * ufunc.nout
-        return (dtypes.object,) * ufunc.nout
+        return (dtypes.variant if dtypes.variant in given else dtypes.object,) * ufunc.nout
     try:
         resolved = ufunc.resolve_dtypes((*[d.numpy for d in given], *[None] * ufunc.nout))
     except TypeError as error:

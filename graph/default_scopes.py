@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from weftwork.graph.function import needed, selected
@@ -12,6 +13,14 @@ from weftwork.graph.stacks import get_default_graph
 def control_dependencies(control_inputs: Iterable | None):
     """A context manager: what is created inside runs after `control_inputs`; None clears outer ones."""
     return get_default_graph().control_dependencies(control_inputs)
+
+
+@contextmanager
+def init_scope() -> Iterator[None]:
+    """What is created inside is outside of all branches, loops and control dependencies."""
+    graph = get_default_graph()
+    with graph.control_dependencies(None), graph.in_section(None):
+        yield
 
 
 def device(device_name_or_function: Any):

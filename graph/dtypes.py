@@ -1,7 +1,7 @@
 """The element types of tensors: one DType object for each, by TensorFlow 1's names, over NumPy's dtypes.
 
-`string` holds bytes, `object` any Python object. A variable's reference has a `..._ref` twin, whose `base_dtype` is the
-plain type.
+`string` holds bytes, `object` any Python object, `variant` what a TensorArray holds at one moment. A variable's
+reference has a `..._ref` twin, whose `base_dtype` is the plain type.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from weftwork.graph import shapes, stacks
-from weftwork.graph.dtypes import DType
+from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.errors import UnimplementedError
 from weftwork.graph.names import Names, check_op_name, check_scope_name, find
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ownership import add_atoms
@@ -63,6 +64,16 @@ class GraphKeys:
     TRAIN_OP = "train_op"
     COND_CONTEXT = "cond_context"
     WHILE_CONTEXT = "while_context"
+
+
+class NoKernel:
+    """The kernel of an operation whose type is not known here."""
+
+    def __init__(self, op_type: str):
+        self.op_type = op_type
+
+    def __call__(self, *values: Any, **attrs: Any) -> Any:
+        raise UnimplementedError(None, None, f"No kernel is known for operations of type {self.op_type!r}.")
 
 
 class Graph:
@@ -282,6 +293,33 @@ class Graph:
     def prevent_fetching(self, op: Operation) -> None:
         """Mark `op` as one that may not be fetched."""
         self._unfetchable.add(op)
+
+    def create_op(
+        self,
+        op_type: str,
+        inputs: Sequence[Tensor],
+        dtypes: Sequence[DType] | None = None,
+        input_types: Any = None,
+        name: str | None = None,
+        attrs: Mapping[str, Any] | None = None,
+        op_def: Any = None,
+        compute_shapes: bool = True,
+        compute_device: bool = True,
+    ) -> Operation:
+        """An operation of a type that this library does not know, with outputs of these dtypes and unknown shapes.
+
+        It can be named, placed, fed and differentiated (`RegisterGradient`); to run it is an UnimplementedError.
+        """
+        outputs: list = [(as_dtype(dtype), None) for dtype in dtypes or ()]
+        return self.add(
+            Kind.FUNCTION, op_type, kernel=NoKernel(op_type), inputs=tuple(inputs), attrs=dict(attrs or {}),
+            outputs=outputs, name=name,
+        )  # fmt: skip
+
+    @property
+    def building_function(self) -> bool:
+        """False: a graph is no function's."""
+        return False
 
     # Scopes
 

@@ -317,6 +317,25 @@ for _word in "add sub mul matmul truediv floordiv mod pow lshift rshift and xor 
     setattr(Operators, f"__i{_word}__", getattr(Operators, f"__{_word}__"))
 
 
+class Reference:
+    """Stands for a tensor or a variable as a key of a dictionary: equal to another one of the same."""
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of: Any):
+        self._of = of
+
+    def deref(self) -> Any:
+        """The tensor or variable."""
+        return self._of
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Reference) and self._of is other._of
+
+    def __hash__(self) -> int:
+        return id(self._of)
+
+
 class Tensor(Operators):
     """An output of an operation. Every NumPy function of it makes a new node; it holds no value.
 
@@ -376,6 +395,10 @@ class Tensor(Operators):
         if op.type == "StridedSlice" and "spec" in op.attrs and op.inputs[0].op.kind in REFERENCES:
             return functools.partial(seams.assign_slice, self)
         raise AttributeError("'Tensor' object has no attribute 'assign': it is no slice of a variable.")
+
+    def experimental_ref(self) -> Reference:
+        """A key for dictionaries; `deref()` gives the tensor back."""
+        return Reference(self)
 
     def consumers(self) -> list[Operation]:
         """The operations that take this tensor as an input."""

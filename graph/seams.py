@@ -35,6 +35,8 @@ class Seams:
     """`ops.array_ops.stack`: a list that holds tensors, as a tensor."""
     assign_slice: Callable[..., Any]
     """`variables.writes`: the node that gives a variable the elements of a slice of it."""
+    cwise: Callable[[str, Any, Any], Any]
+    """`ops.sparse_ops.cwise`: a sparse tensor times, or by, a dense one."""
     matmul: Callable[..., Any]
     """`ops.products`: `a @ b`, as np.matmul."""
 

@@ -31,6 +31,7 @@ FLOORS = [
     "graph/training",
     "graph/data",
     "graph/interchange",
+    "graph/contrib",
     "actors",
     "actors/programs",
     "actors/processes",

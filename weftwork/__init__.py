@@ -5,33 +5,45 @@ import weftwork as tf
 
 from __future__ import annotations
 
+import builtins
 import importlib
 from typing import Any
 
 from weftwork import (
-    contrib,
+    bitwise,
     data,
     debugging,
+    dtypes,
     gfile,
-    graph_util,
     image,
+    initializers,
     io,
     layers,
+    linalg,
     logging,
     lookup,
     losses,
+    manip,
+    math,
     metrics,
     nn,
     python_io,
+    quantization,
     queue,
-    saved_model,
+    random,
+    sets,
+    signal,
+    sparse,
+    spectral,
     strings,
     summary,
     train,
+    version,
 )
-from weftwork.actors.programs.sizes import register_size
+from weftwork.actors.programs.sizes import (
+    register_size,
+)
 from weftwork.graph import errors
-from weftwork.graph import protos as _protos
 from weftwork.graph.build import (
     constant,
     convert_to_tensor,
@@ -50,6 +62,7 @@ from weftwork.graph.default_scopes import (
     get_collection,
     get_collection_ref,
     get_name_scope,
+    init_scope,
     resources,
 )
 from weftwork.graph.devices import (
@@ -77,11 +90,19 @@ from weftwork.graph.dtypes import (
     uint16,
     uint32,
     uint64,
+    variant,
 )
 from weftwork.graph.errors import (
     OpError,
 )
-from weftwork.graph.files.nodes import decode_compressed, decode_csv, decode_raw, matching_files, read_file, write_file
+from weftwork.graph.files.nodes import (
+    decode_compressed,
+    decode_csv,
+    decode_raw,
+    matching_files,
+    read_file,
+    write_file,
+)
 from weftwork.graph.files.parsing import (
     FixedLenFeature,
     FixedLenSequenceFeature,
@@ -110,18 +131,22 @@ from weftwork.graph.graph import (
     Graph,
     GraphKeys,
 )
-from weftwork.graph.images.cropping import extract_image_patches
-from weftwork.graph.interchange.reading import import_graph_def
-from weftwork.graph.lookup.tables import tables_initializer
-from weftwork.graph.lookup.tables import tables_initializer as initialize_all_tables
+from weftwork.graph.lookup.tables import (
+    tables_initializer,
+)
+from weftwork.graph.lookup.tables import (
+    tables_initializer as initialize_all_tables,
+)
 from weftwork.graph.moved import keep_old_names
 from weftwork.graph.operation import (
     Operation,
     Tensor,
 )
-from weftwork.graph.ops import linalg_ops as linalg
-from weftwork.graph.ops import math_ops as math
-from weftwork.graph.ops import random_ops as random
+from weftwork.graph.ops.accumulators import (
+    ConditionalAccumulator,
+    ConditionalAccumulatorBase,
+    SparseConditionalAccumulator,
+)
 from weftwork.graph.ops.array_ops import (
     broadcast_dynamic_shape,
     broadcast_static_shape,
@@ -134,6 +159,29 @@ from weftwork.graph.ops.array_ops import (
     shape_n,
     size,
     squeeze,
+)
+from weftwork.graph.ops.asking import (
+    assert_proper_iterable,
+    assert_rank_in,
+    assert_same_float_dtype,
+    assert_scalar,
+    convert_to_tensor_or_indexed_slices,
+    dimension_at_index,
+    dimension_value,
+    get_static_value,
+    grad_pass_through,
+    is_non_decreasing,
+    is_numeric_tensor,
+    is_strictly_increasing,
+    is_symbolic_tensor,
+    is_tensor,
+    numpy_function,
+    recompute_grad,
+    switch_case,
+    timestamp,
+    to_complex64,
+    to_complex128,
+    vectorized_map,
 )
 from weftwork.graph.ops.assertions import (
     Assert,
@@ -177,6 +225,12 @@ from weftwork.graph.ops.conversion import (
     to_float,
     to_int32,
     to_int64,
+)
+from weftwork.graph.ops.factoring import (
+    cholesky_solve,
+)
+from weftwork.graph.ops.factoring import (
+    sqrtm as matrix_square_root,
 )
 from weftwork.graph.ops.filling import eye, fill, ones, ones_like, sequence_mask, zeros, zeros_like
 from weftwork.graph.ops.flow import (
@@ -352,6 +406,101 @@ from weftwork.graph.ops.reductions import (
     unsorted_segment_prod,
     unsorted_segment_sum,
 )
+from weftwork.graph.ops.signal import (
+    fft,
+    fft2d,
+    fft3d,
+    ifft,
+    ifft2d,
+    ifft3d,
+)
+from weftwork.graph.ops.spaces import (
+    argsort,
+    batch_to_space,
+    batch_to_space_nd,
+    bitcast,
+    depth_to_space,
+    edit_distance,
+    ensure_shape,
+    extract_image_patches,
+    extract_volume_patches,
+    guarantee_const,
+    matrix_band_part,
+    matrix_set_diag,
+    matrix_transpose,
+    repeat,
+    required_space_to_batch_paddings,
+    searchsorted,
+    sort,
+    space_to_batch,
+    space_to_batch_nd,
+    space_to_depth,
+    tensor_scatter_add,
+    tensor_scatter_sub,
+    tensor_scatter_update,
+    unravel_index,
+    where_v2,
+)
+from weftwork.graph.ops.spaces import (
+    tensor_scatter_add as tensor_scatter_nd_add,
+)
+from weftwork.graph.ops.spaces import (
+    tensor_scatter_max as tensor_scatter_nd_max,
+)
+from weftwork.graph.ops.spaces import (
+    tensor_scatter_min as tensor_scatter_nd_min,
+)
+from weftwork.graph.ops.spaces import (
+    tensor_scatter_sub as tensor_scatter_nd_sub,
+)
+from weftwork.graph.ops.spaces import (
+    tensor_scatter_update as tensor_scatter_nd_update,
+)
+from weftwork.graph.ops.sparse_ops import (
+    convert_to_tensor_or_sparse_tensor,
+    sparse_add,
+    sparse_concat,
+    sparse_fill_empty_rows,
+    sparse_mask,
+    sparse_matmul,
+    sparse_maximum,
+    sparse_merge,
+    sparse_minimum,
+    sparse_placeholder,
+    sparse_reduce_max,
+    sparse_reduce_max_sparse,
+    sparse_reduce_sum,
+    sparse_reduce_sum_sparse,
+    sparse_reorder,
+    sparse_reset_shape,
+    sparse_reshape,
+    sparse_retain,
+    sparse_segment_mean,
+    sparse_segment_sqrt_n,
+    sparse_segment_sum,
+    sparse_slice,
+    sparse_softmax,
+    sparse_split,
+    sparse_tensor_dense_matmul,
+    sparse_tensor_to_dense,
+    sparse_to_dense,
+    sparse_to_indicator,
+    sparse_transpose,
+)
+from weftwork.graph.ops.special import (
+    betainc,
+    fake_quant_with_min_max_args,
+    fake_quant_with_min_max_args_gradient,
+    fake_quant_with_min_max_vars,
+    fake_quant_with_min_max_vars_gradient,
+    fake_quant_with_min_max_vars_per_channel,
+    fake_quant_with_min_max_vars_per_channel_gradient,
+    histogram_fixed_width,
+    histogram_fixed_width_bins,
+    lbeta,
+    log_sigmoid,
+    polygamma,
+)
 from weftwork.graph.ops.strings import (
     as_string,
     decode_base64,
@@ -367,6 +516,7 @@ from weftwork.graph.ops.strings import (
     string_to_number,
     substr,
 )
+from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.scopes import (
     name_scope,
     op_scope,
@@ -382,7 +532,6 @@ from weftwork.graph.stacks import (
 )
 from weftwork.graph.training.averages import moving_average_variables
 from weftwork.graph.training.metrics import confusion_matrix
-from weftwork.graph.variables import initializers
 from weftwork.graph.variables.initializers import (
     constant_initializer,
     glorot_normal_initializer,
@@ -397,9 +546,15 @@ from weftwork.graph.variables.initializers import (
     variance_scaling_initializer,
     zeros_initializer,
 )
+from weftwork.graph.variables.partitioned import (
+    fixed_size_partitioner,
+    min_max_variable_partitioner,
+    variable_axis_size_partitioner,
+)
 from weftwork.graph.variables.sharing import (
     AUTO_REUSE,
     VariableScope,
+    create_partitioned_variables,
     get_local_variable,
     get_variable,
     get_variable_scope,
@@ -407,9 +562,13 @@ from weftwork.graph.variables.sharing import (
     variable_op_scope,
     variable_scope,
 )
-from weftwork.graph.variables.template import make_template
+from weftwork.graph.variables.template import (
+    make_template,
+)
 from weftwork.graph.variables.variable import (
     Variable,
+    VariableAggregation,
+    VariableSynchronization,
     all_variables,
     assert_variables_initialized,
     global_variables,
@@ -429,6 +588,7 @@ from weftwork.graph.variables.writes import (
     assign,
     assign_add,
     assign_sub,
+    batch_scatter_update,
     count_up_to,
     is_variable_initialized,
     scatter_add,
@@ -456,6 +616,8 @@ from weftwork.scheduler.request.fetches import register_session_run_conversion_f
 from weftwork.scheduler.session.session import InteractiveSession, Session
 
 __version__ = "0.1.0"
+VERSION = "1.15.0"
+"""The version of TensorFlow whose names these are."""
 
 keep_old_names()
 
@@ -463,6 +625,8 @@ __all__ = [
     "AUTO_REUSE",
     "AggregationMethod",
     "Assert",
+    "ConditionalAccumulator",
+    "ConditionalAccumulatorBase",
     "Config",
     "ConfigProto",
     "DType",
@@ -496,17 +660,22 @@ __all__ = [
     "RunMetadata",
     "RunOptions",
     "Session",
+    "SparseConditionalAccumulator",
     "SparseFeature",
     "SparseTensor",
     "SparseTensorValue",
     "TFRecordReader",
     "Tensor",
+    "TensorArray",
     "TensorShape",
     "TextLineReader",
     "UnconnectedGradients",
+    "VERSION",
     "VarLenFeature",
     "Variable",
+    "VariableAggregation",
     "VariableScope",
+    "VariableSynchronization",
     "WholeFileReader",
     "__version__",
     "abs",
@@ -524,6 +693,7 @@ __all__ = [
     "arg_min",
     "argmax",
     "argmin",
+    "argsort",
     "as_dtype",
     "as_string",
     "asin",
@@ -540,8 +710,12 @@ __all__ = [
     "assert_non_positive",
     "assert_none_equal",
     "assert_positive",
+    "assert_proper_iterable",
     "assert_rank",
     "assert_rank_at_least",
+    "assert_rank_in",
+    "assert_same_float_dtype",
+    "assert_scalar",
     "assert_type",
     "assert_variables_initialized",
     "assign",
@@ -551,7 +725,13 @@ __all__ = [
     "atan2",
     "atanh",
     "batch_gather",
+    "batch_scatter_update",
+    "batch_to_space",
+    "batch_to_space_nd",
+    "betainc",
     "bincount",
+    "bitcast",
+    "bitwise",
     "bool",
     "boolean_mask",
     "broadcast_dynamic_shape",
@@ -563,6 +743,7 @@ __all__ = [
     "ceil",
     "check_numerics",
     "cholesky",
+    "cholesky_solve",
     "clip_by_average_norm",
     "clip_by_global_norm",
     "clip_by_norm",
@@ -578,13 +759,15 @@ __all__ = [
     "constant",
     "constant_initializer",
     "container",
-    "contrib",
     "control_dependencies",
     "convert_to_tensor",
+    "convert_to_tensor_or_indexed_slices",
+    "convert_to_tensor_or_sparse_tensor",
     "cos",
     "cosh",
     "count_nonzero",
     "count_up_to",
+    "create_partitioned_variables",
     "cross",
     "cumprod",
     "cumsum",
@@ -595,30 +778,54 @@ __all__ = [
     "decode_compressed",
     "decode_csv",
     "decode_raw",
+    "depth_to_space",
     "device",
     "diag",
     "diag_part",
     "digamma",
+    "dimension_at_index",
+    "dimension_value",
+    "disable_control_flow_v2",
     "disable_eager_execution",
+    "disable_resource_variables",
+    "disable_tensor_equality",
     "disable_v2_behavior",
+    "disable_v2_tensorshape",
     "div",
     "div_no_nan",
     "divide",
     "double",
+    "dtypes",
     "dynamic_partition",
     "dynamic_stitch",
+    "edit_distance",
     "einsum",
+    "enable_control_flow_v2",
+    "enable_resource_variables",
     "encode_base64",
+    "ensure_shape",
     "equal",
     "erf",
     "erfc",
     "errors",
+    "executing_eagerly",
     "exp",
     "expand_dims",
     "expm1",
     "extract_image_patches",
+    "extract_volume_patches",
     "eye",
+    "fake_quant_with_min_max_args",
+    "fake_quant_with_min_max_args_gradient",
+    "fake_quant_with_min_max_vars",
+    "fake_quant_with_min_max_vars_gradient",
+    "fake_quant_with_min_max_vars_per_channel",
+    "fake_quant_with_min_max_vars_per_channel_gradient",
+    "fft",
+    "fft2d",
+    "fft3d",
     "fill",
+    "fixed_size_partitioner",
     "float16",
     "float32",
     "float64",
@@ -637,6 +844,7 @@ __all__ = [
     "get_local_variable",
     "get_name_scope",
     "get_seed",
+    "get_static_value",
     "get_variable",
     "get_variable_scope",
     "gfile",
@@ -645,21 +853,27 @@ __all__ = [
     "global_variables_initializer",
     "glorot_normal_initializer",
     "glorot_uniform_initializer",
+    "grad_pass_through",
     "gradients",
-    "graph_util",
     "greater",
     "greater_equal",
     "group",
+    "guarantee_const",
     "half",
     "hessians",
+    "histogram_fixed_width",
+    "histogram_fixed_width_bins",
     "identity",
     "identity_initializer",
     "identity_n",
+    "ifft",
+    "ifft2d",
+    "ifft3d",
     "igamma",
     "igammac",
     "imag",
     "image",
-    "import_graph_def",
+    "init_scope",
     "initialize_all_tables",
     "initialize_all_variables",
     "initialize_local_variables",
@@ -674,8 +888,14 @@ __all__ = [
     "is_finite",
     "is_inf",
     "is_nan",
+    "is_non_decreasing",
+    "is_numeric_tensor",
+    "is_strictly_increasing",
+    "is_symbolic_tensor",
+    "is_tensor",
     "is_variable_initialized",
     "layers",
+    "lbeta",
     "less",
     "less_equal",
     "lgamma",
@@ -687,6 +907,7 @@ __all__ = [
     "local_variables_initializer",
     "log",
     "log1p",
+    "log_sigmoid",
     "logging",
     "logical_and",
     "logical_not",
@@ -695,20 +916,26 @@ __all__ = [
     "lookup",
     "losses",
     "make_template",
+    "manip",
     "map_fn",
     "matching_files",
     "math",
     "matmul",
+    "matrix_band_part",
     "matrix_determinant",
     "matrix_diag",
     "matrix_diag_part",
     "matrix_inverse",
+    "matrix_set_diag",
     "matrix_solve",
     "matrix_solve_ls",
+    "matrix_square_root",
+    "matrix_transpose",
     "matrix_triangular_solve",
     "maximum",
     "meshgrid",
     "metrics",
+    "min_max_variable_partitioner",
     "minimum",
     "mod",
     "model_variables",
@@ -723,6 +950,7 @@ __all__ = [
     "no_regularizer",
     "norm",
     "not_equal",
+    "numpy_function",
     "object",
     "one_hot",
     "ones",
@@ -739,12 +967,14 @@ __all__ = [
     "parse_single_sequence_example",
     "placeholder",
     "placeholder_with_default",
+    "polygamma",
     "pow",
     "prevent_gradient",
     "print",
     "py_func",
     "python_io",
     "qr",
+    "quantization",
     "queue",
     "random",
     "random_crop",
@@ -761,6 +991,7 @@ __all__ = [
     "real",
     "realdiv",
     "reciprocal",
+    "recompute_grad",
     "reduce_all",
     "reduce_any",
     "reduce_join",
@@ -776,10 +1007,13 @@ __all__ = [
     "register_session_run_conversion_functions",
     "register_size",
     "register_tensor_conversion_function",
+    "repeat",
     "report_uninitialized_variables",
+    "required_space_to_batch_paddings",
     "reset_default_graph",
     "reshape",
     "resource",
+    "resource_variables_enabled",
     "resources",
     "reverse",
     "reverse_sequence",
@@ -790,7 +1024,6 @@ __all__ = [
     "rsqrt",
     "saturate_cast",
     "save_costs",
-    "saved_model",
     "scalar_mul",
     "scan",
     "scatter_add",
@@ -804,6 +1037,7 @@ __all__ = [
     "scatter_nd_update",
     "scatter_sub",
     "scatter_update",
+    "searchsorted",
     "segment_max",
     "segment_mean",
     "segment_min",
@@ -814,14 +1048,50 @@ __all__ = [
     "sequence_mask",
     "set_random_seed",
     "setdiff1d",
+    "sets",
     "shape",
     "shape_n",
     "sigmoid",
     "sign",
+    "signal",
     "sin",
     "sinh",
     "size",
     "slice",
+    "sort",
+    "space_to_batch",
+    "space_to_batch_nd",
+    "space_to_depth",
+    "sparse",
+    "sparse_add",
+    "sparse_concat",
+    "sparse_fill_empty_rows",
+    "sparse_mask",
+    "sparse_matmul",
+    "sparse_maximum",
+    "sparse_merge",
+    "sparse_minimum",
+    "sparse_placeholder",
+    "sparse_reduce_max",
+    "sparse_reduce_max_sparse",
+    "sparse_reduce_sum",
+    "sparse_reduce_sum_sparse",
+    "sparse_reorder",
+    "sparse_reset_shape",
+    "sparse_reshape",
+    "sparse_retain",
+    "sparse_segment_mean",
+    "sparse_segment_sqrt_n",
+    "sparse_segment_sum",
+    "sparse_slice",
+    "sparse_softmax",
+    "sparse_split",
+    "sparse_tensor_dense_matmul",
+    "sparse_tensor_to_dense",
+    "sparse_to_dense",
+    "sparse_to_indicator",
+    "sparse_transpose",
+    "spectral",
     "split",
     "sqrt",
     "square",
@@ -843,11 +1113,23 @@ __all__ = [
     "subtract",
     "summary",
     "svd",
+    "switch_case",
     "tables_initializer",
     "tan",
     "tanh",
+    "tensor_scatter_add",
+    "tensor_scatter_nd_add",
+    "tensor_scatter_nd_max",
+    "tensor_scatter_nd_min",
+    "tensor_scatter_nd_sub",
+    "tensor_scatter_nd_update",
+    "tensor_scatter_sub",
+    "tensor_scatter_update",
     "tensordot",
     "tile",
+    "timestamp",
+    "to_complex128",
+    "to_complex64",
     "to_double",
     "to_float",
     "to_int32",
@@ -869,6 +1151,7 @@ __all__ = [
     "uniform_unit_scaling_initializer",
     "unique",
     "unique_with_counts",
+    "unravel_index",
     "unsorted_segment_max",
     "unsorted_segment_mean",
     "unsorted_segment_min",
@@ -876,13 +1159,18 @@ __all__ = [
     "unsorted_segment_sqrt_n",
     "unsorted_segment_sum",
     "unstack",
+    "variable_axis_size_partitioner",
     "variable_creator_scope",
     "variable_op_scope",
     "variable_scope",
     "variables_initializer",
     "variance_scaling_initializer",
+    "variant",
+    "vectorized_map",
     "verify_tensor_all_finite",
+    "version",
     "where",
+    "where_v2",
     "while_loop",
     "write_file",
     "zeros",
@@ -897,13 +1185,30 @@ def disable_v2_behavior() -> None:
 
 
 disable_eager_execution = disable_v2_behavior
+disable_resource_variables = enable_resource_variables = disable_v2_behavior
+disable_control_flow_v2 = enable_control_flow_v2 = disable_tensor_equality = disable_v2_tensorshape = (
+    disable_v2_behavior
+)
+
+
+def resource_variables_enabled() -> builtins.bool:
+    """False. There is one kind of variable: see "Order of reads and writes" for what a read gives."""
+    return False
+
+
+def executing_eagerly() -> builtins.bool:
+    """False: what a program makes are nodes."""
+    return False
 
 
 def __getattr__(name: str) -> Any:
-    """What needs an extra, imported when first asked for: TensorBoard's messages (`tf.Summary` ...), `app`, `flags`.
+    """What few programs need, or needs an extra, imported when first asked for: contrib, test, `app`, `flags`.
 
-    Raises AttributeError, which says what to install, where the extra is not: it is as if the name did not exist.
+    TensorBoard's messages too (`tf.Summary` ...). Raises AttributeError, which says what to install where an extra is
+    not here: it is as if the name did not exist.
     """
+    if name in ("contrib", "test"):
+        return importlib.import_module(f"weftwork.{name}")
     if name in ("app", "flags"):
         try:
             return importlib.import_module(f"weftwork.{name}")
@@ -911,9 +1216,27 @@ def __getattr__(name: str) -> Any:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
     if name in summary.MESSAGES:
         return getattr(summary, name)
-    if name in _protos.MESSAGES:
-        try:
-            return getattr(_protos.protos(_protos.MESSAGES[name]), name)
-        except ImportError as error:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    reason = f": {_NOT_HERE[name]}" if name in _NOT_HERE else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{reason}")
+
+
+_KERAS = "Keras is not here. tf.layers makes layers, tf.train optimizers."
+_ESTIMATORS = (
+    "Estimators and their feature columns are not here. tf.train.MonitoredTrainingSession runs a training loop."
+)
+_GRAPHS = "programs here make graphs and run them in sessions, as TensorFlow 1 does without eager execution."
+_OF_TENSORFLOW_2 = ["enable_eager_execution", "GradientTape", "function", "Module", "autograph", "enable_v2_behavior"]
+_NOT_HERE = {
+    **dict.fromkeys(["keras"], _KERAS),
+    **dict.fromkeys(["estimator", "feature_column"], _ESTIMATORS),
+    **dict.fromkeys(
+        ["enable_eager_execution", "GradientTape", "function", "Module", "autograph", "enable_v2_behavior"], _GRAPHS
+    ),
+    "distribute": "strategies are not here. tf.train.ClusterSpec and tf.train.replica_device_setter are.",
+    "tpu": "there are no TPUs here.",
+    "lite": "TensorFlow Lite is not here.",
+    "distributions": "distributions are not here. tf.random draws, tf.math has the special functions.",
+    "python": "TensorFlow's own modules are not here. The public names are under `weftwork`.",
+    "examples": "TensorFlow's examples, and the data that they load, are not here.",
+}
+"""Names of TensorFlow that programs ask for, and what to say of them."""

@@ -1,5 +1,15 @@
 """tf.debugging: assertions, and checks for numbers that are none."""
 
+from weftwork.graph.ops.asking import (
+    assert_proper_iterable,
+    assert_rank_in,
+    assert_same_float_dtype,
+    assert_scalar,
+    assert_shapes,
+    is_non_decreasing,
+    is_numeric_tensor,
+    is_strictly_increasing,
+)
 from weftwork.graph.ops.assertions import (
     Assert,
     assert_equal,
@@ -20,7 +30,11 @@ from weftwork.graph.ops.assertions import (
     check_numerics,
 )
 from weftwork.graph.ops.assertions import verify_tensor_all_finite as assert_all_finite
-from weftwork.graph.ops.math_ops import is_finite, is_inf, is_nan
+from weftwork.graph.ops.math_ops import (
+    is_finite,
+    is_inf,
+    is_nan,
+)
 
 __all__ = [
     "Assert",
@@ -37,11 +51,19 @@ __all__ = [
     "assert_non_positive",
     "assert_none_equal",
     "assert_positive",
+    "assert_proper_iterable",
     "assert_rank",
     "assert_rank_at_least",
+    "assert_rank_in",
+    "assert_same_float_dtype",
+    "assert_scalar",
+    "assert_shapes",
     "assert_type",
     "check_numerics",
     "is_finite",
     "is_inf",
     "is_nan",
+    "is_non_decreasing",
+    "is_numeric_tensor",
+    "is_strictly_increasing",
 ]

@@ -1,5 +1,6 @@
-"""tf.queue: queues, through which runs hand elements to each other."""
+"""tf.queue: queues, through which runs hand elements to each other; barriers."""
 
+from weftwork.graph.ops.accumulators import Barrier
 from weftwork.graph.ops.queues import FIFOQueue, PaddingFIFOQueue, PriorityQueue, QueueBase, RandomShuffleQueue
 
-__all__ = ["FIFOQueue", "PaddingFIFOQueue", "PriorityQueue", "QueueBase", "RandomShuffleQueue"]
+__all__ = ["Barrier", "FIFOQueue", "PaddingFIFOQueue", "PriorityQueue", "QueueBase", "RandomShuffleQueue"]

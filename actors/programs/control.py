@@ -15,6 +15,7 @@ import numpy as np
 
 from weftwork.actors.programs.program import Program, StepFailed, Stopped, stop_now
 from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception
+from weftwork.graph.kernels.cells import zeros_of
 from weftwork.graph.operation import UNINITIALIZED
 from weftwork.graph.streams import Places
 
@@ -368,7 +369,7 @@ class LoopGradient(Control):
             places.move(rest, iteration)
             results = self.back(stop, [*before, *grads, *rest])
             grads, totals = results[:m], _added(totals, results[m:])
-        made = [*grads, *(totals or [np.zeros_like(values[position]) for position in self.captures])]
+        made = [*grads, *(totals or [zeros_of(values[position]) for position in self.captures])]
         return made[0] if len(made) == 1 else tuple(made)
 
 
@@ -428,5 +429,5 @@ class SweepGradient(Control):
             for flow, part in zip(flows, results[g : g + len(flows)], strict=True):
                 flow[at] = part
             totals = _added(totals, results[g + len(flows) :])
-        made = [*grads, *flows, *(totals or [np.zeros_like(values[position]) for position in self.captures])]
+        made = [*grads, *flows, *(totals or [zeros_of(values[position]) for position in self.captures])]
         return made[0] if len(made) == 1 else tuple(made)

@@ -1,5 +1,6 @@
-"""The queues and readers of one session. What their nodes do happens here, and waits without a thread or a worker.
+"""The queues and readers of one session, and its accumulators and barriers.
 
+What their nodes do happens here, and waits without a thread or a worker.
 A queue is made by the first node that uses it, and found by its container and its shared name or its own.
 """
 
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.actors.queues.accumulators import KEEPERS, Keeper
 from weftwork.actors.queues.queue import Attempt, Queue
 from weftwork.actors.queues.reader import Reader, Request
 from weftwork.graph import shapes
@@ -26,7 +28,7 @@ class QueueHost:
 
     def __init__(self, **others: Any):
         self._others = others
-        self._queues: dict[tuple[str, str], Queue] = {}
+        self._queues: dict[tuple[str, str], Any] = {}
         self._readers: dict[tuple[str, str], Reader] = {}
         self._lock = threading.RLock()
         self._closed = False
@@ -42,6 +44,9 @@ class QueueHost:
                 if "_reader" in attrs:
                     return self._start_reader(attrs, values, told)
                 queue, values = self._found(attrs, values)
+                if isinstance(queue, Keeper):
+                    give_up = queue.begin(word, values, told)
+                    return lambda: self._locked(give_up)
                 attempt = _attempt(word, queue.definition, values, told)
             except OpError as error:
                 told(error)
@@ -53,6 +58,10 @@ class QueueHost:
                 queue.cancel_enqueues()
             queue.start(attempt)
         return lambda: self._cancel(queue, attempt)
+
+    def _locked(self, function: Callable[[], None]) -> None:
+        with self._lock:
+            function()
 
     def _start_reader(self, attrs: Mapping[str, Any], values: list, told: Callable[[Any], None]) -> Callable[[], None]:
         if self._closed:
@@ -79,20 +88,20 @@ class QueueHost:
         with self._lock:
             where.cancel(what)
 
-    def _found(self, attrs: Mapping[str, Any], values: list) -> tuple[Queue, list]:
+    def _found(self, attrs: Mapping[str, Any], values: list) -> tuple[Any, list]:
         """The queue that a node means, and what is left of its inputs."""
         choices = attrs.get("_choices")
         if choices is None:
             return self._queue(attrs["_container"], attrs["_queue"], attrs["_definition"]), values
         return self._queue(*choices[int(inside(values[0], len(choices)))]), values[1:]
 
-    def _queue(self, container: str, name: str, definition: Definition) -> Queue:
+    def _queue(self, container: str, name: str, definition: Definition) -> Any:
         if self._closed:
             raise CancelledError(None, None, "The session is closed, and its queues with it.")
         queue = self._queues.get((container, name))
         if queue is None:
             _check(definition)
-            queue = self._queues[container, name] = Queue(name, definition)
+            queue = self._queues[container, name] = KEEPERS.get(definition.kind, Queue)(name, definition)
         elif not _is_same(queue.definition, definition):
             raise InvalidArgumentError(None, None, _difference(name, queue.definition, definition))
         return queue

@@ -2,6 +2,7 @@
 
 from weftwork.graph.gradients import (
     arrays,
+    cells,
     control_flow,
     elementwise,
     images,
@@ -10,6 +11,11 @@ from weftwork.graph.gradients import (
     numpy_rules,
     products,
     reductions,
+    signal,
+    spaces,
+    sparse,
+    special,
+    volumes,
 )
 from weftwork.graph.gradients.walk import AggregationMethod, UnconnectedGradients, gradients, hessians, is_trainable
 
@@ -17,6 +23,7 @@ __all__ = [
     "AggregationMethod",
     "UnconnectedGradients",
     "arrays",
+    "cells",
     "control_flow",
     "elementwise",
     "gradients",
@@ -28,4 +35,9 @@ __all__ = [
     "numpy_rules",
     "products",
     "reductions",
+    "signal",
+    "spaces",
+    "sparse",
+    "special",
+    "volumes",
 ]

@@ -103,6 +103,52 @@ def _expm(op: Operation, g: Tensor):
     return [whole[..., :n, n:]]
 
 
+@rule("MatrixSquareRoot")
+def _square_root(op: Operation, g: Tensor):
+    """X with Y^H X + X Y^H = g."""
+    y = op.outputs[0]
+    return [apply(_sylvester, [y, g], type="Sylvester", dtype=g.dtype.base_dtype, shape=y.raw_shape)]
+
+
+def _sylvester(y, g):
+    import scipy.linalg
+
+    adjoint, out = y.swapaxes(-1, -2).conj(), np.empty_like(g)
+    for place in np.ndindex(*y.shape[:-2]):
+        out[place] = scipy.linalg.solve_sylvester(adjoint[place], adjoint[place], np.array(g[place]))
+    return out
+
+
+@rule("Lu")
+def _lu(op: Operation, g: Tensor, _: Any):
+    """P^T L^-H (tril(L^H gL, -1) + triu(gU U^H)) U^-H: the matrix is P^T L U."""
+    factors, rows = op.outputs
+    lower = _triangle(factors, np.tril, -1)
+    lower = lower + linalg.diag(zeros_like(matrix_diag_part(factors)) + 1.0)
+    upper = _triangle(factors, np.triu)
+    inner = _triangle(_times(lower, _triangle(g, np.tril, -1), adjoint_a=True), np.tril, -1)
+    inner = inner + _triangle(_times(_triangle(g, np.triu), upper, adjoint_b=True), np.triu)
+    left = linalg.triangular_solve(lower, inner, lower=True, adjoint=True)
+    both = _adjoint(linalg.triangular_solve(upper, _adjoint(left), lower=False))
+    return [apply(_unpermuted, [both, rows], type="RowsBack", dtype=g.dtype.base_dtype, shape=factors.raw_shape)]
+
+
+def _unpermuted(x, rows):
+    out = np.empty_like(x)
+    np.put_along_axis(out, rows[..., None].astype(np.int64), x, -2)
+    return out
+
+
+@rule("RowsBack")
+def _rows_back(op: Operation, g: Tensor):
+    rows = op.inputs[1]
+    return [apply(_permuted, [g, rows], type="RowsPermuted", dtype=g.dtype.base_dtype, shape=g.raw_shape), None]
+
+
+def _permuted(x, rows):
+    return np.take_along_axis(x, rows[..., None].astype(np.int64), -2)
+
+
 # Systems of equations
 
 

@@ -3,7 +3,7 @@
 y, x         what is differentiated, and with respect to what
 connected    a tensor on a way from an x to a y along which a derivative flows; nothing else is looked at
 seed         the gradient of a y with respect to itself: ones, or the `grad_ys` given
-trainable    of a dtype that has derivatives: floats, complex numbers, any Python object
+trainable    of a dtype that has derivatives: floats, complex numbers, any Python object, TensorArrays
 
 Invariant: when the walk comes to an operation, the gradients of its outputs are complete, for operations are visited
 against the order of their creation. The rules are in `registry`; what they make are ordinary nodes.
@@ -209,7 +209,7 @@ for _type in ("Identity", "PlaceholderWithDefault", "Print", "CheckNumerics"):
 def is_trainable(tensor: Tensor) -> bool:
     """Whether a tensor's dtype has derivatives."""
     dtype = tensor.dtype.base_dtype
-    return dtype.numpy.kind in "fc" or dtype is dtypes.object
+    return dtype.numpy.kind in "fc" or dtype is dtypes.object or dtype is dtypes.variant
 
 
 def _made(grad: Any) -> Any:

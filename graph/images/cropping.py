@@ -8,14 +8,13 @@ from weftwork.graph import dtypes
 from weftwork.graph.default_scopes import control_dependencies
 from weftwork.graph.images.tools import Size, batched, image_of, known, number_or_none, size_of, unbatched
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops.array_ops import shape
 from weftwork.graph.ops.assertions import assert_greater_equal
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.flow import identity
-from weftwork.graph.ops.indexing import slice, strided_slice
-from weftwork.graph.ops.joining import concat
+from weftwork.graph.ops.indexing import slice
 from weftwork.graph.ops.math_ops import maximum, minimum
 from weftwork.graph.ops.rearranging import pad
+from weftwork.graph.ops.spaces import extract_image_patches as extract_image_patches
 from weftwork.graph.scopes import name_scope
 
 
@@ -141,54 +140,3 @@ def _half(size: Size) -> Size:
 
 def _least(a: Size, b: Size) -> Size:
     return min(a, b) if known(a, b) else minimum(a, b)
-
-
-def extract_image_patches(
-    images: Any,
-    ksizes: Any = None,
-    strides: Any = None,
-    rates: Any = None,
-    padding: str | None = None,
-    name: str | None = None,
-    sizes: Any = None,
-) -> Tensor:
-    """The patches of images as their channels: [batch, height, width, c] -> [batch, rows, columns, kh * kw * c].
-
-    ksizes (or sizes), strides, rates: of the patches, [1, height, width, 1] each: how large they are, how far apart,
-    and how far apart the pixels in one are.   padding: "VALID" for whole patches, "SAME" with zeros around.
-    """
-    x = image_of(images, "images")
-    numbers = [[int(n) for n in given] for given in (ksizes if sizes is None else sizes, strides, rates)]
-    if any(len(n) != 4 or n[0] != 1 or n[3] != 1 or min(n) < 1 for n in numbers):
-        raise ValueError(f"ksizes, strides and rates must be [1, height, width, 1], but are {numbers}.")
-    if padding not in ("VALID", "SAME"):
-        raise ValueError(f"padding must be VALID or SAME, not {padding!r}.")
-    size, step, rate = [n[1:3] for n in numbers]
-    with name_scope(name, "ExtractImagePatches", [images]):
-        height, width = size_of(x)
-        images_shape = x.raw_shape or (None,) * 4
-        seen = [(k - 1) * r + 1 for k, r in zip(size, rate, strict=True)]
-        lines = [_lines(n, k, s, padding) for n, k, s in zip((height, width), seen, step, strict=True)]
-        if padding == "SAME":
-            around = []
-            for n, count, k, s in zip((height, width), lines, seen, step, strict=True):
-                missing = (count - 1) * s + k - n
-                missing = max(missing, 0) if known(missing) else maximum(missing, 0)
-                around.append([missing // 2, missing - missing // 2])
-            x = pad(x, [[0, 0], *around, [0, 0]])
-        parts = []
-        for i in range(size[0]):
-            for j in range(size[1]):
-                begin = [i * rate[0], j * rate[1]]
-                end = [b + (n - 1) * s + 1 for b, n, s in zip(begin, lines, step, strict=True)]
-                batch, channels = shape(x)[0], shape(x)[3]
-                parts.append(strided_slice(x, [0, *begin, 0], [batch, *end, channels], [1, *step, 1]))
-        made = concat(parts, 3)
-        batch, _, _, channels = images_shape
-        made.set_shape([batch, *map(number_or_none, lines), None if channels is None else channels * len(parts)])
-        return made
-
-
-def _lines(size: Size, seen: int, step: int, padding: str) -> Size:
-    """How many patches lie on an axis."""
-    return (size + step - 1) // step if padding == "SAME" else (size - seen + step) // step

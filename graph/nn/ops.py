@@ -28,6 +28,7 @@ from weftwork.graph.nn.windows import avg_pool, conv2d, max_pool
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops, random_ops
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.variables.partitioned import PartitionedVariable
 
 __all__ = [
     "TopK",
@@ -298,7 +299,7 @@ def embedding_lookup(
         raise ValueError("Need at least one param.")
     if partition_strategy not in ("mod", "div"):
         raise ValueError("Unrecognized partition strategy: " + partition_strategy)
-    parts = list(params) if isinstance(params, (list, tuple)) else [params]
+    parts = list(params) if isinstance(params, (list, tuple, PartitionedVariable)) else [params]
     with name_scope(name, "embedding_lookup", [*parts, ids]) as scope:
         parts = [convert_to_tensor(part) for part in parts]
         ids = convert_to_tensor(ids, name="ids")

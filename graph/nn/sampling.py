@@ -74,15 +74,15 @@ def _sampled(
     true_classes = convert_to_tensor(true_classes, name="true_classes")
     attrs = {"draw": draw, "count": int(count), "unique": bool(unique), "classes": int(classes)}
     drawn = apply_random(
-        _candidates, [], attrs, seed=seed, type="CandidateSampler", dtype=dtypes.int64, shape=(count + 1,)
+        drawn_candidates, [], attrs, seed=seed, type="CandidateSampler", dtype=dtypes.int64, shape=(count + 1,)
     )
     sampled = drawn[:count]
     tries = math_ops.cast(drawn[count], dtypes.float32) if unique else None
-    counts = [_expected(probability(c, classes), count, tries) for c in (true_classes, sampled)]
+    counts = [expected_counts(probability(c, classes), count, tries) for c in (true_classes, sampled)]
     return Candidates(sampled, *counts)
 
 
-def _expected(probability: Tensor, count: int, tries: Tensor | None) -> Tensor:
+def expected_counts(probability: Tensor, count: int, tries: Tensor | None) -> Tensor:
     """p n of n draws; 1 - (1 - p) ** tries where the candidates are distinct."""
     if tries is None:
         return probability * count
@@ -107,7 +107,7 @@ def _uniform(rng, size, classes):
     return rng.integers(0, classes, size)
 
 
-def _candidates(rng, draw, count, unique, classes):
+def drawn_candidates(rng, draw, count, unique, classes):
     """The candidates in the order in which they were drawn, and the number of tries at the end."""
     drawn = draw(rng, count, classes)
     if not unique:

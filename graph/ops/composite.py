@@ -10,6 +10,7 @@ from weftwork.graph.build import apply, convert_to_tensor, register_tensor_conve
 from weftwork.graph.dtypes import int64
 from weftwork.graph.kernels.derivatives import rows_in
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.seams import seams
 from weftwork.graph.stacks import session_for
 
 SparseTensorValue = namedtuple("SparseTensorValue", ["indices", "values", "dense_shape"])
@@ -94,6 +95,15 @@ class SparseTensor(_Composite):
     def get_shape(self) -> shapes.TensorShape:
         """The same as `shape`."""
         return self.shape
+
+    def __mul__(self, other: Any) -> SparseTensor:
+        return seams.cwise("multiply", self, other)
+
+    def __div__(self, other: Any) -> SparseTensor:
+        return seams.cwise("div", self, other)
+
+    def __truediv__(self, other: Any) -> SparseTensor:
+        return seams.cwise("truediv", self, other)
 
     def eval(self, feed_dict: Any = None, session: Any = None) -> SparseTensorValue:
         """The value, computed in `session` or the default session."""

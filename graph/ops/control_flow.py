@@ -20,6 +20,7 @@ from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.flow import group, identity
 from weftwork.graph.ops.owners import add_owner, section_of
+from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section
 
@@ -151,8 +152,8 @@ def _structured(result: Any, flat: list, op: Operation) -> Any:
 
 
 def _composite(leaf: Any) -> type | None:
-    """SparseTensor or IndexedSlices, where a leaf is one: a value of several tensors."""
-    return next((kind for kind in (SparseTensor, IndexedSlices) if isinstance(leaf, kind)), None)
+    """SparseTensor, IndexedSlices or TensorArray, where a leaf is one: what is not a tensor, but made of some."""
+    return next((kind for kind in (SparseTensor, IndexedSlices, TensorArray) if isinstance(leaf, kind)), None)
 
 
 def _parts(leaf: Any) -> list:
@@ -161,11 +162,19 @@ def _parts(leaf: Any) -> list:
         return [leaf.indices, leaf.values, leaf.dense_shape]
     if isinstance(leaf, IndexedSlices):
         return [part for part in (leaf.values, leaf.indices, leaf.dense_shape) if part is not None]
-    return [leaf]
+    return [leaf.flow] if isinstance(leaf, TensorArray) else [leaf]
+
+
+def _of_parts(leaf: Any, parts: list) -> Any:
+    """A leaf like this one, of other tensors."""
+    if isinstance(leaf, TensorArray):
+        return leaf.with_flow(parts[0])
+    kind = _composite(leaf)
+    return parts[0] if kind is None else kind(*parts)
 
 
 def leaves(structure: Any) -> list:
-    """The tensors of a structure; a SparseTensor is three of them, IndexedSlices are two or three."""
+    """The tensors of a structure; a SparseTensor is three of them, IndexedSlices two or three."""
     return [part for leaf in nest.flatten(structure) for part in _parts(leaf)]
 
 
@@ -173,8 +182,7 @@ def _repacked(structure: Any, items: Any) -> Any:
     """A structure with other tensors, as many as it has `leaves`."""
     made = []
     for leaf in nest.flatten(structure):
-        kind, parts = _composite(leaf), [next(items) for _ in _parts(leaf)]
-        made.append(parts[0] if kind is None else kind(*parts))
+        made.append(_of_parts(leaf, [next(items) for _ in _parts(leaf)]))
     return _rebuilt(structure, iter(made))
 
 
@@ -298,7 +306,7 @@ def while_loop(
 ) -> Any:
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)`, a boolean tensor of rank 0, is true.
 
-    loop_vars: a list or tuple of (nested structures of) tensors, SparseTensors and IndexedSlices.
+    loop_vars: a list or tuple of (nested structures of) tensors, SparseTensors, IndexedSlices and TensorArrays.
     maximum_iterations: at most so many.
     shape_invariants: the shapes that they may have, where these change from one iteration to the next, in the structure
         of loop_vars: of a SparseTensor [its rank], of IndexedSlices that of their values.
@@ -390,7 +398,7 @@ def _shapes_of(structure: Any, given: Any) -> list:
     if isinstance(structure, IndexedSlices):
         rows = (None,) if shape is None else shape[:1]
         return [shape, rows, (None if shape is None else len(shape),)][: len(_parts(structure))]
-    return [shape]
+    return [()] if isinstance(structure, TensorArray) else [shape]
 
 
 def _parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:

@@ -36,7 +36,7 @@ def random_normal(
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Draws from the normal distribution. dtype: a float; mean and stddev broadcast to `shape`."""
-    return _located(_normal, "random_normal", "RandomStandardNormal", shape, mean, stddev, dtype, seed, name)
+    return _located(normal_kernel, "random_normal", "RandomStandardNormal", shape, mean, stddev, dtype, seed, name)
 
 
 def truncated_normal(
@@ -44,7 +44,7 @@ def truncated_normal(
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Draws from the normal distribution, those more than two standard deviations from the mean drawn again."""
-    return _located(_truncated_normal, "truncated_normal", "TruncatedNormal", shape, mean, stddev, dtype, seed, name)
+    return _located(truncated_kernel, "truncated_normal", "TruncatedNormal", shape, mean, stddev, dtype, seed, name)
 
 
 def random_uniform(
@@ -64,12 +64,14 @@ def random_uniform(
         maxval = 1
     if dtype.numpy.kind == "f":
         minval, maxval = _numbers(minval, maxval)
-        return _located(_uniform, "random_uniform", "RandomUniform", shape, minval, maxval - minval, dtype, seed, name)
+        return _located(
+            uniform_kernel, "random_uniform", "RandomUniform", shape, minval, maxval - minval, dtype, seed, name
+        )
     with name_scope(name, "random_uniform", [shape, minval, maxval]) as scope:
         size, static = _size(shape)
         low, high = (convert_to_tensor(bound, dtype) for bound in (minval, maxval))
         return apply_random(
-            _integers, [size, low, high], {"dtype": dtype.numpy},
+            integers_kernel, [size, low, high], {"dtype": dtype.numpy},
             seed=seed, type="RandomUniformInt", name=scope, dtype=dtype, shape=static,
         )  # fmt: skip
 
@@ -144,11 +146,11 @@ def _place(x, loc, scale, dtype):
     return x if x.dtype == dtype else x.astype(dtype)
 
 
-def _normal(rng, shape, loc, scale, dtype):
+def normal_kernel(rng, shape, loc, scale, dtype):
     return _place(rng.standard_normal(tuple(shape), _wide(dtype)), loc, scale, dtype)
 
 
-def _truncated_normal(rng, shape, loc, scale, dtype):
+def truncated_kernel(rng, shape, loc, scale, dtype):
     x = rng.standard_normal(tuple(shape), _wide(dtype))
     flat = np.reshape(x, -1)
     outside = np.flatnonzero(np.abs(flat) > TRUNCATED)
@@ -158,13 +160,13 @@ def _truncated_normal(rng, shape, loc, scale, dtype):
     return _place(flat.reshape(np.shape(x)), loc, scale, dtype)
 
 
-def _uniform(rng, shape, loc, scale, dtype):
+def uniform_kernel(rng, shape, loc, scale, dtype):
     if dtype == np.float16:  # a rounded float32 could be 1, these cannot
         return _place((rng.integers(0, 2048, tuple(shape)) / 2048).astype(dtype), loc, scale, dtype)
     return _place(rng.random(tuple(shape), _wide(dtype)), loc, scale, dtype)
 
 
-def _integers(rng, shape, low, high, dtype):
+def integers_kernel(rng, shape, low, high, dtype):
     return rng.integers(low, high, tuple(shape), dtype)
 
 
@@ -226,7 +228,7 @@ def multinomial(
         static = static_value(count)
         shape = (None if logits.raw_shape is None else logits.raw_shape[0], None if static is None else int(static))
         return apply_random(
-            _multinomial, [logits, count], {"dtype": dtype.numpy},
+            classes_kernel, [logits, count], {"dtype": dtype.numpy},
             seed=seed, type="Multinomial", name=scope, dtype=dtype, shape=shape,
         )  # fmt: skip
 
@@ -253,7 +255,7 @@ def _poisson(rng, shape, lam, dtype):
     return rng.poisson(lam, (*shape, *np.shape(lam))).astype(dtype)
 
 
-def _multinomial(rng, logits, count, dtype):
+def classes_kernel(rng, logits, count, dtype):
     # By the inverse of the cumulative distribution: memory for the samples only, not for samples times classes.
     weights = np.exp(np.subtract(logits, logits.max(axis=1, keepdims=True), dtype=np.float64))
     drawn = rng.random((len(logits), int(count)))

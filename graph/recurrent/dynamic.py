@@ -45,13 +45,13 @@ def dynamic_rnn(
         structure: list[Any] = []
 
         def one(carried: list[Tensor], element: list[Tensor]) -> tuple[list, list]:
-            output, new = step(cell, element[0], _filled(state, carried), element[1], lengths)
+            output, new = step(cell, element[0], filled(state, carried), element[1], lengths)
             structure.append(output)
             return flatten(new), flatten(output)
 
         last, outputs = sweep(one, [convert_to_tensor(t) for t in flatten(state)], [along, numbers], name="while")
         outputs = outputs if time_major else [_turned(t) for t in outputs]
-    return _filled(structure[0], outputs), _filled(state, last)
+    return filled(structure[0], outputs), filled(state, last)
 
 
 def bidirectional_dynamic_rnn(
@@ -89,7 +89,7 @@ def bidirectional_dynamic_rnn(
             back, state_bw = dynamic_rnn(
                 cell_bw, given, sequence_length, initial_state_bw, dtype, time_major=time_major, scope=backwards
             )
-    return (ahead, _filled(back, [turned_round(tensor) for tensor in flatten(back)])), (state_fw, state_bw)
+    return (ahead, filled(back, [turned_round(tensor) for tensor in flatten(back)])), (state_fw, state_bw)
 
 
 def _turned(tensor: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def _turned(tensor: Tensor) -> Tensor:
     return transpose(tensor, [1, 0, *range(2, rank)])
 
 
-def _filled(structure: Any, tensors: list[Tensor]) -> Any:
+def filled(structure: Any, tensors: list[Tensor]) -> Any:
     """The structure with other tensors in it."""
     items = iter(tensors)
 

@@ -17,7 +17,14 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.parameters import function_with
 from weftwork.graph.scopes import name_scope
-from weftwork.graph.training.loss_weights import BY_NONZERO_WEIGHTS, compute_weighted_loss
+from weftwork.graph.training.loss_weights import (
+    BY_NONZERO_WEIGHTS,
+    add_loss,
+    broadcast_weights,
+    check_weights,
+    compute_weighted_loss,
+    safe_div,
+)
 
 
 class Loss(Protocol):
@@ -159,3 +166,53 @@ def sparse_softmax_cross_entropy(
         ]  # fmt: skip
         losses = nn_ops.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits, name="xentropy")
         return compute_weighted_loss(losses, weights, prefix, loss_collection, reduction)
+
+
+def cosine_distance(
+    labels: Any,
+    predictions: Any,
+    axis: int | None = None,
+    weights: Any = 1.0,
+    scope: str | None = None,
+    loss_collection: Any = GraphKeys.LOSSES,
+    reduction: str = BY_NONZERO_WEIGHTS,
+    dim: int | None = None,
+) -> Tensor:
+    """1 - labels . predictions along an axis, for vectors that are of length 1. Raises ValueError without an axis."""
+    axis = dim if axis is None else axis
+    if axis is None:
+        raise ValueError("You must specify 'axis'.")
+    with name_scope(scope, "cosine_distance_loss", [predictions, labels, weights]) as prefix:
+        labels, predictions = _floats(labels, predictions)
+        losses = 1 - math_ops.reduce_sum(math_ops.multiply(predictions, labels), [axis], keepdims=True)
+        return compute_weighted_loss(losses, weights, prefix, loss_collection, reduction)
+
+
+def mean_pairwise_squared_error(
+    labels: Any, predictions: Any, weights: Any = 1.0, scope: str | None = None, loss_collection: Any = GraphKeys.LOSSES
+) -> Tensor:
+    """The sum over the batch of how far the differences between two elements are from those between their labels.
+
+    Of each example the mean over all pairs of elements of the squares.   weights: a scalar, [batch], or as the labels.
+    """
+    with name_scope(scope, "mean_pairwise_squared_error", [predictions, labels, weights]):
+        labels, predictions = _floats(labels, predictions)
+        weights = math_ops.cast(convert_to_tensor(weights), dtypes.float32)
+        check_weights(weights, predictions)
+        differences = predictions - labels
+        axes = list(range(1, len(differences.shape.as_list())))
+        present = array_ops.where(
+            math_ops.equal(broadcast_weights(weights, differences), 0.0),
+            array_ops.zeros_like(differences),
+            array_ops.ones_like(differences),
+        )
+        count = math_ops.reduce_sum(present, axes, keepdims=True)
+        squares = math_ops.reduce_sum(math_ops.square(differences), axes, keepdims=True)
+        total = math_ops.reduce_sum(differences, axes, keepdims=True)
+        first = 2.0 * safe_div(squares, math_ops.maximum(count - 1.0, 0.0))
+        second = 2.0 * safe_div(math_ops.square(total), count * math_ops.maximum(count - 1.0, 0.0))
+        loss = math_ops.reduce_sum((first - second) * weights)
+        some = math_ops.greater(math_ops.reduce_sum(count), 0.0)
+        loss = array_ops.where(some, loss, array_ops.zeros_like(loss), name="value")
+        add_loss(loss, loss_collection)
+        return loss

@@ -1,4 +1,4 @@
-"""Metrics: averages over many runs, kept in local variables; the matrix of what was taken for what.
+"""Metrics that are means over many runs, kept in local variables; the matrix of what was taken for what.
 
 A metric is two tensors: `value`, what has been averaged until now, and `update_op`, which takes this run's values in
 and is the new value. Its variables are local: `tf.local_variables_initializer()` begins the average again.
@@ -10,22 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, convert_to_tensor, convert_together
+from weftwork.graph import dtypes
+from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.default_scopes import control_dependencies
 from weftwork.graph.errors import InvalidArgumentError
-from weftwork.graph.graph import GraphKeys
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.scopes import name_scope
-from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.training.loss_weights import broadcast_weights, check_weights, safe_div
+from weftwork.graph.training.metric_tools import Metric, given_out, metric_variable, no_nan, of_one_shape, weighted
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.sharing import variable_scope
-from weftwork.graph.variables.variable import Variable
-
-METRIC_VARIABLES = "metric_variables"
-"""The collection of the metrics' variables."""
 
 
 def mean(
@@ -34,14 +29,14 @@ def mean(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> Metric:
     """(value, update_op) of the weighted mean of `values`, of any shape; 0 before there are any.
 
     weights: broadcast to the values; None for 1.
     """
     with variable_scope(name, "mean", (values, weights)):
         values = math_ops.cast(convert_to_tensor(values), dtypes.float32)
-        total, count = _counter("total"), _counter("count")
+        total, count = metric_variable([], dtypes.float32, "total"), metric_variable([], dtypes.float32, "count")
         if weights is None:
             number = math_ops.cast(array_ops.size(values), dtypes.float32)
         else:
@@ -54,10 +49,7 @@ def mean(
             new_count = state_ops.assign_add(count, number)
         value = safe_div(total, count)
         update_op = safe_div(new_total, new_count, name="update_op")
-        graph = get_default_graph()
-        graph.add_to_collections(metrics_collections or (), value)
-        graph.add_to_collections(updates_collections or (), update_op)
-        return value, update_op
+        return given_out(value, update_op, metrics_collections, updates_collections)
 
 
 def accuracy(
@@ -67,29 +59,191 @@ def accuracy(
     metrics_collections: Any = None,
     updates_collections: Any = None,
     name: str | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> Metric:
     """(value, update_op) of how often `predictions` are the `labels`, two tensors of one shape.
 
     Raises ValueError when the shapes differ.
     """
-    labels, predictions = convert_together([labels, predictions])
-    if labels.shape.ndims == (predictions.shape.ndims or 0) + 1:
-        labels = array_ops.squeeze(labels, [-1])
-    elif predictions.shape.ndims == (labels.shape.ndims or 0) + 1:
-        predictions = array_ops.squeeze(predictions, [-1])
-    if not shapes.compatible(labels.raw_shape, predictions.raw_shape):
-        raise ValueError(f"Shapes {predictions.shape} and {labels.shape} are incompatible")
+    predictions, labels, weights = of_one_shape(predictions, labels, weights)
     right = math_ops.cast(math_ops.equal(predictions, labels), dtypes.float32)
     return mean(right, weights, metrics_collections, updates_collections, name or "accuracy")
 
 
-def _counter(name: str) -> Variable:
-    return Variable(
-        lambda: array_ops.zeros([], dtypes.float32),
-        trainable=False,
-        collections=[GraphKeys.LOCAL_VARIABLES, METRIC_VARIABLES],
-        name=name,
-    )
+def mean_tensor(
+    values: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Metric:
+    """(value, update_op) of the mean of each element of `values`, whose shape must be known: the mean has it too.
+
+    weights: broadcast to the values; an element without any weight is 0.
+    """
+    with variable_scope(name, "mean", (values, weights)):
+        values = convert_to_tensor(values)
+        shape = values.shape.as_list()
+        total, count = (metric_variable(shape, dtypes.float32, f"{word}_tensor") for word in ("total", "count"))
+        number = weighted(array_ops.ones_like(values, dtypes.float32), weights)
+        new_total = state_ops.assign_add(total, weighted(values, weights))
+        with control_dependencies([values]):
+            new_count = state_ops.assign_add(count, number)
+        value = no_nan(total, count, name="value")
+        update_op = no_nan(new_total, new_count, name="update_op")
+        return given_out(value, update_op, metrics_collections, updates_collections)
+
+
+def percentage_below(
+    values: Any,
+    threshold: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Metric:
+    """(value, update_op) of how much of `values` is less than the threshold, from 0 to 1."""
+    below = math_ops.cast(math_ops.less(values, threshold), dtypes.float32)
+    return mean(below, weights, metrics_collections, updates_collections, name or "percentage_below_threshold")
+
+
+# Errors
+
+
+def mean_absolute_error(
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Metric:
+    """(value, update_op) of the mean of |predictions - labels|. Raises ValueError when the shapes differ."""
+    predictions, labels, weights = of_one_shape(predictions, labels, weights)
+    error = math_ops.abs(predictions - labels)
+    return mean(error, weights, metrics_collections, updates_collections, name or "mean_absolute_error")
+
+
+def mean_squared_error(
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Metric:
+    """(value, update_op) of the mean of (predictions - labels)^2. Raises ValueError when the shapes differ."""
+    predictions, labels, weights = of_one_shape(predictions, labels, weights)
+    error = math_ops.squared_difference(labels, predictions)
+    return mean(error, weights, metrics_collections, updates_collections, name or "mean_squared_error")
+
+
+def root_mean_squared_error(
+    labels: Any,
+    predictions: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Metric:
+    """(value, update_op) of the square root of `mean_squared_error`."""
+    value, update_op = mean_squared_error(labels, predictions, weights, name=name or "root_mean_squared_error")
+    roots = math_ops.sqrt(value), math_ops.sqrt(update_op)
+    return given_out(*roots, metrics_collections, updates_collections)
+
+
+def mean_relative_error(
+    labels: Any,
+    predictions: Any,
+    normalizer: Any,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Metric:
+    """(value, update_op) of the mean of |labels - predictions| / normalizer, 0 where the normalizer is 0."""
+    predictions, labels, weights = of_one_shape(predictions, labels, weights)
+    error = no_nan(math_ops.abs(labels - predictions), normalizer)
+    return mean(error, weights, metrics_collections, updates_collections, name or "mean_relative_error")
+
+
+def mean_cosine_distance(
+    labels: Any,
+    predictions: Any,
+    dim: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Metric:
+    """(value, update_op) of 1 - the mean of labels . predictions along axis `dim`; both must be of length 1."""
+    predictions, labels, weights = of_one_shape(predictions, labels, weights)
+    cosine = math_ops.reduce_sum(math_ops.multiply(predictions, labels), [dim], keepdims=True)
+    value, update_op = mean(cosine, weights, name=name or "mean_cosine_distance")
+    return given_out(1.0 - value, 1.0 - update_op, metrics_collections, updates_collections)
+
+
+# Classes
+
+
+def mean_iou(
+    labels: Any,
+    predictions: Any,
+    num_classes: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Metric:
+    """(value, update_op) of the mean over the classes of true / (true + false positives + false negatives).
+
+    labels, predictions: classes of any one shape.   A class that never occurs is left out of the mean.
+    update_op: the new matrix of what was taken for what, [num_classes, num_classes].
+    """
+    with variable_scope(name, "mean_iou", (predictions, labels, weights)):
+        flat = [array_ops.reshape(convert_to_tensor(vector), [-1]) for vector in (labels, predictions)]
+        if weights is not None:
+            weights = array_ops.reshape(convert_to_tensor(weights), [-1])
+        matrix = metric_variable([num_classes, num_classes], dtypes.float64, "total_confusion_matrix")
+        update_op = state_ops.assign_add(
+            matrix, confusion_matrix(*flat, num_classes, dtype=dtypes.float64, weights=weights)
+        )
+        both = np.add(math_ops.reduce_sum(matrix, 0), math_ops.reduce_sum(matrix, 1))
+        right = array_ops.matrix_diag_part(matrix)
+        either = both - right
+        number = math_ops.reduce_sum(math_ops.cast(math_ops.not_equal(either, 0), dtypes.float64))
+        value = no_nan(math_ops.reduce_sum(no_nan(right, either)), number)
+        value = math_ops.cast(value, dtypes.float32, name="mean_iou")
+        return given_out(value, update_op, metrics_collections, updates_collections)
+
+
+def mean_per_class_accuracy(
+    labels: Any,
+    predictions: Any,
+    num_classes: int,
+    weights: Any = None,
+    metrics_collections: Any = None,
+    updates_collections: Any = None,
+    name: str | None = None,
+) -> Metric:
+    """(value, update_op) of the mean over the classes of how often what is labelled so is predicted.
+
+    update_op: the new accuracy of each class, [num_classes].
+    """
+    with variable_scope(name, "mean_accuracy", (predictions, labels, weights)):
+        labels, predictions = (
+            array_ops.reshape(math_ops.cast(convert_to_tensor(vector), dtypes.int64), [-1])
+            for vector in (labels, predictions)
+        )
+        if weights is not None:
+            weights = array_ops.reshape(convert_to_tensor(weights), [-1])
+        total, count = (metric_variable([num_classes], dtypes.float32, word) for word in ("total", "count"))
+        number = weighted(array_ops.ones_like(labels, dtypes.float32), weights)
+        right = weighted(math_ops.equal(labels, predictions), weights)
+        new_total = state_ops.scatter_add(total, labels, number)
+        new_count = state_ops.scatter_add(count, labels, right)
+        value = math_ops.reduce_mean(no_nan(count, total), name="mean_accuracy")
+        update_op = no_nan(new_count, new_total, name="update_op")
+        return given_out(value, update_op, metrics_collections, updates_collections)
 
 
 def counted(labels: Any, predictions: Any, *weights: Any, classes: int | None, dtype: np.dtype) -> np.ndarray:

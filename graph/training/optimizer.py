@@ -24,6 +24,7 @@ from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.training import kernels
 from weftwork.graph.training.update import Update, make_slot
+from weftwork.graph.variables.partitioned import PartitionedVariable
 from weftwork.graph.variables.variable import Variable, trainable_variables
 from weftwork.graph.variables.writes import assign, assign_add
 
@@ -108,7 +109,8 @@ class Optimizer:
         loss = convert_to_tensor(loss() if callable(loss) and not isinstance(loss, (Tensor, Variable)) else loss)
         self._assert_valid_dtypes([loss, *([] if grad_loss is None else [grad_loss])])
         with loss.graph.as_default():
-            variables = trainable_variables() if var_list is None else flatten(_listed(var_list))
+            given = trainable_variables() if var_list is None else flatten(_listed(var_list))
+            variables = [part for v in given for part in (v if isinstance(v, PartitionedVariable) else [v])]
         if not variables:
             raise ValueError("No variables to optimize.")
         for variable in variables:

@@ -11,8 +11,10 @@ import enum
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from weftwork.graph import shapes
 from weftwork.graph.build import as_tensor, constant, graph_of
@@ -20,7 +22,8 @@ from weftwork.graph.dtypes import DType, as_dtype, float32
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import initializers as init_ops
-from weftwork.graph.variables.variable import Variable
+from weftwork.graph.variables.partitioned import PartitionedVariable, PartitionInfo, parts_of
+from weftwork.graph.variables.variable import Variable, VariableAggregation, VariableSynchronization
 
 _STORE = ("_weftwork_variable_store",)
 
@@ -47,7 +50,8 @@ class VariableScope:
     """The defaults for the variables that are made inside a scope.
 
     name: the prefix of their names.   reuse: None, True or AUTO_REUSE.
-    initializer, regularizer, caching_device, custom_getter, dtype, constraint: used where `get_variable` gets none.
+    initializer, regularizer, caching_device, custom_getter, dtype, constraint, partitioner: used where `get_variable`
+    gets none.
     """
 
     def __init__(
@@ -62,8 +66,10 @@ class VariableScope:
         dtype: Any = float32,
         constraint: Any = None,
         use_resource: bool | None = None,
+        partitioner: Callable | None = None,
     ):
         self.name = name
+        self.partitioner = partitioner
         self.original_name_scope = name_scope
         self.initializer = initializer
         self.regularizer = regularizer
@@ -73,9 +79,6 @@ class VariableScope:
         self.constraint = constraint
         self.use_resource = use_resource
         self._reuse = reuse
-
-    partitioner = None
-    """Variables are in one piece."""
 
     @property
     def reuse(self) -> Any:
@@ -106,13 +109,13 @@ class VariableScope:
         """Taken and kept: there is one kind of variable."""
         self.use_resource = use_resource
 
-    def set_partitioner(self, partitioner: Any) -> None:
-        """None, and nothing else: ValueError."""
-        _check_whole(partitioner)
-
     def set_custom_getter(self, custom_getter: Callable | None) -> None:
         """The function through which variables are got inside."""
         self.custom_getter = custom_getter
+
+    def set_partitioner(self, partitioner: Callable | None) -> None:
+        """What says in how many parts variables are made inside."""
+        self.partitioner = partitioner
 
     def get_collection(self, name: Any) -> list:
         """The items of a collection whose names are in this scope."""
@@ -162,7 +165,7 @@ def variable_scope(
     reuse: None keeps what the outer scope says, else True, or AUTO_REUSE.
     Raises ValueError or TypeError for arguments that make no sense.
     """
-    _check_arguments(name_or_scope, default_name, reuse, partitioner)
+    _check_arguments(name_or_scope, default_name, reuse)
     if not isinstance(auxiliary_name_scope, bool):
         raise TypeError(f"The auxiliary_name_scope must be `True` or `False`, while get {auxiliary_name_scope}")
     graph = graph_of(values or ())
@@ -185,6 +188,7 @@ def variable_scope(
                 _first(dtype, parent.dtype),
                 _first(constraint, parent.constraint),
                 _first(use_resource, parent.use_resource),
+                _first(partitioner, parent.partitioner),
             )
             graph.variable_scope = scope
             opened = _opened(graph)
@@ -200,7 +204,7 @@ def variable_scope(
                 )
 
 
-def _check_arguments(name_or_scope: Any, default_name: Any, reuse: Any, partitioner: Any) -> None:
+def _check_arguments(name_or_scope: Any, default_name: Any, reuse: Any) -> None:
     if name_or_scope is None and default_name is None:
         raise TypeError("If default_name is None then name_or_scope is required")
     if name_or_scope is not None and not isinstance(name_or_scope, (str, VariableScope)):
@@ -209,12 +213,6 @@ def _check_arguments(name_or_scope: Any, default_name: Any, reuse: Any, partitio
         raise ValueError(f"The reuse parameter must be True or False or None, but got {reuse!r}.")
     if name_or_scope is None and reuse:
         raise ValueError("reuse=True cannot be used without a name_or_scope")
-    _check_whole(partitioner)
-
-
-def _check_whole(partitioner: Any) -> None:
-    if partitioner is not None:
-        raise ValueError("Variables are not partitioned: partitioner must be None.")
 
 
 @contextmanager
@@ -273,7 +271,9 @@ def get_variable(
     use_resource: Any = None,
     custom_getter: Callable | None = None,
     constraint: Any = None,
-) -> Variable:
+    synchronization: VariableSynchronization = VariableSynchronization.AUTO,
+    aggregation: VariableAggregation = VariableAggregation.NONE,
+) -> Any:
     """The variable `name` of the current scope: made, or shared, as the scope's `reuse` says.
 
     shape: fully defined, unless the initializer is a value. dtype: the scope's (float32) when it is None.
@@ -283,12 +283,11 @@ def get_variable(
     Raises ValueError when the variable exists and may not, does not and must, or has another shape or dtype.
     """
     scope = get_variable_scope()
-    _check_whole(partitioner)
     if custom_getter is not None and not callable(custom_getter):
         raise ValueError(f"Passed a custom_getter which is not callable: {custom_getter}")
     request = _Request(
         shape, dtype, initializer, regularizer, trainable, collections, caching_device, validate_shape, constraint,
-        scope.reuse,
+        scope.reuse, _first(partitioner, scope.partitioner), synchronization, aggregation,
     )  # fmt: skip
     full = f"{scope.name}/{name}" if scope.name else name
     getter = _chained(custom_getter, scope.custom_getter)
@@ -320,18 +319,25 @@ class _Request:
     validate_shape: bool = True
     constraint: Any = None
     reuse: Any = None
+    partitioner: Callable | None = None
+    synchronization: VariableSynchronization = VariableSynchronization.AUTO
+    aggregation: VariableAggregation = VariableAggregation.NONE
 
 
-def _get(name: str, *args: Any, **kwargs: Any) -> Variable:
+def _get(name: str, *args: Any, **kwargs: Any) -> Any:
     """What custom getters call. What they add to the request of their own is left out."""
     known = _Request.__dataclass_fields__
     return _made_or_shared(name, _Request(*args, **{key: kwargs[key] for key in kwargs if key in known}))
 
 
-def _made_or_shared(name: str, request: _Request) -> Variable:
+def _made_or_shared(name: str, request: _Request) -> Any:
+    if request.partitioner is not None:
+        divided = _divided(name, request)
+        if divided is not None:
+            return divided
     scope = get_variable_scope()
     graph = get_default_graph()
-    store: dict[str, Variable] = _store(graph)
+    store: dict[str, Any] = _store(graph)
     wanted = None if request.dtype is None else as_dtype(request.dtype).base_dtype
     if name in store:
         return _shared(store[name], name, request.shape, wanted, request.reuse)
@@ -344,18 +350,83 @@ def _made_or_shared(name: str, request: _Request) -> Variable:
     initializer = _first(request.initializer, scope.initializer)
     with graph.control_dependencies(None), graph.name_scope(None):
         value = _initial_value(name, request.shape, made, initializer, wanted)
+        local = request.synchronization is VariableSynchronization.ON_READ
         variable = Variable(
             value,
-            trainable=bool(request.trainable),
+            trainable=not local if request.trainable is None else bool(request.trainable),
             collections=request.collections,
             validate_shape=request.validate_shape,
             name=name,
             dtype=None if as_tensor(value) is not None or value is initializer else made,
             constraint=_first(request.constraint, scope.constraint),
+            synchronization=request.synchronization,
+            aggregation=request.aggregation,
         )
         store[name] = variable
         _regularize(graph, name, variable, _first(request.regularizer, scope.regularizer))
     return variable
+
+
+def _divided(name: str, request: _Request) -> PartitionedVariable | None:
+    """A variable in as many parts as the partitioner says; None where it has no axis to be divided along."""
+    store, scope = _store(get_default_graph()), get_variable_scope()
+    known = store.get(f"{name}/parts")
+    if known is not None and request.shape is None:
+        if not request.reuse:
+            raise ValueError(f"Partitioned variable with name {name} already exists. Did you mean to set reuse=True?")
+        return known
+    initializer = _first(request.initializer, scope.initializer)
+    whole = None if initializer is None or callable(initializer) else np.asarray(initializer)
+    shape = shapes.as_raw(request.shape if whole is None else whole.shape)
+    if not shapes.is_full(shape):
+        raise ValueError(
+            f"Shape of a new partitioned variable ({name}) must be fully defined, but instead was {shape}."
+        )
+    if shape == ():
+        return None
+    dtype = scope.dtype if request.dtype is None else as_dtype(request.dtype)
+    dims: Any = shape
+    counts = list(request.partitioner(shape=shapes.TensorShape(shape), dtype=dtype))  # type: ignore[misc]
+    parts = []
+    for number, (offset, part) in enumerate(parts_of(name, dims, counts)):
+        info = PartitionInfo(list(dims), offset)
+        where = tuple(slice(a, a + n) for a, n in zip(offset, part, strict=True))
+        value = whole[where] if whole is not None else _part_initializer(initializer, info)
+        one = replace(request, partitioner=None, shape=None if whole is not None else part, initializer=value)
+        parts.append(_made_or_shared(f"{name}/part_{number}", one))
+    if known is None:
+        known = store[f"{name}/parts"] = PartitionedVariable(name, dims, parts[0].dtype.base_dtype, parts, counts)
+    return known
+
+
+def _part_initializer(initializer: Any, info: PartitionInfo) -> Any:
+    """An initializer that is told which part it makes, if it takes that."""
+    made = initializer() if isinstance(initializer, type) else initializer
+    if made is None:
+        return None
+    takes = inspect.signature(made).parameters
+    if "partition_info" not in takes and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        return made
+    return lambda shape, dtype=None: made(shape, dtype=dtype, partition_info=info)
+
+
+def create_partitioned_variables(
+    shape: Any,
+    slicing: Any,
+    initializer: Any,
+    dtype: Any = float32,
+    trainable: bool = True,
+    collections: Any = None,
+    name: str | None = None,
+    reuse: Any = None,
+) -> list[Variable]:
+    """The parts of a variable, `slicing` says how many along each axis; see `get_variable(partitioner=)`."""
+    with variable_scope(name, "PartitionedVariable", reuse=reuse):
+        made = get_variable(
+            "part", shape, dtype, initializer, trainable=trainable, collections=collections,
+            partitioner=lambda **_: list(slicing),
+        )  # fmt: skip
+    return list(made)
 
 
 def _first(*given: Any) -> Any:

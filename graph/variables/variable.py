@@ -6,6 +6,7 @@ read that the variable stands for wherever a tensor is wanted.
 
 from __future__ import annotations
 
+import enum
 import functools
 import inspect
 import threading
@@ -20,7 +21,7 @@ from weftwork.graph.build import STANDING, apply, as_it_is, as_tensor, convert_t
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import FLAT_TYPES, variable_at
 from weftwork.graph.graph import GraphKeys
-from weftwork.graph.operation import WRITES, Kind, Operation, Operators, Tensor
+from weftwork.graph.operation import WRITES, Kind, Operation, Operators, Reference, Tensor
 from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.ops.flow import group
 from weftwork.graph.protos import protos
@@ -62,12 +63,31 @@ class _Created(type):
         return made(**{name: value for name, value in bound.arguments.items() if name != "self"})
 
 
+class VariableSynchronization(enum.Enum):
+    """When a variable's copies would be brought together; there is one copy here."""
+
+    AUTO = 0
+    NONE = 1
+    ON_WRITE = 2
+    ON_READ = 3
+
+
+class VariableAggregation(enum.Enum):
+    """How the values of a variable's copies would be put together; there is one copy here."""
+
+    NONE = 0
+    SUM = 1
+    MEAN = 2
+    ONLY_FIRST_REPLICA = ONLY_FIRST_TOWER = 3
+
+
 class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
     """State that belongs to each session that runs the graph.
 
     initial_value: anything that is or becomes a tensor, or a function that makes one.
     trainable: also put it in the collection that optimizers work on.
     validate_shape=False: the shape may change and need not be known.
+    use_resource, synchronization, aggregation: accepted, and of no effect; there is one kind of variable, one copy.
     Raises ValueError when the initial value is missing or of unknown shape.
     """
 
@@ -76,7 +96,7 @@ class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
     def __init__(
         self,
         initial_value: Any = None,
-        trainable: bool = True,
+        trainable: bool | None = True,
         collections: Any = None,
         validate_shape: bool = True,
         caching_device: Any = None,
@@ -86,6 +106,10 @@ class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
         expected_shape: Any = None,
         import_scope: str | None = None,
         constraint: Any = None,
+        use_resource: bool | None = None,
+        synchronization: VariableSynchronization = VariableSynchronization.AUTO,
+        aggregation: VariableAggregation = VariableAggregation.NONE,
+        shape: Any = None,
     ):
         if variable_def is not None:
             if initial_value is not None:
@@ -98,8 +122,14 @@ class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
             raise ValueError("The `constraint` argument must be a function.")
         if collections is not None and not isinstance(collections, (list, tuple, set)):
             raise ValueError(f"collections argument to Variable constructor must be a list, but got {collections!r}.")
+        if trainable is None:
+            trainable = synchronization is not VariableSynchronization.ON_READ
+        elif trainable and synchronization is VariableSynchronization.ON_READ:
+            raise ValueError("Synchronization value can be set to VariableSynchronization.ON_READ only for "
+                             "non-trainable variables.")  # fmt: skip
         self.trainable = trainable
         self.constraint = constraint
+        self._synchronization, self._aggregation = synchronization, aggregation
         dtype = None if dtype is None else as_dtype(dtype).base_dtype
         from_function = callable(initial_value) and as_tensor(initial_value) is None
         graph = graph_of([] if from_function else [initial_value])
@@ -328,6 +358,24 @@ class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
     def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
         """See `weftwork.scatter_nd_update`."""
         return state_ops.scatter_nd_update(self._variable, indices, updates, name=name)
+
+    def is_initialized(self, name: str | None = None) -> Tensor:
+        """A bool: whether it has a value."""
+        return state_ops.is_variable_initialized(self, name)
+
+    @property
+    def synchronization(self) -> VariableSynchronization:
+        """What was said when it was made; it changes nothing."""
+        return getattr(self, "_synchronization", VariableSynchronization.AUTO)
+
+    @property
+    def aggregation(self) -> VariableAggregation:
+        """What was said when it was made; it changes nothing."""
+        return getattr(self, "_aggregation", VariableAggregation.NONE)
+
+    def experimental_ref(self) -> Reference:
+        """A key for dictionaries; `deref()` gives the variable back."""
+        return Reference(self)
 
     # NumPy's protocols, through the cached read
 

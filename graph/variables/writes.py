@@ -251,6 +251,27 @@ def assign(
     return write(Kind.ASSIGN, "Assign", assign_value, ref, [tensor], attrs, out, name)
 
 
+def batch_scatter_update(
+    ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None
+) -> Tensor:
+    """Set elements along the last axis of `indices` [batch..., n] of a variable [batch..., m, ...], batch by batch."""
+    rows = convert_to_tensor(indices)
+    known = rows.raw_shape
+    if known is None or None in known[:-1]:
+        raise ValueError(f"batch_scatter_update needs to know the batch of its indices: {rows}")
+    grid = np.stack(np.meshgrid(*[np.arange(n) for n in known[:-1]], indexing="ij"), -1) if len(known) > 1 else None
+    attrs = {"grid": grid}
+    nd = apply(_with_grid, [rows], attrs, type="BatchIndices", dtype=dtypes.int64, shape=(*known, len(known)))
+    return scatter_nd_update(ref, nd, updates, name=name)
+
+
+def _with_grid(rows: Any, grid: Any) -> Any:
+    if grid is None:
+        return np.asarray(rows, np.int64)[..., None]
+    wide = np.broadcast_to(grid[..., None, :], (*rows.shape, grid.shape[-1]))
+    return np.concatenate([wide, np.asarray(rows)[..., None]], -1).astype(np.int64)
+
+
 def _update(type: str, kernel: Any, ref: Any, value: Any, name: str | None) -> Tensor:
     variable = variable_of(ref)
     tensor = _value_for(variable, value, type)

@@ -39,6 +39,7 @@ from weftwork.graph.scopes import name_scope
 from weftwork.graph.shapes import RawShape
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import writes as state_ops
+from weftwork.graph.variables.partitioned import PartitionedVariable
 from weftwork.graph.variables.variable import Variable
 from weftwork.scheduler.plan.cost import shape_bytes
 
@@ -318,6 +319,17 @@ def restored_value(prefix: str, key: str, variable: Variable) -> Tensor:
         return _function("RestoreV2", restore_values, [filename], attrs, outputs, "RestoreV2").outputs[0]
 
 
+def _in_parts(items: list[tuple]) -> list[tuple]:
+    """The items with each partitioned variable as its parts, KEY/part_0, KEY/part_1..."""
+    found = []
+    for key, item in items:
+        if isinstance(item, PartitionedVariable):
+            found += [(f"{key or item.name}/part_{number}", part) for number, part in enumerate(item)]
+        else:
+            found.append((key, item))
+    return found
+
+
 def saveables_of(var_list: Any) -> Saveables:
     """(key, variable), sorted by key. Raises TypeError for what is no variable, ValueError for a key that is twice."""
     if isinstance(var_list, dict):
@@ -327,7 +339,7 @@ def saveables_of(var_list: Any) -> Saveables:
     else:
         raise TypeError(f"Variables to save should be passed in a dict or a list. Got {var_list}")
     found: dict[str, Variable | Saveable] = {}
-    for key, variable in items:
+    for key, variable in _in_parts(items):
         if not isinstance(variable, (Variable, Saveable)):
             raise TypeError(f"Variable to save is not a Variable: {variable!r}")
         if not isinstance(key, str):

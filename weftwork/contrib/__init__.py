@@ -1,5 +1,34 @@
-"""tf.contrib: what programs use of it that stands for something outside of it."""
+"""tf.contrib: the names in it that stand for something outside of it."""
 
-from weftwork.contrib import lookup
+from typing import Any
 
-__all__ = ["lookup"]
+from weftwork.contrib import (
+    framework,
+    layers,
+    legacy_seq2seq,
+    lookup,
+    losses,
+    metrics,
+    rnn,
+    seq2seq,
+    slim,
+    training,
+)
+
+__all__ = [
+    "framework",
+    "layers",
+    "legacy_seq2seq",
+    "lookup",
+    "losses",
+    "metrics",
+    "rnn",
+    "seq2seq",
+    "slim",
+    "training",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Raises AttributeError, which says what of contrib is here."""
+    raise AttributeError(f"tf.contrib.{name} is not here. Of contrib there are {', '.join(__all__)}.")

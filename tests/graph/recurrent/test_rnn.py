@@ -390,3 +390,34 @@ def test_a_sampler_that_may_repeat_expects_the_number_of_draws_times_the_probabi
 def test_more_distinct_classes_than_there_are_are_refused(graph):
     with pytest.raises(ValueError, match="Sampler's range is too small"):
         tf.nn.uniform_candidate_sampler([[0]], 1, 11, True, 10)
+
+
+def test_raw_rnn_does_what_its_function_says(graph):
+    rng = np.random.default_rng(0)
+    inputs = rng.random((3, 2, 4)).astype(np.float32)
+    x, lengths = tf.constant(inputs), tf.constant([3, 1])
+    cell = tf.nn.rnn_cell.BasicLSTMCell(5)
+    given = tf.TensorArray(tf.float32, 3).unstack(x)
+
+    def step(time, output, state, calls):
+        finished = time >= lengths
+        following = tf.cond(tf.reduce_all(finished), lambda: tf.zeros([2, 4]), lambda: given.read(time))
+        if output is None:
+            return finished, following, cell.zero_state(2, tf.float32), None, tf.constant(0)
+        return finished, following, state, output, calls + 1
+
+    with tf.variable_scope("rnn") as scope:
+        outputs, state, calls = tf.nn.raw_rnn(cell, step, scope=scope)
+        plain, last = tf.nn.dynamic_rnn(
+            cell, x, sequence_length=lengths, dtype=tf.float32, time_major=True, scope=scope
+        )
+    assert len(tf.trainable_variables()) == 2
+    ours, theirs = [outputs.stack(), state.c, state.h], [plain, last.c, last.h]
+    ours += tf.gradients(ours[0] ** 2, [x, *tf.trainable_variables()])
+    theirs += tf.gradients(theirs[0] ** 2, [x, *tf.trainable_variables()])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        found, wanted, count = session.run([ours, theirs, calls])
+    assert count == 3
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)

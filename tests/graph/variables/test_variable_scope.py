@@ -140,8 +140,6 @@ def test_bad_arguments_are_refused(graph):
         pass
     with pytest.raises(ValueError, match="The reuse parameter must be"), tf.variable_scope("a", reuse="yes"):
         pass
-    with pytest.raises(ValueError, match="not partitioned"):
-        tf.get_variable("w", [1], partitioner=lambda *a: None)
 
 
 def test_default_names_begin_again_in_a_scope_that_is_entered_again(graph):

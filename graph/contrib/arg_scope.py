@@ -1,0 +1,75 @@
+"""arg_scope: defaults for the arguments of functions, for what is called inside.
+
+scope    a dict from the keys of functions to their defaults; the innermost one counts, and holds the outer ones'
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+Scope = dict[str, dict[str, Any]]
+
+_current: contextvars.ContextVar[Scope] = contextvars.ContextVar("weftwork_arg_scope", default={})  # noqa: B039
+_known: dict[str, Callable] = {}
+
+
+def arg_scope_func_key(op: Callable) -> str:
+    """What a function is called in a scope."""
+    return getattr(op, "_key_op", f"{op.__module__}.{getattr(op, '__qualname__', repr(op))}")
+
+
+def current_arg_scope() -> Scope:
+    """The scope that is open."""
+    return _current.get()
+
+
+def has_arg_scope(func: Callable) -> bool:
+    """Whether a function was decorated with add_arg_scope."""
+    return arg_scope_func_key(func) in _known
+
+
+def add_arg_scope(func: Callable) -> Callable:
+    """A decorator: the function takes the defaults of the scopes that name it."""
+
+    @functools.wraps(func)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        defaults = _current.get().get(call._key_op)  # type: ignore[attr-defined]
+        if defaults:
+            kwargs = {**defaults, **kwargs}
+        return func(*args, **kwargs)
+
+    call._key_op = arg_scope_func_key(func)  # type: ignore[attr-defined]
+    _known[call._key_op] = call  # type: ignore[attr-defined]
+    return call
+
+
+@contextmanager
+def arg_scope(list_ops_or_scope: Sequence[Callable] | Scope, **kwargs: Any) -> Iterator[Scope]:
+    """Inside, functions have other defaults; yields the scope, which can be opened again.
+
+    list_ops_or_scope: functions that were decorated with add_arg_scope, and then the defaults; or a scope.
+    Raises ValueError for a function that was not decorated, or defaults beside a scope.
+    """
+    if isinstance(list_ops_or_scope, dict):
+        if kwargs:
+            raise ValueError("When attempting to re-use a scope by suppling a dictionary, kwargs must be empty.")
+        scope = {key: dict(defaults) for key, defaults in list_ops_or_scope.items()}
+    else:
+        if not isinstance(list_ops_or_scope, (list, tuple)):
+            raise TypeError(
+                f"list_ops_or_scope must either be a list/tuple or reused scope (i.e. dict), not {list_ops_or_scope!r}"
+            )
+        scope = {key: dict(defaults) for key, defaults in _current.get().items()}
+        for op in list_ops_or_scope:
+            if not has_arg_scope(op):
+                raise ValueError(f"{op.__name__} is not decorated with @add_arg_scope")
+            scope[arg_scope_func_key(op)] = {**scope.get(arg_scope_func_key(op), {}), **kwargs}
+    token = _current.set(scope)
+    try:
+        yield scope
+    finally:
+        _current.reset(token)

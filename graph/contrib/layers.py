@@ -1,0 +1,582 @@
+"""tf.contrib.layers: functions that make a layer's variables and its nodes.
+
+weights, biases   the variables of a layer, in the collection MODEL_VARIABLES, in a scope that is named after the layer
+normalizer_fn     what stands in place of the biases, such as batch_norm
+outputs_collections   where the outputs go under their layer's name
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.contrib.arg_scope import add_arg_scope
+from weftwork.graph.contrib.variables import model_variable
+from weftwork.graph.default_scopes import control_dependencies
+from weftwork.graph.graph import GraphKeys
+from weftwork.graph.layers.base import ZEROS
+from weftwork.graph.layers.normalization import BatchNormalization
+from weftwork.graph.nn import ops as nn_ops
+from weftwork.graph.nn.convolutions import conv2d_transpose as nn_conv2d_transpose
+from weftwork.graph.nn.convolutions import depthwise_conv2d
+from weftwork.graph.nn.convolutions import separable_conv2d as nn_separable_conv2d
+from weftwork.graph.nn.volumes import convolution as nn_convolution
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import array_ops, math_ops
+from weftwork.graph.ops.control_flow import cond
+from weftwork.graph.ops.flow import identity
+from weftwork.graph.ops.products import tensordot
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.variables.initializers import Ones, VarianceScaling, Zeros, xavier_initializer
+from weftwork.graph.variables.sharing import variable_scope
+
+xavier_initializer_conv2d = xavier_initializer
+XAVIER = xavier_initializer()
+
+
+def variance_scaling_initializer(
+    factor: float = 2.0,
+    mode: str = "FAN_IN",
+    uniform: bool = False,
+    seed: int | None = None,
+    dtype: Any = dtypes.float32,
+) -> Any:
+    """Weights whose variance is factor / n, n being FAN_IN, FAN_OUT or FAN_AVG; ValueError for another mode."""
+    if mode not in ("FAN_IN", "FAN_OUT", "FAN_AVG"):
+        raise ValueError(f"Unknown mode {mode} [FAN_IN, FAN_OUT, FAN_AVG]")
+    spread = "uniform" if uniform else "truncated_normal"
+    return VarianceScaling(factor, mode.lower(), spread, seed=seed, dtype=dtype)
+
+
+# What layers share
+
+
+def _collections(given: Any, name: str) -> list:
+    """The collections for the variable `name`: those given for all, or for this one."""
+    if isinstance(given, dict):
+        given = given.get(name)
+    if given is None:
+        return []
+    return list(given) if isinstance(given, (list, tuple)) else [given]
+
+
+def _weights(name: str, shape: list, x: Tensor, initializer: Any, regularizer: Any, collections: Any, trainable: bool):
+    return model_variable(
+        name, shape=shape, dtype=x.dtype.base_dtype, initializer=initializer, regularizer=regularizer,
+        collections=_collections(collections, name), trainable=trainable,
+    )  # fmt: skip
+
+
+def _finished(
+    outputs: Tensor, x: Tensor, size: int, activation_fn: Any, normalizer_fn: Any, normalizer_params: Any,
+    biases_initializer: Any, biases_regularizer: Any, variables_collections: Any, trainable: bool,
+) -> Tensor:  # fmt: skip
+    """The outputs with their biases, or normalized, and then the activation."""
+    if normalizer_fn is not None:
+        outputs = normalizer_fn(outputs, **(normalizer_params or {}))
+    elif biases_initializer is not None:
+        biases = _weights("biases", [size], x, biases_initializer, biases_regularizer, variables_collections, trainable)
+        outputs = nn_ops.bias_add(outputs, biases)
+    return outputs if activation_fn is None else activation_fn(outputs)
+
+
+def collect_named_outputs(collections: Any, alias: str, outputs: Tensor) -> Tensor:
+    """The outputs, after they went into collections."""
+    if collections:
+        get_default_graph().add_to_collections(collections, outputs)
+    return outputs
+
+
+def _channels(x: Tensor, what: str) -> int:
+    size = x.shape.as_list()[-1]
+    if size is None:
+        raise ValueError(f"The last dimension of the inputs to {what} should be defined. Found None.")
+    return size
+
+
+def _pair(value: Any) -> list[int]:
+    given = list(value) if isinstance(value, (list, tuple)) else [value, value]
+    return [int(v) for v in given]
+
+
+def _check_format(data_format: str | None) -> None:
+    if data_format not in (None, "NHWC", "NWC", "NDHWC"):
+        raise ValueError(f"Only channels last are supported on a CPU, but got {data_format!r}; transpose the input.")
+
+
+# Layers with weights
+
+
+@add_arg_scope
+def fully_connected(
+    inputs: Any,
+    num_outputs: int,
+    activation_fn: Callable | None = nn_ops.relu,
+    normalizer_fn: Callable | None = None,
+    normalizer_params: dict | None = None,
+    weights_initializer: Any = XAVIER,
+    weights_regularizer: Callable | None = None,
+    biases_initializer: Any = ZEROS,
+    biases_regularizer: Callable | None = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
+) -> Tensor:
+    """activation_fn(inputs weights + biases) along the last axis.  [..., in] -> [..., num_outputs]."""
+    if not isinstance(num_outputs, int):
+        raise ValueError(f"num_outputs type should be one of int, got {type(num_outputs).__name__}.")
+    with variable_scope(scope, "fully_connected", [inputs], reuse=reuse) as current:
+        x = convert_to_tensor(inputs)
+        shape = [_channels(x, "fully_connected"), num_outputs]
+        weights = _weights(
+            "weights", shape, x, weights_initializer, weights_regularizer, variables_collections, trainable
+        )
+        made = math_ops.matmul(x, weights) if x.shape.ndims == 2 else tensordot(x, weights, 1)
+        made = _finished(
+            made, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
+            biases_initializer, biases_regularizer, variables_collections, trainable,
+        )  # fmt: skip
+        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
+
+
+relu = functools.partial(fully_connected, activation_fn=nn_ops.relu)
+relu6 = functools.partial(fully_connected, activation_fn=nn_ops.relu6)
+linear = functools.partial(fully_connected, activation_fn=None)
+
+
+@add_arg_scope
+def convolution(
+    inputs: Any,
+    num_outputs: int,
+    kernel_size: Any,
+    stride: Any = 1,
+    padding: str = "SAME",
+    data_format: str | None = None,
+    rate: Any = 1,
+    activation_fn: Callable | None = nn_ops.relu,
+    normalizer_fn: Callable | None = None,
+    normalizer_params: dict | None = None,
+    weights_initializer: Any = XAVIER,
+    weights_regularizer: Callable | None = None,
+    biases_initializer: Any = ZEROS,
+    biases_regularizer: Callable | None = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
+    conv_dims: int | None = None,
+) -> Tensor:
+    """activation_fn(inputs * weights + biases), a convolution over one to three axes, channels last."""
+    _check_format(data_format)
+    with variable_scope(scope, "Conv", [inputs], reuse=reuse) as current:
+        x = convert_to_tensor(inputs)
+        rank = len(x.shape.as_list()) - 2
+        if conv_dims is not None and conv_dims != rank:
+            raise ValueError(f"Convolution expects input with rank {conv_dims + 2}, got {rank + 2}")
+        size = [kernel_size] * rank if isinstance(kernel_size, int) else list(kernel_size)
+        shape = [*size, _channels(x, "convolution"), num_outputs]
+        weights = _weights(
+            "weights", shape, x, weights_initializer, weights_regularizer, variables_collections, trainable
+        )
+        steps = [stride] * rank if isinstance(stride, int) else list(stride)
+        rates = [rate] * rank if isinstance(rate, int) else list(rate)
+        made = nn_convolution(x, weights, padding, strides=steps, dilation_rate=rates)
+        made = _finished(
+            made, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
+            biases_initializer, biases_regularizer, variables_collections, trainable,
+        )  # fmt: skip
+        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
+
+
+def _of_rank(public: str, dims: int) -> Callable[..., Tensor]:
+    def conv(inputs, num_outputs, kernel_size, *args, **kwargs):
+        return convolution(inputs, num_outputs, kernel_size, *args, conv_dims=dims, **kwargs)
+
+    conv.__name__ = conv.__qualname__ = public
+    conv.__doc__ = f"`convolution` over {dims} axes. Arguments as in `convolution`."
+    return add_arg_scope(conv)
+
+
+convolution1d = conv1d = _of_rank("convolution1d", 1)
+convolution2d = conv2d = _of_rank("convolution2d", 2)
+convolution3d = conv3d = _of_rank("convolution3d", 3)
+
+
+@add_arg_scope
+def convolution2d_transpose(
+    inputs: Any,
+    num_outputs: int,
+    kernel_size: Any,
+    stride: Any = 1,
+    padding: str = "SAME",
+    data_format: str = "NHWC",
+    activation_fn: Callable | None = nn_ops.relu,
+    normalizer_fn: Callable | None = None,
+    normalizer_params: dict | None = None,
+    weights_initializer: Any = XAVIER,
+    weights_regularizer: Callable | None = None,
+    biases_initializer: Any = ZEROS,
+    biases_regularizer: Callable | None = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
+) -> Tensor:
+    """A transposed convolution of images, channels last, with biases and an activation."""
+    _check_format(data_format)
+    with variable_scope(scope, "Conv2d_transpose", [inputs], reuse=reuse) as current:
+        x = convert_to_tensor(inputs)
+        size, steps = _pair(kernel_size), _pair(stride)
+        shape = [*size, num_outputs, _channels(x, "convolution2d_transpose")]
+        weights = _weights(
+            "weights", shape, x, weights_initializer, weights_regularizer, variables_collections, trainable
+        )
+        dims = [d if d is not None else array_ops.shape(x)[i] for i, d in enumerate(x.shape.as_list())]
+        grown = [
+            d * s + (max(k - s, 0) if padding.upper() == "VALID" else 0)
+            for d, s, k in zip(dims[1:3], steps, size, strict=True)
+        ]
+        made = nn_conv2d_transpose(x, weights, [dims[0], *grown, num_outputs], steps, padding.upper())
+        made = _finished(
+            made, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
+            biases_initializer, biases_regularizer, variables_collections, trainable,
+        )  # fmt: skip
+        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
+
+
+conv2d_transpose = convolution2d_transpose
+
+
+@add_arg_scope
+def separable_convolution2d(
+    inputs: Any,
+    num_outputs: int | None,
+    kernel_size: Any,
+    depth_multiplier: int = 1,
+    stride: Any = 1,
+    padding: str = "SAME",
+    data_format: str = "NHWC",
+    rate: Any = 1,
+    activation_fn: Callable | None = nn_ops.relu,
+    normalizer_fn: Callable | None = None,
+    normalizer_params: dict | None = None,
+    weights_initializer: Any = XAVIER,
+    pointwise_initializer: Any = None,
+    weights_regularizer: Callable | None = None,
+    biases_initializer: Any = ZEROS,
+    biases_regularizer: Callable | None = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
+) -> Tensor:
+    """A depthwise convolution of images, whose channels are then mixed; num_outputs None leaves the mixing out."""
+    _check_format(data_format)
+    with variable_scope(scope, "SeparableConv2d", [inputs], reuse=reuse) as current:
+        x = convert_to_tensor(inputs)
+        channels = _channels(x, "separable_convolution2d")
+        steps, rates = [1, *_pair(stride), 1], _pair(rate)
+        depthwise = _weights(
+            "depthwise_weights", [*_pair(kernel_size), channels, depth_multiplier], x, weights_initializer,
+            weights_regularizer, variables_collections, trainable,
+        )  # fmt: skip
+        size = channels * depth_multiplier if num_outputs is None else num_outputs
+        if num_outputs is None:
+            made = depthwise_conv2d(x, depthwise, steps, padding.upper(), rates)
+        else:
+            pointwise = _weights(
+                "pointwise_weights", [1, 1, channels * depth_multiplier, num_outputs], x,
+                pointwise_initializer or weights_initializer, weights_regularizer, variables_collections, trainable,
+            )  # fmt: skip
+            made = nn_separable_conv2d(x, depthwise, pointwise, steps, padding.upper(), rates)
+        made = _finished(
+            made, x, size, activation_fn, normalizer_fn, normalizer_params,
+            biases_initializer, biases_regularizer, variables_collections, trainable,
+        )  # fmt: skip
+        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
+
+
+separable_conv2d = separable_convolution2d
+
+
+# Normalization
+
+
+class _Moved(BatchNormalization):
+    """A layer that keeps its updates to itself: its function says where they go."""
+
+    def add_update(self, updates: Any, inputs: Any = None) -> None:
+        self._updates += list(updates) if isinstance(updates, (list, tuple)) else [updates]
+
+
+@add_arg_scope
+def batch_norm(
+    inputs: Any,
+    decay: float = 0.999,
+    center: bool = True,
+    scale: bool = False,
+    epsilon: float = 0.001,
+    activation_fn: Callable | None = None,
+    param_initializers: dict | None = None,
+    param_regularizers: dict | None = None,
+    updates_collections: Any = GraphKeys.UPDATE_OPS,
+    is_training: Any = True,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    batch_weights: Any = None,
+    fused: bool | None = None,
+    data_format: str = "NHWC",
+    zero_debias_moving_mean: bool = False,
+    scope: Any = None,
+    renorm: bool = False,
+    renorm_clipping: Any = None,
+    renorm_decay: float = 0.99,
+    adjustment: Any = None,
+) -> Tensor:
+    """Batch normalization with moving averages; see `tf.layers.batch_normalization`.
+
+    decay: of the averages.   scale: whether there is a gamma.   updates_collections: where the averages' updates go;
+    None makes the outputs wait for them.   is_training: a bool, or a tensor.
+    Raises ValueError for renorm, batch_weights and adjustment, which are not here.
+    """
+    if batch_weights is not None or adjustment is not None or renorm:
+        raise ValueError("batch_norm has no batch_weights, adjustment or renorm here.")
+    if data_format not in ("NHWC", "NCHW"):
+        raise ValueError("data_format has to be either NCHW or NHWC.")
+    starts, losses = param_initializers or {}, param_regularizers or {}
+    with variable_scope(
+        scope, "BatchNorm", [inputs], reuse=reuse, custom_getter=_of_model(variables_collections)
+    ) as at:
+        x = convert_to_tensor(inputs)
+        layer = _Moved(
+            axis=1 if data_format == "NCHW" else -1, momentum=decay, epsilon=epsilon, center=center, scale=scale,
+            beta_initializer=starts.get("beta", Zeros()), gamma_initializer=starts.get("gamma", Ones()),
+            moving_mean_initializer=starts.get("moving_mean", Zeros()),
+            moving_variance_initializer=starts.get("moving_variance", Ones()),
+            beta_regularizer=losses.get("beta"), gamma_regularizer=losses.get("gamma"),
+            trainable=trainable, name=at.name.rpartition("/")[2], _scope=at, fused=fused, _reuse=reuse,
+        )  # fmt: skip
+        made = layer.apply(x, training=is_training)
+        if updates_collections is None:
+            with control_dependencies(list(layer.updates)):
+                made = identity(made)
+        else:
+            for update in layer.updates:
+                get_default_graph().add_to_collections(updates_collections, update)
+        made = made if activation_fn is None else activation_fn(made)
+        return collect_named_outputs(outputs_collections, at.original_name_scope, made)
+
+
+def _of_model(collections: Any) -> Callable:
+    """A custom getter whose variables are in MODEL_VARIABLES too."""
+
+    def getter(get: Callable, name: str, *args: Any, **kwargs: Any) -> Any:
+        names = [GraphKeys.GLOBAL_VARIABLES, GraphKeys.MODEL_VARIABLES]
+        kwargs["collections"] = [*names, *_collections(collections, name.rpartition("/")[2])]
+        return get(name, *args, **kwargs)
+
+    return getter
+
+
+@add_arg_scope
+def layer_norm(
+    inputs: Any,
+    center: bool = True,
+    scale: bool = True,
+    activation_fn: Callable | None = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    begin_norm_axis: int = 1,
+    begin_params_axis: int = -1,
+    scope: Any = None,
+) -> Tensor:
+    """Each example brought to zero mean and unit variance over its axes from begin_norm_axis on (arXiv:1607.06450)."""
+    with variable_scope(scope, "LayerNorm", [inputs], reuse=reuse) as at:
+        x = convert_to_tensor(inputs)
+        dims = x.shape.as_list()
+        axes = list(range(begin_norm_axis % len(dims), len(dims)))
+        shape = dims[begin_params_axis % len(dims) :]
+        if None in shape:
+            raise ValueError(f"Inputs {x.name}: shape{shape} is not fully defined")
+        beta = gamma = None
+        if center:
+            beta = _weights("beta", shape, x, Zeros(), None, variables_collections, trainable)
+        if scale:
+            gamma = _weights("gamma", shape, x, Ones(), None, variables_collections, trainable)
+        mean, variance = nn_ops.moments(x, axes, keep_dims=True)
+        made = nn_ops.batch_normalization(x, mean, variance, beta, gamma, variance_epsilon=1e-12)
+        made.set_shape(x.shape)
+        made = made if activation_fn is None else activation_fn(made)
+        return collect_named_outputs(outputs_collections, at.original_name_scope, made)
+
+
+@add_arg_scope
+def unit_norm(inputs: Any, dim: int, epsilon: float = 1e-7, scope: str | None = None) -> Tensor:
+    """The inputs, of length 1 along an axis."""
+    with name_scope(scope, "UnitNorm", [inputs]):
+        x = convert_to_tensor(inputs)
+        return x / math_ops.sqrt(epsilon + math_ops.reduce_sum(math_ops.square(x), dim, keepdims=True))
+
+
+# Layers without weights
+
+
+def _pool(public: str, kind: str, title: str) -> Callable[..., Tensor]:
+    function = nn_ops.max_pool if kind == "MAX" else nn_ops.avg_pool
+
+    def pool(inputs, kernel_size, stride=2, padding="VALID", data_format="NHWC", outputs_collections=None, scope=None):
+        _check_format(data_format)
+        with name_scope(scope, title, [inputs]) as at:
+            made = function(inputs, _pair(kernel_size), _pair(stride), padding.upper())
+            return collect_named_outputs(outputs_collections, at, made)
+
+    pool.__name__ = pool.__qualname__ = public
+    what = "greatest element" if kind == "MAX" else "mean"
+    pool.__doc__ = f"The {what} of each window of images [batch, height, width, channels]."
+    return add_arg_scope(pool)
+
+
+max_pool2d = _pool("max_pool2d", "MAX", "MaxPool2D")
+avg_pool2d = _pool("avg_pool2d", "AVG", "AvgPool2D")
+
+
+@add_arg_scope
+def dropout(
+    inputs: Any,
+    keep_prob: Any = 0.5,
+    noise_shape: Any = None,
+    is_training: Any = True,
+    outputs_collections: Any = None,
+    scope: str | None = None,
+    seed: int | None = None,
+) -> Tensor:
+    """`nn.dropout` in training, else the inputs. is_training: a bool, or a tensor."""
+    with name_scope(scope, "Dropout", [inputs]) as at:
+        x = convert_to_tensor(inputs)
+        if isinstance(is_training, bool) or is_training is None:
+            made = nn_ops.dropout(x, keep_prob, noise_shape, seed) if is_training else identity(x)
+        else:
+            flag = convert_to_tensor(is_training)
+            made = cond(flag, lambda: nn_ops.dropout(x, keep_prob, noise_shape, seed), lambda: identity(x))
+        return collect_named_outputs(outputs_collections, at, made)
+
+
+@add_arg_scope
+def flatten(inputs: Any, outputs_collections: Any = None, scope: str | None = None) -> Tensor:
+    """All axes but the first as one: [batch, ...] -> [batch, elements]."""
+    with name_scope(scope, "Flatten", [inputs]) as at:
+        x = convert_to_tensor(inputs)
+        dims = x.shape.as_list()
+        if len(dims) < 1:
+            raise ValueError("Inputs must be at least rank 1.")
+        rest = None if None in dims[1:] else functools.reduce(lambda a, b: a * b, dims[1:], 1)
+        first = dims[0] if dims[0] is not None else array_ops.shape(x)[0]
+        made = array_ops.reshape(x, [first, -1 if rest is None else rest])
+        made.set_shape([dims[0], rest])
+        return collect_named_outputs(outputs_collections, at, made)
+
+
+@add_arg_scope
+def one_hot_encoding(
+    labels: Any,
+    num_classes: int,
+    on_value: float = 1.0,
+    off_value: float = 0.0,
+    outputs_collections: Any = None,
+    scope: str | None = None,
+) -> Tensor:
+    """A one-hot row for each label, float32."""
+    with name_scope(scope, "OneHotEncoding", [labels, num_classes]) as at:
+        ids = math_ops.cast(convert_to_tensor(labels), dtypes.int64)
+        made = array_ops.one_hot(ids, num_classes, on_value=on_value, off_value=off_value)
+        return collect_named_outputs(outputs_collections, at, made)
+
+
+@add_arg_scope
+def bias_add(
+    inputs: Any,
+    activation_fn: Callable | None = None,
+    initializer: Any = ZEROS,
+    regularizer: Callable | None = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    data_format: str = "NHWC",
+    scope: Any = None,
+) -> Tensor:
+    """The inputs plus a bias for each channel."""
+    with variable_scope(scope, "BiasAdd", [inputs], reuse=reuse) as at:
+        x = convert_to_tensor(inputs)
+        biases = _weights(
+            "biases", [_channels(x, "bias_add")], x, initializer, regularizer, variables_collections, trainable
+        )
+        made = nn_ops.bias_add(x, biases)
+        made = made if activation_fn is None else activation_fn(made)
+        return collect_named_outputs(outputs_collections, at.original_name_scope, made)
+
+
+def embed_sequence(
+    ids: Any,
+    vocab_size: int | None = None,
+    embed_dim: int | None = None,
+    unique: bool = False,
+    initializer: Any = None,
+    regularizer: Callable | None = None,
+    trainable: bool = True,
+    scope: Any = None,
+    reuse: Any = None,
+) -> Tensor:
+    """Rows of a table for whole numbers: [batch, length] -> [batch, length, embed_dim]."""
+    if not (reuse or (vocab_size and embed_dim)):
+        raise ValueError(
+            "Must specify vocab size and embedding dimension when not reusing. Got vocab_size="
+            f"{vocab_size} and embed_dim={embed_dim}"
+        )
+    with variable_scope(scope, "EmbedSequence", [ids], reuse=reuse):
+        shape = [vocab_size, embed_dim] if vocab_size and embed_dim else None
+        table = model_variable(
+            "embeddings", shape=shape, initializer=initializer, regularizer=regularizer, trainable=trainable
+        )
+        return nn_ops.embedding_lookup(table, ids)
+
+
+# Several layers
+
+
+def repeat(inputs: Any, repetitions: int, layer: Callable, *args: Any, **kwargs: Any) -> Tensor:
+    """A layer so many times, one after another, in scopes NAME/NAME_1, NAME/NAME_2..."""
+    scope = kwargs.pop("scope", None)
+    with variable_scope(scope, "Repeat", [inputs]):
+        name = scope or getattr(layer, "__name__", None) or getattr(getattr(layer, "func", None), "__name__", "repeat")
+        outputs = inputs
+        for number in range(repetitions):
+            outputs = layer(outputs, *args, **{**kwargs, "scope": f"{name}_{number + 1}"})
+        return outputs
+
+
+def stack(inputs: Any, layer: Callable, stack_args: Sequence, **kwargs: Any) -> Tensor:
+    """A layer with each of some arguments, one after another, in scopes NAME/NAME_1, NAME/NAME_2..."""
+    scope = kwargs.pop("scope", None)
+    if not isinstance(stack_args, (list, tuple)):
+        raise ValueError("stack_args need to be a list or tuple")
+    with variable_scope(scope, "Stack", [inputs]):
+        name = scope or getattr(layer, "__name__", None) or getattr(getattr(layer, "func", None), "__name__", "stack")
+        outputs = inputs
+        for number, args in enumerate(stack_args):
+            given = args if isinstance(args, (list, tuple)) else [args]
+            outputs = layer(outputs, *given, **{**kwargs, "scope": f"{name}_{number + 1}"})
+        return outputs

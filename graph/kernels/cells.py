@@ -1,0 +1,267 @@
+"""Cells: the value of a TensorArray at one moment, and the kernels of the nodes that read and write it.
+
+cell     an element that has been written, a read-only array
+flow     the tensor whose values are Cells: a write gives a new flow, so that nothing is ever changed
+place    the opposite of picking: Cells that hold a gradient where it was picked, and nothing elsewhere
+
+Cells add up as gradients do: a cell that is not there is zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.kernels.indices import refuse
+from weftwork.graph.ownership import add_atoms
+from weftwork.graph.shapes import bracket_text
+
+
+class Cells:
+    """Arrays by index, of which none is ever changed. A write makes new Cells, which share the others' arrays."""
+
+    __slots__ = ("cells", "grows", "name", "size")
+
+    def __init__(self, name: str, size: int, grows: bool, cells: dict[int, Any]):
+        self.name, self.size, self.grows, self.cells = name, size, grows, cells
+
+    def having(self, cells: dict[int, Any]) -> Cells:
+        """The same array with other cells; one that grows holds them all."""
+        size = max(self.size, max(cells, default=-1) + 1) if self.grows else self.size
+        return Cells(self.name, size, self.grows, cells)
+
+    def __add__(self, other: Cells) -> Cells:
+        cells = dict(self.cells)
+        for index, cell in other.cells.items():
+            cells[index] = cells[index] + cell if index in cells else cell
+        return Cells(self.name, max(self.size, other.size), self.grows, cells)
+
+    def __reduce__(self):
+        return Cells, (self.name, self.size, self.grows, self.cells)
+
+    def __repr__(self) -> str:
+        return f"Cells({self.name!r}, {len(self.cells)} of {self.size})"
+
+
+add_atoms(Cells)
+
+
+def kept(value: Any) -> Any:
+    """A value as a cell holds it: who gets it cannot write to it."""
+    if not isinstance(value, np.ndarray):
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
+
+
+def none_of(cells: Cells) -> Cells:
+    """The same array without any cell: as a gradient it is zero."""
+    return cells.having({})
+
+
+def zeros_of(value: Any) -> Any:
+    """Zeros like a value, of Cells too."""
+    return none_of(value) if isinstance(value, Cells) else np.zeros_like(value)
+
+
+def new_cells(size: Any, name: str, grows: bool) -> Cells:
+    """An array of `size` cells, none of them written."""
+    if np.ndim(size):
+        refuse(f"TensorArray size must be scalar, but had shape: {bracket_text(np.shape(size))}")
+    return Cells(name, int(size), grows, {})
+
+
+def size_of(cells: Cells) -> np.int32:
+    """How many cells there are."""
+    return np.int32(cells.size)
+
+
+def _several(indices: Any) -> list[int]:
+    return np.ravel(indices).tolist()
+
+
+def _inside(cells: Cells, index: int, word: str) -> None:
+    if index < 0:
+        refuse(f"TensorArray {cells.name}: Tried to {word} index {index}, which is negative.")
+    if index < cells.size or (cells.grows and word == "write to"):
+        return
+    not_so = " is not resizeable and" if word == "write to" else ""
+    refuse(f"TensorArray {cells.name}: Tried to {word} index {index} but array{not_so} size is: {cells.size}")
+
+
+def _cell(cells: Cells, index: int, shape: Any, dtype: np.dtype) -> Any:
+    _inside(cells, index, "read from")
+    if index in cells.cells:
+        return cells.cells[index]
+    if shape is None or None in shape:
+        refuse(
+            f"TensorArray {cells.name}: Could not read from TensorArray index {index}: it has not been written to. "
+            f"Furthermore, the element shape is not fully defined: {'<unknown>' if shape is None else list(shape)}"
+        )
+    return np.zeros(shape, dtype)[()]
+
+
+# Reading
+
+
+def pick(cells: Cells, indices: Any, shape: Any, dtype: np.dtype) -> Any:
+    """The cell at an index, or the cells at a vector of indices, stacked.
+
+    One that has not been written is zero where `shape`, that of all elements, is known; else it is an error.
+    """
+    if not np.ndim(indices):
+        return _cell(cells, int(indices), shape, dtype)
+    return _stacked(cells, [_cell(cells, index, shape, dtype) for index in _several(indices)], shape, dtype)
+
+
+def stack(cells: Cells, shape: Any, dtype: np.dtype) -> Any:
+    """All cells, stacked."""
+    return pick(cells, np.arange(cells.size), shape, dtype)
+
+
+def _stacked(cells: Cells, parts: list, shape: Any, dtype: np.dtype) -> np.ndarray:
+    if not parts:
+        return np.zeros((0, *[dim or 0 for dim in shape or ()]), dtype)
+    first = np.shape(parts[0])
+    for index, part in enumerate(parts):
+        if np.shape(part) != first:
+            refuse(
+                f"TensorArray {cells.name} has inconsistent shapes.  Index 0 has shape: {bracket_text(first)} but "
+                f"index {index} has shape: {bracket_text(np.shape(part))}"
+            )
+    return np.array(parts, dtype).reshape((len(parts), *first))
+
+
+def join(cells: Cells, shape: Any, dtype: np.dtype) -> np.ndarray:
+    """All cells, one after another along their first axis; shape: of one, without that axis."""
+    parts = [_cell(cells, index, None if shape is None else (0, *shape), dtype) for index in range(cells.size)]
+    for index, part in enumerate(parts):
+        if not np.ndim(part) or np.shape(part)[1:] != np.shape(parts[0])[1:]:
+            refuse(
+                f"TensorArray {cells.name} has inconsistent shapes.  Index 0 has (excepting dimension 0) shape: "
+                f"{bracket_text(np.shape(parts[0])[1:])} but index {index} has (excepting dimension 0) shape: "
+                f"{bracket_text(np.shape(part)[1:])}"
+            )
+    return np.concatenate(parts) if parts else np.zeros((0, *[dim or 0 for dim in shape or ()]), dtype)
+
+
+# Writing
+
+
+def write(cells: Cells, indices: Any, value: Any, shape: Any) -> Cells:
+    """The cells with a value written at an index, or its rows at a vector of indices. shape: which each must fit."""
+    if not np.ndim(indices):
+        return _written(cells, [int(indices)], [value], shape)
+    rows = _several(indices)
+    if np.ndim(value) < 1 or len(value) != len(rows):
+        refuse(
+            f"TensorArray {cells.name}: Expected len(indices) == values.shape[0], but saw: {len(rows)} vs. "
+            f"{len(value) if np.ndim(value) else 'a scalar'}"
+        )
+    return _written(cells, rows, list(value), shape)
+
+
+def unstack(cells: Cells, value: Any, shape: Any) -> Cells:
+    """The cells with the rows of a value written from the first one on, of which there must be as many."""
+    if not np.ndim(value):
+        refuse(f"TensorArray {cells.name}: cannot unstack a scalar")
+    return _written(cells, list(range(len(value))), list(value), shape)
+
+
+def parted(cells: Cells, value: Any, lengths: Any, shape: Any) -> Cells:
+    """The cells with parts of a value written from the first one on, of these lengths along its first axis."""
+    sizes = _several(lengths)
+    if np.ndim(lengths) != 1:
+        refuse(f"Expected lengths to be a vector, received shape: {bracket_text(np.shape(lengths))}")
+    if sum(sizes) != len(value):
+        refuse(
+            f"Expected sum of lengths to be equal to values.shape[0], but sum of lengths is {sum(sizes)} and value's "
+            f"shape is: {bracket_text(np.shape(value))}"
+        )
+    if not cells.grows and len(sizes) != cells.size:
+        refuse(
+            f"TensorArray's size is not equal to the size of lengths ({cells.size} vs. {len(sizes)}), and the "
+            "TensorArray is not marked as dynamically resizeable"
+        )
+    return _written(cells, list(range(len(sizes))), np.split(value, np.cumsum(sizes)[:-1]), shape)
+
+
+def _written(cells: Cells, indices: list[int], values: list, shape: Any) -> Cells:
+    new = dict(cells.cells)
+    for index, value in zip(indices, values, strict=True):
+        _inside(cells, index, "write to")
+        if index in new:
+            refuse(
+                f"TensorArray {cells.name}: Could not write to TensorArray index {index} because it has already been "
+                "written to."
+            )
+        given = np.shape(value)
+        if shape is not None and (
+            len(shape) != len(given) or any(s not in (None, g) for s, g in zip(shape, given, strict=True))
+        ):
+            wanted = bracket_text(["?" if dim is None else dim for dim in shape])
+            refuse(
+                f"TensorArray {cells.name}: Could not write to index {index} because the value shape is "
+                f"{bracket_text(given)} which is incompatible with the TensorArray's inferred element shape: {wanted}"
+            )
+        new[index] = kept(value)
+    return cells.having(new)
+
+
+# What gradients need
+
+
+def place(cells: Cells, indices: Any, grad: Any) -> Cells:
+    """Cells like these that hold a gradient at an index, or its rows at a vector of indices, which add up."""
+    pairs = [(int(indices), grad)] if not np.ndim(indices) else list(zip(_several(indices), grad, strict=True))
+    held: dict[int, Any] = {}
+    for index, part in pairs:
+        held[index] = held[index] + part if index in held else kept(part)
+    return Cells(cells.name, cells.size, cells.grows, held)
+
+
+def place_all(cells: Cells, grad: Any) -> Cells:
+    """Cells like these that hold the rows of a gradient."""
+    return place(cells, np.arange(cells.size), grad)
+
+
+def place_joined(cells: Cells, grad: Any) -> Cells:
+    """Cells like these that hold the parts of a gradient, each as long as the cell."""
+    sizes = [len(cells.cells[index]) if index in cells.cells else 0 for index in range(cells.size)]
+    parts = np.split(grad, np.cumsum(sizes)[:-1])
+    return Cells(cells.name, cells.size, cells.grows, {i: kept(p) for i, p in enumerate(parts) if i in cells.cells})
+
+
+def without(cells: Cells, indices: Any) -> Cells:
+    """The cells but those at an index, or at a vector of indices."""
+    gone = set(_several(indices))
+    left = {index: cell for index, cell in cells.cells.items() if index not in gone}
+    return Cells(cells.name, cells.size, cells.grows, left)
+
+
+def pick_like(cells: Cells, indices: Any, like: Any) -> Any:
+    """The gradient of what was written at an index, or at a vector of indices: zeros where there is none."""
+    if not np.ndim(indices):
+        return cells.cells.get(int(indices), np.zeros_like(like))
+    out = np.zeros_like(like)
+    for row, index in enumerate(_several(indices)):
+        if index in cells.cells:
+            out[row] = cells.cells[index]
+    return out
+
+
+def pick_rows(cells: Cells, like: Any) -> Any:
+    """The gradient of what was unstacked."""
+    return pick_like(cells, np.arange(len(like)), like)
+
+
+def pick_parts(cells: Cells, lengths: Any, like: Any) -> Any:
+    """The gradient of what was split into parts of these lengths."""
+    out, start = np.zeros_like(like), 0
+    for index, size in enumerate(_several(lengths)):
+        if index in cells.cells:
+            out[start : start + size] = cells.cells[index]
+        start += size
+    return out

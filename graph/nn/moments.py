@@ -1,0 +1,174 @@
+"""Moments with weights, batch normalization by its statistics, and losses of counts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.nn.ops import batch_normalization, moments, relu, sigmoid
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import array_ops, math_ops
+from weftwork.graph.scopes import name_scope
+
+
+def weighted_moments(
+    x: Any,
+    axes: Any,
+    frequency_weights: Any,
+    name: str | None = None,
+    keep_dims: bool | None = None,
+    keepdims: bool | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(mean, variance) over axes, of elements that each count as often as their weight, which broadcasts."""
+    keep = bool(keepdims or keep_dims)
+    with name_scope(name, "weighted_moments", [x, frequency_weights]):
+        x = convert_to_tensor(x)
+        weights = math_ops.cast(convert_to_tensor(frequency_weights), x.dtype)
+        weights = weights + array_ops.zeros_like(x)
+        total = math_ops.reduce_sum(weights, axes, keepdims=True)
+        mean = math_ops.reduce_sum(weights * x, axes, keepdims=True) / total
+        variance = math_ops.reduce_sum(weights * math_ops.squared_difference(x, mean), axes, keepdims=True) / total
+        if keep:
+            return mean, variance
+        return tuple([math_ops.reduce_sum(part, axes) for part in (mean, variance)])  # type: ignore[return-value]
+
+
+def sufficient_statistics(
+    x: Any,
+    axes: Any,
+    shift: Any = None,
+    keep_dims: bool | None = None,
+    name: str | None = None,
+    keepdims: bool | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """(count, sum, sum of squares, shift) over axes, of x - shift: what `normalize_moments` makes moments of."""
+    keep = bool(keepdims or keep_dims)
+    axes = list({*axes}) if isinstance(axes, (list, tuple)) else [axes]
+    with name_scope(name, "sufficient_statistics", [x, shift]):
+        x = convert_to_tensor(x)
+        dims = x.shape.as_list() if x.shape.ndims is not None else None
+        if dims is not None and None not in [dims[axis] for axis in axes]:
+            count = convert_to_tensor(float(math.prod([dims[axis] for axis in axes])), x.dtype)
+        else:
+            sizes = array_ops.gather(array_ops.shape(x), axes)
+            count = math_ops.cast(math_ops.reduce_prod(sizes), x.dtype)
+        if shift is None:
+            return (
+                count,
+                math_ops.reduce_sum(x, axes, keepdims=keep),
+                math_ops.reduce_sum(math_ops.square(x), axes, keepdims=keep),
+                None,
+            )
+        shift = convert_to_tensor(shift, x.dtype)
+        total = math_ops.reduce_sum(x - shift, axes, keepdims=keep)
+        return count, total, math_ops.reduce_sum(math_ops.squared_difference(x, shift), axes, keepdims=keep), shift
+
+
+def normalize_moments(
+    counts: Any, mean_ss: Any, variance_ss: Any, shift: Any, name: str | None = None
+) -> tuple[Tensor, Tensor]:
+    """(mean, variance) of `sufficient_statistics`."""
+    with name_scope(name, "normalize", [counts, mean_ss, variance_ss, shift]):
+        divisor = math_ops.reciprocal(convert_to_tensor(counts))
+        shifted = mean_ss * divisor
+        mean = shifted if shift is None else shifted + shift
+        return mean, variance_ss * divisor - math_ops.square(shifted)
+
+
+def fused_batch_norm(
+    x: Any,
+    scale: Any,
+    offset: Any,
+    mean: Any = None,
+    variance: Any = None,
+    epsilon: float = 0.001,
+    data_format: str = "NHWC",
+    is_training: bool = True,
+    name: str | None = None,
+    exponential_avg_factor: float = 1.0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(images normalized channel by channel, the mean, the variance without bias); gradients go to the images alone.
+
+    is_training: by the batch's own moments, else by the mean and variance that are given (ValueError without them).
+    exponential_avg_factor: how much of the batch's moments is in what is given out, the rest is what came in.
+    """
+    if data_format not in ("NHWC", "NCHW"):
+        raise ValueError(f"data_format must be NHWC or NCHW, not {data_format!r}")
+    if not is_training and (mean is None or variance is None):
+        raise ValueError("Both 'mean' and 'variance' must be a 1D tensor when is_training is False")
+    with name_scope(name, "FusedBatchNorm", [x, scale, offset]):
+        x = convert_to_tensor(x)
+        turned = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
+        if is_training:
+            batch_mean, batch_variance = moments(turned, [0, 1, 2])
+            made = batch_normalization(turned, batch_mean, batch_variance, offset, scale, epsilon)
+            count = math_ops.cast(array_ops.size(turned), x.dtype) / math_ops.cast(array_ops.shape(turned)[3], x.dtype)
+            unbiased = batch_variance * (count / math_ops.maximum(count - 1.0, 1.0))
+            found = [batch_mean, unbiased]
+            if exponential_avg_factor != 1.0 and mean is not None:
+                rest = 1.0 - exponential_avg_factor
+                found = [
+                    old * rest + new * exponential_avg_factor for old, new in zip((mean, variance), found, strict=True)
+                ]
+        else:
+            found = [convert_to_tensor(mean), convert_to_tensor(variance)]
+            made = batch_normalization(turned, *found, offset, scale, epsilon)
+        made = array_ops.transpose(made, [0, 3, 1, 2]) if data_format == "NCHW" else made
+        mean, variance = (array_ops.stop_gradient(part) for part in found)
+        return made, mean, variance
+
+
+def batch_norm_with_global_normalization(
+    t: Any = None,
+    m: Any = None,
+    v: Any = None,
+    beta: Any = None,
+    gamma: Any = None,
+    variance_epsilon: float | None = None,
+    scale_after_normalization: bool | None = None,
+    name: str | None = None,
+    input: Any = None,
+    mean: Any = None,
+    variance: Any = None,
+) -> Tensor:
+    """`batch_normalization` by its oldest name; gamma counts only if scale_after_normalization."""
+    x, mean, variance = (b if a is None else a for a, b in ((t, input), (m, mean), (v, variance)))
+    scale = gamma if scale_after_normalization else None
+    return batch_normalization(x, mean, variance, beta, scale, variance_epsilon, name)
+
+
+def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = False, name: str | None = None) -> Tensor:
+    """exp(c) - targets c, for the log c of a prediction: minus the log-likelihood of a Poisson distribution.
+
+    compute_full_loss: with Stirling's approximation of log(targets!).
+    """
+    with name_scope(name, "log_poisson_loss", [log_input, targets]):
+        c, z = convert_to_tensor(log_input), convert_to_tensor(targets)
+        loss = math_ops.exp(c) - c * z
+        if compute_full_loss:
+            stirling = z * math_ops.log(z) - z + 0.5 * math_ops.log(2.0 * math.pi * z)
+            small = math_ops.logical_and(math_ops.greater_equal(z, 0.0), math_ops.less_equal(z, 1.0))
+            loss = loss + array_ops.where(small, array_ops.zeros_like(z), stirling)
+        return loss
+
+
+def relu_layer(x: Any, weights: Any, biases: Any, name: str | None = None) -> Tensor:
+    """relu(x weights + biases)."""
+    with name_scope(name, "relu_layer", [x, weights, biases]):
+        return relu(math_ops.matmul(x, weights) + biases)
+
+
+def swish(features: Any, beta: Any = 1.0) -> Tensor:
+    """x sigmoid(beta x)."""
+    x = convert_to_tensor(features)
+    return x * sigmoid(x * beta if beta != 1.0 else x)
+
+
+silu = swish
+
+
+def scale_regularization_loss(regularization_loss: Any) -> Tensor:
+    """The loss: there is one replica here."""
+    return convert_to_tensor(regularization_loss, dtypes.float32 if isinstance(regularization_loss, float) else None)

@@ -1,0 +1,201 @@
+"""Accumulators of gradients, and barriers: what runs put in, and others wait for.
+
+An accumulator sums gradients until enough are there; a barrier joins the parts of values that come under one key.
+Both belong to the session, as queues do, and are found by their shared name or their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes as kinds_of
+from weftwork.graph import shapes
+from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.ops.composite import IndexedSlices
+from weftwork.graph.ops.queues import Definition
+from weftwork.graph.shapes import as_raw
+from weftwork.graph.stacks import get_default_graph
+
+
+class _Held:
+    """What is held by the session: an operation stands for it."""
+
+    def __init__(self, kind: str, dtypes: tuple, shapes: tuple, shared_name: str | None, name: str, keep: int = 0):
+        graph = get_default_graph()
+        with graph.control_dependencies(None), graph.in_section(None):
+            self._op = graph.add(Kind.NOOP, kind, outputs=[], name=name)
+        self._key = shared_name or self._op.name
+        self._definition = Definition(kind, -1, dtypes, shapes, None, keep)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._op.name
+
+    def _node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str | None, cancel: bool = False):
+        graph = self._op.graph
+        attrs = {
+            "_queue": self._key, "_container": self._op.container, "_definition": self._definition, "_word": word,
+            "_cancel": cancel, "_choices": None,
+        }  # fmt: skip
+        kind = self._definition.kind + "".join([part.capitalize() for part in word.split("_")])
+        with graph.as_default():
+            return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name or kind)
+
+
+class ConditionalAccumulatorBase(_Held):
+    """What both kinds of accumulator have in common."""
+
+    def __init__(self, kind: str, dtype: Any, shape: Any, shared_name: str | None, name: str, reduction_type: str):
+        if reduction_type not in ("MEAN", "SUM"):
+            raise ValueError(f"reduction_type must be MEAN or SUM, not {reduction_type!r}")
+        self._dtype, self._shape = as_dtype(dtype), shapes.as_raw(shape)
+        super().__init__(kind, (self._dtype,), (self._shape,), shared_name, name, int(reduction_type == "SUM"))
+
+    @property
+    def accumulator_ref(self) -> Operation:
+        """The operation that stands for it."""
+        return self._op
+
+    @property
+    def dtype(self):
+        """The dtype of the gradients."""
+        return self._dtype
+
+    def num_accumulated(self, name: str | None = None) -> Tensor:
+        """How many gradients it has summed, int32."""
+        return self._node("size", [], [(kinds_of.int32, ())], name).outputs[0]
+
+    def set_global_step(self, new_global_step: Any, name: str | None = None) -> Operation:
+        """Tell it the step: gradients of earlier ones are left out from now on."""
+        return self._node("set_step", [_int64(new_global_step)], [], name)
+
+
+def _int64(value: Any) -> Tensor:
+    return convert_to_tensor(value, None if isinstance(value, Tensor) else kinds_of.int64)
+
+
+class ConditionalAccumulator(ConditionalAccumulatorBase):
+    """A sum of gradients, which is taken, as their mean, when enough of them are there.
+
+    dtype, shape: of the gradients.   reduction_type: "MEAN" or "SUM".
+    """
+
+    def __init__(
+        self, dtype: Any, shape: Any = None, shared_name: str | None = None, name: str = "conditional_accumulator",
+        reduction_type: str = "MEAN",
+    ):  # fmt: skip
+        super().__init__("ConditionalAccumulator", dtype, shape, shared_name, name, reduction_type)
+
+    def apply_grad(self, grad: Any, local_step: Any = 0, name: str | None = None) -> Operation:
+        """Add a gradient, unless its step is before the accumulator's.
+
+        When it runs: InvalidArgumentError for another shape than the others have.
+        """
+        tensor = convert_to_tensor(grad, self._dtype)
+        if not shapes.compatible(tensor.raw_shape, self._shape):
+            raise ValueError(f"Shapes {shapes.text(tensor.raw_shape)} and {shapes.text(self._shape)} are incompatible")
+        return self._node("apply", [_int64(local_step), tensor], [], name)
+
+    def take_grad(self, num_required: Any, name: str | None = None) -> Tensor:
+        """The mean of the gradients, once there are as many as required; then it begins again, one step later."""
+        count = convert_to_tensor(num_required, kinds_of.int32)
+        return self._node("take", [count], [(self._dtype, self._shape)], name).outputs[0]
+
+
+class SparseConditionalAccumulator(ConditionalAccumulatorBase):
+    """A ConditionalAccumulator of IndexedSlices: each row's mean is over the gradients that have it."""
+
+    def __init__(
+        self, dtype: Any, shape: Any = None, shared_name: str | None = None,
+        name: str = "sparse_conditional_accumulator", reduction_type: str = "MEAN",
+    ):  # fmt: skip
+        super().__init__("SparseConditionalAccumulator", dtype, shape, shared_name, name, reduction_type)
+
+    def apply_indexed_slices_grad(self, grad: IndexedSlices, local_step: Any = 0, name: str | None = None) -> Operation:
+        """Add IndexedSlices, unless their step is before the accumulator's."""
+        return self.apply_grad(grad.indices, grad.values, grad.dense_shape, local_step, name)
+
+    def apply_grad(
+        self, grad_indices: Any, grad_values: Any, grad_shape: Any = None, local_step: Any = 0, name: str | None = None
+    ) -> Operation:
+        """Add the rows of a gradient, unless their step is before the accumulator's."""
+        shape = np.zeros(0, np.int64) if grad_shape is None else grad_shape
+        inputs = [_int64(local_step), convert_to_tensor(grad_indices), convert_to_tensor(grad_values, self._dtype)]
+        return self._node("apply", [*inputs, convert_to_tensor(shape)], [], name)
+
+    def take_grad(self, num_required: Any, name: str | None = None) -> list[Tensor]:
+        """(indices, values, shape) of the mean, once there are as many gradients as required."""
+        rows = None if self._shape is None else (None, *self._shape[1:])
+        outputs = [(kinds_of.int64, (None,)), (self._dtype, rows), (kinds_of.int64, (None,))]
+        count = convert_to_tensor(num_required, kinds_of.int32)
+        return list(self._node("take", [count], outputs, name).outputs)
+
+    def take_indexed_slices_grad(self, num_required: Any, name: str | None = None) -> IndexedSlices:
+        """The mean as IndexedSlices, once there are as many gradients as required."""
+        indices, values, shape = self.take_grad(num_required, name)
+        return IndexedSlices(values, indices, shape)
+
+
+class Barrier(_Held):
+    """A map from keys to values of several components, which are put in one by one and taken when they are complete.
+
+    types: the dtypes of the components.   shapes: of them, fully defined.
+    """
+
+    def __init__(self, types: Any, shapes: Any = None, shared_name: str | None = None, name: str = "barrier"):
+        kinds = tuple([as_dtype(t) for t in (types if isinstance(types, (list, tuple)) else [types])])
+        raw = tuple([as_raw(s) for s in shapes]) if shapes is not None else (None,) * len(kinds)
+        if len(raw) != len(kinds):
+            raise ValueError("shapes must have the same length as types")
+        super().__init__("Barrier", kinds, raw, shared_name, name)
+
+    @property
+    def barrier_ref(self) -> Operation:
+        """The operation that stands for it."""
+        return self._op
+
+    def insert_many(self, component_index: int, keys: Any, values: Any, name: str | None = None) -> Operation:
+        """Put in a component of the values of some keys: keys [n] of strings, values [n, ...].
+
+        When it runs: InvalidArgumentError for a key that has that component, CancelledError for a closed barrier.
+        """
+        kinds = self._definition.dtypes
+        if not 0 <= component_index < len(kinds):
+            raise ValueError(f"component_index {component_index} is not in [0, {len(kinds)})")
+        index = convert_to_tensor(np.int32(component_index))
+        inputs = [index, convert_to_tensor(keys, kinds_of.string), convert_to_tensor(values, kinds[component_index])]
+        return self._node("insert", inputs, [], name)
+
+    def take_many(
+        self, num_elements: Any, allow_small_batch: bool = False, timeout: int | None = None, name: str | None = None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """(indices, keys, the values of each component) of complete elements, in the order of their first insertion.
+
+        It waits until so many are complete; a closed barrier gives what it has if allow_small_batch, else
+        OutOfRangeError. indices: from -2^63 on, int64.
+        """
+        count = convert_to_tensor(num_elements, kinds_of.int32)
+        small = convert_to_tensor(np.bool_(allow_small_batch))
+        outputs: list = [(kinds_of.int64, (None,)), (kinds_of.string, (None,))]
+        for kind, shape in zip(self._definition.dtypes, self._definition.shapes or (), strict=True):
+            outputs.append((kind, None if shape is None else (None, *shape)))
+        made = self._node("take", [count, small], outputs, name).outputs
+        return made[0], made[1], list(made[2:])
+
+    def close(self, cancel_pending_enqueues: bool = False, name: str | None = None) -> Operation:
+        """No new keys from now on; with cancel_pending_enqueues no components either."""
+        return self._node("close", [convert_to_tensor(np.bool_(cancel_pending_enqueues))], [], name)
+
+    def ready_size(self, name: str | None = None) -> Tensor:
+        """How many elements are complete, int32."""
+        return self._node("ready_size", [], [(kinds_of.int32, ())], name).outputs[0]
+
+    def incomplete_size(self, name: str | None = None) -> Tensor:
+        """How many elements are not, int32."""
+        return self._node("incomplete_size", [], [(kinds_of.int32, ())], name).outputs[0]

@@ -1,0 +1,107 @@
+"""tf.sets: sets along the last axis of tensors, dense or sparse. Results are sparse, their rows in ascending order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
+
+
+def _inputs(value: Any) -> tuple[list[Tensor], int | None]:
+    """(the one tensor of a dense set, or the three of a sparse one, its rank)."""
+    if isinstance(value, (SparseTensor, SparseTensorValue)):
+        sp = SparseTensor.from_value(value)
+        return [sp.indices, sp.values, sp.dense_shape], sp.shape.ndims
+    x = convert_to_tensor(value)
+    return [x], None if x.raw_shape is None else len(x.raw_shape)
+
+
+def _rows(parts: tuple) -> tuple[tuple[int, ...], dict[tuple, set], int]:
+    """(the shape of the rows, the set of each, how long rows may be)."""
+    if len(parts) == 1:
+        x = np.asarray(parts[0])
+        found = {place: set(x[place].tolist()) for place in np.ndindex(*x.shape[:-1])}
+        return x.shape[:-1], found, x.shape[-1]
+    indices, values, shape = parts
+    dims = tuple(np.asarray(shape).tolist())
+    rows: dict[tuple, set] = {}
+    for index, value in zip(np.asarray(indices).tolist(), np.asarray(values).tolist(), strict=True):
+        rows.setdefault(tuple(index[:-1]), set()).add(value)
+    return dims[:-1], rows, dims[-1]
+
+
+def operated(*parts: Any, split: int, word: str, dtype: np.dtype) -> tuple:
+    """The kernel of a set operation: (indices, values, shape)."""
+    lead, ours, _ = _rows(parts[:split])
+    other, theirs, _ = _rows(parts[split:])
+    if lead != other:
+        raise InvalidArgumentError(None, None, f"Mismatched group shapes {list(lead)} vs {list(other)}")
+    indices, values, longest = [], [], 0
+    for place in np.ndindex(*lead):
+        row = sorted(getattr(ours.get(place, set()), word)(theirs.get(place, set())))
+        longest = max(longest, len(row))
+        indices += [(*place, at) for at in range(len(row))]
+        values += row
+    shape = np.array([*lead, longest], np.int64)
+    return np.array(indices, np.int64).reshape((-1, len(lead) + 1)), np.array(values, dtype), shape
+
+
+def _operation(public: str, word: str, doc: str) -> Callable[..., SparseTensor]:
+    def operation(a, b, validate_indices=True):
+        return _operated(a, b, word)
+
+    operation.__name__ = operation.__qualname__ = public
+    operation.__doc__ = (
+        f"The {doc} of each two sets of values along the last axis, a SparseTensor.\n\n"
+        "a, b: tensors or SparseTensors of one dtype, whose other axes are the same."
+    )
+    return operation
+
+
+def _operated(a: Any, b: Any, word: str) -> SparseTensor:
+    first, rank = _inputs(a)
+    second, other = _inputs(b)
+    values = first[0] if len(first) == 1 else first[1]
+    theirs = second[0] if len(second) == 1 else second[1]
+    if values.dtype.base_dtype is not theirs.dtype.base_dtype:
+        raise TypeError(f"Types don't match, {values.dtype.name} vs {theirs.dtype.name}.")
+    rank = other if rank is None else rank
+    attrs = {"split": len(first), "word": word, "dtype": values.dtype.numpy}
+    outputs = [(dtypes.int64, (None, rank)), (values.dtype.base_dtype, (None,)), (dtypes.int64, (rank,))]
+    return SparseTensor(*apply(operated, [*first, *second], attrs, type="SetOperation", outputs=outputs))
+
+
+set_intersection = _operation("set_intersection", "intersection", "intersection")
+set_union = _operation("set_union", "union", "union")
+
+
+def set_difference(a: Any, b: Any, aminusb: bool = True, validate_indices: bool = True) -> SparseTensor:
+    """What is in each set of a and not in that of b, along the last axis, a SparseTensor; or the other way round."""
+    return _operated(a, b, "difference") if aminusb else _operated(b, a, "difference")
+
+
+def set_size(a: Any, validate_indices: bool = True) -> Tensor:
+    """How many different values each set of a SparseTensor has, along its last axis, int32."""
+    if not isinstance(a, (SparseTensor, SparseTensorValue)):
+        raise TypeError("Expected `SparseTensor`, got %s." % type(a).__name__)  # noqa: UP031
+    parts, rank = _inputs(a)
+    shape = None if rank is None else (None,) * (rank - 1)
+    return apply(_sizes, parts, type="SetSize", dtype=dtypes.int32, shape=shape)
+
+
+def _sizes(indices, values, shape):
+    lead, rows, _ = _rows((indices, values, shape))
+    out = np.zeros(lead, np.int32)
+    for place, row in rows.items():
+        out[place] = len(row)
+    return out[()]
+
+
+difference, intersection, size, union = set_difference, set_intersection, set_size, set_union

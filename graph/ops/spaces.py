@@ -1,0 +1,453 @@
+"""Blocks moved between axes, windows of images, bands and diagonals of matrices, copies with some elements replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, as_it_is, convert_to_tensor, convert_together, static_value
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.kernels import spaces as kernels
+from weftwork.graph.kernels.indices import rows_inside
+from weftwork.graph.known import whole_numbers
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import array_ops, math_ops
+from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
+from weftwork.graph.scopes import name_scope
+
+# Blocks
+
+
+def _vector(value: Any, name: str) -> Tensor:
+    return convert_to_tensor(value, None if isinstance(value, Tensor) else dtypes.int32, name=name)
+
+
+def space_to_batch_nd(input: Any, block_shape: Any, paddings: Any, name: str | None = None) -> Tensor:
+    """The axes after the first padded, cut into blocks, and the places within a block moved into the first axis.
+
+    [batch, s..., ...] -> [batch * prod(block_shape), (s + paddings) / block_shape..., ...].
+    block_shape [m], paddings [m, 2]: for the m axes after the first one.
+    """
+    x, block, pads = convert_to_tensor(input), _vector(block_shape, "block_shape"), _vector(paddings, "paddings")
+    shape = None
+    if x.raw_shape is not None:
+        shape = _blocked(x.raw_shape, static_value(block), static_value(pads))
+    return apply(kernels.space_to_batch, [x, block, pads], type="SpaceToBatchND", name=name, dtype=x.dtype, shape=shape)
+
+
+def _blocked(shape: tuple, block: Any, pads: Any) -> tuple:
+    if block is None or pads is None:
+        return (None,) * len(shape)
+    sizes, pads = np.ravel(block).tolist(), np.asarray(pads).reshape((-1, 2)).sum(-1).tolist()
+    out = [None if shape[0] is None else shape[0] * int(np.prod(sizes))]
+    for dim, size, more in zip(shape[1:], sizes, pads, strict=False):
+        if dim is not None and (dim + more) % size:
+            raise ValueError(f"Dimension size must be evenly divisible by {size} but is {dim + more}")
+        out.append(None if dim is None else (dim + more) // size)
+    return (*out, *shape[len(sizes) + 1 :])
+
+
+def batch_to_space_nd(input: Any, block_shape: Any, crops: Any, name: str | None = None) -> Tensor:
+    """The opposite of `space_to_batch_nd`: blocks of the first axis moved into those after it, which are cropped."""
+    x, block, cut = convert_to_tensor(input), _vector(block_shape, "block_shape"), _vector(crops, "crops")
+    shape: Any = x.raw_shape
+    sizes, less = static_value(block), static_value(cut)
+    if shape is not None and (sizes is None or less is None):
+        shape = (None,) * len(shape)
+    elif shape is not None:
+        sizes, less = np.ravel(sizes).tolist(), np.asarray(less).reshape((-1, 2)).sum(-1).tolist()
+        count = int(np.prod(sizes))
+        if shape[0] is not None and shape[0] % count:
+            raise ValueError(f"Dimension size must be evenly divisible by {count} but is {shape[0]}")
+        grown = [
+            None if d is None else d * s - c for d, s, c in zip(shape[1:], sizes, less, strict=False)
+        ]  # the rest stays
+        shape = (None if shape[0] is None else shape[0] // count, *grown, *shape[len(sizes) + 1 :])
+    return apply(kernels.batch_to_space, [x, block, cut], type="BatchToSpaceND", name=name, dtype=x.dtype, shape=shape)
+
+
+def space_to_batch(
+    input: Any, paddings: Any, block_size: Any = None, name: str | None = None, block_shape: Any = None
+) -> Tensor:
+    """`space_to_batch_nd` of [batch, height, width, depth], with square blocks."""
+    size = block_size if block_shape is None else block_shape
+    block = [size, size] if isinstance(size, int) else size
+    return space_to_batch_nd(input, block, paddings, name)
+
+
+def batch_to_space(
+    input: Any, crops: Any, block_size: Any = None, name: str | None = None, block_shape: Any = None
+) -> Tensor:
+    """`batch_to_space_nd` of [batch, height, width, depth], with square blocks."""
+    size = block_size if block_shape is None else block_shape
+    block = [size, size] if isinstance(size, int) else size
+    return batch_to_space_nd(input, block, crops, name)
+
+
+def required_space_to_batch_paddings(
+    input_shape: Any, block_shape: Any, base_paddings: Any = None, name: str | None = None
+) -> tuple[Tensor, Tensor]:
+    """(paddings, crops) that make `space_to_batch_nd` possible, and undo it: [m, 2] each."""
+    with name_scope(name, "required_space_to_batch_paddings"):
+        dims, block = _vector(input_shape, "input_shape"), _vector(block_shape, "block_shape")
+        base = _vector(np.zeros((block.raw_shape[0], 2), np.int32) if base_paddings is None else base_paddings, "base")  # type: ignore[index]
+        start, end = base[:, 0], base[:, 1]
+        more = math_ops.mod(block - math_ops.mod(dims + start + end, block), block)
+        zeros = array_ops.zeros_like(more)
+        return array_ops.stack([start, end + more], 1), array_ops.stack([zeros, more], 1)
+
+
+def _depth_op(public: str, kernel: Callable, kind: str, doc: str, into: bool) -> Callable[..., Tensor]:
+    def move(input, block_size, name=None, data_format="NHWC"):
+        x, size = convert_to_tensor(input), int(block_size)
+        if size < 2:
+            raise ValueError(f"Block size should be > 1: {size}")
+        if data_format not in ("NHWC", "NCHW"):
+            raise ValueError(f"data_format must be NHWC or NCHW, not {data_format}")
+        with name_scope(name, kind, [x]) as scope:
+            turned = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
+            shape = None
+            if turned.raw_shape is not None:
+                if len(turned.raw_shape) != 4:
+                    raise ValueError(f"Shape must be rank 4 but is rank {len(turned.raw_shape)} for {kind}")
+                n, h, w, c = turned.raw_shape
+                space, depth = (_part, _times) if into else (_times, _part)
+                shape = (n, space(h, size), space(w, size), depth(c, size * size))
+            made = apply(kernel, [turned], {"size": size}, type=kind, name=scope, dtype=x.dtype, shape=shape)
+            return array_ops.transpose(made, [0, 3, 1, 2]) if data_format == "NCHW" else made
+
+    move.__name__ = move.__qualname__ = public
+    move.__doc__ = f"{doc}\n\ndata_format: NHWC or NCHW."
+    return move
+
+
+def _part(dim: int | None, size: int) -> int | None:
+    if dim is not None and dim % size:
+        raise ValueError(f"Dimension size must be evenly divisible by {size} but is {dim}")
+    return None if dim is None else dim // size
+
+
+def _times(dim: int | None, size: int) -> int | None:
+    return None if dim is None else dim * size
+
+
+space_to_depth = _depth_op(
+    "space_to_depth", kernels.space_to_depth, "SpaceToDepth",
+    "Square blocks of height and width moved into the depth: [n, h, w, c] -> [n, h / b, w / b, c * b * b].", True,
+)  # fmt: skip
+depth_to_space = _depth_op(
+    "depth_to_space", kernels.depth_to_space, "DepthToSpace",
+    "Blocks of the depth moved into height and width: [n, h, w, c] -> [n, h * b, w * b, c / (b * b)].", False,
+)  # fmt: skip
+
+
+# Windows
+
+
+def extract_image_patches(
+    images: Any,
+    ksizes: Any = None,
+    strides: Any = None,
+    rates: Any = None,
+    padding: str | None = None,
+    name: str | None = None,
+    sizes: Any = None,
+) -> Tensor:
+    """The windows of images, each as one vector: [n, h, w, c] -> [n, rows, columns, k * k * c].
+
+    ksizes, strides, rates: four numbers, the first and last 1.   padding: SAME or VALID.
+    """
+    kernel = ksizes if sizes is None else sizes
+    return _patches(images, kernel, strides, [1, 1, 1, 1] if rates is None else rates, padding, 4, name)
+
+
+def extract_volume_patches(input: Any, ksizes: Any, strides: Any, padding: str, name: str | None = None) -> Tensor:
+    """The windows of volumes, each as one vector: [n, d, h, w, c] -> [n, planes, rows, columns, k * k * k * c].
+
+    ksizes, strides: five numbers, the first and last 1.   padding: SAME or VALID.
+    """
+    return _patches(input, ksizes, strides, [1] * 5, padding, 5, name)
+
+
+def _patches(images: Any, ksizes: Any, strides: Any, rates: Any, padding: Any, rank: int, name: str | None) -> Tensor:
+    x = convert_to_tensor(images)
+    given = [tuple(whole_numbers(list(part))) for part in (ksizes, strides, rates)]  # type: ignore[arg-type]
+    for part in given:
+        if len(part) != rank or part[0] != 1 or part[-1] != 1:
+            raise ValueError(f"ksizes, strides and rates must be {rank} numbers of which the first and last are 1.")
+    word = str(padding).upper()
+    if word not in ("SAME", "VALID"):
+        raise ValueError(f"padding must be SAME or VALID, not {padding!r}")
+    attrs = dict(zip(("kernel", "strides", "rates"), [part[1:-1] for part in given], strict=True))
+    attrs["padding"] = word  # type: ignore[assignment]
+    shape = None
+    if x.raw_shape is not None:
+        if len(x.raw_shape) != rank:
+            raise ValueError(f"Shape must be rank {rank} but is rank {len(x.raw_shape)} for patches of {x}")
+        depth = x.raw_shape[-1]
+        count = [
+            None if d is None else _count(d, k, s, r, word)
+            for d, k, s, r in zip(x.raw_shape[1:-1], *[part[1:-1] for part in given], strict=True)
+        ]
+        shape = (x.raw_shape[0], *count, None if depth is None else depth * int(np.prod(given[0])))
+    return apply(kernels.patches, [x], attrs, type="ExtractPatches", name=name, dtype=x.dtype, shape=shape)
+
+
+def _count(dim: int, size: int, stride: int, rate: int, padding: str) -> int:
+    reach = (size - 1) * rate + 1
+    return -(-dim // stride) if padding == "SAME" else max(0, (dim - reach) // stride + 1)
+
+
+# Matrices
+
+
+def matrix_band_part(input: Any, num_lower: Any, num_upper: Any, name: str | None = None) -> Tensor:
+    """Matrices with zeros outside of a band of diagonals: num_lower under the main one and num_upper over it.
+
+    -1 keeps the whole triangle; more than there are is an InvalidArgumentError when it runs.
+    """
+    x = convert_to_tensor(input)
+    inputs = [x, _vector(num_lower, "num_lower"), _vector(num_upper, "num_upper")]
+    return apply(
+        kernels.band, inputs, type="MatrixBandPart", name=name or "MatrixBandPart", dtype=x.dtype, shape=x.raw_shape
+    )
+
+
+def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None) -> Tensor:
+    """Matrices [..., m, n] with another main diagonal [..., min(m, n)]."""
+    x, diagonal = convert_together([input, diagonal])
+    return apply(kernels.set_diagonal, [x, diagonal], type="MatrixSetDiag", name=name, dtype=x.dtype, shape=x.raw_shape)
+
+
+def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = False) -> Tensor:
+    """The last two axes exchanged. The rank must be known."""
+    x = convert_to_tensor(a)
+    if x.raw_shape is None or len(x.raw_shape) < 2:
+        raise ValueError(f"Argument `a` should be a (batch) matrix with rank >= 2.  Received: {x}")
+    rank = len(x.raw_shape)
+    return array_ops.transpose(x, [*range(rank - 2), rank - 1, rank - 2], name=name, conjugate=conjugate)
+
+
+# Order
+
+
+def _axis_of(x: Tensor, axis: Any) -> int:
+    number = whole_numbers(axis)
+    if not isinstance(number, int):
+        raise ValueError("axis must be a constant scalar")
+    return number
+
+
+def argsort(
+    values: Any, axis: Any = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None
+) -> Tensor:
+    """The indices, int32, that put `values` in order along an axis; equals keep theirs.
+
+    direction: ASCENDING or DESCENDING.
+    """
+    if direction not in ("ASCENDING", "DESCENDING"):
+        raise ValueError(f"Unknown sort direction: {direction}")
+    x = convert_to_tensor(values)
+    attrs = {"axis": _axis_of(x, axis), "down": direction == "DESCENDING"}
+    return apply(_order, [x], attrs, type="ArgSort", name=name or "argsort", dtype=dtypes.int32, shape=x.raw_shape)
+
+
+def _order(x, axis, down):
+    if not down:
+        return np.argsort(x, axis=axis, kind="stable").astype(np.int32)
+    turned = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
+    return np.flip(x.shape[axis] - 1 - turned, axis).astype(np.int32)
+
+
+def sort(values: Any, axis: Any = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
+    """`values` in order along an axis. direction: ASCENDING or DESCENDING."""
+    with name_scope(name, "sort", [values]):
+        x = convert_to_tensor(values)
+        order = argsort(x, axis, direction)
+        attrs = {"axis": _axis_of(x, axis)}
+        return apply(np.take_along_axis, [x, order], attrs, type="Sort", dtype=x.dtype, shape=x.raw_shape)
+
+
+def searchsorted(
+    sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = dtypes.int32, name: str | None = None
+) -> Tensor:
+    """Where each value would have to be put in an ascending sequence, along the last axis of both.
+
+    side: before those that equal it ("left"), or after them ("right").
+    """
+    if side not in ("left", "right"):
+        raise ValueError(f"side must be either 'right' or 'left'.  Saw: {side}.")
+    sequence, wanted = convert_together([sorted_sequence, values])
+    kind = as_dtype(out_type)
+    attrs = {"side": side, "dtype": kind.numpy}
+    return apply(
+        kernels.search, [sequence, wanted], attrs,
+        type="SearchSorted", name=name or "searchsorted", dtype=kind, shape=wanted.raw_shape,
+    )  # fmt: skip
+
+
+def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) -> Tensor:
+    """Each slice along an axis so many times; axis None: each element of the tensor as one vector.
+
+    repeats: a number, or a vector of one for each slice.
+    """
+    with name_scope(name, "Repeat", [input, repeats]):
+        x = convert_to_tensor(input)
+        if axis is None:
+            x, axis = array_ops.reshape(x, [-1]), 0
+        along = _axis_of(x, axis)
+        times = _vector(repeats, "repeats")
+        size = array_ops.shape(x)[along]
+        known = None if x.raw_shape is None else x.raw_shape[along]
+        number = static_value(times)
+        total = None
+        if number is not None and (np.ndim(number) == 0 or np.size(number) == 1):
+            total = None if known is None else known * int(np.ravel(number)[0])
+        elif number is not None:
+            total = int(np.sum(number))
+        index = apply(_repeated, [size, times], type="RepeatIndex", dtype=dtypes.int32, shape=(total,))
+        return array_ops.gather(x, index, axis=along)
+
+
+def _repeated(size, times):
+    if np.ndim(times) and np.size(times) not in (1, int(size)):
+        raise InvalidArgumentError(None, None, f"repeats has {np.size(times)} elements, but there are {int(size)}")
+    return np.repeat(np.arange(int(size), dtype=np.int32), times)
+
+
+def unravel_index(indices: Any, dims: Any, name: str | None = None) -> Tensor:
+    """The coordinates of places in an array of the shape `dims`: [rank] of one, [rank, n] of n."""
+    places, shape = convert_to_tensor(indices), convert_to_tensor(dims)
+    rank = shape.raw_shape[0] if shape.raw_shape else None
+    raw = None if places.raw_shape is None else (rank, *places.raw_shape)
+    return apply(_unravelled, [places, shape], type="UnravelIndex", name=name, dtype=places.dtype, shape=raw)
+
+
+def _unravelled(places, dims):
+    wrong = np.argwhere((np.asarray(places) < 0) | (np.asarray(places) >= np.prod(dims)))
+    if len(wrong):
+        raise InvalidArgumentError(None, None, f"index is out of bound as with dims: {np.asarray(dims).tolist()}")
+    return np.array(np.unravel_index(places, tuple(np.asarray(dims).tolist())), places.dtype)
+
+
+def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str = "edit_distance") -> Tensor:
+    """Levenshtein's distance between the sequences along the last axis of two SparseTensors, float32.
+
+    normalize: by the length of the truth; inf where that is empty and the hypothesis is not.
+    Raises TypeError for what is not sparse.
+    """
+    inputs, rank = [], None
+    for word, given in (("Hypothesis", hypothesis), ("Truth", truth)):
+        if not isinstance(given, (SparseTensor, SparseTensorValue)):
+            raise TypeError(f"{word} must be a SparseTensor.")
+        sp = SparseTensor.from_value(given)
+        inputs += [sp.indices, sp.values, sp.dense_shape]
+        rank = sp.shape.ndims if sp.shape.ndims is not None else rank
+    shape = None if rank is None else (None,) * (rank - 1)
+    attrs = {"normalize": normalize}
+    return apply(kernels.distance, inputs, attrs, type="EditDistance", name=name, dtype=dtypes.float32, shape=shape)
+
+
+# Copies with some elements replaced
+
+
+def _scatter(public: str, ufunc: np.ufunc | None, kind: str, doc: str) -> Callable[..., Tensor]:
+    def scatter(tensor, indices, updates, name=None):
+        x, new = convert_together([tensor, updates])
+        rows = convert_to_tensor(indices)
+        attrs = {"ufunc": ufunc}
+        return apply(
+            tensor_scattered, [x, rows, new], attrs, type=kind, name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape
+        )
+
+    scatter.__name__ = scatter.__qualname__ = public
+    scatter.__doc__ = (
+        f"A tensor with `updates` {doc} at `indices`, whose last axis is an index into its first axes.\n\n"
+        "An index outside of it is an InvalidArgumentError when it runs."
+    )
+    return scatter
+
+
+def tensor_scattered(x, indices, updates, ufunc):
+    """The kernel of tensor_scatter_update and its kin."""
+    index = rows_inside(indices, x.shape)
+    wanted = np.shape(indices)[:-1] + x.shape[len(index) :]
+    if np.shape(updates) != wanted:
+        raise InvalidArgumentError(
+            None, None, f"Must have updates.shape = {shapes.bracket_text(wanted)} for these indices, got "
+            f"{shapes.bracket_text(np.shape(updates))}",
+        )  # fmt: skip
+    return kernels.tensor_scatter(x, index or (...,), updates, ufunc)
+
+
+tensor_scatter_update = _scatter("tensor_scatter_update", None, "TensorScatterUpdate", "put in")
+tensor_scatter_add = _scatter("tensor_scatter_add", np.add, "TensorScatterAdd", "added")
+tensor_scatter_sub = _scatter("tensor_scatter_sub", np.subtract, "TensorScatterSub", "subtracted")
+tensor_scatter_max = _scatter("tensor_scatter_max", np.maximum, "TensorScatterMax", "put in where they are greater")
+tensor_scatter_min = _scatter("tensor_scatter_min", np.minimum, "TensorScatterMin", "put in where they are less")
+
+
+# As they are
+
+
+def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Tensor:
+    """x, whose shape must fit; else ValueError when it is known, or InvalidArgumentError when it runs."""
+    x, raw = convert_to_tensor(x), shapes.as_raw(shape)
+    if not shapes.compatible(x.raw_shape, raw):
+        raise ValueError(f"Shapes must be compatible: {shapes.text(x.raw_shape)} and {shapes.text(raw)}")
+    both = shapes.merge(x.raw_shape, raw)
+    return apply(_of_shape, [x], {"shape": raw}, type="EnsureShape", name=name, dtype=x.dtype, shape=both)
+
+
+def _of_shape(x, shape):
+    if not shapes.compatible(np.shape(x), shape):
+        raise InvalidArgumentError(
+            None, None, f"Shape of tensor {shapes.bracket_text(np.shape(x))} is not compatible with expected shape "
+            f"{shapes.bracket_text(shape)}.",
+        )  # fmt: skip
+    return x
+
+
+def bitcast(input: Any, type: Any, name: str | None = None) -> Tensor:
+    """The same bytes as another dtype: of a smaller one a further last axis, of a larger one the last axis goes."""
+    x, kind = convert_to_tensor(input), as_dtype(type)
+    old, new = x.dtype.size, kind.size
+    shape = x.raw_shape
+    if shape is not None and old > new:
+        shape = (*shape, old // new)
+    elif shape is not None and old < new:
+        if not shape or shape[-1] not in (None, new // old):
+            raise ValueError(f"Cannot bitcast due to shape: the last dimension must be {new // old}, not {shape}")
+        shape = shape[:-1]
+    return apply(_as_bytes, [x], {"dtype": kind.numpy}, type="Bitcast", name=name, dtype=kind, shape=shape)
+
+
+def _as_bytes(x, dtype):
+    x = np.ascontiguousarray(x)
+    if x.dtype.itemsize == dtype.itemsize:
+        return x.view(dtype)
+    if x.dtype.itemsize > dtype.itemsize:
+        return x[..., None].view(dtype)
+    return x.view(dtype)[..., 0]
+
+
+def guarantee_const(input: Any, name: str | None = None) -> Tensor:
+    """The input: a promise that it never changes, which nothing here needs."""
+    x = convert_to_tensor(input)
+    return apply(as_it_is, [x], type="GuaranteeConst", name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
+
+
+def where_v2(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
+    """`where`, whose three arguments broadcast with each other."""
+    if x is None or y is None:
+        return array_ops.where(condition, x, y, name=name)
+    picks = convert_to_tensor(condition)
+    a, b = convert_together([x, y])
+    both = shapes.broadcast(a.raw_shape, b.raw_shape)
+    if both is not None and picks.raw_shape is not None and len(picks.raw_shape) == 1 < len(both):
+        picks = array_ops.reshape(picks, [*[1] * (len(both) - 1), -1])  # `where` would take it for rows
+    return array_ops.where(picks, a, b, name=name)

@@ -1,0 +1,69 @@
+"""replica_device_setter: which task of a cluster each operation goes to, for programs with parameter servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weftwork.graph.devices import DeviceSpec
+from weftwork.graph.operation import Operation
+
+STANDARD_PS_OPS = (
+    "Variable", "VariableV2", "AutoReloadVariable", "MutableHashTable", "MutableHashTableV2",
+    "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2", "MutableDenseHashTable", "MutableDenseHashTableV2",
+    "VarHandleOp", "BoostedTreesEnsembleResourceHandleOp",
+)  # fmt: skip
+"""The types of operation that belong to parameter servers."""
+
+
+def replica_device_setter(
+    ps_tasks: int = 0,
+    ps_device: str = "/job:ps",
+    worker_device: str = "/job:worker",
+    merge_devices: bool = True,
+    cluster: Any = None,
+    ps_ops: Sequence[str] | None = None,
+    ps_strategy: Callable | None = None,
+) -> Callable[[Operation], str] | None:
+    """A function for `tf.device` that puts variables on parameter servers, in turn, and the rest on the worker.
+
+    ps_tasks: how many there are, or `cluster`, a ClusterSpec (or a dict) whose job is that of ps_device; None where
+    there are none. ps_strategy: a function that gives the number of the task of an operation; else they take turns.
+    Raises TypeError for a strategy that cannot be called.
+    """
+    if cluster is not None:
+        known = cluster.as_dict() if hasattr(cluster, "as_dict") else dict(cluster)
+        job = DeviceSpec.from_string(ps_device).job or "ps"
+        if not known.get(job):
+            return None
+        ps_tasks = len(known[job])
+    if ps_tasks == 0:
+        return None
+    strategy = _InTurn(ps_tasks) if ps_strategy is None else ps_strategy
+    if not callable(strategy):
+        raise TypeError("ps_strategy must be callable")
+    types = STANDARD_PS_OPS if ps_ops is None else tuple(ps_ops)
+
+    def device_of(op: Operation) -> str:
+        current = DeviceSpec.from_string(op.device or "")
+        if ps_device and op.type in types:
+            spec = DeviceSpec.from_string(ps_device)
+            if spec.task is None and (spec.job or current.job) == spec.job:
+                spec = spec.merge_from(DeviceSpec(task=strategy(op)))
+        else:
+            spec = DeviceSpec.from_string(worker_device or "")
+        return spec.merge_from(current).to_string() if merge_devices else (op.device or spec.to_string())
+
+    return device_of
+
+
+class _InTurn:
+    """Tasks 0, 1... in turn."""
+
+    def __init__(self, tasks: int):
+        self._tasks, self._next = tasks, 0
+
+    def __call__(self, op: Operation) -> int:
+        task = self._next
+        self._next = (task + 1) % self._tasks
+        return task

@@ -1,0 +1,38 @@
+"""Functions that give variables the values of a checkpoint, as contrib's framework and slim have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weftwork.actors.checkpoints.reader import CheckpointReader
+from weftwork.graph.variables.partitioned import PartitionedVariable
+from weftwork.scheduler.state.checkpoint_state import log
+from weftwork.scheduler.training.saver import Saver
+
+
+def assign_from_checkpoint_fn(
+    model_path: str, var_list: Any, ignore_missing_vars: bool = False, reshape_variables: bool = False
+) -> Callable[[Any], None] | None:
+    """A function of a session that restores variables from a checkpoint.
+
+    var_list: variables, or a dict of them by their keys.   ignore_missing_vars: those that the checkpoint has not stay
+    as they are; None is given where it has none of them.   Raises ValueError for an empty list.
+    """
+    if not var_list:
+        raise ValueError("var_list cannot be empty")
+    items = dict(var_list) if isinstance(var_list, dict) else {_key(v): v for v in var_list}
+    if ignore_missing_vars:
+        there = CheckpointReader(model_path).get_variable_to_shape_map()
+        for name in [name for name in items if name not in there]:
+            log.warning("Variable %s missing in checkpoint %s", name, model_path)
+            del items[name]
+    if not items:
+        log.warning("No Variables to restore")
+        return None
+    saver = Saver(items, reshape=reshape_variables)
+    return lambda session: saver.restore(session, model_path)
+
+
+def _key(variable: Any) -> str:
+    return variable.name if isinstance(variable, PartitionedVariable) else variable.op.name

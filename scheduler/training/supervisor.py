@@ -1,0 +1,296 @@
+"""Supervisor: a training program's session, checkpoints, summaries and threads, before MonitoredTrainingSession was.
+
+service    a thread that does something from time to time: saves, writes summaries, counts steps a second
+chief      the one process that initialises, saves and writes; the others wait until the model is ready
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from weftwork.graph import stacks
+from weftwork.graph.build import as_tensor
+from weftwork.graph.graph import GraphKeys
+from weftwork.graph.ops.flow import group
+from weftwork.graph.training.steps import get_global_step
+from weftwork.graph.training.summaries import merge_all
+from weftwork.graph.variables.variable import (
+    global_variables_initializer,
+    local_variables_initializer,
+    report_uninitialized_variables,
+)
+from weftwork.scheduler.session.session import Session
+from weftwork.scheduler.state.checkpoint_state import log
+from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
+from weftwork.scheduler.training.event_files import FileWriter
+from weftwork.scheduler.training.manager import SessionManager
+from weftwork.scheduler.training.queue_runner import start_queue_runners
+from weftwork.scheduler.training.saver import Saver
+
+
+class Supervisor:
+    """What a training program needs around its loop. The graph is finalized.
+
+    ready_op, ready_for_local_init_op, init_op, local_init_op, saver, summary_op, global_step: made of the graph where
+    they are USE_DEFAULT; None is without.   init_feed_dict: what init_op is fed.
+    is_chief: whether this process initialises and saves.
+    logdir: where checkpoints and summaries go; None writes nothing.   checkpoint_basename: of the checkpoints.
+    save_summaries_secs, save_model_secs: seconds between two; 0 for never.   recovery_wait_secs: between two looks.
+    stop_grace_secs: how long threads have to stop.   init_fn: called with the session after init_op.
+    summary_writer: by default one in logdir.
+    """
+
+    USE_DEFAULT = 0
+
+    def __init__(
+        self,
+        graph: Any = None,
+        ready_op: Any = USE_DEFAULT,
+        ready_for_local_init_op: Any = USE_DEFAULT,
+        is_chief: bool = True,
+        init_op: Any = USE_DEFAULT,
+        init_feed_dict: Any = None,
+        local_init_op: Any = USE_DEFAULT,
+        logdir: Any = None,
+        summary_op: Any = USE_DEFAULT,
+        saver: Any = USE_DEFAULT,
+        global_step: Any = USE_DEFAULT,
+        save_summaries_secs: float = 120,
+        save_model_secs: float = 600,
+        recovery_wait_secs: float = 30,
+        stop_grace_secs: float = 120,
+        checkpoint_basename: str = "model.ckpt",
+        session_manager: SessionManager | None = None,
+        summary_writer: Any = USE_DEFAULT,
+        init_fn: Callable | None = None,
+        local_init_run_options: Any = None,
+    ):
+        self._graph = graph or stacks.get_default_graph()
+        self._is_chief, self._init_fn, self._init_feed_dict = is_chief, init_fn, init_feed_dict
+        self._coord, self._recovery = Coordinator(), recovery_wait_secs
+        self._save_summaries_secs, self._save_model_secs = save_summaries_secs, save_model_secs
+        self._grace, self._started = stop_grace_secs, False
+        self._coord.clear_stop()
+        with self._graph.as_default():
+            made: dict[str, tuple[Any, Callable]] = {
+                "ready_op": (ready_op, report_uninitialized_variables),
+                "ready_for_local_init_op": (ready_for_local_init_op, lambda: None),
+                "init_op": (init_op, global_variables_initializer),
+                "local_init_op": (local_init_op, self._local_init),
+                "saver": (saver, self._saver_of_graph),
+                "summary_op": (summary_op, merge_all),
+                "global_step": (global_step, get_global_step),
+            }
+            for name, (given, default) in made.items():
+                # `0 == USE_DEFAULT` of a tensor would be a node: only the number itself says so.
+                is_default = as_tensor(given) is None and isinstance(given, int) and given == self.USE_DEFAULT
+                setattr(self, name, default() if is_default else given)
+        self.ready_op: Any
+        self.ready_for_local_init_op: Any
+        self.init_op: Any
+        self.local_init_op: Any
+        self.saver: Any
+        self.summary_op: Any
+        self.global_step: Any
+        self._folder = os.fspath(logdir) if logdir and is_chief else None
+        self.save_path = os.path.join(self._folder, checkpoint_basename) if self._folder else None
+        self.summary_writer: Any = None
+        if is_chief and summary_writer is not self.USE_DEFAULT:
+            self.summary_writer = summary_writer
+        elif self._folder:
+            self.summary_writer = FileWriter(self._folder)
+        self._manager = session_manager or SessionManager(
+            self.local_init_op, self.ready_op, self.ready_for_local_init_op, self._graph, recovery_wait_secs,
+            local_init_run_options,
+        )  # fmt: skip
+        self._graph.finalize()
+
+    def _local_init(self) -> Any:
+        known = self._graph.get_collection(GraphKeys.LOCAL_INIT_OP)
+        tables = self._graph.get_collection(GraphKeys.TABLE_INITIALIZERS)
+        return known[0] if known else group(local_variables_initializer(), *tables)
+
+    def _saver_of_graph(self) -> Any:
+        known = self._graph.get_collection(GraphKeys.SAVERS)
+        if known:
+            return known[0]
+        return Saver() if self._graph.get_collection(GraphKeys.GLOBAL_VARIABLES) else None
+
+    # What it has
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process initialises and saves."""
+        return self._is_chief
+
+    @property
+    def coord(self) -> Coordinator:
+        """What stops its threads."""
+        return self._coord
+
+    @property
+    def session_manager(self) -> SessionManager:
+        """What makes its sessions."""
+        return self._manager
+
+    @property
+    def save_summaries_secs(self) -> float:
+        """Seconds between two summaries."""
+        return self._save_summaries_secs
+
+    @property
+    def save_model_secs(self) -> float:
+        """Seconds between two checkpoints."""
+        return self._save_model_secs
+
+    # Running
+
+    @contextlib.contextmanager
+    def managed_session(
+        self,
+        master: str = "",
+        config: Any = None,
+        start_standard_services: bool = True,
+        close_summary_writer: bool = True,
+    ) -> Iterator[Session]:
+        """A session whose model is ready, with the services running. What is raised inside stops them.
+
+        The end of the data (OutOfRangeError) ends the block as if it were done.
+        """
+        try:
+            session = self.prepare_or_wait_for_session(master, config, start_standard_services=start_standard_services)
+            yield session
+        except Exception as error:
+            self.request_stop(error)
+        finally:
+            try:
+                # Raises what the threads, or the block, have raised.
+                self.stop(close_summary_writer=close_summary_writer)
+            finally:
+                with contextlib.suppress(Exception, UnboundLocalError):
+                    session.close()
+
+    def prepare_or_wait_for_session(
+        self,
+        master: str = "",
+        config: Any = None,
+        wait_for_checkpoint: bool = False,
+        max_wait_secs: float = 7200,
+        start_standard_services: bool = True,
+    ) -> Session:
+        """A session whose model is ready: initialised or restored by the chief, waited for by the others."""
+        self._coord.clear_stop()
+        if self.summary_writer is not None:
+            self.summary_writer.reopen()
+        if not self._is_chief:
+            session = self._manager.wait_for_session(master, config=config, max_wait_secs=max_wait_secs)
+        else:
+            session = self._manager.prepare_session(
+                master, self.init_op, self.saver, self._folder, None, wait_for_checkpoint, max_wait_secs, config,
+                self._init_feed_dict, self._init_fn,
+            )  # fmt: skip
+            if self.summary_writer is not None:
+                self.summary_writer.add_graph(self._graph)
+            if start_standard_services:
+                self.start_standard_services(session)
+        self.start_queue_runners(session)
+        return session
+
+    def start_standard_services(self, sess: Session) -> list[LooperThread]:
+        """Start the threads that save and write summaries: these threads. Raises RuntimeError where it is no chief."""
+        if not self._is_chief:
+            raise RuntimeError("Only chief supervisor can start standard services. Because only chief supervisors can "
+                               "write events.")  # fmt: skip
+        if self._folder is None:
+            log.warning("Standard services need a 'logdir' passed to the SessionManager")
+            return []
+        threads = []
+        if self.summary_op is not None and self.summary_writer is not None and self._save_summaries_secs:
+            threads.append(self.loop(self._save_summaries_secs, self._summarise, args=(sess,)))
+        if self.global_step is not None and self.summary_writer is not None and self._save_summaries_secs:
+            since: list = []
+            threads.append(self.loop(self._save_summaries_secs, self._count, args=(sess, since)))
+        if self.saver is not None and self._save_model_secs:
+            threads.append(self.loop(self._save_model_secs, self._save, args=(sess,)))
+        return threads
+
+    def start_queue_runners(self, sess: Session, queue_runners: Sequence | None = None) -> list:
+        """Start the threads of queue runners, by default those of the graph: these threads."""
+        if queue_runners is None:
+            return start_queue_runners(sess, self._coord)
+        return [
+            t for runner in queue_runners for t in runner.create_threads(sess, self._coord, daemon=True, start=True)
+        ]
+
+    def loop(
+        self, timer_interval_secs: float | None, target: Callable, args: Any = None, kwargs: Any = None
+    ) -> LooperThread:
+        """Start a thread that calls a function again and again, with so many seconds in between: this thread."""
+        looper = LooperThread(self._coord, timer_interval_secs, target=target, args=args, kwargs=kwargs)
+        looper.start()
+        return looper
+
+    Loop = loop
+
+    def should_stop(self) -> bool:
+        """Whether the threads are to stop."""
+        return self._coord.should_stop()
+
+    ShouldStop = should_stop
+
+    def request_stop(self, ex: Any = None) -> None:
+        """Tell the threads to stop; `ex` is what `stop` raises."""
+        self._coord.request_stop(ex)
+
+    RequestStop = request_stop
+
+    def stop_on_exception(self) -> Any:
+        """A context manager that tells the threads to stop when something is raised inside."""
+        return self._coord.stop_on_exception()
+
+    def wait_for_stop(self) -> None:
+        """Wait until the threads are told to stop."""
+        self._coord.wait_for_stop()
+
+    def stop(
+        self, threads: Sequence | None = None, close_summary_writer: bool = True, ignore_live_threads: bool = False
+    ) -> None:
+        """Stop the threads, and raise what they, or the block, have raised."""
+        self._coord.request_stop()
+        try:
+            self._coord.join(threads, self._grace, ignore_live_threads)
+        finally:
+            if close_summary_writer and self.summary_writer is not None:
+                self.summary_writer.close()
+
+    Stop = stop
+
+    def summary_computed(self, sess: Session, summary: Any, global_step: Any = None) -> None:
+        """Write a summary that the program has computed. Raises RuntimeError where there is nothing to write with."""
+        if self.summary_writer is None:
+            raise RuntimeError("Writing a summary requires a summary writer.")
+        if global_step is None and self.global_step is not None:
+            global_step = self._step(sess)
+        self.summary_writer.add_summary(summary, global_step)
+
+    # Services
+
+    def _step(self, sess: Session) -> int:
+        return int(sess.run(self.global_step))
+
+    def _summarise(self, sess: Session) -> None:
+        summary = sess.run(self.summary_op)
+        self.summary_writer.add_summary(summary, None if self.global_step is None else self._step(sess))
+
+    def _count(self, sess: Session, since: list) -> None:
+        now, step = time.monotonic(), self._step(sess)
+        if since and now > since[0]:
+            log.info("global_step/sec: %g", (step - since[1]) / (now - since[0]))
+        since[:] = [now, step]
+
+    def _save(self, sess: Session) -> None:
+        self.saver.save(sess, self.save_path, global_step=self.global_step)

@@ -1,0 +1,566 @@
+"""tf.test: a TestCase with sessions and comparisons, and derivatives measured by differences.
+
+session          a new one for each `with self.session()`
+cached session   one for the whole test
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import random
+import re
+import socket
+import sys
+import tempfile
+import threading
+import unittest
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.build import as_tensor
+from weftwork.graph.devices import DeviceSpec
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.errors import OpError
+from weftwork.graph.gradients.walk import gradients
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.composite import IndexedSlicesValue, SparseTensorValue
+from weftwork.graph.ops.random_ops import set_random_seed
+from weftwork.graph.stacks import get_default_graph, get_default_session, reset_default_graph
+from weftwork.scheduler.session.server import Server
+from weftwork.scheduler.session.session import Session
+
+_SEED = 87654321
+
+
+def get_temp_dir() -> str:
+    """A folder for what tests write, one for the whole program."""
+    if not _folders:
+        _folders.append(tempfile.mkdtemp(prefix="weftwork_test_"))
+    return _folders[0]
+
+
+_folders: list[str] = []
+
+
+class TestCase(unittest.TestCase):
+    """A test with a default graph of its own, seeds that are set, sessions, and comparisons of arrays."""
+
+    __test__ = False  # a class to derive from: what derives is collected
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "__test__" not in vars(cls):
+            cls.__test__ = True
+
+    def __init__(self, methodName: str = "runTest"):
+        super().__init__(methodName)
+        self._cached: Session | None = None
+        self._folder: str | None = None
+
+    def setUp(self) -> None:
+        """Begin with an empty default graph and known seeds."""
+        super().setUp()
+        random.seed(_SEED)
+        np.random.seed(_SEED)
+        reset_default_graph()
+        set_random_seed(_SEED)
+
+    def tearDown(self) -> None:
+        """Close the cached session."""
+        if self._cached is not None:
+            self._cached.close()
+            self._cached = None
+        super().tearDown()
+
+    def get_temp_dir(self) -> str:
+        """A folder of this test's own."""
+        if self._folder is None:
+            self._folder = tempfile.mkdtemp(dir=get_temp_dir())
+        return self._folder
+
+    # Sessions
+
+    @contextlib.contextmanager
+    def session(
+        self, graph: Graph | None = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
+    ) -> Iterator[Session]:
+        """A new session, the default one inside. force_gpu: what is made inside must be on a GPU."""
+        with Session(graph=graph, config=config) as session:
+            with session.graph.device("/device:GPU:0") if force_gpu else contextlib.nullcontext():
+                yield session
+
+    @contextlib.contextmanager
+    def cached_session(
+        self, graph: Graph | None = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
+    ) -> Iterator[Session]:
+        """The session of this test, the default one inside. ValueError for another graph than the first time."""
+        if self._cached is None:
+            self._cached = Session(graph=graph, config=config)
+        elif graph is not None and graph is not self._cached.graph:
+            raise ValueError(
+                "The graph used to get the cached session is different than the one that was used to create it. Maybe "
+                "create a new session with self.session()"
+            )
+        session = self._cached
+        with session.graph.as_default(), session.as_default():
+            with session.graph.device("/device:GPU:0") if force_gpu else contextlib.nullcontext():
+                yield session
+
+    def test_session(
+        self, graph: Graph | None = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
+    ) -> Any:
+        """The cached session, or a new one for a graph that is given."""
+        make = self.cached_session if graph is None else self.session
+        return make(graph, config, use_gpu, force_gpu)
+
+    test_session.__test__ = False  # type: ignore[attr-defined]
+
+    def evaluate(self, tensors: Any) -> Any:
+        """The values of tensors, in the default session, or the cached one."""
+        session = get_default_session()
+        if session is not None:
+            return session.run(tensors)
+        with self.cached_session() as session:
+            return session.run(tensors)
+
+    def _value(self, a: Any) -> Any:
+        """An array of numbers, a list, or a tensor."""
+        if as_tensor(a) is not None:
+            a = self.evaluate(a)
+        if isinstance(a, (SparseTensorValue, IndexedSlicesValue)):
+            return a
+        return a if isinstance(a, np.ndarray) else np.array(a)
+
+    # Comparisons
+
+    def assertAllClose(self, a: Any, b: Any, rtol: float = 1e-6, atol: float = 1e-6, msg: Any = None) -> None:
+        """|a - b| <= atol + rtol |b| for all elements, of arrays or structures of them."""
+        self._compared(a, b, lambda x, y, path: self._close(x, y, rtol, atol, msg, path), msg, "")
+
+    def _compared(self, a: Any, b: Any, check: Callable, msg: Any, path: str) -> None:
+        if hasattr(a, "_asdict"):
+            a = a._asdict()
+        if hasattr(b, "_asdict"):
+            b = b._asdict()
+        if isinstance(a, Mapping) != isinstance(b, Mapping):
+            self.fail(f"Can't compare dict to non-dict, a{path} vs b{path}. {msg or ''}")
+        if isinstance(a, Mapping):
+            self.assertCountEqual(a.keys(), b.keys(), f"mismatched keys: a{path} and b{path}. {msg or ''}")
+            for key in a:
+                self._compared(a[key], b[key], check, msg, f"{path}[{key}]")
+            return
+        if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+            try:
+                check(self._value(a), self._value(b), path)
+                return
+            except (ValueError, TypeError):  # of different shapes inside
+                self.assertEqual(len(a), len(b), f"Mismatched length: a{path}, b{path}. {msg or ''}")
+            for i, (x, y) in enumerate(zip(a, b, strict=True)):
+                self._compared(x, y, check, msg, f"{path}[{i}]")
+            return
+        check(self._value(a), self._value(b), path)
+
+    def _close(self, a: np.ndarray, b: np.ndarray, rtol: float, atol: float, msg: Any, path: str) -> None:
+        if a.dtype == object or b.dtype == object:
+            raise TypeError("arrays of objects are compared part by part")
+        self.assertEqual(
+            a.shape, b.shape, f"Shape mismatch: expected {a.shape}, got {b.shape} for a{path}. {msg or ''}"
+        )
+        np.testing.assert_allclose(a, b, rtol, atol, err_msg=str(msg or path))
+
+    def assertAllCloseAccordingToType(
+        self,
+        a: Any,
+        b: Any,
+        rtol: float = 1e-6,
+        atol: float = 1e-6,
+        float_rtol: float = 1e-6,
+        float_atol: float = 1e-6,
+        half_rtol: float = 1e-3,
+        half_atol: float = 1e-3,
+        bfloat16_rtol: float = 1e-2,
+        bfloat16_atol: float = 1e-2,
+        msg: Any = None,
+    ) -> None:
+        """As assertAllClose, with wider limits where one is float32, and yet wider ones where one is float16."""
+        x, y = self._value(a), self._value(b)
+        kinds = {x.dtype, y.dtype}
+        if kinds & {np.dtype(np.float32), np.dtype(np.complex64)}:
+            rtol, atol = max(rtol, float_rtol), max(atol, float_atol)
+        if np.dtype(np.float16) in kinds:
+            rtol, atol = max(rtol, half_rtol), max(atol, half_atol)
+        self.assertAllClose(x, y, rtol, atol, msg)
+
+    def assertNotAllClose(self, a: Any, b: Any, **kwargs: Any) -> None:
+        """Some elements are not close."""
+        try:
+            self.assertAllClose(a, b, **kwargs)
+        except AssertionError:
+            return
+        self.fail("The two values are close at all elements")
+
+    def assertAllEqual(self, a: Any, b: Any, msg: Any = None) -> None:
+        """The same shape and elements; what is not a number equals itself."""
+        x, y = self._value(a), self._value(b)
+        self.assertEqual(x.shape, y.shape, f"Shape mismatch: expected {x.shape}, got {y.shape}. {msg or ''}")
+        if x.dtype.kind in "SUO" or y.dtype.kind in "SUO":
+            x, y = np.vectorize(_as_bytes, otypes=[object])(x), np.vectorize(_as_bytes, otypes=[object])(y)
+        np.testing.assert_array_equal(x, y, err_msg=str(msg or ""))
+
+    def assertNotAllEqual(self, a: Any, b: Any, msg: Any = None) -> None:
+        """Some elements differ."""
+        try:
+            self.assertAllEqual(a, b)
+        except AssertionError:
+            return
+        self.fail(f"The two values are equal at all elements. {msg or ''}")
+
+    def assertAllGreater(self, a: Any, comparison_target: Any) -> None:
+        """All elements are greater."""
+        self.assertGreater(np.min(self._value(a)), comparison_target)
+
+    def assertAllLess(self, a: Any, comparison_target: Any) -> None:
+        """All elements are less."""
+        self.assertLess(np.max(self._value(a)), comparison_target)
+
+    def assertAllGreaterEqual(self, a: Any, comparison_target: Any) -> None:
+        """All elements are at least so much."""
+        self.assertGreaterEqual(np.min(self._value(a)), comparison_target)
+
+    def assertAllLessEqual(self, a: Any, comparison_target: Any) -> None:
+        """All elements are at most so much."""
+        self.assertLessEqual(np.max(self._value(a)), comparison_target)
+
+    def assertAllInRange(
+        self,
+        target: Any,
+        lower_bound: Any,
+        upper_bound: Any,
+        open_lower_bound: bool = False,
+        open_upper_bound: bool = False,
+    ) -> None:
+        """All elements are in a range, whose ends belong to it unless they are said to be open."""
+        x = self._value(target)
+        low = x > lower_bound if open_lower_bound else x >= lower_bound
+        high = x < upper_bound if open_upper_bound else x <= upper_bound
+        outside = ~(low & high)
+        if outside.any():
+            self.fail(
+                f"{np.argwhere(outside)[:5].tolist()} are not in [{lower_bound}, {upper_bound}]: {x[outside][:5]}"
+            )
+
+    def assertAllInSet(self, target: Any, expected_set: Any) -> None:
+        """All elements are in a set."""
+        extra = set(np.ravel(self._value(target)).tolist()) - set(expected_set)
+        if extra:
+            self.fail(f"{len(extra)} unique element(s) are not in the set {expected_set}: {extra}")
+
+    def assertNear(self, f1: float, f2: float, err: float, msg: Any = None) -> None:
+        """Two numbers are at most `err` apart, or equal."""
+        self.assertTrue(f1 == f2 or math.fabs(f1 - f2) <= err, f"{f1!r} != {f2!r} +/- {err!r}. {msg or ''}")
+
+    def assertArrayNear(self, farray1: Any, farray2: Any, err: float, msg: Any = None) -> None:
+        """Each two numbers are at most `err` apart."""
+        self.assertEqual(len(farray1), len(farray2), msg)
+        for one, two in zip(farray1, farray2, strict=True):
+            self.assertNear(float(one), float(two), err, msg)
+
+    def assertNDArrayNear(self, ndarray1: Any, ndarray2: Any, err: float, msg: Any = None) -> None:
+        """The distance of two arrays is at most `err`."""
+        self.assertLessEqual(np.linalg.norm(np.asarray(ndarray1) - np.asarray(ndarray2)), err, msg)
+
+    def assertShapeEqual(self, np_array: Any, tf_tensor: Any, msg: Any = None) -> None:
+        """A tensor is known to have the shape of an array."""
+        self.assertIsInstance(np_array, (np.ndarray, np.generic), msg)
+        self.assertAllEqual(np_array.shape, tf_tensor.shape.as_list(), msg)
+
+    def assertDTypeEqual(self, target: Any, expected_dtype: Any) -> None:
+        """An array or a tensor has a dtype."""
+        found = target.dtype if hasattr(target, "dtype") else self._value(target).dtype
+        self.assertEqual(as_dtype(found).base_dtype.name, as_dtype(expected_dtype).base_dtype.name)
+
+    def assertDeviceEqual(self, device1: Any, device2: Any, msg: Any = None) -> None:
+        """Two names of devices are one device's."""
+        one, two = (DeviceSpec.from_string(str(device or "")) for device in (device1, device2))
+        self.assertEqual(one.to_string(), two.to_string(), msg)
+
+    def assertStartsWith(self, actual: str, expected_start: str, msg: Any = None) -> None:
+        """A text begins with another."""
+        if not actual.startswith(expected_start):
+            self.fail(f"{actual!r} does not start with {expected_start!r}. {msg or ''}")
+
+    def assertItemsEqual(self, expected_seq: Any, actual_seq: Any, msg: Any = None) -> None:
+        """The same items, in any order."""
+        self.assertCountEqual(expected_seq, actual_seq, msg)
+
+    def assertEmpty(self, container: Any, msg: Any = None) -> None:
+        """There is nothing in it."""
+        self.assertEqual(len(container), 0, msg)
+
+    def assertNotEmpty(self, container: Any, msg: Any = None) -> None:
+        """There is something in it."""
+        self.assertGreater(len(container), 0, msg)
+
+    def assertLen(self, container: Any, expected_len: int, msg: Any = None) -> None:
+        """So many items are in it."""
+        self.assertEqual(len(container), expected_len, msg)
+
+    def assertProtoEquals(self, expected_message_maybe_ascii: Any, message: Any, msg: Any = None) -> None:
+        """A protocol buffer equals another one, or its text."""
+        expected = expected_message_maybe_ascii
+        if isinstance(expected, str):
+            from google.protobuf import text_format  # here, since it comes with Ray and few programs need it
+
+            expected = text_format.Merge(expected, type(message)())
+        self.assertEqual(str(expected), str(message), msg)
+        self.assertEqual(expected, message, msg)
+
+    # Errors
+
+    @contextlib.contextmanager
+    def assertRaisesWithPredicateMatch(self, exception_type: Any, expected_err_re_or_predicate: Any) -> Iterator[None]:
+        """An exception of a type is raised, whose text has a match of an expression, or of which a predicate holds."""
+        if callable(expected_err_re_or_predicate):
+            holds = expected_err_re_or_predicate
+        else:
+            pattern = expected_err_re_or_predicate
+
+            def holds(error: BaseException) -> bool:
+                text = error.message if isinstance(error, OpError) else str(error)
+                return re.search(pattern, text) is not None
+
+        try:
+            yield
+        except exception_type as error:
+            if not holds(error):
+                raise AssertionError(f"Exception of type {type(error)}: {error}") from error
+            return
+        self.fail(f"{getattr(exception_type, '__name__', exception_type)} not raised")
+
+    def assertRaisesOpError(self, expected_err_re_or_predicate: Any) -> Any:
+        """An OpError is raised, see assertRaisesWithPredicateMatch."""
+        return self.assertRaisesWithPredicateMatch(OpError, expected_err_re_or_predicate)
+
+    def assertRaisesIncompatibleShapesError(self, exception_type: Any = ValueError, *args: Any) -> Any:
+        """An error of shapes that do not fit each other is raised."""
+        return self.assertRaisesRegex(exception_type, r"[Ii]ncompatible|[Dd]imensions|[Ss]hape")
+
+    # Threads
+
+    def checkedThread(self, target: Callable, args: Any = None, kwargs: Any = None) -> CheckedThread:
+        """A thread whose `join` raises what it raised."""
+        return CheckedThread(self, target, args or (), kwargs or {})
+
+
+def _as_bytes(value: Any) -> Any:
+    return value.encode() if isinstance(value, str) else value
+
+
+class CheckedThread:
+    """A thread whose failure is the test's."""
+
+    def __init__(self, test: TestCase, target: Callable, args: Any, kwargs: Any):
+        self._test, self._error = test, None
+
+        def run() -> None:
+            try:
+                target(*args, **kwargs)
+            except BaseException as error:  # told by join
+                self._error = error
+
+        self._thread = threading.Thread(target=run, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for its end, and fail if it failed."""
+        self._thread.join()
+        if self._error is not None:
+            self._test.fail(f"Error in checkedThread: {self._error}")
+
+    def is_alive(self) -> bool:
+        """Whether it is running."""
+        return self._thread.is_alive()
+
+    def check_termination(self) -> None:
+        """Fail if it is still running."""
+        self._test.assertFalse(self._thread.is_alive(), "Checked thread was not joined")
+
+
+class Benchmark:
+    """What TensorFlow's benchmarks derive from: run them by calling their methods; `report_benchmark` prints."""
+
+    def report_benchmark(
+        self,
+        iters: int | None = None,
+        cpu_time: float | None = None,
+        wall_time: float | None = None,
+        throughput: float | None = None,
+        extras: Any = None,
+        name: str | None = None,
+        metrics: Any = None,
+    ) -> None:
+        """Print a result."""
+        print(
+            f"{name or type(self).__name__}: iters {iters}, wall_time {wall_time}, cpu_time {cpu_time}, {extras or ''}"
+        )
+
+
+# What the machine is
+
+
+def is_gpu_available(cuda_only: bool = False, min_cuda_compute_capability: Any = None) -> bool:
+    """Whether a session of this program sees a GPU."""
+    return bool(gpu_device_name())
+
+
+def gpu_device_name() -> str:
+    """The name of the first GPU that a session sees, or an empty text."""
+    with Session(graph=Graph()) as session:
+        names = [device.name for device in session.list_devices() if device.device_type == "GPU"]
+    return names[0] if names else ""
+
+
+def is_built_with_cuda() -> bool:
+    """False: arrays on GPUs are CuPy's, which is built with CUDA."""
+    return False
+
+
+def create_local_cluster(
+    num_workers: int, num_ps: int, protocol: str = "grpc", worker_config: Any = None, ps_config: Any = None
+) -> tuple[list, list]:
+    """(servers of the job worker, servers of the job ps), all of one cluster on this machine."""
+    ports = _free_ports(num_workers + num_ps)
+    addresses = [f"localhost:{port}" for port in ports]
+    cluster: dict = {"worker": addresses[:num_workers], "ps": addresses[num_workers:]}
+    cluster = {job: tasks for job, tasks in cluster.items() if tasks}
+    made = {
+        job: [
+            Server(cluster, job_name=job, task_index=task, protocol=protocol, config=config)
+            for task in range(len(cluster.get(job, ())))
+        ]
+        for job, config in (("worker", worker_config), ("ps", ps_config))
+    }
+    return made["worker"], made["ps"]
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("localhost", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def main(argv: Any = None) -> None:
+    """Run the tests of the program."""
+    unittest.main(argv=argv or sys.argv)
+
+
+def test_src_dir_path(relative_path: str) -> str:
+    """The path of a file beside the program."""
+    return os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), relative_path)
+
+
+def assert_equal_graph_def(
+    actual: Any, expected: Any, checkpoint_v2: bool = False, hash_table_shared_name: bool = False
+):
+    """AssertionError unless two GraphDefs have the same nodes, in any order."""
+    ours, theirs = ({node.name: node for node in graph.node} for graph in (actual, expected))
+    if ours.keys() != theirs.keys():
+        raise AssertionError(f"Nodes that only one graph has: {sorted(ours.keys() ^ theirs.keys())}")
+    for name, node in ours.items():
+        if node != theirs[name]:
+            raise AssertionError(f"Node {name!r} differs:\n{node}\n{theirs[name]}")
+
+
+# Derivatives by differences
+
+
+def compute_gradient(
+    x: Any,
+    x_shape: Any,
+    y: Any,
+    y_shape: Any,
+    x_init_value: Any = None,
+    delta: float = 1e-3,
+    init_targets: Any = None,
+    extra_feed_dict: Any = None,
+) -> Any:
+    """(the Jacobian by derivatives, the Jacobian by central differences), [elements of x, elements of y] each.
+
+    x: a tensor that can be fed, or a list of such: then a list of pairs.   x_init_value: where; by default at random.
+    init_targets: what runs first, in the default session.
+    """
+    session = get_default_session()
+    if session is None:
+        raise ValueError("compute_gradient needs a default session: use it in `with session.as_default()`.")
+    if init_targets is not None:
+        for target in init_targets if isinstance(init_targets, (list, tuple)) else [init_targets]:
+            session.run(target)
+    feeds = dict(extra_feed_dict or {})
+    if isinstance(x, (list, tuple)):
+        starts = x_init_value or [None] * len(x)
+        values = [_start(t, s, v) for t, s, v in zip(x, x_shape, starts, strict=True)]
+        whole = {**feeds, **dict(zip(x, values, strict=True))}
+        return [_jacobians(session, t, v, y, y_shape, delta, whole) for t, v in zip(x, values, strict=True)]
+    start = _start(x, x_shape, x_init_value)
+    return _jacobians(session, x, start, y, y_shape, delta, {**feeds, x: start})
+
+
+def _start(x: Tensor, shape: Any, value: Any) -> np.ndarray:
+    kind = x.dtype.base_dtype.numpy
+    if value is not None:
+        return np.asarray(value, kind)
+    return np.random.random_sample(tuple(shape)).astype(kind)
+
+
+def _jacobians(session: Any, x: Tensor, start: np.ndarray, y: Tensor, y_shape: Any, delta: float, feeds: dict) -> tuple:
+    with get_default_graph().as_default() if x.graph is get_default_graph() else x.graph.as_default():
+        size = math.prod(y_shape)
+        kind = y.dtype.base_dtype.numpy
+        theory, measured = np.zeros((start.size, size), kind), np.zeros((start.size, size), kind)
+        for at in range(size):
+            seed = np.zeros(tuple(y_shape), kind)
+            seed.reshape(-1)[at] = 1
+            (grad,) = gradients(y, x, [seed])
+            if grad is not None:
+                found = session.run(grad, feeds)
+                if isinstance(found, IndexedSlicesValue):
+                    dense = np.zeros_like(start)
+                    np.add.at(dense, found.indices, found.values)
+                    found = dense
+                theory[:, at] = np.ravel(found)
+        for place in range(start.size):
+            ends = []
+            for sign in (1, -1):
+                moved = start.copy()
+                moved.reshape(-1)[place] += sign * delta
+                ends.append(np.ravel(session.run(y, {**feeds, x: moved})))
+            measured[place] = (ends[0] - ends[1]) / (2 * delta)
+    return theory, measured
+
+
+def compute_gradient_error(
+    x: Any,
+    x_shape: Any,
+    y: Any,
+    y_shape: Any,
+    x_init_value: Any = None,
+    delta: float = 1e-3,
+    init_targets: Any = None,
+    extra_feed_dict: Any = None,
+) -> float:
+    """The greatest difference between the two Jacobians of `compute_gradient`."""
+    pairs = compute_gradient(x, x_shape, y, y_shape, x_init_value, delta, init_targets, extra_feed_dict)
+    pairs = pairs if isinstance(pairs, list) else [pairs]
+    return max([float(np.abs(a - b).max(initial=0)) for a, b in pairs], default=0.0)

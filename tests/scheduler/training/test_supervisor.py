@@ -1,0 +1,61 @@
+"""Supervisor: a training program's session, checkpoints, summaries and threads."""
+
+from __future__ import annotations
+
+import pytest
+
+import weftwork as tf
+from tests.waiting import until
+
+
+def _model():
+    step = tf.train.get_or_create_global_step()
+    w = tf.Variable(3.0, name="w")
+    tf.summary.scalar("w", w)
+    return step, w, w.assign_add(1.0), step.assign_add(1)
+
+
+def test_it_initialises_saves_and_restores(graph, tmp_path):
+    step, w, *train = _model()
+    supervisor = tf.train.Supervisor(logdir=str(tmp_path), save_model_secs=0, save_summaries_secs=0)
+    assert graph.finalized
+    with supervisor.managed_session() as session:
+        session.run(train)
+        supervisor.saver.save(session, supervisor.save_path, global_step=supervisor.global_step)
+    assert supervisor.should_stop()
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith("model.ckpt-1")
+    with tf.Graph().as_default():
+        step, w, *_ = _model()
+        again = tf.train.Supervisor(logdir=str(tmp_path), save_model_secs=0, save_summaries_secs=0)
+        with again.managed_session() as session:
+            assert session.run([w, step]) == [4, 1]
+
+
+def test_its_services_save_and_write_by_themselves(graph, tmp_path):
+    _model()
+    supervisor = tf.train.Supervisor(logdir=str(tmp_path), save_model_secs=0.05, save_summaries_secs=0.05)
+    with supervisor.managed_session() as session:
+        supervisor.summary_computed(session, session.run(supervisor.summary_op))
+        until(lambda: tf.train.latest_checkpoint(str(tmp_path)))
+    assert list(tmp_path.glob("events*"))
+
+
+def test_what_is_raised_inside_comes_out_and_the_end_of_the_data_does_not(graph):
+    _model()
+    supervisor = tf.train.Supervisor(logdir=None)
+    with pytest.raises(ZeroDivisionError), supervisor.managed_session():
+        raise ZeroDivisionError
+    with supervisor.managed_session():
+        raise tf.errors.OutOfRangeError(None, None, "the end")
+
+
+def test_threads_run_until_it_stops(graph):
+    _model()
+    supervisor = tf.train.Supervisor(logdir=None, summary_op=None)
+    calls = []
+    with supervisor.managed_session():
+        supervisor.loop(0.01, calls.append, args=(1,))
+        until(lambda: len(calls) > 2)
+    assert supervisor.should_stop()
+    with tf.Graph().as_default(), pytest.raises(RuntimeError, match="Only chief supervisor"):
+        tf.train.Supervisor(is_chief=False).start_standard_services(None)

@@ -1,0 +1,51 @@
+"""tf.contrib.metrics: metrics with the predictions first."""
+
+from weftwork.graph.contrib.measures import (
+    accuracy,
+    aggregate_metric_map,
+    aggregate_metrics,
+    streaming_accuracy,
+    streaming_auc,
+    streaming_false_negatives,
+    streaming_false_positives,
+    streaming_mean,
+    streaming_mean_absolute_error,
+    streaming_mean_iou,
+    streaming_mean_squared_error,
+    streaming_mean_tensor,
+    streaming_percentage_less,
+    streaming_precision,
+    streaming_recall,
+    streaming_root_mean_squared_error,
+    streaming_sparse_precision_at_k,
+    streaming_sparse_recall_at_k,
+    streaming_true_negatives,
+    streaming_true_positives,
+)
+from weftwork.graph.training.metrics import (
+    confusion_matrix,
+)
+
+__all__ = [
+    "accuracy",
+    "aggregate_metric_map",
+    "aggregate_metrics",
+    "confusion_matrix",
+    "streaming_accuracy",
+    "streaming_auc",
+    "streaming_false_negatives",
+    "streaming_false_positives",
+    "streaming_mean",
+    "streaming_mean_absolute_error",
+    "streaming_mean_iou",
+    "streaming_mean_squared_error",
+    "streaming_mean_tensor",
+    "streaming_percentage_less",
+    "streaming_precision",
+    "streaming_recall",
+    "streaming_root_mean_squared_error",
+    "streaming_sparse_precision_at_k",
+    "streaming_sparse_recall_at_k",
+    "streaming_true_negatives",
+    "streaming_true_positives",
+]
