@@ -88,7 +88,7 @@ def _fixed(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
             raise column.error(i, f"Feature: {column.key} {told}")
         if row is not None and len(row) != size:
             raise column.error(i, _mismatch(wanted, len(row), bracket_text(wanted.shape)))
-        made[i] = default if row is None else row.reshape(wanted.shape)
+        made[i] = default if row is None else row.reshape(wanted.shape)[()]
     return (made,)
 
 
