@@ -201,7 +201,7 @@ def parse_batch(serialized: Any, names: Any, *defaults: Any, wanted: tuple[Wante
 def _read(wanted: tuple[Wanted, ...], defaults: tuple, column: Callable[[str], _Column]) -> list:
     made: list[Any] = []
     for one in wanted:
-        default = None if one.default is None else defaults[one.default]
+        default = None if one.default is None else np.asarray(defaults[one.default], _numpy(one.dtype))[()]
         made += _WAYS[one.way]([column(key) for key in one.keys], one, default)
     return made
 

@@ -69,9 +69,10 @@ def test_a_string_of_its_own_is_bytes_for_who_takes_it(graph):
     many = tf.parse_example([example(a=[b"bc"])] * 2, {"a": name})["a"]
     one = tf.parse_single_example(example(a=[b"d"]), {"a": name})["a"]
     with tf.Session() as session:
-        made = [tf.strings.length(many), tf.decode_raw(many, tf.uint8), tf.strings.length(one)]
-        lengths = session.run(made)
-    assert [part.tolist() for part in lengths] == [[2, 2], [[98, 99], [98, 99]], 1]
+        missing = tf.parse_example([example()], {"a": tf.FixedLenFeature([], TEXTS, "efg")})["a"]
+        lengths = [tf.strings.length(strings) for strings in (many, one, missing)]
+        got = session.run([*lengths, tf.decode_raw(many, tf.uint8)])
+    assert [part.tolist() for part in got] == [[2, 2], 1, [3], [[98, 99], [98, 99]]]
 
 
 def test_features_of_any_length_are_sparse_tensors():
