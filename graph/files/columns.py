@@ -88,7 +88,7 @@ def _fixed(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
             raise column.error(i, f"Feature: {column.key} {told}")
         if row is not None and len(row) != size:
             raise column.error(i, _mismatch(wanted, len(row), bracket_text(wanted.shape)))
-        made[i] = default if row is None else row.reshape(wanted.shape)
+        made[i] = default if row is None else row.reshape(wanted.shape)[()]
     return (made,)
 
 
@@ -201,7 +201,7 @@ def parse_batch(serialized: Any, names: Any, *defaults: Any, wanted: tuple[Wante
 def _read(wanted: tuple[Wanted, ...], defaults: tuple, column: Callable[[str], _Column]) -> list:
     made: list[Any] = []
     for one in wanted:
-        default = None if one.default is None else defaults[one.default]
+        default = None if one.default is None else np.asarray(defaults[one.default], _numpy(one.dtype))[()]
         made += _WAYS[one.way]([column(key) for key in one.keys], one, default)
     return made
 

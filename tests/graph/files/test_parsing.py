@@ -64,6 +64,17 @@ def test_features_of_fixed_length_are_tensors():
     assert parsed([example(none=None)], {"none": default})["none"].tolist() == [[b"a", b"b"]]
 
 
+def test_a_string_of_its_own_is_bytes_for_who_takes_it(graph):
+    name = tf.FixedLenFeature([], TEXTS)
+    many = tf.parse_example([example(a=[b"bc"])] * 2, {"a": name})["a"]
+    one = tf.parse_single_example(example(a=[b"d"]), {"a": name})["a"]
+    with tf.Session() as session:
+        missing = tf.parse_example([example()], {"a": tf.FixedLenFeature([], TEXTS, "efg")})["a"]
+        lengths = [tf.strings.length(strings) for strings in (many, one, missing)]
+        got = session.run([*lengths, tf.decode_raw(many, tf.uint8)])
+    assert [part.tolist() for part in got] == [[2, 2], 1, [3], [[98, 99], [98, 99]]]
+
+
 def test_features_of_any_length_are_sparse_tensors():
     got = parsed(THREE, {"words": tf.VarLenFeature(TEXTS), "nobody": tf.io.VarLenFeature(INTS)})
     assert lists(got["words"]) == [[[0, 0], [0, 1], [2, 0]], [b"x", b"yy", b"zzz"], [3, 2]]
