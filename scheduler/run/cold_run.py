@@ -142,6 +142,11 @@ class ColdRun:
     # In the caller
 
     @property
+    def functions(self) -> list:
+        """The users' functions that it calls."""
+        return self._call_list.functions
+
+    @property
     def current(self) -> Any:
         """The node that is being called."""
         rows, rest = self._calling

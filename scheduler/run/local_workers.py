@@ -71,6 +71,8 @@ class LocalWorkers:
         self._numbers = count(1)
         self._since = 0.0
         self._missed = 0.0
+        self._run: Run | None = None
+        """The run that has them."""
         self._deaths = 0
         """How many have died in a row before they were up."""
         self._given_up = 0.0
@@ -131,7 +133,18 @@ class LocalWorkers:
 
     def give_back(self) -> None:
         """The run is over."""
+        self._run = None
         self._lock.release()
+
+    def leave(self, run: Run) -> None:
+        """A run is over, but its thread does not come back: if it has them, the program takes others from now on."""
+        having = self._run
+        while having is not None and having is not run:
+            having = having.outer
+        if having is run:
+            _of_process.cache_clear()
+            for process in list(self._processes.values()):
+                process.end()
 
     def _fill(self, slots: int) -> None:
         """Start those that are not there."""
@@ -188,6 +201,7 @@ class LocalWorkers:
         Raises Unfit when the plan is not for them, and Restart when one has died.
         """
         assert self._transport is not None
+        self._run = run
         team = _Team(run, plan, self._transport, next(self._numbers), measure, self._up)
         run.wakers.append(self._transport.wake)
         run.values.append(team)
@@ -213,6 +227,7 @@ class LocalWorkers:
         most: how many nodes may run at a time, or None.
         """
         assert self._transport is not None
+        self._run = run
         lanes = {}
         for slot in sorted(self._up)[:most]:
             lanes[slot] = self._lanes.setdefault(slot, Lane())
@@ -304,7 +319,7 @@ class _Team(ProcessExchange):
             around=self.run.around(known),
         )
         self.left[segment.slot] = segment
-        self.run.here[segment.slot] = (segment, monotonic())
+        self.run.here[segment.slot] = (segment, monotonic(), 0)
         self.transport.send(segment.slot, [pack(["run", self.number, request]), *data, *inputs], self.stop)
         known.update([code.name, *[block.key for block in blocks]])
 

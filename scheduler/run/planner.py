@@ -96,7 +96,7 @@ class Planner:
         if backend.is_running() and _is_seen(flow, estimate):
             ways = self._candidates(flow, estimate, set())
             return min([way for way in ways if not way.plan.needs_residents], key=lambda way: way.predicted)
-        if backend.is_running():
+        if backend.is_running() or COSTS.blocks_any(flow.kernels):
             return self._placed(flow, estimate, set(), frozenset(), "auto").current
         places = [place_needed(flow, node) or Place.CALLER for node in range(len(flow.ops))]
         return Candidate("caller", 0.0, make_plan(flow, places, estimate))

@@ -227,7 +227,7 @@ class Sharing:
         lane.held.update(given, inside)
         lane.large = lane.large or any([size_of(value) >= _KEPT for value in given.values()])
         lane.batches[self.batches] = Batch(nodes, seconds)
-        self.run.here[self.batches, slot] = (Segment(self.batches, Place.RESIDENT, nodes, False, slot), monotonic())
+        self.run.here[self.batches, slot] = (Segment(self.batches, Place.RESIDENT, nodes, False, slot), monotonic(), 0)
         self.frontier.begun(seconds)
 
     def _take(self, seconds: float | None) -> None:
@@ -348,7 +348,7 @@ class Sharing:
         self.batches += 1
         number, job = self.batches, Threaded(self.run, nodes, self.halt)
         self.lanes[slot].batches[number] = Batch(nodes, seconds, in_thread=True)
-        self.run.here[number, slot] = (Segment(number, Place.THREAD, nodes, False, slot), monotonic())
+        self.run.here[number, slot] = (Segment(number, Place.THREAD, nodes, False, slot), monotonic(), 0)
         self.frontier.begun(seconds)
         self.under_way.add(("thread", number))
         job.start(lambda: self._tell(("thread", number), partial(self._thread_done, slot, number, job)))

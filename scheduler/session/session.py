@@ -28,6 +28,7 @@ from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_o
 from weftwork.scheduler.request.trace import Trace, Wanted
 from weftwork.scheduler.run.engine import CLOSED, Engine
 from weftwork.scheduler.run.explain import Explanation, Waiting
+from weftwork.scheduler.run.limits import listen
 from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.session.future import RunFuture
 from weftwork.scheduler.session.host import Host, SharedEngine
@@ -61,6 +62,7 @@ class BaseSession:
         self._config = ConfigProto()
         if config is not None:
             self._config.CopyFrom(config)
+        listen()
         _connect(self._target.decode(), self._config)
         if backend.is_running():
             check_packages(inventory.cluster())
