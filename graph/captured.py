@@ -142,6 +142,11 @@ def pickled(value: Any) -> bytes | None:
     return text if len(text) <= _SMALL else None
 
 
+def _is_of_main(value: Any) -> bool:
+    """True for a function or class of the main module: what pickles it by its name must find it there."""
+    return isinstance(value, (FunctionType, type)) and value.__module__ == "__main__"
+
+
 class _Walk:
     """One walk over all that a function refers to."""
 
@@ -218,7 +223,7 @@ class _Walk:
         for name in facts.globals:
             value = self._refer(functools.partial(found_in, space), name, ("name", id(space), name))
             roots["global", name] = value
-            if space.get("__name__") != "__main__" and module is not None and vars(module) is space:
+            if module is not None and vars(module) is space and (module.__name__ != "__main__" or _is_of_main(value)):
                 self.names.append((module, name, value))
             if value is not MISSING:
                 self.visit(value, facts.attributes, ROOT)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
+from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
 from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
@@ -91,7 +92,7 @@ class Costs:
         """By function, or by the token that a user's function has."""
         self._lasting: OrderedDict[Any, History] = OrderedDict()
         """Those of functions that cannot be weakly referenced, by identity: the last ones that were new."""
-        self._lock = threading.Lock()
+        self._lock = fresh(threading.Lock())
         self._blocking: weakref.WeakSet[Any] = weakref.WeakSet()
         self.epoch = 0
         """Goes up when a function is seen for the first time or a mean has moved much."""

@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.forks import fresh
 from weftwork.scheduler.plan.autotune import Autotuner
 from weftwork.scheduler.plan.cost import size_class
 
@@ -23,7 +24,7 @@ _SMALL = 1024
 
 
 _all: WeakSet[Specialization] = WeakSet()
-_lock = threading.Lock()
+_lock = fresh(threading.Lock())
 
 
 def forget_plans() -> None:

@@ -35,9 +35,9 @@ def call_node(run: Run, node: int) -> tuple[float, int, int]:
     given = [run.stop, *args] if isinstance(kernel, Control) else args
     try:
         result = run.call_here(("call", node), lambda: kernel(*given, **flow.attrs[node]))
-    except Exception as error:
-        if run.is_cancelled:  # the function has made another error of what it was struck by
-            raise Stopped from error
+    except BaseException as error:
+        if run.is_cancelled and not isinstance(error, (Stopped, KeyboardInterrupt)):
+            raise Stopped from error  # the function has made another error of what it was struck by
         raise
     seconds = perf_counter() - start
     outputs = flow.outputs[node]

@@ -50,6 +50,10 @@ from weftwork.scheduler.state.mirror import Cells, Draws, Mirror
 from weftwork.scheduler.state.recovery import Recovery
 
 CLOSED = "Attempted to use a closed Session."
+FORKED = (
+    "This session belongs to the process that this one was forked off: its threads, locks and workers are there. Make "
+    "a session in this process, or fork before the program makes its first one."
+)
 _MEASURED_RUNS = 2
 """Runs of a signature in which every node is measured."""
 _HOT_RUNS = 40
@@ -90,6 +94,7 @@ class Engine:
         self.ran: dict[str, list[int]] = {}
         self._idle = threading.Condition(self.mirror.mutex)
         self.closed = False
+        self._refusal = CLOSED
         cancel_at_end(self)
 
     # Execution
@@ -129,7 +134,7 @@ class Engine:
         running = self.mirror.running
         with self.mirror.mutex:
             if self.closed:
-                raise RuntimeError(CLOSED)
+                raise RuntimeError(self._refusal)
             running.add(run)
         again = False
         try:
@@ -362,8 +367,15 @@ class Engine:
             with self._idle:
                 self._idle.wait_for(lambda: not self.mirror.running, _LOOK)
 
+    def belong_to_parent(self) -> None:
+        """This process was forked off: the session, its runs and what ends them are the other one's."""
+        self.closed, self._refusal = True, FORKED
+        self.mirror.running.clear()
+
     def close(self) -> None:
         """End the session's processes and threads."""
+        if self._refusal is FORKED:
+            return
         self._iterators.close()
         self._autosave.close()
         self.flusher.close()

@@ -34,6 +34,7 @@ import numpy as np
 
 from weftwork.actors.processes.code import pack_code
 from weftwork.actors.programs.program import Stopped
+from weftwork.graph.forks import fresh, in_child
 from weftwork.graph.function import UserFunction
 from weftwork.graph.ownership import is_atom
 from weftwork.scheduler.compile.effects import functions_of
@@ -60,7 +61,7 @@ _CALLERS = frozenset(
         "graph.ownership",
         "graph.seeded",
         "scheduler.run.cold_run",
-        "scheduler.run.sharing",
+        "scheduler.run.calling",
     )
 )
 """Modules that call functions and hold nothing meanwhile."""
@@ -186,6 +187,8 @@ def _outcome(run: Any, came: SimpleQueue, seconds: float | None, grace: float) -
                 end = None
                 run.expire()
         if outcome is not None:
+            if run.stop and STRIKES.parts(run):  # another thread of the run is stuck
+                abandon(run)
             return outcome
         if run.stop and STRIKES.is_stuck(run, grace):
             abandon(run)
@@ -240,7 +243,7 @@ class Strikes:
 
     def __init__(self):
         self._since: dict[Any, float] = {}
-        self._lock = threading.Lock()
+        self._lock = fresh(threading.Lock())
         self._new = threading.Event()
         self._started = False
 
@@ -291,11 +294,14 @@ class Strikes:
 
     def forget(self) -> None:
         """This process was forked off: the runs are its parent's, and so is the thread."""
-        self.__init__()
+        self._since.clear()
+        self._new = threading.Event()
+        self._started = False
 
 
 STRIKES = Strikes()
 """Those of this process."""
+in_child(STRIKES.forget)
 
 
 def _root(run: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 from weftwork.graph import stacks
 from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
 from weftwork.graph.export import structure
+from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.machines import backend, inventory
@@ -67,7 +68,7 @@ class BaseSession:
         if backend.is_running():
             check_packages(inventory.cluster())
         self._closed = False
-        self._closing = threading.Lock()
+        self._closing = fresh(threading.Lock())
         self._engine, self._cluster = _engine(self._target.decode(), self._config, graph)
         self._partial = PartialRuns()
         self._finalizer = weakref.finalize(self, self._engine.close)
@@ -430,7 +431,7 @@ class InteractiveSession(BaseSession):
     """A session that makes itself the default when it is created: for shells and notebooks. Close it with `close()`."""
 
     _alive = 0
-    _count_lock = threading.Lock()
+    _count_lock = fresh(threading.Lock())
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
         super().__init__(target, graph, config)

@@ -19,6 +19,8 @@ import pytest
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in
 
+pytestmark = pytest.mark.usefixtures("ray_session")
+
 LONG = 60.0
 """Seconds that a function takes which does not stop."""
 SOON = 15.0
