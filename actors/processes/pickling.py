@@ -312,6 +312,16 @@ def _error(kind: type, args: tuple, state: dict | None) -> BaseException:
     return made
 
 
+class Bare:
+    """An exception of some class on its way: what comes of it has no other way to be made."""
+
+    def __init__(self, kind: type, args: tuple, state: dict):
+        self.kind, self.args, self.state = kind, args, state
+
+    def __reduce__(self) -> tuple:
+        return _error, (self.kind, self.args, self.state)
+
+
 def _is_named(kind: type) -> bool:
     own = kind.__reduce__ is not object.__reduce__ or kind.__reduce_ex__ is not object.__reduce_ex__
     return hasattr(kind, "_fields") and not own

@@ -86,8 +86,9 @@ class CallList:
             return None
         if COSTS.blocks_any(statistics.counts):
             return None
-        if any([isinstance(kernel, UserFunction) and kernel.captured.draws for kernel in statistics.counts]):
-            return None  # each call needs a seed: a plan has one for each
+        functions = [kernel for kernel in statistics.counts if isinstance(kernel, UserFunction)]
+        if any([function.captured.draws or function.captured.ends for function in functions]):
+            return None  # each call needs a seed, or a process of its own: a plan has one for each
         bound = bound_together([kernel for kernel in statistics.counts if isinstance(kernel, UserFunction)])
         if len(ops) < _LEAST * len(unseen(statistics.counts) - bound) or are_heavy(statistics.counts):
             return None

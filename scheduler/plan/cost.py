@@ -129,7 +129,7 @@ class Costs:
 
     def block(self, kernel: Callable) -> None:
         """A function did not come back in time: it stays one that was never seen, so it is called in a worker."""
-        if not _is_weak(kernel):
+        if not _is_weak(kernel) or self.blocks(kernel):
             return
         with self._lock:
             self._blocking.add(_key(kernel))

@@ -256,6 +256,8 @@ def _forced(flow: Dataflow, node: int, forced: str) -> Place:
         return needed
     if forced == "mixed":
         return (Place.CALLER, Place.ACTOR, Place.TASK)[scattered(op.index, 3)]
+    if COSTS.blocks(flow.kernels[node]):
+        return Place.TASK
     whole = (Place.RESIDENT.value, Place.THREAD.value, Place.DYNAMIC.value)  # whole plans are made for these
     return Place.CALLER if forced in whole else Place(forced)
 

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
-from weftwork.actors.programs.program import Stopped, spread
+from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.ownership import all_lent
 from weftwork.scheduler.compile.effects import functions_of
@@ -36,7 +36,7 @@ def call_node(run: Run, node: int) -> tuple[float, int, int]:
     try:
         result = run.call_here(("call", node), lambda: kernel(*given, **flow.attrs[node]))
     except BaseException as error:
-        if run.is_cancelled and not isinstance(error, (Stopped, KeyboardInterrupt)):
+        if run.is_cancelled and not is_from_outside(error):
             raise Stopped from error  # the function has made another error of what it was struck by
         raise
     seconds = perf_counter() - start

@@ -40,9 +40,8 @@ from weftwork.graph.ownership import is_atom
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines.helpers import borrow
-from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.specializations import forget_plans
+from weftwork.scheduler.run.failures import block
 from weftwork.scheduler.run.shipping import carrying
 
 _LOG = logging.getLogger("weftwork")
@@ -201,10 +200,8 @@ def abandon(run: Any) -> None:
         found = _stuck(inner)
         names = ", ".join([function.__name__ for function in found]) or "a function"
         _LOG.warning("%s does not stop: its run is over, but its thread goes on until it returns", names)
-        for kernel in _kernels(inner):
-            if not found.isdisjoint(functions_of([kernel])) and all(map(_travels, found)):
-                COSTS.block(kernel)
-                forget_plans()
+        if all(map(_travels, found)):
+            block([kernel for kernel in _kernels(inner) if not found.isdisjoint(functions_of([kernel]))])
 
 
 def _kernels(run: Any) -> list:

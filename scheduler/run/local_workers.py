@@ -22,7 +22,7 @@ from itertools import count
 from time import monotonic
 
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
-from weftwork.actors.processes.messages import Request, pack, pack_parts, unpack, unpack_parts
+from weftwork.actors.processes.messages import Request, described, pack, pack_parts, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport, is_left
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import InvalidArgumentError, OpError
@@ -352,13 +352,13 @@ class _Team(ProcessExchange):
             self.run.count("resident", len(segment.nodes))
         elif kind == "failed":
             error, text, step = rest
-            cause = unpack(error)
+            cause = described(error, text)
             self._fail(node_error(self.plan.flow.ops[segment.owners[step]], cause, text))
         elif kind == "wrote":
             found_writing(self.plan.flow, segment.nodes, rest[0])
             self._fail(self._lost(segment, "a function changes captured state"))
         elif kind == "unfit":
-            self._fail(self._unfit(unpack(rest[0])))
+            self._fail(self._unfit(described(*rest[:2])))
         elif kind == "missing":
             self.forgotten = True
             self._fail(self._lost(segment, "a resident has forgotten its program"))
