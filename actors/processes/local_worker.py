@@ -158,7 +158,11 @@ class LocalWorker:
         """Do what a message asks for; False once the caller has gone. Nothing of it is kept until the next one."""
         if not parts:
             return parts is not None or sender != 0
-        message = unpack_parts(parts)
+        try:
+            message = unpack_parts(parts)
+        except Exception as error:  # a value does not load here
+            transport.send(0, pack_parts(["unfit", None, *describe(error)]))
+            return True
         if message[0] == "value":  # of a run that another slot has begun already
             early.append((sender, message))
         elif message[0] == "share":
@@ -207,6 +211,9 @@ class LocalWorker:
         said.clear()
         try:
             values = [exchange, *unpack_parts(inputs)]
+        except Exception as error:  # a value does not load here
+            return pack_parts(["unfit", number, *describe(error)])
+        try:
             with children_end(), working(), program.errors():
                 if request.measure:
                     outputs, *measured = program.measure(values, exchange.stop)

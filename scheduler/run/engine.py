@@ -224,7 +224,9 @@ class Engine:
             settle_needs(flow, self.config)
             raise
         except Unfit:
-            if not autotuner.certain:
+            if autotuner.certain:  # there is no other way but the caller: what does not travel runs there
+                specialization.autotuner, specialization.known = self.planner.in_caller(flow), self.planner.known()
+            else:
                 autotuner.drop(candidate)
             raise
         finally:

@@ -31,7 +31,7 @@ from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.apart import Apart
-from weftwork.scheduler.run.failures import lost, node_error
+from weftwork.scheduler.run.failures import is_of_the_place, lost, node_error
 from weftwork.scheduler.run.run import Restart, Run
 from weftwork.scheduler.run.sharing import Sharing
 from weftwork.scheduler.run.shipping import Lane
@@ -123,9 +123,9 @@ class LocalWorkers:
         """Take those of slots 1 to `count` that are up and free, one at least; `give_back` follows.
 
         The others are started, and the first one is waited for, until `stop` fills up. A run that has them already is
-        waited for a second.
+        waited for a second. None are started where there is no CPU for any.
         """
-        if not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
+        if not count or not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
             return False
         self._fill(count + 1)
         self._are_up(count + 1, 0.0)
@@ -339,6 +339,12 @@ class _Team(ProcessExchange):
             if number == self.number and slot in self.left:
                 self.run.heard(self._ops(self.left[slot]), rest[0])
             return
+        if (
+            number is None
+        ):  # a value of some run has come there that cannot be read: it waits for it, and is told to stop
+            if slot in self.left:
+                self._fail(self._unfit(described(*rest)))
+            return
         segment = self.left.pop(slot, None) if number == self.number else None
         if segment is None:
             return
@@ -353,6 +359,9 @@ class _Team(ProcessExchange):
         elif kind == "failed":
             error, text, step = rest
             cause = described(error, text)
+            if is_of_the_place(cause):
+                self._fail(self._unfit(cause))
+                return
             self._fail(node_error(self.plan.flow.ops[segment.owners[step]], cause, text))
         elif kind == "wrote":
             found_writing(self.plan.flow, segment.nodes, rest[0])

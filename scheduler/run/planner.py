@@ -101,8 +101,12 @@ class Planner:
             return min([way for way in ways if not way.plan.needs_residents], key=lambda way: way.predicted)
         if backend.is_running() or COSTS.blocks_any(flow.kernels):
             return self._placed(flow, estimate, set(), frozenset(), "auto").current
+        return self.in_caller(flow).current
+
+    def in_caller(self, flow: Dataflow) -> Autotuner:
+        """The one plan by which all that may run in the caller does so."""
         places = [place_needed(flow, node) or Place.CALLER for node in range(len(flow.ops))]
-        return Candidate("caller", 0.0, make_plan(flow, places, estimate))
+        return Autotuner([Candidate("caller", 0.0, make_plan(flow, places, Estimate(flow, {})))])
 
     def _placed(
         self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str = ""
