@@ -35,8 +35,8 @@ import numpy as np
 from weftwork.actors.processes.code import pack_code
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.forks import fresh, in_child
-from weftwork.graph.function import UserFunction
 from weftwork.graph.ownership import is_atom
+from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines.helpers import borrow
@@ -55,7 +55,7 @@ _CALLERS = frozenset(
     for name in (
         "actors.programs.program",
         "actors.programs.control",
-        "graph.function",
+        "graph.user_function",
         "graph.nest",
         "graph.ownership",
         "graph.seeded",
