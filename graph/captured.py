@@ -61,6 +61,8 @@ _SETTERS = {
     "time": "tzset",
 }
 """Functions that change the surroundings of the whole program, by module."""
+_SYSTEM, _ENDS, _FORKS = ("os", "posix", "nt"), ("_exit", "abort"), ("fork", "forkpty")
+"""Modules and functions that end a process, or fork one off."""
 _MAIN = frozenset(["signal", "asyncio", "_asyncio"])
 """Modules of which functions need, or look at, the thread that they run in."""
 _EACH = frozenset("sys os warnings logging signal threading builtins random gc".split())
@@ -86,6 +88,7 @@ class Captured:
     objects: its small mutable objects.   variables: its context variables, and their values.
     names: (module or class, name, value) of what it refers to in the program's modules and classes.
     draws: whether it may draw from `random` or `numpy.random`, as bits.   main: it looks at its thread.
+    ends: it may end the process that it runs in.
     """
 
     def __init__(self, function: Callable):
@@ -121,6 +124,7 @@ class Captured:
         self.reads = frozenset(walk.reads) | self.writes
         self.objects, self.names, self.variables = list(walk.objects.values()), walk.names, walk.variables
         self.draws, self.main = walk.draws, walk.main
+        self.ends = walk.ends and not walk.forks  # else it is a child that it ends
         self._bytes = self._pickled()
         self.objects = [o for o, text in zip(self.objects, self._bytes, strict=True) if text is not None]
         self._bytes = [text for text in self._bytes if text is not None]
@@ -142,6 +146,11 @@ def pickled(value: Any) -> bytes | None:
     return text if len(text) <= _SMALL else None
 
 
+def _is_of_main(value: Any) -> bool:
+    """True for a function or class of the main module: what pickles it by its name must find it there."""
+    return isinstance(value, (FunctionType, type)) and value.__module__ == "__main__"
+
+
 class _Walk:
     """One walk over all that a function refers to."""
 
@@ -154,6 +163,7 @@ class _Walk:
         self.names: list[tuple[Any, str, Any]] = []
         self.variables: list[tuple[ContextVar, Any]] = []
         self.draws, self.main = 0, False
+        self.ends = self.forks = False
         self._seen: set = set()
         self._todo: list[tuple[Any, frozenset, int]] = []
         self.visit(function, frozenset(), ROOT)
@@ -218,7 +228,7 @@ class _Walk:
         for name in facts.globals:
             value = self._refer(functools.partial(found_in, space), name, ("name", id(space), name))
             roots["global", name] = value
-            if space.get("__name__") != "__main__" and module is not None and vars(module) is space:
+            if module is not None and vars(module) is space and (module.__name__ != "__main__" or _is_of_main(value)):
                 self.names.append((module, name, value))
             if value is not MISSING:
                 self.visit(value, facts.attributes, ROOT)
@@ -306,6 +316,8 @@ class _Walk:
         name = getattr(function, "__module__", None)
         if isinstance(name, str):
             self._named(name)
+            self.ends = self.ends or (name in _SYSTEM and function.__name__ in _ENDS)
+            self.forks = self.forks or (name in _SYSTEM and function.__name__ in _FORKS)
             if function.__name__ in _SETTERS.get(_PUBLIC.get(name, name), "").split():
                 self.writes.add(SURROUNDINGS)
 

@@ -25,6 +25,7 @@ ValueError
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 import traceback
 from typing import Any
@@ -65,6 +66,7 @@ class OpError(Exception):
 
     def __init__(self, node_def: Any, op: Any, message: str, error_code: int | None = None):
         super().__init__(node_def, op, message)
+        copyreg.dispatch_table.pop(type(self), None)  # tblib pickles what is said there, whether it can be or not
         self._node_def, self._op, self._message = node_def, op, message
         self._error_code = self._code if error_code is None else error_code
 
@@ -111,9 +113,34 @@ def _portable(cause: BaseException | None) -> BaseException | None:
     """The cause, or what it prints where it does not survive pickling: the error itself must always arrive."""
     try:
         pickle.loads(pickle.dumps(cause))
-    except Exception:
-        return RemoteTraceback("".join(traceback.format_exception(cause)))
+    except BaseException:
+        return RemoteTraceback(printed(cause))
     return cause
+
+
+def text_of(error: BaseException) -> str:
+    """An exception's text, as far as it can be had: its `__str__` may do anything."""
+    try:
+        text = str(error)
+        return text if type(text) is str else str.__str__(text)
+    except BaseException:
+        return ", ".join([shown(arg) for arg in error.args])
+
+
+def shown(value: Any) -> str:
+    """A value's text, or its type where it has none."""
+    try:
+        return str(value)
+    except BaseException:
+        return f"<{type(value).__name__}>"
+
+
+def printed(error: BaseException | None) -> str:
+    """What an exception prints, as far as it can be had."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException as failure:
+        return f"{type(error).__name__} (its traceback cannot be printed: {type(failure).__name__})\n"
 
 
 class CancelledError(OpError):

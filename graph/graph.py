@@ -15,6 +15,7 @@ from typing import Any
 from weftwork.graph import shapes, stacks
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.errors import UnimplementedError
+from weftwork.graph.forks import fresh
 from weftwork.graph.names import Names, check_op_name, check_scope_name, find
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ownership import add_atoms
@@ -83,7 +84,7 @@ class Graph:
     """
 
     def __init__(self):
-        self._lock = threading.RLock()
+        self._lock = fresh(threading.RLock())
         self._operations: list[Operation] = []
         self._statistics = GraphStatistics()
         self._by_name: dict[str, Operation] = {}

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.graph.forks import fresh
+
 PYTHON, NUMPY = 1, 2
 """Generators that a function may draw from: bits of `Captured.draws`."""
 
@@ -83,7 +85,7 @@ class _Python:
 
 
 _spare: list[Any] = []
-_lock = threading.Lock()
+_lock = fresh(threading.Lock())
 
 
 class _Numpy:

@@ -187,7 +187,8 @@ SHARED_PRIVATES = {
     *("_as_graph_element", "_as_ref", "_by_name", "_collections", "_is_ref_dtype", "_kept", "_last_id", "_put", "_ref"),
     *("_transpose_conj", "_unsafe_unfinalize", "_variable"),
     *("_parent", "_present"),  # of one message's parts
-    *("_asdict", "_exit", "_getframe", "_node", "_on_ready", "_replace", "_trace"),  # of Python, autograd and Ray
+    *("_asdict", "_at_fork_reinit", "_current_frames", "_exit", "_getframe", "_node", "_on_ready", "_replace"),
+    "_trace",  # these are of Python, autograd and Ray
     *("_cls", "_obj", "_unbound"),  # of a bound generic method, from Python 3.14 on
 }
 """Private names of one module that others use. The list may become shorter."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import threading
 from collections import deque
@@ -32,6 +33,7 @@ from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import StepFailed, Stopped, spread
 from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.ownership import all_lent
 from weftwork.graph.stacks import working
@@ -156,7 +158,11 @@ class LocalWorker:
         """Do what a message asks for; False once the caller has gone. Nothing of it is kept until the next one."""
         if not parts:
             return parts is not None or sender != 0
-        message = unpack_parts(parts)
+        try:
+            message = unpack_parts(parts)
+        except Exception as error:  # a value does not load here
+            transport.send(0, pack_parts(["unfit", None, *describe(error)]))
+            return True
         if message[0] == "value":  # of a run that another slot has begun already
             early.append((sender, message))
         elif message[0] == "share":
@@ -205,7 +211,10 @@ class LocalWorker:
         said.clear()
         try:
             values = [exchange, *unpack_parts(inputs)]
-            with working(), program.errors():
+        except Exception as error:  # a value does not load here
+            return pack_parts(["unfit", number, *describe(error)])
+        try:
+            with children_end(), working(), program.errors():
                 if request.measure:
                     outputs, *measured = program.measure(values, exchange.stop)
                 else:
@@ -286,7 +295,7 @@ class LocalWorker:
             self._ticker.start()
         try:
             heard.clear()  # what modules say when they are imported, they have said in the program
-            with working(), quiet():
+            with children_end(), working(), quiet():
                 for row in todo:
                     if self._stop:
                         return ("stopped",)
@@ -371,7 +380,7 @@ def main(folder: str, slot: int) -> None:
     with suppress(Gone, OSError):
         LocalWorker().serve(folder, slot)
     sys.stdout.flush()
-    os._exit(0)
+    _end()
 
 
 def _end_with(parent: int) -> None:
@@ -380,4 +389,11 @@ def _end_with(parent: int) -> None:
     poll.register(0, select.POLLIN | select.POLLHUP)
     while os.getppid() == parent and not poll.poll(_PARENT_EVERY * 1000):
         pass
+    _end()
+
+
+def _end() -> None:
+    """End this process, with what functions have started in it and left."""
+    if os.getpgrp() == os.getpid():  # else it was forked off by a function that then went on
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)

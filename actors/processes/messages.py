@@ -12,7 +12,6 @@ reply     ("done", small outputs, bytes of the large ones, measurements) or ("fa
 from __future__ import annotations
 
 import pickle
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.processes import pickling
+from weftwork.graph.errors import printed, shown, text_of
 
 _APART = 1 << 16
 """Bytes of data from which it is a part of its own."""
@@ -151,11 +151,41 @@ def check_pickles(value: Any) -> None:
 
 
 def describe(error: BaseException) -> tuple[bytes, str]:
-    """An exception as (pickled exception, text of its traceback); one that does not pickle is told by its text."""
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    """An exception as (pickled exception, text of its traceback).
+
+    One that does not pickle goes without what does not pickle in it; where that does not help either, it is told by its
+    type and text.
+    """
+    bare = _packed_error(error)
+    if bare is None:
+        args = tuple([arg if _pickles(arg) else shown(arg) for arg in error.args])
+        state = {name: value for name, value in vars(error).items() if _pickles(value)}
+        bare = _packed_error(pickling.Bare(type(error), args, state))
+    return bare or pack(RuntimeError(f"{type(error).__name__}: {text_of(error)}")), printed(error)
+
+
+def _packed_error(error: Any) -> bytes | None:
+    """An exception's bytes, if one of its class comes out of them: what is called to make it may do anything."""
+    wanted = error.kind if isinstance(error, pickling.Bare) else type(error)
     try:
         bare = pack(error)
-        unpack(bare)
-    except Exception:
-        bare = pack(RuntimeError(f"{type(error).__name__}: {error}"))
-    return bare, text
+        return bare if type(unpack(bare)) is wanted else None
+    except BaseException:
+        return None
+
+
+def _pickles(value: Any) -> bool:
+    try:
+        unpack(pack(value))
+    except BaseException:
+        return False
+    return True
+
+
+def described(bare: bytes, text: str) -> BaseException:
+    """The exception that `describe` told, or what it printed where it cannot be made here."""
+    try:
+        error = unpack(bare)
+    except BaseException:
+        error = None
+    return error if isinstance(error, BaseException) else RuntimeError(text.strip().rpartition("\n")[2])

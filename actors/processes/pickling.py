@@ -29,6 +29,7 @@ import cloudpickle
 import numpy as np
 
 from weftwork.actors.processes import wrappers
+from weftwork.graph.forks import fresh
 from weftwork.graph.ownership import answers_all, is_bare
 
 _HEAP = 1 << 9
@@ -47,7 +48,7 @@ _blank: weakref.WeakSet[type] = weakref.WeakSet()
 """Classes that have just been made, of which nothing is known."""
 _bare: OrderedDict[str, Any] = OrderedDict()
 _bare_ids: dict[int, str] = {}
-_lock = threading.RLock()
+_lock = fresh(threading.RLock())
 
 
 def dumps(value: Any, buffer_callback: Callable | None = None, is_code: bool = False) -> bytes:
@@ -158,7 +159,31 @@ def _set_class(kind: type, told: tuple) -> type:
         _homes[kind] = home
         set_state(kind, state)
         _blank.discard(kind)
+        if home != _HERE:
+            _stand(kind)
     return kind
+
+
+_of_main: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+"""The classes that came from the main module of a program, by name."""
+
+
+def _stand(kind: type) -> None:
+    """Let a class of the program's main module be found in the one of this process, as long as it is there.
+
+    So can what functions pickle by themselves, or have multiprocessing pickle.
+    """
+    name, module = kind.__qualname__, sys.modules.get("__main__")
+    if kind.__module__ == "__main__" and "." not in name and module is not None:
+        _of_main[name] = kind
+        vars(module).setdefault("__getattr__", _found_in_main)
+
+
+def _found_in_main(name: str) -> Any:
+    try:
+        return _of_main[name]
+    except KeyError:
+        raise AttributeError(f"module '__main__' has no attribute {name!r}") from None
 
 
 # Functions
@@ -285,6 +310,16 @@ def _error(kind: type, args: tuple, state: dict | None) -> BaseException:
     if state:
         vars(made).update(state)
     return made
+
+
+class Bare:
+    """An exception of some class on its way: what comes of it has no other way to be made."""
+
+    def __init__(self, kind: type, args: tuple, state: dict):
+        self.kind, self.args, self.state = kind, args, state
+
+    def __reduce__(self) -> tuple:
+        return _error, (self.kind, self.args, self.state)
 
 
 def _is_named(kind: type) -> bool:

@@ -15,10 +15,12 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
 from weftwork.actors.programs.program import Stopped
+from weftwork.graph.forks import in_child
 
 _CHUNK = 1 << 18
 _HEAD = 8
@@ -102,10 +104,22 @@ class _Channel:
             self._parts = []
 
 
+_open: WeakSet[Transport] = WeakSet()
+
+
+@in_child
+def _leave_to_parent() -> None:
+    """A process that was forked off has no place here, and must not hold open what its parent's end closes."""
+    for transport in list(_open):
+        with suppress(OSError, RuntimeError):
+            transport.close()
+
+
 class Transport:
     """One process's place among the others. Used by one thread at a time; `wake` by any."""
 
     def __init__(self, folder: str, slot: int):
+        _open.add(self)
         self._folder, self._slot = folder, slot
         self._channels: dict[int, _Channel] = {}
         self._inbox: deque[tuple[int, list | None]] = deque()

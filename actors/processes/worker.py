@@ -21,6 +21,7 @@ from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import Program, StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.stacks import working
 from weftwork.graph.user_function import WATCHERS
@@ -87,6 +88,12 @@ class Programs:
 
 
 _TASKS = Programs()
+
+
+@contextmanager
+def _working():
+    with working(), children_end():
+        yield
 
 
 @contextmanager
@@ -176,7 +183,7 @@ def perform(request: Request, values: list, programs: Programs, said: list, devi
     failure: list = []
     outputs: list = []
     try:
-        with HEARTBEAT.watching(request.token), _limited(request.deadline) as stop, working(), program.errors():
+        with HEARTBEAT.watching(request.token), _limited(request.deadline) as stop, _working(), program.errors():
             if request.measure:
                 outputs, *measured = program.measure(values, stop)
             else:

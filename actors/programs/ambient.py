@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import warnings
+from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -39,6 +40,7 @@ class Surroundings(NamedTuple):
     machine: where the program runs.   folder: None for one that was removed.   environment: variables, as bytes.
     started_with: those of the moment at which the program imported this.   path: `sys.path`.
     filters: of warnings.   context: of decimal numbers.   errors, printing: of NumPy.   levels: of loggers, by name.
+    main: the file and the name of the main module, with which processes begin that functions start.
     """
 
     machine: str
@@ -51,6 +53,7 @@ class Surroundings(NamedTuple):
     errors: dict
     printing: dict
     levels: dict[str, int]
+    main: tuple[str | None, str | None]
 
 
 _environment: Any = getattr(os.environ, "_data", None)
@@ -89,7 +92,23 @@ def look() -> Surroundings:
         spoken_errors(),
         np.get_printoptions(),
         _levels(),
+        _main(),
     )
+
+
+def _main() -> tuple[str | None, str | None]:
+    space = vars(sys.modules["__main__"])
+    spec = space.get("__spec__")
+    return space.get("__file__"), spec and spec.name
+
+
+def _set_main(file: str | None, name: str | None) -> None:
+    space = vars(sys.modules["__main__"])
+    space["__spec__"] = name and ModuleSpec(name, None)
+    if file is not None:
+        space["__file__"] = file
+    else:
+        space.pop("__file__", None)
 
 
 def _has_level(logger: Any) -> bool:
@@ -182,6 +201,8 @@ class Place:
         filters = [(_loud(action), *rest) for action, *rest in wanted.filters]
         folder = wanted.folder if wanted.folder and os.path.isdir(wanted.folder) else None
         wanted = wanted._replace(path=[*wanted.path, *beside], environment=data, filters=filters, folder=folder)
+        if not here:
+            wanted = wanted._replace(main=_main())
         return wanted, environment
 
     def _make_good(self, wanted: Surroundings, environment: dict) -> None:
@@ -211,6 +232,8 @@ class Place:
             np.set_printoptions(**wanted.printing)
         if now.levels != wanted.levels:
             _set_levels(now.levels, wanted.levels)
+        if now.main != wanted.main:
+            _set_main(*wanted.main)
 
 
 def _loud(action: str) -> str:

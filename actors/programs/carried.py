@@ -109,7 +109,7 @@ def _named(holder: Any, name: str, value: Any) -> tuple | None:
     if value is MISSING:
         return where, name, _ABSENT
     if isinstance(value, _CODE) and (value.__module__, value.__qualname__) == (home, full):
-        return where, name, _IMPORTED
+        return where, name, value if where == "__main__" else _IMPORTED
     if isinstance(value, (ModuleType, property, classmethod, staticmethod)) or _is_made_by(value, holder):
         return None
     if not isinstance(value, (*_PLAIN, FunctionType)) and not _is_to_go(where, name, value):

@@ -22,6 +22,8 @@ from typing import Any
 
 import cloudpickle
 
+from weftwork.graph.forks import fresh
+
 Event = tuple[str, Any]
 _LONGEST = 1 << 20
 """Characters of one event that a process keeps; what a child wrote beyond comes all the same, in further events."""
@@ -82,7 +84,7 @@ class Recorder:
         self.pid = 0
         self._said: list[Event] | None = None
         self._files: list[tuple[str, int, int]] = []
-        self._lock = threading.Lock()
+        self._lock = fresh(threading.Lock())
 
     @contextmanager
     def listening(self) -> Iterator[list[Event]]:

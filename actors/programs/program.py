@@ -10,8 +10,10 @@ of a traceback tells the step that failed.
 
 from __future__ import annotations
 
+import dis
 import keyword
 import operator
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple
 
 from weftwork.actors.programs.float_errors import quiet, spoken
 from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.modules import is_own
 from weftwork.graph.ownership import ATOMS, Lent
 
 _INFIX: dict[Callable, str] = {
@@ -46,8 +49,26 @@ class Stopped(BaseException):
     """A program was told to stop between two of its steps. No Exception: a kernel must not swallow it."""
 
 
-_NOT_THE_KERNELS = (Stopped, KeyboardInterrupt)
-"""What comes from outside while a kernel runs; all else is the kernel's failure, SystemExit and the like included."""
+_RAISE = dis.opmap["RAISE_VARARGS"]
+
+
+def is_from_outside(error: BaseException) -> bool:
+    """True for what came from outside while a kernel ran: a stop, Ctrl-C. All else is the kernel's failure.
+
+    Who raises KeyboardInterrupt by hand fails: it comes from a `raise` of the program's own code, which is no handler
+    of the signal.
+    """
+    if not isinstance(error, KeyboardInterrupt):
+        return isinstance(error, Stopped)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return True
+    code = trace.tb_frame.f_code
+    by_hand = code.co_code[trace.tb_lasti] == _RAISE and is_own(trace.tb_frame.f_globals.get("__name__"))
+    handler: Any = signal.getsignal(signal.SIGINT)
+    return not by_hand or code is getattr(getattr(handler, "__func__", handler), "__code__", None)
 
 
 class StepFailed(Exception):
@@ -106,10 +127,8 @@ class Program:
             return self._interpret(values, stop)
         try:
             return self._function(stop, *values)
-        except _NOT_THE_KERNELS:
-            raise
         except BaseException as error:
-            if isinstance(self._function, _Parts):
+            if isinstance(self._function, _Parts) or is_from_outside(error):
                 raise  # its parts have told which step it was
             raise StepFailed(self._line_of(error)) from error
 
@@ -156,9 +175,9 @@ class Program:
                     spread(slots, outputs, result)
                 for slot in dead:
                     slots[slot] = None
-        except _NOT_THE_KERNELS:
-            raise
         except BaseException as error:
+            if is_from_outside(error):
+                raise
             raise StepFailed(at) from error
         return [slots[i] for i in self.outputs]
 

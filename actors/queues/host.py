@@ -17,6 +17,7 @@ from weftwork.actors.queues.queue import Attempt, Queue
 from weftwork.actors.queues.reader import Reader, Request
 from weftwork.graph import shapes
 from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError
+from weftwork.graph.forks import fresh
 from weftwork.graph.kernels.indices import inside
 from weftwork.graph.operation import Operation
 from weftwork.graph.ops.queues import Definition
@@ -30,7 +31,7 @@ class QueueHost:
         self._others = others
         self._queues: dict[tuple[str, str], Any] = {}
         self._readers: dict[tuple[str, str], Reader] = {}
-        self._lock = threading.RLock()
+        self._lock = fresh(threading.RLock())
         self._closed = False
 
     def start(self, op: Operation, values: list, told: Callable[[Any], None]) -> Callable[[], None]:

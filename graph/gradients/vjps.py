@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import nest
+from weftwork.graph.forks import fresh
 from weftwork.graph.kernels import elementwise as kernels_math
 from weftwork.graph.numpy_protocol import call_numpy
 from weftwork.graph.ops import linalg_ops
 
-_tracing = threading.RLock()
+_tracing = fresh(threading.RLock())
 """autograd counts its traces in one global number: only one thread may trace."""
 
 # Twins

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from time import perf_counter, sleep
 
 from weftwork.actors.programs.exchange import Exchange, receive, send
+from weftwork.graph.forks import children_end, fresh, in_child
 
 _USUAL = 10e-6
 """Seconds below which a measured hop is believed at once."""
@@ -17,13 +18,15 @@ _TRIES, _PAUSE = 10, 3e-3
 """How often it is measured again, and the seconds between."""
 
 _idle: list[SimpleQueue] = []
-_lock = threading.Lock()
+in_child(_idle.clear)
+_lock = fresh(threading.Lock())
 
 
 def _help(jobs: SimpleQueue) -> None:
     while True:
         job: Callable[[], None] = jobs.get()
-        job()
+        with children_end():
+            job()
         del job
         with _lock:
             _idle.append(jobs)

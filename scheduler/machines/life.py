@@ -30,6 +30,7 @@ from typing import Any
 
 from weftwork.actors.processes.pickling import use_reducers
 from weftwork.graph.errors import UnavailableError
+from weftwork.graph.forks import fresh, in_child
 from weftwork.graph.ownership import add_atoms
 from weftwork.scheduler.machines.folders import is_writable, socket_folder
 from weftwork.scheduler.machines.reaper import Reaper
@@ -90,7 +91,12 @@ _SETTINGS = {
 }
 """Of a Ray that is started here, where the program has not set them."""
 
-_lock = threading.Lock()
+_FORKED = (
+    "Ray runs in the process that this one was forked off, and can be used there alone. What needs no Ray runs here; "
+    'for the rest start this process anew: multiprocessing.get_context("spawn"), or subprocess.'
+)
+
+_lock = fresh(threading.Lock())
 _life: Life | None = None
 _left: Any = None
 """The last life that was given up, while Ray takes it down."""
@@ -100,6 +106,8 @@ _keeper: threading.Thread | None = None
 _is_starting = False
 """Ray says that it is there before it is."""
 _is_ending = False
+_is_parents = False
+"""Ray is connected to the process that this one was forked off."""
 _named: str | None = None
 """The address that a session has named: "local" for this machine's own."""
 
@@ -156,6 +164,8 @@ def is_running() -> bool:
     """True when Ray is initialised in this process, and lives."""
     if _life is not None:
         return _life.is_on()
+    if _is_parents:
+        return False
     module = sys.modules.get("ray")
     return module is not None and _left is None and not _is_starting and _is_up(module)
 
@@ -178,6 +188,33 @@ def shutdown() -> None:
         _left = None
 
 
+@in_child
+def _after_fork() -> None:
+    """This process was forked off: Ray, and the thread that keeps it, are the other one's."""
+    global _life, _left, _beginning, _asked, _keeper, _is_starting, _is_parents
+    module: Any = sys.modules.get("ray")
+    if _is_starting or (module is not None and _is_up(module)):
+        _is_parents = True
+        _end_without_ray()
+    _life = _left = _beginning = _keeper = None
+    _asked, _is_starting = SimpleQueue(), False
+    _forget()
+
+
+def _end_without_ray() -> None:
+    """What Ray does when a process ends waits for threads that are not here, or crashes: none of it is done."""
+    worker, state = sys.modules.get("ray._private.worker"), sys.modules.get("ray._private.state")
+    if worker is not None and state is not None:
+        atexit.unregister(worker.shutdown)
+        for holder in filter(None, (worker.global_worker, getattr(worker, "_global_node", None), state.state)):
+            for thing in vars(holder).values():
+                if type(thing).__module__ == "ray._raylet":
+                    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))  # so that nobody destroys it
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "on_exit"):  # after all that Python does, and before what C++ does
+        libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
+
+
 def _is_up(module: Any) -> bool:
     return getattr(module, "is_initialized", bool)()  # a module that is just being imported has none
 
@@ -186,6 +223,8 @@ def _begin() -> Future:
     """Let the keeper find Ray, join it or start it. Any number of threads may ask for it at once."""
     global _beginning, _keeper
     with _lock:
+        if _is_parents:
+            raise UnavailableError(None, None, _FORKED)
         if _is_ending:
             raise UnavailableError(None, None, "The program ends: Ray is not started any more.")
         if _life is not None and _life.is_on():  # it has come since the caller looked: the keeper asks for nothing more

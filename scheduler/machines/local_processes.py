@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import suppress
 
 _MAIN = """\
-import sys
-sys.path[:] = {path!r}
-from weftwork.actors.processes.local_worker import main
-main({folder!r}, {slot})
+import sys as _sys
+_sys.path[:] = {path!r}
+from weftwork.actors.processes.local_worker import main as _main
+_main({folder!r}, {slot})
 """
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Several processes that each use all cores take turns badly: each gets one thread, unless the user says otherwise."""
@@ -43,9 +44,9 @@ class LocalProcess:
         return self._process.poll() is None
 
     def end(self) -> None:
-        """End it, by force."""
+        """End it, by force, with what its functions have started: it is the first of a process group."""
         with suppress(OSError):
-            self._process.kill()
+            os.killpg(self.pid, signal.SIGKILL)
         if self._process.stdin is not None:
             self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):

@@ -84,12 +84,20 @@ class CallList:
             return None
         if not _are_placeholders(makers) and not makers.isdisjoint(ops):  # it runs, but its value is another
             return None
-        if any([isinstance(kernel, UserFunction) and kernel.captured.draws for kernel in statistics.counts]):
-            return None  # each call needs a seed: a plan has one for each
+        if COSTS.blocks_any(statistics.counts):
+            return None
+        functions = [kernel for kernel in statistics.counts if isinstance(kernel, UserFunction)]
+        if any([function.captured.draws or function.captured.ends for function in functions]):
+            return None  # each call needs a seed, or a process of its own: a plan has one for each
         bound = bound_together([kernel for kernel in statistics.counts if isinstance(kernel, UserFunction)])
         if len(ops) < _LEAST * len(unseen(statistics.counts) - bound) or are_heavy(statistics.counts):
             return None
         return cls(elements, ops, statistics, bound)
+
+    @property
+    def blocks(self) -> bool:
+        """Some function is blocked: it may not be called here."""
+        return COSTS.blocks_any(self.functions)
 
     def values(self, feeds: Mapping[Tensor, Any]) -> list:
         """The values of a run that begins: of tensors by their numbers, at the end the constants of calls."""

@@ -15,10 +15,11 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
+from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
 from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
@@ -91,7 +92,8 @@ class Costs:
         """By function, or by the token that a user's function has."""
         self._lasting: OrderedDict[Any, History] = OrderedDict()
         """Those of functions that cannot be weakly referenced, by identity: the last ones that were new."""
-        self._lock = threading.Lock()
+        self._lock = fresh(threading.Lock())
+        self._blocking: weakref.WeakSet[Any] = weakref.WeakSet()
         self.epoch = 0
         """Goes up when a function is seen for the first time or a mean has moved much."""
 
@@ -101,6 +103,8 @@ class Costs:
 
     def learn(self, kernel: Callable, taken: int, seconds: float, made: int) -> None:
         """One call of `kernel` with `taken` bytes of inputs took `seconds` and made `made` bytes."""
+        if self._blocking and self.blocks(kernel):
+            return
         size = size_class(taken)
         with self._lock:
             records = self._history(kernel).records
@@ -117,11 +121,27 @@ class Costs:
     def find(self, kernel: Callable, taken: float) -> Record | None:
         """What is known of `kernel` on so many bytes: its own size class, else the nearest one; None when unseen."""
         history = self._find(kernel)
-        if history is None:
+        if history is None or (self._blocking and self.blocks(kernel)):
             return None
         records, wanted = history.records, size_class(taken)
         record = records.get(wanted)
         return records[min(records, key=lambda c: abs(c - wanted))] if record is None else record
+
+    def block(self, kernel: Callable) -> None:
+        """A function did not come back in time: it stays one that was never seen, so it is called in a worker."""
+        if not _is_weak(kernel) or self.blocks(kernel):
+            return
+        with self._lock:
+            self._blocking.add(_key(kernel))
+            self.epoch += 1
+
+    def blocks(self, kernel: Callable) -> bool:
+        """Whether a function is blocked."""
+        return bool(self._blocking) and _is_weak(kernel) and _key(kernel) in self._blocking
+
+    def blocks_any(self, kernels: Iterable[Callable]) -> bool:
+        """Whether some of these functions are blocked."""
+        return bool(self._blocking) and any(map(self.blocks, kernels))
 
     def _find(self, kernel: Callable) -> History | None:
         return (self._histories if _is_weak(kernel) else self._lasting).get(_key(kernel))

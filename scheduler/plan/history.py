@@ -11,6 +11,7 @@ import threading
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from weftwork.graph.forks import fresh
 from weftwork.graph.operation import Operation
 
 _KNOWN_AFTER, _STABLE = 3, 0.2
@@ -46,7 +47,7 @@ class History:
         self._staying: WeakSet[Any] = WeakSet()
         self._holding: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         """How often a function was seen to keep the GIL; 0 once it was seen to release it."""
-        self._lock = threading.Lock()
+        self._lock = fresh(threading.Lock())
 
     def learn(self, op: Operation, seconds: float) -> None:
         """A node took so many seconds."""

@@ -93,7 +93,7 @@ class Estimate:
             except KeyError:
                 record = known[kernel, taken] = costs.find(kernel, taken) if kernel is not None else None
             mine = history.of(flow.ops[node]) if history is not None else None
-            best = record if mine is None else mine
+            best = record if mine is None or record is None else mine
             self.seconds.append(0.0 if kernel is None else None if best is None else best.seconds)
             for value, tensor in zip(flow.outputs[node], flow.ops[node].outputs, strict=False):
                 size = shape_bytes(tensor)
@@ -256,6 +256,8 @@ def _forced(flow: Dataflow, node: int, forced: str) -> Place:
         return needed
     if forced == "mixed":
         return (Place.CALLER, Place.ACTOR, Place.TASK)[scattered(op.index, 3)]
+    if COSTS.blocks(flow.kernels[node]):
+        return Place.TASK
     whole = (Place.RESIDENT.value, Place.THREAD.value, Place.DYNAMIC.value)  # whole plans are made for these
     return Place.CALLER if forced in whole else Place(forced)
 

@@ -5,11 +5,14 @@ specialization   the plans that compete to run a dataflow for sources of some si
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakSet
 
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.forks import fresh
 from weftwork.scheduler.plan.autotune import Autotuner
 from weftwork.scheduler.plan.cost import size_class
 
@@ -20,15 +23,29 @@ _SMALL = 1024
 """Bytes of a value up to which its size makes no difference."""
 
 
+_all: WeakSet[Specialization] = WeakSet()
+_lock = fresh(threading.Lock())
+
+
+def forget_plans() -> None:
+    """Let all plans of this process be made anew: where functions may be called has changed."""
+    with _lock:
+        found = list(_all)
+    for specialization in found:
+        specialization.autotuner = None
+
+
 class Specialization:
     """The plans of a dataflow for sources of some sizes, with what they were made for.
 
     known: what was known when they were made.   sizes: of the sources; None until it is known which they are.
     """
 
-    __slots__ = ("autotuner", "known", "runs", "sizes")
+    __slots__ = ("__weakref__", "autotuner", "known", "runs", "sizes")
 
     def __init__(self):
+        with _lock:
+            _all.add(self)
         self.autotuner: Autotuner | None = None
         self.known: Any = None
         self.runs = 0

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
-from weftwork.actors.programs.program import spread
+from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.ownership import all_lent
 from weftwork.scheduler.compile.effects import functions_of
@@ -32,7 +32,13 @@ def call_node(run: Run, node: int) -> tuple[float, int, int]:
     taken = sum(map(size_of, args))
     turn(is_users(kernel))
     start = perf_counter()
-    result = kernel(*([run.stop, *args] if isinstance(kernel, Control) else args), **flow.attrs[node])
+    given = [run.stop, *args] if isinstance(kernel, Control) else args
+    try:
+        result = run.call_here(("call", node), lambda: kernel(*given, **flow.attrs[node]))
+    except BaseException as error:
+        if run.is_cancelled and not is_from_outside(error):
+            raise Stopped from error  # the function has made another error of what it was struck by
+        raise
     seconds = perf_counter() - start
     outputs = flow.outputs[node]
     if len(outputs) == 1:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.actors.programs.float_errors import hush, loud, quiet, spoken, turn
-from weftwork.actors.programs.program import Stopped, spread
+from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ownership import ATOMS, last_taken, lent, own
@@ -142,6 +142,11 @@ class ColdRun:
     # In the caller
 
     @property
+    def functions(self) -> list:
+        """The users' functions that it calls."""
+        return self._call_list.functions
+
+    @property
     def current(self) -> Any:
         """The node that is being called."""
         rows, rest = self._calling
@@ -191,9 +196,9 @@ class ColdRun:
                         raise Stopped
                     if op is not None:
                         self._step(op)
-            except (Stopped, KeyboardInterrupt):
-                raise
             except BaseException as error:
+                if is_from_outside(error):
+                    raise
                 if stop:  # what was being called is not known any more
                     raise Stopped from error
                 raise node_error(self.current, error) from error

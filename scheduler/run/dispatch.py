@@ -20,10 +20,10 @@ from queue import Empty
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.messages import unpack
+from weftwork.actors.processes.messages import described, unpack
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.queues.host import QueueHost
-from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError, at_node
+from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError, at_node, text_of
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.needs import Need
 from weftwork.scheduler.machines import backend, inventory, objects
@@ -33,7 +33,7 @@ from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.attempts import Attempt
 from weftwork.scheduler.run.budget import Budget
-from weftwork.scheduler.run.failures import does_not_fit, is_of_the_place, let_stay, lost, node_error, unloadable
+from weftwork.scheduler.run.failures import block, does_not_fit, is_of_the_place, let_stay, lost, node_error, unloadable
 from weftwork.scheduler.run.nested import Call, Calls, Nesting
 from weftwork.scheduler.run.queue_waits import Wait, Waits
 from weftwork.scheduler.run.requests import RequestBuilder
@@ -307,6 +307,7 @@ class Dispatcher:
                 raise Restart(lost([self._op(node) for node in segment.nodes], 1, reason))
         tries = self.tries[segment.number] = self.tries.get(segment.number, 0) + 1
         if tries >= ATTEMPTS:
+            block([self.plan.flow.kernels[node] for node in segment.nodes if self._op(node).traits.user])
             raise lost([self._op(node) for node in segment.nodes], tries, reason)
         self._ready(segment)
 
@@ -324,21 +325,23 @@ class Dispatcher:
             self.run.count(place, len(segment.nodes))
             self._done(segment)
         elif kind == "failed":
-            error = unpack(reply[2])
+            error = described(reply[2], reply[3])
             if is_of_the_place(error) and self._stays(segment, error):
                 return
             raise node_error(self._op(segment.owners[reply[1]]), error, reply[3])
         elif kind == "unpicklable":
             number = segment.outputs[reply[1]]
-            if self._stays(segment, unpack(reply[2])):
+            if self._stays(segment, described(reply[2], reply[3])):
                 return
-            raise at_node(InvalidArgumentError, self._op(self.plan.flow.producer[number]), str(unpack(reply[2])))
+            raise at_node(
+                InvalidArgumentError, self._op(self.plan.flow.producer[number]), text_of(described(reply[2], reply[3]))
+            )
         elif kind == "wrote":
             self._keep_here(segment, found_writing(self.plan.flow, segment.nodes, reply[1]))
         elif kind == "unloadable":
-            if self._stays(segment, unpack(reply[1])):
+            if self._stays(segment, described(reply[1], reply[2])):
                 return
-            raise unloadable([self._op(node) for node in segment.nodes], unpack(reply[1]), reply[2])
+            raise unloadable([self._op(node) for node in segment.nodes], described(reply[1], reply[2]), reply[2])
         elif kind == "stopped":
             self.run.cancel(TIMED_OUT)
             raise Stopped

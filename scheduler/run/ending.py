@@ -2,6 +2,8 @@
 
 Python waits for such threads when the main one is over. What makes progress then may finish: training goes on, run
 after run. Where no run has begun or ended for a while, those under way are cancelled.
+
+A process that is forked off has none of the threads and processes of its parent's engines: it may not use these.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import weakref
 from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any
+
+from weftwork.graph.forks import in_child
 
 _LAST = 3.0
 """Seconds without progress after which runs are cancelled."""
@@ -24,6 +28,14 @@ def cancel_at_end(engine: Any) -> None:
     """Let the runs that `engine.under_way` tells of be cancelled when they hang at the program's end."""
     _ways.add(engine)
     _watcher()
+
+
+@in_child
+def _after_fork() -> None:
+    for engine in list(_ways):
+        engine.belong_to_parent()
+    _ways.clear()
+    _watcher.cache_clear()
 
 
 @functools.cache

@@ -6,9 +6,9 @@ attempt   one try of a run; what only a dead process had makes another one
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 from weftwork.actors.data.host import Iterators
@@ -18,7 +18,6 @@ from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.modules import settle_modules
-from weftwork.graph.operation import Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import settle_effects
 from weftwork.scheduler.compile.needs import is_sharable, settle_needs
@@ -37,11 +36,12 @@ from weftwork.scheduler.run.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
+from weftwork.scheduler.run.limits import STRIKES, abandon, expiring, is_bound, within
 from weftwork.scheduler.run.local_workers import LocalWorkers, Unfit, local_workers
 from weftwork.scheduler.run.nested import InnerRun, Nesting
 from weftwork.scheduler.run.partitions import note
 from weftwork.scheduler.run.planner import MOST_FED, Planner
-from weftwork.scheduler.run.run import TIMED_OUT, Moved, Restart, Run, run_locally
+from weftwork.scheduler.run.run import Moved, Restart, Run, run_locally
 from weftwork.scheduler.run.threads import run_in_threads
 from weftwork.scheduler.state.actor_link import Links
 from weftwork.scheduler.state.autosave import Autosave
@@ -50,6 +50,10 @@ from weftwork.scheduler.state.mirror import Cells, Draws, Mirror
 from weftwork.scheduler.state.recovery import Recovery
 
 CLOSED = "Attempted to use a closed Session."
+FORKED = (
+    "This session belongs to the process that this one was forked off: its threads, locks and workers are there. Make "
+    "a session in this process, or fork before the program makes its first one."
+)
 _MEASURED_RUNS = 2
 """Runs of a signature in which every node is measured."""
 _HOT_RUNS = 40
@@ -58,6 +62,7 @@ _COMPILED_IN_A_RUN = 64
 """Nodes: a program of so many is compiled a run sooner, so that no run takes very much longer for it."""
 _MOST_WORKERS = 64
 """Local workers that a run is shared out among: each is a process of some 60 MB."""
+_LOOK = 0.1
 _RESIDENTS_WITHIN = 90.0
 """Seconds for which residents are waited for where there is no other way to run."""
 
@@ -89,6 +94,7 @@ class Engine:
         self.ran: dict[str, list[int]] = {}
         self._idle = threading.Condition(self.mirror.mutex)
         self.closed = False
+        self._refusal = CLOSED
         cancel_at_end(self)
 
     # Execution
@@ -121,26 +127,23 @@ class Engine:
     ) -> list:
         flow, cells, call_list = signature.flow, signature.cells, signature.call_list
         if flow is None:
-            fits = trace is None and sum(map(size_of, fed)) <= MOST_FED
+            fits = trace is None and sum(map(size_of, fed)) <= MOST_FED and not (call_list and call_list.blocks)
             flow = _NO_FLOW if call_list is not None and fits else self.signatures.compile(signature)
             cells = signature.cells or Cells(self.mirror, flow)
         run = Run(flow, cells, self.draws, timeout, trace, moved)
         running = self.mirror.running
         with self.mirror.mutex:
             if self.closed:
-                raise RuntimeError(CLOSED)
+                raise RuntimeError(self._refusal)
             running.add(run)
-        timer = None
-        if timeout is not None:
-            timer = threading.Timer(timeout, run.cancel, [TIMED_OUT])
-            timer.daemon = True
-            timer.start()
         again = False
         try:
             if started is not None:
                 started(run)
-            if flow is _NO_FLOW:
-                fetched = self._run_cold(run, signature, call_list, dict(zip(signature.fed, fed, strict=True)))
+            if timeout is not None or started is not None:
+                fetched = self._limited(run, signature, call_list, fed, timeout)
+            elif flow is _NO_FLOW:
+                fetched = self._run_cold(run, signature, call_list, fed)
             else:
                 run.begin(fed)
                 self.run_flow(run, flow, signature.specialization_for(fed))
@@ -151,8 +154,6 @@ class Engine:
             again = True  # all is said again
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
             run.end()
             if run in running or self.closed:  # else a commit has taken it out
                 with self.mirror.mutex:
@@ -169,6 +170,27 @@ class Engine:
             self.flusher.wake()
             self._autosave.wake()
         return fetched
+
+    def _limited(
+        self, run: Run, signature: Signature, call_list: CallList | None, fed: Sequence[Any], timeout: float | None
+    ) -> list:
+        """Do a run that may have to be left though its functions go on: the fetched values."""
+        flow = run.flow
+
+        def work() -> list:
+            if call_list is not None and flow is _NO_FLOW:
+                return self._run_cold(run, signature, call_list, fed)
+            run.begin(fed)
+            self.run_flow(run, flow, signature.specialization_for(fed))
+            run.look_again()
+            return run.fetched()
+
+        functions = call_list.functions if flow is _NO_FLOW and call_list is not None else flow.functions
+        grace = self.config.cancel_grace_in_ms / 1000
+        if is_bound(functions, any([op.traits.here for op in flow.ops]), fed):
+            with expiring(run, timeout):
+                return work()
+        return within(run, timeout, grace, work, lambda: local_workers().leave(run))
 
     def run_flow(self, run: Run, flow: Dataflow, specialization: Specialization) -> None:
         """Run a dataflow whose sources are there, in the way that seems best. Raises what went wrong."""
@@ -202,7 +224,9 @@ class Engine:
             settle_needs(flow, self.config)
             raise
         except Unfit:
-            if not autotuner.certain:
+            if autotuner.certain:  # there is no other way but the caller: what does not travel runs there
+                specialization.autotuner, specialization.known = self.planner.in_caller(flow), self.planner.known()
+            else:
                 autotuner.drop(candidate)
             raise
         finally:
@@ -265,12 +289,12 @@ class Engine:
 
     # First runs
 
-    def _run_cold(self, run: Run, signature: Signature, call_list: CallList, feeds: Mapping[Tensor, Any]) -> list:
+    def _run_cold(self, run: Run, signature: Signature, call_list: CallList, fed: Sequence[Any]) -> list:
         """Run without a plan what can do so, and the rest in parts: the values of the fetches."""
-        work = run.cold = ColdRun(call_list, feeds)
+        work = run.cold = ColdRun(call_list, dict(zip(signature.fed, fed, strict=True)))
         run.wakers.append(work.stop)
         try:
-            while (following := work.go_on(run.stop)) is not Next.NOTHING:
+            while (following := run.call_here(work, work.go_on, run.stop)) is not Next.NOTHING:
                 if following is Next.TRIAL:
                     self._run_part(run, work, work.trial(self.lanes.slots()))
                 if following is Next.PLAN or work.is_heavy:
@@ -331,13 +355,29 @@ class Engine:
             self.closed = True
         self.queues.close()
         with self._idle:
-            if not self._idle.wait_for(lambda: not self.mirror.running, grace):
-                for run in list(self.mirror.running):
-                    run.cancel()
-                self._idle.wait_for(lambda: not self.mirror.running, bound)
+            self._idle.wait_for(lambda: not self.mirror.running, grace)
+        for run in self.under_way():
+            run.cancel()
+        end = monotonic() + bound
+        while (left := self.under_way()) and monotonic() < end:
+            for run in left:
+                if STRIKES.is_stuck(run, 2 * grace):  # in a thread of the program's: else it is abandoned by now
+                    abandon(run)
+                    run.end()
+                    with self._idle:
+                        self.mirror.running.discard(run)
+            with self._idle:
+                self._idle.wait_for(lambda: not self.mirror.running, _LOOK)
+
+    def belong_to_parent(self) -> None:
+        """This process was forked off: the session, its runs and what ends them are the other one's."""
+        self.closed, self._refusal = True, FORKED
+        self.mirror.running.clear()
 
     def close(self) -> None:
         """End the session's processes and threads."""
+        if self._refusal is FORKED:
+            return
         self._iterators.close()
         self._autosave.close()
         self.flusher.close()

@@ -110,7 +110,9 @@ def waiting(run: Any) -> list[Waiting]:
         )
         for a in attempts
     ]
-    for segment, since in list(run.here.values()):
+    for segment, since, _ in list(run.here.values()):
+        if segment is None:  # it is told below
+            continue
         place = "resident" if segment.place is Place.RESIDENT and segment.slot else "caller"
         found.append(Waiting(_all_names(run, segment), place, now - since, inventory.this_machine()))
     for call, segment in list(run.calls.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from weftwork.graph.errors import (
@@ -14,9 +15,12 @@ from weftwork.graph.errors import (
     UnavailableError,
     at_node,
     from_exception,
+    text_of,
 )
 from weftwork.graph.operation import Operation
+from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.plan.specializations import forget_plans
 
 _LOG = logging.getLogger("weftwork")
 _OF_THE_PLACE = ("main thread", "event loop", "Ray has not been")
@@ -28,7 +32,7 @@ def node_error(op: Operation, error: BaseException, remote: str | None = None) -
 
     The class follows `error` (`from_exception`); `error` is the `__cause__`.
     """
-    message = error.message if isinstance(error, OpError) else f"{type(error).__name__}: {error}"
+    message = error.message if isinstance(error, OpError) else f"{type(error).__name__}: {text_of(error)}"
     failure = at_node(from_exception(error), op, message)
     if remote is not None:
         error.__cause__ = RemoteTraceback(remote)
@@ -55,6 +59,13 @@ def lost(ops: list[Operation], attempts: int, reason: str) -> OpError:
         ops[0],
         f"The process that ran {names} died {attempts} times: {first}\n\t [[node {ops[0].defined_at} ]]",
     )
+
+
+def block(kernels: Iterable[Any]) -> None:
+    """Processes have died under these functions: they are never called in this one."""
+    for kernel in kernels:
+        COSTS.block(kernel)
+    forget_plans()
 
 
 def does_not_fit(op: Operation, what: str, reason: str) -> OpError:
@@ -84,7 +95,7 @@ def is_of_the_place(error: BaseException) -> bool:
     """True for an error that may be due to where the function ran: it is called in the caller, and that decides."""
     if isinstance(error, ImportError):
         return True
-    text = str(error) if isinstance(error, Exception) else ""
+    text = text_of(error) if isinstance(error, Exception) else ""
     return any(word in text for word in _OF_THE_PLACE)
 
 

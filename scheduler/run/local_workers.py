@@ -22,7 +22,7 @@ from itertools import count
 from time import monotonic
 
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
-from weftwork.actors.processes.messages import Request, pack, pack_parts, unpack, unpack_parts
+from weftwork.actors.processes.messages import Request, described, pack, pack_parts, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport, is_left
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import InvalidArgumentError, OpError
@@ -31,7 +31,7 @@ from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.apart import Apart
-from weftwork.scheduler.run.failures import lost, node_error
+from weftwork.scheduler.run.failures import is_of_the_place, lost, node_error
 from weftwork.scheduler.run.run import Restart, Run
 from weftwork.scheduler.run.sharing import Sharing
 from weftwork.scheduler.run.shipping import Lane
@@ -71,6 +71,8 @@ class LocalWorkers:
         self._numbers = count(1)
         self._since = 0.0
         self._missed = 0.0
+        self._run: Run | None = None
+        """The run that has them."""
         self._deaths = 0
         """How many have died in a row before they were up."""
         self._given_up = 0.0
@@ -121,9 +123,9 @@ class LocalWorkers:
         """Take those of slots 1 to `count` that are up and free, one at least; `give_back` follows.
 
         The others are started, and the first one is waited for, until `stop` fills up. A run that has them already is
-        waited for a second.
+        waited for a second. None are started where there is no CPU for any.
         """
-        if not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
+        if not count or not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
             return False
         self._fill(count + 1)
         self._are_up(count + 1, 0.0)
@@ -131,7 +133,18 @@ class LocalWorkers:
 
     def give_back(self) -> None:
         """The run is over."""
+        self._run = None
         self._lock.release()
+
+    def leave(self, run: Run) -> None:
+        """A run is over, but its thread does not come back: if it has them, the program takes others from now on."""
+        having = self._run
+        while having is not None and having is not run:
+            having = having.outer
+        if having is run:
+            _of_process.cache_clear()
+            for process in list(self._processes.values()):
+                process.end()
 
     def _fill(self, slots: int) -> None:
         """Start those that are not there."""
@@ -188,6 +201,7 @@ class LocalWorkers:
         Raises Unfit when the plan is not for them, and Restart when one has died.
         """
         assert self._transport is not None
+        self._run = run
         team = _Team(run, plan, self._transport, next(self._numbers), measure, self._up)
         run.wakers.append(self._transport.wake)
         run.values.append(team)
@@ -213,6 +227,7 @@ class LocalWorkers:
         most: how many nodes may run at a time, or None.
         """
         assert self._transport is not None
+        self._run = run
         lanes = {}
         for slot in sorted(self._up)[:most]:
             lanes[slot] = self._lanes.setdefault(slot, Lane())
@@ -304,7 +319,7 @@ class _Team(ProcessExchange):
             around=self.run.around(known),
         )
         self.left[segment.slot] = segment
-        self.run.here[segment.slot] = (segment, monotonic())
+        self.run.here[segment.slot] = (segment, monotonic(), 0)
         self.transport.send(segment.slot, [pack(["run", self.number, request]), *data, *inputs], self.stop)
         known.update([code.name, *[block.key for block in blocks]])
 
@@ -324,6 +339,12 @@ class _Team(ProcessExchange):
             if number == self.number and slot in self.left:
                 self.run.heard(self._ops(self.left[slot]), rest[0])
             return
+        if (
+            number is None
+        ):  # a value of some run has come there that cannot be read: it waits for it, and is told to stop
+            if slot in self.left:
+                self._fail(self._unfit(described(*rest)))
+            return
         segment = self.left.pop(slot, None) if number == self.number else None
         if segment is None:
             return
@@ -337,13 +358,16 @@ class _Team(ProcessExchange):
             self.run.count("resident", len(segment.nodes))
         elif kind == "failed":
             error, text, step = rest
-            cause = unpack(error)
+            cause = described(error, text)
+            if is_of_the_place(cause):
+                self._fail(self._unfit(cause))
+                return
             self._fail(node_error(self.plan.flow.ops[segment.owners[step]], cause, text))
         elif kind == "wrote":
             found_writing(self.plan.flow, segment.nodes, rest[0])
             self._fail(self._lost(segment, "a function changes captured state"))
         elif kind == "unfit":
-            self._fail(self._unfit(unpack(rest[0])))
+            self._fail(self._unfit(described(*rest[:2])))
         elif kind == "missing":
             self.forgotten = True
             self._fail(self._lost(segment, "a resident has forgotten its program"))

@@ -92,7 +92,7 @@ class InnerRun(Run):
 
     def __init__(self, outer: Run, flow: Dataflow, sources: Mapping[int, Any]):
         super().__init__(flow, Cells(outer.mirror, flow), outer.draws, None, outer.trace)
-        self.deadline, self.surroundings = outer.deadline, outer.surroundings
+        self.outer, self.deadline, self.surroundings = outer, outer.deadline, outer.surroundings
         self.said = outer.said
         self.work = 0.0
         """Seconds that its nodes took, where they were measured."""
@@ -288,7 +288,7 @@ class Nesting:
         try:
             nested = self.of(flow.ops[node])
             with quiet():
-                result = nested.kernel(call, *values)
+                result = call.outer.call_here(call, nested.kernel, call, *values)
             call.result = (result,) if len(flow.outputs[node]) == 1 else result
             seconds = perf_counter() - start
             work = max(0.0, seconds + call.saved)

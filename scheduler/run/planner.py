@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.effects import needs_one_thread
+from weftwork.scheduler.compile.effects import functions_of, needs_one_thread
 from weftwork.scheduler.compile.needs import is_free, is_sharable
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate, candidates, scattered_plan
@@ -20,6 +20,7 @@ from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
 from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan
 from weftwork.scheduler.plan.specializations import Specialization
+from weftwork.scheduler.run.failures import block
 from weftwork.scheduler.run.local_workers import local_workers
 from weftwork.scheduler.run.nested import Nesting
 from weftwork.scheduler.run.run import Run
@@ -46,6 +47,8 @@ class Planner:
 
     def plan(self, run: Run, flow: Dataflow, specialization: Specialization) -> Autotuner:
         """The ways to run a dataflow whose sources are there; the specialization has them from now on."""
+        if any([function.captured.ends for function in flow.functions]):
+            block([k for k in flow.kernels if any([f.captured.ends for f in functions_of([k])])])
         now = self.known()
         known = run.bytes_of_sources()
         estimate = Estimate(flow, known)
@@ -96,10 +99,14 @@ class Planner:
         if backend.is_running() and _is_seen(flow, estimate):
             ways = self._candidates(flow, estimate, set())
             return min([way for way in ways if not way.plan.needs_residents], key=lambda way: way.predicted)
-        if backend.is_running():
+        if backend.is_running() or COSTS.blocks_any(flow.kernels):
             return self._placed(flow, estimate, set(), frozenset(), "auto").current
+        return self.in_caller(flow).current
+
+    def in_caller(self, flow: Dataflow) -> Autotuner:
+        """The one plan by which all that may run in the caller does so."""
         places = [place_needed(flow, node) or Place.CALLER for node in range(len(flow.ops))]
-        return Candidate("caller", 0.0, make_plan(flow, places, estimate))
+        return Autotuner([Candidate("caller", 0.0, make_plan(flow, places, Estimate(flow, {})))])
 
     def _placed(
         self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str = ""
@@ -108,8 +115,9 @@ class Planner:
         forced = forced or self.config.placement
         if forced == Place.DYNAMIC.value and is_sharable(flow):
             return Autotuner([Candidate(forced, 0.0, make_dynamic_plan(flow, estimate))])
+        blocked = COSTS.blocks_any(flow.kernels)
         alone = forced == Place.THREAD.value and needs_one_thread(flow)
-        if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow) and not alone:
+        if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow) and not (alone or blocked):
             plan = scattered_plan(flow, estimate, Place(forced))
             if plan.slots > 1:
                 return Autotuner([Candidate(forced, 0.0, plan)])

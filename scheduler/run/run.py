@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from queue import SimpleQueue
+from threading import get_ident
 from time import monotonic
 from typing import Any
 
@@ -25,6 +26,7 @@ from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.request.trace import Trace
 from weftwork.scheduler.run.failures import node_error, uninitialized
+from weftwork.scheduler.run.limits import STRIKES
 from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 
 CANCELLED = "Run call was cancelled"
@@ -49,7 +51,10 @@ class Run:
 
     values: of each value number, once it is there: a value, or a reference that Ray keeps.
     stop: a list that fills up when the run is to end.   events: what the dispatcher waits for.
+    outer: the run that it is a part of.
     """
+
+    outer: Run | None = None
 
     def __init__(
         self,
@@ -75,8 +80,8 @@ class Run:
         """Of values that are versions, but for the newest ones: the variable and the version."""
         self.new_versions: dict[str, int] = {}
         self.began = monotonic()
-        self.here: dict[Any, tuple[Segment, float]] = {}
-        """The segment that each of the caller's threads runs, and since when."""
+        self.here: dict[Any, tuple[Segment | None, float, int]] = {}
+        """The segment that each of the caller's threads runs, since when, and the thread (0: it is a process)."""
         self.under_way: dict = {}
         """What is on its way in other processes: the dispatcher's attempts."""
         self.ran: dict[str, list[int]] = {}
@@ -206,7 +211,7 @@ class Run:
             self.lock()
         values = self.values
         inputs = [self.local(v) for v in segment.inputs]
-        self.here[segment.slot] = (segment, monotonic())
+        self.here[segment.slot] = (segment, monotonic(), get_ident())
         try:
             with segment.program.errors():
                 if measure:
@@ -215,14 +220,25 @@ class Run:
                 else:
                     outputs = segment.program(inputs, self.stop)
         except StepFailed as failed:
+            if self.is_cancelled:  # the function has made another error of what it was struck by
+                raise Stopped from failed
             op = self.flow.ops[segment.owners[failed.step]]
             cause = failed.__cause__
             assert cause is not None
             raise node_error(op, cause) from cause
+        finally:
+            self.here.pop(segment.slot)  # a call: what strikes this thread does so now at the latest
         for number, value in zip(segment.outputs, outputs, strict=True):
             values[number] = value
-        del self.here[segment.slot]
         self.count("caller", len(segment.nodes))
+
+    def call_here(self, key: Any, function: Callable, *args: Any) -> Any:
+        """Call something in this thread, which may be struck meanwhile."""
+        self.here[key] = (None, monotonic(), get_ident())
+        try:
+            return function(*args)
+        finally:
+            self.here.pop(key)
 
     def learn(self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list) -> None:
         """Put a segment's measurements into the history, and into the run's trace."""
@@ -272,7 +288,17 @@ class Run:
             self.events.put(None)
             for wake in list(self.wakers):
                 wake()
+            STRIKES.begin(self)
         return True
+
+    def expire(self) -> None:
+        """The time limit is over."""
+        self.cancel(TIMED_OUT)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """It was told to stop from outside."""
+        return self._end.get("how", _COMMITS) is not _COMMITS
 
     def stopped(self) -> Exception:
         """The error of a run that was told to stop."""

@@ -19,10 +19,10 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.messages import pack_parts, unpack, unpack_parts
+from weftwork.actors.processes.messages import described, pack_parts, unpack, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.programs.float_errors import quiet
-from weftwork.actors.programs.program import Stopped
+from weftwork.actors.programs.program import Stopped, is_from_outside
 from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
@@ -32,7 +32,7 @@ from weftwork.scheduler.plan.placement import Place, stateful
 from weftwork.scheduler.plan.plan import Segment, found_writing
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.calling import Threaded, call_node, fits_a_thread
-from weftwork.scheduler.run.failures import is_of_the_place, let_stay, lost, node_error
+from weftwork.scheduler.run.failures import block, is_of_the_place, let_stay, lost, node_error
 from weftwork.scheduler.run.frontier import HOP, Frontier
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.shipping import Batch, Lane, key_of, shipped, token_of, travels
@@ -227,7 +227,7 @@ class Sharing:
         lane.held.update(given, inside)
         lane.large = lane.large or any([size_of(value) >= _KEPT for value in given.values()])
         lane.batches[self.batches] = Batch(nodes, seconds)
-        self.run.here[self.batches, slot] = (Segment(self.batches, Place.RESIDENT, nodes, False, slot), monotonic())
+        self.run.here[self.batches, slot] = (Segment(self.batches, Place.RESIDENT, nodes, False, slot), monotonic(), 0)
         self.frontier.begun(seconds)
 
     def _take(self, seconds: float | None) -> None:
@@ -296,10 +296,10 @@ class Sharing:
         elif why == "wrote":
             self._wrote(lane, rest, what[0])
         elif why == "unsendable":
-            self._stay(rest, unpack(what[0]), rest[:1])
+            self._stay(rest, described(*what), rest[:1])
         else:
             error, text = what
-            cause = unpack(error)
+            cause = described(error, text)
             if not is_of_the_place(cause):
                 raise node_error(self.flow.ops[rest[0]], cause, text)
             self._stay(rest, cause, rest[:1])
@@ -337,6 +337,7 @@ class Sharing:
         for node in nodes[:1]:
             self.tries[node] = self.tries.get(node, 0) + 1
             if self.tries[node] >= ATTEMPTS:
+                block([self.flow.kernels[node]])
                 raise lost([self.flow.ops[node]], ATTEMPTS, "a local worker has died")
         self._again(nodes)
 
@@ -348,7 +349,7 @@ class Sharing:
         self.batches += 1
         number, job = self.batches, Threaded(self.run, nodes, self.halt)
         self.lanes[slot].batches[number] = Batch(nodes, seconds, in_thread=True)
-        self.run.here[number, slot] = (Segment(number, Place.THREAD, nodes, False, slot), monotonic())
+        self.run.here[number, slot] = (Segment(number, Place.THREAD, nodes, False, slot), monotonic(), 0)
         self.frontier.begun(seconds)
         self.under_way.add(("thread", number))
         job.start(lambda: self._tell(("thread", number), partial(self._thread_done, slot, number, job)))
@@ -364,7 +365,7 @@ class Sharing:
             self._ready(self._done(node))
         if job.error is not None and is_of_the_place(job.error):
             self._stay(rest, job.error, rest[:1])
-        elif isinstance(job.error, (Stopped, KeyboardInterrupt)):
+        elif job.error is not None and is_from_outside(job.error):
             raise job.error
         elif job.error is not None:
             raise node_error(self.flow.ops[rest[0]], job.error) from job.error
@@ -375,9 +376,9 @@ class Sharing:
         self._lock_for([node])
         try:
             cost = call_node(self.run, node)
-        except (Stopped, KeyboardInterrupt):
-            raise
         except BaseException as error:
+            if is_from_outside(error):
+                raise
             raise node_error(self.flow.ops[node], error) from error
         self.run.learn_node(node, *cost)
         self.run.count("caller", 1)

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any
 
 from weftwork.graph.errors import CancelledError
+from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.run.run import CANCELLED
 
 
@@ -43,7 +44,7 @@ class RunFuture(Future):
         """Begin `work(started)` in a thread; it calls `started` with the Run.   ends: whether its session is closed."""
         future = cls()
         around = copy_context()
-        threading.Thread(target=around.run, args=(future._work, work, ends), name="weftwork-run", daemon=True).start()
+        borrow(1)[0].put(lambda: around.run(lambda: future._work(work, ends)))
         return future
 
     def _work(self, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from weftwork.graph import stacks
 from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
+from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.machines import backend, inventory
@@ -27,6 +28,7 @@ from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_o
 from weftwork.scheduler.request.trace import Trace, Wanted
 from weftwork.scheduler.run.engine import CLOSED, Engine
 from weftwork.scheduler.run.explain import Explanation, Waiting
+from weftwork.scheduler.run.limits import listen
 from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.session.future import RunFuture
 from weftwork.scheduler.session.host import Host, SharedEngine
@@ -60,11 +62,12 @@ class BaseSession:
         self._config = ConfigProto()
         if config is not None:
             self._config.CopyFrom(config)
+        listen()
         _connect(self._target.decode(), self._config)
         if backend.is_running():
             check_packages(inventory.cluster())
         self._closed = False
-        self._closing = threading.Lock()
+        self._closing = fresh(threading.Lock())
         self._engine, self._cluster = _engine(self._target.decode(), self._config, graph)
         self._partial = PartialRuns()
         self._finalizer = weakref.finalize(self, self._engine.close)
@@ -427,7 +430,7 @@ class InteractiveSession(BaseSession):
     """A session that makes itself the default when it is created: for shells and notebooks. Close it with `close()`."""
 
     _alive = 0
-    _count_lock = threading.Lock()
+    _count_lock = fresh(threading.Lock())
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
         super().__init__(target, graph, config)

@@ -16,6 +16,7 @@ from typing import Any
 from weftwork.actors.processes.messages import pack
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import ResourceExhaustedError
+from weftwork.graph.forks import fresh
 from weftwork.scheduler.compile.needs import ANYWHERE, Home
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.state.mirror import Cell
@@ -25,7 +26,7 @@ _FREED_WITHIN = 5.0
 """Seconds for which a GPU is waited for: what ended just now still counts as in use."""
 _UP_WITHIN = 60.0
 """Seconds that an actor on a free GPU may take to start."""
-_taking_gpus = threading.Lock()
+_taking_gpus = fresh(threading.Lock())
 
 
 class ActorLink:
@@ -33,7 +34,7 @@ class ActorLink:
 
     def __init__(self, home: Home = ANYWHERE):
         self.home = home
-        self.lock = threading.Lock()
+        self.lock = fresh(threading.Lock())
         self.epoch = ""
         self.actor: Any = None
         self.held: dict[str, int] = {}
@@ -146,7 +147,7 @@ class Links:
 
     def __init__(self):
         self._links: dict[Home, ActorLink] = {}
-        self._lock = threading.Lock()
+        self._lock = fresh(threading.Lock())
         self._closed = False
         self.home_of: dict[str, Home] = {}
         """Where variables are kept that have a home of their own."""

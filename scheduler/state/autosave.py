@@ -19,6 +19,7 @@ from weftwork.actors.checkpoints.files import is_url, join, told
 from weftwork.actors.checkpoints.reader import CheckpointReader, tidy
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import OpError
+from weftwork.graph.forks import fresh
 from weftwork.graph.operation import UNINITIALIZED
 from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.state.checkpoint_state import Kept, latest_checkpoint, update_checkpoint_state
@@ -39,7 +40,7 @@ class Autosave:
         """What the last checkpoint holds: names and versions."""
         self._kept = Kept(_KEPT, 1e9)
         self._number = 0
-        self._saving = threading.Lock()
+        self._saving = fresh(threading.Lock())
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         if folder:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from time import perf_counter
 
+from weftwork.graph.forks import fresh
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.state.actor_link import Links
 from weftwork.scheduler.state.mirror import Mirror
@@ -27,7 +28,7 @@ class Flusher:
         self._changed = threading.Event()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._starting = fresh(threading.Lock())
 
     def wake(self) -> None:
         """A run has changed variables."""

@@ -21,6 +21,7 @@ from itertools import count
 from typing import Any
 
 from weftwork.actors.programs.program import Stopped
+from weftwork.graph.forks import fresh
 from weftwork.graph.operation import UNINITIALIZED
 from weftwork.graph.seeded import new_key
 
@@ -52,7 +53,7 @@ class Mirror:
     """The cells of a session."""
 
     def __init__(self):
-        self.mutex = threading.Lock()
+        self.mutex = fresh(threading.Lock())
         self.owners: dict[Cell, Any] = {}
         """Who alone may change a cell now: `setdefault` takes it, if nobody has."""
         self.running: set[Any] = set()
@@ -189,7 +190,7 @@ class Draws:
     def __init__(self, entropy: int):
         self._entropy = entropy
         self._next: dict[str, int] = {}
-        self._lock = threading.Lock()
+        self._lock = fresh(threading.Lock())
 
     def take(self, ops: Iterable[Any], kept: dict) -> list[tuple[tuple[int, int], int]]:
         """For each operation the key of its stream, and the number of its next draw, which is now taken.

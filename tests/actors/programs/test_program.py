@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -199,7 +200,9 @@ def test_whatever_a_kernel_raises_is_its_failure(raised):
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, Stopped])
 def test_what_comes_from_outside_is_not_the_kernels_failure(raised):
     def interrupted(a):
-        raise raised
+        if raised is Stopped:
+            raise Stopped
+        signal.raise_signal(signal.SIGINT)  # raised by hand it is the kernel's
 
     program = Program((0,), (1,), [step(interrupted, (0,), 1)], 2)
     compiled = Program((0,), (1,), program.steps, 2)

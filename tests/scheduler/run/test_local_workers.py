@@ -13,7 +13,7 @@ import pytest
 
 import weftwork as tf
 from tests.waiting import until
-from weftwork.scheduler.run.local_workers import local_workers
+from weftwork.scheduler.run.local_workers import LocalWorkers, local_workers
 
 
 @pytest.fixture
@@ -277,3 +277,9 @@ def test_sessions_share_them_one_after_another_and_at_the_same_time(graph, ray_s
         assert processes(third) == pids
     folder = local_workers()._folder
     assert os.stat(folder).st_mode & 0o077 == 0
+
+
+def test_none_is_started_where_there_is_no_cpu_for_any():
+    before = {child.pid for child in psutil.Process().children()}
+    assert not LocalWorkers().borrow_some(0, [])
+    assert {child.pid for child in psutil.Process().children()} == before

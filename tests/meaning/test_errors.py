@@ -1,0 +1,223 @@
+"""Errors: what a function raises is an error of its node, whatever it is and wherever it ran; Ctrl-C ends the run.
+
+The error names the type, the text as far as it can be had, and the node; its cause is of the user's class.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+import weftwork as tf
+from tests.meaning.places import PLACES, op_in, session_in
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+class BadStr(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+class NoStr(Exception):
+    def __str__(self) -> Any:
+        return None
+
+
+class StrExits(Exception):
+    def __str__(self) -> str:
+        sys.exit(5)
+
+
+class UnpicklingExits(Exception):
+    def __reduce__(self) -> Any:
+        return sys.exit, (4,)
+
+
+class UnpicklingRaises(Exception):
+    def __reduce__(self) -> Any:
+        return int, ("x",)
+
+
+class UnpicklesAsAnother(Exception):
+    def __reduce__(self) -> Any:
+        return int, (3,)
+
+
+class Odd(Exception):
+    def __init__(self, a: int, b: str, *, c: float):
+        super().__init__(f"{a} {b} {c}")
+
+
+class HoldsALock(Exception):
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.lock, self.number = threading.Lock(), 3
+
+
+class Base(BaseException):
+    pass
+
+
+RAISED = {
+    "by hand": lambda: KeyboardInterrupt("text"),
+    "SystemExit": lambda: SystemExit("text"),
+    "GeneratorExit": lambda: GeneratorExit("text"),
+    "CancelledError": lambda: asyncio.CancelledError("text"),
+    "BadStr": lambda: BadStr("text"),
+    "NoStr": lambda: NoStr("text"),
+    "StrExits": lambda: StrExits("text"),
+    "UnpicklingExits": lambda: UnpicklingExits("text"),
+    "UnpicklingRaises": lambda: UnpicklingRaises("text"),
+    "UnpicklesAsAnother": lambda: UnpicklesAsAnother("text"),
+    "Odd": lambda: Odd(1, "text", c=0.5),
+    "HoldsALock": lambda: HoldsALock("text"),
+    "Base": lambda: Base("text"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_whatever_a_function_raises_is_an_error_of_its_node(place):
+    def fails(which: str) -> None:
+        raise RAISED[which]()
+
+    with tf.Graph().as_default():
+        which = tf.placeholder(tf.string, [])
+        node = op_in(place, lambda name: fails(name.decode()), name="node")(which)
+        with session_in(place) as session:
+            for name, make in RAISED.items():
+                for _ in range(2):
+                    with pytest.raises(tf.errors.OpError) as caught:
+                        session.run(node, {which: name})
+                    error, text = caught.value, str(caught.value)
+                    assert type(error.__cause__) is type(make()), (place, name, text)
+                    assert type(error.__cause__).__name__ in text
+                    assert "text" in text
+                    assert "[[node node (defined at" in text
+                    assert error.op.name == "node"
+
+
+def test_it_is_so_in_every_run():
+    x = tf.placeholder(tf.int32, [])
+
+    def fails(k: Any) -> Any:
+        if k:
+            raise KeyboardInterrupt("text")
+        return k
+
+    nodes = [tf.op(fails)(x) for _ in range(2)]
+    with tf.Session() as session:
+        for run in range(45):
+            session.run(nodes, {x: 0})
+            if run in (0, 1, 2, 4, 16, 40, 44):
+                with pytest.raises(tf.errors.UnknownError, match="KeyboardInterrupt: text"):
+                    session.run(nodes, {x: 1})
+
+
+@pytest.mark.parametrize("place", ["caller", "dynamic", "auto"])
+def test_a_function_that_ends_its_process_fails_and_the_program_goes_on(place):
+    x = tf.placeholder(tf.int32, [])
+
+    def ends(k: Any) -> Any:
+        if k:
+            os._exit(3)
+        return k
+
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.int32, [])
+        node = op_in(place, ends, name="node")(x)
+        with session_in(place) as session:
+            for _ in range(3):
+                session.run(node, {x: 0})
+            with pytest.raises(tf.errors.UnavailableError, match="node"):
+                session.run(node, {x: 1})
+            assert session.run(node, {x: 0}) == 0
+
+
+def test_a_function_that_has_crashed_a_worker_is_never_called_in_the_program():
+    x = tf.placeholder(tf.int32, [])
+
+    def crashes(k: Any) -> int:
+        if k:
+            ctypes.string_at(0)
+        return os.getpid()
+
+    node = tf.op(crashes, name="node")(x)
+    with tf.Session() as session:
+        with pytest.raises(tf.errors.UnavailableError, match="node"):
+            session.run(node, {x: 1})
+        assert os.getpid() not in {session.run(node, {x: 0}) for _ in range(45)}
+
+
+@pytest.mark.parametrize("limit", [0, 60_000])
+@pytest.mark.parametrize("place", ["caller", "dynamic", "auto"])
+def test_ctrl_c_ends_the_run_as_itself(place, limit):
+    with tf.Graph().as_default():
+        node = op_in(place, lambda: threading.Event().wait(30))()
+        with session_in(place) as session:
+            threading.Timer(1.0, os.kill, [os.getpid(), signal.SIGINT]).start()
+            with pytest.raises(KeyboardInterrupt):
+                session.run(node, options=tf.RunOptions(timeout_in_ms=limit))
+
+
+def test_a_handler_of_the_program_that_raises_ends_the_run_as_well():
+    def handler(*_: Any) -> None:
+        raise KeyboardInterrupt("mine")
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        node = tf.op(lambda: threading.Event().wait(30), here=True)()
+        with tf.Session() as session:
+            threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+            with pytest.raises(KeyboardInterrupt, match="mine"):
+                session.run(node)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+TBLIB = """
+import pickle, threading
+import weftwork as tf
+from tblib import pickling_support
+pickling_support.install()
+
+class HoldsALock(Exception):
+    lock = None
+    def __init__(self, text):
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+def fails():
+    raise HoldsALock("text")
+
+if __name__ == "__main__":
+    for placement in ("caller", "dynamic"):
+        with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+            try:
+                session.run(tf.op(fails)())
+            except tf.errors.OpError as error:
+                again = pickle.loads(pickle.dumps(error))
+                print(type(again).__name__, "HoldsALock: text" in str(again))
+"""
+
+
+def test_an_error_pickles_though_its_cause_does_not_also_where_tblib_is_installed(tmp_path):
+    pytest.importorskip("tblib", reason="an optional package of the user's")
+    path = tmp_path / "program.py"
+    path.write_text(TBLIB)
+    ended = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=100)
+    assert ended.stdout.split() == ["UnknownError", "True"] * 2, ended.stderr[-2000:]
+    with pytest.raises(tf.errors.OpError) as caught, tf.Session() as session:
+        session.run(tf.op(lambda: RAISED["HoldsALock"]().__class__.nothing)())
+    assert type(pickle.loads(pickle.dumps(caught.value))) is type(caught.value)
