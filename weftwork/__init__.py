@@ -15,6 +15,7 @@ from weftwork import (
     debugging,
     dtypes,
     gfile,
+    graph_util,
     image,
     initializers,
     io,
@@ -31,6 +32,7 @@ from weftwork import (
     quantization,
     queue,
     random,
+    saved_model,
     sets,
     signal,
     sparse,
@@ -44,6 +46,7 @@ from weftwork.actors.programs.sizes import (
     register_size,
 )
 from weftwork.graph import errors
+from weftwork.graph import protos as _protos
 from weftwork.graph.build import (
     constant,
     convert_to_tensor,
@@ -131,6 +134,7 @@ from weftwork.graph.graph import (
     Graph,
     GraphKeys,
 )
+from weftwork.graph.interchange.reading import import_graph_def
 from weftwork.graph.lookup.tables import (
     tables_initializer,
 )
@@ -855,6 +859,7 @@ __all__ = [
     "glorot_uniform_initializer",
     "grad_pass_through",
     "gradients",
+    "graph_util",
     "greater",
     "greater_equal",
     "group",
@@ -873,6 +878,7 @@ __all__ = [
     "igammac",
     "imag",
     "image",
+    "import_graph_def",
     "init_scope",
     "initialize_all_tables",
     "initialize_all_variables",
@@ -1024,6 +1030,7 @@ __all__ = [
     "rsqrt",
     "saturate_cast",
     "save_costs",
+    "saved_model",
     "scalar_mul",
     "scan",
     "scatter_add",
@@ -1216,6 +1223,11 @@ def __getattr__(name: str) -> Any:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
     if name in summary.MESSAGES:
         return getattr(summary, name)
+    if name in _protos.MESSAGES:
+        try:
+            return getattr(_protos.protos(_protos.MESSAGES[name]), name)
+        except ImportError as error:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r} here. {error}") from error
     reason = f": {_NOT_HERE[name]}" if name in _NOT_HERE else ""
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{reason}")
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from weftwork.actors.checkpoints.reader import CheckpointReader as NewCheckpointReader
 from weftwork.graph.files import messages
+from weftwork.graph.interchange.graph_util import write_graph
 from weftwork.graph.training.averages import ExponentialMovingAverage
 from weftwork.graph.training.device_setter import (
     replica_device_setter,
@@ -67,6 +68,7 @@ from weftwork.scheduler.training.basic_hooks import (
 from weftwork.scheduler.training.batching import batch, batch_join, shuffle_batch, shuffle_batch_join
 from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
 from weftwork.scheduler.training.creators import ChiefSessionCreator, SessionCreator, WorkerSessionCreator
+from weftwork.scheduler.training.from_checkpoint import init_from_checkpoint
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
 from weftwork.scheduler.training.input_producers import (
     input_producer,
@@ -77,13 +79,15 @@ from weftwork.scheduler.training.input_producers import (
     string_input_producer,
 )
 from weftwork.scheduler.training.manager import SessionManager
+from weftwork.scheduler.training.meta_graph import export_meta_graph
 from weftwork.scheduler.training.monitored_session import (
     MonitoredSession,
     MonitoredTrainingSession,
     SingularMonitoredSession,
 )
 from weftwork.scheduler.training.queue_runner import QueueRunner, add_queue_runner, start_queue_runners
-from weftwork.scheduler.training.saver import Saver, SaverDef, export_meta_graph
+from weftwork.scheduler.training.saver import Saver, import_meta_graph
+from weftwork.scheduler.training.saver_def import SaverDef
 from weftwork.scheduler.training.saving_hooks import (
     CheckpointSaverHook,
     CheckpointSaverListener,
@@ -94,6 +98,7 @@ from weftwork.scheduler.training.scaffold import Scaffold
 from weftwork.scheduler.training.supervisor import (
     Supervisor,
 )
+from weftwork.scheduler.training.variables_file import export_variables, import_variables
 
 __all__ = [
     "AdadeltaOptimizer",
@@ -153,20 +158,24 @@ __all__ = [
     "create_global_step",
     "exponential_decay",
     "export_meta_graph",
+    "export_variables",
     "generate_checkpoint_state_proto",
     "get_checkpoint_mtimes",
     "get_checkpoint_state",
     "get_global_step",
     "get_or_create_global_step",
     "global_step",
+    "import_meta_graph",
+    "import_variables",
+    "init_from_checkpoint",
     "input_producer",
     "inverse_time_decay",
     "latest_checkpoint",
     "limit_epochs",
-    "match_filenames_once",
     "list_variables",
     "load_checkpoint",
     "load_variable",
+    "match_filenames_once",
     "natural_exp_decay",
     "piecewise_constant",
     "piecewise_constant_decay",
@@ -180,6 +189,7 @@ __all__ = [
     "start_queue_runners",
     "string_input_producer",
     "update_checkpoint_state",
+    "write_graph",
 ]
 
 
