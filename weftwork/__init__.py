@@ -46,9 +46,7 @@ from weftwork.actors.programs.sizes import (
     register_size,
 )
 from weftwork.graph import errors
-from weftwork.graph import (
-    protos as _protos,
-)
+from weftwork.graph import protos as _protos
 from weftwork.graph.build import (
     constant,
     convert_to_tensor,
@@ -136,9 +134,7 @@ from weftwork.graph.graph import (
     Graph,
     GraphKeys,
 )
-from weftwork.graph.interchange.reading import (
-    import_graph_def,
-)
+from weftwork.graph.interchange.reading import import_graph_def
 from weftwork.graph.lookup.tables import (
     tables_initializer,
 )

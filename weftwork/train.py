@@ -4,9 +4,7 @@ from typing import Any
 
 from weftwork.actors.checkpoints.reader import CheckpointReader as NewCheckpointReader
 from weftwork.graph.files import messages
-from weftwork.graph.interchange.graph_util import (
-    write_graph,
-)
+from weftwork.graph.interchange.graph_util import write_graph
 from weftwork.graph.training.averages import ExponentialMovingAverage
 from weftwork.graph.training.device_setter import (
     replica_device_setter,
@@ -70,9 +68,7 @@ from weftwork.scheduler.training.basic_hooks import (
 from weftwork.scheduler.training.batching import batch, batch_join, shuffle_batch, shuffle_batch_join
 from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
 from weftwork.scheduler.training.creators import ChiefSessionCreator, SessionCreator, WorkerSessionCreator
-from weftwork.scheduler.training.from_checkpoint import (
-    init_from_checkpoint,
-)
+from weftwork.scheduler.training.from_checkpoint import init_from_checkpoint
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
 from weftwork.scheduler.training.input_producers import (
     input_producer,
@@ -102,10 +98,7 @@ from weftwork.scheduler.training.scaffold import Scaffold
 from weftwork.scheduler.training.supervisor import (
     Supervisor,
 )
-from weftwork.scheduler.training.variables_file import (
-    export_variables,
-    import_variables,
-)
+from weftwork.scheduler.training.variables_file import export_variables, import_variables
 
 __all__ = [
     "AdadeltaOptimizer",

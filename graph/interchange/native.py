@@ -36,7 +36,7 @@ _OPERATORS = {f"operator:{function.__name__.strip('_')}": function for function 
 _WRITES_FILES = frozenset("save savez savez_compressed savetxt".split())
 _CREATORS = frozenset("zeros ones empty arange full".split())
 _OURS = re.compile(
-    r"weftwork\.graph\.(kernels|ops|nn|gradients|layers|recurrent|training|variables)(\.\w+)*"
+    r"weftwork\.graph\.(kernels|ops|nn|images|lookup|gradients|layers|recurrent|training|data|variables)(\.\w+)*"
     r"|weftwork\.graph\.(build|divisions|streams)"
 )
 """Where the library has functions that nodes call."""

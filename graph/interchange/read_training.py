@@ -77,7 +77,7 @@ def broadcast_axes(one: Any, two: Any) -> tuple:
 
 @reads("BroadcastGradientArgs")
 def _broadcast_axes(given: Given) -> Any:
-    outputs = [(dtype, (None,)) for dtype in given.outputs]
+    outputs: list = [(dtype, (None,)) for dtype in given.outputs]
     return apply(broadcast_axes, given.inputs, type=given.type, name=given.name, outputs=outputs)
 
 

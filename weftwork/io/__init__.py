@@ -23,6 +23,7 @@ from weftwork.graph.images.coding import (
     extract_jpeg_shape,
     is_jpeg,
 )
+from weftwork.graph.interchange.graph_util import write_graph
 from weftwork.graph.ops.queues import PaddingFIFOQueue, PriorityQueue, QueueBase, RandomShuffleQueue
 from weftwork.graph.ops.strings import decode_base64, encode_base64
 from weftwork.io import gfile
@@ -64,4 +65,5 @@ __all__ = [
     "read_file",
     "tf_record_iterator",
     "write_file",
+    "write_graph",
 ]

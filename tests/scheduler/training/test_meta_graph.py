@@ -202,3 +202,14 @@ def test_signatures_say_what_they_are_for(graph):
         tf.saved_model.regression_signature_def(scores, scores)
     with pytest.raises(ValueError, match="cannot be None or empty"):
         tf.saved_model.predict_signature_def({}, {"y": scores})
+
+
+def test_a_dataset_in_the_graph_comes_back(graph):
+    iterator = tf.data.Dataset.range(3).make_initializable_iterator()
+    tf.identity(iterator.get_next(), name="next")
+    start = iterator.initializer.name
+    written = tf.train.export_meta_graph()
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.train.import_meta_graph(written)
+        session.run(start)
+        assert [session.run("next:0") for _ in range(3)] == [0, 1, 2]
