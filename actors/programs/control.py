@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.programs.program import Program, StepFailed, Stopped, stop_now
+from weftwork.actors.programs.program import Program, StepFailed, Stopped, is_from_outside, stop_now
 from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception
 from weftwork.graph.kernels.cells import zeros_of
 from weftwork.graph.operation import UNINITIALIZED
@@ -194,9 +194,9 @@ class Fused:
         """The state after the last iteration; at most `left` of them."""
         try:
             return self._function(stop, -1 if left is None else left, *state, *rest)
-        except (Stopped, KeyboardInterrupt):
-            raise
         except BaseException as error:
+            if is_from_outside(error):
+                raise
             body, step = self._failed(error)
             raise body.explained(error, step) from error
 
