@@ -7,6 +7,7 @@ to its commit it holds the locks of its write set. If anything goes wrong it pub
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from operator import itemgetter
 from queue import SimpleQueue
 from threading import get_ident
@@ -14,6 +15,7 @@ from time import monotonic
 from typing import Any
 
 from weftwork.actors.programs.ambient import LOOK, Around
+from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.output import replay
 from weftwork.actors.programs.program import StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
@@ -21,6 +23,7 @@ from weftwork.graph.errors import CancelledError, DeadlineExceededError
 from weftwork.graph.operation import UNINITIALIZED, Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.machines import backend, objects
+from weftwork.scheduler.machines.backend import Reference
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan, Segment
@@ -30,6 +33,7 @@ from weftwork.scheduler.run.limits import STRIKES
 from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 
 CANCELLED = "Run call was cancelled"
+_AS_IT_IS = nullcontext()
 TIMED_OUT = "Timed out waiting for notification"
 _COMMITS = "commits"
 
@@ -205,15 +209,18 @@ class Run:
 
     # In the caller
 
-    def run_here(self, plan: Plan, segment: Segment, measure: bool) -> None:
-        """Run a segment in this thread. Raises the node's error, or Stopped."""
+    def run_here(self, plan: Plan, segment: Segment, measure: bool, quieted: bool = False) -> None:
+        """Run a segment in this thread. Raises the node's error, or Stopped.
+
+        quieted: the context is one of `quiet` already.
+        """
         if segment.locked:
             self.lock()
         values = self.values
         inputs = [self.local(v) for v in segment.inputs]
         self.here[segment.slot] = (segment, monotonic(), get_ident())
         try:
-            with segment.program.errors():
+            with _AS_IT_IS if quieted and not segment.program.loud else segment.program.errors():
                 if measure:
                     outputs, seconds, taken, made = segment.program.measure(inputs, self.stop)
                     self.learn(plan, segment, seconds, taken, made)
@@ -261,7 +268,7 @@ class Run:
     def local(self, number: int) -> Any:
         """A value, brought here if Ray keeps it."""
         value = self.values[number]
-        if objects.is_reference(value):
+        if type(value) is Reference:
             value = objects.fetch(value)
             self.values[number] = value
         return value
@@ -353,7 +360,11 @@ class Run:
 def run_locally(run: Run, plan: Plan, measure: bool) -> None:
     """Run a plan that lies wholly in the caller, one segment after another."""
     try:
-        for segment in plan.segments:
-            run.run_here(plan, segment, measure)
+        if len(plan.segments) == 1:
+            run.run_here(plan, plan.segments[0], measure)
+            return
+        with quiet():  # once for all of them: it takes 0.7 us
+            for segment in plan.segments:
+                run.run_here(plan, segment, measure, quieted=True)
     except Stopped:
         raise run.stopped() from None
