@@ -74,6 +74,7 @@ class GraphOptions(Message):
     build_cost_model_after: int = 0
     """So many first runs are not counted."""
     infer_shapes: bool = False
+    """`session.graph_def` tells the shapes of all outputs."""
     place_pruned_graph: bool = False
     """Devices that are not there matter only where a run needs them; else one such node fails every run."""
     enable_bfloat16_sendrecv: bool = False

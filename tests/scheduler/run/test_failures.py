@@ -475,6 +475,9 @@ def test_a_device_that_nobody_has_is_refused_unless_placement_is_soft(graph):
         assert caught.message.startswith("Cannot assign a device for operation picky: ")
         assert "/device:GPU:0" in caught.message
         assert caught.op is tensor.op
+        assert failure(session, one, kind=errors.InvalidArgumentError).op is tensor.op
+    options = tf.GraphOptions(place_pruned_graph=True)
+    with tf.Session(config=tf.ConfigProto(graph_options=options)) as session:
         assert session.run(one) == 1, "only runs that need the node fail"
     with tf.Session(config=tf.ConfigProto(allow_soft_placement=True)) as session:
         assert session.run(tensor) == 2
