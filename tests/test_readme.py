@@ -1,4 +1,4 @@
-"""Every code block of the README runs, one after another, as a reader would type them."""
+"""Every code block of the README and of docs/ runs, as a reader would type it, and every link leads somewhere."""
 
 from __future__ import annotations
 
@@ -9,30 +9,78 @@ import pytest
 
 import weftwork as tf
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "deploy/README.md")] + DOCS
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
+
+
+def blocks(page: Path) -> list[str]:
+    """The Python code of a page; what needs a cluster is marked otherwise."""
+    return [code for language, code in FENCED.findall(page.read_text()) if language == "python"]
 
 
 def expected(line: str) -> str | None:
-    """What a line's comment says is printed, or None."""
-    match = re.search(r"print\(.*\)\s+# ([\[{'\d].*)$", line)
-    return match.group(1) if match else None
+    """What a line's comment says is printed: a value. None for a comment that begins as a sentence does, in lower case.
+
+    Of an error without the lines where its nodes were made, and of what ends in "..." none.
+    """
+    match = re.search(r"print\(.*\)\s+# ([\[{(\dA-Z-].*)$", line)
+    return match.group(1).split(" [[node")[0] if match and not match.group(1).endswith("...") else None
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading of the page may say after its #."""
+    text = FENCED.sub("", page.read_text())
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 def test_the_readme_has_code_blocks():
-    assert len(BLOCKS) >= 5
+    assert len(blocks(ROOT / "README.md")) >= 5
 
 
-def test_every_code_block_runs_and_prints_what_its_comments_say(ray_session, capsys):
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
+def test_every_code_block_runs_and_prints_what_its_comments_say(page, ray_session, capsys):
     names: dict = {}
     with tf.Graph().as_default():
-        for number, block in enumerate(BLOCKS):
-            exec(compile(block, f"README block {number}", "exec"), names)
+        for number, block in enumerate(blocks(page)):
+            exec(compile(block, f"{page.name} block {number}", "exec"), names)
             printed = capsys.readouterr().out.splitlines()
-            promised = [text for text in map(expected, block.splitlines()) if text and "..." not in text]
-            for text in promised:
-                value = text.split("  ")[0].split(": the failed")[0]
-                assert any(value in line for line in printed), (value, printed)
+            promised = [text for text in map(expected, block.splitlines()) if text]
+            missing = [text for text in promised if not any(line.startswith(text) for line in printed)]
+            assert missing == [], printed
+    if isinstance(names.get("session"), tf.Session):
+        names["session"].close()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page):
+    broken = []
+    for link in LINK.findall(FENCED.sub("", page.read_text())):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not link.startswith("https://") and not (target.exists() and (not anchor or anchor in anchors(target))):
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_page_of_the_docs_that_code_or_pages_name_is_there():
+    tops = [ROOT / top for top in ("graph", "actors", "scheduler", "weftwork", "examples", "benchmarks")]
+    files = [*PAGES, *(path for top in tops for path in top.rglob("*.py"))]
+    named = {name for path in files for name in re.findall(r"\bdocs/\w+\.md\b", path.read_text())}
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_the_index_lists_every_page():
+    listed = set(LINK.findall((ROOT / "docs/index.md").read_text()))
+    assert [page.name for page in DOCS if page.name not in listed and page.name != "index.md"] == []
 
 
 @pytest.mark.parametrize("command", ["make demo", "make test"])
