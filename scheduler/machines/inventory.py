@@ -104,6 +104,14 @@ def free(resource: str, machine: str) -> float:
     return available_resources_per_node().get(machine, {}).get(resource, 0.0)
 
 
+def holders() -> list[str]:
+    """The actors that live in this cluster, which may hold CPUs: "Class (pid 123)"."""
+    from ray._private.state import actors
+
+    alive = [actor for actor in actors().values() if actor["State"] == "ALIVE"]
+    return sorted([f"{actor['ActorClassName']} (pid {actor['Pid']})" for actor in alive])
+
+
 def missing_packages(names: tuple[str, ...]) -> dict[str, list[str]]:
     """For each machine, by its id, which of these packages cannot be imported there. All machines are asked at once."""
 

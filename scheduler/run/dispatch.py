@@ -38,6 +38,7 @@ from weftwork.scheduler.run.nested import Call, Calls, Nesting
 from weftwork.scheduler.run.queue_waits import Wait, Waits
 from weftwork.scheduler.run.requests import RequestBuilder
 from weftwork.scheduler.run.run import TIMED_OUT, Moved, Restart, Run
+from weftwork.scheduler.run.scarcity import Scarcity
 from weftwork.scheduler.state.actor_link import ActorLink, Links
 
 ATTEMPTS = 3
@@ -81,6 +82,7 @@ class Dispatcher:
         self.held: list[Segment] = []
         self.inner: deque[Segment] = deque()
         self.queued = Waits(run, plan, queues)
+        self.scarcity = Scarcity()
         self.nested = Calls(run, plan, nesting, measure)
 
     def execute(self) -> None:
@@ -210,6 +212,7 @@ class Dispatcher:
             except Empty:
                 self._expire()
                 self._double_stragglers()
+                self.scarcity.look(self.under_way.values(), self.plan)
         while True:
             try:
                 self._finished(self.run.events.get_nowait())
@@ -229,6 +232,8 @@ class Dispatcher:
         limits = [t for a in self.under_way.values() for t in (a.expires, a.looks_at) if t is not None]
         if not self.there and len(self.under_way) < self.slots:
             limits += [due for a in self.under_way.values() if (due := a.late_at(self.plan)) is not None]
+        tells = self.scarcity.looks_at(bool(self.under_way))
+        limits += [tells] if tells is not None else []
         return max(0.0, min(limits) - monotonic()) if limits else None
 
     def _double_stragglers(self) -> None:
@@ -264,6 +269,7 @@ class Dispatcher:
         if attempt is None:
             return
         self._ended(attempt)
+        self.scarcity.goes_on()
         try:
             reply = unpack(backend.result(attempt.handle))
         except ValueLost as error:

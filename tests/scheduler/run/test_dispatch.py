@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.waiting import until
 from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate, Place
@@ -192,3 +193,26 @@ def test_a_time_limit_holds_inside_branches_and_loops_for_each_call(ray_session,
         assert session.run(three, {seconds: 0.3}) == 3
         with pytest.raises(tf.errors.DeadlineExceededError, match="took longer than its time limit of 0.7 s"):
             session.run(three, {seconds: 60.0})
+
+
+# Scarcity
+
+
+def test_what_waits_for_a_cpu_that_somebody_holds_says_so_after_a_while(ray_session, graph, caplog):
+    ray = ray_session
+
+    class Greedy:
+        def here(self):
+            return True
+
+    holder = ray.remote(num_cpus=int(ray.cluster_resources()["CPU"]))(Greedy).remote()
+    assert ray.get(holder.here.remote())
+    node = tf.op(num_cpus=1)(lambda: 5)()
+    with tf.Session() as session:
+        future = session.submit(node)
+        until(lambda: "has waited for" in caplog.text, seconds=30)
+        assert "it asks for 1 CPU, of which 0 CPU is free. These actors live: " in caplog.text
+        assert "Greedy (pid" in caplog.text
+        ray.kill(holder)
+        assert future.result(60) == 5
+    assert caplog.text.count("has waited for") == 1

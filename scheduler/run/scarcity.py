@@ -1,0 +1,65 @@
+"""Scarcity: work that no process has begun for want of a CPU, or of what else it asks for, is told of after a while."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from time import monotonic
+
+from weftwork.scheduler.machines import backend, inventory
+from weftwork.scheduler.plan.plan import Plan
+from weftwork.scheduler.run.attempts import Attempt
+
+_LOG = logging.getLogger("weftwork")
+_TOLD_AFTER = 5.0
+"""Seconds for which nothing of a run may begin before a warning says so."""
+_NAMED = 5
+
+
+class Scarcity:
+    """Looks after the attempts of one run; it warns once."""
+
+    def __init__(self):
+        self._since: float | None = None
+        """When it was last seen that something goes on."""
+        self._told = False
+
+    def looks_at(self, waits: bool) -> float | None:
+        """When it is looked next whether what is under way has begun; None for never. waits: something is under way."""
+        if self._told or not waits:
+            return None
+        self._since = self._since or monotonic()
+        return self._since + _TOLD_AFTER
+
+    def goes_on(self) -> None:
+        """Something has ended."""
+        self._since = None
+
+    def look(self, attempts: Iterable[Attempt], plan: Plan) -> None:
+        """Warn if none of these has begun for a while: what they wait for, what there is, and who may hold it."""
+        now = monotonic()
+        if self._told or self._since is None or now < self._since + _TOLD_AFTER:
+            return
+        waiting = [a for a in attempts if a.link is None]
+        if not waiting or any([backend.word(a.token).machine for a in waiting]):
+            self._since = now
+            return
+        self._told = True
+        segment = waiting[0].segment
+        asked = dict(segment.need.resources) if segment.need is not None and segment.need.resources else {"CPU": 1.0}
+        free = {name: inventory.free(name, "") for name in asked}
+        held = inventory.holders()
+        who = f"These actors live: {', '.join(held[:_NAMED])}" + ", ..." * (len(held) > _NAMED)
+        _LOG.warning(
+            "%s has waited for %.0f s to begin: it asks for %s, of which %s is free. %s. It goes on to wait; "
+            "`session.waiting()` tells more, and a time limit ends it.",
+            plan.flow.ops[segment.nodes[0]].defined_at,
+            now - waiting[0].since,
+            _text(asked),
+            _text(free),
+            who if held else "Tasks hold the rest",
+        )
+
+
+def _text(amounts: dict[str, float]) -> str:
+    return ", ".join([f"{amount:g} {name}" for name, amount in amounts.items()])
