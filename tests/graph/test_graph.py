@@ -116,7 +116,7 @@ def test_elements_of_another_graph_are_refused(graph):
     with pytest.raises(ValueError, match="is not an element of this graph"):
         graph.as_graph_element(other.op)
     with pytest.raises(ValueError, match="must be from the same graph as"):
-        tf.constant(1.0) + other
+        _ = tf.constant(1.0) + other
 
 
 def test_look_ups_by_name_take_strings_only(graph):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import dataclasses
+import importlib
 import sys
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -117,6 +118,6 @@ def test_what_packages_register_with_dask_counts(tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text("[dask.sizeof]\ntanks = tanks:register\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("weftwork.actors.programs.sizes._registered", None)
-    import tanks
+    tanks = importlib.import_module("tanks")
 
     assert size_of(tanks.Tank()) == 4321
