@@ -1,0 +1,36 @@
+"""Programs written for other libraries, run by the engine: what each computes is the same, and so is its code.
+
+`main` gives the share of the programs whose result is right.
+"""
+
+import dask.array as da
+import numpy as np
+from dask.base import compute
+from dask.delayed import delayed
+
+import weftwork.dask
+
+
+def by_dask():
+    """A least-squares fit over blocks, with the numbers of rows counted by delayed functions."""
+    x = da.from_array(np.random.default_rng(0).normal(size=(4000, 8)), chunks=(500, 8))
+    weights = np.arange(8.0)
+    y = x @ weights
+    found = da.linalg.solve(x.T @ x, x.T @ y)
+    rows = delayed(sum)([delayed(len)(block) for block in x.to_delayed().ravel()])
+    found, rows = compute(found, rows, scheduler=weftwork.dask.get)
+    return np.allclose(found, weights) and rows == 4000
+
+
+PROGRAMS = {"dask": by_dask}
+
+
+def main():
+    right = {name: bool(program()) for name, program in PROGRAMS.items()}
+    for name, well in right.items():
+        print(f"{name:10} {'right' if well else 'wrong'}")
+    return sum(right.values()) / len(right)
+
+
+if __name__ == "__main__":
+    main()
