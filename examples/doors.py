@@ -3,17 +3,21 @@
 `main` gives the share of the programs whose result is right.
 """
 
+import operator
+import random
+
 import dask.array as da
 import numpy as np
 from dask.base import compute
 from dask.delayed import delayed
 
+import weftwork as tf
 import weftwork.dask
 
 
 def by_dask():
     """A least-squares fit over blocks, with the numbers of rows counted by delayed functions."""
-    x = da.from_array(np.random.default_rng(0).normal(size=(4000, 8)), chunks=(500, 8))
+    x = da.from_array(np.random.default_rng(0).normal(size=(4000, 8))).rechunk((500, 8))
     weights = np.arange(8.0)
     y = x @ weights
     found = da.linalg.solve(x.T @ x, x.T @ y)
@@ -22,7 +26,21 @@ def by_dask():
     return np.allclose(found, weights) and rows == 4000
 
 
-PROGRAMS = {"dask": by_dask}
+def inside(seed, count=20_000):
+    """How many of some random points of a square lie in the circle inside."""
+    draw = random.Random(seed)
+    return sum(draw.random() ** 2 + draw.random() ** 2 < 1 for _ in range(count))
+
+
+def by_executor():
+    """Pi by chance: a sweep over seeds, and a call that takes the results of others."""
+    with tf.Executor() as executor:
+        hits = sum(executor.map(inside, range(16)))
+        more = executor.submit(operator.add, executor.submit(inside, 16), executor.submit(inside, 17))
+        return abs(4 * (hits + more.result()) / (18 * 20_000) - np.pi) < 0.02
+
+
+PROGRAMS = {"dask": by_dask, "executor": by_executor}
 
 
 def main():
