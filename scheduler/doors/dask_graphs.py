@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from weftwork.graph.build import placeholder
+from weftwork.graph.callables import named
 from weftwork.graph.default_scopes import control_dependencies
 from weftwork.graph.errors import OpError
 from weftwork.graph.graph import Graph
@@ -115,7 +116,8 @@ class _Computation:
     def _node(self, key: Hashable, task: GraphNode, tensors: Mapping[Hashable, Tensor]) -> Tensor:
         names = tuple(self.state["dependencies"][key])
         inputs = [tensors[name] for name in names]
-        make = op_of(call_task, tuple(dict.fromkeys(_functions(task))))
+        functions = tuple({id(each): each for each in _functions(task)}.values())
+        make = op_of(call_task, functions, named((*functions, call_task)[0]))
         if not (self._before or self._after):
             return make(Held(task), Held(names), *inputs)
         with control_dependencies([staying(self._started)(Held(key), *inputs)]):

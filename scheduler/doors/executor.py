@@ -19,11 +19,13 @@ from concurrent.futures import BrokenExecutor, CancelledError, Future
 from time import monotonic, sleep
 from typing import Any
 
+from weftwork.graph.callables import named
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
 from weftwork.scheduler.doors.calls import Input, Raised, Start, call_node, chunk_of
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.running import op_of, run_graph, staying
+from weftwork.scheduler.session.session import Session
 
 _GATHER = 0.001
 """Seconds for which calls are gathered."""
@@ -34,10 +36,10 @@ _CHUNKS = 16
 
 
 class _Call:
-    """A function, its arguments, and the future of what it gives."""
+    """A function, its arguments, and the future of what it gives.   among: what functions it calls besides."""
 
-    def __init__(self, function: Callable, args: tuple, kwargs: dict):
-        self.function, self.args, self.kwargs = function, args, kwargs
+    def __init__(self, function: Callable, args: tuple, kwargs: dict, among: tuple[Callable, ...] = ()):
+        self.function, self.args, self.kwargs, self.among = function, args, kwargs, among
         self.future: Future = Future()
         self.needs = [a for a in (*args, *kwargs.values()) if isinstance(a, Future)]
 
@@ -63,12 +65,17 @@ class Executor(concurrent.futures.Executor):
         self._pending: list[_Call] = []
         self._free, self._size = self._most, 4 * self._most
         self._runners = 0
+        self._batches: set[_Batch] = set()
         self._gathering = self._down = False
         self._broken: BaseException | None = None
 
     def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
         """Call `fn(*args, **kwargs)` some time: its future. Raises RuntimeError after `shutdown`."""
         return self._submit([_Call(fn, args, kwargs)])[0]
+
+    def submit_as(self, functions: tuple[Callable, ...], work: Callable) -> Future:
+        """Call `work()`, which calls these functions: costs are theirs, and what state they refer to is seen."""
+        return self._submit([_Call(_done, (work,), {}, tuple({id(each): each for each in functions}.values()))])[0]
 
     def map(
         self,
@@ -105,6 +112,17 @@ class Executor(concurrent.futures.Executor):
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: not (self._pending or self._runners))
+
+    def terminate_workers(self) -> None:
+        """Take no further calls, and end all: also those under way, as soon as the functions can be interrupted.
+
+        Their futures raise CancelledError.
+        """
+        self.shutdown(wait=False, cancel_futures=True)
+        with self._changed:
+            batches = list(self._batches)
+        for batch in batches:
+            batch.stop()
 
     def _submit(self, calls: list[_Call]) -> list[Future]:
         with self._changed:
@@ -143,6 +161,7 @@ class Executor(concurrent.futures.Executor):
             took = monotonic() - start
             with self._changed:
                 self._free += batch.slots
+                self._batches.discard(batch)
                 if took < _SHORT and len(batch.calls) >= self._size:
                     self._size *= 2
                 elif took > _LONG:
@@ -171,7 +190,9 @@ class Executor(concurrent.futures.Executor):
             return None
         slots = min(self._free, len(chosen))
         self._free -= slots
-        return _Batch(self, chosen, slots)
+        batch = _Batch(self, chosen, slots)
+        self._batches.add(batch)
+        return batch
 
     def _done_with(self, batch: _Batch) -> None:
         """A batch needs fewer slots than it has."""
@@ -197,6 +218,8 @@ class _Batch:
 
     def __init__(self, executor: Executor, calls: list[_Call], slots: int):
         self.executor, self.calls, self.slots, self.left = executor, calls, slots, len(calls)
+        self._session: Session | None = None
+        self._stopped = threading.Event()
 
     def run(self) -> None:
         """Run them: each future is done when its call is."""
@@ -208,11 +231,22 @@ class _Batch:
                 for number, call in enumerate(self.calls):
                     tensors[call.future] = self._node(call, tensors)
                     told.append(tell(number, tensors[call.future]))
-                run_graph(graph, [each.op for each in told], {}, self.slots)
+                run_graph(graph, [each.op for each in told], {}, self.slots, self._opened)
         except BaseException as error:  # a worker that died, again and again: it is the futures' to raise
             for call in self.calls:
                 if not call.future.done():
                     call.future.set_exception(error)
+
+    def _opened(self, session: Session) -> None:
+        self._session = session
+        if self._stopped.is_set():
+            session.close()
+
+    def stop(self) -> None:
+        """Cancel what is under way."""
+        self._stopped.set()
+        if self._session is not None:
+            self._session.close()
 
     def _node(self, call: _Call, tensors: dict[Future, Tensor]) -> Tensor:
         start = self.executor._start
@@ -226,8 +260,9 @@ class _Batch:
 
         args = tuple(map(filled, call.args))
         kwargs = {key: filled(value) for key, value in call.kwargs.items()}
-        functions = (call.function,) if start.function is None else (call.function, start.function)
-        return op_of(call_node, functions)(Held(start), Held(args), Held(kwargs), *inputs)
+        others = call.among if start.function is None else (*call.among, start.function)
+        name = named((*call.among, call.function)[0])
+        return op_of(call_node, (call.function, *others), name)(Held(start), Held(args), Held(kwargs), *inputs)
 
     def _tell(self, number: int, outcome: Held) -> None:
         """A call is done. Runs in this process, as a node."""
@@ -240,6 +275,10 @@ class _Batch:
         if isinstance(value.error, BrokenExecutor):
             self.executor._break(value.error)
         future.set_exception(value.error)
+
+
+def _done(work: Callable) -> Any:
+    return work()
 
 
 def _outcome(future: Future) -> Any:
