@@ -11,7 +11,6 @@ work, and the program waits for them when it ends.
 from __future__ import annotations
 
 import concurrent.futures
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +24,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.scheduler.doors.calls import Input, Raised, Start, call_node, chunk_of
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.running import op_of, run_graph, staying
+from weftwork.scheduler.machines.inventory import local_cpus
 from weftwork.scheduler.session.session import Session
 
 _GATHER = 0.001
@@ -59,7 +59,7 @@ class Executor(concurrent.futures.Executor):
             raise ValueError(f"max_workers must be 1 or more, not {max_workers!r}.")
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {initializer!r}.")
-        self._most = max_workers or len(os.sched_getaffinity(0))
+        self._most = max_workers or local_cpus()
         self._start = Start(uuid.uuid4().hex, initializer, tuple(initargs))
         self._changed = threading.Condition()
         self._pending: list[_Call] = []
@@ -233,9 +233,10 @@ class _Batch:
                     told.append(tell(number, tensors[call.future]))
                 run_graph(graph, [each.op for each in told], {}, self.slots, self._opened)
         except BaseException as error:  # a worker that died, again and again: it is the futures' to raise
+            failure = CancelledError() if self._stopped.is_set() else error
             for call in self.calls:
                 if not call.future.done():
-                    call.future.set_exception(error)
+                    call.future.set_exception(failure)
 
     def _opened(self, session: Session) -> None:
         self._session = session

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import BrokenExecutor, CancelledError, Future, as_completed, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Future, TimeoutError, as_completed, wait
 from pathlib import Path
 
 import pytest
@@ -139,6 +139,19 @@ def test_shutdown_cancels_what_has_not_begun():
     executor.shutdown(cancel_futures=True)
     assert all(future.cancelled() for future in futures)
     foreign.set_result(1)
+
+
+def test_calls_under_way_can_be_ended():
+    executor = tf.Executor(2)
+    futures = [executor.submit(time.sleep, 30) for _ in range(4)]
+    time.sleep(0.3)
+    start = time.monotonic()
+    executor.terminate_workers()
+    executor.shutdown()
+    assert time.monotonic() - start < 20
+    for future in futures:
+        with pytest.raises(CancelledError):
+            future.result(0)
 
 
 def test_a_pending_call_can_be_cancelled(executor):
