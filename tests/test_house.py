@@ -47,6 +47,7 @@ FLOORS = [
     "scheduler/run",
     "scheduler/session",
     "scheduler/training",
+    "scheduler/doors",
 ]
 """The wings from the ground up: a file imports only from its own wing and those before it."""
 TOPS = ("graph", "actors", "scheduler")

@@ -606,6 +606,7 @@ from weftwork.graph.variables.writes import (
     scatter_sub,
     scatter_update,
 )
+from weftwork.scheduler.doors.executor import Executor
 from weftwork.scheduler.plan.cost import load_costs, save_costs
 from weftwork.scheduler.request.config import (
     Config,
@@ -636,6 +637,7 @@ __all__ = [
     "DType",
     "DeviceSpec",
     "Dimension",
+    "Executor",
     "FIFOQueue",
     "FixedLenFeature",
     "FixedLenSequenceFeature",

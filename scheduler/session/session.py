@@ -5,6 +5,7 @@ Variables belong to the session: two sessions on one graph share nothing. Any nu
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import uuid
 import warnings
@@ -201,6 +202,14 @@ class BaseSession:
             return self._run(signature, fed, options, started=started, build=build)
 
         return RunFuture.start(work, lambda: self._closed)
+
+    async def run_async(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> Any:
+        """As `run`, for coroutines: `await session.run_async(y)`. The event loop goes on meanwhile.
+
+        Cancelling the task that waits (also by `asyncio.wait_for`) cancels the run, which changes nothing then; closing
+        the session cancels the run, and the task gets `asyncio.CancelledError`. Raises what `run` raises.
+        """
+        return await asyncio.wrap_future(self.submit(fetches, feed_dict, options))
 
     def make_callable(self, fetches: Any, feed_list: Sequence | None = None, accept_options: bool = False) -> Callable:
         """A function that runs `fetches`, with a positional argument for each tensor of `feed_list`.

@@ -1,0 +1,81 @@
+"""Programs written for other libraries, run by the engine: what each computes is the same, and so is its code.
+
+`main` gives the share of the programs whose result is right.
+"""
+
+import asyncio
+import operator
+import random
+
+import dask.array as da
+import numpy as np
+from dask.base import compute
+from dask.delayed import delayed
+from joblib import parallel_config
+from sklearn.datasets import load_digits
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import GridSearchCV
+
+import weftwork as tf
+import weftwork.dask
+import weftwork.joblib
+
+
+def by_dask():
+    """A least-squares fit over blocks, with the numbers of rows counted by delayed functions."""
+    x = da.from_array(np.random.default_rng(0).normal(size=(4000, 8))).rechunk((500, 8))
+    weights = np.arange(8.0)
+    y = x @ weights
+    found = da.linalg.solve(x.T @ x, x.T @ y)
+    rows = delayed(sum)([delayed(len)(block) for block in x.to_delayed().ravel()])
+    found, rows = compute(found, rows, scheduler=weftwork.dask.get)
+    return np.allclose(found, weights) and rows == 4000
+
+
+def inside(seed, count=20_000):
+    """How many of some random points of a square lie in the circle inside."""
+    draw = random.Random(seed)
+    return sum(draw.random() ** 2 + draw.random() ** 2 < 1 for _ in range(count))
+
+
+def by_executor():
+    """Pi by chance: a sweep over seeds, and a call that takes the results of others."""
+    with tf.Executor() as executor:
+        hits = sum(executor.map(inside, range(16)))
+        more = executor.submit(operator.add, executor.submit(inside, 16), executor.submit(inside, 17))
+        return abs(4 * (hits + more.result()) / (18 * 20_000) - np.pi) < 0.02
+
+
+def by_joblib():
+    """A grid search of scikit-learn's."""
+    images, labels = load_digits(return_X_y=True)
+    with parallel_config("weftwork"):
+        search = GridSearchCV(RidgeClassifier(), {"alpha": [0.1, 1.0, 10.0]}, cv=3).fit(images, labels)
+    return search.best_score_ > 0.9
+
+
+def by_asyncio():
+    """Answers to several askers at a time, by one session."""
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32)
+        y = tf.reduce_sum(x * x)
+
+        async def ask(session):
+            return await asyncio.gather(*[session.run_async(y, {x: [n, n]}) for n in range(10)])
+
+        with tf.Session() as session:
+            return asyncio.run(ask(session)) == [2 * n * n for n in range(10)]
+
+
+PROGRAMS = {"dask": by_dask, "executor": by_executor, "joblib": by_joblib, "asyncio": by_asyncio}
+
+
+def main():
+    right = {name: bool(program()) for name, program in PROGRAMS.items()}
+    for name, well in right.items():
+        print(f"{name:10} {'right' if well else 'wrong'}")
+    return sum(right.values()) / len(right)
+
+
+if __name__ == "__main__":
+    main()

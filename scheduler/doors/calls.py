@@ -1,0 +1,83 @@
+"""Calls that run as nodes for an executor: what a worker does with one, and what comes of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from concurrent.futures import BrokenExecutor
+from typing import Any, NamedTuple
+
+from weftwork.scheduler.doors.held import Held
+
+
+class Raised:
+    """What a call came to that raised: it is handed on to the calls that need its result."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException):
+        self.error = error
+
+
+class Input(NamedTuple):
+    """Stands for an argument that another call gives: the number among the inputs of the node."""
+
+    number: int
+
+
+class Start(NamedTuple):
+    """An executor's initializer, by a key of its own: each process calls it once."""
+
+    key: str
+    function: Callable | None
+    arguments: tuple
+
+
+def call_node(*bound: Any) -> Held:
+    """Call a function: bound are it (and the initializer), Start, arguments and the inputs. Runs as a node."""
+    function = bound[0]
+    at = next(place for place, item in enumerate(bound) if type(item) is Held)
+    start, args, kwargs, *inputs = [held.value for held in bound[at:]]
+    for each in inputs:
+        if type(each) is Raised:
+            return Held(each)
+    try:
+        if start.function is not None:
+            _begin(start)
+        filled = [inputs[a.number] if type(a) is Input else a for a in args]
+        named = {key: inputs[a.number] if type(a) is Input else a for key, a in kwargs.items()}
+        return Held(function(*filled, **named))
+    except Exception as error:
+        return Held(Raised(error))
+
+
+_begun: dict[str, BaseException | None] = {}
+"""The executors whose initializer this process has called, with what it raised."""
+
+
+def _begin(start: Start) -> None:
+    if start.key not in _begun:
+        _begun[start.key] = None
+        try:
+            start.function(*start.arguments)  # type: ignore[misc]
+        except Exception as error:
+            _begun[start.key] = error
+    if (failed := _begun[start.key]) is not None:
+        raise BrokenExecutor(f"the initializer failed: {type(failed).__name__}: {failed}") from failed
+
+
+def call_each(function: Callable, items: Iterable[tuple]) -> list:
+    """The results of several calls, as far as the first that raises, which is the last of the list then."""
+    results: list = []
+    for item in items:
+        try:
+            results.append(function(*item))
+        except Exception as error:
+            return [*results, Raised(error)]
+    return results
+
+
+@functools.lru_cache(256)
+def chunk_of(function: Callable) -> Callable:
+    """`call_each` of a function: one object for each function, by which its costs are known."""
+    return functools.partial(call_each, function)

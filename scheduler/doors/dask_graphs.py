@@ -1,0 +1,162 @@
+"""Dask's graphs: a scheduler for `dask.compute(..., scheduler=weftwork.dask.get)`.
+
+Each task is a node of a graph, in Dask's own order; Dask says itself how a task is called (`Task.__call__`), what a
+graph of the older form means, and what its callbacks see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Any
+
+from weftwork.graph.build import placeholder
+from weftwork.graph.callables import named
+from weftwork.graph.default_scopes import control_dependencies
+from weftwork.graph.errors import OpError
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Tensor
+from weftwork.scheduler.doors.held import Held
+from weftwork.scheduler.doors.running import op_of, run_graph, staying
+
+try:
+    from dask import config
+    from dask._task_spec import GraphNode, convert_legacy_graph
+    from dask.callbacks import local_callbacks, unpack_callbacks
+    from dask.core import flatten
+    from dask.local import finish_task, get_sync, nested_get, start_state_from_dask
+    from dask.order import order
+except ImportError as missing:
+    raise ImportError("weftwork.dask needs Dask 2024.12 or later: pip install 'weftwork[dask]'") from missing
+
+
+def get(
+    dsk: Any,
+    keys: Any,
+    cache: Any = None,
+    num_workers: int | None = None,
+    pool: Any = None,
+    callbacks: Any = None,
+    rerun_exceptions_locally: bool | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Compute keys of a Dask graph: their values, in nested tuples as `keys` is in nested lists.
+
+    dsk: a graph of Dask's, or what has one.   cache: values by key that are known already.
+    num_workers: tasks that run at a time, else that of Dask's configuration, else as many as there are CPUs.
+    pool: only its number of workers counts.   callbacks: Dask's, beside those that are registered.
+    rerun_exceptions_locally: run all again in this thread, where a debugger can be, once a task has failed.
+    Raises what a task raised, KeyError or ValueError for a key that is not there, RuntimeError for a cycle.
+    """
+    if not isinstance(dsk, Mapping):
+        dsk = dsk.__dask_graph__()
+    dsk = convert_legacy_graph(dsk)
+    wanted = set(flatten(keys)) if isinstance(keys, list) else {keys}
+    pool = pool or config.get("pool", None)
+    most = num_workers or config.get("num_workers", None) or getattr(pool, "_max_workers", None)
+    with local_callbacks(callbacks) as active:
+        computation = _Computation(dsk, wanted, cache, active)
+        try:
+            values = computation.run(most)
+        except OpError as error:
+            if rerun_exceptions_locally or config.get("rerun_exceptions_locally", False):
+                return get_sync(dsk, keys)
+            if error.__cause__ is None:  # it is no task's
+                raise
+            raise error.__cause__ from error.__cause__.__cause__
+    return nested_get(keys, values)
+
+
+class _Computation:
+    """One computation: its graph, and what Dask's callbacks are told of it."""
+
+    def __init__(self, dsk: Mapping, wanted: set, cache: Any, callbacks: Iterable):
+        self.dsk, self.wanted, self.cache, self.callbacks = dsk, wanted, cache, callbacks
+        self.state: dict[str, Any] = {}
+        _, _, self._before, self._after, _ = unpack_callbacks(callbacks)
+        self._rank: Callable[[Hashable], int] = {}.get  # type: ignore[assignment]
+
+    def run(self, most: int | None) -> Mapping:
+        """The values of the wanted keys. The callbacks are told of the beginning and of the end, also of a bad one."""
+        told: list = []
+        failed = True
+        try:
+            for callback in self.callbacks:
+                if callback[0]:
+                    callback[0](self.dsk)
+                told.append(callback)
+            self._rank = order(self.dsk).get  # type: ignore[assignment]
+            self.state = start_state_from_dask(self.dsk, self.cache, self._rank, list(self.wanted))
+            for callback in self.callbacks:
+                if callback[1]:
+                    callback[1](self.dsk, self.state)
+            values = self._computed(most)
+            failed = False
+            return values
+        finally:
+            for callback in told:
+                if callback[4]:
+                    callback[4](self.dsk, self.state, failed)
+
+    def _computed(self, most: int | None) -> Mapping:
+        known = dict(self.state["cache"])
+        tensors: dict[Hashable, Tensor] = {}
+        feeds: dict[Tensor, Held] = {}
+        with Graph().as_default() as graph:
+            for key in sorted(self.state["dependencies"], key=self._rank):
+                if key in self.dsk and key not in known:
+                    for dependency in self.state["dependencies"][key]:
+                        if dependency not in tensors and dependency in known:
+                            tensors[dependency] = placeholder(object)
+                            feeds[tensors[dependency]] = Held(known[dependency])
+                    tensors[key] = self._node(key, self.dsk[key], tensors)
+            fetches = {key: tensors[key] for key in self.wanted if key not in known}
+            made = run_graph(graph, fetches, feeds, most) if fetches else {}
+        return known | {key: held.value for key, held in made.items()}
+
+    def _node(self, key: Hashable, task: GraphNode, tensors: Mapping[Hashable, Tensor]) -> Tensor:
+        names = tuple(self.state["dependencies"][key])
+        inputs = [tensors[name] for name in names]
+        functions = tuple({id(each): each for each in _functions(task)}.values())
+        make = op_of(call_task, functions, named((*functions, call_task)[0]))
+        if not (self._before or self._after):
+            return make(Held(task), Held(names), *inputs)
+        with control_dependencies([staying(self._started)(Held(key), *inputs)]):
+            value = make(Held(task), Held(names), *inputs)
+        with control_dependencies([value]):
+            return staying(self._finished)(Held(key), value)
+
+    def _started(self, key: Held, *inputs: Held) -> None:
+        """A task is about to begin."""
+        self.state["ready"].remove(key.value)
+        self.state["running"].add(key.value)
+        for callback in self._before:
+            callback(key.value, self.dsk, self.state)
+
+    def _finished(self, key: Held, value: Held) -> Held:
+        self.state["cache"][key.value] = value.value
+        finish_task(self.dsk, key.value, self.state, self.wanted, self._rank)
+        for callback in self._after:
+            callback(key.value, value.value, self.dsk, self.state, None)
+        return value
+
+
+def _functions(task: Any) -> Iterator[Callable]:
+    """The functions that a task calls, also those of tasks among its arguments."""
+    left = [task]
+    for item in left:
+        if isinstance(item, GraphNode):
+            if callable(function := getattr(item, "func", None)):
+                yield function
+            left.extend(getattr(item, "args", None) or ())
+            left.extend((getattr(item, "kwargs", None) or {}).values())
+        elif isinstance(item, Mapping):  # a graph in a task
+            left.extend([part for part in item.values() if isinstance(part, GraphNode)])
+        elif type(item) in (list, tuple):
+            left.extend([part for part in item if isinstance(part, GraphNode)])
+
+
+def call_task(*bound: Any) -> Held:
+    """Call a task of Dask's: its functions, the task, the names of its inputs, and these. Runs as a node."""
+    at = next(place for place, item in enumerate(bound) if type(item) is Held)
+    task, names, *values = [held.value for held in bound[at:]]
+    return Held(task(dict(zip(names, values, strict=True))))

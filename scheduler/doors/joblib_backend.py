@@ -1,0 +1,87 @@
+"""joblib's backend "weftwork": its batches are calls of an executor.
+
+joblib makes the batches, counts what is under way and raises what a job raised; nested calls get its threads, and a
+call with `require="sharedmem"` too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import FunctionType
+from typing import Any
+
+from weftwork.scheduler.doors.executor import Executor
+
+try:
+    from joblib import cpu_count, register_parallel_backend
+    from joblib._parallel_backends import (
+        AutoBatchingMixin,
+        FallbackToBackend,
+        ParallelBackendBase,
+        SequentialBackend,
+    )
+except ImportError as missing:
+    raise ImportError("weftwork.joblib needs joblib 1.4 or later: pip install 'weftwork[joblib]'") from missing
+
+
+class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
+    """Runs the calls of a `joblib.Parallel` where the engine finds them to be fastest."""
+
+    supports_retrieve_callback = True
+    default_n_jobs = -1
+    _executor: Executor | None = None
+
+    def effective_n_jobs(self, n_jobs: int | None) -> int:
+        """How many jobs run at a time: -1 is as many as there are CPUs. Raises ValueError for 0."""
+        if n_jobs == 0:
+            raise ValueError("n_jobs == 0 in Parallel has no meaning")
+        if n_jobs is None:
+            return 1
+        return n_jobs if n_jobs > 0 else max(cpu_count() + 1 + n_jobs, 1)
+
+    def configure(self, n_jobs: int = 1, parallel: Any = None, **_: Any) -> int:
+        """Make ready for a call of `Parallel`: the number of jobs that run at a time."""
+        n_jobs = self.effective_n_jobs(n_jobs)
+        if n_jobs == 1:
+            raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
+        self.parallel = parallel
+        self._executor = Executor(n_jobs)
+        return n_jobs
+
+    def submit(self, func: Callable, callback: Callable | None = None) -> Future:
+        """Run a batch of joblib's: a future of its list of results."""
+        assert self._executor is not None, "configure comes first"
+        future = self._executor.submit_as(tuple(map(_plain, func.items)), func)  # type: ignore[attr-defined]
+        if callback is not None:
+            future.add_done_callback(callback)
+        return future
+
+    def retrieve_result_callback(self, out: Future) -> Any:
+        """The results of a batch that is done."""
+        return out.result()
+
+    def terminate(self) -> None:
+        """The call of `Parallel` is over."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+            self._executor = None
+        self.reset_batch_stats()
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        """A job has failed, or the time is over: end all others."""
+        if self._executor is not None:
+            self._executor.terminate_workers()
+            self._executor = None
+        if ensure_ready:
+            self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
+
+
+def _plain(item: tuple) -> Callable:
+    """The function of a job. scikit-learn puts an object around it, a new one for each job."""
+    function = item[0]
+    inner = function if isinstance(function, FunctionType) else getattr(function, "__dict__", {}).get("__wrapped__")
+    return inner if isinstance(inner, FunctionType) else function
+
+
+register_parallel_backend("weftwork", WeftworkBackend)

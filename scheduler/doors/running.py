@@ -1,0 +1,59 @@
+"""How a door runs what it has built: an ordinary graph, in a session of its own that ends with the run.
+
+Sessions share the program's local workers and what was learned of functions, so a new one costs a millisecond at most.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from weftwork.graph.function import Op, op
+from weftwork.graph.graph import Graph
+from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.request.config import ConfigProto
+from weftwork.scheduler.session.session import Session
+
+_KEPT = 512
+"""Functions of which the node-making op is kept, and with it what was learned of their costs."""
+
+
+def run_graph(
+    graph: Graph, fetches: Any, feeds: Mapping, most: int | None = None, opened: Callable[[Session], None] | None = None
+) -> Any:
+    """Run a graph once: what `Session.run` returns, uncopied.
+
+    most: nodes at a time; None is as many as CPUs.   opened: told of the session, whose `close` cancels the run.
+    """
+    with Session(graph=graph, config=ConfigProto(inter_op_parallelism_threads=most or 0)) as session:
+        if opened is not None:
+            opened(session)
+        return session.run(fetches, feeds, copy=False)
+
+
+def op_of(runner: Callable, functions: tuple[Callable, ...], name: str) -> Op:
+    """The op that makes nodes of `runner`, which calls functions of the user's.   name: of one of them, for errors.
+
+    They are bound to it, so that the node is known by them: their costs, what state they refer to, where they can run.
+    """
+    try:
+        return _kept(runner, functions, name)
+    except TypeError:  # one cannot be hashed
+        return _op(runner, functions, name)
+
+
+def _op(runner: Callable, functions: tuple[Callable, ...], name: str) -> Op:
+    bound = functools.partial(runner, *functions)
+    bound.__name__ = name  # type: ignore[attr-defined]
+    return op(bound)
+
+
+_kept = functools.lru_cache(_KEPT)(_op)
+
+
+def staying(function: Callable) -> Op:
+    """The op of a function that is called in this process, at once when its inputs are there, in no set order."""
+    made = op(function)
+    HISTORY.let_stay(made.kernel)
+    return made

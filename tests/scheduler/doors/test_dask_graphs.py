@@ -1,0 +1,189 @@
+"""Dask's programs run by `weftwork.dask.get`: what Dask's threads promise, this promises."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from operator import add
+from pathlib import Path
+
+import dask.array as da
+import dask.bag as db
+import dask.tests
+import numpy as np
+import pytest
+from dask import config
+from dask._task_spec import Alias, DataNode, Dict, List, Task, TaskRef
+from dask.base import compute
+from dask.callbacks import Callback
+from dask.delayed import delayed
+from dask.diagnostics.profile import Profiler
+from dask.diagnostics.progress import ProgressBar
+
+import weftwork as tf
+from weftwork.dask import get
+
+ROOT = Path(__file__).parents[3]
+
+
+def increment(x):
+    return x + 1
+
+
+def refuse(x):
+    raise ZeroDivisionError(f"not with {x}")
+
+
+def test_graphs_of_the_older_form_and_nested_keys_give_nested_tuples():
+    graph = {"x": 1, "y": (increment, "x"), "z": (add, "y", (increment, 10)), "w": "z"}
+    assert get(graph, "w") == 13
+    assert get(graph, ["w", ["x", "y"]]) == (13, (1, 2))
+
+
+def test_every_kind_of_task_is_a_task():
+    graph = {
+        "data": DataNode("data", np.arange(3)),
+        "alias": Alias("alias", "data"),
+        "sum": Task("sum", np.sum, TaskRef("alias")),
+        "list": List(TaskRef("sum"), Task(None, increment, TaskRef("sum"))),
+        "dict": Dict({"a": TaskRef("sum"), "b": 7}),
+    }
+    found = get(graph, ["alias", "list", "dict"])
+    assert found[0] is graph["data"].value
+    assert found[1:] == ([3, 4], {"a": 3, "b": 7})
+
+
+def test_collections_compute_what_dasks_threads_compute():
+    x = da.random.default_rng(1).random((60, 60), chunks=(20, 20))
+    words = db.from_sequence(["a b", "b c", "c c"], npartitions=3).str.split().flatten().frequencies()
+    wanted = (x @ x.T - x.mean(axis=0)).sum(axis=1)
+    assert np.array_equal(wanted.compute(scheduler=get), wanted.compute(scheduler="threads"))
+    assert dict(words.compute(scheduler=get)) == {"a": 1, "b": 2, "c": 3}
+    with config.set(scheduler=get):
+        assert compute(delayed(increment)(1), {"k": delayed(increment)(2)}) == (2, {"k": 3})
+
+
+def test_a_tasks_own_error_is_raised():
+    with pytest.raises(ZeroDivisionError, match="not with 2") as raised:
+        delayed(increment)(delayed(refuse)(delayed(increment)(1))).compute(scheduler=get)
+    assert not isinstance(raised.value, tf.errors.OpError)
+
+
+def test_a_failed_computation_is_run_again_in_this_thread_if_asked():
+    threads = []
+
+    def look(x):
+        threads.append(threading.get_ident())
+        raise KeyError(x)
+
+    with pytest.raises(KeyError):
+        get({"x": (look, 1)}, "x", rerun_exceptions_locally=True)
+    assert threads[-1] == threading.get_ident()
+
+
+@pytest.mark.parametrize(
+    ("graph", "kind", "words"),
+    [
+        ({"x": (increment, "y"), "y": (increment, "x")}, RuntimeError, "Cycle"),
+        ({"y": (increment, 1)}, KeyError, "x"),
+        ({"x": Task("x", increment, TaskRef("gone"))}, ValueError, "gone"),
+    ],
+)
+def test_a_cycle_or_a_missing_key_is_refused_before_anything_runs(graph, kind, words):
+    with pytest.raises(kind, match=words):
+        get(graph, "x")
+
+
+def test_callbacks_see_each_task_begin_and_end_once_in_a_consistent_state(capsys):
+    order, states = [], []
+
+    class Watch(Callback):
+        def _pretask(self, key, dsk, state):
+            assert key in state["running"]
+            assert all(dependency in state["cache"] for dependency in state["dependencies"][key])
+            order.append(("begin", key))
+
+        def _posttask(self, key, result, dsk, state, worker):
+            assert key in state["finished"]
+            order.append(("end", key, result))
+
+        def _finish(self, dsk, state, errored):
+            states.append(errored)
+
+    graph = {"x": (increment, 0), "y": (increment, "x"), "z": (add, "x", "y")}
+    with Watch(), ProgressBar(), Profiler() as profiler:
+        assert get(graph, "z") == 3
+    assert order == [("begin", "x"), ("end", "x", 1), ("begin", "y"), ("end", "y", 2), ("begin", "z"), ("end", "z", 3)]
+    assert [task.key for task in profiler.results] == ["x", "y", "z"]
+    assert "100% Completed" in capsys.readouterr().out
+    with Watch(), pytest.raises(ZeroDivisionError):
+        get({"x": (refuse, 1)}, "x")
+    assert states == [False, True]
+
+
+def test_independent_tasks_are_not_held_up_by_callbacks():
+    """Each is told of when it is done, whatever its place in the graph."""
+    seen = []
+
+    class Watch(Callback):
+        def _posttask(self, key, result, dsk, state, worker):
+            seen.append(key)
+
+    with Watch():
+        get({f"x{n}": (increment, n) for n in range(30)}, [f"x{n}" for n in range(30)])
+    assert sorted(seen) == sorted(f"x{n}" for n in range(30))
+
+
+def test_one_worker_runs_one_task_at_a_time():
+    running, most = [], []
+
+    def watch(n):
+        running.append(n)
+        most.append(len(running))
+        running.remove(n)
+        return n
+
+    assert get({f"x{n}": (watch, n) for n in range(8)}, [f"x{n}" for n in range(8)], num_workers=1) == tuple(range(8))
+    assert set(most) == {1}
+
+
+def test_a_function_that_writes_what_the_program_sees_has_written_it():
+    seen = []
+    compute([delayed(seen.append)(n) for n in range(5)], scheduler=get)
+    assert sorted(seen) == list(range(5))
+
+
+def test_values_stay_what_they_are():
+    point = get({"x": DataNode("x", np.array(2.5)), "y": Task("y", np.asarray, TaskRef("x"))}, ["x", "y"])
+    assert [type(value) for value in point] == [np.ndarray] * 2
+    assert get({"x": (str.upper, "a")}, "x") == "A"
+
+
+def test_without_dask_the_door_says_what_to_install(tmp_path):
+    code = "import sys; sys.modules['dask'] = None\nimport weftwork.dask"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "pip install 'weftwork[dask]'" in done.stderr
+
+
+_APART = "pool_kwarg or interrupt or contextvars or context_aware or nested_schedulers"
+"""Of Dask's own tests those of its pools of threads: they count threads, make tasks wait for each other, or look at an
+object of the program's that a task changes through a library's code."""
+
+
+@pytest.mark.parametrize("name", ["test_threaded", "test_callbacks"])
+def test_dasks_own_tests_pass(name, tmp_path):
+    plugin = tmp_path / "with_our_get.py"
+    plugin.write_text("import dask.threaded, weftwork.dask\ndask.threaded.get = weftwork.dask.get\n")
+    tests = Path(dask.tests.__file__).parent / f"{name}.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "with_our_get", "-p", "no:cacheprovider", str(tests)]
+        + ["--rootdir", str(tmp_path), "-k", f"not ({_APART})"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]

@@ -1,0 +1,207 @@
+"""The executor keeps what `concurrent.futures` promises, and takes futures as arguments."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import BrokenExecutor, CancelledError, Future, TimeoutError, as_completed, wait
+from pathlib import Path
+
+import pytest
+
+import weftwork as tf
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def executor():
+    with tf.Executor(2) as made:
+        yield made
+
+
+def slow(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def refuse(x):
+    raise KeyError(x)
+
+
+def test_a_call_gives_its_result_or_its_own_error(executor):
+    assert executor.submit(pow, 2, exp=10).result() == 1024
+    failed = executor.submit(refuse, "k")
+    with pytest.raises(KeyError, match="k"):
+        failed.result()
+    assert not isinstance(failed.exception(), tf.errors.OpError)
+
+
+def test_a_future_is_done_when_its_own_call_is(executor):
+    def sleep(seconds):
+        time.sleep(seconds)
+        return seconds
+
+    for _ in range(2):
+        wait([executor.submit(sleep, 0.2) for _ in range(2)])
+    futures = [executor.submit(sleep, seconds) for seconds in (2.0, 0.1)]
+    assert [future.result() for future in as_completed(futures)] == [0.1, 2.0]
+
+
+def test_a_later_call_does_not_wait_for_a_long_one(executor):
+    executor.submit(slow, 0.0).result()
+    long = executor.submit(slow, 3.0)
+    time.sleep(0.2)
+    assert executor.submit(pow, 2, 2).result() == 4
+    assert not long.done()
+    long.result()
+
+
+def test_futures_as_arguments_are_edges(executor):
+    first = executor.submit(slow, 0.2)
+    second = executor.submit(pow, first, 2)
+    assert executor.submit(pow, second, exp=second).result() == pow(0.2**2, 0.2**2)
+    foreign = Future()
+    waiting = executor.submit(pow, foreign, 2)
+    assert not waiting.done()
+    foreign.set_result(3)
+    assert waiting.result() == 9
+
+
+def test_an_error_or_a_cancel_goes_along_the_edges(executor):
+    failed = executor.submit(refuse, 1)
+    after = executor.submit(pow, executor.submit(pow, failed, 2), 2)
+    with pytest.raises(KeyError):
+        after.result()
+    foreign = Future()
+    after = executor.submit(pow, foreign, 2)
+    foreign.cancel()
+    foreign.set_running_or_notify_cancel()
+    with pytest.raises(CancelledError):
+        after.result()
+
+
+@pytest.mark.parametrize("chunksize", [None, 1, 7])
+def test_map_gives_results_in_order_as_far_as_the_first_error(executor, chunksize):
+    assert list(executor.map(pow, range(200), [2] * 200, chunksize=chunksize)) == [n * n for n in range(200)]
+    results = executor.map(divmod, [7, 8, 9], [2, 4, 0], chunksize=chunksize)
+    assert [next(results), next(results)] == [(3, 1), (2, 0)]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_map_of_nothing_is_nothing_and_a_time_limit_holds(executor):
+    assert list(executor.map(pow, [], [])) == []
+    with pytest.raises(TimeoutError):
+        next(executor.map(slow, [2.0], timeout=0.1))
+
+
+def test_no_more_calls_run_at_a_time_than_workers():
+    running, most, lock = [], [], threading.Lock()
+
+    def watch(n):
+        with lock:
+            running.append(n)
+            most.append(len(running))
+        time.sleep(0.01)
+        with lock:
+            running.remove(n)
+
+    with tf.Executor(1) as executor:
+        wait([executor.submit(watch, n) for n in range(10)])
+    assert set(most) == {1}
+    assert len(most) == 10
+
+
+def test_what_a_function_writes_the_program_sees(executor):
+    seen = []
+    wait([executor.submit(seen.append, n) for n in range(5)])
+    assert sorted(seen) == list(range(5))
+
+
+def test_after_shutdown_nothing_is_taken_and_all_is_done():
+    executor = tf.Executor()
+    futures = [executor.submit(pow, n, 2) for n in range(20)]
+    executor.shutdown()
+    assert [future.result(0) for future in futures] == [n * n for n in range(20)]
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(pow, 1, 1)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.map(pow, [1], [1])
+
+
+def test_shutdown_cancels_what_has_not_begun():
+    executor = tf.Executor(1)
+    foreign = Future()
+    futures = [executor.submit(pow, foreign, n) for n in range(5)]
+    executor.shutdown(cancel_futures=True)
+    assert all(future.cancelled() for future in futures)
+    foreign.set_result(1)
+
+
+def test_calls_under_way_can_be_ended():
+    executor = tf.Executor(2)
+    futures = [executor.submit(time.sleep, 30) for _ in range(4)]
+    time.sleep(0.3)
+    start = time.monotonic()
+    executor.terminate_workers()
+    executor.shutdown()
+    assert time.monotonic() - start < 20
+    for future in futures:
+        with pytest.raises(CancelledError):
+            future.result(0)
+
+
+def test_a_pending_call_can_be_cancelled(executor):
+    foreign = Future()
+    future = executor.submit(pow, foreign, 2)
+    assert future.cancel()
+    foreign.set_result(2)
+    with pytest.raises(CancelledError):
+        future.result()
+
+
+def test_the_initializer_comes_before_the_calls():
+    started = []
+
+    def start(value):
+        started.append(value)
+
+    with tf.Executor(2, start, ("a",)) as executor:
+        assert list(executor.map(lambda n: list(started), range(4))) == [["a"]] * 4
+
+
+def test_an_executor_whose_initializer_fails_is_broken():
+    def start():
+        raise ValueError("no room")
+
+    executor = tf.Executor(1, start)
+    with pytest.raises(BrokenExecutor, match="no room"):
+        executor.submit(pow, 1, 1).result()
+    with pytest.raises(BrokenExecutor, match="no room"):
+        executor.submit(pow, 1, 1)
+    executor.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"), [({"max_workers": 0}, ValueError), ({"initializer": 3}, TypeError)], ids=str
+)
+def test_options_that_make_no_sense_are_refused(arguments, kind):
+    with pytest.raises(kind):
+        tf.Executor(**arguments)
+
+
+def test_a_chunk_has_at_least_one_call(executor):
+    with pytest.raises(ValueError, match="chunksize"):
+        executor.map(pow, [1], [1], chunksize=0)
+
+
+def test_a_program_that_ends_waits_for_its_calls_and_leaves_nothing():
+    code = """
+import time, weftwork as tf
+tf.Executor().submit(time.sleep, 0.5).add_done_callback(lambda future: print("done"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
