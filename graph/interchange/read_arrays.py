@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.build import apply, as_it_is, constant, placeholder_with_default, static_value
-from weftwork.graph.interchange.reading import READERS, Given, reads
+from weftwork.graph.interchange.given import READERS, Given, reads
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.operation import Kind, Tensor
 from weftwork.graph.ops import (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.build import elementwise, static_value
-from weftwork.graph.interchange.reading import READERS, Given, reads
+from weftwork.graph.interchange.given import READERS, Given, reads
 from weftwork.graph.nn import convolutions, cross_entropies, windows
 from weftwork.graph.nn import ops as nn
 from weftwork.graph.ops import array_ops, clipping, conversion, linalg_ops, math_ops, products, random_ops, reductions

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.build import apply, as_it_is
-from weftwork.graph.interchange.reading import Given, reads
+from weftwork.graph.interchange.given import Given, reads
 from weftwork.graph.kernels import convolution, pooling
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, conversion, math_ops, reductions

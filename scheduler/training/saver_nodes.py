@@ -28,9 +28,9 @@ from weftwork.actors.checkpoints.writer import Part
 from weftwork.graph import dtypes
 from weftwork.graph.build import apply, constant, static_value
 from weftwork.graph.interchange import native
+from weftwork.graph.interchange.given import Given, reads
 from weftwork.graph.interchange.nodes import Inexpressible
 from weftwork.graph.interchange.nodes import Part as WrittenPart
-from weftwork.graph.interchange.reading import Given, reads
 from weftwork.graph.interchange.writing import Node, writes
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.flow import group, identity

@@ -9,7 +9,7 @@ import pytest
 
 import weftwork as tf
 from tests.models import FEED, expressions
-from weftwork.graph.interchange.reading import READERS
+from weftwork.graph.interchange.given import READERS
 
 pytest.importorskip("tensorboard", reason="GraphDefs are TensorBoard's protocol buffers")
 

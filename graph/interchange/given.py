@@ -1,0 +1,95 @@
+"""What a NodeDef says, and what reads it.
+
+reader    a function that makes the nodes of an operation of one type, of a `Given`. An operation that TensorFlow
+          declares and no reader makes is imported all the same, and fails when it runs
+Given     what a NodeDef says, with its inputs as tensors of the graph
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from weftwork.graph import dtypes
+from weftwork.graph.dtypes import DType
+from weftwork.graph.errors import UnimplementedError
+from weftwork.graph.interchange.signatures import UNSAID, Signature
+from weftwork.graph.interchange.values import attr_value
+from weftwork.graph.operation import Kind
+from weftwork.graph.stacks import get_default_graph
+
+
+class Given:
+    """A NodeDef for its reader. name: the node's full name, with the slash that keeps it as it is."""
+
+    def __init__(self, name: str, type: str, inputs: list[Any], attrs: dict[str, Any], outputs: list[DType]):
+        self.name, self.type, self.inputs, self.attrs, self.outputs = name + "/", type, inputs, attrs, outputs
+
+    def __getitem__(self, attr: str) -> Any:
+        """An attribute's value, or its default."""
+        return self.attrs[attr]
+
+
+Reader = Callable[[Given], Any]
+
+
+READERS: dict[str, Reader] = {}
+"""What makes the nodes of an operation, by type."""
+
+
+def reads(*types: str) -> Callable[[Reader], Reader]:
+    """A decorator: the function makes operations of these types. It returns a tensor, several, or an operation."""
+
+    def register(function: Reader) -> Reader:
+        READERS.update(dict.fromkeys(types, function))
+        return function
+
+    return register
+
+
+def _no_kernel(*values: Any, type: str) -> Any:
+    """The kernel of an operation that Weftwork lacks."""
+    raise UnimplementedError(None, None, f"No OpKernel was registered to support Op '{type}': Weftwork has none")
+
+
+def lacking(given: Given) -> Any:
+    """An operation that is declared, and that Weftwork cannot run."""
+    graph = given.inputs[0].graph if given.inputs else get_default_graph()
+    made = graph.add(
+        Kind.FUNCTION,
+        given.type,
+        kernel=_no_kernel,
+        inputs=tuple(given.inputs),
+        attrs={"type": given.type},
+        outputs=[(dtype, None) for dtype in given.outputs],
+        name=given.name,
+    )
+    return list(made.outputs) or made
+
+
+def attributes(name: str, node: Any, declared: Signature) -> dict[str, Any]:
+    """The values of an operation's attributes, defaults where the node does not say. Raises ValueError."""
+    found = {}
+    for key, attr in declared.attrs.items():
+        if key in node.attr:
+            try:
+                found[key] = attr_value(node.attr[key], attr.kind)
+            except ValueError as error:
+                raise ValueError(f"Node '{name}' (op: '{node.op}'): attr '{key}': {error}") from error
+        elif attr.has_default:
+            found[key] = None if attr.default is UNSAID else attr.default
+        else:
+            raise ValueError(f"NodeDef missing attr '{key}' from Op<name={node.op}>; NodeDef: {{node {name}}}")
+    return found
+
+
+def types(args: Sequence[Any], attrs: Mapping[str, Any]) -> list[tuple[DType, bool]]:
+    """(dtype, whether it is a reference) of each input or output."""
+    found: list[tuple[DType, bool]] = []
+    for arg in args:
+        if arg.types:
+            found += [(dtype.base_dtype, arg.ref) for dtype in attrs[arg.types]]
+        else:
+            dtype = attrs[arg.type].base_dtype if arg.type in attrs else dtypes.ALL[arg.type]
+            found += [(dtype, arg.ref)] * (attrs[arg.count] if arg.count else 1)
+    return found
