@@ -1,12 +1,7 @@
 """tf.lookup: tables of what stands for what."""
 
-from weftwork.graph.lookup.tables import (
-    KeyValueTensorInitializer,
-    StaticHashTable,
-    StaticVocabularyTable,
-    TextFileIndex,
-    TextFileInitializer,
-)
+from weftwork.graph.lookup.initializers import KeyValueTensorInitializer, TextFileIndex, TextFileInitializer
+from weftwork.graph.lookup.tables import StaticHashTable, StaticVocabularyTable
 
 __all__ = [
     "KeyValueTensorInitializer",

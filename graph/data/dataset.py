@@ -7,18 +7,19 @@ arguments, which may be tensors, and what its function takes from around it. `ac
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, convert_to_tensor, get_seed, graph_of, static_value
+from weftwork.graph.build import convert_to_tensor, get_seed, static_value
 from weftwork.graph.data import structure as structures
-from weftwork.graph.data.description import captured_by, describe
+from weftwork.graph.data.description import captured_by
 from weftwork.graph.data.functions import traced
 from weftwork.graph.data.iterators import Iterator, initializable_iterator, node_of, one_shot_iterator
+from weftwork.graph.data.options import Options
 from weftwork.graph.data.padding import check_padded, padded_to, paddings
+from weftwork.graph.data.stages import variant_of, whole_number
 from weftwork.graph.data.structure import DATASET, SPARSE, TENSOR, Leaf, flatten, leaf_of, mapped, pack, tensor_leaf
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
@@ -28,21 +29,6 @@ from weftwork.graph.sections import Section
 
 AUTOTUNE = -1
 """As a number of parallel calls, or of elements to prefetch: what the machine has room for."""
-
-
-class Options:
-    """What TensorFlow 1 lets a dataset be told of its own running. All of it is accepted, and of no effect."""
-
-    def __init__(self):
-        self.experimental_deterministic: Any = None
-        self.experimental_threading, self.experimental_optimization = SimpleNamespace(), SimpleNamespace()
-        self.experimental_distribute = SimpleNamespace()
-
-    def merge(self, options: Options) -> Options:
-        """These, and what others say besides."""
-        made = Options()
-        made.__dict__.update(self.__dict__, **options.__dict__)
-        return made
 
 
 def made_dataset(
@@ -55,35 +41,6 @@ def made_dataset(
 ) -> Dataset:
     """The dataset of a further stage."""
     return Dataset(variant_of(kind, sources, values, function, **options), structure)
-
-
-def variant_of(
-    kind: str,
-    sources: Sequence[Dataset] = (),
-    values: Sequence[Tensor] = (),
-    function: Section | None = None,
-    **options: Any,
-) -> Tensor:
-    """The tensor of a further stage. options: what is known now; those of a function are its results' parts."""
-    captured = [] if function is None else captured_by(function)
-    attrs = {
-        "kind": kind,
-        "sources": len(sources),
-        "given": len(values),
-        "function": None if function is None else function.index,
-        "options": tuple(options.items()),
-    }
-    inputs = [*[source.variant_tensor for source in sources], *values, *captured]
-    graph_of(inputs)
-    controls = [] if function is None else function.controls()
-    graph = inputs[0].graph if inputs else graph_of(())
-    with graph.as_default(), graph.control_dependencies(controls):
-        return apply(describe, inputs, attrs, type=f"{kind}Dataset", dtype=dtypes.variant, shape=())
-
-
-def whole_number(value: Any, name: str) -> Tensor:
-    """An int64 tensor."""
-    return convert_to_tensor(value, dtypes.int64, name=name)
 
 
 class Dataset:
@@ -477,31 +434,3 @@ def _check_state(before: Any, after: Any) -> None:
             raise TypeError(
                 f"The element {word} for the new state must match the initial state. Expected {expected}; got {got}."
             )
-
-
-# TensorFlow 1's functions of datasets and iterators
-
-
-def get_output_types(dataset_or_iterator: Any) -> Any:
-    """The dtype of each component."""
-    return dataset_or_iterator.output_types
-
-
-def get_output_shapes(dataset_or_iterator: Any) -> Any:
-    """The shape of each component, as far as it is known."""
-    return dataset_or_iterator.output_shapes
-
-
-def get_output_classes(dataset_or_iterator: Any) -> Any:
-    """Tensor, SparseTensor or Dataset for each component."""
-    return dataset_or_iterator.output_classes
-
-
-def make_one_shot_iterator(dataset: Dataset) -> Iterator:
-    """As the dataset's method."""
-    return dataset.make_one_shot_iterator()
-
-
-def make_initializable_iterator(dataset: Dataset, shared_name: str | None = None) -> Iterator:
-    """As the dataset's method."""
-    return dataset.make_initializable_iterator(shared_name)

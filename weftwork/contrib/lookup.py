@@ -1,18 +1,20 @@
 """tf.contrib.lookup: tables, and vocabularies in files and tensors."""
 
-from weftwork.graph.lookup.tables import (
-    FastHashSpec,
-    HasherSpec,
-    HashTable,
-    IdTableWithHashBuckets,
+from weftwork.graph.lookup.initializers import (
     KeyValueTensorInitializer,
-    LookupInterface,
-    StrongHashSpec,
     TableInitializerBase,
     TextFileIdTableInitializer,
     TextFileIndex,
     TextFileInitializer,
     TextFileStringTableInitializer,
+)
+from weftwork.graph.lookup.tables import (
+    FastHashSpec,
+    HasherSpec,
+    HashTable,
+    IdTableWithHashBuckets,
+    LookupInterface,
+    StrongHashSpec,
     index_table_from_file,
     index_table_from_tensor,
     index_to_string_table_from_file,

@@ -1,16 +1,16 @@
 """tf.data: what a program reads, made ahead of and beside its runs."""
 
 from weftwork.data import experimental
-from weftwork.graph.data.dataset import (
-    Dataset,
-    Options,
+from weftwork.graph.data.dataset import Dataset
+from weftwork.graph.data.iterators import Iterator
+from weftwork.graph.data.options import Options
+from weftwork.graph.data.questions import (
     get_output_classes,
     get_output_shapes,
     get_output_types,
     make_initializable_iterator,
     make_one_shot_iterator,
 )
-from weftwork.graph.data.iterators import Iterator
 from weftwork.graph.data.readers import FixedLengthRecordDataset, TextLineDataset, TFRecordDataset
 
 __all__ = [
