@@ -6,16 +6,14 @@ scopes that the next operation will be created in.
 
 from __future__ import annotations
 
-import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from weftwork.graph import shapes, stacks
+from weftwork.graph.collections import Collections
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.errors import UnimplementedError
-from weftwork.graph.forks import fresh
 from weftwork.graph.names import Names, check_op_name, check_scope_name, find
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ownership import add_atoms
@@ -77,21 +75,19 @@ class NoKernel:
         raise UnimplementedError(None, None, f"No kernel is known for operations of type {self.op_type!r}.")
 
 
-class Graph:
+class Graph(Collections):
     """A computation, defined once and run in any number of sessions.
 
     Any number of threads may build it and run it at the same time.
     """
 
     def __init__(self):
-        self._lock = fresh(threading.RLock())
+        super().__init__()
         self._operations: list[Operation] = []
         self._statistics = GraphStatistics()
         self._by_name: dict[str, Operation] = {}
         self._names = Names()
-        self._collections: dict[Any, list] = {}
         self._scopes = Scopes()
-        self._finalized = False
         self._unfeedable: set[Tensor] = set()
         self._unfetchable: set[Operation] = set()
         self._sections: list[Section] = []
@@ -180,18 +176,6 @@ class Graph:
     @property
     def _last_id(self) -> int:
         return len(self._operations)
-
-    @property
-    def finalized(self) -> bool:
-        """True when the graph may not grow any more."""
-        return self._finalized
-
-    def finalize(self) -> None:
-        """Refuse any further change with a RuntimeError. Running goes on."""
-        self._finalized = True
-
-    def _unsafe_unfinalize(self) -> None:
-        self._finalized = False
 
     def get_operations(self) -> list[Operation]:
         """All operations, in creation order."""
@@ -448,54 +432,6 @@ class Graph:
     def switch_to_thread_local(self) -> None:
         """From now on each thread has device, colocation and control scopes of its own."""
         self._scopes.split()
-
-    # Collections
-
-    def _check_not_finalized(self) -> None:
-        if self._finalized:
-            raise RuntimeError("Graph is finalized and cannot be modified.")
-
-    @property
-    def collections(self) -> list:
-        """The names of the collections, the empty ones included."""
-        with self._lock:
-            return list(self._collections)
-
-    def add_to_collection(self, name: Any, value: Any) -> None:
-        """Append `value` to the list `name`; RuntimeError when the graph is finalized."""
-        self._check_not_finalized()
-        with self._lock:
-            self._collections.setdefault(name, []).append(value)
-
-    def add_to_collections(self, names: Any, value: Any) -> None:
-        """Append `value` to each of the lists; one name may be given as a string."""
-        for name in dict.fromkeys((names,) if isinstance(names, str) else names):
-            self.add_to_collection(name, value)
-
-    def get_collection_ref(self, name: Any) -> list:
-        """The list itself; made when there is none."""
-        with self._lock:
-            return self._collections.setdefault(name, [])
-
-    def get_collection(self, name: Any, scope: str | None = None) -> list:
-        """A copy of the list; with `scope`, only items whose `.name` matches that regular expression at its start."""
-        with self._lock:
-            items = list(self._collections.get(name, ()))
-        if scope is None:
-            return items
-        pattern = re.compile(scope)
-        return [item for item in items if hasattr(item, "name") and pattern.match(item.name)]
-
-    def get_all_collection_keys(self) -> list:
-        """The names of the collections that are not empty."""
-        with self._lock:
-            return [name for name, items in self._collections.items() if items]
-
-    def clear_collection(self, name: Any) -> None:
-        """Forget the list."""
-        self._check_not_finalized()
-        with self._lock:
-            self._collections.pop(name, None)
 
     def __reduce__(self):
         return Graph, (), seams.flatten_graph(self)

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from weftwork.graph import shapes
 from weftwork.graph.dtypes import DType
+from weftwork.graph.operators import Operators
 from weftwork.graph.ownership import add_atoms
+from weftwork.graph.references import Reference
 from weftwork.graph.seams import seams
 from weftwork.graph.source import Source
 from weftwork.graph.stacks import session_for
@@ -290,50 +290,6 @@ class Operation:
 
     def __repr__(self) -> str:
         return f"<tf.Operation '{self.name}' type={self.type}>"
-
-
-class Operators(np.lib.mixins.NDArrayOperatorsMixin):
-    """Python's operators by NumPy's protocol. Nothing is changed in place: `t += x` binds `t` to a new tensor."""
-
-    __slots__ = ()
-
-
-def _divides(ufunc: np.ufunc, turned: bool) -> Callable:
-    """An operator that divides: of integers by zero it is an error, where NumPy's function gives 0."""
-
-    def operator(self, other):
-        if getattr(other, "__array_ufunc__", self) is None:
-            return NotImplemented
-        return seams.divide(ufunc, other, self) if turned else seams.divide(ufunc, self, other)
-
-    return operator
-
-
-for _word, _ufunc in (("floordiv", np.floor_divide), ("mod", np.remainder), ("divmod", np.divmod)):
-    setattr(Operators, f"__{_word}__", _divides(_ufunc, False))
-    setattr(Operators, f"__r{_word}__", _divides(_ufunc, True))
-
-for _word in "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split():
-    setattr(Operators, f"__i{_word}__", getattr(Operators, f"__{_word}__"))
-
-
-class Reference:
-    """Stands for a tensor or a variable as a key of a dictionary: equal to another one of the same."""
-
-    __slots__ = ("_of",)
-
-    def __init__(self, of: Any):
-        self._of = of
-
-    def deref(self) -> Any:
-        """The tensor or variable."""
-        return self._of
-
-    def __eq__(self, other: Any) -> bool:
-        return isinstance(other, Reference) and self._of is other._of
-
-    def __hash__(self) -> int:
-        return id(self._of)
 
 
 class Tensor(Operators):

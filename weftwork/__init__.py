@@ -410,6 +410,12 @@ from weftwork.graph.ops.reductions import (
     unsorted_segment_prod,
     unsorted_segment_sum,
 )
+from weftwork.graph.ops.scattering import tensor_scatter_add, tensor_scatter_sub, tensor_scatter_update
+from weftwork.graph.ops.scattering import tensor_scatter_add as tensor_scatter_nd_add
+from weftwork.graph.ops.scattering import tensor_scatter_max as tensor_scatter_nd_max
+from weftwork.graph.ops.scattering import tensor_scatter_min as tensor_scatter_nd_min
+from weftwork.graph.ops.scattering import tensor_scatter_sub as tensor_scatter_nd_sub
+from weftwork.graph.ops.scattering import tensor_scatter_update as tensor_scatter_nd_update
 from weftwork.graph.ops.signal import (
     fft,
     fft2d,
@@ -439,26 +445,14 @@ from weftwork.graph.ops.spaces import (
     space_to_batch,
     space_to_batch_nd,
     space_to_depth,
-    tensor_scatter_add,
-    tensor_scatter_sub,
-    tensor_scatter_update,
     unravel_index,
     where_v2,
 )
-from weftwork.graph.ops.spaces import (
-    tensor_scatter_add as tensor_scatter_nd_add,
-)
-from weftwork.graph.ops.spaces import (
-    tensor_scatter_max as tensor_scatter_nd_max,
-)
-from weftwork.graph.ops.spaces import (
-    tensor_scatter_min as tensor_scatter_nd_min,
-)
-from weftwork.graph.ops.spaces import (
-    tensor_scatter_sub as tensor_scatter_nd_sub,
-)
-from weftwork.graph.ops.spaces import (
-    tensor_scatter_update as tensor_scatter_nd_update,
+from weftwork.graph.ops.sparse_dense import (
+    sparse_placeholder,
+    sparse_tensor_to_dense,
+    sparse_to_dense,
+    sparse_to_indicator,
 )
 from weftwork.graph.ops.sparse_ops import (
     convert_to_tensor_or_sparse_tensor,
@@ -470,26 +464,24 @@ from weftwork.graph.ops.sparse_ops import (
     sparse_maximum,
     sparse_merge,
     sparse_minimum,
-    sparse_placeholder,
-    sparse_reduce_max,
-    sparse_reduce_max_sparse,
-    sparse_reduce_sum,
-    sparse_reduce_sum_sparse,
     sparse_reorder,
     sparse_reset_shape,
     sparse_reshape,
     sparse_retain,
-    sparse_segment_mean,
-    sparse_segment_sqrt_n,
-    sparse_segment_sum,
     sparse_slice,
     sparse_softmax,
     sparse_split,
     sparse_tensor_dense_matmul,
-    sparse_tensor_to_dense,
-    sparse_to_dense,
-    sparse_to_indicator,
     sparse_transpose,
+)
+from weftwork.graph.ops.sparse_reductions import (
+    sparse_reduce_max,
+    sparse_reduce_max_sparse,
+    sparse_reduce_sum,
+    sparse_reduce_sum_sparse,
+    sparse_segment_mean,
+    sparse_segment_sqrt_n,
+    sparse_segment_sum,
 )
 from weftwork.graph.ops.special import (
     betainc,
@@ -536,6 +528,22 @@ from weftwork.graph.stacks import (
 )
 from weftwork.graph.training.averages import moving_average_variables
 from weftwork.graph.training.metrics import confusion_matrix
+from weftwork.graph.variables.collected import (
+    all_variables,
+    assert_variables_initialized,
+    global_variables,
+    global_variables_initializer,
+    initialize_all_variables,
+    initialize_local_variables,
+    initialize_variables,
+    local_variables,
+    local_variables_initializer,
+    model_variables,
+    report_uninitialized_variables,
+    trainable_variables,
+    variables_initializer,
+)
+from weftwork.graph.variables.creators import variable_creator_scope
 from weftwork.graph.variables.initializers import (
     constant_initializer,
     glorot_normal_initializer,
@@ -556,38 +564,18 @@ from weftwork.graph.variables.partitioned import (
     variable_axis_size_partitioner,
 )
 from weftwork.graph.variables.sharing import (
-    AUTO_REUSE,
-    VariableScope,
     create_partitioned_variables,
     get_local_variable,
     get_variable,
     get_variable_scope,
-    no_regularizer,
     variable_op_scope,
     variable_scope,
 )
 from weftwork.graph.variables.template import (
     make_template,
 )
-from weftwork.graph.variables.variable import (
-    Variable,
-    VariableAggregation,
-    VariableSynchronization,
-    all_variables,
-    assert_variables_initialized,
-    global_variables,
-    global_variables_initializer,
-    initialize_all_variables,
-    initialize_local_variables,
-    initialize_variables,
-    local_variables,
-    local_variables_initializer,
-    model_variables,
-    report_uninitialized_variables,
-    trainable_variables,
-    variable_creator_scope,
-    variables_initializer,
-)
+from weftwork.graph.variables.variable import Variable, VariableAggregation, VariableSynchronization
+from weftwork.graph.variables.variable_scopes import AUTO_REUSE, VariableScope, no_regularizer
 from weftwork.graph.variables.writes import (
     assign,
     assign_add,

@@ -3,6 +3,9 @@
 from weftwork.graph.lookup.tables import (
     tables_initializer,
 )
+from weftwork.graph.variables.collected import global_variables_initializer as global_variables
+from weftwork.graph.variables.collected import local_variables_initializer as local_variables
+from weftwork.graph.variables.collected import variables_initializer as variables
 from weftwork.graph.variables.initializers import (
     Constant as constant,
 )
@@ -45,15 +48,6 @@ from weftwork.graph.variables.initializers import (
 )
 from weftwork.graph.variables.initializers import (
     Zeros as zeros,
-)
-from weftwork.graph.variables.variable import (
-    global_variables_initializer as global_variables,
-)
-from weftwork.graph.variables.variable import (
-    local_variables_initializer as local_variables,
-)
-from weftwork.graph.variables.variable import (
-    variables_initializer as variables,
 )
 
 __all__ = [

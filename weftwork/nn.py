@@ -72,6 +72,20 @@ from weftwork.graph.nn.ops import (
     weighted_cross_entropy_with_logits,
     xw_plus_b,
 )
+from weftwork.graph.nn.pools import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    avg_pool_v2,
+    fractional_avg_pool,
+    fractional_max_pool,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    max_pool_v2,
+    max_pool_with_argmax,
+    pool,
+)
 from weftwork.graph.nn.sampling import (
     log_uniform_candidate_sampler,
     nce_loss,
@@ -81,10 +95,6 @@ from weftwork.graph.nn.sampling import (
 from weftwork.graph.nn.volumes import (
     atrous_conv2d,
     atrous_conv2d_transpose,
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    avg_pool_v2,
     conv1d_transpose,
     conv2d_backprop_filter,
     conv2d_backprop_input,
@@ -95,14 +105,6 @@ from weftwork.graph.nn.volumes import (
     convolution,
     dilation2d,
     erosion2d,
-    fractional_avg_pool,
-    fractional_max_pool,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-    max_pool_v2,
-    max_pool_with_argmax,
-    pool,
     with_space_to_batch,
 )
 from weftwork.graph.nn.volumes import (

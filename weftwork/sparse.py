@@ -6,10 +6,11 @@ from weftwork.graph.ops.accumulators import (
 from weftwork.graph.ops.composite import (
     SparseTensor,
 )
-from weftwork.graph.ops.sparse_ops import (
-    from_dense,
-    split,
-)
+from weftwork.graph.ops.sparse_dense import from_dense
+from weftwork.graph.ops.sparse_dense import sparse_eye as eye
+from weftwork.graph.ops.sparse_dense import sparse_placeholder as placeholder
+from weftwork.graph.ops.sparse_dense import sparse_tensor_to_dense as to_dense
+from weftwork.graph.ops.sparse_dense import sparse_to_indicator as to_indicator
 from weftwork.graph.ops.sparse_ops import (
     sparse_add as add,
 )
@@ -18,9 +19,6 @@ from weftwork.graph.ops.sparse_ops import (
 )
 from weftwork.graph.ops.sparse_ops import (
     sparse_expand_dims as expand_dims,
-)
-from weftwork.graph.ops.sparse_ops import (
-    sparse_eye as eye,
 )
 from weftwork.graph.ops.sparse_ops import (
     sparse_fill_empty_rows as fill_empty_rows,
@@ -38,21 +36,6 @@ from weftwork.graph.ops.sparse_ops import (
     sparse_minimum as minimum,
 )
 from weftwork.graph.ops.sparse_ops import (
-    sparse_placeholder as placeholder,
-)
-from weftwork.graph.ops.sparse_ops import (
-    sparse_reduce_max as reduce_max,
-)
-from weftwork.graph.ops.sparse_ops import (
-    sparse_reduce_max_sparse as reduce_max_sparse,
-)
-from weftwork.graph.ops.sparse_ops import (
-    sparse_reduce_sum as reduce_sum,
-)
-from weftwork.graph.ops.sparse_ops import (
-    sparse_reduce_sum_sparse as reduce_sum_sparse,
-)
-from weftwork.graph.ops.sparse_ops import (
     sparse_reorder as reorder,
 )
 from weftwork.graph.ops.sparse_ops import (
@@ -63,15 +46,6 @@ from weftwork.graph.ops.sparse_ops import (
 )
 from weftwork.graph.ops.sparse_ops import (
     sparse_retain as retain,
-)
-from weftwork.graph.ops.sparse_ops import (
-    sparse_segment_mean as segment_mean,
-)
-from weftwork.graph.ops.sparse_ops import (
-    sparse_segment_sqrt_n as segment_sqrt_n,
-)
-from weftwork.graph.ops.sparse_ops import (
-    sparse_segment_sum as segment_sum,
 )
 from weftwork.graph.ops.sparse_ops import (
     sparse_slice as slice,
@@ -86,14 +60,16 @@ from weftwork.graph.ops.sparse_ops import (
     sparse_tensor_dense_matmul as sparse_dense_matmul,
 )
 from weftwork.graph.ops.sparse_ops import (
-    sparse_tensor_to_dense as to_dense,
-)
-from weftwork.graph.ops.sparse_ops import (
-    sparse_to_indicator as to_indicator,
-)
-from weftwork.graph.ops.sparse_ops import (
     sparse_transpose as transpose,
 )
+from weftwork.graph.ops.sparse_ops import split
+from weftwork.graph.ops.sparse_reductions import sparse_reduce_max as reduce_max
+from weftwork.graph.ops.sparse_reductions import sparse_reduce_max_sparse as reduce_max_sparse
+from weftwork.graph.ops.sparse_reductions import sparse_reduce_sum as reduce_sum
+from weftwork.graph.ops.sparse_reductions import sparse_reduce_sum_sparse as reduce_sum_sparse
+from weftwork.graph.ops.sparse_reductions import sparse_segment_mean as segment_mean
+from weftwork.graph.ops.sparse_reductions import sparse_segment_sqrt_n as segment_sqrt_n
+from weftwork.graph.ops.sparse_reductions import sparse_segment_sum as segment_sum
 
 __all__ = [
     "SparseConditionalAccumulator",

@@ -2,13 +2,12 @@
 
 from unittest import mock
 
+from weftwork.scheduler.training.derivatives import compute_gradient, compute_gradient_error
+from weftwork.scheduler.training.local_cluster import create_local_cluster
 from weftwork.scheduler.training.testing import (
     Benchmark,
     TestCase,
     assert_equal_graph_def,
-    compute_gradient,
-    compute_gradient_error,
-    create_local_cluster,
     get_temp_dir,
     gpu_device_name,
     is_built_with_cuda,

@@ -14,6 +14,7 @@ import json
 import math
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,8 @@ def _numbers(name: str, array: np.ndarray) -> np.ndarray:
 
 def _to_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     out = io.BytesIO()
-    np.savez(out, allow_pickle=False, **{name: _numbers(name, array) for name, array in arrays.items()})  # pyright: ignore
+    checked: dict[str, Any] = {name: _numbers(name, array) for name, array in arrays.items()}
+    np.savez(out, allow_pickle=False, **checked)
     return out.getvalue()
 
 

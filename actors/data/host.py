@@ -15,7 +15,15 @@ from typing import Any
 from weakref import WeakSet
 
 from weftwork.actors.checkpoints.encoding import decode, encode
-from weftwork.actors.data import ahead, basic, batching, caches, files, functional, sources  # noqa: F401  # they fill STAGES
+from weftwork.actors.data import (  # noqa: F401  # they fill STAGES
+    ahead,
+    basic,
+    batching,
+    caches,
+    files,
+    functional,
+    sources,
+)
 from weftwork.actors.data.stage import END, Functions, Pipeline, plain, revived, spread
 from weftwork.graph.data.description import Description
 from weftwork.graph.errors import (

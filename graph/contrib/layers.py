@@ -20,10 +20,6 @@ from weftwork.graph.graph import GraphKeys
 from weftwork.graph.layers.base import ZEROS
 from weftwork.graph.layers.normalization import BatchNormalization
 from weftwork.graph.nn import ops as nn_ops
-from weftwork.graph.nn.convolutions import conv2d_transpose as nn_conv2d_transpose
-from weftwork.graph.nn.convolutions import depthwise_conv2d
-from weftwork.graph.nn.convolutions import separable_conv2d as nn_separable_conv2d
-from weftwork.graph.nn.volumes import convolution as nn_convolution
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.control_flow import cond
@@ -64,14 +60,16 @@ def _collections(given: Any, name: str) -> list:
     return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
-def _weights(name: str, shape: list, x: Tensor, initializer: Any, regularizer: Any, collections: Any, trainable: bool):
+def weights_of(
+    name: str, shape: list, x: Tensor, initializer: Any, regularizer: Any, collections: Any, trainable: bool
+):
     return model_variable(
         name, shape=shape, dtype=x.dtype.base_dtype, initializer=initializer, regularizer=regularizer,
         collections=_collections(collections, name), trainable=trainable,
     )  # fmt: skip
 
 
-def _finished(
+def finished(
     outputs: Tensor, x: Tensor, size: int, activation_fn: Any, normalizer_fn: Any, normalizer_params: Any,
     biases_initializer: Any, biases_regularizer: Any, variables_collections: Any, trainable: bool,
 ) -> Tensor:  # fmt: skip
@@ -79,7 +77,9 @@ def _finished(
     if normalizer_fn is not None:
         outputs = normalizer_fn(outputs, **(normalizer_params or {}))
     elif biases_initializer is not None:
-        biases = _weights("biases", [size], x, biases_initializer, biases_regularizer, variables_collections, trainable)
+        biases = weights_of(
+            "biases", [size], x, biases_initializer, biases_regularizer, variables_collections, trainable
+        )
         outputs = nn_ops.bias_add(outputs, biases)
     return outputs if activation_fn is None else activation_fn(outputs)
 
@@ -91,19 +91,19 @@ def collect_named_outputs(collections: Any, alias: str, outputs: Tensor) -> Tens
     return outputs
 
 
-def _channels(x: Tensor, what: str) -> int:
+def channels_of(x: Tensor, what: str) -> int:
     size = x.shape.as_list()[-1]
     if size is None:
         raise ValueError(f"The last dimension of the inputs to {what} should be defined. Found None.")
     return size
 
 
-def _pair(value: Any) -> list[int]:
+def pair_of(value: Any) -> list[int]:
     given = list(value) if isinstance(value, (list, tuple)) else [value, value]
     return [int(v) for v in given]
 
 
-def _check_format(data_format: str | None) -> None:
+def check_format(data_format: str | None) -> None:
     if data_format not in (None, "NHWC", "NWC", "NDHWC"):
         raise ValueError(f"Only channels last are supported on a CPU, but got {data_format!r}; transpose the input.")
 
@@ -133,12 +133,12 @@ def fully_connected(
         raise ValueError(f"num_outputs type should be one of int, got {type(num_outputs).__name__}.")
     with variable_scope(scope, "fully_connected", [inputs], reuse=reuse) as current:
         x = convert_to_tensor(inputs)
-        shape = [_channels(x, "fully_connected"), num_outputs]
-        weights = _weights(
+        shape = [channels_of(x, "fully_connected"), num_outputs]
+        weights = weights_of(
             "weights", shape, x, weights_initializer, weights_regularizer, variables_collections, trainable
         )
         made = math_ops.matmul(x, weights) if x.shape.ndims == 2 else tensordot(x, weights, 1)
-        made = _finished(
+        made = finished(
             made, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
             biases_initializer, biases_regularizer, variables_collections, trainable,
         )  # fmt: skip
@@ -148,164 +148,6 @@ def fully_connected(
 relu = functools.partial(fully_connected, activation_fn=nn_ops.relu)
 relu6 = functools.partial(fully_connected, activation_fn=nn_ops.relu6)
 linear = functools.partial(fully_connected, activation_fn=None)
-
-
-@add_arg_scope
-def convolution(
-    inputs: Any,
-    num_outputs: int,
-    kernel_size: Any,
-    stride: Any = 1,
-    padding: str = "SAME",
-    data_format: str | None = None,
-    rate: Any = 1,
-    activation_fn: Callable | None = nn_ops.relu,
-    normalizer_fn: Callable | None = None,
-    normalizer_params: dict | None = None,
-    weights_initializer: Any = XAVIER,
-    weights_regularizer: Callable | None = None,
-    biases_initializer: Any = ZEROS,
-    biases_regularizer: Callable | None = None,
-    reuse: Any = None,
-    variables_collections: Any = None,
-    outputs_collections: Any = None,
-    trainable: bool = True,
-    scope: Any = None,
-    conv_dims: int | None = None,
-) -> Tensor:
-    """activation_fn(inputs * weights + biases), a convolution over one to three axes, channels last."""
-    _check_format(data_format)
-    with variable_scope(scope, "Conv", [inputs], reuse=reuse) as current:
-        x = convert_to_tensor(inputs)
-        rank = len(x.shape.as_list()) - 2
-        if conv_dims is not None and conv_dims != rank:
-            raise ValueError(f"Convolution expects input with rank {conv_dims + 2}, got {rank + 2}")
-        size = [kernel_size] * rank if isinstance(kernel_size, int) else list(kernel_size)
-        shape = [*size, _channels(x, "convolution"), num_outputs]
-        weights = _weights(
-            "weights", shape, x, weights_initializer, weights_regularizer, variables_collections, trainable
-        )
-        steps = [stride] * rank if isinstance(stride, int) else list(stride)
-        rates = [rate] * rank if isinstance(rate, int) else list(rate)
-        made = nn_convolution(x, weights, padding, strides=steps, dilation_rate=rates)
-        made = _finished(
-            made, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
-            biases_initializer, biases_regularizer, variables_collections, trainable,
-        )  # fmt: skip
-        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
-
-
-def _of_rank(public: str, dims: int) -> Callable[..., Tensor]:
-    def conv(inputs, num_outputs, kernel_size, *args, **kwargs):
-        return convolution(inputs, num_outputs, kernel_size, *args, conv_dims=dims, **kwargs)
-
-    conv.__name__ = conv.__qualname__ = public
-    conv.__doc__ = f"`convolution` over {dims} axes. Arguments as in `convolution`."
-    return add_arg_scope(conv)
-
-
-convolution1d = conv1d = _of_rank("convolution1d", 1)
-convolution2d = conv2d = _of_rank("convolution2d", 2)
-convolution3d = conv3d = _of_rank("convolution3d", 3)
-
-
-@add_arg_scope
-def convolution2d_transpose(
-    inputs: Any,
-    num_outputs: int,
-    kernel_size: Any,
-    stride: Any = 1,
-    padding: str = "SAME",
-    data_format: str = "NHWC",
-    activation_fn: Callable | None = nn_ops.relu,
-    normalizer_fn: Callable | None = None,
-    normalizer_params: dict | None = None,
-    weights_initializer: Any = XAVIER,
-    weights_regularizer: Callable | None = None,
-    biases_initializer: Any = ZEROS,
-    biases_regularizer: Callable | None = None,
-    reuse: Any = None,
-    variables_collections: Any = None,
-    outputs_collections: Any = None,
-    trainable: bool = True,
-    scope: Any = None,
-) -> Tensor:
-    """A transposed convolution of images, channels last, with biases and an activation."""
-    _check_format(data_format)
-    with variable_scope(scope, "Conv2d_transpose", [inputs], reuse=reuse) as current:
-        x = convert_to_tensor(inputs)
-        size, steps = _pair(kernel_size), _pair(stride)
-        shape = [*size, num_outputs, _channels(x, "convolution2d_transpose")]
-        weights = _weights(
-            "weights", shape, x, weights_initializer, weights_regularizer, variables_collections, trainable
-        )
-        dims = [d if d is not None else array_ops.shape(x)[i] for i, d in enumerate(x.shape.as_list())]
-        grown = [
-            d * s + (max(k - s, 0) if padding.upper() == "VALID" else 0)
-            for d, s, k in zip(dims[1:3], steps, size, strict=True)
-        ]
-        made = nn_conv2d_transpose(x, weights, [dims[0], *grown, num_outputs], steps, padding.upper())
-        made = _finished(
-            made, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
-            biases_initializer, biases_regularizer, variables_collections, trainable,
-        )  # fmt: skip
-        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
-
-
-conv2d_transpose = convolution2d_transpose
-
-
-@add_arg_scope
-def separable_convolution2d(
-    inputs: Any,
-    num_outputs: int | None,
-    kernel_size: Any,
-    depth_multiplier: int = 1,
-    stride: Any = 1,
-    padding: str = "SAME",
-    data_format: str = "NHWC",
-    rate: Any = 1,
-    activation_fn: Callable | None = nn_ops.relu,
-    normalizer_fn: Callable | None = None,
-    normalizer_params: dict | None = None,
-    weights_initializer: Any = XAVIER,
-    pointwise_initializer: Any = None,
-    weights_regularizer: Callable | None = None,
-    biases_initializer: Any = ZEROS,
-    biases_regularizer: Callable | None = None,
-    reuse: Any = None,
-    variables_collections: Any = None,
-    outputs_collections: Any = None,
-    trainable: bool = True,
-    scope: Any = None,
-) -> Tensor:
-    """A depthwise convolution of images, whose channels are then mixed; num_outputs None leaves the mixing out."""
-    _check_format(data_format)
-    with variable_scope(scope, "SeparableConv2d", [inputs], reuse=reuse) as current:
-        x = convert_to_tensor(inputs)
-        channels = _channels(x, "separable_convolution2d")
-        steps, rates = [1, *_pair(stride), 1], _pair(rate)
-        depthwise = _weights(
-            "depthwise_weights", [*_pair(kernel_size), channels, depth_multiplier], x, weights_initializer,
-            weights_regularizer, variables_collections, trainable,
-        )  # fmt: skip
-        size = channels * depth_multiplier if num_outputs is None else num_outputs
-        if num_outputs is None:
-            made = depthwise_conv2d(x, depthwise, steps, padding.upper(), rates)
-        else:
-            pointwise = _weights(
-                "pointwise_weights", [1, 1, channels * depth_multiplier, num_outputs], x,
-                pointwise_initializer or weights_initializer, weights_regularizer, variables_collections, trainable,
-            )  # fmt: skip
-            made = nn_separable_conv2d(x, depthwise, pointwise, steps, padding.upper(), rates)
-        made = _finished(
-            made, x, size, activation_fn, normalizer_fn, normalizer_params,
-            biases_initializer, biases_regularizer, variables_collections, trainable,
-        )  # fmt: skip
-        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
-
-
-separable_conv2d = separable_convolution2d
 
 
 # Normalization
@@ -413,9 +255,9 @@ def layer_norm(
             raise ValueError(f"Inputs {x.name}: shape{shape} is not fully defined")
         beta = gamma = None
         if center:
-            beta = _weights("beta", shape, x, Zeros(), None, variables_collections, trainable)
+            beta = weights_of("beta", shape, x, Zeros(), None, variables_collections, trainable)
         if scale:
-            gamma = _weights("gamma", shape, x, Ones(), None, variables_collections, trainable)
+            gamma = weights_of("gamma", shape, x, Ones(), None, variables_collections, trainable)
         mean, variance = nn_ops.moments(x, axes, keep_dims=True)
         made = nn_ops.batch_normalization(x, mean, variance, beta, gamma, variance_epsilon=1e-12)
         made.set_shape(x.shape)
@@ -438,9 +280,9 @@ def _pool(public: str, kind: str, title: str) -> Callable[..., Tensor]:
     function = nn_ops.max_pool if kind == "MAX" else nn_ops.avg_pool
 
     def pool(inputs, kernel_size, stride=2, padding="VALID", data_format="NHWC", outputs_collections=None, scope=None):
-        _check_format(data_format)
+        check_format(data_format)
         with name_scope(scope, title, [inputs]) as at:
-            made = function(inputs, _pair(kernel_size), _pair(stride), padding.upper())
+            made = function(inputs, pair_of(kernel_size), pair_of(stride), padding.upper())
             return collect_named_outputs(outputs_collections, at, made)
 
     pool.__name__ = pool.__qualname__ = public
@@ -521,8 +363,8 @@ def bias_add(
     """The inputs plus a bias for each channel."""
     with variable_scope(scope, "BiasAdd", [inputs], reuse=reuse) as at:
         x = convert_to_tensor(inputs)
-        biases = _weights(
-            "biases", [_channels(x, "bias_add")], x, initializer, regularizer, variables_collections, trainable
+        biases = weights_of(
+            "biases", [channels_of(x, "bias_add")], x, initializer, regularizer, variables_collections, trainable
         )
         made = nn_ops.bias_add(x, biases)
         made = made if activation_fn is None else activation_fn(made)

@@ -29,9 +29,10 @@ from weftwork.graph.training.optimizers import (
 )
 from weftwork.graph.training.regularized import FtrlOptimizer
 from weftwork.graph.training.steps import get_global_step, get_or_create_global_step
+from weftwork.graph.variables.collected import trainable_variables
 from weftwork.graph.variables.initializers import Constant
 from weftwork.graph.variables.sharing import get_variable, variable_scope
-from weftwork.graph.variables.variable import Variable, trainable_variables
+from weftwork.graph.variables.variable import Variable
 
 OPTIMIZER_CLS_NAMES: dict[str, Callable] = {
     "Adagrad": AdagradOptimizer,
@@ -82,11 +83,7 @@ def optimize_loss(
                 loss = identity(loss)
         rate = _rate(learning_rate, learning_rate_decay_fn, step)
         wanted = ["loss", "learning_rate", "global_gradient_norm"] if summaries is None else summaries
-        for summary in wanted:
-            if summary not in OPTIMIZER_SUMMARIES:
-                raise ValueError(
-                    f"Summaries should be one of [{', '.join(OPTIMIZER_SUMMARIES)}], you provided {summary}."
-                )
+        _check_summaries(wanted)
         if rate is not None and "learning_rate" in wanted:
             _scalar("learning_rate", rate)
         chosen = _optimizer(optimizer, rate)
@@ -106,16 +103,28 @@ def optimize_loss(
             )
         if "global_gradient_norm" in wanted or "gradient_norm" in wanted:
             _scalar("global_norm/gradient_norm", global_norm(found))
-        if callable(clip_gradients):
-            pairs = list(clip_gradients(pairs))
-        elif clip_gradients is not None:
-            clipped = iter(clip_by_global_norm(found, clip_gradients)[0])
-            pairs = [(None if g is None else next(clipped), v) for g, v in pairs]
+        pairs = _clipped(pairs, clip_gradients)
         if "loss" in wanted:
             _scalar("loss", loss)
         train = chosen.apply_gradients(pairs, global_step=step if increment_global_step else None, name="train")
         with control_dependencies([train]):
             return identity(loss)
+
+
+def _check_summaries(wanted: Sequence[str]) -> None:
+    for summary in wanted:
+        if summary not in OPTIMIZER_SUMMARIES:
+            raise ValueError(f"Summaries should be one of [{', '.join(OPTIMIZER_SUMMARIES)}], you provided {summary}.")
+
+
+def _clipped(pairs: list, clip: Any) -> list:
+    """The pairs with gradients of at most the norm `clip` together, or as the function `clip` makes them."""
+    if callable(clip):
+        return list(clip(pairs))
+    if clip is None:
+        return pairs
+    clipped = iter(clip_by_global_norm([g for g, _ in pairs if g is not None], clip)[0])
+    return [(None if g is None else next(clipped), v) for g, v in pairs]
 
 
 def _rate(learning_rate: Any, decay: Callable | None, step: Any) -> Any:

@@ -10,8 +10,9 @@ from weftwork.graph.contrib.arg_scope import add_arg_scope
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.ops.flow import group
 from weftwork.graph.stacks import get_default_graph
-from weftwork.graph.variables.sharing import VariableScope, get_variable
+from weftwork.graph.variables.sharing import get_variable
 from weftwork.graph.variables.variable import Variable
+from weftwork.graph.variables.variable_scopes import VariableScope
 
 
 @add_arg_scope

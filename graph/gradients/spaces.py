@@ -7,7 +7,7 @@ from weftwork.graph.gradients.registry import not_differentiable, rule
 from weftwork.graph.gradients.walk import hand_on
 from weftwork.graph.kernels import spaces as kernels
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.graph.ops import array_ops, math_ops, spaces
+from weftwork.graph.ops import array_ops, math_ops, scattering, spaces
 
 not_differentiable("ArgSort", "SearchSorted", "RepeatIndex", "UnravelIndex", "EditDistance", "Bitcast")
 rule("EnsureShape", "GuaranteeConst", "PassThrough")(hand_on)
@@ -63,7 +63,7 @@ def _set_diagonal(op: Operation, g: Tensor):
 def _replaced(op: Operation, g: Tensor):
     _, indices, updates = op.inputs
     return [
-        lambda: spaces.tensor_scatter_update(g, indices, array_ops.zeros_like(updates)),
+        lambda: scattering.tensor_scatter_update(g, indices, array_ops.zeros_like(updates)),
         None,
         lambda: array_ops.gather_nd(g, indices),
     ]
@@ -82,5 +82,5 @@ def _greatest(op: Operation, g: Tensor):
     y = op.outputs[0]
     ours = math_ops.cast(math_ops.equal(x, y), g.dtype)
     theirs = math_ops.cast(math_ops.equal(updates, array_ops.gather_nd(y, indices)), g.dtype)
-    each = g / spaces.tensor_scatter_add(ours, indices, theirs)
+    each = g / scattering.tensor_scatter_add(ours, indices, theirs)
     return [lambda: each * ours, None, lambda: array_ops.gather_nd(each, indices) * theirs]

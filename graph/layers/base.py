@@ -21,8 +21,9 @@ from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import initializers as init_ops
-from weftwork.graph.variables.sharing import VariableScope, get_variable, variable_scope
+from weftwork.graph.variables.sharing import get_variable, variable_scope
 from weftwork.graph.variables.variable import Variable
+from weftwork.graph.variables.variable_scopes import VariableScope
 
 ZEROS, ONES = init_ops.Zeros(), init_ops.Ones()
 

@@ -12,11 +12,11 @@ from weftwork.graph.build import apply, as_it_is, convert_to_tensor, convert_tog
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.kernels import spaces as kernels
-from weftwork.graph.kernels.indices import rows_inside
 from weftwork.graph.known import whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
+from weftwork.graph.ops.scattering import tensor_scattered as tensor_scattered  # pickled graphs name it here
 from weftwork.graph.scopes import name_scope
 
 # Blocks
@@ -350,45 +350,6 @@ def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str
     shape = None if rank is None else (None,) * (rank - 1)
     attrs = {"normalize": normalize}
     return apply(kernels.distance, inputs, attrs, type="EditDistance", name=name, dtype=dtypes.float32, shape=shape)
-
-
-# Copies with some elements replaced
-
-
-def _scatter(public: str, ufunc: np.ufunc | None, kind: str, doc: str) -> Callable[..., Tensor]:
-    def scatter(tensor, indices, updates, name=None):
-        x, new = convert_together([tensor, updates])
-        rows = convert_to_tensor(indices)
-        attrs = {"ufunc": ufunc}
-        return apply(
-            tensor_scattered, [x, rows, new], attrs, type=kind, name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape
-        )
-
-    scatter.__name__ = scatter.__qualname__ = public
-    scatter.__doc__ = (
-        f"A tensor with `updates` {doc} at `indices`, whose last axis is an index into its first axes.\n\n"
-        "An index outside of it is an InvalidArgumentError when it runs."
-    )
-    return scatter
-
-
-def tensor_scattered(x, indices, updates, ufunc):
-    """The kernel of tensor_scatter_update and its kin."""
-    index = rows_inside(indices, x.shape)
-    wanted = np.shape(indices)[:-1] + x.shape[len(index) :]
-    if np.shape(updates) != wanted:
-        raise InvalidArgumentError(
-            None, None, f"Must have updates.shape = {shapes.bracket_text(wanted)} for these indices, got "
-            f"{shapes.bracket_text(np.shape(updates))}",
-        )  # fmt: skip
-    return kernels.tensor_scatter(x, index or (...,), updates, ufunc)
-
-
-tensor_scatter_update = _scatter("tensor_scatter_update", None, "TensorScatterUpdate", "put in")
-tensor_scatter_add = _scatter("tensor_scatter_add", np.add, "TensorScatterAdd", "added")
-tensor_scatter_sub = _scatter("tensor_scatter_sub", np.subtract, "TensorScatterSub", "subtracted")
-tensor_scatter_max = _scatter("tensor_scatter_max", np.maximum, "TensorScatterMax", "put in where they are greater")
-tensor_scatter_min = _scatter("tensor_scatter_min", np.minimum, "TensorScatterMin", "put in where they are less")
 
 
 # As they are

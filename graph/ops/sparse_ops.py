@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, as_tensor, constant, convert_to_tensor, placeholder, static_value
+from weftwork.graph.build import apply, as_tensor, constant, convert_to_tensor, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.kernels import sparse as kernels
-from weftwork.graph.known import entries, renamed, shape_argument, whole_numbers
+from weftwork.graph.known import entries, renamed, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
@@ -24,10 +24,8 @@ from weftwork.graph.ops.products import matmul
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
 
-_INT64 = dtypes.int64
 
-
-def _sparse(value: Any) -> SparseTensor:
+def as_sparse(value: Any) -> SparseTensor:
     """A SparseTensor, or the constant one of a SparseTensorValue. Raises TypeError for anything else."""
     if isinstance(value, SparseTensorValue):
         return SparseTensor.from_value(value)
@@ -36,14 +34,14 @@ def _sparse(value: Any) -> SparseTensor:
     return value
 
 
-def _rank(sp: SparseTensor) -> int | None:
+def rank_of(sp: SparseTensor) -> int | None:
     for tensor, axis in ((sp.dense_shape, 0), (sp.indices, 1)):
         if tensor.raw_shape is not None and tensor.raw_shape[axis] is not None:
             return tensor.raw_shape[axis]
     return None
 
 
-def _raw(dense_shape: Tensor) -> shapes.RawShape:
+def known_shape(dense_shape: Tensor) -> shapes.RawShape:
     """The dimensions as far as they are known."""
     known = entries(dense_shape)
     return None if known is None else tuple([None if d is None or d < 0 else int(d) for d in known])
@@ -51,7 +49,7 @@ def _raw(dense_shape: Tensor) -> shapes.RawShape:
 
 def _specs(rank: int | None, parts: str, count: int | None = None) -> list:
     """The dtypes and shapes of a kernel's outputs: i(ndices), p(laces), s(hape)."""
-    kinds = {"i": (_INT64, (count, rank)), "p": (_INT64, (count,)), "s": (_INT64, (rank,))}
+    kinds = {"i": (dtypes.int64, (count, rank)), "p": (dtypes.int64, (count,)), "s": (dtypes.int64, (rank,))}
     return [kinds[part] for part in parts]
 
 
@@ -59,101 +57,7 @@ def _taken(values: Tensor, source: Tensor) -> Tensor:
     return array_ops.gather(values, source)
 
 
-# Making
-
-
-def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> SparseTensor:
-    """A sparse tensor that must be fed: a SparseTensorValue, or a tuple (indices, values, dense_shape).
-
-    shape: what is known of it, a list whose unknown dimensions are None; None where not even the rank is known.
-    """
-    prefix = "" if name is None else f"{name}/"
-    word = {part: f"{prefix}{part}" if name else None for part in ("shape", "values", "indices")}
-    raw = None if shape is None or as_tensor(shape) is not None else shapes.as_raw(shape)
-    rank = None if raw is None else len(raw)
-    if shape is None or (raw is not None and None in raw):
-        dims = placeholder(_INT64, [rank], word["shape"])
-    else:
-        dims = convert_to_tensor(shape if raw is None else np.array(raw, np.int64), _INT64, name=word["shape"])
-        rank = dims.raw_shape[0] if dims.raw_shape else rank
-    return SparseTensor(
-        values=placeholder(dtype, [None], word["values"]),
-        indices=placeholder(_INT64, [None, rank], word["indices"]),
-        dense_shape=dims,
-    )
-
-
-def from_dense(tensor: Any, name: str | None = None) -> SparseTensor:
-    """The sparse tensor of what is not zero."""
-    with name_scope(name, "dense_to_sparse", [tensor]):
-        x = convert_to_tensor(tensor)
-        rank = None if x.raw_shape is None else len(x.raw_shape)
-        outputs = [(_INT64, (None, rank)), (x.dtype.base_dtype, (None,)), (_INT64, (rank,))]
-        indices, _, dims = apply(kernels.from_dense, [x], type="DenseToSparse", outputs=outputs)
-        known = array_ops.shape(x, out_type=_INT64) if shapes.is_full(x.raw_shape) else dims
-        return SparseTensor(indices, array_ops.gather_nd(x, indices), known)
-
-
-def sparse_eye(
-    num_rows: int, num_columns: int | None = None, dtype: Any = dtypes.float32, name: str | None = None
-) -> SparseTensor:
-    """A sparse matrix with ones along its diagonal."""
-    columns = num_rows if num_columns is None else num_columns
-    least = min(num_rows, columns)
-    with name_scope(name, "sparse_eye"):
-        index = np.arange(least, dtype=np.int64)
-        return SparseTensor(np.stack([index, index], 1), array_ops.ones([least], dtype), [num_rows, columns])
-
-
 # To dense
-
-
-def sparse_to_dense(
-    sparse_indices: Any,
-    output_shape: Any,
-    sparse_values: Any,
-    default_value: Any = 0,
-    validate_indices: bool = True,
-    name: str | None = None,
-) -> Tensor:
-    """A tensor of `output_shape` that is `sparse_values` at `sparse_indices`, and the default elsewhere.
-
-    sparse_indices: [n, rank], or [n] of a vector, or a scalar. sparse_values: [n], or one for all.
-    validate_indices: they must ascend, and each come once: else InvalidArgumentError when it runs.
-    """
-    with name_scope(name, "SparseToDense", [sparse_indices, output_shape, sparse_values]) as scope:
-        values = convert_to_tensor(sparse_values)
-        default = convert_to_tensor(default_value, values.dtype.base_dtype)
-        indices = math_ops.cast(convert_to_tensor(sparse_indices), _INT64)
-        dims = math_ops.cast(convert_to_tensor(output_shape), _INT64)
-        _, _, raw = shape_argument(output_shape)
-        attrs = {"validate": validate_indices}
-        return apply(
-            kernels.to_dense, [indices, dims, values, default], attrs,
-            type="SparseToDense", name=scope, dtype=values.dtype.base_dtype, shape=raw,
-        )  # fmt: skip
-
-
-def sparse_tensor_to_dense(
-    sp_input: Any, default_value: Any = None, validate_indices: bool = True, name: str | None = None
-) -> Tensor:
-    """The whole tensor; the default (0, or an empty string) where no value stands."""
-    sp = _sparse(sp_input)
-    if default_value is None:
-        default_value = "" if sp.dtype.base_dtype is dtypes.string else np.zeros((), sp.dtype.numpy)[()]
-    dense = sparse_to_dense(sp.indices, sp.dense_shape, sp.values, default_value, validate_indices, name)
-    if dense.raw_shape is None and _rank(sp) is not None:
-        dense.set_shape([None] * _rank(sp))  # type: ignore[operator]
-    return dense
-
-
-def sparse_to_indicator(sp_input: Any, vocab_size: int, name: str | None = None) -> Tensor:
-    """Whether each number up to vocab_size is among the values of a row, bool [..., vocab_size]."""
-    sp = _sparse(sp_input)
-    with name_scope(name, "SparseToIndicator", [sp.indices, sp.values]):
-        ones = array_ops.ones_like(sp.values, dtypes.bool)
-        marked = sparse_merge(sp, SparseTensor(sp.indices, ones, sp.dense_shape), vocab_size)
-        return sparse_tensor_to_dense(marked, default_value=False, validate_indices=False)
 
 
 def sparse_merge(
@@ -170,10 +74,10 @@ def sparse_merge(
     sizes = list(vocab_size) if isinstance(vocab_size, (list, tuple)) else [vocab_size]
     if len(given) != len(sizes):
         raise ValueError("sp_ids and vocab_size have to have equal lengths.")
-    given, values = [_sparse(ids) for ids in given], _sparse(sp_values)
+    given, values = [as_sparse(ids) for ids in given], as_sparse(sp_values)
     with name_scope(name, "SparseMerge", [values.values]):
-        columns = [array_ops.expand_dims(math_ops.cast(ids.values, _INT64), 1) for ids in given]
-        lengths = [array_ops.reshape(math_ops.cast(convert_to_tensor(size), _INT64), [1]) for size in sizes]
+        columns = [array_ops.expand_dims(math_ops.cast(ids.values, dtypes.int64), 1) for ids in given]
+        lengths = [array_ops.reshape(math_ops.cast(convert_to_tensor(size), dtypes.int64), [1]) for size in sizes]
         indices = array_ops.concat([values.indices[:, :-1], *columns], 1)
         made = SparseTensor(indices, values.values, array_ops.concat([values.dense_shape[:-1], *lengths], 0))
         return made if already_sorted else sparse_reorder(made)
@@ -184,20 +88,23 @@ def sparse_merge(
 
 def sparse_reorder(sp_input: Any, name: str | None = None) -> SparseTensor:
     """The same tensor with its indices in row-major order."""
-    sp = _sparse(sp_input)
+    sp = as_sparse(sp_input)
     with name_scope(name, "SparseReorder", [sp.values]):
         count = sp.indices.raw_shape[0] if sp.indices.raw_shape else None
         indices, source = apply(
-            kernels.reorder, [sp.indices, sp.dense_shape], type="SparseReorder", outputs=_specs(_rank(sp), "ip", count)
+            kernels.reorder,
+            [sp.indices, sp.dense_shape],
+            type="SparseReorder",
+            outputs=_specs(rank_of(sp), "ip", count),
         )
         return SparseTensor(indices, _taken(sp.values, source), sp.dense_shape)
 
 
 def sparse_reshape(sp_input: Any, shape: Any, name: str | None = None) -> SparseTensor:
     """The same values in another shape of as many elements; one dimension may be -1."""
-    sp = _sparse(sp_input)
+    sp = as_sparse(sp_input)
     with name_scope(name, "SparseReshape", [sp.values]):
-        wanted = math_ops.cast(convert_to_tensor(shape), _INT64)
+        wanted = math_ops.cast(convert_to_tensor(shape), dtypes.int64)
         rank = wanted.raw_shape[0] if wanted.raw_shape else None
         outputs = _specs(rank, "is", sp.indices.raw_shape[0] if sp.indices.raw_shape else None)
         inputs = [sp.indices, sp.dense_shape, wanted]
@@ -207,14 +114,14 @@ def sparse_reshape(sp_input: Any, shape: Any, name: str | None = None) -> Sparse
             total = static_value(sp.dense_shape)
             if total is not None and np.prod(total) != np.prod(new):
                 raise ValueError(f"Cannot reshape a tensor with {np.prod(total)} elements to shape {new.tolist()}.")
-            dims = array_ops.identity(dims) if total is None else constant(new, _INT64)
+            dims = array_ops.identity(dims) if total is None else constant(new, dtypes.int64)
         return SparseTensor(indices, array_ops.identity(sp.values), dims)
 
 
 def sparse_expand_dims(sp_input: Any, axis: Any = None, name: str | None = None) -> SparseTensor:
     """The tensor with a further axis of length 1, by default the last."""
-    sp = _sparse(sp_input)
-    rank = _rank(sp)
+    sp = as_sparse(sp_input)
+    rank = rank_of(sp)
     axis = -1 if axis is None else axis
     if rank is None:
         raise ValueError("sparse_expand_dims needs to know the rank of its input.")
@@ -224,35 +131,35 @@ def sparse_expand_dims(sp_input: Any, axis: Any = None, name: str | None = None)
     with name_scope(name, "expand_dims", [sp.values]):
         column = array_ops.zeros_like(sp.indices[:, :1])
         indices = array_ops.concat([sp.indices[:, :place], column, sp.indices[:, place:]], 1)
-        one = constant([1], _INT64)
+        one = constant([1], dtypes.int64)
         dims = array_ops.concat([sp.dense_shape[:place], one, sp.dense_shape[place:]], 0)
         return SparseTensor(indices, sp.values, dims)
 
 
 def sparse_transpose(sp_input: Any, perm: Any = None, name: str | None = None) -> SparseTensor:
     """The tensor with its axes in the order `perm`, by default reversed."""
-    sp = _sparse(sp_input)
+    sp = as_sparse(sp_input)
     with name_scope(name, "SparseTranspose", [sp.values]):
         attrs = {"perm": None if perm is None else whole_numbers(perm)}
         if perm is not None and attrs["perm"] is None:
             inputs, attrs = [sp.indices, sp.dense_shape, convert_to_tensor(perm)], {}
         else:
             inputs = [sp.indices, sp.dense_shape]
-        outputs = _specs(_rank(sp), "ips")
+        outputs = _specs(rank_of(sp), "ips")
         indices, source, dims = apply(kernels.transpose, inputs, attrs, type="SparseTranspose", outputs=outputs)
         known = static_value(sp.dense_shape)
         if known is not None and attrs:
-            dims = constant(known[::-1] if perm is None else known[list(attrs["perm"])], _INT64)  # type: ignore[arg-type]
+            dims = constant(known[::-1] if perm is None else known[list(attrs["perm"])], dtypes.int64)  # type: ignore[arg-type]
         return SparseTensor(indices, _taken(sp.values, source), dims)
 
 
 def sparse_slice(sp_input: Any, start: Any, size: Any, name: str | None = None) -> SparseTensor:
     """The part that begins at `start` and is at most of `size`, each a number for each axis."""
-    sp = _sparse(sp_input)
+    sp = as_sparse(sp_input)
     with name_scope(name, "SparseSlice", [sp.values]):
-        limits = [math_ops.cast(convert_to_tensor(part), _INT64) for part in (start, size)]
+        limits = [math_ops.cast(convert_to_tensor(part), dtypes.int64) for part in (start, size)]
         inputs = [sp.indices, sp.dense_shape, *limits]
-        indices, source, dims = apply(kernels.cut, inputs, type="SparseSlice", outputs=_specs(_rank(sp), "ips"))
+        indices, source, dims = apply(kernels.cut, inputs, type="SparseSlice", outputs=_specs(rank_of(sp), "ips"))
         return SparseTensor(indices, _taken(sp.values, source), dims)
 
 
@@ -279,10 +186,10 @@ def sparse_split(
 
 def split(sp_input: Any, num_split: Any, axis: Any, name: str | None = None) -> list[SparseTensor]:
     """`num_split` parts along an axis; where it does not divide evenly the first ones are one longer."""
-    sp = _sparse(sp_input)
+    sp = as_sparse(sp_input)
     with name_scope(name, "SparseSplit", [sp.values]):
         inputs = [sp.indices, sp.dense_shape, convert_to_tensor(axis)]
-        outputs = _specs(_rank(sp), "ips") * int(num_split)
+        outputs = _specs(rank_of(sp), "ips") * int(num_split)
         made = apply(kernels.split, inputs, {"num": int(num_split)}, type="SparseSplit", outputs=outputs)
         parts = [made[at : at + 3] for at in range(0, len(made), 3)]
         return [SparseTensor(indices, _taken(sp.values, source), dims) for indices, source, dims in parts]
@@ -304,11 +211,11 @@ def sparse_concat(
     expand = bool(expand_nonconcat_dim if expand_nonconcat_dims is None else expand_nonconcat_dims)
     if not isinstance(sp_inputs, (list, tuple)) or isinstance(sp_inputs, SparseTensorValue):
         raise TypeError("Inputs must be a list of SparseTensors.")
-    given = [_sparse(sp) for sp in sp_inputs]
+    given = [as_sparse(sp) for sp in sp_inputs]
     if len(given) == 1:
         return given[0]
     with name_scope(name, "SparseConcat", [sp.values for sp in given]):
-        rank = next((r for r in map(_rank, given) if r is not None), None)
+        rank = next((r for r in map(rank_of, given) if r is not None), None)
         inputs = [*[sp.indices for sp in given], *[sp.dense_shape for sp in given]]
         attrs = {"axis": whole_numbers(axis), "expand": expand}
         indices, source, dims = apply(kernels.join, inputs, attrs, type="SparseConcat", outputs=_specs(rank, "ips"))
@@ -317,37 +224,39 @@ def sparse_concat(
 
 def sparse_retain(sp_input: Any, to_retain: Any) -> SparseTensor:
     """The tensor without the values whose element of `to_retain`, bool [n], is false."""
-    sp = _sparse(sp_input)
+    sp = as_sparse(sp_input)
     keep = convert_to_tensor(to_retain)
     shapes.merge(sp.values.raw_shape, keep.raw_shape)
-    indices, source = apply(kernels.retained, [sp.indices, keep], type="SparseRetain", outputs=_specs(_rank(sp), "ip"))
+    indices, source = apply(
+        kernels.retained, [sp.indices, keep], type="SparseRetain", outputs=_specs(rank_of(sp), "ip")
+    )
     return SparseTensor(indices, _taken(sp.values, source), array_ops.identity(sp.dense_shape))
 
 
 def sparse_fill_empty_rows(sp_input: Any, default_value: Any, name: str | None = None) -> tuple[SparseTensor, Tensor]:
     """(the tensor with the default at the first place of each row that was empty, whether each row was)."""
-    sp = _sparse(sp_input)
+    sp = as_sparse(sp_input)
     with name_scope(name, "SparseFillEmptyRows", [sp.values]):
         default = convert_to_tensor(default_value, sp.values.dtype.base_dtype)
-        known = _raw(sp.dense_shape)
-        outputs = [*_specs(_rank(sp), "ip"), (dtypes.bool, (None if not known else known[0],))]
+        known = known_shape(sp.dense_shape)
+        outputs = [*_specs(rank_of(sp), "ip"), (dtypes.bool, (None if not known else known[0],))]
         indices, source, empty = apply(
             kernels.filled_rows, [sp.indices, sp.dense_shape], type="SparseFillEmptyRows", outputs=outputs
         )
         values = array_ops.concat([sp.values, array_ops.expand_dims(default, 0)], 0)
-        last = array_ops.shape(sp.values, out_type=_INT64)[0]
+        last = array_ops.shape(sp.values, out_type=dtypes.int64)[0]
         values = _taken(values, array_ops.where(math_ops.less(source, 0), array_ops.zeros_like(source) + last, source))
         return SparseTensor(indices, values, sp.dense_shape), empty
 
 
 def sparse_reset_shape(sp_input: Any, new_shape: Any = None) -> SparseTensor:
     """The same values at the same indices in `new_shape`, which holds the old one, or in the least that holds them."""
-    sp = _sparse(sp_input)
+    sp = as_sparse(sp_input)
     if new_shape is None:
         inputs = [sp.indices, sp.dense_shape]
     else:
-        inputs = [sp.indices, sp.dense_shape, math_ops.cast(convert_to_tensor(new_shape), _INT64)]
-    dims = apply(kernels.reset, inputs, type="SparseResetShape", dtype=_INT64, shape=(_rank(sp),))
+        inputs = [sp.indices, sp.dense_shape, math_ops.cast(convert_to_tensor(new_shape), dtypes.int64)]
+    dims = apply(kernels.reset, inputs, type="SparseResetShape", dtype=dtypes.int64, shape=(rank_of(sp),))
     known = None if new_shape is None else static_value(convert_to_tensor(new_shape))
     if known is not None and static_value(sp.dense_shape) is not None:
         own = static_value(sp.dense_shape)
@@ -360,7 +269,7 @@ def sparse_mask(a: Any, mask_indices: Any, name: str | None = None) -> Any:
     """IndexedSlices without the rows whose index is in `mask_indices`."""
     with name_scope(name, "sparse_mask", [a.values, mask_indices]):
         hidden = math_ops.cast(convert_to_tensor(mask_indices), a.indices.dtype)
-        kept = apply(_not_in, [a.indices, hidden], type="SparseMask", dtype=_INT64, shape=(None,))
+        kept = apply(_not_in, [a.indices, hidden], type="SparseMask", dtype=dtypes.int64, shape=(None,))
         return type(a)(array_ops.gather(a.values, kept), array_ops.gather(a.indices, kept), a.dense_shape)
 
 
@@ -381,9 +290,9 @@ def sparse_add(a: Any, b: Any, threshold: Any = None, thresh: Any = None) -> Any
         raise TypeError("At least one input should be SparseTensor; do you mean to use tf.add()?")
     if not all(isinstance(one, (SparseTensor, SparseTensorValue)) for one in (a, b)):
         sp, dense = (a, b) if isinstance(a, (SparseTensor, SparseTensorValue)) else (b, a)
-        sp, dense = _sparse(sp), convert_to_tensor(dense)
+        sp, dense = as_sparse(sp), convert_to_tensor(dense)
         return array_ops.scatter_nd(sp.indices, sp.values, sp.dense_shape) + dense
-    a, b = _sparse(a), _sparse(b)
+    a, b = as_sparse(a), as_sparse(b)
     with name_scope(None, "SparseAdd", [a.values, b.values]):
         indices, at_a, at_b = _united(a, b)
         places, values = array_ops.concat([at_a, at_b], 0), array_ops.concat([a.values, b.values], 0)
@@ -391,19 +300,19 @@ def sparse_add(a: Any, b: Any, threshold: Any = None, thresh: Any = None) -> Any
         made = SparseTensor(indices, total, a.dense_shape)
         if threshold is None or (not isinstance(threshold, Tensor) and threshold == 0):
             return made
-        alone = math_ops.less(math_ops.bincount(places, minlength=0, dtype=_INT64), 2)
+        alone = math_ops.less(math_ops.bincount(places, minlength=0, dtype=dtypes.int64), 2)
         large = math_ops.greater_equal(math_ops.abs(total), threshold)
         return sparse_retain(made, math_ops.logical_or(alone, large))
 
 
 def _united(a: SparseTensor, b: SparseTensor) -> list[Tensor]:
     inputs = [a.indices, b.indices, a.dense_shape, b.dense_shape]
-    return apply(kernels.united, inputs, type="SparseUnion", outputs=_specs(_rank(a), "ipp"))
+    return apply(kernels.united, inputs, type="SparseUnion", outputs=_specs(rank_of(a), "ipp"))
 
 
 def _extreme(public: str, function: Callable, doc: str) -> Callable[..., SparseTensor]:
     def extreme(sp_a, sp_b, name=None):
-        a, b = _sparse(sp_a), _sparse(sp_b)
+        a, b = as_sparse(sp_a), as_sparse(sp_b)
         with name_scope(name, public, [a.values, b.values]):
             indices, at_a, at_b = _united(a, b)
             count = array_ops.shape(indices)[0]
@@ -445,10 +354,10 @@ def sparse_tensor_dense_matmul(
         turned = sparse_tensor_dense_matmul(b, sp_a, not adjoint_b, not adjoint_a, name)
         return apply(_adjoint, [turned], type="MatrixAdjoint", dtype=turned.dtype,
                      shape=None if turned.raw_shape is None else turned.raw_shape[::-1])  # fmt: skip
-    sp = _sparse(sp_a)
+    sp = as_sparse(sp_a)
     with name_scope(name, "SparseTensorDenseMatMul", [sp.values, b]) as scope:
         b = convert_to_tensor(b)
-        rows = _raw(sp.dense_shape)
+        rows = known_shape(sp.dense_shape)
         columns = None if b.raw_shape is None else b.raw_shape[0 if adjoint_b else 1]
         shape = (None if rows is None else rows[1 if adjoint_a else 0], columns)
         attrs = {"adjoint_a": adjoint_a, "adjoint_b": adjoint_b}
@@ -477,9 +386,9 @@ def sparse_matmul(
 
 def sparse_softmax(sp_input: Any, name: str | None = None) -> SparseTensor:
     """The softmax of the values along the last axis: where none stands is no part of it."""
-    sp = _sparse(sp_input)
+    sp = as_sparse(sp_input)
     with name_scope(name, "SparseSoftmax", [sp.indices, sp.values]):
-        outputs = [(_INT64, (None,)), (_INT64, ())]
+        outputs = [(dtypes.int64, (None,)), (dtypes.int64, ())]
         group, count = apply(kernels.last_groups, [sp.indices, sp.dense_shape], type="SparseGroups", outputs=outputs)
         most = array_ops.stop_gradient(math_ops.unsorted_segment_max(sp.values, group, count))
         powers = math_ops.exp(sp.values - array_ops.gather(most, group))
@@ -489,115 +398,13 @@ def sparse_softmax(sp_input: Any, name: str | None = None) -> SparseTensor:
         )
 
 
-# Reducing
-
-
-def _reduced(segment: Callable, sp_input: Any, axis: Any, keepdims: Any, is_sparse: bool, name: str) -> Any:
-    sp = _sparse(sp_input)
-    with name_scope(None, name, [sp.values]):
-        axes = None if axis is None else whole_numbers(axis)
-        axes = (axes,) if isinstance(axes, int) else axes
-        inputs = [sp.indices, sp.dense_shape]
-        attrs: dict[str, Any] = {"axes": axes, "keepdims": bool(keepdims)}
-        if axis is not None and axes is None:
-            inputs.append(convert_to_tensor(axis))
-            del attrs["axes"]
-        raw, left = _raw(sp.dense_shape), None
-        if "axes" in attrs and (axes is None or _rank(sp) is not None):
-            known = (None,) * (_rank(sp) or 0) if raw is None else raw
-            rank = None if raw is None and axes is None and _rank(sp) is None else len(known)
-            left = _left(known, axes, bool(keepdims)) if rank is not None or not keepdims else None
-        outputs = [(_INT64, (None,)), (_INT64, (None if left is None else len(left),))]
-        outputs.append((_INT64, (None, None if left is None else len(left))))
-        places, dims, indices = apply(kernels.groups, inputs, attrs, type="SparseGroups", outputs=outputs)
-        total = segment(sp.values, places, math_ops.reduce_prod(dims))
-        if is_sparse:
-            whole = array_ops.reshape(total, dims)
-            return SparseTensor(indices, array_ops.gather_nd(whole, indices), dims)
-        dense = array_ops.reshape(total, dims)
-        if left is not None:
-            dense.set_shape(left)
-        return dense
-
-
-def _left(dims: tuple, axes: tuple[int, ...] | None, keepdims: bool) -> tuple:
-    rank = len(dims)
-    for axis in axes or ():
-        if not -rank <= axis < rank:
-            raise ValueError(f"Invalid reduction dimension {axis}, for input with {rank} dimensions.")
-    gone = set(range(rank)) if axes is None else {axis % rank for axis in axes}
-    if keepdims:
-        return tuple([1 if axis in gone else dim for axis, dim in enumerate(dims)])
-    return tuple([dim for axis, dim in enumerate(dims) if axis not in gone])
-
-
-def _greatest(values: Tensor, places: Tensor, count: Tensor) -> Tensor:
-    """The greatest of each group, 0 of none."""
-    most = math_ops.unsorted_segment_max(values, places, count)
-    there = math_ops.unsorted_segment_sum(array_ops.ones_like(places), places, count)
-    return array_ops.where(math_ops.greater(there, 0), most, array_ops.zeros_like(most))
-
-
-def _reduction(public: str, segment: Callable, is_sparse: bool, doc: str) -> Callable[..., Any]:
-    def reduce(sp_input, axis=None, keepdims=None, reduction_axes=None, keep_dims=None):
-        axis = renamed("axis", axis, "reduction_axes", reduction_axes)
-        keep = renamed("keepdims", keepdims, "keep_dims", keep_dims)
-        return _reduced(segment, sp_input, axis, keep, is_sparse, public)
-
-    reduce.__name__ = reduce.__qualname__ = public
-    kind = "a sparse tensor" if is_sparse else "a tensor, 0 where no value stands"
-    reduce.__doc__ = f"{doc} of the values over axes (None for all): {kind}."
-    return reduce
-
-
-sparse_reduce_sum = _reduction("sparse_reduce_sum", math_ops.unsorted_segment_sum, False, "The sum")
-sparse_reduce_sum_sparse = _reduction("sparse_reduce_sum_sparse", math_ops.unsorted_segment_sum, True, "The sum")
-sparse_reduce_max = _reduction("sparse_reduce_max", _greatest, False, "The greatest")
-sparse_reduce_max_sparse = _reduction("sparse_reduce_max_sparse", _greatest, True, "The greatest")
-
-
-def _segments(public: str, sorted_one: Callable, unsorted_one: Callable, doc: str) -> Callable[..., Tensor]:
-    def segment(data, indices, segment_ids, name=None, num_segments=None):
-        with name_scope(name, public, [data, indices, segment_ids]):
-            rows = array_ops.gather(data, indices)
-            if num_segments is None:
-                return sorted_one(rows, segment_ids)
-            return unsorted_one(rows, segment_ids, num_segments)
-
-    segment.__name__ = segment.__qualname__ = public
-    segment.__doc__ = (
-        f"{doc} of the rows `indices` of data with the same segment id, which must ascend.\n\n"
-        "num_segments: how many rows the result has; those without any are 0."
-    )
-    return segment
-
-
-def _by_root(total: Tensor, count: Tensor) -> Tensor:
-    wide = array_ops.reshape(count, [-1, *[1] * (len(total.raw_shape or (0,)) - 1)])
-    return total / math_ops.sqrt(math_ops.maximum(math_ops.cast(wide, total.dtype), 1))
-
-
-def _sqrt_n(rows: Tensor, ids: Any) -> Tensor:
-    ids = convert_to_tensor(ids)
-    return _by_root(math_ops.segment_sum(rows, ids), math_ops.segment_sum(array_ops.ones_like(ids), ids))
-
-
-sparse_segment_sum = _segments("sparse_segment_sum", math_ops.segment_sum, math_ops.unsorted_segment_sum, "The sum")
-sparse_segment_mean = _segments(
-    "sparse_segment_mean", math_ops.segment_mean, math_ops.unsorted_segment_mean, "The mean"
-)
-sparse_segment_sqrt_n = _segments(
-    "sparse_segment_sqrt_n", _sqrt_n, math_ops.unsorted_segment_sqrt_n, "The sum, by the root of how many there are,"
-)
-
-
 # Converting
 
 
 def convert_to_tensor_or_sparse_tensor(value: Any, dtype: Any = None, name: str | None = None) -> Any:
     """A SparseTensor of a SparseTensor or SparseTensorValue, a tensor of anything else."""
     if isinstance(value, (SparseTensor, SparseTensorValue)):
-        sp = _sparse(value)
+        sp = as_sparse(value)
         if dtype is not None and sp.dtype.base_dtype is not as_dtype(dtype).base_dtype:
             raise RuntimeError(f"Sparse dtype: requested = {as_dtype(dtype).name}, actual = {sp.dtype.name}")
         return sp

@@ -15,7 +15,8 @@ from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.training import kernels
 from weftwork.graph.training.update import make_slot
-from weftwork.graph.variables.variable import Variable, global_variables, trainable_variables
+from weftwork.graph.variables.collected import global_variables, trainable_variables
+from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.writes import write
 
 MOVING_AVERAGE_VARIABLES = "moving_average_variables"

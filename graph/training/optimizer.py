@@ -24,8 +24,9 @@ from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.training import kernels
 from weftwork.graph.training.update import Update, make_slot
+from weftwork.graph.variables.collected import trainable_variables
 from weftwork.graph.variables.partitioned import PartitionedVariable
-from weftwork.graph.variables.variable import Variable, trainable_variables
+from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.writes import assign, assign_add
 
 _DTYPES = (dtypes.float16, dtypes.float32, dtypes.float64)

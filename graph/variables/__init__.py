@@ -1,7 +1,6 @@
 """Variables: state by name, whose values sessions hold."""
 
-from weftwork.graph.variables.variable import (
-    Variable,
+from weftwork.graph.variables.collected import (
     all_variables,
     global_variables,
     global_variables_initializer,
@@ -16,6 +15,7 @@ from weftwork.graph.variables.variable import (
     trainable_variables,
     variables_initializer,
 )
+from weftwork.graph.variables.variable import Variable
 
 __all__ = [
     "Variable",

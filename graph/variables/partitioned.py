@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from weftwork.graph import shapes
 from weftwork.graph.build import STANDING, convert_to_tensor
 from weftwork.graph.dtypes import as_dtype
-from weftwork.graph.operation import Operators, Tensor
+from weftwork.graph.operation import Tensor
+from weftwork.graph.operators import Operators
 from weftwork.graph.ops.joining import concat
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.variables.variable import Variable

@@ -7,8 +7,6 @@ reuse    None: a variable of that name must be new.  True: it must be there.  AU
 
 from __future__ import annotations
 
-import enum
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,121 +15,16 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import shapes
-from weftwork.graph.build import as_tensor, constant, graph_of
+from weftwork.graph.build import as_tensor, graph_of
 from weftwork.graph.dtypes import DType, as_dtype, float32
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.stacks import get_default_graph
-from weftwork.graph.variables import initializers as init_ops
+from weftwork.graph.variables.initial_values import initial_value, part_initializer
 from weftwork.graph.variables.partitioned import PartitionedVariable, PartitionInfo, parts_of
 from weftwork.graph.variables.variable import Variable, VariableAggregation, VariableSynchronization
+from weftwork.graph.variables.variable_scopes import AUTO_REUSE, VariableScope
 
 _STORE = ("_weftwork_variable_store",)
-
-
-class _Reuse(enum.Enum):
-    AUTO_REUSE = 1
-
-    def __repr__(self) -> str:
-        return "tf.AUTO_REUSE"
-
-    __str__ = __repr__
-
-
-AUTO_REUSE = _Reuse.AUTO_REUSE
-"""Make the variable when it is not there, share it when it is."""
-
-
-def no_regularizer(_: Any) -> None:
-    """The regularizer that says: none, whatever the outer scope says."""
-    return None
-
-
-class VariableScope:
-    """The defaults for the variables that are made inside a scope.
-
-    name: the prefix of their names.   reuse: None, True or AUTO_REUSE.
-    initializer, regularizer, caching_device, custom_getter, dtype, constraint, partitioner: used where `get_variable`
-    gets none.
-    """
-
-    def __init__(
-        self,
-        reuse: Any,
-        name: str = "",
-        initializer: Any = None,
-        regularizer: Any = None,
-        caching_device: Any = None,
-        name_scope: str = "",
-        custom_getter: Callable | None = None,
-        dtype: Any = float32,
-        constraint: Any = None,
-        use_resource: bool | None = None,
-        partitioner: Callable | None = None,
-    ):
-        self.name = name
-        self.partitioner = partitioner
-        self.original_name_scope = name_scope
-        self.initializer = initializer
-        self.regularizer = regularizer
-        self.caching_device = caching_device
-        self.custom_getter = custom_getter
-        self.dtype = as_dtype(dtype)
-        self.constraint = constraint
-        self.use_resource = use_resource
-        self._reuse = reuse
-
-    @property
-    def reuse(self) -> Any:
-        """None, True or AUTO_REUSE."""
-        return self._reuse
-
-    def reuse_variables(self) -> None:
-        """From now on variables of this scope must be there already."""
-        self._reuse = True
-
-    def set_initializer(self, initializer: Any) -> None:
-        """The initializer of what is made inside."""
-        self.initializer = initializer
-
-    def set_regularizer(self, regularizer: Any) -> None:
-        """The regularizer of what is made inside."""
-        self.regularizer = regularizer
-
-    def set_caching_device(self, caching_device: Any) -> None:
-        """Where values of what is made inside are cached. Kept, no more: a session's values are found everywhere."""
-        self.caching_device = caching_device
-
-    def set_dtype(self, dtype: Any) -> None:
-        """The dtype of what is made inside."""
-        self.dtype = as_dtype(dtype)
-
-    def set_use_resource(self, use_resource: bool) -> None:
-        """Taken and kept: there is one kind of variable."""
-        self.use_resource = use_resource
-
-    def set_custom_getter(self, custom_getter: Callable | None) -> None:
-        """The function through which variables are got inside."""
-        self.custom_getter = custom_getter
-
-    def set_partitioner(self, partitioner: Callable | None) -> None:
-        """What says in how many parts variables are made inside."""
-        self.partitioner = partitioner
-
-    def get_collection(self, name: Any) -> list:
-        """The items of a collection whose names are in this scope."""
-        return get_default_graph().get_collection(name, f"{self.name}/" if self.name else "")
-
-    def global_variables(self) -> list:
-        """The variables of this scope."""
-        return self.get_collection(GraphKeys.GLOBAL_VARIABLES)
-
-    def trainable_variables(self) -> list:
-        """The variables of this scope that optimizers work on."""
-        return self.get_collection(GraphKeys.TRAINABLE_VARIABLES)
-
-    def local_variables(self) -> list:
-        """The local variables of this scope."""
-        return self.get_collection(GraphKeys.LOCAL_VARIABLES)
 
 
 def get_variable_scope() -> VariableScope:
@@ -349,7 +242,7 @@ def _made_or_shared(name: str, request: _Request) -> Any:
     made = scope.dtype if wanted is None else wanted
     initializer = _first(request.initializer, scope.initializer)
     with graph.control_dependencies(None), graph.name_scope(None):
-        value = _initial_value(name, request.shape, made, initializer, wanted)
+        value = initial_value(name, request.shape, made, initializer, wanted)
         local = request.synchronization is VariableSynchronization.ON_READ
         variable = Variable(
             value,
@@ -391,23 +284,12 @@ def _divided(name: str, request: _Request) -> PartitionedVariable | None:
     for number, (offset, part) in enumerate(parts_of(name, dims, counts)):
         info = PartitionInfo(list(dims), offset)
         where = tuple(slice(a, a + n) for a, n in zip(offset, part, strict=True))
-        value = whole[where] if whole is not None else _part_initializer(initializer, info)
+        value = whole[where] if whole is not None else part_initializer(initializer, info)
         one = replace(request, partitioner=None, shape=None if whole is not None else part, initializer=value)
         parts.append(_made_or_shared(f"{name}/part_{number}", one))
     if known is None:
         known = store[f"{name}/parts"] = PartitionedVariable(name, dims, parts[0].dtype.base_dtype, parts, counts)
     return known
-
-
-def _part_initializer(initializer: Any, info: PartitionInfo) -> Any:
-    """An initializer that is told which part it makes, if it takes that."""
-    made = initializer() if isinstance(initializer, type) else initializer
-    if made is None:
-        return None
-    takes = inspect.signature(made).parameters
-    if "partition_info" not in takes and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
-        return made
-    return lambda shape, dtype=None: made(shape, dtype=dtype, partition_info=info)
 
 
 def create_partitioned_variables(
@@ -459,43 +341,6 @@ def _shared(known: Variable, name: str, shape: Any, wanted: DType | None, reuse:
             f"{known.dtype.base_dtype.name}."
         )
     return known
-
-
-def _initial_value(name: str, shape: Any, dtype: DType, initializer: Any, wanted: DType | None) -> Any:
-    if initializer is not None and not callable(initializer):
-        if shape is not None:
-            raise ValueError("If initializer is a constant, do not specify shape.")
-        tensor = as_tensor(initializer)
-        return constant(initializer, wanted) if tensor is None else tensor
-    raw = shapes.as_raw(shape)
-    if isinstance(initializer, type):
-        initializer = initializer()
-    taken = _parameters(initializer)
-    if raw is None and initializer is not None and not any([p.default is p.empty for p in taken.values()]):
-        return initializer
-    if not shapes.is_full(raw):
-        raise ValueError(f"Shape of a new variable ({name}) must be fully defined, but instead was {shapes.text(raw)}.")
-    if initializer is None:
-        initializer = _default_initializer(name, dtype)
-    assert raw is not None
-    more = {"partition_info": None} if "partition_info" in taken else {}
-    return lambda: initializer(list(raw), dtype=dtype, **more)
-
-
-def _parameters(function: Any) -> dict[str, inspect.Parameter]:
-    """What a function takes; one that does not tell takes a shape."""
-    try:
-        return dict(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        return {"shape": inspect.Parameter("shape", inspect.Parameter.POSITIONAL_ONLY)}
-
-
-def _default_initializer(name: str, dtype: DType) -> Callable:
-    if dtype.is_floating or dtype.is_complex:
-        return init_ops.GlorotUniform()
-    if dtype.is_integer or dtype.is_bool:
-        return init_ops.Zeros()
-    raise ValueError(f"An initializer for variable {name} of {dtype.name} is required")
 
 
 def _regularize(graph: Graph, name: str, variable: Variable, regularizer: Any) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.stacks import get_default_graph
-from weftwork.graph.variables.sharing import VariableScope, variable_scope
+from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.variable_scopes import VariableScope
 
 
 def make_template(

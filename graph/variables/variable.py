@@ -7,60 +7,24 @@ read that the variable stands for wherever a tensor is wanted.
 from __future__ import annotations
 
 import enum
-import functools
-import inspect
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from weftwork.graph import dtypes, shapes
+from weftwork.graph import shapes
 from weftwork.graph.build import STANDING, apply, as_it_is, as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import FLAT_TYPES, variable_at
 from weftwork.graph.graph import GraphKeys
-from weftwork.graph.operation import WRITES, Kind, Operation, Operators, Reference, Tensor
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.operators import Operators
 from weftwork.graph.ops.composite import IndexedSlices
-from weftwork.graph.ops.flow import group
 from weftwork.graph.protos import protos
+from weftwork.graph.references import Reference
 from weftwork.graph.scopes import name_scope
-from weftwork.graph.seams import seams
 from weftwork.graph.stacks import get_default_graph, get_default_session
 from weftwork.graph.variables import writes as state_ops
-
-_creators = threading.local()
-
-
-@contextmanager
-def variable_creator_scope(variable_creator: Callable) -> Iterator[None]:
-    """What makes the variables inside: `variable_creator(next_creator, **kwargs)`, with all that Variable is given.
-
-    It returns a variable, mostly `next_creator(**kwargs)`'s. The innermost scope comes first.
-    """
-    outer = getattr(_creators, "stack", ())
-    _creators.stack = (*outer, (get_default_graph(), variable_creator))
-    try:
-        yield
-    finally:
-        _creators.stack = outer
-
-
-class _Created(type):
-    """Calling the class goes through the creators of the open scopes."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        stack = getattr(_creators, "stack", ())
-        if not stack:
-            return super().__call__(*args, **kwargs)
-        made: Callable = super().__call__
-        for graph, creator in stack:
-            if graph is get_default_graph():
-                made = functools.partial(creator, made)
-        bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
-        bound.apply_defaults()
-        return made(**{name: value for name, value in bound.arguments.items() if name != "self"})
+from weftwork.graph.variables.creators import Created
+from weftwork.graph.variables.guarding import safe_initial
 
 
 class VariableSynchronization(enum.Enum):
@@ -81,7 +45,7 @@ class VariableAggregation(enum.Enum):
     ONLY_FIRST_REPLICA = ONLY_FIRST_TOWER = 3
 
 
-class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
+class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
     """State that belongs to each session that runs the graph.
 
     initial_value: anything that is or becomes a tensor, or a function that makes one.
@@ -160,7 +124,7 @@ class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
         self._op = graph.add(Kind.VARIABLE, "VariableV2", outputs=[(kind._as_ref, shape)], name=scope, pinned=True)
         self._op.container = self._op.container or ""
         self._variable = self._op.outputs[0]
-        guarded = _guard(initial, graph)
+        guarded = safe_initial(initial, graph)
         check = shape if validate_shape and kind.numpy.kind != "O" else None
         self._initializer = state_ops.write(
             Kind.ASSIGN,
@@ -465,130 +429,6 @@ class Variable(Operators, metaclass=_Created):  # type: ignore[metaclass]
 
     def __reduce__(self):
         return variable_at, (self.graph, self.to_flat())
-
-
-def _guard(initial: Tensor, graph) -> Tensor:
-    """`initial` with every read of another variable made safe, so that one run initialises dependent variables."""
-    affected: dict[Operation, bool] = {}
-    stack = [initial.op]
-    while stack:
-        op = stack[-1]
-        if op in affected:
-            stack.pop()
-            continue
-        pending = [t.op for t in op.inputs if t.op not in affected]
-        if pending:
-            stack.extend(pending)
-            continue
-        stack.pop()
-        affected[op] = op.kind in (Kind.READ, Kind.VARIABLE) or (
-            op.kind not in WRITES and op.kind is not Kind.PEEK and any(affected[t.op] for t in op.inputs)
-        )
-    if not affected[initial.op]:
-        return initial
-    copies: dict[Operation, tuple[Tensor, ...]] = {}
-    for op in sorted((op for op, hit in affected.items() if hit), key=lambda op: op.index):
-        copies[op] = _safe_copy(op, copies, graph)
-    return copies[initial.op][initial.index]
-
-
-def _safe_copy(op: Operation, copies: dict, graph) -> tuple[Tensor, ...]:
-    if op.kind in (Kind.READ, Kind.VARIABLE):
-        name = op.attrs.get("_variable", op.name)
-        for variable in graph.get_collection(GraphKeys.GLOBAL_VARIABLES) + graph.get_collection(
-            GraphKeys.LOCAL_VARIABLES
-        ):
-            if variable.op.name == name:
-                return (variable.initialized_value(),)
-        return op.outputs
-    inputs = tuple([copies[t.op][t.index] if t.op in copies else t for t in op.inputs])
-    twin = graph.add(
-        op.kind,
-        op.type,
-        kernel=op.kernel,
-        inputs=inputs,
-        attrs=op.attrs,
-        outputs=[(t.dtype, t.raw_shape) for t in op.outputs],
-        name=op.name.rpartition("/")[2],
-        traits=op.traits,
-    )
-    return twin.outputs
-
-
-# Collections of variables
-
-
-def global_variables(scope: str | None = None) -> list:
-    """The variables of the default graph."""
-    return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
-
-
-all_variables = global_variables
-
-
-def trainable_variables(scope: str | None = None) -> list:
-    """The variables that optimizers work on."""
-    return get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
-
-
-def local_variables(scope: str | None = None) -> list:
-    """The variables that are no part of a model's state."""
-    return get_default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
-
-
-def model_variables(scope: str | None = None) -> list:
-    """The variables of the collection MODEL_VARIABLES."""
-    return get_default_graph().get_collection(GraphKeys.MODEL_VARIABLES, scope)
-
-
-def variables_initializer(var_list: Any, name: str = "init") -> Operation:
-    """An operation that gives each variable of `var_list` its initial value."""
-    return group(*[v.initializer for v in var_list or ()], name=name)
-
-
-def global_variables_initializer() -> Operation:
-    """An operation that initialises the variables that exist now."""
-    return variables_initializer(global_variables())
-
-
-def local_variables_initializer() -> Operation:
-    """An operation that initialises the local variables that exist now."""
-    return variables_initializer(local_variables())
-
-
-initialize_variables = variables_initializer
-initialize_all_variables = global_variables_initializer
-initialize_local_variables = local_variables_initializer
-
-
-def is_variable_initialized(variable: Any) -> Tensor:
-    """A bool: whether `variable` has a value."""
-    return state_ops.is_variable_initialized(variable)
-
-
-def assert_variables_initialized(var_list: Any = None) -> Tensor | None:
-    """The ranks of variables [n]; FailedPreconditionError, when it runs, where one has no value. None for none."""
-    var_list = list(global_variables() + local_variables() if var_list is None else var_list)
-    if not var_list:
-        return None
-    ranks = [apply(np.ndim, [v._ref()], type="Rank", dtype=dtypes.int32, shape=()) for v in var_list]
-    return seams.stack(ranks)
-
-
-def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Tensor:
-    """The names, as bytes [n], of the variables that have no value."""
-    if var_list is None:
-        var_list = global_variables() + local_variables()
-    names = tuple([v.op.name.encode() for v in var_list])
-    return state_ops.peek(
-        "ReportUninitialized",
-        state_ops.names_of_uninitialized,
-        list(var_list),
-        [],
-        {"names": names},
-        (dtypes.string, (None,)),
-        name,
-    )
 
 
 FLAT_TYPES["variable"] = Variable

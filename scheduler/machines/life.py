@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
-from time import monotonic
 from typing import Any
 
 from weftwork.actors.processes.pickling import use_reducers
@@ -33,16 +32,13 @@ from weftwork.graph.errors import UnavailableError
 from weftwork.graph.forks import fresh, in_child
 from weftwork.graph.ownership import add_atoms
 from weftwork.scheduler.machines.folders import is_writable, socket_folder
+from weftwork.scheduler.machines.lines import BACK_WITHIN, LOOK, lines_of
 from weftwork.scheduler.machines.reaper import Reaper
 
 FORGETTERS: list[Callable[[], None]] = []
 """Called when what was known of the last Ray does not hold any more."""
-_LOOK = 0.25
-"""Seconds between two looks whether the program has stopped its Ray."""
 _STOPS_WITHIN = 0.05
 """Seconds within which a run that waits for Ray to start learns that it is to stop."""
-_BACK_WITHIN = 5.0
-"""Seconds within which a cluster that was joined must answer again: its head may be started anew."""
 
 
 class Life:
@@ -331,7 +327,7 @@ def _check(address: str) -> None:
     where = rest if scheme else services.canonicalize_bootstrap_address(address)
     host, _, port = (where or "").partition("/")[0].rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _BACK_WITHIN).close()
+        socket.create_connection((host.strip("[]"), int(port)), BACK_WITHIN).close()
     except (OSError, ValueError) as error:
         raise ConnectionError(f"nobody answers at {where}: {error}.") from None
 
@@ -366,15 +362,15 @@ def _forget() -> None:
 
 def _watch(life: Life) -> bool:
     """Return once a Ray is over: True where it has died, False where somebody has shut it down."""
-    lines = _lines(life)
+    lines = lines_of(life)
     try:
         while life.is_on():
             if lines:
-                for line in select.select(lines, [], [], _LOOK)[0]:
+                for line in select.select(lines, [], [], LOOK)[0]:
                     if not line.holds():
                         return life.is_on()
             else:
-                threading.Event().wait(_LOOK)
+                threading.Event().wait(LOOK)
     finally:
         for line in lines:
             line.close()
@@ -403,62 +399,6 @@ def _give_up(life: Life) -> None:
             life.module.shutdown()
     finally:
         _left = None
-
-
-class _Line:
-    """A connection to a process of Ray's: its end is the process's end, unless another one can be made."""
-
-    def __init__(self, where: Any, patience: float):
-        self._where, self._patience = where, patience
-        self._socket = _connected(where)
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def holds(self) -> bool:
-        """Look at a line that has something to say. False where nobody is at its other end, or comes back."""
-        with suppress(OSError):
-            if self._socket.recv(4096):
-                return True
-        self._socket.close()
-        end = monotonic() + self._patience
-        while True:
-            try:
-                self._socket = _connected(self._where)
-                return True
-            except OSError:
-                if monotonic() >= end:
-                    return False
-            threading.Event().wait(_LOOK)
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-def _connected(where: Any) -> socket.socket:
-    if not isinstance(where, str):
-        return socket.create_connection(where, _BACK_WITHIN)
-    made = socket.socket(socket.AF_UNIX)
-    try:
-        made.connect(where)
-    except BaseException:
-        made.close()
-        raise
-    return made
-
-
-def _lines(life: Life) -> list[_Line]:
-    """Lines to the processes without which Ray cannot go on: the store of this machine, and the head's."""
-    node = life.node
-    if node is None or not life.is_driver:  # a client's Ray is elsewhere, a worker dies with its own
-        return []
-    host, _, port = node.gcs_address.rpartition(":")
-    ends = [(node.raylet_socket_name, 0.0), ((host, int(port)), 0.0 if node.is_head() else _BACK_WITHIN)]
-    lines = []
-    for where, patience in ends:
-        with suppress(OSError):
-            lines.append(_Line(where, patience))
-    return lines
 
 
 @functools.cache

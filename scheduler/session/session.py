@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import uuid
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from weftwork.graph import stacks
@@ -27,15 +25,14 @@ from weftwork.scheduler.request.config import ConfigProto, GraphOptions, RunMeta
 from weftwork.scheduler.request.feeds import convert_feed, parse_feed_key, parse_feeds
 from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_of
 from weftwork.scheduler.request.trace import Trace, Wanted
-from weftwork.scheduler.run.engine import CLOSED, Engine
+from weftwork.scheduler.run.engine import CLOSED
 from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.run.limits import listen
 from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.session.future import RunFuture
-from weftwork.scheduler.session.host import Host, SharedEngine
 from weftwork.scheduler.session.partial import PartialRuns
 from weftwork.scheduler.session.placement_log import PlacementLog
-from weftwork.scheduler.session.server import find
+from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host_named, timeout_of
 
 _CLOSE_BOUND = 30.0
 """Seconds that closing a session may take."""
@@ -64,12 +61,12 @@ class BaseSession:
         if config is not None:
             self._config.CopyFrom(config)
         listen()
-        _connect(self._target.decode(), self._config)
+        connect(self._target.decode(), self._config)
         if backend.is_running():
             check_packages(inventory.cluster())
         self._closed = False
         self._closing = fresh(threading.Lock())
-        self._engine, self._cluster = _engine(self._target.decode(), self._config, graph)
+        self._engine, self._cluster = engine_of(self._target.decode(), self._config, graph)
         self._partial = PartialRuns()
         self._finalizer = weakref.finalize(self, self._engine.close)
         self._placed = PlacementLog() if self._config.log_device_placement else None
@@ -159,7 +156,7 @@ class BaseSession:
             wanted = self._wanted(signature, options, metadata)
             trace = Trace(wanted) if any(wanted) else None
         try:
-            values = self._engine.execute(signature, fed, _timeout(options, self._config), trace, started)
+            values = self._engine.execute(signature, fed, timeout_of(options, self._config), trace, started)
         finally:
             if trace is not None and self._placed is not None:
                 self._placed.tell(signature.fetches.elements, signature.fed, trace.devices)
@@ -302,9 +299,9 @@ class BaseSession:
         """
         config = config or ConfigProto()
         text = target.decode() if isinstance(target, bytes) else target or ""
-        _connect(text, config)
+        connect(text, config)
         name = _hosted(config) if config.name else text
-        host = _found(name, config)
+        host = host_named(name, config)
         if host is None:
             raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.")
         try:
@@ -322,26 +319,6 @@ class BaseSession:
         return f"<tf.{type(self).__name__}{' (closed)' if self._closed else ''} of {self._graph!r}>"
 
 
-def _engine(target: str, config: ConfigProto, graph: Graph) -> tuple[Engine | SharedEngine, ClusterSpec | None]:
-    """An engine of the session's own; or one that a host shares, where the target or the config names it.
-
-    With the cluster of that host, where it is a server's.
-    """
-    entropy = uuid.uuid4().int & ((1 << 63) - 1)
-    if config.isolate_session_state or config.cluster_def.job:
-        return Engine(config, entropy), None
-    if target.startswith("grpc://"):
-        found = find(target, _timeout(None, config))
-        seat = None if found.task is None else (found.task, config.allow_soft_placement)
-        return SharedEngine(found.host, graph, ends=False, seat=seat), found.cluster
-    if config.name:
-        lasting = config.lifetime == "detached"
-        there = hosts.host(Host, _hosted(config), config, create=False, lasting=lasting)
-        host = there or hosts.host(Host, _hosted(config), config, create=True, lasting=lasting)
-        return SharedEngine(host, graph, ends=there is None and not lasting), None
-    return Engine(config, entropy), None
-
-
 def _failing(error: OpError) -> Callable:
     """A function whose every call fails with this error."""
 
@@ -351,51 +328,10 @@ def _failing(error: OpError) -> Callable:
     return run
 
 
-def _found(name: str, config: ConfigProto) -> Any:
-    """The host of that name, None where there is none. Raises DeadlineExceededError under a time limit."""
-    if not name.startswith("grpc://"):
-        return hosts.host(Host, name, config, create=False, lasting=False) if name else None
-    with suppress(NotFoundError):
-        return find(name, _timeout(None, config)).host
-    return None
-
-
-def _hosted(config: ConfigProto) -> str:
-    return f"session {config.name}"
-
-
-def _connect(target: str, config: ConfigProto) -> None:
-    """Join the Ray that `target` names. "" and "local" wait until one is needed (see `life`)."""
-    if not target:
-        return
-    if target.startswith("grpc://"):
-        return  # the server says in which Ray it is
-    host, _, port = target.rpartition(":")
-    if target not in ("auto", "local") and not target.startswith("ray://") and not (host and port.isdigit()):
-        raise NotFoundError(
-            None,
-            None,
-            "No session factory registered for the given session options: "
-            f'{{target: "{target}" config: {config}}} Registered factories are "", "local", "auto", "HOST:PORT" of a '
-            'Ray cluster, and "ray://HOST:PORT".',
-        )
-    try:
-        backend.connect(target)
-    except (ConnectionError, RuntimeError) as error:
-        raise NotFoundError(None, None, f"There is no Ray cluster at {target!r}: {error}") from error
-
-
 def _costed(options: GraphOptions, run: int) -> bool:
     """Whether the run of a signature with this number, from 0 on, is one of those in which costs are gathered."""
     every, run = options.build_cost_model, run - options.build_cost_model_after
     return every > 0 and run >= 0 and (run + 1) % every == 0
-
-
-def _timeout(options: RunOptions | None, config: ConfigProto) -> float | None:
-    milliseconds = options.timeout_in_ms if options is not None else 0
-    if milliseconds <= 0:
-        milliseconds = config.operation_timeout_in_ms
-    return milliseconds / 1000 if milliseconds > 0 else None
 
 
 class Session(BaseSession):

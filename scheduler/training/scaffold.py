@@ -9,7 +9,7 @@ from weftwork.graph import stacks
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.ops.flow import group
 from weftwork.graph.training.summaries import merge_all
-from weftwork.graph.variables.variable import (
+from weftwork.graph.variables.collected import (
     global_variables,
     global_variables_initializer,
     local_variables_initializer,

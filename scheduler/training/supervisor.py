@@ -18,7 +18,7 @@ from weftwork.graph.graph import GraphKeys
 from weftwork.graph.ops.flow import group
 from weftwork.graph.training.steps import get_global_step
 from weftwork.graph.training.summaries import merge_all
-from weftwork.graph.variables.variable import (
+from weftwork.graph.variables.collected import (
     global_variables_initializer,
     local_variables_initializer,
     report_uninitialized_variables,
@@ -98,16 +98,17 @@ class Supervisor:
         self.global_step: Any
         self._folder = os.fspath(logdir) if logdir and is_chief else None
         self.save_path = os.path.join(self._folder, checkpoint_basename) if self._folder else None
-        self.summary_writer: Any = None
-        if is_chief and summary_writer is not self.USE_DEFAULT:
-            self.summary_writer = summary_writer
-        elif self._folder:
-            self.summary_writer = FileWriter(self._folder)
+        self.summary_writer = self._writer(summary_writer)
         self._manager = session_manager or SessionManager(
             self.local_init_op, self.ready_op, self.ready_for_local_init_op, self._graph, recovery_wait_secs,
             local_init_run_options,
         )  # fmt: skip
         self._graph.finalize()
+
+    def _writer(self, given: Any) -> Any:
+        if self._is_chief and given is not self.USE_DEFAULT:
+            return given
+        return FileWriter(self._folder) if self._folder else None
 
     def _local_init(self) -> Any:
         known = self._graph.get_collection(GraphKeys.LOCAL_INIT_OP)

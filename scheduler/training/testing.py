@@ -11,10 +11,8 @@ import math
 import os
 import random
 import re
-import socket
 import sys
 import tempfile
-import threading
 import unittest
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -25,14 +23,12 @@ from weftwork.graph.build import as_tensor
 from weftwork.graph.devices import DeviceSpec
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import OpError
-from weftwork.graph.gradients.walk import gradients
 from weftwork.graph.graph import Graph
-from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.composite import IndexedSlicesValue, SparseTensorValue
 from weftwork.graph.ops.random_ops import set_random_seed
-from weftwork.graph.stacks import get_default_graph, get_default_session, reset_default_graph
-from weftwork.scheduler.session.server import Server
+from weftwork.graph.stacks import get_default_session, reset_default_graph
 from weftwork.scheduler.session.session import Session
+from weftwork.scheduler.training.checked_threads import CheckedThread
 
 _SEED = 87654321
 
@@ -361,39 +357,6 @@ def _as_bytes(value: Any) -> Any:
     return value.encode() if isinstance(value, str) else value
 
 
-class CheckedThread:
-    """A thread whose failure is the test's."""
-
-    def __init__(self, test: TestCase, target: Callable, args: Any, kwargs: Any):
-        self._test, self._error = test, None
-
-        def run() -> None:
-            try:
-                target(*args, **kwargs)
-            except BaseException as error:  # told by join
-                self._error = error
-
-        self._thread = threading.Thread(target=run, daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def join(self) -> None:
-        """Wait for its end, and fail if it failed."""
-        self._thread.join()
-        if self._error is not None:
-            self._test.fail(f"Error in checkedThread: {self._error}")
-
-    def is_alive(self) -> bool:
-        """Whether it is running."""
-        return self._thread.is_alive()
-
-    def check_termination(self) -> None:
-        """Fail if it is still running."""
-        self._test.assertFalse(self._thread.is_alive(), "Checked thread was not joined")
-
-
 class Benchmark:
     """What TensorFlow's benchmarks derive from: run them by calling their methods; `report_benchmark` prints."""
 
@@ -433,34 +396,6 @@ def is_built_with_cuda() -> bool:
     return False
 
 
-def create_local_cluster(
-    num_workers: int, num_ps: int, protocol: str = "grpc", worker_config: Any = None, ps_config: Any = None
-) -> tuple[list, list]:
-    """(servers of the job worker, servers of the job ps), all of one cluster on this machine."""
-    ports = _free_ports(num_workers + num_ps)
-    addresses = [f"localhost:{port}" for port in ports]
-    cluster: dict = {"worker": addresses[:num_workers], "ps": addresses[num_workers:]}
-    cluster = {job: tasks for job, tasks in cluster.items() if tasks}
-    made = {
-        job: [
-            Server(cluster, job_name=job, task_index=task, protocol=protocol, config=config)
-            for task in range(len(cluster.get(job, ())))
-        ]
-        for job, config in (("worker", worker_config), ("ps", ps_config))
-    }
-    return made["worker"], made["ps"]
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("localhost", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 def main(argv: Any = None) -> None:
     """Run the tests of the program."""
     unittest.main(argv=argv or sys.argv)
@@ -481,86 +416,3 @@ def assert_equal_graph_def(
     for name, node in ours.items():
         if node != theirs[name]:
             raise AssertionError(f"Node {name!r} differs:\n{node}\n{theirs[name]}")
-
-
-# Derivatives by differences
-
-
-def compute_gradient(
-    x: Any,
-    x_shape: Any,
-    y: Any,
-    y_shape: Any,
-    x_init_value: Any = None,
-    delta: float = 1e-3,
-    init_targets: Any = None,
-    extra_feed_dict: Any = None,
-) -> Any:
-    """(the Jacobian by derivatives, the Jacobian by central differences), [elements of x, elements of y] each.
-
-    x: a tensor that can be fed, or a list of such: then a list of pairs.   x_init_value: where; by default at random.
-    init_targets: what runs first, in the default session.
-    """
-    session = get_default_session()
-    if session is None:
-        raise ValueError("compute_gradient needs a default session: use it in `with session.as_default()`.")
-    if init_targets is not None:
-        for target in init_targets if isinstance(init_targets, (list, tuple)) else [init_targets]:
-            session.run(target)
-    feeds = dict(extra_feed_dict or {})
-    if isinstance(x, (list, tuple)):
-        starts = x_init_value or [None] * len(x)
-        values = [_start(t, s, v) for t, s, v in zip(x, x_shape, starts, strict=True)]
-        whole = {**feeds, **dict(zip(x, values, strict=True))}
-        return [_jacobians(session, t, v, y, y_shape, delta, whole) for t, v in zip(x, values, strict=True)]
-    start = _start(x, x_shape, x_init_value)
-    return _jacobians(session, x, start, y, y_shape, delta, {**feeds, x: start})
-
-
-def _start(x: Tensor, shape: Any, value: Any) -> np.ndarray:
-    kind = x.dtype.base_dtype.numpy
-    if value is not None:
-        return np.asarray(value, kind)
-    return np.random.random_sample(tuple(shape)).astype(kind)
-
-
-def _jacobians(session: Any, x: Tensor, start: np.ndarray, y: Tensor, y_shape: Any, delta: float, feeds: dict) -> tuple:
-    with get_default_graph().as_default() if x.graph is get_default_graph() else x.graph.as_default():
-        size = math.prod(y_shape)
-        kind = y.dtype.base_dtype.numpy
-        theory, measured = np.zeros((start.size, size), kind), np.zeros((start.size, size), kind)
-        for at in range(size):
-            seed = np.zeros(tuple(y_shape), kind)
-            seed.reshape(-1)[at] = 1
-            (grad,) = gradients(y, x, [seed])
-            if grad is not None:
-                found = session.run(grad, feeds)
-                if isinstance(found, IndexedSlicesValue):
-                    dense = np.zeros_like(start)
-                    np.add.at(dense, found.indices, found.values)
-                    found = dense
-                theory[:, at] = np.ravel(found)
-        for place in range(start.size):
-            ends = []
-            for sign in (1, -1):
-                moved = start.copy()
-                moved.reshape(-1)[place] += sign * delta
-                ends.append(np.ravel(session.run(y, {**feeds, x: moved})))
-            measured[place] = (ends[0] - ends[1]) / (2 * delta)
-    return theory, measured
-
-
-def compute_gradient_error(
-    x: Any,
-    x_shape: Any,
-    y: Any,
-    y_shape: Any,
-    x_init_value: Any = None,
-    delta: float = 1e-3,
-    init_targets: Any = None,
-    extra_feed_dict: Any = None,
-) -> float:
-    """The greatest difference between the two Jacobians of `compute_gradient`."""
-    pairs = compute_gradient(x, x_shape, y, y_shape, x_init_value, delta, init_targets, extra_feed_dict)
-    pairs = pairs if isinstance(pairs, list) else [pairs]
-    return max([float(np.abs(a - b).max(initial=0)) for a, b in pairs], default=0.0)

@@ -1,9 +1,6 @@
 """tf.contrib.layers: functions that make a layer's variables and its nodes."""
 
-from weftwork.graph.contrib.layers import (
-    avg_pool2d,
-    batch_norm,
-    bias_add,
+from weftwork.graph.contrib.convolutions import (
     conv1d,
     conv2d,
     conv2d_transpose,
@@ -13,6 +10,13 @@ from weftwork.graph.contrib.layers import (
     convolution2d,
     convolution2d_transpose,
     convolution3d,
+    separable_conv2d,
+    separable_convolution2d,
+)
+from weftwork.graph.contrib.layers import (
+    avg_pool2d,
+    batch_norm,
+    bias_add,
     dropout,
     embed_sequence,
     flatten,
@@ -24,8 +28,6 @@ from weftwork.graph.contrib.layers import (
     relu,
     relu6,
     repeat,
-    separable_conv2d,
-    separable_convolution2d,
     stack,
     unit_norm,
     variance_scaling_initializer,

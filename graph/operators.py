@@ -1,0 +1,34 @@
+"""Python's operators of tensors and variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from weftwork.graph.seams import seams
+
+
+class Operators(np.lib.mixins.NDArrayOperatorsMixin):
+    """Python's operators by NumPy's protocol. Nothing is changed in place: `t += x` binds `t` to a new tensor."""
+
+    __slots__ = ()
+
+
+def _divides(ufunc: np.ufunc, turned: bool) -> Callable:
+    """An operator that divides: of integers by zero it is an error, where NumPy's function gives 0."""
+
+    def operator(self, other):
+        if getattr(other, "__array_ufunc__", self) is None:
+            return NotImplemented
+        return seams.divide(ufunc, other, self) if turned else seams.divide(ufunc, self, other)
+
+    return operator
+
+
+for _word, _ufunc in (("floordiv", np.floor_divide), ("mod", np.remainder), ("divmod", np.divmod)):
+    setattr(Operators, f"__{_word}__", _divides(_ufunc, False))
+    setattr(Operators, f"__r{_word}__", _divides(_ufunc, True))
+
+for _word in "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split():
+    setattr(Operators, f"__i{_word}__", getattr(Operators, f"__{_word}__"))

@@ -1,0 +1,61 @@
+"""What a shared variable begins with."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from weftwork.graph import shapes
+from weftwork.graph.build import as_tensor, constant
+from weftwork.graph.dtypes import DType
+from weftwork.graph.variables import initializers as init_ops
+from weftwork.graph.variables.partitioned import PartitionInfo
+
+
+def part_initializer(initializer: Any, info: PartitionInfo) -> Any:
+    """An initializer that is told which part it makes, if it takes that."""
+    made = initializer() if isinstance(initializer, type) else initializer
+    if made is None:
+        return None
+    takes = inspect.signature(made).parameters
+    if "partition_info" not in takes and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        return made
+    return lambda shape, dtype=None: made(shape, dtype=dtype, partition_info=info)
+
+
+def initial_value(name: str, shape: Any, dtype: DType, initializer: Any, wanted: DType | None) -> Any:
+    if initializer is not None and not callable(initializer):
+        if shape is not None:
+            raise ValueError("If initializer is a constant, do not specify shape.")
+        tensor = as_tensor(initializer)
+        return constant(initializer, wanted) if tensor is None else tensor
+    raw = shapes.as_raw(shape)
+    if isinstance(initializer, type):
+        initializer = initializer()
+    taken = _parameters(initializer)
+    if raw is None and initializer is not None and not any([p.default is p.empty for p in taken.values()]):
+        return initializer
+    if not shapes.is_full(raw):
+        raise ValueError(f"Shape of a new variable ({name}) must be fully defined, but instead was {shapes.text(raw)}.")
+    if initializer is None:
+        initializer = _default_initializer(name, dtype)
+    assert raw is not None
+    more = {"partition_info": None} if "partition_info" in taken else {}
+    return lambda: initializer(list(raw), dtype=dtype, **more)
+
+
+def _parameters(function: Any) -> dict[str, inspect.Parameter]:
+    """What a function takes; one that does not tell takes a shape."""
+    try:
+        return dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return {"shape": inspect.Parameter("shape", inspect.Parameter.POSITIONAL_ONLY)}
+
+
+def _default_initializer(name: str, dtype: DType) -> Callable:
+    if dtype.is_floating or dtype.is_complex:
+        return init_ops.GlorotUniform()
+    if dtype.is_integer or dtype.is_bool:
+        return init_ops.Zeros()
+    raise ValueError(f"An initializer for variable {name} of {dtype.name} is required")

@@ -1,0 +1,70 @@
+"""Lines to the processes of Ray without which it cannot go on."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+LOOK = 0.25
+"""Seconds between two looks whether the program has stopped its Ray, or a line can be made again."""
+BACK_WITHIN = 5.0
+"""Seconds within which a cluster that was joined must answer again: its head may be started anew."""
+
+
+class Line:
+    """A connection to a process of Ray's: its end is the process's end, unless another one can be made."""
+
+    def __init__(self, where: Any, patience: float):
+        self._where, self._patience = where, patience
+        self._socket = _connected(where)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def holds(self) -> bool:
+        """Look at a line that has something to say. False where nobody is at its other end, or comes back."""
+        with suppress(OSError):
+            if self._socket.recv(4096):
+                return True
+        self._socket.close()
+        end = monotonic() + self._patience
+        while True:
+            try:
+                self._socket = _connected(self._where)
+                return True
+            except OSError:
+                if monotonic() >= end:
+                    return False
+            threading.Event().wait(LOOK)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _connected(where: Any) -> socket.socket:
+    if not isinstance(where, str):
+        return socket.create_connection(where, BACK_WITHIN)
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.connect(where)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def lines_of(life: Any) -> list[Line]:
+    """Lines to the processes without which Ray cannot go on: the store of this machine, and the head's."""
+    node = life.node
+    if node is None or not life.is_driver:  # a client's Ray is elsewhere, a worker dies with its own
+        return []
+    host, _, port = node.gcs_address.rpartition(":")
+    ends = [(node.raylet_socket_name, 0.0), ((host, int(port)), 0.0 if node.is_head() else BACK_WITHIN)]
+    lines = []
+    for where, patience in ends:
+        with suppress(OSError):
+            lines.append(Line(where, patience))
+    return lines
