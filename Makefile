@@ -18,7 +18,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-check: $(VENV)/.ready
+check: lint
 	$(BIN)/python tests/sizes.py
 
 pythons: $(VENV)/.ready
