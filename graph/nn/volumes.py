@@ -19,6 +19,7 @@ from weftwork.graph.kernels import volumes as kernels
 from weftwork.graph.known import shape_argument
 from weftwork.graph.nn.axes import axis_numbers, checked_padding, sized, window_counts
 from weftwork.graph.nn.convolutions import conv2d_transpose
+from weftwork.graph.nn.pools import _fraction as _fraction  # pickled graphs name it here
 from weftwork.graph.nn.windows import conv2d
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
