@@ -105,11 +105,14 @@ def free(resource: str, machine: str) -> float:
 
 
 def holders() -> list[str]:
-    """The actors that live in this cluster, which may hold CPUs: "Class (pid 123)"."""
+    """The actors that live in this cluster, which may hold CPUs, by class: "Class (pid 123)", "Class (4 of them)"."""
     from ray._private.state import actors
 
-    alive = [actor for actor in actors().values() if actor["State"] == "ALIVE"]
-    return sorted([f"{actor['ActorClassName']} (pid {actor['Pid']})" for actor in alive])
+    pids: dict[str, list[int]] = {}
+    for actor in actors().values():
+        if actor["State"] == "ALIVE":
+            pids.setdefault(actor["ActorClassName"], []).append(actor["Pid"])
+    return [f"{k} (pid {some[0]})" if len(some) == 1 else f"{k} ({len(some)} of them)" for k, some in pids.items()]
 
 
 def missing_packages(names: tuple[str, ...]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from weftwork.scheduler.run.attempts import Attempt
 _LOG = logging.getLogger("weftwork")
 _TOLD_AFTER = 5.0
 """Seconds for which nothing of a run may begin before a warning says so."""
-_NAMED = 5
+_NAMED = 10
 
 
 class Scarcity:

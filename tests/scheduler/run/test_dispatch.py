@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 
@@ -205,14 +206,18 @@ def test_what_waits_for_a_cpu_that_somebody_holds_says_so_after_a_while(ray_sess
         def here(self):
             return True
 
+    caplog.set_level(logging.WARNING, "weftwork")
     holder = ray.remote(num_cpus=int(ray.cluster_resources()["CPU"]))(Greedy).remote()
-    assert ray.get(holder.here.remote())
-    node = tf.op(num_cpus=1)(lambda: 5)()
-    with tf.Session() as session:
-        future = session.submit(node)
-        until(lambda: "has waited for" in caplog.text, seconds=30)
-        assert "it asks for 1 CPU, of which 0 CPU is free. These actors live: " in caplog.text
-        assert "Greedy (pid" in caplog.text
+    try:
+        assert ray.get(holder.here.remote(), timeout=60)
+        node = tf.op(num_cpus=1)(lambda: 5)()
+        with tf.Session() as session:
+            future = session.submit(node)
+            until(lambda: "has waited for" in caplog.text, seconds=30)
+            assert "it asks for 1 CPU, of which 0 CPU is free. These actors live: " in caplog.text
+            assert "Greedy (" in caplog.text
+            ray.kill(holder)
+            assert future.result(60) == 5
+        assert caplog.text.count("has waited for") == 1
+    finally:
         ray.kill(holder)
-        assert future.result(60) == 5
-    assert caplog.text.count("has waited for") == 1
