@@ -211,7 +211,7 @@ def _kernels(run: Any) -> list:
 def _stuck(run: Any) -> set[UserFunction]:
     """The functions that a run is in, as far as can be seen: those without code of Python's leave no frame."""
     functions = [f for f in functions_of(_kernels(run)) if f is not None]
-    frames = sys._current_frames()
+    frames = _frames()
     codes = {frame.f_code for thread in _threads(run) for frame in _outward(frames.get(thread))}
     return {f for f in functions if _code(f) in codes} or {f for f in functions if _code(f) is None}
 
@@ -307,8 +307,15 @@ def _root(run: Any) -> Any:
     return run
 
 
-def _strike(run: Any) -> None:
+def _frames() -> dict[int, FrameType]:
+    """What the other threads do. This one's own frame would hold the others for as long as it is held itself."""
     frames = sys._current_frames()
+    frames.pop(threading.get_ident(), None)
+    return frames
+
+
+def _strike(run: Any) -> None:
+    frames = _frames()
     for thread in _threads(run):
         frame = frames.get(thread)
         if _is_in_function(frame):

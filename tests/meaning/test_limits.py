@@ -7,10 +7,12 @@ does not come back, is left behind: the run ends all the same, and the function 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -281,3 +284,20 @@ def test_a_context_variable_that_a_function_sets_stays_set_under_a_limit():
         for _ in range(3):
             session.run(node)
     assert variable.get() == 3
+
+
+def test_a_run_that_was_stopped_is_held_by_nobody(ray_session):
+    def wait():
+        time.sleep(60)
+
+    session = tf.Session(config=tf.ConfigProto(placement="caller"))
+    with pytest.raises(tf.errors.DeadlineExceededError):
+        session.run(tf.op(wait)(), options=tf.RunOptions(timeout_in_ms=300))
+    gone = weakref.ref(session)
+    gc.disable()
+    try:
+        session.close()
+        del session
+        until(lambda: gone() is None, 20)
+    finally:
+        gc.enable()
