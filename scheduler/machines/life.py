@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
@@ -79,6 +80,8 @@ class Life:
             self._reaper.close()
 
 
+_AGAIN_AFTER = 1.0
+"""Seconds after which a start that failed is tried once more."""
 _SHARED_MEMORY = "/dev/shm"
 """Where Ray keeps its store, if that can be written to."""
 _SETTINGS = {
@@ -293,7 +296,13 @@ def _found_or_started() -> Life:
                 _check(address)
                 module.init(address=address, logging_level="ERROR")
                 return Life(module, started=False)
-            _start(module)
+            try:
+                _start(module)
+            except Exception:  # a shutdown of the program's own may not have been over yet: it takes a second
+                with suppress(Exception):
+                    module.shutdown()
+                time.sleep(_AGAIN_AFTER)
+                _start(module)
     except BaseException:
         with suppress(Exception):
             module.shutdown()  # what has started goes
