@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 
 # Hundreds of processes import the package: compiling it takes each of them longer than all else that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -23,14 +24,16 @@ os.environ.update(
 )
 
 import pytest
-from hypothesis import settings
 
 import weftwork as tf
 from tests.programs import Program
 
 sys.dont_write_bytecode = False
-settings.register_profile("busy", deadline=None)  # a machine that has other work is no failure
-settings.load_profile("busy")
+with suppress(ImportError):  # `make pythons` does without
+    from hypothesis import settings
+
+    settings.register_profile("busy", deadline=None)  # a machine that has other work is no failure
+    settings.load_profile("busy")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # this is a script's background job
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
