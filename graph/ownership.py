@@ -33,6 +33,8 @@ import numpy as np
 
 _HEAP = 1 << 9
 """The flag of types that are made at run time."""
+_SAYING = ("__getstate__", "__setstate__", "__getnewargs_ex__")
+"""By which a class says what its objects' state is."""
 ATOMS: frozenset[type] = frozenset(
     [
         *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, object),
@@ -193,15 +195,16 @@ def _is_reduced_as(kind: type, base: type) -> bool:
 def answers_all(kind: type) -> bool:
     """True for a class whose objects may answer to any name, so that nothing may be read off the answer.
 
-    One that says itself what its objects' state is, as data frames do, knows what it answers; and of one that is
-    derived from dict, say, the attributes are not all.
+    All that such an object is are its attributes. One whose class says itself how it is pickled, as data frames do,
+    knows what it answers; and of one that has slots, or is derived from dict, say, the attributes are not all.
     """
-    answering, saying = ("__getattr__", "__getattribute__"), ("__getstate__", "__setstate__", "__getnewargs_ex__")
-    if any([isinstance(_of_type(kind, name), types.FunctionType) for name in saying]):
+    if not kind.__dictoffset__ or kind.__itemsize__ or kind in copyreg.dispatch_table:
+        return False
+    if any([isinstance(_of_type(kind, name), types.FunctionType) for name in _SAYING]):
         return False
     if any([base is not object and not base.__flags__ & _HEAP for base in kind.__mro__]):
         return False
-    return any([isinstance(_of_type(kind, name), types.FunctionType) for name in answering])
+    return any([isinstance(_of_type(kind, name), types.FunctionType) for name in ("__getattr__", "__getattribute__")])
 
 
 def _copy_object(value: Any, memo: dict) -> Any:

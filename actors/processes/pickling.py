@@ -108,7 +108,7 @@ class Pickler(cloudpickle.Pickler):
         if kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__:
             if is_bare(kind):
                 return _bare_of, (_bare_id(obj), kind)
-            if answers_all(kind) and not kind.__itemsize__ and kind.__dictoffset__:
+            if answers_all(kind):
                 return object.__new__, (kind,), object.__getattribute__(obj, "__dict__"), None, None, _set_attributes
             return NotImplemented
         if kind in self.dispatch_table or super().reducer_override(kind) is NotImplemented:

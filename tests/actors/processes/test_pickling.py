@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import collections
+import copyreg
 import datetime
 import decimal
 import functools
@@ -11,6 +12,7 @@ import operator
 import re
 import subprocess
 import sys
+import threading
 import zoneinfo
 
 import numpy as np
@@ -42,6 +44,57 @@ class Proxy:
 
     def __getattr__(self, name):
         return self.__dict__["held"][name]
+
+
+class Slotted:
+    """As a proxy, with slots and no dict."""
+
+    __slots__ = ("x", "y")
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return name
+
+
+class Careful(Proxy):
+    """A proxy that plain pickle takes too."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
+
+class Registered(Careful):
+    """One of which somebody else says how it is pickled: it holds what cannot be."""
+
+    def __init__(self, **held):
+        super().__init__(**held)
+        self.__dict__["lock"] = threading.Lock()
+
+
+def registered(held):
+    """A Registered that holds these."""
+    return Registered(**held)
+
+
+copyreg.pickle(Registered, lambda value: (registered, (value.__dict__["held"],)))
+
+
+class Remade(Careful):
+    """One that is made anew from arguments."""
+
+    def __new__(cls, **held):
+        made = object.__new__(cls)
+        made.__dict__["held"] = held
+        return made
+
+    def __getnewargs_ex__(self):
+        return (), self.__dict__["held"]
 
 
 POINTS = np.random.default_rng(0).random((20, 3))
@@ -94,7 +147,7 @@ def test_what_comes_back_is_of_the_class_that_left(value):
     assert type(pickling.loads(pickling.dumps(value))) is type(value)
 
 
-@pytest.mark.parametrize("make", [Attributes, Proxy, Bunch])
+@pytest.mark.parametrize("make", [Attributes, Proxy, Slotted, Registered, Remade, Bunch])
 def test_objects_whose_items_are_attributes_are_copied_and_packed_whole(make):
     value = make(x=[1], y=np.zeros(2))
     for other in (copied(value), pickling.loads(pickling.dumps(value))):
