@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.checkpoints import crc32c
 from weftwork.actors.checkpoints.encoding import NUMBERS, little
 from weftwork.actors.checkpoints.files import Files, files_of, split, told, write_whole, writing
 from weftwork.actors.checkpoints.writer import CHUNK, Part, Row, check_size, data_name, index_name
 from weftwork.graph import dtypes
 from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.files.checksums import crc32c, masked
 from weftwork.graph.protos import messages
 
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
@@ -112,7 +112,7 @@ def table(items: Iterable[tuple[bytes, bytes]]) -> bytes:
 
     def place(content: bytes) -> bytes:
         start = len(made)
-        made.extend(content + b"\0" + struct.pack("<I", crc32c.masked(crc32c.extend(content + b"\0"))))
+        made.extend(content + b"\0" + struct.pack("<I", masked(crc32c(content + b"\0"))))
         return _varint(start) + _varint(len(content))
 
     size = 0
@@ -135,7 +135,7 @@ def _items(content: bytes, at: int, size: int) -> Iterator[tuple[bytes, bytes]]:
         raise ValueError("a block ends beyond the file")
     if tail[0]:
         raise ValueError("it is compressed")
-    if crc32c.masked(crc32c.extend(block + tail[:1])) != struct.unpack("<I", tail[1:])[0]:
+    if masked(crc32c(block + tail[:1])) != struct.unpack("<I", tail[1:])[0]:
         raise ValueError("Checksum does not match of a block")
     (count,) = struct.unpack_from("<I", block, size - 4)
     end, place, key = size - 4 * (count + 1), 0, b""
@@ -220,19 +220,19 @@ def decode_strings(data: bytes, shape: tuple[int, ...]) -> tuple[Any, int]:
             lengths.append(length)
     except IndexError as error:
         raise ValueError("the lengths of its strings do not add up") from error
-    checksum = crc32c.extend(_lengths(lengths))
+    checksum = crc32c(_lengths(lengths))
     told_ = data[at : at + 4]
-    if len(told_) < 4 or struct.unpack("<I", told_)[0] != crc32c.masked(checksum):
+    if len(told_) < 4 or struct.unpack("<I", told_)[0] != masked(checksum):
         raise ValueError("Checksum does not match of the lengths of its strings")
     at += 4
     if at + sum(lengths) != len(data):
         raise ValueError("the lengths of its strings do not add up")
-    checksum = crc32c.extend(data[at - 4 :], checksum)
+    checksum = crc32c(data[at - 4 :], checksum)
     items = np.empty(count, dtype=object)
     for number, length in enumerate(lengths):
         items[number] = bytes(data[at : at + length])
         at += length
-    return (items.reshape(shape) if shape else items[0]), crc32c.masked(checksum)
+    return (items.reshape(shape) if shape else items[0]), masked(checksum)
 
 
 def _lengths(lengths: Sequence[int]) -> bytes:
@@ -248,15 +248,15 @@ def _encoded(key: str, type_: str, value: Any) -> tuple[Any, int]:
     if type_ in NUMBERS:
         array = np.ascontiguousarray(np.asarray(value, dtype=little(type_)))
         data: Any = array.reshape(-1).view(np.uint8).data
-        return data, crc32c.masked(crc32c.extend(data))
+        return data, masked(crc32c(data))
     if type_ != "string":
         raise InvalidArgumentError(None, None, f"The value of {key} is of type {type_}, which no V2 checkpoint holds")
     flat = value.ravel().tolist() if isinstance(value, np.ndarray) else [value]
     items = [item.encode() if isinstance(item, str) else bytes(item) for item in flat]
     lengths = [len(item) for item in items]
-    checksum = crc32c.extend(_lengths(lengths))
-    rest = struct.pack("<I", crc32c.masked(checksum)) + b"".join(items)
-    return b"".join(map(_varint, lengths)) + rest, crc32c.masked(crc32c.extend(rest, checksum))
+    checksum = crc32c(_lengths(lengths))
+    rest = struct.pack("<I", masked(checksum)) + b"".join(items)
+    return b"".join(map(_varint, lengths)) + rest, masked(crc32c(rest, checksum))
 
 
 def _count(prefix: str, shards: int, files: Files) -> int:

@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.actors.checkpoints import bundle, crc32c
+from weftwork.actors.checkpoints import bundle
 from weftwork.actors.checkpoints.encoding import NUMBERS, TYPES, decode, little
 from weftwork.actors.checkpoints.files import Files, files_of, split, told
 from weftwork.actors.checkpoints.writer import CHUNK, FORMAT, VERSION, Row, check_size, data_name, index_name
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.errors import DataLossError, InvalidArgumentError, NotFoundError, OpError, UnimplementedError
+from weftwork.graph.files.checksums import crc32c, masked
 from weftwork.graph.shapes import RawShape, bracket_text
 
 _HEADER = 200
@@ -158,11 +159,11 @@ class CheckpointReader:
         made = np.empty(shape if numbers else row.bytes, little(row.dtype) if numbers else np.uint8)  # type: ignore[arg-type]
         raw = made.reshape(-1).view(np.uint8)
         with told(name):
-            checksum = _fill(raw, row.offset, reader, name, crc32c.extend if self._bundle else zlib.crc32)
+            checksum = _fill(raw, row.offset, reader, name, crc32c if self._bundle else zlib.crc32)
         if self._bundle and not numbers:
             return self._strings(raw.tobytes(), row, name)
         if self._bundle:
-            checksum = crc32c.masked(checksum)
+            checksum = masked(checksum)
         if checksum != row.crc32:
             raise self._changed(row, checksum)
         if row.dtype == "bool" and raw.max(initial=0) > 1:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from weftwork.graph.errors import DataLossError, InvalidArgumentError
-from weftwork.graph.files.checksums import masked_crc32c
+from weftwork.graph.files.checksums import crc32c, masked
 from weftwork.graph.files.system import as_path, open_to_read, open_to_write, told
 
 _HEAD, _LENGTH, _SUM = struct.Struct("<QI"), struct.Struct("<Q"), struct.Struct("<I")
@@ -105,7 +105,7 @@ class TFRecordWriter:
         if not isinstance(record, (bytes, bytearray, memoryview)):
             raise TypeError(f"A record is bytes, not {type(record).__name__}: a message's are `SerializeToString()`.")
         length, record = _LENGTH.pack(len(record)), bytes(record)
-        parts = (length, _SUM.pack(masked_crc32c(length)), record, _SUM.pack(masked_crc32c(record)))
+        parts = (length, _SUM.pack(masked(crc32c(length))), record, _SUM.pack(masked(crc32c(record))))
         self._put(b"".join(parts))
 
     def _put(self, data: bytes) -> None:
@@ -191,12 +191,12 @@ def records_from(file: Any, path: str) -> Iterator[tuple[int, bytes]]:
         length, check = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, None)
         if check is None:
             raise _broken("truncated record", at, path)
-        if masked_crc32c(head[:8]) != check:
+        if masked(crc32c(head[:8])) != check:
             raise _broken("corrupted record", at, path)
         record, tail = file.read(length), file.read(_SUM.size)
         if len(record) < length or len(tail) < _SUM.size:
             raise _broken("truncated record", at, path)
-        if masked_crc32c(record) != _SUM.unpack(tail)[0]:
+        if masked(crc32c(record)) != _SUM.unpack(tail)[0]:
             raise _broken("corrupted record", at, path)
         yield at, record
         at += _HEAD.size + length + _SUM.size
