@@ -50,9 +50,9 @@ def bound_together(functions: Iterable[UserFunction]) -> frozenset[UserFunction]
     return frozenset([f for f in every if f.captured.writes or not written.isdisjoint(f.captured.reads)])
 
 
-def needs_one_thread(flow: Dataflow) -> bool:
-    """True where functions share the generators of their process, or look at the thread that they run in."""
-    return any([function.captured.main or function.captured.draws for function in flow.functions])
+def need_one_thread(functions: Iterable[UserFunction]) -> bool:
+    """True where some share the generators of their process, or look at the thread that they run in."""
+    return any([function.captured.main or function.captured.draws for function in functions])
 
 
 def settle_effects(flow: Dataflow) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.effects import needs_one_thread
+from weftwork.scheduler.compile.effects import need_one_thread
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines.helpers import thread_hop
 from weftwork.scheduler.plan.grouping import after_locks
@@ -242,7 +242,7 @@ class _Sharing:
     def in_threads(self) -> Candidate | None:
         """Threads of this process; not for functions that share its generators, or look at the thread they are in."""
         cpus = self.lanes.local_cpus()
-        if cpus < 2 or needs_one_thread(self.flow):
+        if cpus < 2 or need_one_thread(self.flow.functions):
             return None
         foreseen = self._schedule(cpus, thread_hop(), self.bound)
         return Candidate("thread", foreseen.makespan, self._slot_plan(foreseen, Place.THREAD))

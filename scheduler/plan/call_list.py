@@ -89,7 +89,7 @@ class CallList:
         functions = [kernel for kernel in statistics.counts if isinstance(kernel, UserFunction)]
         if any([function.captured.draws or function.captured.ends for function in functions]):
             return None  # each call needs a seed, or a process of its own: a plan has one for each
-        bound = bound_together([kernel for kernel in statistics.counts if isinstance(kernel, UserFunction)])
+        bound = bound_together(functions)
         if len(ops) < _LEAST * len(unseen(statistics.counts) - bound) or are_heavy(statistics.counts):
             return None
         return cls(elements, ops, statistics, bound)

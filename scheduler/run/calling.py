@@ -12,7 +12,7 @@ from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.ownership import all_lent
-from weftwork.scheduler.compile.effects import functions_of
+from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.emit import is_users, users_function
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.history import HISTORY
@@ -62,7 +62,7 @@ def fits_a_thread(run: Run, node: int) -> bool:
         return not isinstance(kernel, Control)
     if HISTORY.holds_gil(kernel) is not False:
         return False
-    return not any([f.captured.main or f.captured.draws for f in functions_of([kernel])])
+    return not need_one_thread(functions_of([kernel]))
 
 
 @dataclass

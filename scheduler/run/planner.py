@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.effects import functions_of, needs_one_thread
+from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.needs import is_free, is_sharable
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate, candidates, scattered_plan
@@ -116,7 +116,7 @@ class Planner:
         if forced == Place.DYNAMIC.value and is_sharable(flow):
             return Autotuner([Candidate(forced, 0.0, make_dynamic_plan(flow, estimate))])
         blocked = COSTS.blocks_any(flow.kernels)
-        alone = forced == Place.THREAD.value and needs_one_thread(flow)
+        alone = forced == Place.THREAD.value and need_one_thread(flow.functions)
         if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow) and not (alone or blocked):
             plan = scattered_plan(flow, estimate, Place(forced))
             if plan.slots > 1:
