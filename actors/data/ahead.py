@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from weftwork.actors.data.elements import in_columns, in_rows
-from weftwork.actors.data.stage import END, Failed, Pipeline, Stage, failure, gathered, spread, stage
+from weftwork.actors.data.stage import END, Batchwise, Failed, Pipeline, Stage, failure, gathered, spread, stage
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.data.description import Description
 
@@ -19,7 +19,7 @@ _SOME = 2
 """Elements that wait where their number is left to us."""
 
 
-class Ahead(Stage):
+class Ahead(Batchwise):
     """The elements of another stage, made by a thread. limit: how many wait at most."""
 
     kept = ("waiting",)
@@ -50,12 +50,6 @@ class Ahead(Stage):
         self._halted = True
         self._wake()
         super().close()
-
-    def next(self) -> Any:
-        (item,) = self.several(1)
-        if isinstance(item, Failed):
-            raise item.raised()
-        return item
 
     def several(self, most: int) -> list:
         with self._change:
@@ -213,7 +207,7 @@ class Supply(Ahead):
         return self._chunks.size
 
 
-class Mapped(Stage):
+class Mapped(Batchwise):
     """The results of chunks, one by one. They are taken apart by who asks: the next chunk is at work meanwhile."""
 
     kept = ("made",)
@@ -224,12 +218,6 @@ class Mapped(Stage):
 
     def begin(self) -> None:
         self.made: deque = deque()
-
-    def next(self) -> Any:
-        (item,) = self.several(1)
-        if isinstance(item, Failed):
-            raise item.raised()
-        return item
 
     def several(self, most: int) -> list:
         while not self.made:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.data.stage import END, Failed, Stage, stage
+from weftwork.actors.data.stage import END, Batchwise, Stage, stage
 from weftwork.graph.errors import InvalidArgumentError
 
 
@@ -51,7 +51,7 @@ class Concatenate(Stage):
 
 
 @stage("Repeat")
-class Repeat(Stage):
+class Repeat(Batchwise):
     """The elements several times over. What never has any ends at once."""
 
     kept = ("times", "some", "count")
@@ -61,12 +61,6 @@ class Repeat(Stage):
 
     def begin(self) -> None:
         self.times, self.some = 0, False
-
-    def next(self) -> Any:
-        (item,) = self.several(1)
-        if isinstance(item, Failed):
-            raise item.raised()
-        return item
 
     def several(self, most: int) -> list:
         self.pipeline.check_open()  # what repeats for ever may be passed over for ever

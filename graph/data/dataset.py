@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph import dtypes, shapes
+from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor, get_seed, static_value
 from weftwork.graph.data import structure as structures
 from weftwork.graph.data.description import captured_by
@@ -43,7 +43,7 @@ def made_dataset(
     return Dataset(variant_of(kind, sources, values, function, **options), structure)
 
 
-class Dataset:
+class Dataset(structures.Structured):
     """Elements that are read one after another: nested tuples and dicts of tensors, SparseTensors and datasets.
 
     Each method gives a further dataset and leaves this one as it is. Arguments that are numbers may be tensors; they,
@@ -54,23 +54,6 @@ class Dataset:
     def __init__(self, variant_tensor: Tensor, structure: Any):
         self.variant_tensor, self.structure = variant_tensor, structure
         self._options = Options()
-
-    # What its elements are
-
-    @property
-    def output_types(self) -> Any:
-        """The dtype of each component."""
-        return mapped(lambda leaf: leaf.dtype, self.structure)
-
-    @property
-    def output_shapes(self) -> Any:
-        """The shape of each component, as far as it is known."""
-        return mapped(lambda leaf: shapes.TensorShape(leaf.shape), self.structure)
-
-    @property
-    def output_classes(self) -> Any:
-        """Tensor, SparseTensor or Dataset for each component."""
-        return mapped(lambda leaf: CLASSES[leaf.word], self.structure)
 
     @property
     def graph(self) -> Graph:

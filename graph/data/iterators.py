@@ -13,7 +13,7 @@ from typing import Any
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.data import structure as structures
-from weftwork.graph.data.structure import flatten, mapped
+from weftwork.graph.data.structure import flatten
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.saveable import Saveable
@@ -40,7 +40,7 @@ def node_of(
         return graph.add(Kind.QUEUE, type, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name)
 
 
-class Iterator:
+class Iterator(structures.Structured):
     """Takes the elements of a dataset, one in each run of what `get_next` gives.
 
     handle: of a feedable iterator, the string tensor that says which one it is in a run.
@@ -148,21 +148,6 @@ class Iterator:
         outputs = [(dtypes.string, ())]
         attrs = self._attrs("handle")
         return node_of(self._graph, "IteratorToStringHandle", [], attrs, outputs, name or "StringHandle").outputs[0]
-
-    @property
-    def output_types(self) -> Any:
-        """The dtype of each component."""
-        return mapped(lambda leaf: leaf.dtype, self.structure)
-
-    @property
-    def output_shapes(self) -> Any:
-        """The shape of each component, as far as it is known."""
-        return mapped(lambda leaf: shapes.TensorShape(leaf.shape), self.structure)
-
-    @property
-    def output_classes(self) -> Any:
-        """Tensor, SparseTensor or Dataset for each component."""
-        return mapped(lambda leaf: structures.MADE.classes[leaf.word], self.structure)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._key!r}, types: {self.output_types}>"

@@ -154,6 +154,27 @@ class _Made:
 MADE = _Made()
 
 
+class Structured:
+    """What has elements of a structure."""
+
+    structure: Any
+
+    @property
+    def output_types(self) -> Any:
+        """The dtype of each component."""
+        return mapped(lambda leaf: leaf.dtype, self.structure)
+
+    @property
+    def output_shapes(self) -> Any:
+        """The shape of each component, as far as it is known."""
+        return mapped(lambda leaf: shapes.TensorShape(leaf.shape), self.structure)
+
+    @property
+    def output_classes(self) -> Any:
+        """Tensor, SparseTensor or Dataset for each component."""
+        return mapped(lambda leaf: MADE.classes[leaf.word], self.structure)
+
+
 def whole(structure: Any, parts: Sequence[Tensor]) -> Any:
     """A structure of tensors, SparseTensors and datasets, of their parts."""
     left = iter(parts)

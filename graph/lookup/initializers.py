@@ -21,8 +21,8 @@ class TextFileIndex:
     LINE_NUMBER = kernels.LINE_NUMBER
 
 
-class TableInitializerBase:
-    """What all initializers have: the dtypes of keys and values, and a node that makes the entries."""
+class Keyed:
+    """What has keys and values of some dtypes."""
 
     def __init__(self, key_dtype: Any, value_dtype: Any):
         self._key_dtype, self._value_dtype = as_dtype(key_dtype).base_dtype, as_dtype(value_dtype).base_dtype
@@ -36,6 +36,10 @@ class TableInitializerBase:
     def value_dtype(self) -> DType:
         """The dtype of the values."""
         return self._value_dtype
+
+
+class TableInitializerBase(Keyed):
+    """What all initializers have: the dtypes of keys and values, and a node that makes the entries."""
 
     def entries(self) -> Tensor:
         """The node that makes the table's entries."""

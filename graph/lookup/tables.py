@@ -18,6 +18,7 @@ from weftwork.graph.graph import GraphKeys
 from weftwork.graph.lookup import entries as kernels
 from weftwork.graph.lookup.initializers import FileTable as FileTable  # pickled graphs name it here
 from weftwork.graph.lookup.initializers import (
+    Keyed,
     KeyValueTensorInitializer,
     TableInitializerBase,
     TextFileIdTableInitializer,
@@ -52,21 +53,8 @@ def StrongHashSpec(key: Any) -> HasherSpec:
 # Tables
 
 
-class LookupInterface:
+class LookupInterface(Keyed):
     """What all tables have."""
-
-    def __init__(self, key_dtype: DType, value_dtype: DType):
-        self._key_dtype, self._value_dtype = key_dtype, value_dtype
-
-    @property
-    def key_dtype(self) -> DType:
-        """The dtype of the keys."""
-        return self._key_dtype
-
-    @property
-    def value_dtype(self) -> DType:
-        """The dtype of the values."""
-        return self._value_dtype
 
     def lookup(self, keys: Any, name: str | None = None) -> Any:
         """The values of some keys, of the keys' shape; of a SparseTensor a SparseTensor.
