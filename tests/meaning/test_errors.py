@@ -213,7 +213,6 @@ if __name__ == "__main__":
 
 
 def test_an_error_pickles_though_its_cause_does_not_also_where_tblib_is_installed(tmp_path):
-    pytest.importorskip("tblib", reason="an optional package of the user's")
     path = tmp_path / "program.py"
     path.write_text(TBLIB)
     ended = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=100)

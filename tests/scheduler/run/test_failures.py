@@ -615,7 +615,8 @@ def test_a_session_is_usable_after_ctrl_c(ray_session, tmp_path):
         address = "" if placement == "caller" else ray_session.get_runtime_context().gcs_address
         programs[script] = subprocess.Popen(
             [sys.executable, str(script), placement, address],
-            env={**os.environ, "PYTHONPATH": root},
+            # What the machine's Ray tells all programs that use it is none of what this one prints.
+            env={**os.environ, "PYTHONPATH": root, "RAY_LOG_TO_DRIVER": "0"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
