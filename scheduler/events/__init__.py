@@ -1,0 +1,1 @@
+"""Events: what runs do, told while they do it."""
