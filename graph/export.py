@@ -16,9 +16,6 @@ from weftwork.graph.sections import Section
 
 __all__ = ["operation_at", "tensor_at"]  # older pickles find them here
 
-FLAT_TYPES: dict[str, Any] = {}
-"""Classes above the language whose objects lie in collections, by the word that their data is kept under."""
-
 
 def structure(graph: Graph) -> dict[str, Any]:
     """The graph as data that JSON can hold: its nodes, without the values of constants."""
@@ -194,9 +191,8 @@ def _flat_section(section: Section) -> tuple:
 
 def _flat_item(item: Any) -> tuple[str, Any]:
     """An item of a collection, without a way back to the graph."""
-    for word, kind in FLAT_TYPES.items():
-        if isinstance(item, kind):
-            return word, item.to_flat()
+    if isinstance(item, seams.variable_class):
+        return "variable", item.to_flat()
     if isinstance(item, Tensor):
         return "tensor", (item.op.index, item.index)
     if isinstance(item, Operation):
@@ -211,9 +207,9 @@ def _flat_item(item: Any) -> tuple[str, Any]:
 def _restored_item(graph: Graph, item: tuple[str, Any], known: dict) -> Any:
     kind, value = item
     ops = graph.operations
-    if kind in FLAT_TYPES:
+    if kind == "variable":
         if value["op"] not in known:
-            known[value["op"]] = FLAT_TYPES[kind].from_flat(graph, value)
+            known[value["op"]] = seams.variable_class.from_flat(graph, value)
         return known[value["op"]]
     if kind == "tensor":
         return ops[value[0]].outputs[value[1]]
@@ -228,7 +224,7 @@ def _restored_item(graph: Graph, item: tuple[str, Any], known: dict) -> Any:
 
 def variable_at(graph: Graph, flat: dict) -> Any:
     """How a pickled Variable is found again: the one in the graph's collections, if it is in one."""
-    variable = FLAT_TYPES["variable"]
+    variable = seams.variable_class
     for items in graph._collections.values():
         for item in items:
             if isinstance(item, variable) and item.op.index == flat["op"]:

@@ -1,10 +1,12 @@
 """What the language calls of the library that is written on it: each function is set once, by the module that has it.
 
-So no module of the language imports one above it, and there is no circle. `import weftwork` imports them all.
+So no module of the language imports one above it, and there is no circle. The module is imported when its function is
+first called for: `_HOMES` says which it is.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +41,33 @@ class Seams:
     """`ops.sparse_ops.cwise`: a sparse tensor times, or by, a dense one."""
     matmul: Callable[..., Any]
     """`ops.products`: `a @ b`, as np.matmul."""
+    variable_class: type
+    """`variables.variable.Variable`."""
+    saving: bool
+    """True: the nodes that save and restore can be read. `training.saver_nodes` sets it, having registered them."""
 
+    def __getattr__(self, name: str) -> Any:
+        """What nobody has set yet: its module does so while it is imported."""
+        if name not in _HOMES:
+            raise AttributeError(name)
+        importlib.import_module(f"weftwork.{_HOMES[name]}")
+        return self.__dict__[name]
+
+
+_HOMES = {
+    **dict.fromkeys(["new_graph"], "graph.graph"),
+    **dict.fromkeys(["flatten_graph", "fill_graph"], "graph.export"),
+    **dict.fromkeys(["graph_def", "node_def", "op_def", "get_attr"], "graph.interchange.writing"),
+    **dict.fromkeys(["divide", "graph_of"], "graph.build"),
+    **dict.fromkeys(["array_ufunc", "array_function"], "graph.numpy_protocol"),
+    "getitem": "graph.ops.indexing",
+    "stack": "graph.ops.joining",
+    "assign_slice": "graph.variables.writes",
+    "cwise": "graph.ops.sparse_ops",
+    "matmul": "graph.ops.products",
+    "variable_class": "graph.variables.variable",
+    "saving": "scheduler.training.saver_nodes",
+}
+"""The module that sets each."""
 
 seams = Seams()

@@ -14,6 +14,7 @@ import pytest
 
 import weftwork
 from weftwork.graph.moved import _MOVED
+from weftwork.graph.seams import _HOMES, Seams
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
@@ -154,9 +155,35 @@ def test_a_module_that_has_moved_is_found_by_its_old_name():
         assert importlib.import_module(f"weftwork.{name}").__name__ != f"weftwork.{name}"
 
 
-def test_importing_the_package_does_not_import_ray():
-    code = "import sys, weftwork; assert 'ray' not in sys.modules, 'ray was imported'"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+def _loaded(line: str) -> set[str]:
+    """The modules that a fresh program has after a line."""
+    code = f"import sys\n{line}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_imports_what_is_used_alone():
+    assert not _loaded("import weftwork") & {"ray", "numpy", "weftwork.graph.operation"}
+    assert not _loaded("import weftwork as tf; tf.Session, tf.train, tf.nn, tf.image") & {"ray", "scipy", "autograd"}
+
+
+@pytest.mark.parametrize("process", ["worker", "local_worker"])
+def test_a_worker_starts_without_the_library_and_the_scheduler(process: str):
+    wings = {name.rpartition(".")[0] for name in _loaded(f"import weftwork.actors.processes.{process}")}
+    assert "weftwork.actors.programs" in wings
+    assert not {name for name in wings if name.startswith(("weftwork.scheduler", "weftwork.graph.ops"))}
+
+
+def test_what_the_language_calls_of_the_library_is_set_by_the_module_that_is_said_to():
+    assert set(_HOMES) == {name for name in Seams.__annotations__}
+    for name, module in _HOMES.items():
+        targets = [
+            target
+            for node in ast.parse(MODULES[module].read_text(encoding="utf-8")).body
+            if isinstance(node, ast.Assign)
+            for target in ast.walk(node.targets[0])
+        ]
+        assert [t for t in targets if isinstance(t, ast.Attribute) and t.attr == name], name
 
 
 def test_every_public_name_exists_and_the_list_is_sorted():

@@ -21,6 +21,7 @@ from weftwork.graph.operation import Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.flow import group
 from weftwork.graph.ops.owners import add_owner
+from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section
 
 
@@ -126,7 +127,7 @@ class Import:
         self._check(name, node, inputs, declared, expected)
         given = Given(self.full(name), node.op, inputs, attrs, [dtype for dtype, _ in outputs])
         try:
-            made = READERS.get(node.op, lacking)(given)
+            made = (READERS.get(node.op) or (seams.saving and READERS.get(node.op)) or lacking)(given)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{error} (for node '{self.full(name)}', op: '{node.op}')") from error
         return _named(made, given)

@@ -26,6 +26,7 @@ from weftwork.graph.dtypes import DType
 from weftwork.graph.function import UserFunction
 from weftwork.graph.numpy_protocol import _UfuncMethod
 from weftwork.graph.operation import Traits
+from weftwork.graph.seams import seams
 
 ATTRIBUTE = "_weftwork"
 """The attribute of a node that holds it."""
@@ -40,8 +41,9 @@ _OURS = re.compile(
     r"|weftwork\.graph\.(build|divisions|streams)"
 )
 """Where the library has functions that nodes call."""
+SAVING = "weftwork.scheduler.training.saver_nodes"
 KERNELS: dict[str, Callable] = {}
-"""Functions above the language that nodes call, by path: those that save and restore."""
+"""Functions above the language that nodes call, by path: those that save and restore, of the module `SAVING`."""
 _NUMPY = ("numpy", "numpy.linalg", "numpy.fft", "scipy.special")
 
 
@@ -140,9 +142,11 @@ def path_of(function: Any) -> str:
 
 def _library(path: str) -> Any:
     """A function of the library's, NumPy's or SciPy's that computes; None for any other path."""
-    if path in _OPERATORS or path in KERNELS:
-        return _OPERATORS.get(path) or KERNELS[path]
+    if path in _OPERATORS:
+        return _OPERATORS[path]
     module, _, name = path.partition(":")
+    if module == SAVING and seams.saving:
+        return KERNELS.get(path)
     ours = _OURS.fullmatch(module) is not None
     if not name.isidentifier() or not (ours or module in _NUMPY) or name in _WRITES_FILES:
         return None

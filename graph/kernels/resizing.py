@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse
 
 from weftwork.graph.errors import InvalidArgumentError, OutOfRangeError
 
@@ -90,12 +89,18 @@ def _area(size: int, wanted: int, way: Way) -> tuple[np.ndarray, np.ndarray]:
 _TAPS = {"bilinear": _bilinear, "bicubic": _bicubic, "area": _area}
 
 
+def _sparse() -> Any:
+    import scipy.sparse  # it takes 0.1 s, which is half of the import of a training program
+
+    return scipy.sparse
+
+
 @lru_cache(maxsize=64)
 def _matrix(size: int, wanted: int, way: Way, dtype: np.dtype) -> Any:
     """The taps as a matrix [wanted, size]."""
     indices, weights = _TAPS[way.method](size, wanted, way)
     rows = np.repeat(np.arange(wanted), indices.shape[1])
-    made = scipy.sparse.coo_array((weights.ravel(), (rows, indices.ravel())), shape=(wanted, size))
+    made = _sparse().coo_array((weights.ravel(), (rows, indices.ravel())), shape=(wanted, size))
     return made.tocsr().astype(dtype)
 
 
@@ -151,7 +156,7 @@ def _turned(size: int, wanted: int, way: Way) -> Any:
     if way.method != "nearest":
         return _matrix(size, wanted, way, dtype).T
     ones = np.ones(wanted, dtype)
-    return scipy.sparse.coo_array((ones, (nearest(size, wanted, way), np.arange(wanted))), shape=(size, wanted)).tocsr()
+    return _sparse().coo_array((ones, (nearest(size, wanted, way), np.arange(wanted))), shape=(size, wanted)).tocsr()
 
 
 # Boxes cut out and resized

@@ -13,7 +13,7 @@ from typing import Any
 from weftwork.graph import shapes
 from weftwork.graph.build import STANDING, apply, as_it_is, as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.dtypes import as_dtype
-from weftwork.graph.export import FLAT_TYPES, variable_at
+from weftwork.graph.export import variable_at
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.operators import Operators
@@ -21,6 +21,7 @@ from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.protos import protos
 from weftwork.graph.references import Reference
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.seams import seams
 from weftwork.graph.stacks import get_default_graph, get_default_session
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.creators import Created
@@ -431,5 +432,5 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
         return variable_at, (self.graph, self.to_flat())
 
 
-FLAT_TYPES["variable"] = Variable
+seams.variable_class = Variable
 STANDING.append((Variable, lambda variable: variable._snapshot))

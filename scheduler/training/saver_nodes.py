@@ -36,6 +36,7 @@ from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.flow import group, identity
 from weftwork.graph.saveable import Saveable
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.seams import seams
 from weftwork.graph.shapes import RawShape
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import writes as state_ops
@@ -352,3 +353,6 @@ def saveables_of(var_list: Any) -> Saveables:
             raise ValueError(f"The same saveable will be restored with two names: {key}")
         found[key] = variable
     return sorted(found.items())
+
+
+seams.saving = True

@@ -1,0 +1,24 @@
+"""What switches TensorFlow 1.15 between its two behaviours. There is one here, so they do nothing."""
+
+from __future__ import annotations
+
+
+def disable_v2_behavior() -> None:
+    """Nothing: there is no other behaviour here. Programs written for `tensorflow.compat.v1` call it."""
+
+
+disable_eager_execution = disable_v2_behavior
+disable_resource_variables = enable_resource_variables = disable_v2_behavior
+disable_control_flow_v2 = enable_control_flow_v2 = disable_tensor_equality = disable_v2_tensorshape = (
+    disable_v2_behavior
+)
+
+
+def resource_variables_enabled() -> bool:
+    """False. There is one kind of variable: see "Order of reads and writes" for what a read gives."""
+    return False
+
+
+def executing_eagerly() -> bool:
+    """False: what a program makes are nodes."""
+    return False
