@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 
 USERS, LIBRARY, ONE = 1, 2, 4
 """Who takes a value (`Dataflow.takers`)."""
+_OF_USERS = frozenset({UserFunction, Seeded})
 
 
 class Dataflow:
@@ -70,6 +72,7 @@ class Dataflow:
         self.extra: dict[int, Tensor] = {}
         """Of values that are no tensor's, versions that a branch or a loop makes: the variable's reference."""
         self._takers: bytearray | None = None
+        self._has_users = False
 
     def tensor(self, value: int) -> Tensor:
         """The tensor that a node's output stands for."""
@@ -94,6 +97,7 @@ class Dataflow:
         """Who takes each value: USERS' functions, the LIBRARY or whoever else, no more than ONE of them. Kept."""
         if self._takers is None:
             takers = self._takers = bytearray(len(self.producer))
+            self._has_users = not _OF_USERS.isdisjoint(map(type, self.kernels))
             for kernel, inputs in zip(self.kernels, self.inputs, strict=True):
                 who = USERS if type(kernel) is UserFunction else LIBRARY
                 for value in inputs:
@@ -104,6 +108,11 @@ class Dataflow:
                 if uses == 1:
                     takers[value] |= ONE
         return self._takers
+
+    def has_users(self) -> bool:
+        """True when a user's function is among its kernels. Kept."""
+        self.takers()
+        return self._has_users
 
     def new_value(self, producer: int = -1) -> int:
         """The number of a further value."""

@@ -120,7 +120,11 @@ class _Writer:
         """The values that its nodes make."""
         self.direct: dict[int, tuple[tuple, dict]] = {}
         self.stop: int | None = None
-        kinds = {is_users(flow.kernels[node]) for node in nodes if flow.kernels[node] is not None}
+        self.has_users = flow.has_users()
+        """They may take what its nodes make, or be among them."""
+        kinds: set[bool] = set()
+        if self.has_users:
+            kinds = {is_users(flow.kernels[node]) for node in nodes if flow.kernels[node] is not None}
         self.only_users = kinds == {True} and not inner
         self.turns = True in kinds and not self.only_users
         """NumPy's errors are turned on before users' functions and off after them."""
@@ -165,9 +169,10 @@ class _Writer:
         values = flow.inputs[node]
         kernel: Any = flow.kernels[node]
         attrs, settle, lent = flow.attrs[node], None, None
-        if self.turns and is_users(kernel) is not self.loud:
-            self._turn()
-        self.resets = self.resets or (self.loud and SURROUNDINGS in users_function(kernel).captured.writes)
+        if self.turns:
+            if is_users(kernel) is not self.loud:
+                self._turn()
+            self.resets = self.resets or (self.loud and SURROUNDINGS in users_function(kernel).captured.writes)
         reads = tuple([slot[value] for value in values])
         if -1 in reads:
             reads = tuple([self._place_of(value) for value in values])
@@ -176,7 +181,9 @@ class _Writer:
                 self.stop = self._new_slot()
             reads = (self.stop, *reads)
         call = self.direct.get(node)
-        if call is not None:
+        if not self.has_users:
+            pass
+        elif call is not None:
             args, attrs = call
             lent = self._lent(at, kernel, [values[arg.index] if type(arg) is Slot else -1 for arg in args])
             kernel = kernel.function  # type: ignore[attr-defined]
