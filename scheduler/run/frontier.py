@@ -100,24 +100,24 @@ class Frontier:
             node = self.ready[0][1]
             seconds = self.predicted(node)
             alone = seconds is None or node in self.singly
-            if nodes and (alone or not may_follow(node)):
-                break
+            if nodes and (alone or total + seconds > wanted or not may_follow(node)):  # type: ignore[operator]
+                break  # what is done would wait for a long one to end, and with it all that needs it
             heapq.heappop(self.ready)
             nodes.append(node)
             if alone:
                 return nodes, seconds
-            total += seconds  # type: ignore[operator]
-            self._follow(node, nodes, may_follow)
+            total += self._follow(node, nodes, may_follow)
         return nodes, total
 
-    def _follow(self, node: int, nodes: list[int], may_follow: Callable[[int], bool]) -> None:
-        """What alone takes a node's value, and waits for nothing else, goes with it."""
+    def _follow(self, node: int, nodes: list[int], may_follow: Callable[[int], bool]) -> float:
+        """What alone takes a node's value, and waits for nothing else, goes with it: the seconds of all."""
         seconds = self.predicted(node) or 0.0
         while len(self._after[node]) == 1 and seconds < _SHORTEST:
             node = self._after[node][0]
             more = self.predicted(node)
             if self._waits[node] != 1 or more is None or not may_follow(node):
-                return
+                break
             self._waits[node] = 0
             nodes.append(node)
             seconds += more
+        return seconds

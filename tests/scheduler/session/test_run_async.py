@@ -8,6 +8,7 @@ import time
 import pytest
 
 import weftwork as tf
+from tests.waiting import until
 
 
 def test_coroutines_get_what_run_gives_while_the_loop_goes_on(graph):
@@ -99,5 +100,5 @@ def test_a_loop_that_ends_takes_its_runs_with_it(graph):
     with tf.Session(config=tf.ConfigProto(cancel_grace_in_ms=100)) as session:
         session.run(counter.initializer)
         asyncio.run(main(session))
+        until(lambda: not session.waiting(), 20)  # its function is ended after the grace time
         assert session.run(counter) == 0
-        assert not session.waiting()
