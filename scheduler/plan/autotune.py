@@ -30,8 +30,10 @@ _AGAIN, _LATER = 40, 10
 
 A program's first runs are slow, three can be lucky, and a machine may be busy for a while.
 """
-_HOPELESS = 1.5
-"""A candidate that is predicted to take so many times what another took is not tried."""
+_HOPELESS = 1.1
+"""A candidate that is predicted to take so many times what another took is not tried: a try is a run of the user's."""
+_NEAR = 1.5
+"""One that took up to so many times what the best took is tried again later: it may have met a busy time."""
 _DOUBT = 1.05
 """Several workers must be faster than the caller alone by so much: three runs can be lucky."""
 _MOVED = 0.3
@@ -148,7 +150,7 @@ class Autotuner:
 
     def _again(self) -> None:
         best = min(c.typical for c in self.candidates)
-        near = [c for c in self.candidates if c.typical < _HOPELESS * best]
+        near = [c for c in self.candidates if c.typical < _NEAR * best]
         if len(near) > 1:
             for candidate in near:
                 candidate.took.clear()
@@ -187,11 +189,12 @@ def candidates(
         way = sharing.at_run_time()
         return [*found, way] if way is not None and way.predicted < _GAIN * total else found
     holding, releasing, stable = _known_work(flow, seconds)
+    shared, steady = sharing.at_run_time(), stable > _NEARLY_ALL * total
     ways = [
-        sharing.at_run_time(),
-        sharing.in_threads() if holding < _MOST_OF * total and stable > _NEARLY_ALL * total else None,
-        sharing.in_residents() if releasing < _MOST_OF * total and stable > _NEARLY_ALL * total else None,
-        sharing.in_tasks(),
+        shared,
+        sharing.in_threads() if steady and holding < _MOST_OF * total else None,
+        sharing.in_residents() if steady and releasing < _MOST_OF * total else None,
+        sharing.in_tasks() if steady or shared is None else None,
     ]
     return [*found, *[way for way in ways if way is not None and way.predicted < _GAIN * total]]
 
