@@ -53,7 +53,7 @@ def share_out(work: Callable[[Iterator[int]], Any], count: int, steps: float = W
     steps: what there is to do in all; below `WORTH` the calling thread does it. Raises what one of the calls raises.
     """
     helpers = min(threads(), count) - 1 if steps >= WORTH else 0
-    with _single_blas():
+    with single_blas():
         if helpers < 1 or not _busy.acquire(blocking=False):
             work(iter(range(count)))
             return
@@ -172,7 +172,8 @@ _blas = _Blas()
 
 
 @contextmanager
-def _single_blas() -> Iterator[None]:
+def single_blas() -> Iterator[None]:
+    """BLAS uses one thread meanwhile: where several threads compute, two teams would wait for each other."""
     _blas.narrow()
     try:
         yield

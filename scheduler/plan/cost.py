@@ -33,21 +33,30 @@ _MOST_LASTING = 2048
 
 
 class Record:
-    """Mean seconds and bytes of the output of one function on inputs of one size class."""
+    """Mean seconds and bytes of the output of one function on inputs of one size class.
 
-    __slots__ = ("bytes", "calls", "seconds", "told")
+    seconds: a mean in which late calls count more, and outliers less.   total: of all calls together.
+    """
 
-    def __init__(self, seconds: float, made: int):
-        self.seconds, self.bytes, self.calls = seconds, float(made), 1
+    __slots__ = ("bytes", "calls", "seconds", "told", "total")
+
+    def __init__(self, seconds: float, made: int, calls: int = 1):
+        self.seconds, self.bytes, self.calls, self.total = seconds, float(made), calls, seconds * calls
         self.told = seconds
         """The seconds when it was last said that they have changed."""
 
     def add(self, seconds: float, made: int) -> None:
         """Take a further measurement in."""
         self.calls += 1
+        self.total += seconds
         weight = max(_WEIGHT, 1.0 / self.calls)
         self.seconds += weight * (min(seconds, _OUTLIER * self.seconds + 1e-6) - self.seconds)
         self.bytes += weight * (made - self.bytes)
+
+    @property
+    def careful(self) -> float:
+        """Seconds that a call may be expected to take whose own cost nobody knows: a few long ones weigh in full."""
+        return max(self.seconds, self.total / self.calls)
 
 
 def size_class(size: float) -> int:
@@ -190,8 +199,7 @@ class Costs:
         for row in content["records"]:
             kernel = _import(row["function"])
             if kernel is not None:
-                record = Record(float(row["seconds"]), int(row["bytes"]))
-                record.calls = int(row["calls"])
+                record = Record(float(row["seconds"]), int(row["bytes"]), int(row["calls"]))
                 with self._lock:
                     records = self._history(kernel).records
                     if int(row["class"]) not in records:

@@ -11,6 +11,7 @@ from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.kernels.team import single_blas
 from weftwork.graph.ownership import all_lent
 from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.emit import is_users, users_function
@@ -85,7 +86,7 @@ class Threaded:
 
     def _work(self, done: Callable[[], None]) -> None:
         try:
-            with quiet():
+            with quiet(), single_blas():
                 for node in self.nodes:
                     if self.run.stop or self.halt:
                         break

@@ -36,7 +36,9 @@ from weftwork.scheduler.run.failures import node_error
 _AHEAD = 300
 """Nodes among which first calls are looked for."""
 _OFTEN = 10
-"""Calls for each slot from which a function is tried once: else its calls are so few that some do more than to try."""
+"""Calls for each slot from which a function is only tried: else its calls are so few that some do more than to try."""
+_TRIED = 4
+"""First calls at most that try a function: one alone would leave the other slots idle, however long it takes."""
 
 _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()]) - {
     np.void,
@@ -327,18 +329,19 @@ class ColdRun:
     # In other processes
 
     def trial(self, slots: int) -> Part:
-        """A first call of each unseen function that can run now, or `slots` of one that is seldom called.
+        """A few first calls of each unseen function that can run now, and `slots` of one that is seldom called.
 
         They run beside each other. What alone takes a first call's value goes on with it, so that the value, which may
         be large, stays where it is made. Then these functions are no longer unseen.
         """
+        counts = self._call_list.counts
         window = [op for op in self._call_list.ops[self._at : self._at + _AHEAD] if op not in self._ahead]
         for op in window:
             if op.kind is Kind.CONSTANT:
                 self._keep(op, op.attrs["value"])
         nodes: list[Operation] = []
         elements: list[Tensor | Operation] = []
-        left = {k: 1 if self._call_list.counts[k] >= _OFTEN * slots else slots for k in self._unseen}
+        left = {k: min(slots, _TRIED) if counts[k] >= _OFTEN * slots else slots for k in self._unseen}
         for op in window:
             waits = op is not window[0] and op.controls
             if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):

@@ -7,10 +7,12 @@ rank      of a node: the seconds from its beginning to the end of the run, if no
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.schedule import neighbours, ranks
 
 HOP = 150e-6
@@ -19,6 +21,8 @@ _SHORTEST, _LONGEST = 0.3e-3, 4e-3
 """Seconds of work in a batch, at least and at most, if its nodes are shorter."""
 _SHARE = 8
 """A batch is at most such a part of the work that is left, for each lane."""
+_SURE = 8
+"""Calls of a function that must have been seen before others of it run in the caller: it feeds the lanes."""
 _GUESS = 1e-3
 """Seconds of a function that was never seen, to order nodes by."""
 
@@ -40,6 +44,8 @@ class Frontier:
         """A heap of nodes that may go to any lane."""
         self.here: list[tuple[float, int]] = []
         """A heap of nodes that the caller runs."""
+        self._own = {n for n, op in enumerate(flow.ops) if not op.traits.user or HISTORY.of(op) is not None}
+        """Nodes whose seconds are not taken from other calls of their function."""
         self.singly: set[int] = set()
         """Nodes that go to a lane alone."""
 
@@ -73,16 +79,22 @@ class Frontier:
             self._waits[node] = len([p for p in self.before[node] if p in inside])
         return [node for node in nodes if not self._waits[node]]
 
-    def predicted(self, node: int) -> float | None:
-        """Seconds that a node is predicted to take, by what is known now."""
+    def known(self, node: int) -> tuple[float | None, float]:
+        """Seconds that a node is predicted to take, by what is known now, and how many calls that rests on.
+
+        They are infinitely many where it is known of the node itself.
+        """
         seconds = self.seconds[node]
-        if seconds is None:
-            record = COSTS.find(self.flow.kernels[node], 0)
-            if record is not None:
-                seconds = self.seconds[node] = record.seconds
-            elif not self.flow.ops[node].traits.user:
-                return 0.0
-        return seconds
+        if node in self._own and seconds is not None:
+            return seconds, inf
+        record = COSTS.find(self.flow.kernels[node], 0)
+        if record is not None:
+            return record.careful, record.calls
+        return (0.0, inf) if node in self._own else (seconds, 0)
+
+    def are_short(self, nodes: Iterable[int], seconds: float | None) -> bool:
+        """True for nodes that are not worth a message, as enough calls have shown."""
+        return seconds is not None and seconds < HOP and all([self.known(node)[1] >= _SURE for node in nodes])
 
     def begun(self, seconds: float | None) -> None:
         """Nodes that were predicted to take so long have begun."""
@@ -91,17 +103,20 @@ class Frontier:
     def next_batch(self, lanes: int, may_follow: Callable[[int], bool]) -> tuple[list[int], float | None]:
         """Ready nodes that are worth a message to one of so many lanes, or all that there are; their predicted seconds.
 
-        may_follow: whether a node may go where the batch goes.
+        A function whose calls differ is found out about in small steps: no more nodes go together than half of the
+        calls that were seen. may_follow: whether a node may go where the batch goes.
         """
         wanted = min(_LONGEST, max(_SHORTEST, self.work / (_SHARE * max(1, lanes))))
         nodes: list[int] = []
         total = 0.0
         while self.ready and total < wanted:
             node = self.ready[0][1]
-            seconds = self.predicted(node)
+            seconds, calls = self.known(node)
             alone = seconds is None or node in self.singly
             if nodes and (alone or total + seconds > wanted or not may_follow(node)):  # type: ignore[operator]
                 break  # what is done would wait for a long one to end, and with it all that needs it
+            if nodes and 2 * len(nodes) >= calls:
+                break
             heapq.heappop(self.ready)
             nodes.append(node)
             if alone:
@@ -111,10 +126,10 @@ class Frontier:
 
     def _follow(self, node: int, nodes: list[int], may_follow: Callable[[int], bool]) -> float:
         """What alone takes a node's value, and waits for nothing else, goes with it: the seconds of all."""
-        seconds = self.predicted(node) or 0.0
+        seconds = self.known(node)[0] or 0.0
         while len(self._after[node]) == 1 and seconds < _SHORTEST:
             node = self._after[node][0]
-            more = self.predicted(node)
+            more = self.known(node)[0]
             if self._waits[node] != 1 or more is None or not may_follow(node):
                 break
             self._waits[node] = 0

@@ -33,7 +33,7 @@ from weftwork.scheduler.plan.plan import Segment, found_writing
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.calling import Threaded, call_node, fits_a_thread
 from weftwork.scheduler.run.failures import block, is_of_the_place, let_stay, lost, node_error
-from weftwork.scheduler.run.frontier import HOP, Frontier
+from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.shipping import Batch, Lane, key_of, shipped, token_of, travels
 
@@ -163,7 +163,7 @@ class Sharing:
                 return
             in_thread = fits_a_thread(self.run, frontier.ready[0][1])
             nodes, seconds = frontier.next_batch(len(self.lanes), self._fits_a_thread if in_thread else self._may_leave)
-            if seconds is not None and seconds < HOP:
+            if frontier.are_short(nodes, seconds):
                 for node in nodes:
                     frontier.push(frontier.here, node)
                 return

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 
 from weftwork.actors.programs.exchange import Exchange
 from weftwork.actors.programs.program import Stopped
+from weftwork.graph.kernels.team import single_blas
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run.run import Run
@@ -54,11 +55,12 @@ def run_in_threads(run: Run, plan: Plan, measure: bool) -> None:
     helpers = borrow(plan.slots - 1)
     for segment, jobs in zip(plan.segments[1:], helpers, strict=True):
         jobs.put(partial(copy_context().run, team.helper, segment))
-    try:
-        team.work(plan.segments[0])
-    finally:
-        for _ in helpers:
-            team.finished.get()
+    with single_blas():
+        try:
+            team.work(plan.segments[0])
+        finally:
+            for _ in helpers:
+                team.finished.get()
     if team.errors:
         first = next((e for e in team.errors if not isinstance(e, Stopped)), None)
         raise run.stopped() if first is None else first

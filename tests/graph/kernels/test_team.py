@@ -119,3 +119,13 @@ def test_a_session_may_say_how_many_threads_a_kernel_has():
         assert team.threads() == 3
     with tf.Session():
         assert team.threads() == 3
+
+
+def test_blas_has_one_thread_while_functions_run_beside_each_other():
+    before = team._blas._get()
+    threads_of_blas = tf.op(lambda k: team._blas._get())
+    with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(placement="thread")) as session:
+        seen = session.run([threads_of_blas(k) for k in range(12)])
+        assert session.placements["caller"][0] == 3  # threads
+    assert set(seen) == {1}
+    assert team._blas._get() == before

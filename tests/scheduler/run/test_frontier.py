@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
 import weftwork as tf
 from weftwork.scheduler.compile.lowering import lower
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.run.frontier import Frontier
 
 
-@tf.op
-def work(*values):
-    return len(values)
-
-
-def frontier_of(costs: list[float], reads: list[tuple[int, ...]]) -> Frontier:
-    """Of a graph in which node k takes costs[k] seconds and reads the nodes reads[k]."""
+def frontier_of(costs: Sequence[float | None], reads: list[tuple[int, ...]]) -> Frontier:
+    """Of a graph in which node k takes costs[k] seconds, which is known of it, and reads the nodes reads[k]."""
+    work = tf.op(lambda *values: len(values))  # of which nothing is known from other tests
     with tf.Graph().as_default():
         made: list = []
         for mine in reads:
             made.append(work(len(made), *[made[k] for k in mine]))
-        frontier = Frontier(lower(made, []), costs)
+        flow = lower(made, [])
+    for op, cost in zip(flow.ops, costs, strict=True):
+        if cost is not None:
+            HISTORY.learn(op, cost)
+    frontier = Frontier(flow, costs)
     for node in frontier.first():
         frontier.push(frontier.ready, node)
     return frontier
@@ -47,7 +50,7 @@ def test_what_follows_alone_goes_with_its_maker_and_counts():
 
 
 def test_what_was_never_seen_goes_alone():
-    frontier = frontier_of([1e-4, None, 1e-4], [()] * 3)  # type: ignore[list-item]
+    frontier = frontier_of([1e-4, None, 1e-4], [()] * 3)
     batches = [take(frontier)[0] for _ in range(2)]
     assert sorted(map(sorted, batches)) == [[0, 2], [1]]
 
@@ -78,3 +81,27 @@ def test_two_lanes_that_take_batches_come_close_to_the_bound(window: int):
             for other in frontier.done(node):
                 frontier.push(frontier.ready, other)
     assert now < 1.1 * bound
+
+
+def test_batches_of_a_function_grow_with_the_calls_that_were_seen():
+    """Its first calls were short, and the next one may take a second: half of the calls that were seen go together."""
+    frontier = frontier_of([None] * 200, [()] * 200)
+    kernel = frontier.flow.kernels[0]
+    sizes = []
+    while frontier.ready:
+        nodes, seconds = take(frontier)
+        sizes.append(len(nodes))
+        assert not frontier.are_short(nodes, seconds) or sum(sizes) > 8
+        for _ in nodes:
+            COSTS.learn(kernel, 0, 1e-6, 8)
+    assert sizes[:5] == [1, 1, 1, 2, 3]
+    assert len(sizes) < 20
+
+
+def test_a_few_long_calls_of_a_function_weigh_in_full():
+    frontier = frontier_of([None] * 50, [()] * 50)
+    for seconds in [0.1] + [1e-5] * 30:
+        COSTS.learn(frontier.flow.kernels[0], 0, seconds, 8)
+    nodes, seconds = take(frontier)
+    assert seconds == pytest.approx(0.1003 / 31 * len(nodes), rel=0.01)
+    assert len(nodes) == 1
