@@ -24,8 +24,10 @@ _LEAST = 20
 """Nodes from which it is worth it, and nodes for each unseen function: to try one takes 0.5 to 4 ms."""
 _SPREAD = 16
 """Tensors of the graph for each node of the run up to which it is: a run has a place for each of them."""
+TRIED = 4
+"""First calls at most that try a function: one alone would leave the other slots idle, however long it takes."""
 _SURE = 1e-3
-"""Seconds from which one call tells that a function is heavy; what a shorter one took may have been the start."""
+"""Seconds from which the first calls tell that a function is heavy: what shorter ones took may have been the start."""
 _PLANNING, _OVERHEAD = 12e-6, 0.2e-6
 """Seconds a node that a plan takes, and that a run without one takes longer than one with it."""
 CHUNK = 256
@@ -150,6 +152,6 @@ def are_heavy(counts: Mapping[Any, int]) -> bool:
     total = 0.0
     for kernel, count in counts.items():
         record = COSTS.find(kernel, 0)
-        if record is not None and (record.calls > 1 or record.seconds >= _SURE):
+        if record is not None and (record.calls > TRIED or record.seconds >= _SURE):
             total += count * record.seconds
     return worth_sharing_once(total, sum(counts.values()))

@@ -28,7 +28,7 @@ from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ownership import ATOMS, last_taken, lent, own
 from weftwork.graph.statistics import CALLED
-from weftwork.scheduler.plan.call_list import ABSENT, CHUNK, CallList, are_heavy, unseen
+from weftwork.scheduler.plan.call_list import ABSENT, CHUNK, TRIED, CallList, are_heavy, unseen
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
 from weftwork.scheduler.run.failures import node_error
@@ -37,8 +37,6 @@ _AHEAD = 300
 """Nodes among which first calls are looked for."""
 _OFTEN = 10
 """Calls for each slot from which a function is only tried: else its calls are so few that some do more than to try."""
-_TRIED = 4
-"""First calls at most that try a function: one alone would leave the other slots idle, however long it takes."""
 
 _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()]) - {
     np.void,
@@ -341,7 +339,7 @@ class ColdRun:
                 self._keep(op, op.attrs["value"])
         nodes: list[Operation] = []
         elements: list[Tensor | Operation] = []
-        left = {k: min(slots, _TRIED) if counts[k] >= _OFTEN * slots else slots for k in self._unseen}
+        left = {k: min(slots, TRIED) if counts[k] >= _OFTEN * slots else slots for k in self._unseen}
         for op in window:
             waits = op is not window[0] and op.controls
             if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):

@@ -23,6 +23,8 @@ _SHARE = 8
 """A batch is at most such a part of the work that is left, for each lane."""
 _SURE = 8
 """Calls of a function that must have been seen before others of it run in the caller: it feeds the lanes."""
+_BEHIND = 8
+"""Nodes that were never seen which go to a lane behind another such one, at most."""
 _GUESS = 1e-3
 """Seconds of a function that was never seen, to order nodes by."""
 
@@ -119,20 +121,26 @@ class Frontier:
                 break
             heapq.heappop(self.ready)
             nodes.append(node)
-            if alone:
+            if node in self.singly:
                 return nodes, seconds
             total += self._follow(node, nodes, may_follow)
+            if seconds is None:
+                return nodes, None
         return nodes, total
 
     def _follow(self, node: int, nodes: list[int], may_follow: Callable[[int], bool]) -> float:
-        """What alone takes a node's value, and waits for nothing else, goes with it: the seconds of all."""
-        seconds = self.known(node)[0] or 0.0
-        while len(self._after[node]) == 1 and seconds < _SHORTEST:
+        """What alone takes a node's value, and waits for nothing else, goes with it: the seconds of all.
+
+        Behind what was never seen goes what was never seen either: its value, which may be large, stays there.
+        """
+        first = self.known(node)[0]
+        seconds, last = first or 0.0, len(nodes) + _BEHIND
+        while len(self._after[node]) == 1 and seconds < _SHORTEST and (first is not None or len(nodes) < last):
             node = self._after[node][0]
             more = self.known(node)[0]
-            if self._waits[node] != 1 or more is None or not may_follow(node):
+            if self._waits[node] != 1 or (more is None) != (first is None) or not may_follow(node):
                 break
             self._waits[node] = 0
             nodes.append(node)
-            seconds += more
+            seconds += more or 0.0
         return seconds

@@ -173,9 +173,13 @@ class Sharing:
         return self._may_leave(node) and fits_a_thread(self.run, node)
 
     def _idlest(self) -> int | None:
-        """The worker that has the least to do, if one has room."""
+        """The lane with the least to do, if one has room: of several, who holds most of what the next node takes."""
         free = [slot for slot, lane in self.lanes.items() if lane.has_room]
-        return min(free, key=lambda slot: len(self.lanes[slot].batches)) if free else None
+        if len(free) < 2:
+            return free[0] if free else None
+        inputs = self.flow.inputs[self.frontier.ready[0][1]]
+        lanes = self.lanes
+        return min(free, key=lambda slot: (len(lanes[slot].batches), -len(lanes[slot].held.intersection(inputs))))
 
     def _gil_unknown(self, node: int) -> bool:
         """True for a user's function of which nobody has seen yet whether it keeps the GIL."""
