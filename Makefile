@@ -7,8 +7,8 @@ EXTRAS = dev
 .PHONY: demo test lint check pythons chaos bench clean
 
 demo: $(VENV)/.ready
-	$(BIN)/python examples/walkthrough.py
-	$(BIN)/python examples/digits.py
+	$(BIN)/python -m examples.walkthrough
+	$(BIN)/python -m examples.training.digits
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -q
