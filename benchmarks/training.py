@@ -8,8 +8,8 @@ Programs of real size, whose losses may differ by 1e-3 after 30 steps: convoluti
 and an embedding of 20,000 x 64 that Adam trains. Goal: twice TensorFlow's time of a step. TensorFlow multiplies with
 the widest instructions that the CPU has; if OPENBLAS_CORETYPE keeps NumPy's BLAS from them, the goal is out of reach.
 
-The training of `examples/pipelines/pipeline.py`, fed by a pipeline that parses lines in Python: on two cores a step takes
-1 / 1.8 of what it takes on one, and of TF1's with its.
+The training of `examples/pipelines/pipeline.py`, fed by a pipeline that parses lines in Python: on two cores a step
+takes 1 / 1.8 of what it takes on one, and of TF1's with its.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import weftwork as tf
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "deploy/README.md")] + DOCS
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
@@ -74,7 +74,7 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page):
 def test_every_page_of_the_docs_that_code_or_pages_name_is_there():
     tops = [ROOT / top for top in ("graph", "actors", "scheduler", "weftwork", "examples", "benchmarks")]
     files = [*PAGES, *(path for top in tops for path in top.rglob("*.py"))]
-    named = {name for path in files for name in re.findall(r"\bdocs/\w+\.md\b", path.read_text())}
+    named = {name for path in files for name in re.findall(r"\bdocs/[\w/]+\.md\b", path.read_text())}
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
