@@ -50,7 +50,7 @@ def three_machines():
 
 def main(address=None):
     cluster = None if address else three_machines()
-    shares, machines = sweep(address or cluster.address)
+    shares, machines = sweep(cluster.address if cluster else address)
     print("chance  " + "  ".join(f"{contacts} contacts" for contacts in CONTACTS))
     for chance in CHANCES:
         print(f"{chance:6}  " + "  ".join(f"{shares[contacts, chance]:10.0%}" for contacts in CONTACTS))
