@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+import weftwork
 from docs import reference
 
 ROOT = Path(__file__).parent.parent
@@ -59,3 +61,8 @@ def test_a_docstring_s_parameters_become_a_list_and_its_code_stays():
         *("Adds up.", "", "- `x`: a tensor.", "- `axis`: which, or None", "for all. A `list`.", ""),
         *("    add(x)", "", "Raises \\*no\\* &lt;error>."),
     ]
+
+
+def test_the_newest_section_of_the_changelog_has_the_version_and_a_date():
+    newest = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert re.fullmatch(rf"## {re.escape(weftwork.__version__)} \(20\d\d-\d\d-\d\d\)", newest)
