@@ -58,8 +58,8 @@ ALIKE = {
     "io.gfile": "gfile",
 }
 """The pages of modules that have none of their own name."""
-LEFT_OUT = {"app", "flags", "contrib", "rnn_cell", "actors", "graph", "scheduler"}
-"""absl's, or names for what lies elsewhere, or not public."""
+LEFT_OUT = {"app", "flags", "contrib"}
+"""Modules that are absl's, or stand for what lies elsewhere."""
 HEADINGS = {"weftwork.ConfigProto"}
 """Names that come before others of the same thing."""
 
@@ -76,16 +76,14 @@ class Entry:
 
 def modules() -> dict[str, types.ModuleType]:
     """{dotted name: module} of all public modules, `weftwork` first."""
-    found = {"weftwork": weftwork, "weftwork.errors": weftwork.errors}
-    folder = Path(weftwork.__file__).parent
-    for path in sorted([*folder.glob("*.py"), *folder.glob("*/__init__.py")]):
-        name = path.stem if path.parent == folder else path.parent.name
-        if name not in LEFT_OUT and not name.startswith("_"):
-            found[f"weftwork.{name}"] = importlib.import_module(f"weftwork.{name}")
-    for name in ("nn.rnn_cell", "data.experimental", "io.gfile"):
-        found[f"weftwork.{name}"] = importlib.import_module(
-            getattr(getattr(weftwork, name.split(".")[0]), name.split(".")[1]).__name__
-        )
+    found: dict[str, types.ModuleType] = {"weftwork": weftwork}
+    for name in [name for name in weftwork.__all__ if name not in LEFT_OUT]:
+        if isinstance(value := getattr(weftwork, name), types.ModuleType):
+            found[f"weftwork.{name}"] = value
+    for outer, inner in [("nn", "rnn_cell"), ("data", "experimental"), ("io", "gfile")]:
+        found[f"weftwork.{outer}.{inner}"] = getattr(found[f"weftwork.{outer}"], inner)
+    for name in ("weftwork.dask", "weftwork.joblib"):
+        found[name] = importlib.import_module(name)
     return found
 
 

@@ -261,7 +261,9 @@ class Operation:
         """Let it wait for further operations, which must be older: the order of creation is the order of a run."""
         for op in ops:
             if op.graph is not self.graph or op.index >= self.index:
-                raise ValueError(f"{op!r} cannot be a control input of {self!r}: it is of another graph, or younger.")
+                raise ValueError(
+                    f"{op!r} cannot be a control input of {self!r}: it belongs to another graph, or was made later."
+                )
             if op not in self.controls:
                 self.controls = (*self.controls, op)
 
@@ -350,7 +352,7 @@ class Tensor(Operators):
         op = self.op
         if op.type == "StridedSlice" and "spec" in op.attrs and op.inputs[0].op.kind in REFERENCES:
             return functools.partial(seams.assign_slice, self)
-        raise AttributeError("'Tensor' object has no attribute 'assign': it is no slice of a variable.")
+        raise AttributeError("'Tensor' object has no attribute 'assign': it is not a slice of a variable.")
 
     def experimental_ref(self) -> Reference:
         """A key for dictionaries; `deref()` gives the tensor back."""

@@ -230,7 +230,7 @@ class BaseSession:
             if len(args) != len(tensors):
                 raise TypeError(f"This callable takes {len(tensors)} fed values, but got {len(args)}.")
             if kwargs and not accept_options:
-                raise TypeError("Made without accept_options=True, this callable takes no options.")
+                raise TypeError("This callable takes no options: make it with accept_options=True.")
             fed = [convert_feed(tensor, value) for tensor, value in zip(tensors, args, strict=True)]
             return self._run(signature, fed, kwargs.get("options"), kwargs.get("run_metadata"))
 
