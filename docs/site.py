@@ -20,7 +20,8 @@ sys.path.insert(0, str(ROOT))
 
 from docs import reference  # noqa: E402  MkDocs runs this file by its path
 
-WORDS = {".py": "python", ".yaml": "yaml"}
+WORDS = {".py": "python", ".yaml": "yaml", ".ipynb": "json"}
+QUOTED = ["examples/**/*.py", "examples/**/*.ipynb", "deploy/*.yaml"]
 LINK = re.compile(r"(?<=\]\()(?!https?://)([^()\s#]+)")
 
 
@@ -39,7 +40,7 @@ def on_files(files: Files, config: Any) -> Files:
         add(files, config, path, text)
     for path, page in config.extra["outside"].items():
         add(files, config, page, (ROOT / path).read_text())
-    for path in [*sorted(ROOT.glob("examples/**/*.py")), *sorted(ROOT.glob("deploy/*.yaml"))]:
+    for path in [found for kind in QUOTED for found in sorted(ROOT.glob(kind))]:
         name = path.relative_to(ROOT).as_posix()
         if path.stem != "__init__":
             add(files, config, source(name), f"# {name}\n\n```{WORDS[path.suffix]}\n{path.read_text()}```\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 import weftwork
-from docs import reference
+from docs import notebook, reference
 
 ROOT = Path(__file__).parent.parent
 SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
@@ -46,6 +47,12 @@ def test_every_public_name_says_what_it_does(entries):
 
 def test_the_list_of_public_names_is_up_to_date():
     assert reference.INDEX.read_text() == reference.index(), "python -m docs.reference writes it anew"
+
+
+def test_the_notebook_is_the_first_tutorial():
+    text = notebook.notebook(notebook.PAGE.read_text())
+    assert notebook.NOTEBOOK.read_text() == text, "python -m docs.notebook writes it anew"
+    assert all(cell["source"] for cell in json.loads(text)["cells"])
 
 
 def test_every_thing_has_one_page_of_the_reference(entries):
