@@ -30,7 +30,7 @@ from weftwork.graph.seams import seams
 
 ATTRIBUTE = "_weftwork"
 """The attribute of a node that holds it."""
-Functions = bool | Mapping[str, Callable]
+Functions = bool | Mapping[str, Callable[..., Any]]
 """The users' functions that a graph may name: none (False), any that can be imported (True), or those of a mapping."""
 
 _OPERATORS = {f"operator:{function.__name__.strip('_')}": function for function in OPERATORS.values()}
