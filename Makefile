@@ -4,11 +4,11 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 EXTRAS = dev
 
-.PHONY: demo test lint check pythons chaos bench clean
+.PHONY: demo test lint check pythons wheel chaos bench docs clean
 
 demo: $(VENV)/.ready
-	$(BIN)/python examples/walkthrough.py
-	$(BIN)/python examples/digits.py
+	$(BIN)/python -m examples.walkthrough
+	$(BIN)/python -m examples.training.digits
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -q
@@ -24,14 +24,20 @@ check: lint
 pythons: $(VENV)/.ready
 	$(BIN)/python -m tests.pythons
 
+wheel: $(VENV)/.ready
+	$(BIN)/python -m tests.wheel
+
 chaos: $(VENV)/.ready
 	WEFTWORK_CHAOS=10 $(BIN)/python -m pytest -q -s tests/chaos
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run_all
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -41,4 +47,8 @@ $(VENV)/.ready: pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS),bench]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS),docs]'
 	touch $@

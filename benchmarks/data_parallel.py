@@ -1,4 +1,4 @@
-"""Data-parallel training on the cores of this machine against the same on one: `examples/data_parallel.py`.
+"""Data-parallel training on the cores of this machine against the same on one: `examples/training/data_parallel.py`.
 
 synchronous: a step with a tower for each core, a part of the batch each, against one tower on one core. (Without that
 limit the scheduler may run a single tower on two cores too: the gradients of weights and of inputs are independent.
@@ -30,7 +30,7 @@ STEPS = 40
 def stepping(towers: int, placement: str) -> Callable:
     """A step of training, as a function; placed in the "caller" it has one core."""
     import weftwork as tf
-    from examples.data_parallel import build, feeds
+    from examples.training.data_parallel import build, feeds
 
     with tf.Graph().as_default():
         model = build(towers)

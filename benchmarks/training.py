@@ -8,8 +8,8 @@ Programs of real size, whose losses may differ by 1e-3 after 30 steps: convoluti
 and an embedding of 20,000 x 64 that Adam trains. Goal: twice TensorFlow's time of a step. TensorFlow multiplies with
 the widest instructions that the CPU has; if OPENBLAS_CORETYPE keeps NumPy's BLAS from them, the goal is out of reach.
 
-The training of `examples/pipeline.py`, fed by a pipeline that parses lines in Python: on two cores a step takes
-1 / 1.8 of what it takes on one, and of TF1's with its.
+The training of `examples/pipelines/pipeline.py`, fed by a pipeline that parses lines in Python: on two cores a step
+takes 1 / 1.8 of what it takes on one, and of TF1's with its.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def loaded(name: str, tf: Any) -> ModuleType:
     """An example as a module that uses one of the libraries."""
     module = ModuleType(name)
     module.__dict__["tf"] = tf
-    source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    source = next(EXAMPLES.rglob(f"{name}.py")).read_text(encoding="utf-8")
     assert source.count("import weftwork as tf\n") == 1
     exec(compile(source.replace("import weftwork as tf\n", ""), f"{name}.py", "exec"), module.__dict__)
     return module
@@ -183,7 +183,7 @@ def counting(tf: Any) -> Any:
 
 
 class Fed:
-    """The training of `examples/pipeline.py`, with one of the libraries. calls: of its parser at a time."""
+    """The training of `examples/pipelines/pipeline.py`, with one of the libraries. calls: of its parser at a time."""
 
     def __init__(self, tf: Any, calls: int | None):
         module = loaded("pipeline", tf)

@@ -31,7 +31,9 @@ STANDING: list[tuple[type, Callable[[Any], Tensor]]] = []
 """Classes of what stands for a tensor everywhere, and the functions that give it."""
 
 
-def register_tensor_conversion_function(base_type: Any, conversion_func: Callable, priority: int = 100) -> None:
+def register_tensor_conversion_function(
+    base_type: Any, conversion_func: Callable[..., Any], priority: int = 100
+) -> None:
     """Teach `convert_to_tensor` a type: conversion_func(value, dtype, name, as_ref) is a Tensor or NotImplemented."""
     listed = base_type if isinstance(base_type, tuple) else (base_type,)
     if not all([isinstance(kind, type) for kind in listed]):

@@ -97,7 +97,7 @@ class _Follower:
 
     def follow(self) -> None:
         """Look at all instructions."""
-        waiting: dict[int, list] = {}
+        waiting: dict[int, list[Any]] = {}
         ended = False
         for count, each in enumerate(dis.get_instructions(self.code)):
             if count > _MOST:
@@ -153,7 +153,7 @@ class _Follower:
 
     def _changed(self, value: Any, how: str, name: str = "") -> None:
         if value is not None:
-            self.facts.changes.add(Change(*value, how, name))
+            self.facts.changes.add(Change(value[0], value[1], how, name))
 
     # Names
 

@@ -34,7 +34,7 @@ class Collections:
             raise RuntimeError("Graph is finalized and cannot be modified.")
 
     @property
-    def collections(self) -> list:
+    def collections(self) -> list[Any]:
         """The names of the collections, the empty ones included."""
         with self._lock:
             return list(self._collections)
@@ -50,12 +50,12 @@ class Collections:
         for name in dict.fromkeys((names,) if isinstance(names, str) else names):
             self.add_to_collection(name, value)
 
-    def get_collection_ref(self, name: Any) -> list:
+    def get_collection_ref(self, name: Any) -> list[Any]:
         """The list itself; made when there is none."""
         with self._lock:
             return self._collections.setdefault(name, [])
 
-    def get_collection(self, name: Any, scope: str | None = None) -> list:
+    def get_collection(self, name: Any, scope: str | None = None) -> list[Any]:
         """A copy of the list; with `scope`, only items whose `.name` matches that regular expression at its start."""
         with self._lock:
             items = list(self._collections.get(name, ()))
@@ -64,7 +64,7 @@ class Collections:
         pattern = re.compile(scope)
         return [item for item in items if hasattr(item, "name") and pattern.match(item.name)]
 
-    def get_all_collection_keys(self) -> list:
+    def get_all_collection_keys(self) -> list[Any]:
         """The names of the collections that are not empty."""
         with self._lock:
             return [name for name, items in self._collections.items() if items]

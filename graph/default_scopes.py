@@ -10,7 +10,7 @@ from weftwork.graph.function import needed, selected
 from weftwork.graph.stacks import get_default_graph
 
 
-def control_dependencies(control_inputs: Iterable | None):
+def control_dependencies(control_inputs: Iterable[Any] | None):
     """A context manager: what is created inside runs after `control_inputs`; None clears outer ones."""
     return get_default_graph().control_dependencies(control_inputs)
 
@@ -69,11 +69,11 @@ def add_to_collections(names: Any, value: Any) -> None:
     get_default_graph().add_to_collections(names, value)
 
 
-def get_collection(key: Any, scope: str | None = None) -> list:
+def get_collection(key: Any, scope: str | None = None) -> list[Any]:
     """A copy of a list of the default graph; with `scope`, the items whose name matches that regular expression."""
     return get_default_graph().get_collection(key, scope)
 
 
-def get_collection_ref(key: Any) -> list:
+def get_collection_ref(key: Any) -> list[Any]:
     """A list of the default graph itself."""
     return get_default_graph().get_collection_ref(key)

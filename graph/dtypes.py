@@ -27,7 +27,7 @@ class DType:
         self._other: DType = DType(name + "_ref", numpy, self) if base is None else base
 
     @property
-    def as_numpy_dtype(self) -> type:
+    def as_numpy_dtype(self) -> type[Any]:
         """NumPy's scalar type."""
         return self.numpy.type
 

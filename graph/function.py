@@ -34,7 +34,7 @@ class Op:
 
     def __init__(
         self,
-        function: Callable,
+        function: Callable[..., Any],
         outputs: int | None,
         types: tuple[DType, ...],
         raw: tuple[shapes.RawShape, ...],
@@ -62,7 +62,7 @@ class Op:
         """What its nodes call at run time."""
         return self._kernel
 
-    def gradient(self, function: Callable) -> Callable:
+    def gradient(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A decorator: `function` makes the nodes of this function's derivative, for `weftwork.gradients`.
 
         It is called with tensors while the graph is built: function(grad, *inputs), where grad is the gradient of the
@@ -156,7 +156,7 @@ def _checked_name(name: Any, kernel: UserFunction) -> str | None:
 
 
 @overload
-def op(function: Callable, /) -> Op: ...
+def op(function: Callable[..., Any], /) -> Op: ...
 @overload
 def op(
     *,
@@ -174,9 +174,9 @@ def op(
     retries: int = ...,
     timeout: float | None = ...,
     name: str | None = ...,
-) -> Callable[[Callable], Op]: ...
+) -> Callable[[Callable[..., Any]], Op]: ...
 def op(
-    function: Callable | None = None,
+    function: Callable[..., Any] | None = None,
     /,
     *,
     outputs: int | None = None,
@@ -286,7 +286,9 @@ def selected(label_selector: Mapping[str, str] | None) -> tuple[tuple[str, str],
     return tuple(sorted(chosen.items()))
 
 
-def py_func(func: Callable, inp: Sequence[Any], Tout: Any, stateful: bool = True, name: str | None = None) -> Any:
+def py_func(
+    func: Callable[..., Any], inp: Sequence[Any], Tout: Any, stateful: bool = True, name: str | None = None
+) -> Any:
     """TensorFlow 1's spelling of a Python function as a node: func(*arrays) gives arrays of the dtypes `Tout`.
 
     Returns a Tensor where `Tout` is one dtype, a list of them where it is a list. It has no derivative: its gradient is

@@ -100,7 +100,7 @@ class Graph(Collections):
         kind: Kind,
         type: str,
         *,
-        kernel: Callable | None = None,
+        kernel: Callable[..., Any] | None = None,
         inputs: tuple[Tensor, ...] = (),
         attrs: Mapping[str, Any] = _NO_ATTRS,
         outputs: list[tuple[DType, shapes.RawShape]],
@@ -350,7 +350,7 @@ class Graph(Collections):
     def variable_scope(self, scope: Any) -> None:
         self._scopes.variables = scope
 
-    def control_dependencies(self, control_inputs: Iterable | None):
+    def control_dependencies(self, control_inputs: Iterable[Any] | None):
         """A context manager: what is created inside runs after `control_inputs`; None clears outer ones."""
         if control_inputs is None:
             return self._scopes.controls(None)

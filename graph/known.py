@@ -24,7 +24,7 @@ Entries = tuple[int | None, ...] | None
 def whole_numbers(value: Any) -> tuple[int, ...] | int | None:
     """A number or (nested) list of numbers as ints and tuples, e.g. for an attribute; None when it holds a tensor.
 
-    Constants count as numbers. Raises TypeError for what is no whole number.
+    Constants count as numbers. Raises TypeError for what is not a whole number.
     """
     if isinstance(value, (shapes.TensorShape, shapes.Dimension)):
         value = value.as_list() if isinstance(value, shapes.TensorShape) else value.value

@@ -12,7 +12,7 @@ _INNER_SCOPE = re.compile(r"^[A-Za-z0-9_.\-/\\]*$")
 
 
 @lru_cache(maxsize=4096)  # nodes made by one line ask for one name
-def check_op_name(name: str) -> None:
+def check_op_name(name: object) -> None:
     """ValueError unless `name` may name a node."""
     if not isinstance(name, str) or not _OP_NAME.match(name):
         raise ValueError(f"'{name}' is not a valid node name")

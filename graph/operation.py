@@ -173,7 +173,7 @@ class Operation:
         name: str,
         type: str,
         kind: Kind,
-        kernel: Callable | None,
+        kernel: Callable[..., Any] | None,
         inputs: tuple[Tensor, ...],
         attrs: Mapping[str, Any],
         outputs: list[tuple[DType, shapes.RawShape]],
@@ -261,7 +261,9 @@ class Operation:
         """Let it wait for further operations, which must be older: the order of creation is the order of a run."""
         for op in ops:
             if op.graph is not self.graph or op.index >= self.index:
-                raise ValueError(f"{op!r} cannot be a control input of {self!r}: it is of another graph, or younger.")
+                raise ValueError(
+                    f"{op!r} cannot be a control input of {self!r}: it belongs to another graph, or was made later."
+                )
             if op not in self.controls:
                 self.controls = (*self.controls, op)
 
@@ -275,7 +277,7 @@ class Operation:
         """The outputs."""
         return self.outputs
 
-    def run(self, feed_dict: Mapping | None = None, session: Any = None) -> None:
+    def run(self, feed_dict: Mapping[Any, Any] | None = None, session: Any = None) -> None:
         """Run this operation, and what it depends on, in `session` or the default session."""
         session_for(self.graph, session, "execute operation", "run").run(self, feed_dict)
 
@@ -345,12 +347,12 @@ class Tensor(Operators):
         self.raw_shape = shapes.merge(self.raw_shape, shapes.as_raw(shape))
 
     @property
-    def assign(self) -> Callable:
+    def assign(self) -> Callable[..., Any]:
         """Of a slice of a variable: `assign(value)`, the new value of the whole variable. Other tensors have none."""
         op = self.op
         if op.type == "StridedSlice" and "spec" in op.attrs and op.inputs[0].op.kind in REFERENCES:
             return functools.partial(seams.assign_slice, self)
-        raise AttributeError("'Tensor' object has no attribute 'assign': it is no slice of a variable.")
+        raise AttributeError("'Tensor' object has no attribute 'assign': it is not a slice of a variable.")
 
     def experimental_ref(self) -> Reference:
         """A key for dictionaries; `deref()` gives the tensor back."""
@@ -360,7 +362,7 @@ class Tensor(Operators):
         """The operations that take this tensor as an input."""
         return [op for op in self.graph.get_operations() if any(t is self for t in op.inputs)]
 
-    def eval(self, feed_dict: Mapping | None = None, session: Any = None) -> Any:
+    def eval(self, feed_dict: Mapping[Any, Any] | None = None, session: Any = None) -> Any:
         """The value, computed in `session` or the default session."""
         return session_for(self.graph, session, "evaluate tensor", "eval").run(self, feed_dict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +16,10 @@ class Operators(np.lib.mixins.NDArrayOperatorsMixin):
     __slots__ = ()
 
 
-def _divides(ufunc: np.ufunc, turned: bool) -> Callable:
+def _divides(ufunc: np.ufunc, turned: bool) -> Callable[[Any, Any], Any]:
     """An operator that divides: of integers by zero it is an error, where NumPy's function gives 0."""
 
-    def operator(self, other):
+    def operator(self: Any, other: Any) -> Any:
         if getattr(other, "__array_ufunc__", self) is None:
             return NotImplemented
         return seams.divide(ufunc, other, self) if turned else seams.divide(ufunc, self, other)

@@ -9,7 +9,9 @@ from typing import Any
 from weftwork.graph.operation import Tensor
 
 
-def function_with(name: str, doc: str | None, module: str, parameters: Iterable[Parameter], body: Callable) -> Any:
+def function_with(
+    name: str, doc: str | None, module: str, parameters: Iterable[Parameter], body: Callable[..., Tensor]
+) -> Any:
     """The function `name` of a module, with these parameters: it calls body(**arguments), defaults included.
 
     body: returns a tensor. To `inspect`, `help` and `pickle` it looks as if it had been written down there.

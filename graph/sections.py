@@ -49,7 +49,7 @@ class Section:
 
     def changes(self) -> set[str]:
         """The names of the variables that operations inside write, or ask whether they have a value."""
-        names = set()
+        names: set[str] = set()
         for op in self.ops:
             if op.kind in WRITES:
                 names.add(op.attrs["_variable"])

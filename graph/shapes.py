@@ -338,6 +338,6 @@ def unknown_shape(ndims: int | None = None) -> TensorShape:
 
 
 @lru_cache(maxsize=4096)
-def index_of(spec: tuple) -> tuple:
+def index_of(spec: tuple[Any, ...]) -> tuple[Any, ...]:
     """What NumPy is indexed with."""
     return tuple([slice(*part) if isinstance(part, tuple) else part for part in spec])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _OUTSIDE = -1
 
 
-class _Graphs(list):
+class _Graphs(list["Graph"]):
     """The graphs that a thread has entered.
 
     level: while nodes run in the thread, how many there were when they began; until a node's function enters one
@@ -64,7 +64,7 @@ def inside_node() -> bool:
 
 
 @contextmanager
-def _pushed(stack: list, thing: Any) -> Iterator[Any]:
+def _pushed(stack: list[Any], thing: Any) -> Iterator[Any]:
     stack.append(thing)
     try:
         yield thing

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ray.cluster_utils import Cluster
 
 import weftwork as tf
+from examples.cluster.sweep import sweep
 from tests.test_equivalence import compare
 
 
@@ -137,6 +138,7 @@ def main() -> dict:
         update = weights.assign_add(tf.op(num_cpus=1, dtype=tf.float64, shape=[100_000])(np.ones)(100_000))
         with tf.Session(cluster.address) as session:
             seen["machines"] = len(set(session.run(branches)))
+            seen["swept"] = [len(found) for found in sweep(cluster.address)]
             seen["loom"] = session.run(on_loom)
             seen["gpu"] = session.run(on_gpu)
             seen["scoped"] = session.run(scoped).tolist()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from examples import digits, walkthrough
+from examples import walkthrough
+from examples.training import digits
 
 
 def test_the_walkthrough_shows_that_each_session_has_variables_of_its_own(capsys):

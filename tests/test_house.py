@@ -204,6 +204,7 @@ def test_the_wheel_made_from_the_sdist_holds_the_package_and_nothing_else(tmp_pa
     build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path)]
     subprocess.run([*build, str(ROOT)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.startswith(f"weftwork-{weftwork.__version__}-")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert tops == {"weftwork", next(t for t in tops if t.endswith(".dist-info"))}

@@ -11,15 +11,15 @@ import weftwork as tf
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "deploy/README.md")] + DOCS
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```(\w*)(?: title=\"([^\"]*)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
 
 
 def blocks(page: Path) -> list[str]:
-    """The Python code of a page; what needs a cluster is marked otherwise."""
-    return [code for language, code in FENCED.findall(page.read_text()) if language == "python"]
+    """The Python code of a page, without what it quotes from a file."""
+    return [code for language, title, code in FENCED.findall(page.read_text()) if (language, title) == ("python", "")]
 
 
 def expected(line: str) -> str | None:
@@ -71,16 +71,22 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page):
     assert broken == []
 
 
+def test_what_a_page_quotes_from_a_file_stands_there():
+    quoted = [(title, code) for page in PAGES for _, title, code in FENCED.findall(page.read_text()) if title]
+    assert [title for title, code in quoted if code not in (ROOT / title).read_text()] == []
+    assert quoted
+
+
 def test_every_page_of_the_docs_that_code_or_pages_name_is_there():
     tops = [ROOT / top for top in ("graph", "actors", "scheduler", "weftwork", "examples", "benchmarks")]
     files = [*PAGES, *(path for top in tops for path in top.rglob("*.py"))]
-    named = {name for path in files for name in re.findall(r"\bdocs/\w+\.md\b", path.read_text())}
+    named = {name for path in files for name in re.findall(r"\bdocs/[\w/]+\.md\b", path.read_text())}
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
 def test_the_index_lists_every_page():
-    listed = set(LINK.findall((ROOT / "docs/index.md").read_text()))
-    assert [page.name for page in DOCS if page.name not in listed and page.name != "index.md"] == []
+    listed = {*LINK.findall((ROOT / "docs/index.md").read_text()), "index.md"}
+    assert [page for page in DOCS if page.relative_to(ROOT / "docs").as_posix() not in listed] == []
 
 
 @pytest.mark.parametrize("command", ["make demo", "make test"])

@@ -1666,4 +1666,4 @@ matrix_square_root = _sqrtm
 
 __version__: str
 
-def __getattr__(name: str) -> Any: ...
+def __getattr__(name: str) -> Any: ...  # pyright: ignore[reportIncompleteStub]

@@ -22,9 +22,9 @@ from absl.flags import (
     DEFINE_multi_string,
     DEFINE_spaceseplist,
     DEFINE_string,
-    mark_flag_as_required,
-    mark_flags_as_required,
-    register_validator,
+    mark_flag_as_required,  # pyright: ignore[reportUnknownVariableType]
+    mark_flags_as_required,  # pyright: ignore[reportUnknownVariableType]
+    register_validator,  # pyright: ignore[reportUnknownVariableType]
 )
 
 __all__ = [

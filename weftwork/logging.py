@@ -28,7 +28,7 @@ __all__ = [
     "warning",
 ]
 
-_counts: dict[tuple, int] = {}
+_counts: dict[tuple[int, str], int] = {}
 
 
 def set_verbosity(v: int) -> None:

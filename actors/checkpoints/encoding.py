@@ -72,7 +72,7 @@ def _pack(value: Any) -> bytes:
     except RecursionError:
         raise TypeError("it is nested too deeply, or holds itself") from None
     except UnicodeEncodeError:
-        raise TypeError("it holds text that is no Unicode") from None
+        raise TypeError("it holds text that is not Unicode") from None
 
 
 def _to_json(value: Any) -> Any:
@@ -98,7 +98,7 @@ def _to_json(value: Any) -> Any:
     if kind is np.ndarray and value.dtype == object:
         return ["objects", [list(value.shape), [_to_json(item) for item in value.ravel()]]]
     raise TypeError(
-        f"a {kind.__module__}.{kind.__qualname__} is no plain data (None, numbers, text, bytes, arrays, and lists, "
+        f"a {kind.__module__}.{kind.__qualname__} is not plain data (None, numbers, text, bytes, arrays, and lists, "
         "tuples and dicts of these)"
     )
 
@@ -109,12 +109,12 @@ def _unpack(data: bytes) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except (TypeError, LookupError, AttributeError) as error:
-        raise ValueError(f"it is no encoded object: {error}") from None
+        raise ValueError(f"it is not an encoded object: {error}") from None
 
 
 def _from_json(item: Any) -> Any:
     if type(item) is dict:
-        raise ValueError("it is no encoded object")
+        raise ValueError("it is not an encoded object")
     if type(item) is not list:
         return item
     mark, content = item
@@ -139,7 +139,7 @@ def _objects(content: Any) -> np.ndarray:
 
 def _dimensions(shape: Any) -> tuple[int, ...]:
     if type(shape) is not list or any(type(d) is not int or d < 0 for d in shape):
-        raise ValueError(f"{shape!r} is no shape")
+        raise ValueError(f"{shape!r} is not a shape")
     return tuple(shape)
 
 

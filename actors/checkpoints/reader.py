@@ -66,7 +66,7 @@ class CheckpointReader:
             for number, shard in enumerate(shards):
                 token, size = shard["token"], _whole(shard["bytes"])
                 if not re.fullmatch("[0-9a-f]*", token):  # a name of its own choice could be any file's
-                    raise ValueError(f"{token!r} is no token")
+                    raise ValueError(f"{token!r} is not a token")
                 self._shards.append((data_name(self._prefix, number, len(shards), token), size))
             self._rows = {key: _row(row, self._shards) for key, row in index["tensors"].items()}
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
@@ -273,7 +273,7 @@ def _row(row: Mapping[str, Any], shards: list[tuple[str, int]]) -> Row:
     dtype, shape = row["dtype"], row["shape"]
     shard, offset, size, checksum = (_whole(row[word]) for word in ("shard", "offset", "bytes", "crc32"))
     if dtype not in TYPES or (shape is None) != (dtype == "object"):
-        raise ValueError(f"there are no values of type {dtype!r} and shape {shape!r}")
+        raise ValueError(f"no value can be of type {dtype!r} and shape {shape!r}")
     if shape is not None:
         shape = tuple([_whole(d) for d in shape])
     if offset + size > shards[shard][1]:
@@ -285,5 +285,5 @@ def _row(row: Mapping[str, Any], shards: list[tuple[str, int]]) -> Row:
 
 def _whole(number: Any) -> int:
     if type(number) is not int or number < 0:
-        raise ValueError(f"{number!r} is no whole number")
+        raise ValueError(f"{number!r} is not a whole number")
     return number

@@ -260,7 +260,7 @@ class Iterators:
         with self._lock:
             held = self._held.get(_key(bytes(handle)))
         if held is None:
-            raise NotFoundError(None, None, f"Resource {handle!r} is no iterator of this session.")
+            raise NotFoundError(None, None, f"Resource {handle!r} is not an iterator of this session.")
         wanted = op.attrs["_types"]
         if held.types and len(held.types) != len(wanted):
             text = f"Number of components does not match: expected {len(wanted)} types but got {len(held.types)}."

@@ -130,7 +130,7 @@ _SIZERS: WeakKeyDictionary[type, Sizer | tuple] = WeakKeyDictionary()
 _registered: dict[type, Sizer] | None = None
 
 
-def register_size(kind: type, sizer: Sizer) -> None:
+def register_size(kind: type[Any], sizer: Sizer) -> None:
     """Say how many bytes values of a class are, where it is not told right: `sizer(value)` gives an int.
 
     Sizes decide what goes to a worker by value and what lies in Ray's store, how costs are known, where a node runs,

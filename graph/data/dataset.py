@@ -118,7 +118,9 @@ class Dataset(structures.Structured):
         )
 
     @staticmethod
-    def from_generator(generator: Callable, output_types: Any, output_shapes: Any = None, args: Any = None) -> Dataset:
+    def from_generator(
+        generator: Callable[..., Any], output_types: Any, output_shapes: Any = None, args: Any = None
+    ) -> Dataset:
         """What `generator()` yields: it is called, in this process, whenever the elements are begun.
 
         output_types, output_shapes: of an element.   args: tensors, whose values it is called with.
@@ -273,7 +275,7 @@ class Dataset(structures.Structured):
 
     # Functions
 
-    def map(self, map_func: Callable, num_parallel_calls: Any = None) -> Dataset:
+    def map(self, map_func: Callable[..., Any], num_parallel_calls: Any = None) -> Dataset:
         """map_func(element) of each element; one that is a tuple is given as several arguments.
 
         num_parallel_calls: how many calls may run at the same time, on all cores, ahead of the runs that take what
@@ -290,7 +292,7 @@ class Dataset(structures.Structured):
 
     map_with_legacy_function = map
 
-    def filter(self, predicate: Callable) -> Dataset:
+    def filter(self, predicate: Callable[..., Any]) -> Dataset:
         """The elements of which predicate(element), a boolean scalar, is true."""
         section, result = self._traced(predicate, structures.as_components)
         check_truth(result)
@@ -298,13 +300,17 @@ class Dataset(structures.Structured):
 
     filter_with_legacy_function = filter
 
-    def flat_map(self, map_func: Callable) -> Dataset:
+    def flat_map(self, map_func: Callable[..., Any]) -> Dataset:
         """The elements of the dataset map_func(element), for each element."""
         section, result = self._traced(map_func, of_dataset)
         return made_dataset("FlatMap", result.structure, [self], [], section, parts=(1,))
 
     def interleave(
-        self, map_func: Callable, cycle_length: Any = AUTOTUNE, block_length: Any = 1, num_parallel_calls: Any = None
+        self,
+        map_func: Callable[..., Any],
+        cycle_length: Any = AUTOTUNE,
+        block_length: Any = 1,
+        num_parallel_calls: Any = None,
     ) -> Dataset:
         """As `flat_map`, of `cycle_length` datasets in turn, `block_length` elements of each at a time.
 
@@ -315,7 +321,7 @@ class Dataset(structures.Structured):
         values.append(whole_number(0 if num_parallel_calls is None else num_parallel_calls, "num_parallel_calls"))
         return made_dataset("Interleave", result.structure, [self], values, section, parts=(1,))
 
-    def reduce(self, initial_state: Any, reduce_func: Callable) -> Any:
+    def reduce(self, initial_state: Any, reduce_func: Callable[..., Any]) -> Any:
         """state = reduce_func(state, element) of all elements, from `initial_state` on: the last state, as tensors.
 
         Raises TypeError where the states differ in dtypes.
@@ -331,7 +337,7 @@ class Dataset(structures.Structured):
             return structures.whole(structure, op.outputs)
 
     def with_state(
-        self, state: Any, function: Callable, of: Callable[[Any], Any] = lambda result: result
+        self, state: Any, function: Callable[..., Any], of: Callable[[Any], Any] = lambda result: result
     ) -> tuple[Any, Section]:
         """The structure that a state has, and function(state, element) as a section. of: the state in its result."""
         structure = mapped(leaf_of, state)
@@ -345,7 +351,7 @@ class Dataset(structures.Structured):
                 return structure, section
             structure = wider  # its shape changes from one element to the next
 
-    def apply(self, transformation_func: Callable) -> Dataset:
+    def apply(self, transformation_func: Callable[..., Any]) -> Dataset:
         """transformation_func(dataset), which is a dataset."""
         dataset = transformation_func(self)
         if not isinstance(dataset, Dataset):
@@ -359,14 +365,14 @@ class Dataset(structures.Structured):
 
     # Iterators
 
-    def make_one_shot_iterator(self) -> Iterator:
+    def make_one_shot_iterator(self) -> Iterator[Any]:
         """An iterator that needs no initialiser, and goes through the elements once in a session.
 
         Raises ValueError where the dataset depends on a placeholder or a variable.
         """
         return one_shot_iterator(self.variant_tensor, self.structure)
 
-    def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator:
+    def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator[Any]:
         """An iterator that begins whenever its `initializer` runs. shared_name: iterators of one name are one."""
         return initializable_iterator(self.variant_tensor, self.structure, shared_name)
 

@@ -22,7 +22,7 @@ Transformation = Callable[[Dataset], Dataset]
 
 
 def map_and_batch(
-    map_func: Callable,
+    map_func: Callable[..., Any],
     batch_size: Any,
     num_parallel_batches: int | None = None,
     drop_remainder: bool = False,
@@ -39,7 +39,7 @@ def shuffle_and_repeat(buffer_size: Any, count: Any = None, seed: int | None = N
 
 
 def parallel_interleave(
-    map_func: Callable,
+    map_func: Callable[..., Any],
     cycle_length: Any,
     block_length: Any = 1,
     sloppy: bool = False,
@@ -70,7 +70,7 @@ def prefetch_to_device(device: Any, buffer_size: Any = None) -> Transformation:
     return lambda dataset: dataset.prefetch(AUTOTUNE if buffer_size is None else buffer_size)
 
 
-def take_while(predicate: Callable) -> Transformation:
+def take_while(predicate: Callable[..., Any]) -> Transformation:
     """The elements before the first of which predicate(element) is false."""
 
     def apply(dataset: Dataset) -> Dataset:
@@ -81,7 +81,7 @@ def take_while(predicate: Callable) -> Transformation:
     return apply
 
 
-def scan(initial_state: Any, scan_func: Callable) -> Transformation:
+def scan(initial_state: Any, scan_func: Callable[..., Any]) -> Transformation:
     """The outputs of (state, output) = scan_func(state, element), from `initial_state` on.
 
     Raises TypeError for what returns no pair, or a state of other dtypes.
@@ -109,7 +109,10 @@ def scan(initial_state: Any, scan_func: Callable) -> Transformation:
 
 
 def group_by_window(
-    key_func: Callable, reduce_func: Callable, window_size: Any = None, window_size_func: Callable | None = None
+    key_func: Callable[..., Any],
+    reduce_func: Callable[..., Any],
+    window_size: Any = None,
+    window_size_func: Callable[..., Any] | None = None,
 ) -> Transformation:
     """The elements of reduce_func(key, dataset), for each window of elements that have one key.
 
@@ -133,7 +136,7 @@ def group_by_window(
 
 
 def bucket_by_sequence_length(
-    element_length_func: Callable,
+    element_length_func: Callable[..., Any],
     bucket_boundaries: Sequence[int],
     bucket_batch_sizes: Sequence[int],
     padded_shapes: Any = None,

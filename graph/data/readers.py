@@ -69,7 +69,7 @@ class FixedLengthRecordDataset(_Files):
     """Records of `record_bytes` bytes, as strings; header_bytes and footer_bytes of each file are left out.
 
     The other arguments as TextLineDataset's. When it runs: NotFoundError for a file that is not there,
-    InvalidArgumentError for one that is no whole number of records.
+    InvalidArgumentError for one that is not a whole number of records.
     """
 
     def __init__(

@@ -247,10 +247,10 @@ def _shapes_like(types: Any, given: Any) -> list[shapes.RawShape]:
         return [partial_shape(given)]
     if isinstance(types, Mapping):
         if not isinstance(given, Mapping) or set(given) != set(types):
-            raise ValueError(f"The shapes {given!r} have not the structure of the types {types!r}")
+            raise ValueError(f"The shapes {given!r} do not have the structure of the types {types!r}")
         return [shape for key in sorted(types) for shape in _shapes_like(types[key], given[key])]
     if not isinstance(given, (tuple, list)) or len(given) != len(_items(types)):
-        raise ValueError(f"The shapes {given!r} have not the structure of the types {types!r}")
+        raise ValueError(f"The shapes {given!r} do not have the structure of the types {types!r}")
     return [shape for item, one in zip(_items(types), given, strict=True) for shape in _shapes_like(item, one)]
 
 

@@ -341,7 +341,7 @@ class GFile:
         with told(as_path(self._name)):
             return self._text(file.readline())
 
-    def readlines(self) -> list:
+    def readlines(self) -> list[Any]:
         """All lines that are left."""
         return list(self)
 
@@ -445,6 +445,6 @@ def open_to_write(path: Any) -> Any:
 # By the names of `tf.io.gfile`
 
 
-def walk_v2(top: Any, topdown: bool = True, onerror: Any = None) -> Iterator[tuple[str, Sequence, Sequence]]:
+def walk_v2(top: Any, topdown: bool = True, onerror: Any = None) -> Iterator[tuple[str, Sequence[Any], Sequence[Any]]]:
     """As `walk`."""
     return walk(top, topdown, onerror)

@@ -98,7 +98,7 @@ def _picked(op: Operation, grad: Tensor) -> list:
     found: list[Any] = [None] * len(op.inputs)
     slot = args[0]
     if type(slot) is not nest.Slot or slot.index != 0:
-        raise unknown(op, "its first argument is no tensor")
+        raise unknown(op, "its first argument is not a tensor")
     x, rest = op.inputs[0], op.inputs[1:]
     attrs = {"function": op.kernel, "options": tuple(op.attrs.items()), "unique": False}
     found[0] = lambda: apply(

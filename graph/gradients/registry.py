@@ -96,7 +96,7 @@ class RegisterGradient:
             raise TypeError("op_type must be a string")
         self._op_type = op_type
 
-    def __call__(self, function: Callable) -> Callable:
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Register `function`."""
         if self._op_type in RULES:
             raise KeyError(f"Registering two gradient with name '{self._op_type}'!")
@@ -147,7 +147,7 @@ def _users_rule(op: Operation, *grads: Any) -> list:
 class _Local:
     """A function that belongs to this process: it is left behind when the graph is pickled."""
 
-    def __init__(self, name: str, function: Callable | None):
+    def __init__(self, name: str, function: Callable[..., Any] | None):
         self.name, self.function = name, function
 
     def __reduce__(self):
@@ -159,7 +159,7 @@ def first_of(*values: Any, count: int) -> Any:
     return values[0] if count == 1 else values[:count]
 
 
-def custom_gradient(f: Callable) -> Callable:
+def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """A decorator: `f` makes nodes and returns (result, grad_fn), and grad_fn gives its gradient instead of theirs.
 
     f(*args): any number of tensors; its result is a tensor or a structure of them.

@@ -62,7 +62,7 @@ def gradients(
     aggregation_method: int | None = None,
     stop_gradients: Any = None,
     unconnected_gradients: UnconnectedGradients | str = UnconnectedGradients.NONE,
-) -> list:
+) -> list[Any]:
     """The derivatives of the sum of all elements of `ys` with respect to each of `xs`: a list as long as `xs`.
 
     xs: variables or tensors, also ones on the way. A gradient is a tensor of its x's shape and dtype, IndexedSlices

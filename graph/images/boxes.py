@@ -106,7 +106,7 @@ def draw_bounding_boxes(images: Any, boxes: Any, name: str | None = None, colors
         raise ValueError("draw_bounding_boxes takes no colors here: they are TensorFlow 1's ten.")
     x, places = convert_to_tensor(images, name="images"), convert_to_tensor(boxes, dtypes.float32, name="boxes")
     if not x.dtype.is_floating:
-        raise TypeError(f"Value passed to parameter 'images' has DataType {x.dtype.name}, which is no float")
+        raise TypeError(f"Value passed to parameter 'images' has DataType {x.dtype.name}, which is not a float")
     shapes.merge(x.raw_shape, (None,) * 4)
     shapes.merge(places.raw_shape, (None, None, 4))
     inputs, kind = [x, places], "DrawBoundingBoxes"

@@ -204,7 +204,7 @@ def grayscale_to_rgb(images: Any, name: str | None = None) -> Tensor:
 def _space(kernel: Callable, kind: str, images: Any, name: str | None) -> Tensor:
     x = _three_channels(convert_to_tensor(images, name="images"))
     if not x.dtype.is_floating:
-        raise TypeError(f"Value passed to parameter 'images' has DataType {x.dtype.name}, which is no float")
+        raise TypeError(f"Value passed to parameter 'images' has DataType {x.dtype.name}, which is not a float")
     return apply(kernel, [x], type=kind, name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
 
 

@@ -42,7 +42,7 @@ def _resized(images: Any, size: Any, way: Way, name: str | None) -> Tensor:
     if x.raw_shape is not None and len(x.raw_shape) != 4:
         raise ValueError(f"Shape must be rank 4 but is rank {len(x.raw_shape)}: {x!r}")
     if x.dtype.numpy.kind not in "fiu":
-        raise TypeError(f"Value passed to parameter 'images' has DataType {x.dtype.name}, which is no real number")
+        raise TypeError(f"Value passed to parameter 'images' has DataType {x.dtype.name}, which is not a real number")
     _, vector, known = shape_argument(size)
     if known is not None and len(known) != 2:
         raise ValueError(f"'size' must be a 1-D Tensor of 2 elements: new_height, new_width, not {shapes.text(known)}")

@@ -70,7 +70,7 @@ def ordered(before: Mapping[str, Collection[str]]) -> list[str]:
                 heapq.heappush(ready, number[other])
     if len(order) < len(names):
         left = [name for name in names if missing[name]]
-        raise ValueError(f"The graph has a cycle that is no loop, through the nodes {', '.join(left[:5])}.")
+        raise ValueError(f"The graph has a cycle that is not a loop. It goes through the nodes {', '.join(left[:5])}.")
     return order
 
 

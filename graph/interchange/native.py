@@ -30,7 +30,7 @@ from weftwork.graph.seams import seams
 
 ATTRIBUTE = "_weftwork"
 """The attribute of a node that holds it."""
-Functions = bool | Mapping[str, Callable]
+Functions = bool | Mapping[str, Callable[..., Any]]
 """The users' functions that a graph may name: none (False), any that can be imported (True), or those of a mapping."""
 
 _OPERATORS = {f"operator:{function.__name__.strip('_')}": function for function in OPERATORS.values()}
@@ -222,20 +222,20 @@ class _Reader:
         ours = module.startswith(("weftwork.graph.", "weftwork.actors."))
         found = getattr(importlib.import_module(module), name, None) if ours else None
         if not (isinstance(found, type) and issubclass(found, tuple) and hasattr(found, "_fields")):
-            raise Refused(f"{path} is no record of the library's")
+            raise Refused(f"{path} is not a record of the library's")
         return found(*[self.value(item) for item in items])
 
     def _function_value(self, content: Any) -> Any:
         found = _library(content)
         if found is None:
-            raise Refused(f"{content} is no function of the library's that computes")
+            raise Refused(f"{content} is not one of the library's functions that compute")
         return found
 
     def _method_value(self, content: Any) -> Any:
         path, method = content
         ufunc = self._function_value(path)
         if not isinstance(ufunc, np.ufunc) or method not in ("reduce", "accumulate", "outer", "reduceat"):
-            raise Refused(f"{path}.{method} is no method of a ufunc that computes")
+            raise Refused(f"{path}.{method} is not a method of a ufunc that computes")
         return _UfuncMethod(ufunc, method)
 
     def _traits_value(self, content: Any) -> Traits:
@@ -264,7 +264,7 @@ class _Reader:
         for part in name.split("."):
             found = getattr(found, part, None)
         if not callable(found):
-            raise Refused(f"there is no function {path}")
+            raise Refused(f"no function is called {path}")
         return getattr(found, "function", found)
 
     def _unwritable_value(self, content: Any) -> Any:

@@ -184,7 +184,7 @@ def with_space_to_batch(
     input: Any,
     dilation_rate: Any,
     padding: str,
-    op: Callable,
+    op: Callable[..., Any],
     filter_shape: Any = None,
     spatial_dims: Any = None,
     data_format: str | None = None,

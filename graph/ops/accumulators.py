@@ -25,7 +25,15 @@ from weftwork.graph.stacks import get_default_graph
 class _Held:
     """What is held by the session: an operation stands for it."""
 
-    def __init__(self, kind: str, dtypes: tuple, shapes: tuple, shared_name: str | None, name: str, keep: int = 0):
+    def __init__(
+        self,
+        kind: str,
+        dtypes: tuple[Any, ...],
+        shapes: tuple[Any, ...],
+        shared_name: str | None,
+        name: str,
+        keep: int = 0,
+    ):
         graph = get_default_graph()
         with graph.control_dependencies(None), graph.in_section(None):
             self._op = graph.add(Kind.NOOP, kind, outputs=[], name=name)

@@ -183,12 +183,14 @@ def _now() -> Any:
     return np.float64(time.time())
 
 
-def numpy_function(func: Callable, inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:
+def numpy_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:
     """`py_func` by its newer name."""
     return py_func(func, inp, Tout, stateful=True, name=name)
 
 
-def switch_case(branch_index: Any, branch_fns: Any, default: Callable | None = None, name: str = "switch_case") -> Any:
+def switch_case(
+    branch_index: Any, branch_fns: Any, default: Callable[..., Any] | None = None, name: str = "switch_case"
+) -> Any:
     """What function number `branch_index` made; the default, or the last function, for any other number.
 
     branch_fns: a list of functions, of (number, function) pairs, or a dict of them.
@@ -210,7 +212,7 @@ def switch_case(branch_index: Any, branch_fns: Any, default: Callable | None = N
         return case([(math_ops.equal(index, number), fn) for number, fn in others], default=last)
 
 
-def vectorized_map(fn: Callable, elems: Any, fallback_to_while_loop: bool = True) -> Any:
+def vectorized_map(fn: Callable[..., Any], elems: Any, fallback_to_while_loop: bool = True) -> Any:
     """`map_fn`, whose result's dtypes need not be said."""
     flat = [convert_to_tensor(item) for item in nest.flatten(elems)]
     seen: list[Any] = []
@@ -237,7 +239,7 @@ def _like(structure: Any, items: Any) -> Any:
     return next(items)
 
 
-def grad_pass_through(f: Callable) -> Callable:
+def grad_pass_through(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function like f of one tensor, whose derivative is 1."""
 
     def passed(*args: Any, **kwargs: Any) -> Any:
@@ -252,6 +254,6 @@ def _second(x: Any, y: Any) -> Any:
     return y
 
 
-def recompute_grad(f: Callable) -> Callable:
+def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
     """The function as it is: a run frees what it does not need, and keeps what the derivatives need."""
     return f

@@ -69,7 +69,7 @@ def global_norm(t_list: Any, name: str | None = None) -> Tensor | None:
 
 def clip_by_global_norm(
     t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
-) -> tuple[list, Tensor | None]:
+) -> tuple[list[Any], Tensor | None]:
     """(tensors scaled by clip_norm / max(global norm, clip_norm), global norm); None entries stay.
 
     use_norm: the norm if it is known already. An infinite norm gives NaN everywhere, to be noticed.

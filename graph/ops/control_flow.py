@@ -49,12 +49,12 @@ def _ended(section: Section, result: Any, word: str) -> list:
 
 def cond(
     pred: Any,
-    true_fn: Callable | None = None,
-    false_fn: Callable | None = None,
+    true_fn: Callable[..., Any] | None = None,
+    false_fn: Callable[..., Any] | None = None,
     strict: bool = False,
     name: str | None = None,
-    fn1: Callable | None = None,
-    fn2: Callable | None = None,
+    fn1: Callable[..., Any] | None = None,
+    fn2: Callable[..., Any] | None = None,
 ) -> Any:
     """What `true_fn()` made if `pred` (a boolean tensor of rank 0) is true, else what `false_fn()` made.
 
@@ -205,7 +205,7 @@ def _ordered(mapping: dict) -> list:
 
 def case(
     pred_fn_pairs: Any,
-    default: Callable | None = None,
+    default: Callable[..., Any] | None = None,
     exclusive: bool = False,
     strict: bool = False,
     name: str = "case",
@@ -293,8 +293,8 @@ def _only_one(pred: Any, *preds: Any, names: str) -> Any:
 
 
 def while_loop(
-    cond: Callable,
-    body: Callable,
+    cond: Callable[..., Any],
+    body: Callable[..., Any],
     loop_vars: Any,
     shape_invariants: Any = None,
     parallel_iterations: int = 10,

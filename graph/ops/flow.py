@@ -38,7 +38,7 @@ def _first(value: Any, message: str) -> Any:
     return value
 
 
-def identity_n(input: Iterable, name: str | None = None) -> list[Tensor]:
+def identity_n(input: Iterable[Any], name: str | None = None) -> list[Tensor]:
     """Tensors of the same values."""
     with name_scope(name, "IdentityN", None):
         return [identity(item) for item in input]
@@ -84,7 +84,7 @@ def with_dependencies(dependencies: Iterable, output_tensor: Any, name: str | No
         return identity(output_tensor, name=name)
 
 
-def tuple(tensors: Iterable, name: str | None = None, control_inputs: Iterable | None = None) -> list:
+def tuple(tensors: Iterable[Any], name: str | None = None, control_inputs: Iterable[Any] | None = None) -> list[Any]:
     """Tensors of the same values, each of which waits for all of them (and for `control_inputs`).
 
     None entries stay None. Raises ValueError when there is no tensor at all.

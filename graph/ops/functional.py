@@ -73,7 +73,7 @@ def _tensors(structure: Any) -> list[Tensor]:
 
 
 def map_fn(
-    fn: Callable,
+    fn: Callable[..., Any],
     elems: Any,
     dtype: Any = None,
     parallel_iterations: int | None = None,
@@ -151,7 +151,7 @@ def _packed(structure: Any, tensors: list[Tensor]) -> Any:
 
 
 def foldl(
-    fn: Callable,
+    fn: Callable[..., Any],
     elems: Any,
     initializer: Any = None,
     parallel_iterations: int = 10,
@@ -164,7 +164,7 @@ def foldl(
 
 
 def foldr(
-    fn: Callable,
+    fn: Callable[..., Any],
     elems: Any,
     initializer: Any = None,
     parallel_iterations: int = 10,
@@ -177,7 +177,7 @@ def foldr(
 
 
 def scan(
-    fn: Callable,
+    fn: Callable[..., Any],
     elems: Any,
     initializer: Any = None,
     parallel_iterations: int = 10,

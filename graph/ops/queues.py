@@ -112,18 +112,18 @@ class QueueBase:
         return self._op.name
 
     @property
-    def dtypes(self) -> list:
+    def dtypes(self) -> list[Any]:
         """The dtypes of the components."""
         return list(self._dtypes)
 
     @property
-    def shapes(self) -> list:
+    def shapes(self) -> list[Any]:
         """The shapes of the components."""
         raw = self._shapes or (None,) * len(self._dtypes)
         return [dims.TensorShape(shape) for shape in raw]
 
     @property
-    def names(self) -> list | None:
+    def names(self) -> list[Any] | None:
         """The names of the components."""
         return None if self._names is None else list(self._names)
 

@@ -23,7 +23,7 @@ UniqueWithCounts = namedtuple("UniqueWithCounts", ["y", "idx", "count"])
 def transpose(a: Any, perm: Any = None, name: str | None = "transpose", conjugate: bool = False) -> Tensor:
     """Axis i of the result is axis perm[i]; by default the order is reversed. conjugate: complex numbers too.
 
-    Raises ValueError when perm is no permutation of a known rank.
+    Raises ValueError when perm is not a permutation of a known rank.
     """
     x = convert_to_tensor(a, name="a")
     if conjugate and x.dtype.is_complex:
@@ -38,7 +38,7 @@ def transpose(a: Any, perm: Any = None, name: str | None = "transpose", conjugat
         raw = None if x.raw_shape is None else x.raw_shape[::-1]
         return apply(np.transpose, [x], type="Transpose", name=name, dtype=x.dtype, shape=raw)
     if not isinstance(order, tuple) or sorted(order) != [*range(len(order))] or n not in (None, len(order)):
-        raise ValueError(f"perm {order} is no permutation of the {n} axes of shape {shapes.text(x.raw_shape)}.")
+        raise ValueError(f"perm {order} is not a permutation of the {n} axes of shape {shapes.text(x.raw_shape)}.")
     raw = tuple([None if x.raw_shape is None else x.raw_shape[i] for i in order])
     return apply(np.transpose, [x], {"axes": order}, type="Transpose", name=name, dtype=x.dtype, shape=raw)
 

@@ -280,7 +280,7 @@ def stft(
     frame_length: int,
     frame_step: int,
     fft_length: int | None = None,
-    window_fn: Callable | None = hann_window,
+    window_fn: Callable[..., Any] | None = hann_window,
     pad_end: bool = False,
     name: str | None = None,
 ) -> Tensor:
@@ -302,7 +302,7 @@ def inverse_stft(
     frame_length: int,
     frame_step: int,
     fft_length: int | None = None,
-    window_fn: Callable | None = hann_window,
+    window_fn: Callable[..., Any] | None = hann_window,
     name: str | None = None,
 ) -> Tensor:
     """The signals of short-time Fourier transforms; exact with the window of `inverse_stft_window_fn`."""
@@ -318,7 +318,7 @@ def inverse_stft(
 
 
 def inverse_stft_window_fn(
-    frame_step: int, forward_window_fn: Callable = hann_window, name: str | None = None
+    frame_step: int, forward_window_fn: Callable[..., Any] = hann_window, name: str | None = None
 ) -> Callable[..., Tensor]:
     """The window for `inverse_stft` that undoes `stft` with forward_window_fn."""
 

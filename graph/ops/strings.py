@@ -68,7 +68,9 @@ def as_string(
     x = convert_to_tensor(input, name="input")
     kind = x.dtype.numpy.kind
     if kind not in "biufc" and x.dtype.base_dtype is not dtypes.string:
-        raise TypeError(f"Value passed to parameter 'input' has DataType {x.dtype.name}, which is no number or bool")
+        raise TypeError(
+            f"Value passed to parameter 'input' has DataType {x.dtype.name}, which is neither a number nor a bool"
+        )
     if scientific and shortest:
         raise ValueError("Cannot select both scientific and shortest notation")
     if fill not in ("", " ", "+", "-", "0", "#"):

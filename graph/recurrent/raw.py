@@ -19,7 +19,7 @@ from weftwork.graph.variables.sharing import variable_scope
 
 def raw_rnn(
     cell: Any,
-    loop_fn: Callable,
+    loop_fn: Callable[..., Any],
     parallel_iterations: int | None = None,
     swap_memory: bool = False,
     scope: Any = None,

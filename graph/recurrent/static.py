@@ -20,12 +20,12 @@ from weftwork.graph.variables.sharing import variable_scope
 
 def static_rnn(
     cell: Any,
-    inputs: Sequence,
+    inputs: Sequence[Any],
     initial_state: Any = None,
     dtype: Any = None,
     sequence_length: Any = None,
     scope: Any = None,
-) -> tuple[list, Any]:
+) -> tuple[list[Any], Any]:
     """(outputs, last state) of a cell along a list of inputs: one step of operations for each.
 
     inputs: tensors [batch, in], or structures of them.  initial_state: zeros of `dtype` when it is None.
@@ -50,13 +50,13 @@ def static_rnn(
 def static_bidirectional_rnn(
     cell_fw: Any,
     cell_bw: Any,
-    inputs: Sequence,
+    inputs: Sequence[Any],
     initial_state_fw: Any = None,
     initial_state_bw: Any = None,
     dtype: Any = None,
     sequence_length: Any = None,
     scope: Any = None,
-) -> tuple[list, Any, Any]:
+) -> tuple[list[Any], Any, Any]:
     """(outputs, last state forwards, last state backwards) of two cells, of which one goes along the reversed sequence.
 
     Each output is [batch, both output sizes]. Arguments as in `static_rnn`.

@@ -36,7 +36,7 @@ class MultiRNNCell(RNNCell):
         self._cells = list(cells)
 
     @property
-    def state_size(self) -> tuple:
+    def state_size(self) -> tuple[Any, ...]:
         """The cells' state sizes."""
         return tuple([cell.state_size for cell in self._cells])
 
@@ -45,12 +45,12 @@ class MultiRNNCell(RNNCell):
         """The output size of the last cell."""
         return self._cells[-1].output_size
 
-    def zero_state(self, batch_size: Any, dtype: Any) -> tuple:
+    def zero_state(self, batch_size: Any, dtype: Any) -> tuple[Any, ...]:
         """The cells' states of zeros."""
         with name_scope(f"{type(self).__name__}ZeroState"):
             return tuple([cell.zero_state(batch_size, dtype) for cell in self._cells])
 
-    def call(self, inputs: Any, state: Any) -> tuple[Any, tuple]:
+    def call(self, inputs: Any, state: Any) -> tuple[Any, tuple[Any, ...]]:
         """One step of every cell."""
         states = []
         for i, (cell, old) in enumerate(zip(self._cells, state, strict=True)):
@@ -83,12 +83,12 @@ class _Wrapper(RNNCell):
         return self._cell.output_size
 
     @property
-    def trainable_weights(self) -> list:
+    def trainable_weights(self) -> list[Any]:
         """The cell's."""
         return self._cell.trainable_weights
 
     @property
-    def non_trainable_weights(self) -> list:
+    def non_trainable_weights(self) -> list[Any]:
         """The cell's."""
         return self._cell.non_trainable_weights
 
@@ -115,7 +115,7 @@ class DropoutWrapper(_Wrapper):
         input_size: Any = None,
         dtype: Any = None,
         seed: int | None = None,
-        dropout_state_filter_visitor: Callable | None = None,
+        dropout_state_filter_visitor: Callable[..., Any] | None = None,
     ):
         super().__init__(cell)
         if variational_recurrent:
@@ -148,7 +148,7 @@ class DropoutWrapper(_Wrapper):
 class ResidualWrapper(_Wrapper):
     """A cell whose input is added to its output; residual_fn(input, output) does something else."""
 
-    def __init__(self, cell: Any, residual_fn: Callable | None = None):
+    def __init__(self, cell: Any, residual_fn: Callable[..., Any] | None = None):
         super().__init__(cell)
         self._residual = residual_fn or (lambda inputs, output: inputs + output)
 

@@ -23,7 +23,7 @@ MOVING_AVERAGE_VARIABLES = "moving_average_variables"
 """The collection of variables that have an average."""
 
 
-def moving_average_variables(scope: str | None = None) -> list:
+def moving_average_variables(scope: str | None = None) -> list[Any]:
     """The variables that have a moving average."""
     return get_default_graph().get_collection(MOVING_AVERAGE_VARIABLES, scope)
 

@@ -23,7 +23,7 @@ def replica_device_setter(
     merge_devices: bool = True,
     cluster: Any = None,
     ps_ops: Sequence[str] | None = None,
-    ps_strategy: Callable | None = None,
+    ps_strategy: Callable[..., Any] | None = None,
 ) -> Callable[[Operation], str] | None:
     """A function for `tf.device` that puts variables on parameter servers, in turn, and the rest on the worker.
 

@@ -130,12 +130,12 @@ def add_loss(loss: Any, loss_collection: Any = GraphKeys.LOSSES) -> None:
         get_default_graph().add_to_collection(loss_collection, loss)
 
 
-def get_losses(scope: str | None = None, loss_collection: Any = GraphKeys.LOSSES) -> list:
+def get_losses(scope: str | None = None, loss_collection: Any = GraphKeys.LOSSES) -> list[Any]:
     """The losses of a collection, those in a name scope."""
     return get_default_graph().get_collection(loss_collection, scope)
 
 
-def get_regularization_losses(scope: str | None = None) -> list:
+def get_regularization_losses(scope: str | None = None) -> list[Any]:
     """What the regularizers of variables and layers gave."""
     return get_default_graph().get_collection(GraphKeys.REGULARIZATION_LOSSES, scope)
 

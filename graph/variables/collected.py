@@ -16,7 +16,7 @@ from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import writes as state_ops
 
 
-def global_variables(scope: str | None = None) -> list:
+def global_variables(scope: str | None = None) -> list[Any]:
     """The variables of the default graph."""
     return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
 
@@ -24,17 +24,17 @@ def global_variables(scope: str | None = None) -> list:
 all_variables = global_variables
 
 
-def trainable_variables(scope: str | None = None) -> list:
+def trainable_variables(scope: str | None = None) -> list[Any]:
     """The variables that optimizers work on."""
     return get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
 
 
-def local_variables(scope: str | None = None) -> list:
+def local_variables(scope: str | None = None) -> list[Any]:
     """The variables that are no part of a model's state."""
     return get_default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
 
 
-def model_variables(scope: str | None = None) -> list:
+def model_variables(scope: str | None = None) -> list[Any]:
     """The variables of the collection MODEL_VARIABLES."""
     return get_default_graph().get_collection(GraphKeys.MODEL_VARIABLES, scope)
 

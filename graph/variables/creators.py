@@ -15,7 +15,7 @@ _creators = threading.local()
 
 
 @contextmanager
-def variable_creator_scope(variable_creator: Callable) -> Iterator[None]:
+def variable_creator_scope(variable_creator: Callable[..., Any]) -> Iterator[None]:
     """What makes the variables inside: `variable_creator(next_creator, **kwargs)`, with all that Variable is given.
 
     It returns a variable, mostly `next_creator(**kwargs)`'s. The innermost scope comes first.

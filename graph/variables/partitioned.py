@@ -183,7 +183,7 @@ def parts_of(name: str, shape: Sequence[int], partitions: Sequence[int]) -> list
 # Partitioners
 
 
-def fixed_size_partitioner(num_shards: int, axis: int = 0) -> Callable:
+def fixed_size_partitioner(num_shards: int, axis: int = 0) -> Callable[..., Any]:
     """A partitioner that makes num_shards parts along an axis, or as many as it is long."""
 
     def partitioner(shape: Any, **_: Any) -> list[int]:
@@ -197,7 +197,7 @@ def fixed_size_partitioner(num_shards: int, axis: int = 0) -> Callable:
 
 def variable_axis_size_partitioner(
     max_shard_bytes: int, axis: int = 0, bytes_per_string_element: int = 16, max_shards: int | None = None
-) -> Callable:
+) -> Callable[..., Any]:
     """A partitioner of parts of at most max_shard_bytes along an axis, at most max_shards. ValueError below 1."""
     if max_shard_bytes < 1 or bytes_per_string_element < 1:
         raise ValueError("Both max_shard_bytes and bytes_per_string_element must be positive.")
@@ -219,7 +219,7 @@ def variable_axis_size_partitioner(
 
 def min_max_variable_partitioner(
     max_partitions: int = 1, axis: int = 0, min_slice_size: int = 256 << 10, bytes_per_string_element: int = 16
-) -> Callable:
+) -> Callable[..., Any]:
     """A partitioner of at most max_partitions parts along an axis, each of at least min_slice_size bytes."""
 
     def partitioner(shape: Any, dtype: Any) -> list[int]:

@@ -14,10 +14,10 @@ from weftwork.graph.variables.variable_scopes import VariableScope
 
 def make_template(
     name_: str,
-    func_: Callable,
+    func_: Callable[..., Any],
     create_scope_now_: bool = False,
     unique_name_: str | None = None,
-    custom_getter_: Callable | None = None,
+    custom_getter_: Callable[..., Any] | None = None,
     **kwargs: Any,
 ) -> Template:
     """`func_` with the arguments `kwargs`, in a variable scope of its own: `name_`, made unique, or `unique_name_`.

@@ -45,11 +45,11 @@ class VariableScope:
         regularizer: Any = None,
         caching_device: Any = None,
         name_scope: str = "",
-        custom_getter: Callable | None = None,
+        custom_getter: Callable[..., Any] | None = None,
         dtype: Any = float32,
         constraint: Any = None,
         use_resource: bool | None = None,
-        partitioner: Callable | None = None,
+        partitioner: Callable[..., Any] | None = None,
     ):
         self.name = name
         self.partitioner = partitioner
@@ -92,26 +92,26 @@ class VariableScope:
         """Taken and kept: there is one kind of variable."""
         self.use_resource = use_resource
 
-    def set_custom_getter(self, custom_getter: Callable | None) -> None:
+    def set_custom_getter(self, custom_getter: Callable[..., Any] | None) -> None:
         """The function through which variables are got inside."""
         self.custom_getter = custom_getter
 
-    def set_partitioner(self, partitioner: Callable | None) -> None:
+    def set_partitioner(self, partitioner: Callable[..., Any] | None) -> None:
         """What says in how many parts variables are made inside."""
         self.partitioner = partitioner
 
-    def get_collection(self, name: Any) -> list:
+    def get_collection(self, name: Any) -> list[Any]:
         """The items of a collection whose names are in this scope."""
         return get_default_graph().get_collection(name, f"{self.name}/" if self.name else "")
 
-    def global_variables(self) -> list:
+    def global_variables(self) -> list[Any]:
         """The variables of this scope."""
         return self.get_collection(GraphKeys.GLOBAL_VARIABLES)
 
-    def trainable_variables(self) -> list:
+    def trainable_variables(self) -> list[Any]:
         """The variables of this scope that optimizers work on."""
         return self.get_collection(GraphKeys.TRAINABLE_VARIABLES)
 
-    def local_variables(self) -> list:
+    def local_variables(self) -> list[Any]:
         """The local variables of this scope."""
         return self.get_collection(GraphKeys.LOCAL_VARIABLES)

@@ -38,7 +38,13 @@ _CHUNKS = 16
 class _Call:
     """A function, its arguments, and the future of what it gives.   among: what functions it calls besides."""
 
-    def __init__(self, function: Callable, args: tuple, kwargs: dict, among: tuple[Callable, ...] = ()):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[Any, Any],
+        among: tuple[Callable[..., Any], ...] = (),
+    ):
         self.function, self.args, self.kwargs, self.among = function, args, kwargs, among
         self.future: Future = Future()
         self.needs = [a for a in (*args, *kwargs.values()) if isinstance(a, Future)]
@@ -54,7 +60,12 @@ class Executor(concurrent.futures.Executor):
     Raises ValueError for a max_workers below 1, TypeError for an initializer that cannot be called.
     """
 
-    def __init__(self, max_workers: int | None = None, initializer: Callable | None = None, initargs: tuple = ()):
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        initializer: Callable[..., Any] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ):
         if max_workers is not None and max_workers < 1:
             raise ValueError(f"max_workers must be 1 or more, not {max_workers!r}.")
         if initializer is not None and not callable(initializer):
@@ -69,22 +80,22 @@ class Executor(concurrent.futures.Executor):
         self._gathering = self._down = False
         self._broken: BaseException | None = None
 
-    def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """Call `fn(*args, **kwargs)` some time: its future. Raises RuntimeError after `shutdown`."""
         return self._submit([_Call(fn, args, kwargs)])[0]
 
-    def submit_as(self, functions: tuple[Callable, ...], work: Callable) -> Future:
+    def submit_as(self, functions: tuple[Callable[..., Any], ...], work: Callable[..., Any]) -> Future:
         """Call `work()`, which calls these functions: costs are theirs, and what state they refer to is seen."""
         return self._submit([_Call(_done, (work,), {}, tuple({id(each): each for each in functions}.values()))])[0]
 
     def map(
         self,
-        fn: Callable,
-        *iterables: Iterable,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int | None = None,
         **kwargs: Any,
-    ) -> Iterator:
+    ) -> Iterator[Any]:
         """The results of `fn` for each tuple of arguments, in their order.
 
         timeout: seconds from now, after which TimeoutError is raised.   chunksize: calls that go to a worker at once,

@@ -49,7 +49,7 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         self._executor = Executor(n_jobs)
         return n_jobs
 
-    def submit(self, func: Callable, callback: Callable | None = None) -> Future:
+    def submit(self, func: Callable[..., Any], callback: Callable[..., Any] | None = None) -> Future:
         """Run a batch of joblib's: a future of its list of results."""
         assert self._executor is not None, "configure comes first"
         future = self._executor.submit_as(tuple(map(_plain, func.items)), func)  # type: ignore[attr-defined]

@@ -15,8 +15,8 @@ def socket_folder() -> str:
         if folder and folder.isascii() and len(folder) <= _ROOM and is_writable(folder):
             return folder
     raise OSError(
-        f"There is no folder for the sockets of processes: set TMPDIR to one that can be written to, whose path has "
-        f"ASCII characters alone, {_ROOM} at most.",
+        f"No folder can hold the sockets of worker processes. Set TMPDIR to a folder that can be written to, and whose "
+        f"path has at most {_ROOM} characters, all of them ASCII.",
     )
 
 

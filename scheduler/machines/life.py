@@ -225,7 +225,7 @@ def _begin() -> Future:
         if _is_parents:
             raise UnavailableError(None, None, _FORKED)
         if _is_ending:
-            raise UnavailableError(None, None, "The program ends: Ray is not started any more.")
+            raise UnavailableError(None, None, "The program is ending, so Ray is not started again.")
         if _life is not None and _life.is_on():  # it has come since the caller looked: the keeper asks for nothing more
             there: Future = Future()
             there.set_result(_life)

@@ -195,7 +195,7 @@ class Costs:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
         if not isinstance(content, dict) or content.get("weftwork_costs") != 1:
-            raise ValueError(f"{path} is no file of costs: it was not written by `save`.")
+            raise ValueError(f"{path} is not a file of costs: save_costs has not written it.")
         for row in content["records"]:
             kernel = _import(row["function"])
             if kernel is not None:

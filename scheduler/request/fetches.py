@@ -26,10 +26,10 @@ _KEYS = _LEAVES | {SparseTensor, IndexedSlices}
 
 
 def register_session_run_conversion_functions(
-    tensor_type: type,
-    fetch_function: Callable,
-    feed_function: Callable | None = None,
-    feed_function_for_partial_run: Callable | None = None,
+    tensor_type: type[Any],
+    fetch_function: Callable[..., Any],
+    feed_function: Callable[..., Any] | None = None,
+    feed_function_for_partial_run: Callable[..., Any] | None = None,
 ) -> None:
     """Teach `run` to fetch and feed a type of your own.
 

@@ -24,7 +24,7 @@ K = TypeVar("K")
 class Repeated(MutableSequence, Generic[T]):
     """A list of values of one type; a message that is put in is copied."""
 
-    def __init__(self, kind: type, name: str, changed: Callable[[], None]):
+    def __init__(self, kind: type[Any], name: str, changed: Callable[[], None]):
         self._kind, self._name, self._changed = kind, name, changed
         self._items: list[Any] = []
 
@@ -70,7 +70,7 @@ class Repeated(MutableSequence, Generic[T]):
 class Map(MutableMapping, Generic[K, T]):
     """A dict of keys of one type to values of one type."""
 
-    def __init__(self, kinds: tuple[type, type], name: str, changed: Callable[[], None]):
+    def __init__(self, kinds: tuple[type[Any], type[Any]], name: str, changed: Callable[[], None]):
         self._kinds, self._name, self._changed = kinds, name, changed
         self._items: dict[Any, Any] = {}
 

@@ -266,7 +266,7 @@ class Engine:
         elif team.borrow(candidate.plan.slots, within):
             return team
         if forced:
-            raise UnavailableError(None, None, "The resident processes did not start.")
+            raise UnavailableError(None, None, "No local worker has started.")
         if team.failed:
             autotuner.drop(candidate)
         return None

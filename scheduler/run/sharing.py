@@ -98,7 +98,7 @@ class Sharing:
         """Seconds for which a worker is waited for that is started anew. Raises when none has come up."""
         self.alone_since = self.alone_since or monotonic()
         if monotonic() > self.alone_since + _UP_WITHIN:
-            raise lost(self.flow.ops[:1], 1, "no local worker comes up")
+            raise lost(self.flow.ops[:1], 1, "no local worker has started")
         return 1.0
 
     def _busy(self) -> int:

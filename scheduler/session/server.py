@@ -203,7 +203,7 @@ def find(target: str, seconds: float | None) -> Found:
             return Found(host, Task(*said["task"]), spec)
         now = time.monotonic()
         if end is not None and now >= end:
-            raise DeadlineExceededError(None, None, f"{keeper} has not answered within {seconds:g} s.")
+            raise DeadlineExceededError(None, None, f"{keeper} did not answer within {seconds:g} s.")
         if now - told >= _TELL:
             told = now
             log.info("CreateSession still waiting for response from worker: %s", keeper)
@@ -252,5 +252,5 @@ def _by_name(target: str, waited: float | None) -> Found:
     if host is not None:
         return Found(host, None, None)
     if waited is not None:
-        raise DeadlineExceededError(None, None, f"No server has answered at {target} within {waited:g} s.")
+        raise DeadlineExceededError(None, None, f"No server answered at {target} within {waited:g} s.")
     raise NotFoundError(None, None, f"There is no server at {target} in this Ray cluster.")

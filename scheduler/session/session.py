@@ -88,7 +88,7 @@ class BaseSession:
         """The target it was made with."""
         return self._target
 
-    def list_devices(self) -> list:
+    def list_devices(self) -> list[Any]:
         """The devices of every machine, in TensorFlow 1's form."""
         self._check_open()
         spec = self._cluster or ClusterSpec(self._config.cluster_def)
@@ -107,7 +107,7 @@ class BaseSession:
     def run(
         self,
         fetches: Any,
-        feed_dict: Mapping | None = None,
+        feed_dict: Mapping[Any, Any] | None = None,
         options: RunOptions | None = None,
         run_metadata: RunMetadata | None = None,
         copy: bool | None = None,
@@ -186,7 +186,9 @@ class BaseSession:
             devices=self._placed is not None,
         )
 
-    def submit(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> RunFuture:
+    def submit(
+        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, options: RunOptions | None = None
+    ) -> RunFuture:
         """Start a run in the background: a future of its result, whose `cancel` cancels the run also while it goes on.
 
         A cancelled run changes nothing. The future's `result` raises a CancelledError then, of `tf.errors` and of
@@ -200,7 +202,9 @@ class BaseSession:
 
         return RunFuture.start(work, lambda: self._closed)
 
-    async def run_async(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> Any:
+    async def run_async(
+        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, options: RunOptions | None = None
+    ) -> Any:
         """As `run`, for coroutines: `await session.run_async(y)`. The event loop goes on meanwhile.
 
         Cancelling the task that waits (also by `asyncio.wait_for`) cancels the run, which changes nothing then; closing
@@ -208,7 +212,9 @@ class BaseSession:
         """
         return await asyncio.wrap_future(self.submit(fetches, feed_dict, options))
 
-    def make_callable(self, fetches: Any, feed_list: Sequence | None = None, accept_options: bool = False) -> Callable:
+    def make_callable(
+        self, fetches: Any, feed_list: Sequence[Any] | None = None, accept_options: bool = False
+    ) -> Callable[..., Any]:
         """A function that runs `fetches`, with a positional argument for each tensor of `feed_list`.
 
         With accept_options it also takes keywords options and run_metadata. The plan is made once and kept: what is
@@ -230,7 +236,7 @@ class BaseSession:
             if len(args) != len(tensors):
                 raise TypeError(f"This callable takes {len(tensors)} fed values, but got {len(args)}.")
             if kwargs and not accept_options:
-                raise TypeError("Made without accept_options=True, this callable takes no options.")
+                raise TypeError("This callable takes no options: make it with accept_options=True.")
             fed = [convert_feed(tensor, value) for tensor, value in zip(tensors, args, strict=True)]
             return self._run(signature, fed, kwargs.get("options"), kwargs.get("run_metadata"))
 
@@ -244,7 +250,7 @@ class BaseSession:
         self._check_open()
         return self._partial.setup(self._graph, fetches, feeds)
 
-    def partial_run(self, handle: str, fetches: Any, feed_dict: Mapping | None = None) -> Any:
+    def partial_run(self, handle: str, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
         """Go on with a run that `partial_run_setup` began: what was computed before is not computed again."""
         self._check_open()
         return self._partial.run(self._graph, handle, fetches, feed_dict, self._run_part, self._config.copy)
@@ -255,7 +261,7 @@ class BaseSession:
         signature = signatures.find(key) or signatures.add(key, parse_fetches(self._graph, list(elements)), known, ran)
         return self._run(signature, list(values.values()), copy=False)
 
-    def explain(self, fetches: Any, feed_dict: Mapping | None = None) -> Explanation:
+    def explain(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Explanation:
         """The plan of a run, for a reader: print it. Nothing runs.
 
         It lists the segments, where each runs and why, what it costs, the critical path and what bounds the run.
@@ -291,7 +297,7 @@ class BaseSession:
         self._finalizer()
 
     @staticmethod
-    def reset(target: Any, containers: Sequence | None = None, config: ConfigProto | None = None) -> None:
+    def reset(target: Any, containers: Sequence[Any] | None = None, config: ConfigProto | None = None) -> None:
         """Forget the variables that sessions share at `target`, or under `config.name`, and close these sessions.
 
         containers: only the variables in these; None is all. A detached session of that name is ended with None.

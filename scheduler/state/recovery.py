@@ -79,7 +79,7 @@ class Recovery:
                 None,
                 ops[0],
                 f"The values of {_named(ops)} were lost with the machine that held them. ConfigProto(replicas=2) keeps "
-                "a copy on a second machine, checkpoint_dir one on disk. Assign them anew to go on.",
+                "a copy on a second machine, checkpoint_dir one on disk. Assign them again to go on.",
             )
         raise AbortedError(
             None,

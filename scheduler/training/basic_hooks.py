@@ -140,7 +140,7 @@ class LoggingTensorHook(SessionRunHook):
         every_n_iter: int | None = None,
         every_n_secs: float | None = None,
         at_end: bool = False,
-        formatter: Callable[[dict], str] | None = None,
+        formatter: Callable[[dict[Any, Any]], str] | None = None,
     ):
         only_at_end = at_end and every_n_iter is None and every_n_secs is None
         if not only_at_end and (every_n_iter is None) == (every_n_secs is None):
@@ -210,7 +210,7 @@ class GlobalStepWaiterHook(SessionRunHook):
 class FinalOpsHook(SessionRunHook):
     """Runs some fetches at the end: `final_ops_values`."""
 
-    def __init__(self, final_ops: Any, final_ops_feed_dict: Mapping | None = None):
+    def __init__(self, final_ops: Any, final_ops_feed_dict: Mapping[Any, Any] | None = None):
         self._final_ops, self._feeds = final_ops, final_ops_feed_dict
         self._values: Any = None
 
@@ -228,7 +228,7 @@ class FinalOpsHook(SessionRunHook):
 class FeedFnHook(SessionRunHook):
     """Feeds each run with what `feed_fn()` gives."""
 
-    def __init__(self, feed_fn: Callable[[], Mapping]):
+    def __init__(self, feed_fn: Callable[[], Mapping[Any, Any]]):
         self.feed_fn = feed_fn
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:

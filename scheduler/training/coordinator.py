@@ -26,7 +26,7 @@ class Coordinator:
     clean_stop_exception_types: exceptions that `join` does not raise again; by default OutOfRangeError.
     """
 
-    def __init__(self, clean_stop_exception_types: Sequence[type] | None = None):
+    def __init__(self, clean_stop_exception_types: Sequence[type[Any]] | None = None):
         clean = (OutOfRangeError,) if clean_stop_exception_types is None else clean_stop_exception_types
         self._clean = tuple(clean)
         self._lock = threading.Lock()
@@ -136,9 +136,9 @@ class LooperThread(threading.Thread):
         self,
         coord: Coordinator,
         timer_interval_secs: float | None,
-        target: Callable | None = None,
-        args: Sequence = (),
-        kwargs: Mapping | None = None,
+        target: Callable[..., Any] | None = None,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[Any, Any] | None = None,
     ):
         if not isinstance(coord, Coordinator):
             raise ValueError(f"'coord' argument must be a Coordinator: {coord}")
@@ -153,9 +153,9 @@ class LooperThread(threading.Thread):
     def loop(
         coord: Coordinator,
         timer_interval_secs: float | None,
-        target: Callable,
-        args: Sequence = (),
-        kwargs: Mapping | None = None,
+        target: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[Any, Any] | None = None,
     ) -> LooperThread:
         """Make such a thread and start it."""
         looper = LooperThread(coord, timer_interval_secs, target, args, kwargs)

@@ -35,7 +35,7 @@ class SessionManager:
         graph: Graph | None = None,
         recovery_wait_secs: float = 30,
         local_init_run_options: RunOptions | None = None,
-        local_init_feed_dict: Mapping | None = None,
+        local_init_feed_dict: Mapping[Any, Any] | None = None,
     ):
         if ready_for_local_init_op is not None and local_init_op is None:
             raise ValueError("If you pass a ready_for_local_init_op you must also pass a local_init_op ")
@@ -55,8 +55,8 @@ class SessionManager:
         wait_for_checkpoint: bool = False,
         max_wait_secs: float = 7200,
         config: ConfigProto | None = None,
-        init_feed_dict: Mapping | None = None,
-        init_fn: Callable | None = None,
+        init_feed_dict: Mapping[Any, Any] | None = None,
+        init_fn: Callable[..., Any] | None = None,
     ) -> Session:
         """A session whose model is ready: restored where there is a checkpoint, else initialised.
 

@@ -53,7 +53,7 @@ class _Monitored:
     def run(
         self,
         fetches: Any,
-        feed_dict: Mapping | None = None,
+        feed_dict: Mapping[Any, Any] | None = None,
         options: RunOptions | None = None,
         run_metadata: RunMetadata | None = None,
     ) -> Any:
@@ -63,7 +63,7 @@ class _Monitored:
         """
         return self._open().run(fetches, feed_dict, options, run_metadata)
 
-    def run_step_fn(self, step_fn: Callable) -> Any:
+    def run_step_fn(self, step_fn: Callable[..., Any]) -> Any:
         """Call step_fn(step_context) for a step of several runs: what it returns. A lost session begins the step again.
 
         Raises ValueError when it does not take a `step_context`.

@@ -50,10 +50,10 @@ class QueueRunner:
     def __init__(
         self,
         queue: Any = None,
-        enqueue_ops: Sequence | None = None,
+        enqueue_ops: Sequence[Any] | None = None,
         close_op: Any = None,
         cancel_op: Any = None,
-        queue_closed_exception_types: tuple | None = None,
+        queue_closed_exception_types: tuple[Any, ...] | None = None,
     ):
         if queue is None or not enqueue_ops:
             raise ValueError("Must provide queue and enqueue_ops.")
@@ -120,7 +120,7 @@ class QueueRunner:
         return self._queue
 
     @property
-    def enqueue_ops(self) -> list:
+    def enqueue_ops(self) -> list[Any]:
         """What its threads run."""
         return self._enqueue_ops
 
@@ -135,7 +135,7 @@ class QueueRunner:
         return self._cancel_op
 
     @property
-    def queue_closed_exception_types(self) -> tuple:
+    def queue_closed_exception_types(self) -> tuple[Any, ...]:
         """The errors that mean that there is no more data."""
         return self._types
 

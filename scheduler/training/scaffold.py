@@ -30,15 +30,15 @@ class Scaffold:
     def __init__(
         self,
         init_op: Any = None,
-        init_feed_dict: Mapping | None = None,
-        init_fn: Callable | None = None,
+        init_feed_dict: Mapping[Any, Any] | None = None,
+        init_fn: Callable[..., Any] | None = None,
         ready_op: Any = None,
         ready_for_local_init_op: Any = None,
         local_init_op: Any = None,
         summary_op: Any = None,
         saver: Saver | None = None,
         copy_from_scaffold: Scaffold | None = None,
-        local_init_feed_dict: Mapping | None = None,
+        local_init_feed_dict: Mapping[Any, Any] | None = None,
     ):
         if copy_from_scaffold is not None and not isinstance(copy_from_scaffold, Scaffold):
             raise TypeError("copy_from_scaffold is not a Scaffold instance.")
@@ -76,7 +76,7 @@ class Scaffold:
         return self
 
     @staticmethod
-    def get_or_default(arg_name: str, collection_key: str, default_constructor: Callable) -> Any:
+    def get_or_default(arg_name: str, collection_key: str, default_constructor: Callable[..., Any]) -> Any:
         """The one item of a collection, else a new one, which goes there. Raises RuntimeError for several."""
         graph = stacks.get_default_graph()
         found = graph.get_collection(collection_key)

@@ -66,7 +66,7 @@ class Supervisor:
         checkpoint_basename: str = "model.ckpt",
         session_manager: SessionManager | None = None,
         summary_writer: Any = USE_DEFAULT,
-        init_fn: Callable | None = None,
+        init_fn: Callable[..., Any] | None = None,
         local_init_run_options: Any = None,
     ):
         self._graph = graph or stacks.get_default_graph()
@@ -219,7 +219,7 @@ class Supervisor:
             threads.append(self.loop(self._save_model_secs, self._save, args=(sess,)))
         return threads
 
-    def start_queue_runners(self, sess: Session, queue_runners: Sequence | None = None) -> list:
+    def start_queue_runners(self, sess: Session, queue_runners: Sequence[Any] | None = None) -> list[Any]:
         """Start the threads of queue runners, by default those of the graph: these threads."""
         if queue_runners is None:
             return start_queue_runners(sess, self._coord)
@@ -228,7 +228,7 @@ class Supervisor:
         ]
 
     def loop(
-        self, timer_interval_secs: float | None, target: Callable, args: Any = None, kwargs: Any = None
+        self, timer_interval_secs: float | None, target: Callable[..., Any], args: Any = None, kwargs: Any = None
     ) -> LooperThread:
         """Start a thread that calls a function again and again, with so many seconds in between: this thread."""
         looper = LooperThread(self._coord, timer_interval_secs, target=target, args=args, kwargs=kwargs)
@@ -258,7 +258,7 @@ class Supervisor:
         self._coord.wait_for_stop()
 
     def stop(
-        self, threads: Sequence | None = None, close_summary_writer: bool = True, ignore_live_threads: bool = False
+        self, threads: Sequence[Any] | None = None, close_summary_writer: bool = True, ignore_live_threads: bool = False
     ) -> None:
         """Stop the threads, and raise what they, or the block, have raised."""
         self._coord.request_stop()

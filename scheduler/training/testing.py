@@ -348,7 +348,7 @@ class TestCase(unittest.TestCase):
 
     # Threads
 
-    def checkedThread(self, target: Callable, args: Any = None, kwargs: Any = None) -> CheckedThread:
+    def checkedThread(self, target: Callable[..., Any], args: Any = None, kwargs: Any = None) -> CheckedThread:
         """A thread whose `join` raises what it raised."""
         return CheckedThread(self, target, args or (), kwargs or {})
 

@@ -19,6 +19,11 @@ def test_independent_branches_spread_over_the_machines(seen):
     assert seen["machines"] == 3
 
 
+def test_the_sweep_of_the_examples_takes_several_machines(seen):
+    variants, machines = seen["swept"]
+    assert (variants, machines > 1) == (16, True)
+
+
 def test_a_node_runs_where_the_resource_is_that_it_asks_for(seen):
     assert seen["loom"] == seen["loom machine"]
 

@@ -4,41 +4,30 @@ Each step cuts its batch into shards. The shards' gradients are independent bran
 time as Ray tasks; the weights live in the session's actor; the update of all weights is one atomic run.
 """
 
-import argparse
+import sys
 
 import numpy as np
-from sklearn.datasets import load_digits
+from scipy.special import softmax
 from tqdm import tqdm
 
 import weftwork as tf
+from examples.datasets import TRAINED, digits
 
 HIDDEN = 512
-SHARDS = 4
-"""The shards of a step: each asks for a CPU, so each is a Ray task, on whatever machine has one."""
-
-
-def layers(images, weights):
-    """The hidden layer and the logits, float32 [n, HIDDEN] and [n, 10]."""
-    w1, b1, w2, b2 = weights
-    hidden = np.maximum(images @ w1 + b1, 0)
-    return hidden, hidden @ w2 + b2
+SHARDS = 4  # of a step: each asks for a CPU, so each is a Ray task, on whatever machine has one
 
 
 @tf.op(outputs=5, dtype=tf.float32, num_cpus=1)
 def shard_gradient(images, labels, *weights):
-    """The mean cross-entropy of one shard, and its gradients.
-
-    dL/dlogits = (softmax - one hot) / n; the rest is the chain rule.
-    """
-    hidden, logits = layers(images, weights)
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    chances = shifted / shifted.sum(axis=1, keepdims=True)
+    """The mean cross-entropy of one shard, and its gradients. dL/dlogits is (softmax - one hot) / n."""
+    w1, b1, w2, b2 = weights
+    hidden = np.maximum(images @ w1 + b1, 0)
+    chances = softmax(hidden @ w2 + b2, axis=1)
     rows = np.arange(len(labels))
     loss = -np.log(chances[rows, labels] + 1e-9).mean()
-    slope = chances.copy()
-    slope[rows, labels] -= 1
-    slope /= len(labels)
-    back = (slope @ weights[2].T) * (hidden > 0)
+    chances[rows, labels] -= 1
+    slope = chances / len(labels)
+    back = (slope @ w2.T) * (hidden > 0)
     return loss, images.T @ back, back.sum(axis=0), hidden.T @ slope, slope.sum(axis=0)
 
 
@@ -67,29 +56,24 @@ def build(size: int) -> dict:
 
 def main(steps: int = 150, size: int = 256) -> float:
     """Train, print, and return the accuracy on digits that were held back."""
-    pixels, targets = load_digits(return_X_y=True)
-    order = np.random.default_rng(0).permutation(len(targets))
-    images, labels = (pixels[order] / 16).astype(np.float32), targets[order].astype(np.int64)
-    train, test = slice(0, 1400), slice(1400, None)
+    images, labels = digits()
     with tf.Graph().as_default(), tf.Session() as session:
         net = build(size)
         session.run(tf.global_variables_initializer())
         rng = np.random.default_rng(1)
         progress = tqdm(range(steps), desc="training", unit="step", mininterval=1)
         for _ in progress:
-            rows = rng.integers(0, 1400, size * SHARDS)
-            feed = {net["images"]: images[train][rows], net["labels"]: labels[train][rows]}
+            rows = rng.integers(0, TRAINED, size * SHARDS)
+            feed = {net["images"]: images[rows], net["labels"]: labels[rows]}
             loss, _ = session.run([net["loss"], net["step"]], feed)
             progress.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        feed = {net["images"]: images[test], net["labels"]: labels[test]}
+        feed = {net["images"]: images[TRAINED:], net["labels"]: labels[TRAINED:]}
         accuracy = float(session.run(net["accuracy"], feed))
-        print(f"accuracy on {len(labels[test])} digits that it never saw: {accuracy:.3f}")
+        print(f"accuracy on {len(labels) - TRAINED} digits that it never saw: {accuracy:.3f}")
         ran = [f"{place} {nodes} nodes in {pieces} pieces" for place, (pieces, nodes) in session.placements.items()]
         print(f"what ran where: {', '.join(ran)}")
     return accuracy
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=150)
-    main(parser.parse_args().steps)
+    main(*map(int, sys.argv[1:]))

@@ -72,8 +72,7 @@ PROGRAMS = {"dask": by_dask, "executor": by_executor, "joblib": by_joblib, "asyn
 
 def main():
     right = {name: bool(program()) for name, program in PROGRAMS.items()}
-    for name, well in right.items():
-        print(f"{name:10} {'right' if well else 'wrong'}")
+    print(*[f"{name:10} {'right' if well else 'wrong'}" for name, well in right.items()], sep="\n")
     return sum(right.values()) / len(right)
 
 

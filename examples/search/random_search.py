@@ -1,0 +1,47 @@
+"""A random search for the settings of a model, on all cores. Each try is a node; the data is a node that all share.
+
+`main` returns the accuracy of the best settings.
+"""
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.model_selection import train_test_split
+
+import weftwork
+
+
+@weftwork.op(outputs=4)
+def data():
+    """Images and labels to train with, and to judge by: x, x_test, y, y_test."""
+    return train_test_split(*load_digits(return_X_y=True), random_state=0)
+
+
+@weftwork.op
+def accuracy(settings, x, x_test, y, y_test):
+    """How much of the test images a model with these settings gets right."""
+    return ExtraTreesClassifier(random_state=0, **settings).fit(x, y).score(x_test, y_test)
+
+
+def main(tries=16):
+    rng = np.random.default_rng(0)
+    settings = [
+        {
+            "n_estimators": int(rng.integers(2, 30)),
+            "max_depth": int(rng.integers(2, 15)),
+            "min_samples_leaf": int(rng.integers(1, 9)),
+        }
+        for _ in range(tries)
+    ]
+    parts = data()
+    scores = [accuracy(one, *parts) for one in settings]
+    with weftwork.Session() as session:
+        found = session.run(scores)
+    best = sorted(zip(found, settings, strict=True), key=lambda pair: -pair[0])
+    for score, one in best[:3]:
+        print(f"accuracy {score:.3f} with {one}")
+    return best[0][0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Pi by chance, while workers are killed: every point counts exactly once.
+
+Each batch of points is one call of a function; some calls kill the process that they run in. The variables `inside` and
+`points` are written together or not at all. `main` returns by how much the counts differ from those of a plain loop: 0.
+"""
+
+import os
+import random
+import signal
+import tempfile
+from pathlib import Path
+
+import weftwork
+
+PROGRAM = os.getpid()
+POINTS, BATCHES, RUNS = 20_000, 8, 4
+
+
+def hits(seed):
+    """How many of some random points of the unit square lie in the quarter of a circle."""
+    draw = random.Random(int(seed))
+    return sum(draw.random() ** 2 + draw.random() ** 2 < 1 for _ in range(POINTS))
+
+
+def kill_this_worker(deaths, seed):
+    """Once for each seed: pull the plug on the process, unless it is the program itself."""
+    mark = Path(deaths, str(seed))
+    if os.getpid() != PROGRAM and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@weftwork.op(dtype=weftwork.int64, shape=[])
+def batch(seed, deaths):
+    """The hits of one batch. In every eighth one the power fails."""
+    found = hits(seed)
+    if seed % BATCHES == 5:
+        kill_this_worker(deaths, seed)
+    return found
+
+
+def main():
+    deaths = tempfile.mkdtemp()
+    first = weftwork.placeholder(weftwork.int64, [], name="first")
+    inside = weftwork.Variable(0, dtype=weftwork.int64, name="inside")
+    points = weftwork.Variable(0, dtype=weftwork.int64, name="points")
+    found = sum(batch(first + number, deaths) for number in range(BATCHES))
+    step = weftwork.group(inside.assign_add(found), points.assign_add(BATCHES * POINTS))
+    with weftwork.Session() as session:
+        session.run(weftwork.global_variables_initializer())
+        for number in range(RUNS):
+            session.run(step, {first: number * BATCHES})
+            hit, drawn = session.run([inside, points])
+            print(f"{drawn:>9,} points, pi is about {4 * hit / drawn:.4f}, {len(os.listdir(deaths))} workers killed")
+    expected = sum(hits(seed) for seed in range(RUNS * BATCHES))
+    print(f"counted {hit:,} hits; a plain loop counts {expected:,}")
+    return abs(hit - expected) + abs(drawn - RUNS * BATCHES * POINTS)
+
+
+if __name__ == "__main__":
+    main()
