@@ -79,6 +79,9 @@ class StepFailed(Exception):
         self.step = step
 
 
+Measured = tuple[list, list[float], list[float], list[int], list[int]]
+
+
 class Step(NamedTuple):
     """One node: slots[outputs] = kernel(*slots[inputs], **attrs)."""
 
@@ -181,20 +184,20 @@ class Program:
             raise StepFailed(at) from error
         return [slots[i] for i in self.outputs]
 
-    def measure(self, values: Sequence[Any], stop: list) -> tuple[list, list[float], list[int], list[int]]:
-        """As calling it, and also each step's seconds, bytes of inputs and bytes of outputs."""
+    def measure(self, values: Sequence[Any], stop: list) -> Measured:
+        """As calling it, and of each step when it began (by `perf_counter`), its seconds, bytes taken and made."""
         count = len(self.steps)
-        seconds, taken, made = [0.0] * count, [0] * count, [0] * count
+        starts, seconds, taken, made = [0.0] * count, [0.0] * count, [0] * count, [0] * count
 
         def probe(at: int, began: float, args: list, result: Any) -> None:
-            seconds[at] = perf_counter() - began
+            starts[at], seconds[at] = began, perf_counter() - began
             taken[at] = sum(map(size_of, args))
             if type(self.steps[at].outputs) is int:
                 made[at] = size_of(result)
             elif hasattr(result, "__len__"):  # else the step is about to fail
                 made[at] = sum(map(size_of, result))
 
-        return self._interpret(values, stop, probe), seconds, taken, made
+        return self._interpret(values, stop, probe), starts, seconds, taken, made
 
     # Compiled form
 

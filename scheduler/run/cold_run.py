@@ -32,6 +32,7 @@ from weftwork.scheduler.plan.call_list import ABSENT, CHUNK, CallList, are_heavy
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
 from weftwork.scheduler.run.failures import node_error
+from weftwork.scheduler.run.telling import Node
 
 _AHEAD = 300
 """Nodes among which first calls are looked for."""
@@ -91,6 +92,24 @@ class Part(NamedTuple):
     nodes: set[Operation]
 
 
+class Stretch:
+    """Nodes that were called one after another: when that began, and how long it took.
+
+    pieces: the nodes.   watched: it is to be told what each node took; then that is in `nodes`.
+    """
+
+    def __init__(self, start: float, watched: bool):
+        self.start, self.watched = start, watched
+        self.seconds = 0.0
+        self.pieces: list[list[Operation]] = []
+        self.nodes: list[Node] = []
+
+    @property
+    def ops(self) -> list[Operation]:
+        """The nodes that have something to call."""
+        return [op for rows in self.pieces for op in rows if op.kind in CALLED]
+
+
 class _Pace:
     """How long nodes take, by looks at the clock. What is left is heavy when two looks in a row say so.
 
@@ -115,7 +134,8 @@ class _Pace:
 class ColdRun:
     """One run: how far it is, and what is there."""
 
-    def __init__(self, call_list: CallList, feeds: Mapping[Tensor, Any]):
+    def __init__(self, call_list: CallList, feeds: Mapping[Tensor, Any], watched: bool = False):
+        """watched: what each node took is to be told."""
         self.called, self.seconds = 0, 0.0
         """How many nodes were called here, and how long that took."""
         self.heavy = False
@@ -123,6 +143,8 @@ class ColdRun:
         self.inner: Any = None
         """The run of the part that is on its way."""
         self.since = monotonic()
+        self.stretch = Stretch(0.0, watched)
+        """What was called when it went on last."""
         self._call_list = call_list
         self._values = call_list.values(feeds)
         self._at = 0
@@ -156,11 +178,13 @@ class ColdRun:
     def go_on(self, stop: list) -> Next:
         """Call nodes until something else must happen. Raises the error of a node that fails, or Stopped."""
         start = perf_counter()
+        self.stretch = stretch = Stretch(start, self.stretch.watched)
         try:
             with spoken() if self._call_list.only_users else quiet():
                 return self._call(stop)
         finally:
-            self.seconds += perf_counter() - start
+            stretch.seconds = perf_counter() - start
+            self.seconds += stretch.seconds
             self._calling = [], iter(())
 
     def _call(self, stop: list) -> Next:
@@ -177,8 +201,9 @@ class ColdRun:
                 rows = [op for op in rows if op not in self._ahead]
                 self._ahead.difference_update(ops[at:end])
             begun, count = 0, len(rows)
+            self.stretch.pieces.append(rows)
             try:
-                if self._swift and len(rows) > 1:
+                if self._swift and len(rows) > 1 and not self.stretch.watched:
                     self._calls = self._call_list.calls_of(rows)
                     if self._call_list.mixed:
                         rows, self._calls = _with_turns(rows, self._calls)
@@ -287,9 +312,12 @@ class ColdRun:
             turn(op.traits.user)
         start = perf_counter()
         result = function(*given, **attrs)
-        if op in self._call_list.measured:
-            seconds = perf_counter() - start
-            COSTS.learn(kernel, sum([size_of(value) for value in given]), seconds, size_of(result))
+        if self.stretch.watched or op in self._call_list.measured:
+            seconds, taken, made = perf_counter() - start, sum([size_of(value) for value in given]), size_of(result)
+            if op in self._call_list.measured:
+                COSTS.learn(kernel, taken, seconds, made)
+            if self.stretch.watched:
+                self.stretch.nodes.append(Node(op, start, seconds, taken, made))
         if len(call) > 1 and op.traits.user and type(result) not in ATOMS:
             del given
             result = own([result])  # here: it counts references

@@ -99,7 +99,9 @@ def is_of_the_place(error: BaseException) -> bool:
     return any(word in text for word in _OF_THE_PLACE)
 
 
-def let_stay(op: Operation, kernel: Any, why: BaseException) -> None:
-    """A function turns out to run in the program's own process only: say so, once."""
-    if HISTORY.let_stay(kernel):
+def let_stay(op: Operation, kernel: Any, why: BaseException) -> bool:
+    """A function turns out to run in the program's own process only: say so, once. True the first time."""
+    new = HISTORY.let_stay(kernel)
+    if new:
         _LOG.info("%s runs in the program's own process from now on: %s", op.defined_at, why)
+    return new

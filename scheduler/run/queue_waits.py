@@ -75,6 +75,7 @@ class Waits:
         for number, value in zip(self._plan.flow.outputs[node], wait.outcome, strict=True):
             run.values[number] = value
         run.count(segment.place.value, 1)
+        run.waited("queue", op, wait.since)
         return segment
 
     def cancel(self) -> None:
