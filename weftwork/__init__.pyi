@@ -106,6 +106,9 @@ from weftwork import (
     test as test,
 )
 from weftwork import (
+    timeline as timeline,
+)
+from weftwork import (
     train as train,
 )
 from weftwork import (

@@ -118,6 +118,15 @@ def _size(reference: Any) -> int | None:
     return get_local_object_locations([reference.raw]).get(reference.raw, {}).get("object_size")
 
 
+def spilled(references: list) -> int:
+    """The bytes of those of some values that Ray has put on disk for want of memory, as far as this process knows."""
+    from ray.experimental import get_local_object_locations
+
+    alive = [reference.raw for reference in references if not reference.is_gone]
+    places = get_local_object_locations(alive) if alive else {}
+    return sum([place.get("object_size") or 0 for place in places.values() if place.get("did_spill")])
+
+
 def is_lost(reference: Any) -> bool:
     """True for a reference whose value is gone: a task is asked to look at it where it lies."""
     if reference.is_gone:

@@ -229,8 +229,32 @@ class RunOptions(Message):
     report_tensor_allocations_upon_oom: bool = False
 
 
+class AllocationDescription(Message):
+    """The memory of a tensor: what it took, and was given."""
+
+    requested_bytes: int = 0
+    allocated_bytes: int = 0
+    allocator_name: str = ""
+    allocation_id: int = 0
+    has_single_reference: bool = False
+    ptr: int = 0
+
+
+class TensorDescription(Message):
+    """A tensor that a node made."""
+
+    allocation_description: AllocationDescription
+
+
+class NodeOutput(Message):
+    """An output of a node that ran; its first one stands for all of them here."""
+
+    slot: int = 0
+    tensor_description: TensorDescription
+
+
 class NodeExecStats(Message):
-    """When one node ran: microseconds since the epoch, and relative to `all_start_micros`."""
+    """When one node ran: microseconds since the epoch, and relative to `all_start_micros`; and the bytes it made."""
 
     node_name: str = ""
     all_start_micros: int = 0
@@ -240,6 +264,7 @@ class NodeExecStats(Message):
     scheduled_micros: int = 0
     timeline_label: str = ""
     thread_id: int = 0
+    output: Repeated[NodeOutput]
 
 
 class DeviceStepStats(Message):

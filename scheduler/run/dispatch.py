@@ -88,6 +88,8 @@ class Dispatcher:
         self.nested = Calls(run, plan, nesting, measure)
         self.since: dict[int, float] = {}
         """When each segment was ready."""
+        self.spilled = 0
+        """Bytes of large values that went to disk."""
 
     def execute(self) -> None:
         """Run all segments. Raises the first error, after everything has come to rest."""
@@ -109,6 +111,9 @@ class Dispatcher:
             raise
         finally:
             self.requests.clean()
+        self._look_for_spills(self.budget.live)
+        if self.spilled:
+            self.run.teller().tell("spilled", bytes_out=self.spilled)
 
     # Starting
 
@@ -431,7 +436,14 @@ class Dispatcher:
                 self.requests.references.pop(number, None)
                 self.budget.dropped(number)
                 if self.plan.flow.producer[number] >= 0:
+                    self._look_for_spills([number])
                     self.run.values[number] = None
+
+    def _look_for_spills(self, numbers: list[int]) -> None:
+        """See which of some values have gone to disk; they are about to be dropped, or the run is about to end."""
+        if self.budget.counts:
+            values = [self.run.values[number] for number in numbers]
+            self.spilled += objects.spilled([value for value in values if objects.is_reference(value)])
 
     # Coming to rest
 

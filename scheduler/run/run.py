@@ -39,7 +39,6 @@ from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 
 CANCELLED = "Run call was cancelled"
 _AS_IT_IS = nullcontext()
-_SECONDS = Ran._fields.index("seconds")
 _ONE = fresh(threading.Lock())
 TIMED_OUT = "Timed out waiting for notification"
 _COMMITS = "commits"
@@ -313,7 +312,7 @@ class Run:
 
         nodes: those of them that were measured.   sent: how they came there.   told: what that process tells, `Ran`.
         """
-        if self.telling is not None or (took(nodes) if nodes else told[_SECONDS]) >= WORTH:
+        if self.telling is not None or (took(nodes) if nodes else Ran(*told).seconds) >= WORTH:
             ops = [self.flow.ops[node] for node in numbers]
             self.teller().ran_there(place, ops, nodes, sent, told, back)
 

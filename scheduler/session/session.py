@@ -277,8 +277,8 @@ class BaseSession:
     def listen(self, listener: Callable[[Event], None], nodes: bool = False) -> Listening:
         """Call `listener` with each event of the session's runs, from now on: docs/events.md lists them.
 
-        listener: takes one `tf.Event`. It is called in the thread in which the event was told, so it should be quick,
-            and several threads may call it at a time. One that raises is logged once, and listens no more.
+        listener: takes one event. It is called in the thread in which the event was told, so it should be quick, and
+            several threads may call it at a time. One that raises is logged once, and listens no more.
         nodes: call it with events of kind "node" too, which are many; every node is measured then.
         Returns what ends it: call `close()`, or use it in a `with` statement. Raises TypeError for what is no function.
         """

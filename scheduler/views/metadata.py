@@ -20,13 +20,16 @@ from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.machines.devices import device_name
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.request.config import (
+    AllocationDescription,
     CostGraphDef,
     DeviceStepStats,
     GraphDef,
     NodeDef,
     NodeExecStats,
+    NodeOutput,
     RunMetadata,
     StepStats,
+    TensorDescription,
 )
 
 _PROCESSES = {"task": "/ray:task", "actor": "/ray:actor", "resident": "/ray:resident"}
@@ -55,6 +58,7 @@ class _Ran(NamedTuple):
     start: float
     seconds: float
     ready: float
+    made: int
 
 
 class Metadata:
@@ -128,7 +132,8 @@ class Metadata:
         names = _inputs(op) if known is None else known[0].inputs_of(known[1])
         label = f"{op.name} = {op.type}({', '.join(names)})"
         device = self._gpus.get(op) or self._device_of(event.lane)
-        self._ran.append(_Ran(device, op.name, label, event.lane, event.start, event.seconds, event.ready))
+        times = event.start, event.seconds, event.ready
+        self._ran.append(_Ran(device, op.name, label, event.lane, *times, event.bytes_out))
         if self.wanted.costs:
             cost = self._cost_of(op.name)
             cost.compute_cost += ceil(1e6 * event.seconds)
@@ -192,6 +197,7 @@ class Metadata:
             start, took = int(ran.start * 1e6), int(ran.seconds * 1e6)
             stats.node_stats.append(
                 NodeExecStats(
+                    output=[_output(ran.made)] if ran.made else [],
                     node_name=ran.name,
                     all_start_micros=start,
                     op_start_rel_micros=0,
@@ -203,6 +209,11 @@ class Metadata:
                 )
             )
         return StepStats(dev_stats=list(by_device.values()))
+
+
+def _output(made: int) -> NodeOutput:
+    described = AllocationDescription(requested_bytes=made, allocated_bytes=made, allocator_name="cpu")
+    return NodeOutput(tensor_description=TensorDescription(allocation_description=described))
 
 
 def _thread_name(lane: Lane) -> str:

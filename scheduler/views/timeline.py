@@ -68,8 +68,8 @@ class Trace:
     def flow(self, name: str, start: tuple[tuple[int, int], float], end: tuple[tuple[int, int], float]) -> None:
         """An arrow from a slice to another: of each a track, and a moment inside."""
         number = next(self._flows)
-        self._add("s", start[0], "flow", name, start[1], id=number)
-        self._add("f", end[0], "flow", name, max(end[1], start[1]), id=number, bp="e")
+        self._add("s", start[0], "flow", name, min(start[1], end[1]), id=number)
+        self._add("f", end[0], "flow", name, end[1], id=number, bp="e")
 
     def counter(self, pid: int, name: str, at: float, values: dict[str, float]) -> None:
         """Some quantities had these values from then on."""
@@ -125,8 +125,8 @@ def timeline_of(events: Sequence[Event]) -> Trace:
 
 
 def _us(seconds: float) -> float:
-    """Microseconds, to a nanosecond."""
-    return round(1e6 * seconds, 3)
+    """Microseconds, as exactly as a float has them."""
+    return round(1e6 * seconds, 1)
 
 
 def _show(trace: Trace, where: tuple[int, int], event: Event) -> None:
@@ -164,10 +164,14 @@ def _show_way(trace: Trace, caller: tuple[int, int], where: tuple[int, int], eve
     """Show how a segment left the caller, and its results came back."""
     if where == caller:
         return
-    start, end = _us(event.start), _us(event.end)
-    trace.flow("sent", (caller, _us(event.sent)), (where, start))
+    trace.flow("sent", (caller, _us(event.sent)), (where, _us(event.start)))
     if event.back:
-        trace.flow("back", (where, end), (caller, _us(event.back)))
+        trace.flow("back", (where, _last(event)), (caller, _us(event.back)))
+
+
+def _last(event: Event) -> float:
+    """A moment before the end of its slice: an arrow that begins at the end itself belongs to none."""
+    return _us(max(event.start, event.end - 1e-6))
 
 
 def _show_values(
@@ -182,7 +186,7 @@ def _show_values(
                 key = (id(maker), id(taker))
                 if maker.lane != taker.lane and key not in seen:
                     seen.add(key)
-                    start = (tracks.of(maker.lane), _us(maker.end))
+                    start = (tracks.of(maker.lane), _last(maker))
                     trace.flow(other.name, start, (tracks.of(taker.lane), _us(taker.start)))
 
 
@@ -366,7 +370,7 @@ def _show_dataflow(trace: Trace, slices: Sequence[_Slice]) -> None:
             makers = [maker for maker in made.get(name, []) if maker.start <= one.start and maker is not one]
             if makers:
                 maker = max(makers, key=lambda maker: maker.start)
-                trace.flow(name, (maker.where, maker.start + maker.took), (one.where, one.start))
+                trace.flow(name, (maker.where, maker.start + max(0, maker.took - 1)), (one.where, one.start))
 
 
 def _node_of(text: str) -> str:

@@ -19,6 +19,10 @@ def test_independent_branches_spread_over_the_machines(seen):
     assert seen["machines"] == 3
 
 
+def test_a_traced_run_on_three_machines_tells_which_process_of_which_machine_ran_each_node(seen):
+    assert seen["traced"] == "right"
+
+
 def test_a_node_runs_where_the_resource_is_that_it_asks_for(seen):
     assert seen["loom"] == seen["loom machine"]
 
