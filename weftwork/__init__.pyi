@@ -1396,6 +1396,9 @@ from weftwork.graph.ops.strings import (
     substr as substr,
 )
 from weftwork.graph.ops.tensor_array import TensorArray as TensorArray
+from weftwork.graph.retries import (
+    Retry as Retry,
+)
 from weftwork.graph.scopes import (
     name_scope as name_scope,
 )

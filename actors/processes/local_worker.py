@@ -24,8 +24,9 @@ from typing import Any
 from weftwork.actors.processes.code import BlockMissing, unpack_code
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
 from weftwork.actors.processes.messages import Request, Watch, describe, pack_parts, unpack_parts
+from weftwork.actors.processes.replay import tell_inputs
 from weftwork.actors.processes.transport import Gone, Transport
-from weftwork.actors.processes.worker import ProgramMissing, Programs
+from weftwork.actors.processes.worker import ProgramMissing, Programs, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
@@ -216,6 +217,7 @@ class LocalWorker:
             return pack_parts(["unfit", number, *describe(error)])
         watch.unpacked()
         try:
+            stops_with(exchange.stop)
             with children_end(), working(), program.errors():
                 watch.start = perf_counter()
                 if request.measure:
@@ -230,7 +232,7 @@ class LocalWorker:
             if isinstance(cause, Gone):
                 return pack_parts(["stopped", number])
             kind = "unfit" if isinstance(cause, Unsendable) else "failed"
-            return pack_parts([kind, number, *describe(cause), failed.step])
+            return pack_parts([kind, number, *describe(cause), failed.step, tell_inputs(failed, values)])
         try:
             return pack_parts(["done", number, outputs, watch.leaves(), *measured])
         except Exception as error:
@@ -255,6 +257,7 @@ class LocalWorker:
             self._forget()
             self._run, self._stop = run, _Stop()
             self._stop.exchange = _Exchange(transport, run, self._stop, self._later, shares=True)
+            stops_with(self._stop)
         if clear:
             self._kernels.clear()
             self._rows = Lru(FLOWS)

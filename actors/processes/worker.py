@@ -7,7 +7,7 @@ answers a repeated one from memory, so a message that arrives twice is applied o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter, sleep
@@ -24,6 +24,7 @@ from weftwork.actors.processes.messages import (
     unwrap,
     wrap,
 )
+from weftwork.actors.processes.replay import tell_inputs
 from weftwork.actors.programs import gpu
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.lru import Lru
@@ -33,7 +34,7 @@ from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.stacks import working
-from weftwork.graph.user_function import WATCHERS
+from weftwork.graph.user_function import STOPS, WATCHERS
 
 _KEPT_PROGRAMS = 256
 KEPT_BYTES = 16 << 20
@@ -167,6 +168,21 @@ class Heartbeat:
 
 HEARTBEAT = Heartbeat()
 WATCHERS.append(HEARTBEAT.limited)
+_stops: list[Sequence] = []
+"""The stop lists of the programs that run in this process."""
+
+
+def stops_with(stop: Sequence) -> None:
+    """A program begins, which looks at this list: who waits in it for a retry does so too."""
+    _stops[:] = [stop]
+
+
+def _look_for_stop() -> None:
+    if any(_stops):
+        raise Stopped
+
+
+STOPS.append(_look_for_stop)
 
 
 def _missing(request: Request) -> list:
@@ -195,6 +211,7 @@ def perform(
     outputs: list = []
     try:
         with HEARTBEAT.watching(request.token), _limited(request.deadline) as stop, _working(), program.errors():
+            stops_with(stop)
             watch.start = perf_counter()
             if request.measure:
                 outputs, *measured = program.measure(values, stop)
@@ -202,7 +219,8 @@ def perform(
                 outputs = program(values, stop)
             watch.ran(sum(map(size_of, values)), sum(map(size_of, outputs)))
     except StepFailed as failed:
-        failure = ["failed", failed.step, *describe(failed.__cause__ or failed)]
+        taken = tell_inputs(failed, values, gpu.to_host) if device else tell_inputs(failed, values)
+        failure = ["failed", failed.step, *describe(failed.__cause__ or failed), taken]
     except Stopped:
         failure = ["stopped"]
     RECORDER.gather()

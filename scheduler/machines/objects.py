@@ -111,6 +111,11 @@ def check_made(reference: Any, size: int) -> None:
         fetch(reference)
 
 
+def size_in_store(reference: Any) -> int:
+    """The bytes of an object, as far as this process knows: else 0."""
+    return _size(reference) or 0
+
+
 def _size(reference: Any) -> int | None:
     """The bytes of an object of this process, as far as it knows."""
     from ray.experimental import get_local_object_locations

@@ -179,6 +179,9 @@ class ConfigProto(Message):
     """Ours. A folder or URL to which the session saves its variables by itself, and from which a new one resumes."""
     checkpoint_every: float = 600.0
     """Ours. Seconds between two such checkpoints."""
+    debug: bool = False
+    """Ours. Everything runs in the thread that calls `run`, one node after another, whatever nodes ask for, and no time
+    limit holds: breakpoints work, and each error has your frames."""
     cancel_grace_in_ms: int = 1000
     """Ours. Milliseconds that a cancelled function has to return before its process is ended."""
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.float_errors import hush, loud, quiet, spoken, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
@@ -226,12 +227,25 @@ class ColdRun:
                     raise
                 if stop:  # what was being called is not known any more
                     raise Stopped from error
-                raise node_error(self.current, error) from error
+                op = self.current
+                call = FailedCall(op.kernel, op.attrs, self._taken(op, error), op.defined_at, op.traits.user)
+                raise node_error(op, error, call=call) from error
             self.called += count
             self._at = end
             if pace.is_heavy(end):
                 return Next.PLAN
         return Next.NOTHING
+
+    def _taken(self, op: Operation, error: BaseException) -> list | None:
+        """What a node took that raised an error: what it took last is nowhere but where it was called."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code is not ColdRun._step.__code__:
+            trace = trace.tb_next
+        names: Mapping = {} if trace is None else trace.tb_frame.f_locals
+        given = dict(zip(names.get("places", ()), names.get("given", ()), strict=False))
+        values = [self._values[tensor.number] for tensor in op.inputs]
+        values = [given.get(t.number, v) if v is ABSENT else v for t, v in zip(op.inputs, values, strict=True)]
+        return None if any([value is ABSENT for value in values]) else values
 
     def stop(self) -> None:
         """The run's list `stop` has filled up: there are no further calls, which is cheaper than to look for it."""

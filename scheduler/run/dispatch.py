@@ -21,6 +21,7 @@ from time import monotonic
 from typing import Any
 
 from weftwork.actors.processes.messages import described, unpack
+from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError, at_node, text_of
@@ -34,7 +35,16 @@ from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.attempts import Attempt
 from weftwork.scheduler.run.budget import Budget
-from weftwork.scheduler.run.failures import block, does_not_fit, is_of_the_place, lost, node_error, unloadable
+from weftwork.scheduler.run.failures import (
+    block,
+    call_in_run,
+    call_told,
+    does_not_fit,
+    is_of_the_place,
+    lost,
+    node_error,
+    unloadable,
+)
 from weftwork.scheduler.run.nested import Call, Calls, Nesting
 from weftwork.scheduler.run.queue_waits import Wait, Waits
 from weftwork.scheduler.run.requests import RequestBuilder
@@ -273,7 +283,9 @@ class Dispatcher:
             if attempt.looks_at is not None and attempt.look(monotonic()):
                 op = next(o for o in map(self._op, attempt.segment.nodes) if o.traits.timeout is not None)
                 limit = attempt.word.limit
-                raise at_node(DeadlineExceededError, op, f"{op.name} took longer than its time limit of {limit:g} s")
+                call = self._only_call(attempt.segment)
+                text = f"{op.name} took longer than its time limit of {limit:g} s"
+                raise at_node(DeadlineExceededError, op, text, call)
 
     def _op(self, node: int) -> Any:
         return self.plan.flow.ops[node]
@@ -334,8 +346,12 @@ class Dispatcher:
         tries = self.tries[segment.number] = self.tries.get(segment.number, 0) + 1
         if tries >= ATTEMPTS:
             block([self.plan.flow.kernels[node] for node in segment.nodes if self._op(node).traits.user])
-            raise lost([self._op(node) for node in segment.nodes], tries, reason)
+            raise lost([self._op(node) for node in segment.nodes], tries, reason, self._only_call(segment))
         self._ready(segment)
+
+    def _only_call(self, segment: Segment) -> FailedCall | None:
+        """The call that a segment makes; None where it makes several."""
+        return call_in_run(self.run, segment.nodes[0]) if len(segment.nodes) == 1 else None
 
     def _take_reply(self, attempt: Attempt, reply: list, back: float) -> None:
         segment = attempt.segment
@@ -354,7 +370,10 @@ class Dispatcher:
             error = described(reply[2], reply[3])
             if is_of_the_place(error) and self._stays(segment, error):
                 return
-            raise node_error(self._op(segment.owners[reply[1]]), error, reply[3])
+            stays = not self.requests.stayed.keys().isdisjoint(segment.inputs)
+            told = "some of them lie in the memory of a GPU" if stays else reply[4]
+            call = call_told(self.run, segment, reply[1], told)
+            raise node_error(self._op(segment.owners[reply[1]]), error, reply[3], call)
         elif kind == "unpicklable":
             number = segment.outputs[reply[1]]
             if self._stays(segment, described(reply[2], reply[3])):

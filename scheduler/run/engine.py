@@ -73,7 +73,11 @@ class Engine:
     """The machinery of one session."""
 
     def __init__(self, config: Any, entropy: int):
-        if config.inter_op_parallelism_threads < 0 and config.placement == "auto":
+        if config.debug:
+            config = copy(config)
+            config.inter_op_parallelism_threads = -1
+            config.placement = Place.CALLER.value
+        elif config.inter_op_parallelism_threads < 0 and config.placement == "auto":
             config = copy(config)
             config.placement = Place.CALLER.value
         if config.intra_op_parallelism_threads > 0:
@@ -116,6 +120,7 @@ class Engine:
         listener: called with the events of this run alone; its `nodes` says whether with those of kind "node", too.
         """
         flow, telling, run = signature.flow, None, None
+        timeout = None if self.config.debug else timeout
         if listener is not None or self.events.is_heard:
             ears: list[Listening] = []
             if listener is not None:

@@ -31,7 +31,7 @@ from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.apart import Apart
-from weftwork.scheduler.run.failures import is_of_the_place, lost, node_error
+from weftwork.scheduler.run.failures import call_told, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.run import Restart, Run
 from weftwork.scheduler.run.sharing import Sharing
 from weftwork.scheduler.run.shipping import Lane
@@ -375,12 +375,13 @@ class _Team(ProcessExchange):
             self.run.ran_there("resident", segment.nodes, nodes, self.sent[slot], told, monotonic())
             self.run.count("resident", len(segment.nodes))
         elif kind == "failed":
-            error, text, step = rest
+            error, text, step, told = rest
             cause = described(error, text)
             if is_of_the_place(cause):
                 self._fail(self._unfit(cause))
                 return
-            self._fail(node_error(self.plan.flow.ops[segment.owners[step]], cause, text))
+            call = call_told(self.run, segment, step, told)
+            self._fail(node_error(self.plan.flow.ops[segment.owners[step]], cause, text, call))
         elif kind == "wrote":
             found_writing(self.plan.flow, segment.nodes, rest[0])
             self._fail(self._lost(segment, "a function changes captured state"))

@@ -181,7 +181,9 @@ class PlannedBody:
             if inner.stop and inner.stop[0] in (TIMED_OUT, CANCELLED):
                 call.cancel(inner.stop[0])
                 raise Stopped from None
-            raise from_exception(error)(None, None, error.message) from error
+            failure = from_exception(error)(None, None, error.message)
+            failure.call = error.call
+            raise failure from error
         finally:
             call.inner = None
         call.ran.append(inner.ran)

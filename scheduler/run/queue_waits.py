@@ -70,7 +70,7 @@ class Waits:
         (node,) = segment.nodes
         op = self._plan.flow.ops[node]
         if isinstance(wait.outcome, OpError):
-            raise at_node(type(wait.outcome), op, wait.outcome.message)
+            raise at_node(type(wait.outcome), op, wait.outcome.message, wait.outcome.call)
         run.moved[op] = wait.outcome
         for number, value in zip(self._plan.flow.outputs[node], wait.outcome, strict=True):
             run.values[number] = value

@@ -32,7 +32,7 @@ from weftwork.scheduler.machines.backend import Reference
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan, Segment
-from weftwork.scheduler.run.failures import let_stay, node_error, uninitialized
+from weftwork.scheduler.run.failures import call_of_step, let_stay, node_error, uninitialized
 from weftwork.scheduler.run.limits import STRIKES
 from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, took
 from weftwork.scheduler.state.mirror import Cell, Cells, new_version
@@ -253,10 +253,9 @@ class Run:
         except StepFailed as failed:
             if self.is_cancelled:  # the function has made another error of what it was struck by
                 raise Stopped from failed
-            op = self.flow.ops[segment.owners[failed.step]]
-            cause = failed.__cause__
+            node, cause = segment.owners[failed.step], failed.__cause__
             assert cause is not None
-            raise node_error(op, cause) from cause
+            raise node_error(self.flow.ops[node], cause, call=call_of_step(self.flow, node, failed.taken)) from cause
         finally:
             self.here.pop(segment.slot)  # a call: what strikes this thread does so now at the latest
         seconds = monotonic() - began

@@ -32,7 +32,7 @@ from weftwork.scheduler.plan.placement import Place, stateful
 from weftwork.scheduler.plan.plan import Segment, found_writing
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.calling import Threaded, call_node, fits_a_thread
-from weftwork.scheduler.run.failures import block, is_of_the_place, lost, node_error
+from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.frontier import HOP, Frontier
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.shipping import Batch, Lane, key_of, shipped, token_of, travels
@@ -315,7 +315,7 @@ class Sharing:
             error, text = what
             cause = described(error, text)
             if not is_of_the_place(cause):
-                raise node_error(self.flow.ops[rest[0]], cause, text)
+                raise node_error(self.flow.ops[rest[0]], cause, text, call_in_run(self.run, rest[0]))
             self._stay(rest, cause, rest[:1])
 
     def _wrote(self, lane: Lane, rest: list[int], numbers: list[int]) -> None:
@@ -355,7 +355,8 @@ class Sharing:
             self.tries[node] = self.tries.get(node, 0) + 1
             if self.tries[node] >= ATTEMPTS:
                 block([self.flow.kernels[node]])
-                raise lost([self.flow.ops[node]], ATTEMPTS, "a local worker has died")
+                call = call_in_run(self.run, node)
+                raise lost([self.flow.ops[node]], ATTEMPTS, "a local worker has died", call)
         self._again(nodes)
 
     # In this process
@@ -389,7 +390,8 @@ class Sharing:
         elif job.error is not None and is_from_outside(job.error):
             raise job.error
         elif job.error is not None:
-            raise node_error(self.flow.ops[rest[0]], job.error) from job.error
+            call = call_in_run(self.run, rest[0])
+            raise node_error(self.flow.ops[rest[0]], job.error, call=call) from job.error
         elif rest and not self.halt:
             raise Stopped
 
@@ -400,7 +402,7 @@ class Sharing:
         except BaseException as error:
             if is_from_outside(error):
                 raise
-            raise node_error(self.flow.ops[node], error) from error
+            raise node_error(self.flow.ops[node], error, call=call_in_run(self.run, node)) from error
         ran = self.run.learn_node(node, cost)
         self.run.ran_here([ran], None, Sent(self.since[node]))
         self.run.count("caller", 1)
