@@ -76,7 +76,7 @@ def test_inputs_that_an_earlier_node_of_the_segment_made_are_known_too(place, gr
 def test_neither_the_call_nor_its_replay_changes_the_inputs(graph):
     @tf.op
     def takes_out(values):
-        return 1 // (values.pop(0) - 1)
+        return 1 // (int(values.pop(0)) - 1)
 
     with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
         error = failed(session, takes_out(pair(tf.constant(1))))
@@ -120,7 +120,7 @@ def test_inside_a_loop_the_innermost_call_is_the_one_that_failed(place, iteratio
 
 
 def test_the_function_of_a_dataset_is_called_again(graph):
-    data = tf.data.Dataset.range(3).map(lambda n: tf.py_func(lambda n: 1 // (1 - n), [n], tf.int64))
+    data = tf.data.Dataset.range(3).map(lambda n: tf.py_func(lambda n: 1 // (1 - int(n)), [n], tf.int64))
     with tf.Session() as session:
         following = data.make_one_shot_iterator().get_next()
         assert session.run(following) == 1
