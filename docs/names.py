@@ -26,7 +26,7 @@ WHOLE = {
     "lite": "no TensorFlow Lite",
     "mixed_precision": "a rewrite of graphs for GPUs",
     "mlir": "TensorFlow's compiler",
-    "profiler": "`RunMetadata` and `session.explain` tell what a run took",
+    "profiler": "`RunMetadata`, `timeline` and `session.explain` tell what a run took",
     "ragged": "TensorFlow 2's",
     "raw_ops": "operations are made by their public functions",
     "tpu": "no TPUs",

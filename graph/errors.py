@@ -1,7 +1,7 @@
 """The errors of a run, by TensorFlow 1's names and codes.
 
 Exception
-+-- OpError                       a node failed; .op, .node_def, .message, .error_code
++-- OpError                       a node failed; .op, .node_def, .message, .error_code; .inputs, .replay(), .save()
 |   +-- CancelledError            1   the run was cancelled, or the session closed
 |   +-- UnknownError              2   a user's function raised something of its own
 |   +-- InvalidArgumentError      3   a value, shape or dtype does not fit
@@ -29,6 +29,8 @@ import copyreg
 import pickle
 import traceback
 from typing import Any
+
+from weftwork.graph.seams import seams
 
 OK = 0
 CANCELLED = 1
@@ -63,6 +65,8 @@ class OpError(Exception):
     """A node failed. str() is the message and where the node was created."""
 
     _code = UNKNOWN
+    call: Any = None
+    """The call that failed, a `FailedCall`, where it is known."""
 
     def __init__(self, node_def: Any, op: Any, message: str, error_code: int | None = None):
         super().__init__(node_def, op, message)
@@ -90,6 +94,33 @@ class OpError(Exception):
         """The number of the error's class."""
         return self._error_code
 
+    @property
+    def inputs(self) -> list:
+        """The values that the node took, in the order of `op.inputs`; of a node in a branch or a loop its arguments.
+
+        They are kept where they lie, not copied, if they take 64 MB at most. An input that the function was the last
+        one to take, and has changed before it failed, is as the function left it. Raises RuntimeError, which says
+        why, where they were not kept.
+        """
+        return seams.failed_inputs(self)
+
+    def replay(self, debug: bool = False) -> Any:
+        """Call the node's function once more with the same inputs: here, in this thread, and nothing else of the run.
+
+        Raises what the function raises, with the frames of your code; returns what it gives if it does not fail this
+        time. What it draws at random is what it drew. debug: if it raises, `pdb` starts in your frame first.
+        A call that has ended its process, or took too long, may do so here. Raises RuntimeError as `inputs`.
+        """
+        return seams.replay(self, debug)
+
+    def save(self, path: Any) -> None:
+        """Write the failed call to a file, function and inputs: `python -m weftwork replay PATH` makes it anywhere.
+
+        The file is code: who replays it runs whatever it holds. Raises RuntimeError as `inputs`, TypeError for what
+        does not pickle, OSError.
+        """
+        seams.save_call(self, path)
+
     def __str__(self) -> str:
         where = getattr(self._op, "defined_at", None)
         if where is None or "(defined at" in self._message:
@@ -99,12 +130,13 @@ class OpError(Exception):
     def __reduce__(self):
         where = getattr(self._op, "defined_at", None)
         op = None if where is None else _Node(self._op.name, where)
-        state = {"code": self._error_code, "cause": _portable(self.__cause__)}
+        state = {"code": self._error_code, "cause": _portable(self.__cause__), "call": self.call}
         return type(self), (self._node_def, op, self._message), state
 
     def __setstate__(self, state: dict[str, Any] | None) -> None:
         state = state or {}
         self._error_code = state.get("code", self._code)
+        self.call = state.get("call")
         if state.get("cause") is not None:
             self.__cause__ = state["cause"]
 
@@ -282,9 +314,11 @@ def from_exception(error: BaseException) -> type[OpError]:
     return UnknownError
 
 
-def at_node(kind: type[OpError], op: Any, message: str) -> OpError:
-    """An error of a node: the message, and where the node was created."""
+def at_node(kind: type[OpError], op: Any, message: str, call: Any = None) -> OpError:
+    """An error of a node: the message, and where the node was created.   call: the call that failed, if it is known."""
     op = op.listed
     if "(defined at" not in message:
         message = f"{message}\n\t [[node {op.defined_at} ]]"
-    return kind(None, op, message)
+    error = kind(None, op, message)
+    error.call = call
+    return error

@@ -15,6 +15,7 @@ from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.callables import bound, check_callable, takes_name
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, Tensor, Traits
+from weftwork.graph.retries import Retry
 from weftwork.graph.stacks import get_default_graph, inside_node
 from weftwork.graph.user_function import UserFunction, kernel_of
 
@@ -171,7 +172,7 @@ def op(
     memory: float | None = ...,
     resources: Mapping[str, float] | None = ...,
     label_selector: Mapping[str, str] | None = ...,
-    retries: int = ...,
+    retries: int | Retry = ...,
     timeout: float | None = ...,
     name: str | None = ...,
 ) -> Callable[[Callable[..., Any]], Op]: ...
@@ -190,7 +191,7 @@ def op(
     memory: float | None = None,
     resources: Mapping[str, float] | None = None,
     label_selector: Mapping[str, str] | None = None,
-    retries: int = 0,
+    retries: int | Retry = 0,
     timeout: float | None = None,
     name: str | None = None,
 ) -> Any:
@@ -203,7 +204,8 @@ def op(
     isolated: never run it in the caller's process.
     here: always run it in the caller's process; those that are not pure run in the order in which they were created.
     num_cpus, num_gpus, memory (bytes), resources, label_selector: what one call needs of a machine, as in Ray.
-    retries: how often it is called again when it raises.
+    retries: how often it is called again when it raises; or a tf.Retry, which also says after how long, and after
+        which errors.
     timeout: seconds that one call may take, from when the function begins: waiting for a free worker does not count,
         and each retry has as many of its own. A call that takes longer ends the run with DeadlineExceededError.
     Raises TypeError or ValueError for options that make no sense. docs/functions.md says what a function may rely on.
@@ -234,8 +236,7 @@ def op(
 
 
 def _check_tries(retries: Any, timeout: Any) -> None:
-    if not isinstance(retries, int) or retries < 0:
-        raise ValueError(f"retries must be a whole number, 0 or more, not {retries!r}.")
+    Retry.of(retries)
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout must be seconds above 0, not {timeout!r}.")
 

@@ -152,7 +152,7 @@ _MOVED = {
     "scheduler.session_manager": "scheduler.training.manager",
     "scheduler.strategy": "scheduler.plan.autotune",
     "scheduler.threads": "scheduler.run.threads",
-    "scheduler.trace": "scheduler.request.trace",
+    "scheduler.trace": "scheduler.views.metadata",
     "scheduler.unplanned": "scheduler.run.cold_run",
     "scheduler.unrolling": "scheduler.compile.unrolling",
     "scheduler.variants": "scheduler.plan.specializations",

@@ -22,6 +22,7 @@ from weftwork.graph.dtypes import DType
 from weftwork.graph.operators import Operators
 from weftwork.graph.ownership import add_atoms
 from weftwork.graph.references import Reference
+from weftwork.graph.retries import Retry
 from weftwork.graph.seams import seams
 from weftwork.graph.source import Source
 from weftwork.graph.stacks import session_for
@@ -92,7 +93,7 @@ class Traits:
     """What a user asked for a node's execution.
 
     resources: Ray resources, e.g. {"CPU": 2, "GPU": 0.5, "memory": 2**30, "tpu": 1}.
-    retries: how often the function is called again when it raises.
+    retries: how often the function is called again when it raises, or a Retry, which also says when.
     timeout: seconds that one call may take; None is for ever. Of a branch or a loop the least of those inside.
     labels: what a machine's labels must be, as Ray's label selectors say it, e.g. {"region": "in(eu, us)"}.
     isolated: never run it in the caller's process.
@@ -103,7 +104,7 @@ class Traits:
 
     user: bool = False
     isolated: bool = False
-    retries: int = 0
+    retries: int | Retry = 0
     timeout: float | None = None
     resources: tuple[tuple[str, float], ...] = field(default=())
     labels: tuple[tuple[str, str], ...] = field(default=())

@@ -45,6 +45,10 @@ class Seams:
     """`variables.variable.Variable`."""
     saving: bool
     """True: the nodes that save and restore can be read. `training.saver_nodes` sets it, having registered them."""
+    failed_inputs: Callable[[Any], list]
+    replay: Callable[[Any, bool], Any]
+    save_call: Callable[[Any, Any], None]
+    """`actors.processes.replay`: what an OpError knows of the call that failed."""
 
     def __getattr__(self, name: str) -> Any:
         """What nobody has set yet: its module does so while it is imported."""
@@ -67,6 +71,7 @@ _HOMES = {
     "matmul": "graph.ops.products",
     "variable_class": "graph.variables.variable",
     "saving": "scheduler.training.saver_nodes",
+    **dict.fromkeys(["failed_inputs", "replay", "save_call"], "actors.processes.replay"),
 }
 """The module that sets each."""
 

@@ -62,7 +62,8 @@ def _line(code: CodeType, instruction: int) -> int:
 
 
 @lru_cache(maxsize=4096)  # by name: code objects, and what they hold, are not kept
-def _is_ours(filename: str) -> bool:
+def is_ours(filename: str) -> bool:
+    """True for a file of this package's."""
     return os.path.abspath(filename).startswith(_OURS)
 
 
@@ -71,7 +72,7 @@ def caller() -> Source:
     frame = sys._getframe(2)
     while frame is not None:
         code = frame.f_code
-        if not _is_ours(code.co_filename):
+        if not is_ours(code.co_filename):
             return Source(code, frame.f_lasti)
         frame = frame.f_back
     return Source(None, 0)

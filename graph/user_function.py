@@ -6,8 +6,10 @@ It fills the arguments in, calls, tries again, checks and converts the results, 
 from __future__ import annotations
 
 import functools
+import logging
 import re
 from collections.abc import Callable
+from time import monotonic, sleep
 from types import MethodType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -18,14 +20,24 @@ from weftwork.graph import dtypes, nest
 from weftwork.graph.callables import awaited, identity, is_async, named
 from weftwork.graph.captured import Captured
 from weftwork.graph.dtypes import DType
+from weftwork.graph.errors import text_of
 from weftwork.graph.operation import Traits
 from weftwork.graph.ownership import ATOMS, copied, is_atom, own
 from weftwork.graph.reading import reads_only
+from weftwork.graph.retries import Retry
 from weftwork.graph.values import to_value
 
+_LOG = logging.getLogger("weftwork")
+_LOOKS_EVERY = 0.02
+"""Seconds between two looks, while a retry is waited for, whether the run is to end."""
 WATCHERS: list[Callable[[float | None], None]] = []
 """Told when a call with a time limit begins, of its seconds, and, with None, when it has ended: a process that works
 for a session puts in what tells the session."""
+STOPS: list[Callable[[], None]] = []
+"""Called while a retry is waited for: each raises if the run is to end. A process that works for a session puts one in;
+in the program's own the thread that waits is struck."""
+RETRIED: list[Callable[[UserFunction, int, str], None]] = []
+"""Told when a call is made again: of the function, the number of the try that follows, from 2 on, and the error."""
 
 
 class UserFunction:
@@ -39,7 +51,7 @@ class UserFunction:
         function: Callable,
         outputs: int | None,
         types: tuple[DType, ...],
-        retries: int = 0,
+        retries: int | Retry = 0,
         timeout: float | None = None,
         numpy: bool = False,
     ):
@@ -49,7 +61,7 @@ class UserFunction:
         self.node_name = _node_name(self.__name__)
         self._async = is_async(function)
         self._convert = any(t is not dtypes.object for t in types)
-        wrapped = self._convert or retries or timeout is not None or numpy or self._async
+        wrapped = self._convert or Retry.of(retries).times or timeout is not None or numpy or self._async
         self._bare = outputs is None and not wrapped
         """A call is a call of the function: nothing is checked, converted, tried again or watched."""
         self.gradient: Callable | None = None
@@ -104,12 +116,34 @@ class UserFunction:
         return results
 
     def _call(self, call: Callable, args: Any, kwargs: Any) -> Any:
-        for _ in range(self.retries):
+        if not self.retries:
+            return call(args, kwargs)
+        retry = Retry.of(self.retries)
+        for attempt, wait in enumerate(retry.waits(), 2):
             try:
                 return call(*copied((args, kwargs)))
-            except Exception:  # the last attempt below decides
-                continue
+            except retry.on as error:
+                text = f"{type(error).__name__}: {text_of(error)}"
+            self._again(attempt, retry.times + 1, wait, text)
         return call(args, kwargs)
+
+    def _again(self, attempt: int, most: int, wait: float, text: str) -> None:
+        """A call has failed: say so, and wait for the next one. Raises what ends the run meanwhile."""
+        in_so_long = f"in {wait:.3g} s" if wait else "at once"
+        _LOG.info("%s failed with %s. Try %d of %d follows %s.", self.__name__, text, attempt, most, in_so_long)
+        for tell in RETRIED:
+            tell(self, attempt, text)
+        end = monotonic() + wait
+        while (left := end - monotonic()) > 0:
+            for look in STOPS:
+                look()
+            sleep(min(left, _LOOKS_EVERY))
+
+    def once(self) -> UserFunction:
+        """The same kernel, of which a call is one try."""
+        if not self.retries:
+            return self
+        return UserFunction(self.function, self.outputs, self.types, 0, self.timeout, self.numpy)
 
     def _once(self, args: Any, kwargs: Any) -> Any:
         made = self.function(*args, **kwargs)

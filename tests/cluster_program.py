@@ -14,6 +14,7 @@ from ray.cluster_utils import Cluster
 import weftwork as tf
 from examples.cluster.sweep import sweep
 from tests.test_equivalence import compare
+from tests.tracing import check_order, check_run, of_kind, traced
 
 
 def machine() -> str:
@@ -31,9 +32,20 @@ def here(x):
 
 @tf.op(num_cpus=1)
 def whereabouts(branch):
-    """A branch that takes a while, and says where it ran."""
+    """A branch that takes a while, and says where it ran: the machine, and the process."""
     time.sleep(0.5)
-    return machine()
+    return machine(), os.getpid()
+
+
+def lanes_are_right(events: list, where: dict) -> str:
+    """Check what a run on several machines has told: the lanes in which nodes ran are those where they were called."""
+    from weftwork.scheduler.machines import inventory
+
+    check_run(events)
+    check_order(events)
+    told = {e.ops[0]: (inventory.machine_at(e.lane.machine) or machine(), e.lane.pid) for e in of_kind(events, "node")}
+    assert told == where, (told, where)
+    return "right"
 
 
 def devices(address: str, seen: dict) -> None:
@@ -137,8 +149,11 @@ def main() -> dict:
         weights = tf.Variable(np.ones(100_000), name="weights")
         update = weights.assign_add(tf.op(num_cpus=1, dtype=tf.float64, shape=[100_000])(np.ones)(100_000))
         with tf.Session(cluster.address) as session:
-            seen["machines"] = len(set(session.run(branches)))
             seen["swept"] = [len(found) for found in sweep(cluster.address)]
+            where, events = traced(session, branches)
+            seen["machines"] = len({place for place, _ in where})
+            seen["traced"] = lanes_are_right(events, dict(zip([branch.op for branch in branches], where, strict=True)))
+            session.timeline(os.devnull)
             seen["loom"] = session.run(on_loom)
             seen["gpu"] = session.run(on_gpu)
             seen["scoped"] = session.run(scoped).tolist()

@@ -51,6 +51,7 @@ FLOORS = [
     "scheduler/session",
     "scheduler/training",
     "scheduler/doors",
+    "scheduler/command",
 ]
 """The wings from the ground up: a file imports only from its own wing and those before it."""
 TOPS = ("graph", "actors", "scheduler")

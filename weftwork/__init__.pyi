@@ -106,6 +106,9 @@ from weftwork import (
     test as test,
 )
 from weftwork import (
+    timeline as timeline,
+)
+from weftwork import (
     train as train,
 )
 from weftwork import (
@@ -1393,6 +1396,9 @@ from weftwork.graph.ops.strings import (
     substr as substr,
 )
 from weftwork.graph.ops.tensor_array import TensorArray as TensorArray
+from weftwork.graph.retries import (
+    Retry as Retry,
+)
 from weftwork.graph.scopes import (
     name_scope as name_scope,
 )

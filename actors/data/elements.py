@@ -52,7 +52,7 @@ class EachElement(Control):
             try:
                 made.append(self.body(stop, [*element, *rest]))
             except OpError as error:
-                made.append(Failed(type(error), error.message))
+                made.append(Failed(type(error), error.message, error.call))
         return in_columns(made)
 
 

@@ -32,14 +32,17 @@ END: Any = _End()
 
 
 class Failed(NamedTuple):
-    """What went wrong with an element."""
+    """What went wrong with an element. call: the call that failed, if it is known."""
 
     kind: type[OpError]
     message: str
+    call: Any = None
 
     def raised(self) -> OpError:
         """The error."""
-        return self.kind(None, None, self.message)
+        error = self.kind(None, None, self.message)
+        error.call = self.call
+        return error
 
 
 def settled(value: Any) -> Any:
@@ -227,7 +230,7 @@ def failure(error: Exception, pipeline: Pipeline) -> Any:
     if pipeline.closed:
         return END
     message = error.message if isinstance(error, OpError) else f"{type(error).__name__}: {error}"
-    return Failed(from_exception(error), message)
+    return Failed(from_exception(error), message, getattr(error, "call", None))
 
 
 Made = TypeVar("Made", bound=Callable[[Description, Pipeline], Stage])

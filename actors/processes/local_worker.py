@@ -23,9 +23,10 @@ from typing import Any
 
 from weftwork.actors.processes.code import BlockMissing, unpack_code
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
-from weftwork.actors.processes.messages import Request, describe, pack_parts, unpack_parts
+from weftwork.actors.processes.messages import Request, Watch, describe, pack_parts, unpack_parts
+from weftwork.actors.processes.replay import tell_inputs
 from weftwork.actors.processes.transport import Gone, Transport
-from weftwork.actors.processes.worker import ProgramMissing, Programs
+from weftwork.actors.processes.worker import ProgramMissing, Programs, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
@@ -158,6 +159,7 @@ class LocalWorker:
         """Do what a message asks for; False once the caller has gone. Nothing of it is kept until the next one."""
         if not parts:
             return parts is not None or sender != 0
+        watch = Watch()
         try:
             message = unpack_parts(parts)
         except Exception as error:  # a value does not load here
@@ -166,7 +168,7 @@ class LocalWorker:
         if message[0] == "value":  # of a run that another slot has begun already
             early.append((sender, message))
         elif message[0] == "share":
-            return self._share(transport, *message[1:], parts[1:])
+            return self._share(transport, *message[1:], parts[1:], watch)
         elif message[0] == "forget":
             self._forget()
         elif message[0] == "run":
@@ -178,7 +180,7 @@ class LocalWorker:
             early.clear()
             request, first = message[2], 1 + sum(message[2].beside)
             request.take_blocks(parts[1:first])
-            reply = self._perform(request, parts[first:], exchange)
+            reply = self._perform(request, parts[first:], exchange, watch)
             if exchange.gone:
                 return False
             transport.send(0, reply)
@@ -186,10 +188,10 @@ class LocalWorker:
 
     # A slot of a plan
 
-    def _perform(self, request: Request, inputs: list, exchange: _Exchange) -> list:
+    def _perform(self, request: Request, inputs: list, exchange: _Exchange, watch: Watch) -> list:
         """Run a program on packed inputs: the reply. What was said goes before it."""
         with RECORDER.listening() as said:
-            reply = self._reply_of(request, inputs, exchange, said)
+            reply = self._reply_of(request, inputs, exchange, said, watch)
             RECORDER.gather()
         changed = self._programs.end(request.program)
         if changed:
@@ -198,7 +200,7 @@ class LocalWorker:
             exchange.transport.send(0, pack_parts(["said", exchange.number, said]))
         return reply
 
-    def _reply_of(self, request: Request, inputs: list, exchange: _Exchange, said: list) -> list:
+    def _reply_of(self, request: Request, inputs: list, exchange: _Exchange, said: list, watch: Watch) -> list:
         number = exchange.number
         try:
             PLACE.enter(*request.around)
@@ -213,12 +215,16 @@ class LocalWorker:
             values = [exchange, *unpack_parts(inputs)]
         except Exception as error:  # a value does not load here
             return pack_parts(["unfit", number, *describe(error)])
+        watch.unpacked()
         try:
+            stops_with(exchange.stop)
             with children_end(), working(), program.errors():
+                watch.start = perf_counter()
                 if request.measure:
                     outputs, *measured = program.measure(values, exchange.stop)
                 else:
                     outputs = program(values, exchange.stop)
+                watch.ran(sum(map(size_of, values[1:])), sum(map(size_of, outputs)))
         except (Stopped, Gone):
             return pack_parts(["stopped", number])
         except StepFailed as failed:
@@ -226,9 +232,9 @@ class LocalWorker:
             if isinstance(cause, Gone):
                 return pack_parts(["stopped", number])
             kind = "unfit" if isinstance(cause, Unsendable) else "failed"
-            return pack_parts([kind, number, *describe(cause), failed.step])
+            return pack_parts([kind, number, *describe(cause), failed.step, tell_inputs(failed, values)])
         try:
-            return pack_parts(["done", number, outputs, *measured])
+            return pack_parts(["done", number, outputs, watch.leaves(), *measured])
         except Exception as error:
             return pack_parts(["unfit", number, *describe(error)])
 
@@ -244,12 +250,14 @@ class LocalWorker:
         probe: bool,
         around: tuple,
         content: list,
+        watch: Watch,
     ) -> bool:
         """Run a batch, and say what came of it; False once the caller has gone."""
         if run != self._run:
             self._forget()
             self._run, self._stop = run, _Stop()
             self._stop.exchange = _Exchange(transport, run, self._stop, self._later, shares=True)
+            stops_with(self._stop)
         if clear:
             self._kernels.clear()
             self._rows = Lru(FLOWS)
@@ -261,13 +269,15 @@ class LocalWorker:
         end: tuple | None = ("missing",)
         with suppress(Unknown), RECORDER.listening() as heard:
             PLACE.enter(*around)
-            end = self._work(content, probe, made, costs, heard, said)
+            end = self._work(content, probe, made, costs, heard, said, watch)
         if self._stop.exchange.gone:
             return False
-        transport.send(0, _packed(["shared", run, batch, end, made, costs, said]))
+        transport.send(0, _packed(["shared", run, batch, end, made, costs, said, watch.leaves()]))
         return True
 
-    def _work(self, content: list, probe: bool, made: list, costs: list, heard: list, said: list) -> tuple | None:
+    def _work(
+        self, content: list, probe: bool, made: list, costs: list, heard: list, said: list, watch: Watch
+    ) -> tuple | None:
         """Run the rows of a batch: adds what each made, cost and said. Why it ended before its last row, or None.
 
         heard: what is said meanwhile.
@@ -291,6 +301,7 @@ class LocalWorker:
         todo = [known.get(row) if type(row) is int else row for row in rows]
         if None in todo:
             return ("missing",)
+        watch.unpacked()
         if probe:
             self._ticker.start()
         try:
@@ -351,7 +362,7 @@ class LocalWorker:
             spread(values, makes, result)
             made.append(tuple(result))
             size = sum(map(size_of, result))
-        costs.append((seconds, sum(map(size_of, args)), size, releases))
+        costs.append((start, seconds, sum(map(size_of, args)), size, releases))
         return []
 
     def _forget(self) -> None:

@@ -7,15 +7,19 @@ parts     a message that need not be one piece: the `bytes`, and the data of lar
 request   run this program: its id, its code (None where the receiver has it), the small inputs, what to send back
 reply     ("done", small outputs, bytes of the large ones, measurements) or ("failed", step, exception, traceback
           text), and after it the large outputs, each a return of its own
+ran       where and when a process ran what it was sent, as a plain tuple: it goes with the reply
 """
 
 from __future__ import annotations
 
+import os
 import pickle
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +31,62 @@ _APART = 1 << 16
 _DEPTH = 4
 """Containers in each other that are looked into for plain values."""
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
+
+
+class Ran(NamedTuple):
+    """Where and when a process ran what it was sent; times are ticks of its own clock, `perf_counter`.
+
+    machine: Ray's id of it, "" for the program's own.   pid, thread: of the process, as the system numbers them.
+    came: when the message was there.   packing: seconds in which values were unpickled and pickled.
+    start, seconds: of the nodes.   taken, made: the bytes of the values that they took and made.
+    left: when the reply was about to leave.
+    """
+
+    machine: str = ""
+    pid: int = 0
+    thread: int = 0
+    came: float = 0.0
+    packing: float = 0.0
+    start: float = 0.0
+    seconds: float = 0.0
+    taken: int = 0
+    made: int = 0
+    left: float = 0.0
+
+
+class Watch:
+    """Looks at the clock while a process does what a message asks for."""
+
+    machine = ""
+    """Ray's id of the machine that the process is on, once it is known."""
+
+    def __init__(self, came: float | None = None):
+        self.came = perf_counter() if came is None else came
+        self.packing = self.start = self.seconds = 0.0
+        self.taken = self.made = 0
+
+    def unpacked(self) -> None:
+        """The values are there."""
+        self.packing += perf_counter() - self.came
+
+    def ran(self, taken: int = 0, made: int = 0) -> None:
+        """The nodes have run, which began at `start`."""
+        self.seconds, self.taken, self.made = perf_counter() - self.start, taken, made
+
+    def leaves(self) -> tuple:
+        """What goes with the reply, which leaves now: a plain tuple, as of `Ran`."""
+        return (
+            self.machine,
+            os.getpid(),
+            threading.get_native_id(),
+            self.came,
+            self.packing,
+            self.start,
+            self.seconds,
+            self.taken,
+            self.made,
+            perf_counter(),
+        )
 
 
 @dataclass

@@ -22,7 +22,7 @@ import weakref
 from collections import ChainMap, OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import cloudpickle
@@ -72,7 +72,14 @@ def use_reducers(reducers: Any) -> None:
         _reducers.maps.append(reducers)
 
 
-_reducers: ChainMap[type, Callable] = ChainMap({}, cloudpickle.Pickler.dispatch_table)  # type: ignore[arg-type]
+def _reduced_code(code: CodeType) -> tuple:
+    """As cloudpickle says it, which leaves out the file: so tracebacks show the line wherever the function ran."""
+    make, args = cloudpickle.Pickler.dispatch_table[CodeType](code)  # type: ignore[index]
+    return make, tuple([code.co_filename if arg == _NO_FILE else arg for arg in args])
+
+
+_NO_FILE = "<dynamic-code>"
+_reducers: ChainMap[type, Callable] = ChainMap({CodeType: _reduced_code}, cloudpickle.Pickler.dispatch_table)  # type: ignore[arg-type]
 
 
 class Pickler(cloudpickle.Pickler):

@@ -7,14 +7,24 @@ answers a repeated one from memory, so a message that arrives twice is applied o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import sleep
+from time import perf_counter, sleep
 from typing import Any
 
 from weftwork.actors.processes.code import BlockMissing, unpack_code
-from weftwork.actors.processes.messages import Request, check_pickles, describe, pack_values, unpack, unwrap, wrap
+from weftwork.actors.processes.messages import (
+    Request,
+    Watch,
+    check_pickles,
+    describe,
+    pack_values,
+    unpack,
+    unwrap,
+    wrap,
+)
+from weftwork.actors.processes.replay import tell_inputs
 from weftwork.actors.programs import gpu
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.lru import Lru
@@ -24,7 +34,7 @@ from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.stacks import working
-from weftwork.graph.user_function import WATCHERS
+from weftwork.graph.user_function import STOPS, WATCHERS
 
 _KEPT_PROGRAMS = 256
 KEPT_BYTES = 16 << 20
@@ -158,6 +168,21 @@ class Heartbeat:
 
 HEARTBEAT = Heartbeat()
 WATCHERS.append(HEARTBEAT.limited)
+_stops: list[Sequence] = []
+"""The stop lists of the programs that run in this process."""
+
+
+def stops_with(stop: Sequence) -> None:
+    """A program begins, which looks at this list: who waits in it for a retry does so too."""
+    _stops[:] = [stop]
+
+
+def _look_for_stop() -> None:
+    if any(_stops):
+        raise Stopped
+
+
+STOPS.append(_look_for_stop)
 
 
 def _missing(request: Request) -> list:
@@ -165,11 +190,13 @@ def _missing(request: Request) -> list:
     return _reply(request, ["missing"], [])
 
 
-def perform(request: Request, values: list, programs: Programs, said: list, device: bool = False) -> tuple[list, list]:
+def perform(
+    request: Request, values: list, programs: Programs, said: list, watch: Watch, device: bool = False
+) -> tuple[list, list]:
     """Run a request's program on `values`: its reply as [head, *large outputs], and all the outputs.
 
     A kernel that raises is part of the reply, with the number of its step; so is an output that does not pickle.
-    said: the list to which what the program says is added; it goes with the reply.
+    said: the list to which what the program says is added; it goes with the reply, as what the watch tells.
     device: the values are those of a GPU, and come back from it.
     """
     try:
@@ -184,12 +211,16 @@ def perform(request: Request, values: list, programs: Programs, said: list, devi
     outputs: list = []
     try:
         with HEARTBEAT.watching(request.token), _limited(request.deadline) as stop, _working(), program.errors():
+            stops_with(stop)
+            watch.start = perf_counter()
             if request.measure:
                 outputs, *measured = program.measure(values, stop)
             else:
                 outputs = program(values, stop)
+            watch.ran(sum(map(size_of, values)), sum(map(size_of, outputs)))
     except StepFailed as failed:
-        failure = ["failed", failed.step, *describe(failed.__cause__ or failed)]
+        taken = tell_inputs(failed, values, gpu.to_host) if device else tell_inputs(failed, values)
+        failure = ["failed", failed.step, *describe(failed.__cause__ or failed), taken]
     except Stopped:
         failure = ["stopped"]
     RECORDER.gather()
@@ -197,6 +228,7 @@ def perform(request: Request, values: list, programs: Programs, said: list, devi
         return _reply(request, ["wrote", changed], []), []
     if failure:
         return _reply(request, failure, said), []
+    packs = perf_counter()
     leaving = [None if position in request.stays else value for position, value in enumerate(outputs)]
     if device:
         leaving = [gpu.to_host(value) for value in leaving]
@@ -213,7 +245,9 @@ def perform(request: Request, values: list, programs: Programs, said: list, devi
     small = [None if position in apart else value for position, value in enumerate(leaving)]
     large = [leaving[position] for position in request.apart]
     came = [_place_among(value, values, request.arrived) for value in large]
-    head = pack_values(with_said(["done", small, [size_of(value) for value in large], came, *measured], said))
+    watch.packing += perf_counter() - packs
+    done = ["done", small, [size_of(value) for value in large], came, watch.leaves(), *measured]
+    head = pack_values(with_said(done, said))
     return [head, *[apart[p] if place is None else None for p, place in zip(request.apart, came, strict=True)]], outputs
 
 
@@ -248,11 +282,14 @@ def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
 
 def run_segment(message: bytes, *arrived: Any) -> Any:
     """What every task does: run a segment."""
+    watch = Watch()
     request: Request = unpack(message)
     limit(1)  # others run beside it
     with RECORDER.listening() as said:
         PLACE.enter(*request.around)  # a task is always given them
-        reply, _ = perform(request, inputs_of(request, arrived), _TASKS, said)
+        values = inputs_of(request, arrived)
+        watch.unpacked()
+        reply, _ = perform(request, values, _TASKS, said, watch)
     return reply[0] if len(reply) == 1 else tuple(reply)
 
 
@@ -277,6 +314,7 @@ class VariableServer:
         """Run a segment. A repeated sequence number gets the first one's reply."""
         if sequence == self._last:
             return self._reply
+        watch = Watch()
         request: Request = unpack(message)
         self._forget(request.forget)
         with RECORDER.listening() as said:
@@ -288,16 +326,17 @@ class VariableServer:
             except KeyError as lacking:
                 reply = _reply(request, ["lacking", lacking.args[0]], [])
             else:
-                reply = self._perform(request, values, said)
+                watch.unpacked()
+                reply = self._perform(request, values, said, watch)
         self._last = sequence
         self._reply = reply[0] if len(reply) == 1 else tuple(reply)
         return self._reply
 
-    def _perform(self, request: Request, values: list, said: list) -> list:
+    def _perform(self, request: Request, values: list, said: list, watch: Watch) -> list:
         """Run a segment, and keep what shall be kept: its reply."""
         if self._device:
             values = [gpu.to_device(value) for value in values]
-        reply, outputs = perform(request, values, self._programs, said, self._device)
+        reply, outputs = perform(request, values, self._programs, said, watch, self._device)
         if outputs:
             apart = () if self._device else request.apart
             for position, name, version in request.keeps:

@@ -13,11 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.program import Program, StepFailed, Stopped, is_from_outside, stop_now
 from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception
 from weftwork.graph.kernels.cells import zeros_of
 from weftwork.graph.operation import UNINITIALIZED
+from weftwork.graph.ownership import own
+from weftwork.graph.seeded import Seeded
 from weftwork.graph.streams import Places
+from weftwork.graph.user_function import UserFunction
 
 _COMPILED_AFTER = 2
 """Runs of a body after which it is compiled."""
@@ -51,14 +55,25 @@ class Body:
         except StepFailed as failed:
             cause = failed.__cause__
             assert cause is not None
-            raise self.explained(cause, failed.step) from cause
+            raise self.explained(cause, failed.step, failed.taken) from cause
 
-    def explained(self, cause: BaseException, step: int) -> Exception:
-        """The error of a step that raised `cause`."""
+    def explained(self, cause: BaseException, step: int, taken: list | None) -> Exception:
+        """The error of a step that raised `cause`.   taken: the step's inputs, where they are known."""
         message = cause.message if isinstance(cause, OpError) else f"{type(cause).__name__}: {cause}"
         if "(defined at" not in message:
             message = f"{message}\n\t [[node {self.where[step]} ]]"
-        return from_exception(cause)(None, None, message)
+        failure = from_exception(cause)(None, None, message)
+        failure.call = self._call(cause, step, taken)
+        return failure
+
+    def _call(self, cause: BaseException, step: int, taken: list | None) -> FailedCall:
+        """The call that failed: the innermost, where a branch or a loop did."""
+        kernel, attrs, settle = [getattr(self.program.steps[step], name) for name in ("kernel", "attrs", "settle")]
+        stops = isinstance(kernel, Control)
+        if stops and isinstance(cause, OpError) and cause.call is not None:
+            return cause.call
+        users = isinstance(kernel, (UserFunction, Seeded)) or settle is own
+        return FailedCall(kernel, attrs, taken, self.where[step], users, stops)
 
 
 def check_required(required: list[tuple[int, str, str]], values: list) -> None:
@@ -159,6 +174,8 @@ class Fused:
 
     def __init__(self, test: Body, step: Body, carried: int):
         self._where: list[tuple[Body, int] | None] = []
+        self._names: dict[Body, tuple[str, dict[int, str]]] = {}
+        """Of each body the prefix of its names, and the names of what it is given."""
         names: dict[str, Any] = {"stop_now": stop_now}
         count = len(test.program.inputs)
         args = [f"s{i}" for i in range(carried)] + [f"r{i}" for i in range(count - carried)]
@@ -185,6 +202,7 @@ class Fused:
                 given[slot] = f"{prefix}v{slot}"
                 lines.append(f"  {prefix}v{slot} = {name}")
                 self._where.append(None)
+        self._names[body] = prefix, given
         made, outputs = program.statements(names, prefix, given, kept=True)
         lines += [f"  {line}" for line in made]
         self._where += [(body, at) for at in range(len(made))]
@@ -197,16 +215,17 @@ class Fused:
         except BaseException as error:
             if is_from_outside(error):
                 raise
-            body, step = self._failed(error)
-            raise body.explained(error, step) from error
+            body, step, taken = self._failed(error)
+            raise body.explained(error, step, taken) from error
 
-    def _failed(self, error: BaseException) -> tuple[Body, int]:
-        """The body and the step that raised."""
+    def _failed(self, error: BaseException) -> tuple[Body, int, list | None]:
+        """The body and the step that raised, and the step's inputs."""
         trace = error.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code is self._function.__code__:
                 found = self._where[trace.tb_lineno - 1] if trace.tb_lineno <= len(self._where) else None
-                return found or next(place for place in self._where if place is not None)
+                body, step = found or next(place for place in self._where if place is not None)
+                return body, step, body.program.taken(step, trace.tb_frame.f_locals, *self._names[body])
             trace = trace.tb_next
         raise error
 

@@ -17,6 +17,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
+from types import FrameType, MappingProxyType
 from typing import Any, NamedTuple
 
 from weftwork.actors.programs.float_errors import quiet, spoken
@@ -72,11 +73,17 @@ def is_from_outside(error: BaseException) -> bool:
 
 
 class StepFailed(Exception):
-    """A step's kernel raised; `step` is its number, `__cause__` what it raised."""
+    """A step's kernel raised; `step` is its number, `__cause__` what it raised.
 
-    def __init__(self, step: int):
+    taken: the values of the step's inputs, without the stop list; None where they are not known.
+    """
+
+    def __init__(self, step: int, taken: list | None = None):
         super().__init__(step)
-        self.step = step
+        self.step, self.taken = step, taken
+
+
+Measured = tuple[list, list[float], list[float], list[int], list[int]]
 
 
 class Step(NamedTuple):
@@ -130,7 +137,8 @@ class Program:
         except BaseException as error:
             if isinstance(self._function, _Parts) or is_from_outside(error):
                 raise  # its parts have told which step it was
-            raise StepFailed(self._line_of(error)) from error
+            step, frame = self._line_of(error)
+            raise StepFailed(step, None if frame is None else self.taken(step, frame.f_locals)) from error
 
     def errors(self) -> quiet | spoken:
         """The context of NumPy's errors that a run of it needs."""
@@ -178,23 +186,23 @@ class Program:
         except BaseException as error:
             if is_from_outside(error):
                 raise
-            raise StepFailed(at) from error
+            raise StepFailed(at, [slots[i] for i in self.steps[at].inputs if i != self.stop]) from error
         return [slots[i] for i in self.outputs]
 
-    def measure(self, values: Sequence[Any], stop: list) -> tuple[list, list[float], list[int], list[int]]:
-        """As calling it, and also each step's seconds, bytes of inputs and bytes of outputs."""
+    def measure(self, values: Sequence[Any], stop: list) -> Measured:
+        """As calling it, and of each step when it began (by `perf_counter`), its seconds, bytes taken and made."""
         count = len(self.steps)
-        seconds, taken, made = [0.0] * count, [0] * count, [0] * count
+        starts, seconds, taken, made = [0.0] * count, [0.0] * count, [0] * count, [0] * count
 
         def probe(at: int, began: float, args: list, result: Any) -> None:
-            seconds[at] = perf_counter() - began
+            starts[at], seconds[at] = began, perf_counter() - began
             taken[at] = sum(map(size_of, args))
             if type(self.steps[at].outputs) is int:
                 made[at] = size_of(result)
             elif hasattr(result, "__len__"):  # else the step is about to fail
                 made[at] = sum(map(size_of, result))
 
-        return self._interpret(values, stop, probe), seconds, taken, made
+        return self._interpret(values, stop, probe), starts, seconds, taken, made
 
     # Compiled form
 
@@ -275,14 +283,33 @@ class Program:
         """The slots that its steps assign to."""
         return {slot for step in self.steps for slot in _outputs(step)}
 
-    def _line_of(self, error: BaseException) -> int:
+    def _line_of(self, error: BaseException) -> tuple[int, FrameType | None]:
+        """The step whose line raised, and the frame of the compiled function."""
         code = self._function.__code__  # type: ignore[union-attr]
         trace = error.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code is code:
-                return max(0, min(trace.tb_lineno - 2, len(self.steps) - 1))
+                return max(0, min(trace.tb_lineno - 2, len(self.steps) - 1)), trace.tb_frame
             trace = trace.tb_next
-        return 0
+        return 0, None
+
+    def taken(
+        self, step: int, names: Mapping[str, Any], prefix: str = "", given: Mapping[int, str] = MappingProxyType({})
+    ) -> list | None:
+        """The values of a step's inputs, from the names of a compiled function; None where one has no value.
+
+        prefix, given: as of `statements`.
+        """
+        constants, found = dict(self.constants), []
+        for slot in self.steps[step].inputs:
+            name = given.get(slot, f"{prefix}v{slot}")
+            if slot in constants:
+                found.append(constants[slot])
+            elif name in names:
+                found.append(names[name])
+            elif slot != self.stop:
+                return None
+        return found
 
 
 class _Parts:
@@ -333,7 +360,7 @@ class _Parts:
             try:
                 results = part([slots[slot] for slot in part.inputs], stop)
             except StepFailed as failed:
-                raise StepFailed(start + failed.step) from failed.__cause__
+                raise StepFailed(start + failed.step, failed.taken) from failed.__cause__
             for slot, value in zip(part.outputs, results, strict=True):
                 slots[slot] = value
         return [slots[slot] for slot in self._program.outputs]

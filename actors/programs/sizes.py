@@ -123,6 +123,8 @@ _BY_NAME: dict[str, Sizer] = {
     "array.array": lambda value: value.itemsize * len(value),
     "builtins.memoryview": lambda value: value.nbytes,
     "mmap.mmap": len,
+    "weftwork.Exchange": lambda value: 0,  # programs that work beside each other take it, and it is no value
+    "weftwork.ProcessExchange": lambda value: 0,
 }
 """Of classes by package and name: also of what is derived from them."""
 _SIZERS: WeakKeyDictionary[type, Sizer | tuple] = WeakKeyDictionary()

@@ -11,6 +11,7 @@ refused when it is read.
 from __future__ import annotations
 
 import base64
+import builtins
 import importlib
 import json
 import re
@@ -20,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph import dtypes, shapes
+from weftwork.graph import dtypes, errors, shapes
 from weftwork.graph.build import OPERATORS
 from weftwork.graph.dtypes import DType
 from weftwork.graph.function import UserFunction
 from weftwork.graph.numpy_protocol import _UfuncMethod
 from weftwork.graph.operation import Traits
+from weftwork.graph.retries import Retry
 from weftwork.graph.seams import seams
 
 ATTRIBUTE = "_weftwork"
@@ -95,7 +97,7 @@ def _user(kernel: UserFunction) -> dict:
         "path": path_of(kernel.function),
         "outputs": kernel.outputs,
         "types": [dtype.name for dtype in kernel.types],
-        "retries": kernel.retries,
+        "retries": _retries(kernel.retries),
         "timeout": kernel.timeout,
         "numpy": kernel.numpy,
     }
@@ -103,7 +105,15 @@ def _user(kernel: UserFunction) -> dict:
 
 def _traits(traits: Traits) -> dict:
     words = ("user", "isolated", "retries", "timeout", "resources", "labels", "here")
-    return {word: getattr(traits, word) for word in words if getattr(traits, word) != getattr(Traits(), word)}
+    told = {word: getattr(traits, word) for word in words if getattr(traits, word) != getattr(Traits(), word)}
+    return {**told, "retries": _retries(told["retries"])} if "retries" in told else told
+
+
+def _retries(retries: int | Retry) -> int | dict:
+    """How often, or all that a Retry says: the classes of errors by their paths."""
+    if not isinstance(retries, Retry):
+        return retries
+    return {**vars(retries), "on": [_place(kind) for kind in retries.on]}  # type: ignore[union-attr]
 
 
 _MARKS: dict[type, tuple[str, Callable[[Any], Any]]] = {
@@ -240,12 +250,23 @@ class _Reader:
 
     def _traits_value(self, content: Any) -> Traits:
         pairs = {key: tuple(map(tuple, content[key])) for key in ("resources", "labels") if key in content}
-        return Traits(**{**content, **pairs})
+        return Traits(**{**content, **pairs, "retries": self._retries(content.get("retries", 0))})
+
+    def _retries(self, content: Any) -> int | Retry:
+        if not isinstance(content, dict):
+            return content
+        return Retry(**{**content, "on": tuple(map(self._error, content["on"]))})
+
+    def _error(self, path: str) -> Any:
+        """A class of errors: Python's own, the library's, or one that is found as the user's functions are."""
+        module, _, name = path.partition(":")
+        known = getattr({"builtins": builtins, errors.__name__: errors}.get(module), name, None)
+        return known if isinstance(known, type) and issubclass(known, Exception) else self._users(path)
 
     def _user_value(self, content: Any) -> UserFunction:
         function = self._users(content["path"])
         types = tuple([dtypes.as_dtype(name) for name in content["types"]])
-        options = content["retries"], content["timeout"], content["numpy"]
+        options = self._retries(content["retries"]), content["timeout"], content["numpy"]
         return UserFunction(function, content["outputs"], types, *options)
 
     def _users(self, path: str) -> Any:

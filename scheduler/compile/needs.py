@@ -57,6 +57,9 @@ def settle_needs(flow: Dataflow, config: Any) -> None:
     """
     known: dict[Any, Need] = {}
     flow.needs = {}
+    if config.debug:  # all of it runs in the caller
+        settle_effects(flow)
+        return
     last, asked, need = LIBRARY, "", _NOTHING
     for node, op in enumerate(flow.ops):
         if op.traits is not last or op.device != asked:  # neighbours are mostly alike
@@ -86,7 +89,7 @@ def check_devices(elements: Sequence[Tensor | Operation], fed: Collection[Tensor
 
     With `place_pruned_graph` those alone that these elements need count, with `allow_soft_placement` none.
     """
-    if not elements or config.allow_soft_placement:
+    if not elements or config.allow_soft_placement or config.debug:
         return
     graph = elements[0].graph
     bad = missing_devices(graph, config)

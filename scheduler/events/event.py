@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 KINDS = {
     "began": "a run began; `text` names its fetches",
-    "planned": "a plan was made in `seconds`, or chosen; `text` says which way to run, and why",
+    "planned": "a plan was made in `seconds`, or chosen; `text` says which way to run, and why; `ops` are its nodes",
     "segment": "nodes ran in one lane, one after another",
     "node": "one node ran; told only where a listener asks for nodes",
     "retried": "a node failed and is called again, because it has `retries`; `text` is the error",
@@ -30,8 +30,11 @@ KINDS = {
 class Lane(NamedTuple):
     """Where something ran.
 
-    place: "caller", "thread", "resident", "task", "actor", "queue" or "nested".
-    machine: the address of the machine, "" for the program's own.   pid: the process.   thread: its thread's number.
+    place: "caller", "thread", "resident" (a local worker), "task" or "actor"; "queue" for a node that waited in a
+    queue, and "nested" for a branch or a loop whose bodies are runs of their own: in these two nothing computes, so
+    what is in them may lie beside each other.
+    machine: the address of the machine, "" for the program's own.   pid: the process.   thread: the number that the
+    system has given to its thread, as in `threading.get_native_id`.
     """
 
     place: str = "caller"
@@ -51,6 +54,7 @@ class Event:
     nothing is known of it.   back: when the caller had the results; 0.0 where they did not travel.
     bytes_in, bytes_out: of the values that it took and made.   attempt: 1 for the first try.
     packing: seconds of it, or beside it, that values took to be pickled and unpickled.   text: what else is to be said.
+    plan: of "planned" the plan (`scheduler.plan.plan.Plan`); None for a run without one, and for a shared session's.
     """
 
     kind: str
@@ -67,6 +71,7 @@ class Event:
     attempt: int = 1
     packing: float = 0.0
     text: str = ""
+    plan: Any = None
 
     @property
     def end(self) -> float:

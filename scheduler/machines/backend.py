@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from weftwork.actors.processes.messages import pack
+from weftwork.actors.processes.messages import Watch, pack
 from weftwork.actors.processes.worker import HEARTBEAT, VariableServer, run_segment
 from weftwork.scheduler.machines.life import (
     FORGETTERS,
@@ -167,17 +167,21 @@ FORGETTERS.append(_forget)
 def run_task(message: bytes, *arrived: Any) -> Any:
     """The one task function: every segment that runs as a Ray task comes through here."""
     if HEARTBEAT.tell is None:
-        HEARTBEAT.tell = _leave_word
-        ray()
+        _enter()
     return run_segment(message, *arrived)
+
+
+def _enter() -> None:
+    """This process works for sessions: it can tell them where it is."""
+    HEARTBEAT.tell = _leave_word
+    Watch.machine = ray().get_runtime_context().get_node_id()
 
 
 class VariableActor(VariableServer):
     """The variable server as a Ray actor."""
 
     def __init__(self, epoch: str, owns_gpu: bool):
-        HEARTBEAT.tell = _leave_word
-        ray()
+        _enter()
         super().__init__(epoch, owns_gpu)
 
 

@@ -58,6 +58,29 @@ def this_machine() -> str:
     return backend.ray().get_runtime_context().get_node_id() if backend.is_running() else ""
 
 
+def address_of(machine: str) -> str:
+    """How a machine that Ray knows by this id is called: by its address, with the id where several share that.
+
+    "" is this one.
+    """
+    return _addresses(cluster()).get(machine, machine) if machine else ""
+
+
+def machine_at(address: str) -> str:
+    """Ray's id of a machine of this address, as `address_of` gives it."""
+    return next((m for m, shown in _addresses(cluster()).items() if shown == address), address) if address else ""
+
+
+@functools.lru_cache(maxsize=8)
+def _addresses(cluster: frozenset[str]) -> dict[str, str]:
+    """How the machines of a cluster are called."""
+    if not cluster:
+        return {}
+    known = {node["NodeID"]: node["NodeManagerAddress"] for node in nodes()}
+    shown = {m: a if [*known.values()].count(a) == 1 else f"{a} ({m[:8]})" for m, a in known.items()}
+    return {**shown, this_machine(): ""}
+
+
 def local_gpus() -> int:
     """The GPUs that this machine seems to have, without asking Ray."""
     return len(glob.glob("/proc/driver/nvidia/gpus/*")) or len(glob.glob("/dev/kfd"))
@@ -156,6 +179,7 @@ def _forget() -> None:
     global _known_facts
     _known_facts = None
     has_package.cache_clear()
+    _addresses.cache_clear()
 
 
 life.FORGETTERS.append(_forget)

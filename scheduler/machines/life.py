@@ -293,7 +293,7 @@ def _found_or_started() -> Life:
     try:
         with _sigterm_kept():
             if address != "local":
-                _check(address)
+                check(address)
                 module.init(address=address, logging_level="ERROR")
                 return Life(module, started=False)
             try:
@@ -326,7 +326,7 @@ def _start(module: Any) -> None:
     )
 
 
-def _check(address: str) -> None:
+def check(address: str) -> None:
     """Raise ConnectionError where nobody answers: Ray itself would try for two minutes."""
     from ray._private import services
 

@@ -111,11 +111,25 @@ def check_made(reference: Any, size: int) -> None:
         fetch(reference)
 
 
+def size_in_store(reference: Any) -> int:
+    """The bytes of an object, as far as this process knows: else 0."""
+    return _size(reference) or 0
+
+
 def _size(reference: Any) -> int | None:
     """The bytes of an object of this process, as far as it knows."""
     from ray.experimental import get_local_object_locations
 
     return get_local_object_locations([reference.raw]).get(reference.raw, {}).get("object_size")
+
+
+def spilled(references: list) -> int:
+    """The bytes of those of some values that Ray has put on disk for want of memory, as far as this process knows."""
+    from ray.experimental import get_local_object_locations
+
+    alive = [reference.raw for reference in references if not reference.is_gone]
+    places = get_local_object_locations(alive) if alive else {}
+    return sum([place.get("object_size") or 0 for place in places.values() if place.get("did_spill")])
 
 
 def is_lost(reference: Any) -> bool:

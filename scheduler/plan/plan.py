@@ -109,6 +109,11 @@ class Plan:
         return self.segments[:1] != [] and self.segments[0].place is Place.DYNAMIC
 
     @property
+    def beside(self) -> bool:
+        """True where its segments run beside each other in threads of this process."""
+        return self.local and self.slots > 1
+
+    @property
     def needs_residents(self) -> bool:
         """True for a plan that residents run, together with the caller."""
         return (self.slots > 1 and not self.local) or self.is_dynamic

@@ -179,6 +179,9 @@ class ConfigProto(Message):
     """Ours. A folder or URL to which the session saves its variables by itself, and from which a new one resumes."""
     checkpoint_every: float = 600.0
     """Ours. Seconds between two such checkpoints."""
+    debug: bool = False
+    """Ours. Everything runs in the thread that calls `run`, one node after another, whatever nodes ask for, and no time
+    limit holds: breakpoints work, and each error has your frames."""
     cancel_grace_in_ms: int = 1000
     """Ours. Milliseconds that a cancelled function has to return before its process is ended."""
 
@@ -229,8 +232,32 @@ class RunOptions(Message):
     report_tensor_allocations_upon_oom: bool = False
 
 
+class AllocationDescription(Message):
+    """The memory of a tensor: what it took, and was given."""
+
+    requested_bytes: int = 0
+    allocated_bytes: int = 0
+    allocator_name: str = ""
+    allocation_id: int = 0
+    has_single_reference: bool = False
+    ptr: int = 0
+
+
+class TensorDescription(Message):
+    """A tensor that a node made."""
+
+    allocation_description: AllocationDescription
+
+
+class NodeOutput(Message):
+    """An output of a node that ran; its first one stands for all of them here."""
+
+    slot: int = 0
+    tensor_description: TensorDescription
+
+
 class NodeExecStats(Message):
-    """When one node ran: microseconds since the epoch, and relative to `all_start_micros`."""
+    """When one node ran: microseconds since the epoch, and relative to `all_start_micros`; and the bytes it made."""
 
     node_name: str = ""
     all_start_micros: int = 0
@@ -240,6 +267,7 @@ class NodeExecStats(Message):
     scheduled_micros: int = 0
     timeline_label: str = ""
     thread_id: int = 0
+    output: Repeated[NodeOutput]
 
 
 class DeviceStepStats(Message):

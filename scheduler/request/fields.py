@@ -256,6 +256,10 @@ class Message:
         """JSON of what is set, in a fixed order (not protobuf's wire format)."""
         return json.dumps(_plain(self), sort_keys=True, default=repr).encode()
 
+    def to_plain(self) -> dict[str, Any]:
+        """What is set, as dicts, lists and plain values: what protobuf's `json_format.ParseDict` takes."""
+        return _plain(self, dict)
+
     @classmethod
     def FromString(cls, data: bytes) -> Any:
         """The message that `SerializeToString` wrote."""
@@ -290,9 +294,10 @@ def _bare(value: Any) -> Any:
     return value._items if isinstance(value, (Repeated, Map)) else value
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, mapped: Callable = sorted) -> Any:
+    """mapped: what becomes of the items of a map."""
     if isinstance(value, Message):
-        return {name: _plain(field) for name, field in value._set_fields().items()}
+        return {name: _plain(field, mapped) for name, field in value._set_fields().items()}
     if isinstance(value, Repeated):
-        return [_plain(item) for item in value]
-    return sorted(value.items()) if isinstance(value, Map) else value
+        return [_plain(item, mapped) for item in value]
+    return mapped(value.items()) if isinstance(value, Map) else value

@@ -12,6 +12,7 @@ from weftwork.graph.operation import Kind
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines.backend import Handle, Word
 from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.run.telling import HERE, Sent
 from weftwork.scheduler.state.actor_link import ActorLink
 
 _LATE = 1.0
@@ -32,6 +33,8 @@ class Attempt:
     """The name under which it says where it runs, and when a call with a time limit begins."""
     link: ActorLink | None = None
     """To the actor that it runs in."""
+    sent: Sent = HERE
+    """How it left."""
     since: float = field(default_factory=monotonic)
     copy: Attempt | None = None
     word: Word = Word()

@@ -34,6 +34,16 @@ class Budget:
         """Asked for once Ray runs."""
         return self._given or _SHARE * inventory.store_bytes()
 
+    @property
+    def counts(self) -> bool:
+        """True where there is so much that some of it may go to disk."""
+        return self._given != float("inf")
+
+    @property
+    def live(self) -> list[int]:
+        """The large values that were made and are still needed."""
+        return list(self._sizes)
+
     def choose(self, ready: list[Segment], readers: Mapping[int, int], idle: bool) -> Segment | None:
         """Take the next segment from a heap of ready ones; None when all must wait for memory.
 

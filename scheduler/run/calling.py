@@ -15,13 +15,18 @@ from weftwork.graph.kernels.team import single_blas
 from weftwork.graph.ownership import all_lent
 from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.emit import is_users, users_function
+from weftwork.scheduler.events.event import Lane
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.telling import lane
+
+Cost = tuple[float, float, int, int]
+"""Of a node that was called: when it began, its seconds, the bytes that it took and made."""
 
 
-def call_node(run: Run, node: int) -> tuple[float, int, int]:
-    """Call a node, and put what it makes among the run's values: its seconds, the bytes that it took and made.
+def call_node(run: Run, node: int) -> Cost:
+    """Call a node, and put what it makes among the run's values.
 
     The context is one of `float_errors`. Raises what the node raises.
     """
@@ -46,7 +51,7 @@ def call_node(run: Run, node: int) -> tuple[float, int, int]:
         run.values[outputs[0]] = result
     else:
         spread(run.values, outputs, result)
-    return seconds, taken, size_of(result)
+    return start, seconds, taken, size_of(result)
 
 
 def fits_a_thread(run: Run, node: int) -> bool:
@@ -70,13 +75,14 @@ def fits_a_thread(run: Run, node: int) -> bool:
 class Threaded:
     """Nodes that a helper thread runs, one after another, until `halt` fills up or the run is stopped.
 
-    costs: of those that are done, as `call_node` gives them.   error: what ended it early.
+    costs: of those that are done.   lane: where they ran.   error: what ended it early.
     """
 
     run: Run
     nodes: list[int]
     halt: list
-    costs: list[tuple[float, int, int]] = field(default_factory=list)
+    costs: list[Cost] = field(default_factory=list)
+    lane: Lane = Lane()
     error: BaseException | None = None
 
     def start(self, done: Callable[[], None]) -> None:
@@ -85,6 +91,7 @@ class Threaded:
         borrow(1)[0].put(lambda: context.run(self._work, done))
 
     def _work(self, done: Callable[[], None]) -> None:
+        self.lane = lane("thread")
         try:
             with quiet(), single_blas():
                 for node in self.nodes:

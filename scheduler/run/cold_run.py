@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.float_errors import hush, loud, quiet, spoken, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
@@ -32,6 +33,7 @@ from weftwork.scheduler.plan.call_list import ABSENT, CHUNK, TRIED, CallList, ar
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
 from weftwork.scheduler.run.failures import node_error
+from weftwork.scheduler.run.telling import Node
 
 _AHEAD = 300
 """Nodes among which first calls are looked for."""
@@ -91,6 +93,24 @@ class Part(NamedTuple):
     nodes: set[Operation]
 
 
+class Stretch:
+    """Nodes that were called one after another: when that began, and how long it took.
+
+    pieces: the nodes.   watched: it is to be told what each node took; then that is in `nodes`.
+    """
+
+    def __init__(self, start: float, watched: bool):
+        self.start, self.watched = start, watched
+        self.seconds = 0.0
+        self.pieces: list[list[Operation]] = []
+        self.nodes: list[Node] = []
+
+    @property
+    def ops(self) -> list[Operation]:
+        """The nodes that have something to call."""
+        return [op for rows in self.pieces for op in rows if op.kind in CALLED]
+
+
 class _Pace:
     """How long nodes take, by looks at the clock. What is left is heavy when two looks in a row say so.
 
@@ -115,7 +135,8 @@ class _Pace:
 class ColdRun:
     """One run: how far it is, and what is there."""
 
-    def __init__(self, call_list: CallList, feeds: Mapping[Tensor, Any]):
+    def __init__(self, call_list: CallList, feeds: Mapping[Tensor, Any], watched: bool = False):
+        """watched: what each node took is to be told."""
         self.called, self.seconds = 0, 0.0
         """How many nodes were called here, and how long that took."""
         self.heavy = False
@@ -123,6 +144,8 @@ class ColdRun:
         self.inner: Any = None
         """The run of the part that is on its way."""
         self.since = monotonic()
+        self.stretch = Stretch(0.0, watched)
+        """What was called when it went on last."""
         self._call_list = call_list
         self._values = call_list.values(feeds)
         self._at = 0
@@ -156,11 +179,13 @@ class ColdRun:
     def go_on(self, stop: list) -> Next:
         """Call nodes until something else must happen. Raises the error of a node that fails, or Stopped."""
         start = perf_counter()
+        self.stretch = stretch = Stretch(start, self.stretch.watched)
         try:
             with spoken() if self._call_list.only_users else quiet():
                 return self._call(stop)
         finally:
-            self.seconds += perf_counter() - start
+            stretch.seconds = perf_counter() - start
+            self.seconds += stretch.seconds
             self._calling = [], iter(())
 
     def _call(self, stop: list) -> Next:
@@ -177,8 +202,9 @@ class ColdRun:
                 rows = [op for op in rows if op not in self._ahead]
                 self._ahead.difference_update(ops[at:end])
             begun, count = 0, len(rows)
+            self.stretch.pieces.append(rows)
             try:
-                if self._swift and len(rows) > 1:
+                if self._swift and len(rows) > 1 and not self.stretch.watched:
                     self._calls = self._call_list.calls_of(rows)
                     if self._call_list.mixed:
                         rows, self._calls = _with_turns(rows, self._calls)
@@ -201,12 +227,25 @@ class ColdRun:
                     raise
                 if stop:  # what was being called is not known any more
                     raise Stopped from error
-                raise node_error(self.current, error) from error
+                op = self.current
+                call = FailedCall(op.kernel, op.attrs, self._taken(op, error), op.defined_at, op.traits.user)
+                raise node_error(op, error, call=call) from error
             self.called += count
             self._at = end
             if pace.is_heavy(end):
                 return Next.PLAN
         return Next.NOTHING
+
+    def _taken(self, op: Operation, error: BaseException) -> list | None:
+        """What a node took that raised an error: what it took last is nowhere but where it was called."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code is not ColdRun._step.__code__:
+            trace = trace.tb_next
+        names: Mapping = {} if trace is None else trace.tb_frame.f_locals
+        given = dict(zip(names.get("places", ()), names.get("given", ()), strict=False))
+        values = [self._values[tensor.number] for tensor in op.inputs]
+        values = [given.get(t.number, v) if v is ABSENT else v for t, v in zip(op.inputs, values, strict=True)]
+        return None if any([value is ABSENT for value in values]) else values
 
     def stop(self) -> None:
         """The run's list `stop` has filled up: there are no further calls, which is cheaper than to look for it."""
@@ -287,9 +326,12 @@ class ColdRun:
             turn(op.traits.user)
         start = perf_counter()
         result = function(*given, **attrs)
-        if op in self._call_list.measured:
-            seconds = perf_counter() - start
-            COSTS.learn(kernel, sum([size_of(value) for value in given]), seconds, size_of(result))
+        if self.stretch.watched or op in self._call_list.measured:
+            seconds, taken, made = perf_counter() - start, sum([size_of(value) for value in given]), size_of(result)
+            if op in self._call_list.measured:
+                COSTS.learn(kernel, taken, seconds, made)
+            if self.stretch.watched:
+                self.stretch.nodes.append(Node(op, start, seconds, taken, made))
         if len(call) > 1 and op.traits.user and type(result) not in ATOMS:
             del given
             result = own([result])  # here: it counts references

@@ -21,11 +21,13 @@ from time import monotonic
 from typing import Any
 
 from weftwork.actors.processes.messages import described, unpack
+from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError, at_node, text_of
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.needs import Need
+from weftwork.scheduler.events.event import Lane
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, WorkerLost
 from weftwork.scheduler.plan.lanes import Lanes
@@ -33,12 +35,22 @@ from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.attempts import Attempt
 from weftwork.scheduler.run.budget import Budget
-from weftwork.scheduler.run.failures import block, does_not_fit, is_of_the_place, let_stay, lost, node_error, unloadable
+from weftwork.scheduler.run.failures import (
+    block,
+    call_in_run,
+    call_told,
+    does_not_fit,
+    is_of_the_place,
+    lost,
+    node_error,
+    unloadable,
+)
 from weftwork.scheduler.run.nested import Call, Calls, Nesting
 from weftwork.scheduler.run.queue_waits import Wait, Waits
 from weftwork.scheduler.run.requests import RequestBuilder
 from weftwork.scheduler.run.run import TIMED_OUT, Moved, Restart, Run
 from weftwork.scheduler.run.scarcity import Scarcity
+from weftwork.scheduler.run.telling import Sent
 from weftwork.scheduler.state.actor_link import ActorLink, Links
 
 ATTEMPTS = 3
@@ -84,6 +96,10 @@ class Dispatcher:
         self.queued = Waits(run, plan, queues)
         self.scarcity = Scarcity()
         self.nested = Calls(run, plan, nesting, measure)
+        self.since: dict[int, float] = {}
+        """When each segment was ready."""
+        self.spilled = 0
+        """Bytes of large values that went to disk."""
 
     def execute(self) -> None:
         """Run all segments. Raises the first error, after everything has come to rest."""
@@ -105,10 +121,14 @@ class Dispatcher:
             raise
         finally:
             self.requests.clean()
+        self._look_for_spills(self.budget.live)
+        if self.spilled:
+            self.run.teller().tell("spilled", bytes_out=self.spilled)
 
     # Starting
 
     def _ready(self, segment: Segment) -> None:
+        self.since.setdefault(segment.number, monotonic())
         if segment.place is Place.QUEUE:
             self.queued.begin(segment)
         elif segment.place is Place.NESTED and self.queued.may_wait(segment):
@@ -150,7 +170,7 @@ class Dispatcher:
     def _run_here(self, segment: Segment) -> None:
         self._expire()
         self.run.look_again(segment)
-        self.run.run_here(self.plan, segment, self.measure)
+        self.run.run_here(self.plan, segment, self.measure, sent=Sent(self.since[segment.number]))
         self._done(segment)
 
     def _start(self, segment: Segment) -> Attempt | None:
@@ -161,13 +181,15 @@ class Dispatcher:
         token = f"{self.name}{self.sent}"
         op = self._op(segment.nodes[0])
         link = None
+        packs = monotonic()
         try:
             if segment.place is Place.ACTOR:
                 link = self.links.at(segment.home)
-                handle = self._start_in_actor(segment, link, token)
+                handle, left = self._start_in_actor(segment, link, token)
             else:
                 self._let_gpus_go(segment.need)
                 message, arrived = self.requests.request(segment, None, token)
+                left = monotonic()
                 handle = backend.submit(message, arrived, len(segment.apart), segment.need)
         except OpError as error:
             raise error if error.op is not None else at_node(type(error), op, error.message) from None
@@ -179,21 +201,25 @@ class Dispatcher:
             if self._stays(segment, error):
                 return None
             raise node_error(op, TypeError(f"an input of {op.name} could not be sent to a worker: {error}")) from error
-        attempt = Attempt(segment, handle, token, link)
+        tries = 1 + self.tries.get(segment.number, 0)
+        sent = Sent(self.since[segment.number], left, left - packs, tries)
+        attempt = Attempt(segment, handle, token, link, sent)
         self.under_way[handle] = attempt
         self.budget.started(segment)
         events = self.run.events
         backend.on_done(handle, lambda: events.put(handle))
         return attempt
 
-    def _start_in_actor(self, segment: Segment, link: ActorLink, token: str) -> Handle:
+    def _start_in_actor(self, segment: Segment, link: ActorLink, token: str) -> tuple[Handle, float]:
+        """The call on its way, and when it left."""
         with link.lock:
             link.ensure()
             message, arrived = self.requests.request(segment, link, token)
             code = objects.code_of(segment.program)
             link.programs.update([code.name, *[block.key for block in code.blocks]])
             link.busy += 1
-            return link.submit(message, arrived, len(segment.apart))
+            left = monotonic()
+            return link.submit(message, arrived, len(segment.apart)), left
 
     def _let_gpus_go(self, need: Need | None) -> None:
         """The session's actors hold GPUs; those with nothing to do give theirs up to a task that asks for one."""
@@ -244,6 +270,7 @@ class Dispatcher:
                 return
             due = attempt.late_at(self.plan)
             if due is not None and now >= due:
+                self.run.teller().tell("copied", ops=tuple(self.run.ops_of(attempt.segment)))
                 attempt.copy = self._start(attempt.segment)
                 if attempt.copy is not None:
                     attempt.copy.copy = attempt
@@ -256,7 +283,9 @@ class Dispatcher:
             if attempt.looks_at is not None and attempt.look(monotonic()):
                 op = next(o for o in map(self._op, attempt.segment.nodes) if o.traits.timeout is not None)
                 limit = attempt.word.limit
-                raise at_node(DeadlineExceededError, op, f"{op.name} took longer than its time limit of {limit:g} s")
+                call = self._only_call(attempt.segment)
+                text = f"{op.name} took longer than its time limit of {limit:g} s"
+                raise at_node(DeadlineExceededError, op, text, call)
 
     def _op(self, node: int) -> Any:
         return self.plan.flow.ops[node]
@@ -270,6 +299,7 @@ class Dispatcher:
             return
         self._ended(attempt)
         self.scarcity.goes_on()
+        back = monotonic()
         try:
             reply = unpack(backend.result(attempt.handle))
         except ValueLost as error:
@@ -284,7 +314,7 @@ class Dispatcher:
             raise does_not_fit(self._op(attempt.segment.nodes[0]), "An output", str(error)) from error
         else:
             self._give_up(attempt.copy)
-            self._take_reply(attempt, reply)
+            self._take_reply(attempt, reply, back)
 
     def _ended(self, attempt: Attempt) -> None:
         """An attempt is no longer on its way."""
@@ -303,6 +333,8 @@ class Dispatcher:
     def _again(self, attempt: Attempt, reason: str) -> None:
         """The process died under a segment: try once more, or give up."""
         segment = attempt.segment
+        machine = inventory.address_of(segment.home.machine)
+        self.run.lost(segment.nodes, Lane(segment.place.value, machine), reason)
         if attempt.copy is not None and attempt.copy.handle in self.under_way:
             attempt.copy.copy = None
             return
@@ -314,10 +346,14 @@ class Dispatcher:
         tries = self.tries[segment.number] = self.tries.get(segment.number, 0) + 1
         if tries >= ATTEMPTS:
             block([self.plan.flow.kernels[node] for node in segment.nodes if self._op(node).traits.user])
-            raise lost([self._op(node) for node in segment.nodes], tries, reason)
+            raise lost([self._op(node) for node in segment.nodes], tries, reason, self._only_call(segment))
         self._ready(segment)
 
-    def _take_reply(self, attempt: Attempt, reply: list) -> None:
+    def _only_call(self, segment: Segment) -> FailedCall | None:
+        """The call that a segment makes; None where it makes several."""
+        return call_in_run(self.run, segment.nodes[0]) if len(segment.nodes) == 1 else None
+
+    def _take_reply(self, attempt: Attempt, reply: list, back: float) -> None:
         segment = attempt.segment
         if reply[0] == "said":
             self.run.heard([self._op(node) for node in segment.nodes], reply[1])
@@ -326,15 +362,18 @@ class Dispatcher:
         if kind == "done":
             self._take_outputs(attempt, *reply[1:4])
             place = segment.place.value
-            if len(reply) > 4:
-                self.run.learn(self.plan, segment, *reply[4:])
+            nodes = self.run.learn(self.plan, segment, reply[5:]) if len(reply) > 5 else []
+            self.run.ran_there(place, segment.nodes, nodes, attempt.sent, reply[4], back)
             self.run.count(place, len(segment.nodes))
             self._done(segment)
         elif kind == "failed":
             error = described(reply[2], reply[3])
             if is_of_the_place(error) and self._stays(segment, error):
                 return
-            raise node_error(self._op(segment.owners[reply[1]]), error, reply[3])
+            stays = not self.requests.stayed.keys().isdisjoint(segment.inputs)
+            told = "some of them lie in the memory of a GPU" if stays else reply[4]
+            call = call_told(self.run, segment, reply[1], told)
+            raise node_error(self._op(segment.owners[reply[1]]), error, reply[3], call)
         elif kind == "unpicklable":
             number = segment.outputs[reply[1]]
             if self._stays(segment, described(reply[2], reply[3])):
@@ -365,13 +404,14 @@ class Dispatcher:
         if segment.place is not Place.TASK or segment.need is not None:
             return False
         for node in segment.nodes:
-            let_stay(self._op(node), self.plan.flow.kernels[node], why)
+            self.run.stays(node, why)
         segment.place = Place.CALLER
         self._ready(segment)
         return True
 
     def _keep_here(self, segment: Segment, functions: set) -> None:
         """Some functions change captured state, as a segment has shown: from now on they run in the caller."""
+        self.run.wrote(segment.nodes)
         started = {attempt.segment for attempt in self.under_way.values()}
         for other in self.plan.segments:
             if other is segment or (other not in started and other.need is None and other.place is not Place.QUEUE):
@@ -415,7 +455,14 @@ class Dispatcher:
                 self.requests.references.pop(number, None)
                 self.budget.dropped(number)
                 if self.plan.flow.producer[number] >= 0:
+                    self._look_for_spills([number])
                     self.run.values[number] = None
+
+    def _look_for_spills(self, numbers: list[int]) -> None:
+        """See which of some values have gone to disk; they are about to be dropped, or the run is about to end."""
+        if self.budget.counts:
+            values = [self.run.values[number] for number in numbers]
+            self.spilled += objects.spilled([value for value in values if objects.is_reference(value)])
 
     # Coming to rest
 

@@ -66,7 +66,7 @@ class ElementFunctions(Functions):
             try:
                 made.append(known.call(captured, each))
             except OpError as error:
-                made.append(Failed(type(error), error.message))
+                made.append(Failed(type(error), error.message, error.call))
         return [in_columns(made)]
 
     def value_of(self, graph: Graph, operation: int, output: int) -> Any:

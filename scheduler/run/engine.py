@@ -15,12 +15,14 @@ from weftwork.actors.data.host import Iterators
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.actors.queues.host import QueueHost
-from weftwork.graph.errors import UnavailableError
+from weftwork.graph.errors import UnavailableError, text_of
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.modules import settle_modules
+from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import settle_effects
 from weftwork.scheduler.compile.needs import is_sharable, settle_needs
+from weftwork.scheduler.events.stream import Listening, Stream
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines.freed_memory import keep_freed_memory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
@@ -31,7 +33,7 @@ from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan
 from weftwork.scheduler.plan.signatures import Signature, Signatures, settled
 from weftwork.scheduler.plan.specializations import REPLAN_AT, Specialization
 from weftwork.scheduler.run.apart import Apart
-from weftwork.scheduler.run.cold_run import ColdRun, Next, Part
+from weftwork.scheduler.run.cold_run import ColdRun, Next, Part, Stretch
 from weftwork.scheduler.run.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
@@ -39,9 +41,9 @@ from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.run.limits import STRIKES, abandon, expiring, is_bound, within
 from weftwork.scheduler.run.local_workers import LocalWorkers, Unfit, local_workers
 from weftwork.scheduler.run.nested import InnerRun, Nesting
-from weftwork.scheduler.run.partitions import note
 from weftwork.scheduler.run.planner import MOST_FED, Planner
 from weftwork.scheduler.run.run import Moved, Restart, Run, run_locally
+from weftwork.scheduler.run.telling import WORTH, Telling, lane, reason
 from weftwork.scheduler.run.threads import run_in_threads
 from weftwork.scheduler.state.actor_link import Links
 from weftwork.scheduler.state.autosave import Autosave
@@ -71,7 +73,11 @@ class Engine:
     """The machinery of one session."""
 
     def __init__(self, config: Any, entropy: int):
-        if config.inter_op_parallelism_threads < 0 and config.placement == "auto":
+        if config.debug:
+            config = copy(config)
+            config.inter_op_parallelism_threads = -1
+            config.placement = Place.CALLER.value
+        elif config.inter_op_parallelism_threads < 0 and config.placement == "auto":
             config = copy(config)
             config.placement = Place.CALLER.value
         if config.intra_op_parallelism_threads > 0:
@@ -92,6 +98,7 @@ class Engine:
         self._recovery = Recovery(self.mirror, self._autosave, config.replicas)
         self._replicas_of = self._recovery.replicas_of if config.replicas > 1 else None
         self.ran: dict[str, list[int]] = {}
+        self.events = Stream()
         self._idle = threading.Condition(self.mirror.mutex)
         self.closed = False
         self._refusal = CLOSED
@@ -100,37 +107,70 @@ class Engine:
     # Execution
 
     def execute(
-        self, signature: Signature, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any = None
+        self,
+        signature: Signature,
+        fed: Sequence[Any],
+        timeout: float | None,
+        listener: Any = None,
+        started: Any = None,
     ) -> list:
         """Run a signature once: the fetched values. Raises what went wrong; then nothing has changed.
 
         fed: values in the order of the signature's feeds.   timeout: seconds, or None.   started: told of the run.
+        listener: called with the events of this run alone; its `nodes` says whether with those of kind "node", too.
         """
-        flow = signature.flow
+        flow, telling, run = signature.flow, None, None
+        timeout = None if self.config.debug else timeout
+        if listener is not None or self.events.is_heard:
+            ears: list[Listening] = []
+            if listener is not None:
+                Listening(listener, listener.nodes, ears)
+            telling = Telling(self.events, signature.fetches.elements, monotonic(), ears)
         if flow is not None and not flow.ops and not flow.pinned:  # everything was fed or constant: nothing runs
+            if telling is not None:
+                telling.ended()
             return _sources(flow, fed)
         moved: dict = {}
-        for attempt in range(ATTEMPTS):
-            try:
-                return self._attempt(signature, fed, timeout, trace, started, moved)
-            except Restart as lost:
-                if attempt + 1 == ATTEMPTS:
-                    raise lost.cause from None
-            except backend.ValueLost as lost:
-                if attempt + 1 == ATTEMPTS:
-                    raise UnavailableError(None, None, str(lost)) from None
-            self._recovery.repair(signature.flow or self.signatures.compile(signature))
-        raise AssertionError("the last attempt returns or raises")
+        try:
+            for attempt in range(ATTEMPTS):
+                run = self._new_run(signature, fed, timeout, moved, telling)
+                try:
+                    fetched = self._attempt(run, signature, fed, timeout, started)
+                    break
+                except (Restart, backend.ValueLost) as lost:
+                    if attempt + 1 == ATTEMPTS:
+                        raise _cause_of(lost) from None
+                    why = text_of(_cause_of(lost))
+                telling = run.teller()
+                self._recovery.repair(signature.flow or self.signatures.compile(signature))
+                telling.tell("repaired", text=f"the run begins again: {why}")
+        except BaseException as error:
+            if run is not None:
+                run.teller().ended(error)
+            elif telling is not None:
+                telling.ended(error)
+            raise
+        if run.telling is not None:
+            run.telling.ended()
+        return fetched
 
-    def _attempt(
-        self, signature: Signature, fed: Sequence[Any], timeout: float | None, trace: Any, started: Any, moved: dict
-    ) -> list:
+    def _new_run(
+        self, signature: Signature, fed: Sequence[Any], timeout: float | None, moved: dict, telling: Telling | None
+    ) -> Run:
+        """A run that is about to begin: cold where it needs no plan, and has none."""
         flow, cells, call_list = signature.flow, signature.cells, signature.call_list
         if flow is None:
-            fits = trace is None and sum(map(size_of, fed)) <= MOST_FED and not (call_list and call_list.blocks)
+            fits = sum(map(size_of, fed)) <= MOST_FED and not (call_list and call_list.blocks)
             flow = _NO_FLOW if call_list is not None and fits else self.signatures.compile(signature)
             cells = signature.cells or Cells(self.mirror, flow)
-        run = Run(flow, cells, self.draws, timeout, trace, moved)
+        assert cells is not None
+        run = Run(flow, cells, self.draws, timeout, (self.events, signature.fetches.elements), moved)
+        if telling is not None:
+            run.telling = telling
+        return run
+
+    def _attempt(self, run: Run, signature: Signature, fed: Sequence[Any], timeout: float | None, started: Any) -> list:
+        flow, call_list = run.flow, signature.call_list
         running = self.mirror.running
         with self.mirror.mutex:
             if self.closed:
@@ -194,10 +234,12 @@ class Engine:
 
     def run_flow(self, run: Run, flow: Dataflow, specialization: Specialization) -> None:
         """Run a dataflow whose sources are there, in the way that seems best. Raises what went wrong."""
-        autotuner = specialization.autotuner
+        autotuner, began, took = specialization.autotuner, 0.0, 0.0
         if autotuner is None or (specialization.runs in REPLAN_AT and specialization.known != self.planner.known()):
+            began = perf_counter()
             autotuner = self.planner.plan(run, flow, specialization)
-        measure = specialization.runs < _MEASURED_RUNS or (run.trace is not None and run.trace.measures)
+            took = perf_counter() - began
+        measure = specialization.runs < _MEASURED_RUNS
         candidate = autotuner.measured if measure else autotuner.current
         if flow.functions and not candidate.plan.local and not self._carried(run, flow, candidate.plan):
             specialization.autotuner = None
@@ -214,6 +256,10 @@ class Engine:
                 measure = True
             if team is None and not candidate.plan.local:
                 candidate.plan.carry(flow.state)
+        if run.telling is not None or took >= WORTH:
+            telling = run.teller()
+            telling.planned(flow.ops, reason(autotuner, candidate), began or perf_counter(), took, candidate.plan)
+            measure = measure or telling.wants_nodes
         if not measure:
             _compile(candidate.plan, specialization.runs)
         start = perf_counter()
@@ -273,8 +319,6 @@ class Engine:
 
     def _execute(self, run: Run, plan: Plan, measure: bool, team: LocalWorkers | None = None) -> None:
         grace = self.config.cancel_grace_in_ms / 1000
-        if run.trace is not None:
-            note(run.trace, plan)
         if team is not None and plan.is_dynamic:
             team.share(run, Estimate(run.flow, {}).seconds, Apart(run, self.run_flow), self.lanes.most, grace)
         elif team is not None:
@@ -291,10 +335,18 @@ class Engine:
 
     def _run_cold(self, run: Run, signature: Signature, call_list: CallList, fed: Sequence[Any]) -> list:
         """Run without a plan what can do so, and the rest in parts: the values of the fetches."""
-        work = run.cold = ColdRun(call_list, dict(zip(signature.fed, fed, strict=True)))
+        telling = run.telling
+        watched = telling is not None and telling.wants_nodes
+        work = run.cold = ColdRun(call_list, dict(zip(signature.fed, fed, strict=True)), watched)
         run.wakers.append(work.stop)
+        if telling is not None:
+            telling.planned([op for op in call_list.ops if op.kind in CALLED], _COLD, monotonic(), 0.0)
         try:
-            while (following := run.call_here(work, work.go_on, run.stop)) is not Next.NOTHING:
+            while True:
+                following = run.call_here(work, work.go_on, run.stop)
+                _tell_stretch(run, work.stretch)
+                if following is Next.NOTHING:
+                    break
                 if following is Next.TRIAL:
                     self._run_part(run, work, work.trial(self.lanes.slots()))
                 if following is Next.PLAN or work.is_heavy:
@@ -382,6 +434,20 @@ class Engine:
         self._autosave.close()
         self.flusher.close()
         self.links.close()
+
+
+_COLD = "cold: called one after another, without a plan; one is made once it pays"
+
+
+def _cause_of(lost: Restart | backend.ValueLost) -> Exception:
+    """The error of a run that has lost something, and may not begin again."""
+    return lost.cause if isinstance(lost, Restart) else UnavailableError(None, None, str(lost))
+
+
+def _tell_stretch(run: Run, stretch: Stretch) -> None:
+    """Tell of what a cold run has called here, if need be."""
+    if run.telling is not None or stretch.seconds >= WORTH:
+        run.teller().ran_here(stretch.ops, stretch.nodes, stretch.start, stretch.seconds, lane())
 
 
 _NO_FLOW = Dataflow()

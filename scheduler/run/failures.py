@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
+from weftwork.actors.processes.replay import inputs_told
+from weftwork.actors.programs.control import Control
+from weftwork.actors.programs.failed_call import FailedCall, Lying
 from weftwork.graph.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -17,7 +21,12 @@ from weftwork.graph.errors import (
     from_exception,
     text_of,
 )
-from weftwork.graph.operation import Operation
+from weftwork.graph.nest import Slot
+from weftwork.graph.operation import Kind, Operation
+from weftwork.graph.user_function import UserFunction
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.emit import is_users
+from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.specializations import forget_plans
@@ -27,17 +36,63 @@ _OF_THE_PLACE = ("main thread", "event loop", "Ray has not been")
 """What errors say of a thread or a process that is not the program's."""
 
 
-def node_error(op: Operation, error: BaseException, remote: str | None = None) -> OpError:
+def node_error(
+    op: Operation, error: BaseException, remote: str | None = None, call: FailedCall | None = None
+) -> OpError:
     """The error of a node whose kernel raised `error`; `remote` is its traceback when that was in another process.
 
-    The class follows `error` (`from_exception`); `error` is the `__cause__`.
+    The class follows `error` (`from_exception`); `error` is the `__cause__`.   call: the call that failed; of a branch
+    or a loop the innermost one counts, which `error` knows.
     """
     message = error.message if isinstance(error, OpError) else f"{type(error).__name__}: {text_of(error)}"
-    failure = at_node(from_exception(error), op, message)
+    if op.kind is Kind.CONTROL and isinstance(error, OpError) and error.call is not None:
+        call = error.call
+    failure = at_node(from_exception(error), op, message, call)
     if remote is not None:
         error.__cause__ = RemoteTraceback(remote)
     failure.__cause__ = error
     return failure
+
+
+# The call that failed
+
+
+def call_of(flow: Dataflow, node: int, inputs: Sequence[Any] | None, why: str = "") -> FailedCall:
+    """The call of a node with these inputs.   inputs: None where they are not known, for the reason `why`."""
+    kernel, op = flow.kernels[node], flow.ops[node].listed
+    return FailedCall(
+        kernel, flow.attrs[node], inputs, op.defined_at, is_users(kernel), isinstance(kernel, Control), why
+    )
+
+
+def call_in_run(run: Any, node: int) -> FailedCall:
+    """The call of a node, whose inputs are among a run's values."""
+    return call_of(run.flow, node, [_kept(run.values[number]) for number in run.flow.inputs[node]])
+
+
+def call_of_step(flow: Dataflow, node: int, taken: list | None, why: str = "") -> FailedCall | None:
+    """The call of a node, from the inputs of its step in a program; None for a step that belongs to no node."""
+    if node < 0:
+        return None
+    kernel = flow.kernels[node]
+    direct = kernel.direct(flow.attrs[node]["template"]) if type(kernel) is UserFunction else None
+    if direct is not None and taken is not None:  # the step calls the function itself, with its arguments
+        by = {arg.index: value for arg, value in zip(direct[0], taken, strict=True) if type(arg) is Slot}
+        taken = [by[at] for at in range(len(by))]
+    return call_of(flow, node, taken, why)
+
+
+def call_told(run: Any, segment: Any, step: int, told: Any) -> FailedCall | None:
+    """The call of a segment's step, of whose inputs a worker has told."""
+    taken, why = inputs_told(told, lambda position: _kept(run.values[segment.inputs[position]]))
+    return call_of_step(run.flow, segment.owners[step], taken, why)
+
+
+def _kept(value: Any) -> Any:
+    """A value as an error keeps it: what lies in Ray's store stays there."""
+    if type(value) is not backend.Reference:
+        return value
+    return Lying(partial(objects.fetch, value), objects.size_in_store(value))
 
 
 def uninitialized(ops: list[Operation]) -> OpError:
@@ -49,16 +104,13 @@ def uninitialized(ops: list[Operation]) -> OpError:
     return FailedPreconditionError(None, op, f"{message}\n\t [[node {op.defined_at} ]]")
 
 
-def lost(ops: list[Operation], attempts: int, reason: str) -> OpError:
-    """The process that ran these nodes died, again and again."""
+def lost(ops: list[Operation], attempts: int, reason: str, call: FailedCall | None = None) -> OpError:
+    """The process that ran these nodes died, again and again.   call: what it did then, if that is known."""
     ops = list(dict.fromkeys([op.listed for op in ops]))
     names = ", ".join(op.defined_at for op in ops[:5]) + (", ..." if len(ops) > 5 else "")
     first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
-    return UnavailableError(
-        None,
-        ops[0],
-        f"The process that ran {names} died {attempts} times: {first}\n\t [[node {ops[0].defined_at} ]]",
-    )
+    message = f"The process that ran {names} died {attempts} times: {first}\n\t [[node {ops[0].defined_at} ]]"
+    return at_node(UnavailableError, ops[0], message, call)
 
 
 def block(kernels: Iterable[Any]) -> None:
@@ -99,7 +151,9 @@ def is_of_the_place(error: BaseException) -> bool:
     return any(word in text for word in _OF_THE_PLACE)
 
 
-def let_stay(op: Operation, kernel: Any, why: BaseException) -> None:
-    """A function turns out to run in the program's own process only: say so, once."""
-    if HISTORY.let_stay(kernel):
+def let_stay(op: Operation, kernel: Any, why: BaseException) -> bool:
+    """A function turns out to run in the program's own process only: say so, once. True the first time."""
+    new = HISTORY.let_stay(kernel)
+    if new:
         _LOG.info("%s runs in the program's own process from now on: %s", op.defined_at, why)
+    return new

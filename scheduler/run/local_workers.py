@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from glob import glob
 from itertools import count
 from time import monotonic
@@ -31,10 +31,11 @@ from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.apart import Apart
-from weftwork.scheduler.run.failures import is_of_the_place, lost, node_error
+from weftwork.scheduler.run.failures import call_told, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.run import Restart, Run
 from weftwork.scheduler.run.sharing import Sharing
 from weftwork.scheduler.run.shipping import Lane
+from weftwork.scheduler.run.telling import Sent, resident
 
 _START = 0.3
 """Seconds of a CPU that the start of one takes, most of it for imports."""
@@ -202,7 +203,8 @@ class LocalWorkers:
         """
         assert self._transport is not None
         self._run = run
-        team = _Team(run, plan, self._transport, next(self._numbers), measure, self._up)
+        pids = {slot: process.pid for slot, process in self._processes.items()}
+        team = _Team(run, plan, self._transport, next(self._numbers), measure, self._up, pids)
         run.wakers.append(self._transport.wake)
         run.values.append(team)
         failure: BaseException | None = None
@@ -230,7 +232,7 @@ class LocalWorkers:
         self._run = run
         lanes = {}
         for slot in sorted(self._up)[:most]:
-            lanes[slot] = self._lanes.setdefault(slot, Lane())
+            lanes[slot] = self._lanes.setdefault(slot, Lane(self._processes[slot].pid))
             lanes[slot].begin()
         sharing = Sharing(run, run.flow, self._transport, next(self._numbers), lanes, seconds, self._again, apart, most)
         run.wakers.append(self._transport.wake)
@@ -286,11 +288,22 @@ def _leave(transport: Transport, folder: str, processes: dict[int, LocalProcess]
 class _Team(ProcessExchange):
     """One run of one plan by the caller and residents: the caller's end of their exchange."""
 
-    def __init__(self, run: Run, plan: Plan, transport: Transport, number: int, measure: bool, up: set[int]):
+    def __init__(
+        self,
+        run: Run,
+        plan: Plan,
+        transport: Transport,
+        number: int,
+        measure: bool,
+        up: set[int],
+        pids: Mapping[int, int],
+    ):
         super().__init__(transport, number, run.stop, run)
-        self.plan, self.measure, self.up = plan, measure, up
+        self.plan, self.measure, self.up, self.pids = plan, measure, up, pids
         self.left: dict[int, Segment] = {}
         """What residents have not done yet, by slot."""
+        self.sent: dict[int, Sent] = {}
+        self.began = monotonic()
         self.gone: set[int] = set()
         self.error: BaseException | None = None
         """The first one that came from another process."""
@@ -299,6 +312,7 @@ class _Team(ProcessExchange):
 
     def begin(self, segment: Segment, known: set[str]) -> None:
         """Send a segment to its resident, which knows some programs."""
+        packs = monotonic()
         try:
             code = objects.code_of(segment.program)
             new = [block for block in code.blocks if code.name not in known and block.key not in known]
@@ -319,7 +333,9 @@ class _Team(ProcessExchange):
             around=self.run.around(known),
         )
         self.left[segment.slot] = segment
-        self.run.here[segment.slot] = (segment, monotonic(), 0)
+        now = monotonic()
+        self.sent[segment.slot] = Sent(self.began, now, now - packs)
+        self.run.here[segment.slot] = (segment, now, 0)
         self.transport.send(segment.slot, [pack(["run", self.number, request]), *data, *inputs], self.stop)
         known.update([code.name, *[block.key for block in blocks]])
 
@@ -329,6 +345,8 @@ class _Team(ProcessExchange):
             self.gone.add(slot)
             self.left.pop(slot, None)
             if slot < len(self.plan.segments):
+                pid = self.pids.get(slot, 0)
+                self.run.lost(self.plan.segments[slot].nodes, resident(pid), "a local worker has died")
                 self._fail(self._lost(self.plan.segments[slot], "a resident has died"))
             return
         kind, number, *rest = message
@@ -350,19 +368,20 @@ class _Team(ProcessExchange):
             return
         del self.run.here[slot]
         if kind == "done":
-            outputs, *measured = rest
+            outputs, told, *costs = rest
             for value, made in zip(segment.outputs, outputs, strict=True):
                 self.run.values[value] = made
-            if measured:
-                self.run.learn(self.plan, segment, *measured)
+            nodes = self.run.learn(self.plan, segment, costs) if costs else []
+            self.run.ran_there("resident", segment.nodes, nodes, self.sent[slot], told, monotonic())
             self.run.count("resident", len(segment.nodes))
         elif kind == "failed":
-            error, text, step = rest
+            error, text, step, told = rest
             cause = described(error, text)
             if is_of_the_place(cause):
                 self._fail(self._unfit(cause))
                 return
-            self._fail(node_error(self.plan.flow.ops[segment.owners[step]], cause, text))
+            call = call_told(self.run, segment, step, told)
+            self._fail(node_error(self.plan.flow.ops[segment.owners[step]], cause, text, call))
         elif kind == "wrote":
             found_writing(self.plan.flow, segment.nodes, rest[0])
             self._fail(self._lost(segment, "a function changes captured state"))

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
+from threading import get_native_id
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -38,6 +39,7 @@ from weftwork.scheduler.run.explain import Explanation
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.overlap import OverlappedLoop, OverlappedSweep
 from weftwork.scheduler.run.run import CANCELLED, TIMED_OUT, Restart, Run
+from weftwork.scheduler.run.telling import Node, Telling
 from weftwork.scheduler.state.mirror import Cells
 
 _TRIED = 2
@@ -73,6 +75,8 @@ class Call(list):
         self.error: BaseException | None = None
         self.begun = 0
         """How many runs of its bodies have begun."""
+        self.thread = 0
+        """The thread that it runs in, as the system numbers it."""
 
     def moved(self) -> dict:
         """What the queue nodes of the next run of a body have done in an earlier attempt at the run, and will do."""
@@ -91,7 +95,8 @@ class InnerRun(Run):
     """A run of a part of another run: its sources are given, and it commits nothing."""
 
     def __init__(self, outer: Run, flow: Dataflow, sources: Mapping[int, Any]):
-        super().__init__(flow, Cells(outer.mirror, flow), outer.draws, None, outer.trace)
+        super().__init__(flow, Cells(outer.mirror, flow), outer.draws, None)
+        self.telling = outer.telling
         self.outer, self.deadline, self.surroundings = outer, outer.deadline, outer.surroundings
         self.said = outer.said
         self.work = 0.0
@@ -108,15 +113,23 @@ class InnerRun(Run):
         """The sizes of the values that it was given."""
         return {n: size_of(self.values[n]) for n in self._sources if not objects.is_reference(self.values[n])}
 
-    def learn(self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list) -> None:
-        """As that of any run, and the sum is kept."""
-        super().learn(plan, segment, seconds, taken, made)
-        self.work += segment.measured or 0.0
+    def teller(self) -> Telling:
+        """That of the whole run."""
+        if self.telling is None:
+            self.telling = self.outer.teller()
+        return self.telling
 
-    def learn_node(self, node: int, seconds: float, taken: int, made: int) -> None:
+    def learn(self, plan: Plan, segment: Segment, costs: Sequence[Sequence]) -> list[Node]:
         """As that of any run, and the sum is kept."""
-        super().learn_node(node, seconds, taken, made)
-        self.work += seconds
+        nodes = super().learn(plan, segment, costs)
+        self.work += segment.measured or 0.0
+        return nodes
+
+    def learn_node(self, node: int, cost: Sequence) -> Node:
+        """As that of any run, and the sum is kept."""
+        learned = super().learn_node(node, cost)
+        self.work += learned.seconds
+        return learned
 
 
 class PlannedBody:
@@ -168,7 +181,9 @@ class PlannedBody:
             if inner.stop and inner.stop[0] in (TIMED_OUT, CANCELLED):
                 call.cancel(inner.stop[0])
                 raise Stopped from None
-            raise from_exception(error)(None, None, error.message) from error
+            failure = from_exception(error)(None, None, error.message)
+            failure.call = error.call
+            raise failure from error
         finally:
             call.inner = None
         call.ran.append(inner.ran)
@@ -284,6 +299,7 @@ class Nesting:
 
     def _work(self, call: Call, node: int, values: list) -> None:
         flow = call.outer.flow
+        call.thread = get_native_id()
         start = perf_counter()
         try:
             nested = self.of(flow.ops[node])
@@ -342,6 +358,7 @@ class Calls:
         for number, value in zip(flow.outputs[node], call.result, strict=True):
             run.values[number] = value
         run.count(segment.place.value, 1)
+        run.waited("nested", flow.ops[node], call.since, call.thread)
         return segment
 
     def cancel(self) -> None:

@@ -112,6 +112,8 @@ class Planner:
         self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str = ""
     ) -> Autotuner:
         """The one plan of a dataflow whose nodes are placed one by one."""
+        if self.config.debug:
+            return self.in_caller(flow)
         forced = forced or self.config.placement
         if forced == Place.DYNAMIC.value and is_sharable(flow):
             return Autotuner([Candidate(forced, 0.0, make_dynamic_plan(flow, estimate))])

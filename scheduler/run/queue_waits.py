@@ -70,11 +70,12 @@ class Waits:
         (node,) = segment.nodes
         op = self._plan.flow.ops[node]
         if isinstance(wait.outcome, OpError):
-            raise at_node(type(wait.outcome), op, wait.outcome.message)
+            raise at_node(type(wait.outcome), op, wait.outcome.message, wait.outcome.call)
         run.moved[op] = wait.outcome
         for number, value in zip(self._plan.flow.outputs[node], wait.outcome, strict=True):
             run.values[number] = value
         run.count(segment.place.value, 1)
+        run.waited("queue", op, wait.since)
         return segment
 
     def cancel(self) -> None:

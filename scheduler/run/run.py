@@ -6,7 +6,8 @@ to its commit it holds the locks of its write set. If anything goes wrong it pub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from operator import itemgetter
 from queue import SimpleQueue
@@ -14,26 +15,31 @@ from threading import get_ident
 from time import monotonic
 from typing import Any
 
+from weftwork.actors.processes.messages import Ran
 from weftwork.actors.programs.ambient import LOOK, Around
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.output import replay
 from weftwork.actors.programs.program import StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.errors import CancelledError, DeadlineExceededError
+from weftwork.graph.errors import CancelledError, DeadlineExceededError, text_of
+from weftwork.graph.forks import fresh
 from weftwork.graph.operation import UNINITIALIZED, Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.events.event import Lane
+from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.machines.backend import Reference
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan, Segment
-from weftwork.scheduler.request.trace import Trace
-from weftwork.scheduler.run.failures import node_error, uninitialized
+from weftwork.scheduler.run.failures import call_of_step, let_stay, node_error, uninitialized
 from weftwork.scheduler.run.limits import STRIKES
+from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, took
 from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 
 CANCELLED = "Run call was cancelled"
 _AS_IT_IS = nullcontext()
+_ONE = fresh(threading.Lock())
 TIMED_OUT = "Timed out waiting for notification"
 _COMMITS = "commits"
 
@@ -55,10 +61,20 @@ class Run:
 
     values: of each value number, once it is there: a value, or a reference that Ray keeps.
     stop: a list that fills up when the run is to end.   events: what the dispatcher waits for.
-    outer: the run that it is a part of.
+    outer: the run that it is a part of.   telling: what tells of it, once there was something to tell.
     """
 
     outer: Run | None = None
+    telling: Telling | None = None
+    surroundings: Around | None = None
+    """What was around the program when the run first left the caller."""
+    cold: Any = None
+    """What it does instead, where it has no plan."""
+    _places: list | None = None
+    _held = False
+    """It has begun to take the cells that it writes."""
+    _locked = False
+    """It has them, and their newest versions."""
 
     def __init__(
         self,
@@ -66,14 +82,15 @@ class Run:
         cells: Cells,
         draws: Any,
         timeout: float | None,
-        trace: Trace | None = None,
+        asked: tuple[Stream, Sequence] | None = None,
         moved: dict | None = None,
     ):
+        """asked: the stream of events that is told of the run, and the run's fetches; None for a part of one."""
         self.flow = flow
         self.cells = cells
         self.mirror = cells.mirror
         self.draws = draws
-        self.trace = trace
+        self._asked = asked
         self.deadline = None if timeout is None else monotonic() + timeout
         self.stop: list[str] = []
         self._end: dict[str, str] = {}
@@ -90,11 +107,8 @@ class Run:
         """What is on its way in other processes: the dispatcher's attempts."""
         self.ran: dict[str, list[int]] = {}
         """Segments and nodes by place."""
-        self.surroundings: Around | None = None
-        """What was around the program when the run first left the caller."""
         self.said: list[tuple[int, list]] = []
         """What functions have said in other processes, with the first node of their segment."""
-        self._places: list | None = None
         self.waits: dict[Any, Segment] = {}
         """What waits in queues."""
         self.calls: dict[Any, Segment] = {}
@@ -104,14 +118,20 @@ class Run:
         key of what its functions draw.
         """
         self._unread: dict[str, int] = dict(flow.pinned) if flow.queued else {}
-        self.cold: Any = None
-        """What it does instead, where it has no plan."""
         self.wakers: list = []
         """Functions that wake threads which wait for something of this run."""
-        self._held = False
-        """It has begun to take the cells that it writes."""
-        self._locked = False
-        """It has them, and their newest versions."""
+
+    def teller(self) -> Telling:
+        """What tells of the run: made now, where nothing was told of it yet."""
+        if self.telling is None:
+            with _ONE:  # threads that run parts of it may come at a time
+                if self.telling is None:
+                    self.telling = self._new_teller()
+        return self.telling
+
+    def _new_teller(self) -> Telling:
+        assert self._asked is not None
+        return Telling(*self._asked, self.began)
 
     # Sources
 
@@ -162,10 +182,13 @@ class Run:
         mirror, values = self.mirror, self.values
         for cell, number in self.cells.taken:
             if mirror.owners.setdefault(cell, self) is not self:
+                since = monotonic()
                 try:
                     mirror.wait_for(cell, self, self.stop)
                 except Stopped:
                     raise self.stopped() from None
+                if (waited := monotonic() - since) >= WORTH or self.telling is not None:
+                    self.teller().tell("locked", since, waited, lane=lane(), text=cell.name)
             if number is not None:  # nobody else can commit another one now
                 values[number] = cell.value
         self._locked = True
@@ -209,35 +232,41 @@ class Run:
 
     # In the caller
 
-    def run_here(self, plan: Plan, segment: Segment, measure: bool, quieted: bool = False) -> None:
+    def run_here(self, plan: Plan, segment: Segment, measure: bool, quieted: bool = False, sent: Sent = HERE) -> None:
         """Run a segment in this thread. Raises the node's error, or Stopped.
 
-        quieted: the context is one of `quiet` already.
+        quieted: the context is one of `quiet` already.   sent: how it came into this thread.
         """
         if segment.locked:
             self.lock()
         values = self.values
         inputs = [self.local(v) for v in segment.inputs]
-        self.here[segment.slot] = (segment, monotonic(), get_ident())
+        costs: Sequence[Sequence] = ()
+        began = monotonic()
+        self.here[segment.slot] = (segment, began, get_ident())
         try:
             with _AS_IT_IS if quieted and not segment.program.loud else segment.program.errors():
                 if measure:
-                    outputs, seconds, taken, made = segment.program.measure(inputs, self.stop)
-                    self.learn(plan, segment, seconds, taken, made)
+                    outputs, *costs = segment.program.measure(inputs, self.stop)
                 else:
                     outputs = segment.program(inputs, self.stop)
         except StepFailed as failed:
             if self.is_cancelled:  # the function has made another error of what it was struck by
                 raise Stopped from failed
-            op = self.flow.ops[segment.owners[failed.step]]
-            cause = failed.__cause__
+            node, cause = segment.owners[failed.step], failed.__cause__
             assert cause is not None
-            raise node_error(op, cause) from cause
+            raise node_error(self.flow.ops[node], cause, call=call_of_step(self.flow, node, failed.taken)) from cause
         finally:
             self.here.pop(segment.slot)  # a call: what strikes this thread does so now at the latest
+        seconds = monotonic() - began
         for number, value in zip(segment.outputs, outputs, strict=True):
             values[number] = value
         self.count("caller", len(segment.nodes))
+        nodes = self.learn(plan, segment, costs) if measure else ()
+        if seconds >= WORTH or self.telling is not None:
+            where = lane("thread" if plan.beside and segment.slot else "caller")
+            sizes = sum(map(size_of, inputs)), sum(map(size_of, outputs))
+            self.teller().ran_here(self.ops_of(segment), nodes, began, seconds, where, sent, *sizes)
 
     def call_here(self, key: Any, function: Callable, *args: Any) -> Any:
         """Call something in this thread, which may be struck meanwhile."""
@@ -247,23 +276,69 @@ class Run:
         finally:
             self.here.pop(key)
 
-    def learn(self, plan: Plan, segment: Segment, seconds: list, taken: list, made: list) -> None:
-        """Put a segment's measurements into the history, and into the run's trace."""
-        segment.measured = sum([spent for node, spent in zip(segment.owners, seconds, strict=True) if node >= 0])
-        for node, spent, bytes_in, bytes_out in zip(segment.owners, seconds, taken, made, strict=True):
-            if node >= 0:
-                COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
-        if self.trace is not None:
-            steps = [step for step in zip(segment.owners, seconds, made, strict=True) if step[0] >= 0]
-            nodes, spent, sizes = zip(*steps, strict=True) if steps else ((), (), ())
-            self.trace.add([self.flow.ops[node] for node in nodes], spent, sizes)
+    def learn(self, plan: Plan, segment: Segment, costs: Sequence[Sequence]) -> list[Node]:
+        """Put what `Program.measure` tells of a segment into the history: its nodes.
 
-    def learn_node(self, node: int, seconds: float, taken: int, made: int) -> None:
-        """Put one node's measurement into the history, and into the run's trace."""
+        Nodes that ran beside others in threads teach nothing: they seem to cost what they wait for the GIL.
+        """
+        if not plan.beside:
+            _, seconds, taken, made = costs
+            segment.measured = sum([spent for node, spent in zip(segment.owners, seconds, strict=True) if node >= 0])
+            for node, spent, bytes_in, bytes_out in zip(segment.owners, seconds, taken, made, strict=True):
+                if node >= 0:
+                    COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
+        return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
+
+    def learn_node(self, node: int, cost: Sequence) -> Node:
+        """Put one node's measurement into the history. cost: its start, seconds, bytes taken and made."""
+        _, seconds, taken, made = cost
+        op = self.flow.ops[node]
         COSTS.learn(self.flow.kernels[node], taken, seconds, made)
-        HISTORY.learn(self.flow.ops[node], seconds)
-        if self.trace is not None and self.trace.measures:
-            self.trace.add([self.flow.ops[node]], [seconds], [made])
+        HISTORY.learn(op, seconds)
+        return Node(op, *cost)
+
+    def ran_here(self, nodes: Sequence[Node], where: Lane | None, sent: Sent) -> None:
+        """Tell of nodes that ran one after another in a thread of this process, if need be. where: None is this one."""
+        if nodes and (self.telling is not None or took(nodes) >= WORTH):
+            sizes = sum([node.taken for node in nodes]), sum([node.made for node in nodes])
+            ops = [node.op for node in nodes]
+            self.teller().ran_here(ops, nodes, nodes[0].start, took(nodes), where or lane(), sent, *sizes)
+
+    def ran_there(
+        self, place: str, numbers: Sequence[int], nodes: Sequence[Node], sent: Sent, told: Sequence, back: float
+    ) -> None:
+        """Tell of nodes that ran in another process, if need be.
+
+        nodes: those of them that were measured.   sent: how they came there.   told: what that process tells, `Ran`.
+        """
+        if self.telling is not None or (took(nodes) if nodes else Ran(*told).seconds) >= WORTH:
+            ops = [self.flow.ops[node] for node in numbers]
+            self.teller().ran_there(place, ops, nodes, sent, told, back)
+
+    def stays(self, node: int, why: BaseException) -> None:
+        """A function turns out to run in the program's own process only."""
+        op = self.flow.ops[node]
+        if let_stay(op, self.flow.kernels[node], why):
+            self.teller().tell("stayed", ops=(op,), text=f"{type(why).__name__}: {text_of(why)}")
+
+    def wrote(self, nodes: Iterable[int]) -> None:
+        """Functions turn out to change what they refer to: their nodes run here from now on."""
+        ops = tuple([self.flow.ops[node] for node in nodes])
+        self.teller().tell("stayed", ops=ops, text="it changes what it refers to, which other processes do not see")
+
+    def lost(self, nodes: Iterable[int], where: Lane, why: str) -> None:
+        """A process died under some nodes, which run again."""
+        self.teller().tell("lost", lane=where, ops=tuple([self.flow.ops[node] for node in nodes]), text=why)
+
+    def waited(self, place: str, op: Operation, since: float, thread: int = 0) -> None:
+        """Tell of a node that is done, and was not run in a lane: it waited since then, or its bodies ran."""
+        if self.telling is not None or monotonic() - since >= WORTH:
+            self.teller().waited(place, op, since, thread)
+
+    def ops_of(self, segment: Segment) -> list[Operation]:
+        """The operations of a segment."""
+        ops = self.flow.ops
+        return [ops[node] for node in segment.nodes]
 
     def local(self, number: int) -> Any:
         """A value, brought here if Ray keeps it."""
@@ -280,9 +355,12 @@ class Run:
 
     def count(self, place: str, nodes: int, segments: int = 1) -> None:
         """Note that a segment, or some, have run at `place`."""
-        counted = self.ran.setdefault(place, [0, 0])
-        counted[0] += segments
-        counted[1] += nodes
+        counted = self.ran.get(place)
+        if counted is None:
+            self.ran[place] = [segments, nodes]
+        else:
+            counted[0] += segments
+            counted[1] += nodes
 
     # The end
 
@@ -329,6 +407,8 @@ class Run:
         if writes:
             self.mirror.commit(writes, self.values, self, self.new_versions, copies)
             self._held = False
+            if self.telling is not None:
+                self.telling.tell("committed", text=", ".join([name for _, name, _ in writes]))
         self._places = None
 
     def new_version_of(self, name: str) -> int:

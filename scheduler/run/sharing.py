@@ -32,10 +32,11 @@ from weftwork.scheduler.plan.placement import Place, stateful
 from weftwork.scheduler.plan.plan import Segment, found_writing
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.calling import Threaded, call_node, fits_a_thread
-from weftwork.scheduler.run.failures import block, is_of_the_place, let_stay, lost, node_error
+from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.shipping import Batch, Lane, key_of, shipped, token_of, travels
+from weftwork.scheduler.run.telling import HERE, Sent, resident
 
 _KEPT = 64 * 1024
 """Bytes of a value from which workers are told that nobody needs it any more."""
@@ -77,6 +78,8 @@ class Sharing:
         self.halt: list[bool] = []
         """It fills up once threads are to end what they have."""
         self.tries: dict[int, int] = {}
+        self.since = [0.0] * len(flow.ops)
+        """When each node was ready."""
         self.batches = 0
         self.alone_since = 0.0
 
@@ -109,8 +112,9 @@ class Sharing:
 
     def _ready(self, nodes: Iterable[int]) -> None:
         """Nodes wait for nothing any more. Those without a kernel are done with that."""
-        ready = list(nodes)
+        ready, now = list(nodes), monotonic()
         for node in ready:
+            self.since[node] = now
             if self.flow.kernels[node] is None:
                 ready.extend(self._done(node))
             elif node in self.apart.nodes:
@@ -190,6 +194,7 @@ class Sharing:
     def _send(self, slot: int, nodes: list[int], seconds: float | None) -> None:
         lane, flow = self.lanes[slot], self.flow
         code, rows, given, sent = [], [], {}, set()
+        began = monotonic()
         key = key_of(flow)
         known = lane.rows.find(key)
         if known is None:
@@ -219,6 +224,7 @@ class Sharing:
             return
         around = self.run.around(lane.known)
         header = pack_parts(["share", self.number, self.batches, lane.dropped, lane.clear, probe, around])
+        now = monotonic()
         try:
             self.transport.send(slot, [*header, *content], self.run.stop)
         except Gone:
@@ -230,9 +236,12 @@ class Sharing:
         known.update(nodes)
         lane.held.update(given, inside)
         lane.large = lane.large or any([size_of(value) >= _KEPT for value in given.values()])
-        lane.batches[self.batches] = Batch(nodes, seconds)
-        self.run.here[self.batches, slot] = (Segment(self.batches, Place.RESIDENT, nodes, False, slot), monotonic(), 0)
+        lane.batches[self.batches] = Batch(nodes, seconds, self._on_its_way(nodes, now, now - began))
+        self.run.here[self.batches, slot] = (Segment(self.batches, Place.RESIDENT, nodes, False, slot), now, 0)
         self.frontier.begun(seconds)
+
+    def _on_its_way(self, nodes: list[int], now: float, packing: float) -> Sent:
+        return Sent(self.since[nodes[0]], now, packing, 1 + self.tries.get(nodes[0], 0))
 
     def _take(self, seconds: float | None) -> None:
         """Take in what workers say; the first message is waited for `seconds`, or for ever."""
@@ -242,38 +251,43 @@ class Sharing:
             if parts is None:
                 self._lost(slot, [])
             else:
-                self._told(slot, unpack_parts(parts))
+                back = monotonic()
+                self._told(slot, unpack_parts(parts), back)
             came = self.transport.next(0)
         self._take_what_came()
 
-    def _told(self, slot: int, message: list) -> None:
+    def _told(self, slot: int, message: list, back: float) -> None:
         kind, number, *rest = message
         if kind == "up":
-            self.lanes.setdefault(slot, Lane())
+            self.lanes.setdefault(slot, Lane(number))
             self.alone_since = 0.0
         elif kind == "shared" and number == self.number:
-            batch, end, made, costs, said = rest
+            batch, end, made, costs, said, told = rest
             again = ()
             if end is not None and end[0] == "unsendable":  # these run once more, and say it then
                 again = self.lanes[slot].batches[batch].nodes[len(made) :]
             for node, events in said:
                 if node not in again:
                     self.run.heard([self.flow.ops[node]], events)
-            self._finished(slot, self.lanes[slot], batch, end, made, costs)
+            self._finished(slot, batch, end, made, costs, told, back)
 
-    def _finished(self, slot: int, lane: Lane, number: int, end: Any, made: list, costs: list) -> None:
+    def _finished(self, slot: int, number: int, end: Any, made: list, costs: list, told: Sequence, back: float) -> None:
+        lane = self.lanes[slot]
         batch = lane.batches.pop(number)
         del self.run.here[number, slot]
         nodes, rest = batch.nodes[: len(made)], batch.nodes[len(made) :]
         self.run.count("resident", len(nodes))
-        for node, result, (seconds, taken, size, releases) in zip(nodes, made, costs, strict=True):
+        ran = []
+        for node, result, (*cost, releases) in zip(nodes, made, costs, strict=True):
             outputs = self.flow.outputs[node]
             for value, one in zip(outputs, (result,) if len(outputs) == 1 else result, strict=True):
                 self.run.values[value] = one
-            self.run.learn_node(node, seconds, taken, size)
-            lane.large = lane.large or size >= _KEPT
+            ran.append(self.run.learn_node(node, cost))
+            lane.large = lane.large or cost[3] >= _KEPT
             if releases is not None and self.flow.ops[node].traits.user:
                 HISTORY.tell_gil(self.flow.kernels[node], not releases)
+        if ran:
+            self.run.ran_there("resident", nodes, ran, batch.sent, told, back)
         if end is not None:
             lane.held.difference_update([value for node in rest for value in self.flow.outputs[node]])
             self._ended_early(slot, lane, rest, *end)
@@ -305,7 +319,7 @@ class Sharing:
             error, text = what
             cause = described(error, text)
             if not is_of_the_place(cause):
-                raise node_error(self.flow.ops[rest[0]], cause, text)
+                raise node_error(self.flow.ops[rest[0]], cause, text, call_in_run(self.run, rest[0]))
             self._stay(rest, cause, rest[:1])
 
     def _wrote(self, lane: Lane, rest: list[int], numbers: list[int]) -> None:
@@ -314,6 +328,7 @@ class Sharing:
         found = found_writing(self.flow, rest[:1], numbers)
         those = [n for n, k in enumerate(self.flow.kernels) if not found.isdisjoint(functions_of([k]))]
         self.mine.update(those)
+        self.run.wrote(those)
         self._again(rest)
 
     def _stay(self, nodes: list[int], error: BaseException, those: list[int] | None = None) -> None:
@@ -323,7 +338,7 @@ class Sharing:
             those or [n for n in nodes if not travels(flow, n, [run.values[v] for v in flow.inputs[n]])] or nodes
         ):
             self.mine.add(node)
-            let_stay(self.flow.ops[node], self.flow.kernels[node], error)
+            self.run.stays(node, error)
         self._again(nodes)
 
     def _again(self, nodes: Sequence[int]) -> None:
@@ -337,12 +352,15 @@ class Sharing:
             *nodes,
             *[node for batch in (lane.batches.values() if lane else ()) for node in batch.nodes if not batch.in_thread],
         ]
+        pid = lane.pid if lane is not None else 0
+        self.run.lost(nodes, resident(pid), "a local worker has died")
         self._restart(slot)
         for node in nodes[:1]:
             self.tries[node] = self.tries.get(node, 0) + 1
             if self.tries[node] >= ATTEMPTS:
                 block([self.flow.kernels[node]])
-                raise lost([self.flow.ops[node]], ATTEMPTS, "a local worker has died")
+                call = call_in_run(self.run, node)
+                raise lost([self.flow.ops[node]], ATTEMPTS, "a local worker has died", call)
         self._again(nodes)
 
     # In this process
@@ -352,27 +370,32 @@ class Sharing:
         self._lock_for(nodes)
         self.batches += 1
         number, job = self.batches, Threaded(self.run, nodes, self.halt)
-        self.lanes[slot].batches[number] = Batch(nodes, seconds, in_thread=True)
-        self.run.here[number, slot] = (Segment(number, Place.THREAD, nodes, False, slot), monotonic(), 0)
+        now = monotonic()
+        self.lanes[slot].batches[number] = Batch(nodes, seconds, self._on_its_way(nodes, now, 0.0), in_thread=True)
+        self.run.here[number, slot] = (Segment(number, Place.THREAD, nodes, False, slot), now, 0)
         self.frontier.begun(seconds)
         self.under_way.add(("thread", number))
         job.start(lambda: self._tell(("thread", number), partial(self._thread_done, slot, number, job)))
 
     def _thread_done(self, slot: int, number: int, job: Threaded) -> None:
+        sent = HERE
         if slot in self.lanes:  # else its worker has died meanwhile
-            self.lanes[slot].batches.pop(number, None)
+            sent = self.lanes[slot].batches.pop(number).sent
         del self.run.here[number, slot]
         nodes, rest = job.nodes[: len(job.costs)], job.nodes[len(job.costs) :]
         self.run.count("thread", len(nodes))
+        ran = []
         for node, cost in zip(nodes, job.costs, strict=True):
-            self.run.learn_node(node, *cost)
+            ran.append(self.run.learn_node(node, cost))
             self._ready(self._done(node))
+        self.run.ran_here(ran, job.lane, sent)
         if job.error is not None and is_of_the_place(job.error):
             self._stay(rest, job.error, rest[:1])
         elif job.error is not None and is_from_outside(job.error):
             raise job.error
         elif job.error is not None:
-            raise node_error(self.flow.ops[rest[0]], job.error) from job.error
+            call = call_in_run(self.run, rest[0])
+            raise node_error(self.flow.ops[rest[0]], job.error, call=call) from job.error
         elif rest and not self.halt:
             raise Stopped
 
@@ -383,8 +406,9 @@ class Sharing:
         except BaseException as error:
             if is_from_outside(error):
                 raise
-            raise node_error(self.flow.ops[node], error) from error
-        self.run.learn_node(node, *cost)
+            raise node_error(self.flow.ops[node], error, call=call_in_run(self.run, node)) from error
+        ran = self.run.learn_node(node, cost)
+        self.run.ran_here([ran], None, Sent(self.since[node]))
         self.run.count("caller", 1)
         self.frontier.begun(self.frontier.seconds[node])
         self._ready(self._done(node))

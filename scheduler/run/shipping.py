@@ -21,6 +21,7 @@ from weftwork.actors.programs.lru import Lru
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import is_users
+from weftwork.scheduler.run.telling import Sent
 
 _AHEAD = 1e-3
 """Seconds of work that a worker has left when it is sent the next batch."""
@@ -36,17 +37,18 @@ _NUMBERS = count()
 class Batch:
     """Nodes that a lane was given."""
 
-    __slots__ = ("in_thread", "nodes", "seconds")
+    __slots__ = ("in_thread", "nodes", "seconds", "sent")
 
-    def __init__(self, nodes: list[int], seconds: float | None, in_thread: bool = False):
-        self.nodes, self.seconds, self.in_thread = nodes, seconds, in_thread
+    def __init__(self, nodes: list[int], seconds: float | None, sent: Sent, in_thread: bool = False):
+        self.nodes, self.seconds, self.sent, self.in_thread = nodes, seconds, sent, in_thread
         """Predicted seconds; None where one of the nodes was never seen."""
 
 
 class Lane:
-    """What one worker has, and has to do."""
+    """What one worker has, and has to do. pid: its process."""
 
-    def __init__(self):
+    def __init__(self, pid: int = 0):
+        self.pid = pid
         self.batches: dict[int, Batch] = {}
         self.held: set[int] = set()
         self.dropped: list[int] = []

@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
+from time import monotonic
 
 from weftwork.actors.programs.exchange import Exchange
 from weftwork.actors.programs.program import Stopped
@@ -18,6 +19,7 @@ from weftwork.graph.kernels.team import single_blas
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.telling import Sent
 
 
 class _Team:
@@ -29,11 +31,12 @@ class _Team:
         run.values.append(self.exchange)
         self.errors: list[BaseException] = []
         self.finished: SimpleQueue = SimpleQueue()
+        self.sent = Sent(*[monotonic()] * 2)
 
     def work(self, segment: Segment) -> None:
         """Run a slot's program."""
         try:
-            self.run.run_here(self.plan, segment, self.measure)
+            self.run.run_here(self.plan, segment, self.measure, sent=self.sent)
         except BaseException as error:
             self.errors.append(error)
             if not self.run.stop:

@@ -16,6 +16,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from time import time
 from typing import Any, NamedTuple
 
 from weftwork.actors.processes.code import BlockMissing, pack_code, unpack_code
@@ -23,17 +24,19 @@ from weftwork.actors.processes.messages import describe, pack, pack_values, unpa
 from weftwork.graph.errors import AbortedError, CancelledError, OpError, UnavailableError
 from weftwork.graph.graph import Graph
 from weftwork.scheduler.compile.needs import missing_devices
+from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.request.fetches import Fetches
-from weftwork.scheduler.request.trace import Trace, Wanted
 from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.engine import CLOSED, Engine
 from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.session.cluster import ClusterSpec, Task, place_state
+from weftwork.scheduler.session.far_events import Carried, Ear, carried, rebound
 from weftwork.scheduler.state.mirror import Mirror
+from weftwork.scheduler.views.metadata import Metadata, Wanted
 
 _GRACE = 1.0
 _BOUND = 30.0
@@ -61,6 +64,8 @@ class Asked(NamedTuple):
     """Operations that earlier parts of a partial run have run."""
     seat: tuple[Task, bool] | None = None
     """The session's task of the cluster, and whether its nodes are placed softly."""
+    heard: tuple[bool, bool] = (False, False)
+    """Whether somebody listens to the session's events, and to single nodes."""
 
 
 class Host:
@@ -90,23 +95,30 @@ class Host:
         return os.getpid()
 
     def run(self, message: bytes) -> bytes:
-        """Run what a session asks for: ("done", what ran where, trace, *values), or a refusal.
+        """Run what a session asks for: ("done", what ran where, what it tells, *values), or a refusal.
 
-        ("failed", error, its text, trace): so it ended.   ("graph",): send the graph again.   ("reset",): it was reset.
+        ("failed", error, its text, what it tells): so it ended.   ("graph",): send the graph again.   ("reset",): it
+        was reset. What it tells are its events, and the metadata that are wanted.
         """
+        came = time()
         asked: Asked = unpack(message)
         graph, refusal = self._entered(asked)
         if graph is None:
             return pack((refusal,))
-        trace = Trace(asked.wanted) if any(asked.wanted) else None
+        metadata = Metadata(asked.wanted) if any(asked.wanted) else None
+        ear = Ear(metadata, asked.heard[1]) if metadata is not None or any(asked.heard) else None
         active: list[Run] = []
+
+        def told() -> tuple[Carried | None, Metadata | None]:
+            return carried(self._engine.events, active[-1] if active else None, came, asked.heard[1]), metadata
+
         try:
             signature = self._signature(asked, graph)
             started = self._starting(asked.client, asked.run, active)
-            fetched = self._engine.execute(signature, unpack(asked.values), asked.timeout, trace, started)
+            fetched = self._engine.execute(signature, unpack(asked.values), asked.timeout, ear, started)
         except Exception as error:
             bare, text = describe(error)
-            return pack(("failed", bare, text, trace))
+            return pack(("failed", bare, text, told()))
         finally:
             with self._lock:
                 self._runs.pop(asked.run, None)
@@ -115,7 +127,7 @@ class Host:
                 if len(self._over) > 1000:
                     del self._over[next(iter(self._over))]
         ran = [(place, *counts) for place, counts in active[-1].ran.items()] if active else []
-        return pack_values(["done", ran, None if trace is None else pack(trace), *fetched])
+        return pack_values(["done", ran, pack(said) if any(said := told()) else None, *fetched])
 
     def explain(self, message: bytes) -> bytes:
         """The plan of a run that a session asks for: ("done", explanation), or as `run`."""
@@ -257,6 +269,7 @@ class SharedEngine:
 
     def __init__(self, host: Any, graph: Graph, ends: bool, seat: tuple[Task, bool] | None = None):
         self.signatures = _HostedSignatures()
+        self.events = Stream()
         self.ran: dict[str, list[int]] = {}
         self.closed = False
         self.host = host
@@ -274,7 +287,12 @@ class SharedEngine:
         return list(self._asked)
 
     def execute(
-        self, signature: Signature, fed: Sequence[Any], timeout: float | None, trace: Trace | None, started: Any = None
+        self,
+        signature: Signature,
+        fed: Sequence[Any],
+        timeout: float | None,
+        listener: Metadata | None = None,
+        started: Any = None,
     ) -> list:
         """As Engine's. Raises UnavailableError when the host is gone, AbortedError when it was reset."""
         if self.closed:
@@ -283,21 +301,38 @@ class SharedEngine:
         remote = _Remote(lambda: hosts.ask(self.host, "cancel", self._id, run))
         if started is not None:
             started(remote)
-        wanted = Wanted() if trace is None else trace.wanted
+        wanted, sent = Wanted() if listener is None else listener.wanted, time()
+        heard = (self.events.is_heard, self.events.wants_nodes)
         self._asked.add(remote)
         try:
-            ran, told, *fetched = self._ask("run", signature, fed, trace, run=run, timeout=timeout, wanted=wanted)
+            error, rest = self._ask("run", signature, fed, run=run, timeout=timeout, wanted=wanted, heard=heard)
         finally:
             self._asked.discard(remote)
+        if error is not None:
+            self._tell(rest[0], sent, listener)
+            raise error
+        ran, told, *fetched = rest
         for place, *counts in ran:
             self.ran[place] = [a + b for a, b in zip(self.ran.get(place, (0, 0)), counts, strict=True)]
-        if trace is not None:
-            trace.take(unpack(told))
+        if told is not None:
+            self._tell(unpack(told), sent, listener)
         return fetched
+
+    def _tell(self, told: tuple[Carried | None, Metadata | None], sent: float, listener: Metadata | None) -> None:
+        """Tell of a run what the host has told of it."""
+        events, metadata = told
+        if events is not None:
+            for event in rebound(events, self._graph, sent):
+                self.events.tell(event)
+        if listener is not None and metadata is not None:
+            listener.take(metadata)
 
     def explain(self, signature: Signature, fed: Sequence[Any]) -> Explanation:
         """The plan that the host would use. Raises as `execute`."""
-        return self._ask("explain", signature, fed)[0]
+        error, rest = self._ask("explain", signature, fed)
+        if error is not None:
+            raise error
+        return rest[0]
 
     def waiting(self) -> list[Waiting]:
         """What this session's runs at the host wait for. Raises UnavailableError when the host is gone."""
@@ -306,10 +341,11 @@ class SharedEngine:
         except backend.WorkerLost as error:
             raise _gone(error) from error
 
-    def _ask(
-        self, method: str, signature: Signature, fed: Sequence[Any], trace: Trace | None = None, **more: Any
-    ) -> list:
-        """What the host says about a kind of run, with these feeds. Sends the graph along when that has grown."""
+    def _ask(self, method: str, signature: Signature, fed: Sequence[Any], **more: Any) -> tuple[Exception | None, list]:
+        """What the host says about a kind of run, with these feeds: its error, if it failed, and the rest.
+
+        Sends the graph along when that has grown.
+        """
         names = tuple([element.name for element in signature.fetches.elements])
         asked = Asked(
             self._id,
@@ -340,14 +376,12 @@ class SharedEngine:
                 raise AbortedError(None, None, "The shared session was reset, which has closed this one.")
             self._sent = version
             if kind == "done":
-                return rest
+                return None, rest
             error, _, told = rest
-            if trace is not None:
-                trace.take(told)
             error = unpack(error)
             if self.closed and isinstance(error, CancelledError):
-                raise CancelledError(None, None, "Step was cancelled by an explicit call to `Session::Close()`.")
-            raise self._located(error)
+                error = CancelledError(None, None, "Step was cancelled by an explicit call to `Session::Close()`.")
+            return self._located(error), [told]
 
     def _flat(self) -> tuple[bytes, list[str], list[bytes | None]]:
         """The graph as code, and its blocks: each goes to the host once."""

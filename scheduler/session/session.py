@@ -17,6 +17,8 @@ from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
 from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.events.stream import Listening
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.machines.devices import check_packages, list_devices
@@ -24,7 +26,6 @@ from weftwork.scheduler.plan.signatures import Signature
 from weftwork.scheduler.request.config import ConfigProto, GraphOptions, RunMetadata, RunOptions
 from weftwork.scheduler.request.feeds import convert_feed, parse_feed_key, parse_feeds
 from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_of
-from weftwork.scheduler.request.trace import Trace, Wanted
 from weftwork.scheduler.run.engine import CLOSED
 from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.run.limits import listen
@@ -33,6 +34,8 @@ from weftwork.scheduler.session.future import RunFuture
 from weftwork.scheduler.session.partial import PartialRuns
 from weftwork.scheduler.session.placement_log import PlacementLog
 from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host_named, timeout_of
+from weftwork.scheduler.views.metadata import Metadata, Wanted
+from weftwork.scheduler.views.timeline import write_timeline
 
 _CLOSE_BOUND = 30.0
 """Seconds that closing a session may take."""
@@ -151,17 +154,17 @@ class BaseSession:
         started: Callable | None = None,
         build: Callable | None = None,
     ) -> Any:
-        trace = None
+        told = None
         if options is not None or metadata is not None or self._placed is not None:
             wanted = self._wanted(signature, options, metadata)
-            trace = Trace(wanted) if any(wanted) else None
+            told = Metadata(wanted) if any(wanted) else None
         try:
-            values = self._engine.execute(signature, fed, timeout_of(options, self._config), trace, started)
+            values = self._engine.execute(signature, fed, timeout_of(options, self._config), told, started)
         finally:
-            if trace is not None and self._placed is not None:
-                self._placed.tell(signature.fetches.elements, signature.fed, trace.devices)
-        if trace is not None and metadata is not None:
-            trace.fill(metadata)
+            if told is not None and self._placed is not None:
+                self._placed.tell(signature.fetches.elements, signature.fed, told.devices)
+        if told is not None and metadata is not None:
+            told.fill(metadata)
         if copy is None:
             copy = self._config.copy
         return (build or signature.fetches.build)(owned(values, copy, signature.kept))
@@ -274,6 +277,35 @@ class BaseSession:
     def waiting(self) -> list[Waiting]:
         """What the runs that are on their way wait for at this moment: which nodes, where, since when."""
         return self._engine.waiting()
+
+    # What its runs do
+
+    def listen(self, listener: Callable[[Event], None], nodes: bool = False) -> Listening:
+        """Call `listener` with each event of the session's runs, from now on: docs/events.md lists them.
+
+        listener: takes one event. It is called in the thread in which the event was told, so it should be quick, and
+            several threads may call it at a time. One that raises is logged once, and listens no more.
+        nodes: call it with events of kind "node" too, which are many; every node is measured then.
+        Returns what ends it: call `close()`, or use it in a `with` statement. Raises TypeError for what is no function.
+        """
+        return self._engine.events.listen(listener, nodes)
+
+    def events(self, run: int | None = None) -> list[Event]:
+        """The session's last 10,000 events, the oldest first; of one run, by its number `Event.run`, or of all.
+
+        Segments that took more than a millisecond are there whether somebody listened or not, shorter ones where
+        somebody did. Those of kind "node" are left out.
+        """
+        return self._engine.events.recent(run)
+
+    def timeline(self, path: Any, run: int | None = None) -> None:
+        """Write when what ran where to a file, for Perfetto (ui.perfetto.dev) or chrome://tracing.
+
+        It shows the events that are kept, of one run, by its number, or of all; single nodes where somebody asked for
+        them (`listen(..., nodes=True)`), and else the segments. Raises NotFoundError or PermissionError, of
+        `tf.errors`, where the file cannot be written.
+        """
+        write_timeline(self._engine.events.recent(run, nodes=True), path)
 
     def _check_not_empty(self) -> None:
         if self._graph.version == 0:

@@ -25,6 +25,11 @@ def engine_of(target: str, config: ConfigProto, graph: Graph) -> tuple[Engine | 
     entropy = uuid.uuid4().int & ((1 << 63) - 1)
     if config.isolate_session_state or config.cluster_def.job:
         return Engine(config, entropy), None
+    if config.debug and (config.name or target.startswith("grpc://")):
+        raise ValueError(
+            "ConfigProto(debug=True) runs everything in this process, but a named session, or a server's, runs in "
+            "another one. Leave out the name, or use isolate_session_state=True: the session has variables of its own."
+        )
     if target.startswith("grpc://"):
         found = find(target, timeout_of(None, config))
         seat = None if found.task is None else (found.task, config.allow_soft_placement)

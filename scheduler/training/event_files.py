@@ -21,6 +21,7 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.protos import protos
 from weftwork.graph.shapes import RawShape
 from weftwork.graph.stacks import get_default_graph
+from weftwork.scheduler.request.config import RunMetadata
 
 _numbers = itertools.count()
 
@@ -48,6 +49,7 @@ class FileWriter:
         self._suffix = filename_suffix or ""
         self._lock = threading.Lock()
         self._described: set[str] = set()
+        self._run_tags: set[str] = set()
         self._records: Any = None
         self._waiting, self._flushed = 0, time.monotonic()
         self._open()
@@ -99,6 +101,18 @@ class FileWriter:
     def add_session_log(self, session_log: Any, global_step: Any = None) -> None:
         """Write a `SessionLog`: that a session started, wrote a checkpoint, stopped."""
         self._add(protos("event").Event(session_log=session_log), global_step)
+
+    def add_run_metadata(self, run_metadata: Any, tag: str, global_step: Any = None) -> None:
+        """Write what a run told in its RunMetadata (also one of TensorFlow's), for TensorBoard's graph tab.
+
+        Raises ValueError for a tag that this writer has used before.
+        """
+        if tag in self._run_tags:
+            raise ValueError("The provided tag was already used for this event type")
+        self._run_tags.add(tag)
+        data = metadata_proto(run_metadata).SerializeToString()
+        tagged = protos("event").TaggedRunMetadata(tag=tag, run_metadata=data)
+        self._add(protos("event").Event(tagged_run_metadata=tagged), global_step)
 
     def add_event(self, event: Any) -> None:
         """Write an `Event` as it is. After `close` a warning, and nothing is written."""
@@ -153,6 +167,15 @@ class FileWriter:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+def metadata_proto(metadata: Any) -> Any:
+    """A RunMetadata as TensorBoard's protocol buffer."""
+    if not isinstance(metadata, RunMetadata):
+        return metadata
+    from google.protobuf import json_format
+
+    return json_format.ParseDict(metadata.to_plain(), protos("config").RunMetadata())
 
 
 class FileWriterCache:

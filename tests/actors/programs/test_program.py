@@ -347,7 +347,7 @@ def test_compiling_twice_changes_nothing():
 
 def test_measuring_gives_each_steps_seconds_and_bytes():
     steps = [step(operator.add, (0, 0), 1), step(split, (1,), (2, 3))]
-    outputs, seconds, taken, made = Program((0,), (3,), steps, 4).measure([np.zeros(10)], [])
+    outputs, starts, seconds, taken, made = Program((0,), (3,), steps, 4).measure([np.zeros(10)], [])
     assert outputs[0].shape == (10,)
     assert len(seconds) == 2
     assert min(seconds) >= 0

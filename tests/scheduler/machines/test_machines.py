@@ -24,6 +24,10 @@ def test_the_sweep_of_the_examples_takes_several_machines(seen):
     assert (variants, machines > 1) == (16, True)
 
 
+def test_a_traced_run_on_three_machines_tells_which_process_of_which_machine_ran_each_node(seen):
+    assert seen["traced"] == "right"
+
+
 def test_a_node_runs_where_the_resource_is_that_it_asks_for(seen):
     assert seen["loom"] == seen["loom machine"]
 

@@ -1,0 +1,166 @@
+"""Replay: the call of a node that failed is made again, here or, from a bundle, anywhere.
+
+bundle    a file that holds one failed call: a line of text, what the error said, and the call as code
+told      how a worker tells the inputs of the step that failed: those that it was given by their positions
+"""
+
+from __future__ import annotations
+
+import pickle
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from traceback import walk_tb
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from weftwork.actors.processes import pickling
+from weftwork.actors.programs.failed_call import KEPT, PICKLERS, FailedCall
+from weftwork.actors.programs.program import StepFailed
+from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.errors import OpError, printed
+from weftwork.graph.modules import is_own, settle_modules
+from weftwork.graph.seams import seams
+from weftwork.graph.source import is_ours
+
+_FIRST_LINE = b"weftwork: a call that failed, version 1. This file is code: python -m weftwork replay PATH runs it.\n"
+
+PICKLERS.append((pickling.dumps, pickling.loads))
+
+
+# From a worker to its session
+
+
+def tell_inputs(failed: StepFailed, values: Sequence[Any], leave: Callable[[Any], Any] = lambda value: value) -> Any:
+    """What a worker tells of a failed step's inputs: their positions among the program's `values`, None for one that
+    the program made, and these, packed; or the reason why it tells nothing.   leave: makes a value fit to leave.
+    """
+    if failed.taken is None or isinstance(getattr(failed.__cause__, "call", None), FailedCall):
+        return "the worker does not know them"
+    places = [next((p for p, value in enumerate(values) if value is one), None) for one in failed.taken]
+    made = [leave(one) for one, place in zip(failed.taken, places, strict=True) if place is None]
+    if sum(map(size_of, made)) > KEPT:
+        return f"they were made in a worker, and take more than {KEPT / 1e6:.0f} MB"
+    try:
+        return places, pickling.dumps(made)
+    except Exception as error:
+        return f"they were made in a worker, and do not pickle ({error})"
+
+
+def inputs_told(told: Any, given: Callable[[int], Any]) -> tuple[list | None, str]:
+    """The inputs that a worker has told, or None and why not.   given: the program's input at a position."""
+    if isinstance(told, str):
+        return None, told
+    places, packed = told
+    try:
+        made = iter(pickling.loads(packed))
+    except Exception as error:
+        return None, f"they were made in a worker, and cannot be read here ({error})"
+    return [next(made) if place is None else given(place) for place in places], ""
+
+
+# Once more
+
+
+def _call_of(error: OpError) -> FailedCall:
+    if error.call is None:
+        raise RuntimeError(f"No call of a function is known that failed: {error.message}")
+    return error.call
+
+
+def _inputs(error: OpError) -> list:
+    return _call_of(error).inputs()
+
+
+def _replay(error: OpError, debug: bool = False) -> Any:
+    return call_again(_call_of(error), debug)
+
+
+def call_again(call: FailedCall, debug: bool = False) -> Any:
+    """Make a call again: what it gives. Raises what it raises, with the frames of the user's code.
+
+    debug: `pdb` starts first, in the innermost of these frames.
+    """
+    call.inputs()
+    try:
+        return call.again()
+    except Exception as error:
+        failure = error
+    trace = _of_user(failure.__traceback__)
+    if debug:
+        _look_around(trace)
+    try:
+        raise failure.with_traceback(trace)
+    finally:
+        del failure  # else its frames would hold it
+
+
+def _of_user(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first frame on that is not the library's; all of it where every frame is."""
+    at = trace
+    while at is not None and (is_ours(at.tb_frame.f_code.co_filename) or _is_compiled(at)):
+        at = at.tb_next
+    return at or trace
+
+
+def _is_compiled(trace: TracebackType) -> bool:
+    return trace.tb_frame.f_code.co_filename.startswith("<weftwork")
+
+
+def _look_around(trace: TracebackType | None) -> None:
+    """Start pdb where an exception was raised, in the innermost frame of the user's own code."""
+    import pdb
+
+    own = [is_own(frame.f_globals.get("__name__")) for frame, _ in walk_tb(trace)]
+    debugger = pdb.Pdb()
+    debugger.reset()
+    if True in own and not own[-1]:
+        debugger.cmdqueue.append(f"up {own[::-1].index(True)}")
+    debugger.interaction(None, trace)
+
+
+# Bundles
+
+
+class Bundle(NamedTuple):
+    """What a file holds. where: the node.   said: what its error printed.   python: the version of Python.
+
+    code: the call, which is read by `call`: this runs what the file holds.
+    """
+
+    where: str
+    said: str
+    python: str
+    code: bytes
+
+    def call(self) -> FailedCall:
+        """The call. Raises what loading it raises, ModuleNotFoundError mostly."""
+        kernel, attrs, users, stops, inputs = pickling.loads(self.code)
+        return FailedCall(kernel, attrs, inputs, self.where, users, stops)
+
+
+def _save(error: OpError, path: Any) -> None:
+    call = _call_of(error)
+    settle_modules()
+    try:
+        code = call.packed()
+    except RuntimeError:
+        raise
+    except Exception as failure:
+        raise TypeError(f"The call of {call.where} does not pickle: {failure}") from failure
+    bundle = Bundle(call.where, printed(error), platform.python_version(), code)
+    Path(path).write_bytes(_FIRST_LINE + pickle.dumps(tuple(bundle), protocol=5))
+
+
+def load(path: Any) -> Bundle:
+    """The bundle in a file. Raises OSError, ValueError for a file that is none."""
+    data = Path(path).read_bytes()
+    if not data.startswith(_FIRST_LINE):
+        raise ValueError(f"{path} holds no call that failed: `error.save(path)` writes such files.")
+    try:
+        return Bundle(*pickle.loads(data[len(_FIRST_LINE) :]))
+    except Exception as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+seams.failed_inputs, seams.replay, seams.save_call = _inputs, _replay, _save

@@ -1,0 +1,64 @@
+"""Retry: when a function that has raised is called again, and how long that is waited for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+_JITTER = random.SystemRandom()
+"""What it draws moves no generator of the program's."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """When a function that has raised is called again: `@tf.op(retries=tf.Retry(3, delay=0.5, on=OSError))`.
+
+    times: how often at most.
+    delay: seconds to wait before the first retry.   backoff: each further wait is so many times as long.
+    longest: seconds of a wait at most.   jitter: the share of a wait by which it may be longer or shorter, at random,
+        so that many calls which have failed together do not come back together: 0 to 1.
+    on: the class of the errors that are worth another try, or a tuple of classes; any other ends the run at once.
+    Raises TypeError or ValueError for what makes no sense.
+
+        @tf.op(retries=tf.Retry(5, delay=0.1, backoff=2.0, jitter=0.1, on=(ConnectionError, TimeoutError)))
+        def download(url): ...
+    """
+
+    times: int
+    delay: float = 0.0
+    backoff: float = 2.0
+    longest: float = 60.0
+    jitter: float = 0.0
+    on: type[Exception] | tuple[type[Exception], ...] = Exception
+
+    def __post_init__(self):
+        if isinstance(self.times, bool) or not isinstance(self.times, int) or self.times < 0:
+            raise ValueError(f"retries must be a whole number, 0 or more, or a tf.Retry, not {self.times!r}.")
+        for name, least, most in (("delay", 0, None), ("backoff", 1, None), ("longest", 0, None), ("jitter", 0, 1)):
+            _check(name, getattr(self, name), least, most)
+        classes = self.on if isinstance(self.on, tuple) else (self.on,)
+        object.__setattr__(self, "on", classes)
+        if not classes or not all([isinstance(kind, type) and issubclass(kind, Exception) for kind in classes]):
+            raise TypeError(f"Retry's on must be a class derived from Exception, or a tuple of such, not {classes!r}.")
+
+    @classmethod
+    def of(cls, retries: int | Retry) -> Retry:
+        """What `retries=` asks for: a number of times alone means at once, after any error."""
+        return retries if isinstance(retries, Retry) else cls(retries)
+
+    def waits(self) -> Iterator[float]:
+        """Seconds to wait before each retry."""
+        wait = self.delay
+        for _ in range(self.times):
+            yield min(wait, self.longest) * (1 + self.jitter * _JITTER.uniform(-1, 1))
+            wait = min(wait * self.backoff, self.longest)
+
+
+def _check(name: str, value: Any, least: int, most: int | None) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+    if not number or value < least or (most is not None and value > most):
+        up_to = f"from {least} to {most}" if most is not None else f"of at least {least}"
+        raise ValueError(f"Retry's {name} must be a number {up_to}, not {value!r}.")

@@ -1,0 +1,244 @@
+"""Doctor: what is installed, what the machine has, what a session would use, and what is to be done.
+
+finding    a line for the reader, and what to do about it, if anything is
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import resource
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import monotonic
+from typing import Any, NamedTuple
+
+from weftwork.graph.function import op
+from weftwork.graph.graph import Graph
+from weftwork.scheduler.machines import inventory, life
+from weftwork.scheduler.machines.folders import socket_folder
+from weftwork.scheduler.request.config import ConfigProto
+from weftwork.scheduler.session.session import Session
+
+_NEEDED = ("numpy", "scipy", "cloudpickle", "autograd", "ray")
+EXTRAS = {
+    "gpu": "cupy",
+    "images": "PIL",
+    "fsspec": "fsspec",
+    "tensorboard": "tensorboard",
+    "flags": "absl",
+    "dask": "dask",
+    "joblib": "joblib",
+    "progress": "tqdm",
+    "metrics": "prometheus_client",
+    "tracing": "opentelemetry",
+}
+"""The extras that add something, and the module by which each is known."""
+_FILES, _PROCESSES = 4096, 1024
+"""Open files, and processes, that a run on many cores may need."""
+_SHARED, _FREE = 1 << 30, 1 << 30
+"""Bytes of shared memory, and of free memory, below which large values have little room."""
+_GIB = 1 << 30
+
+
+class Finding(NamedTuple):
+    """What was found.   advice: what to do about it, "" for nothing.   fails: runs fail as long as it is so."""
+
+    text: str
+    advice: str = ""
+    fails: bool = False
+
+
+def examine(with_ray: bool = False) -> Iterator[tuple[str, list[Finding]]]:
+    """The sections, each with its findings.   with_ray: start or join Ray, and try it."""
+    yield "installed", [*_software()]
+    yield "this machine", [_cpus(), _memory(), _shared_memory(), *_limits(), _folder(), _gpus()]
+    yield "Ray", [_ray()]
+    yield "a session", [_session(), _trial("a local worker", "dynamic"), *([_ray_trial()] if with_ray else [])]
+
+
+def told(with_ray: bool, say: Callable[[str], None]) -> int:
+    """Say all of it, and at the end what to do: the status, 1 where runs would fail."""
+    found: list[Finding] = []
+    for title, findings in examine(with_ray):
+        say(f"{title}:")
+        for finding in findings:
+            say(f"  {finding.text}")
+        found += findings
+    advice = [finding.advice for finding in found if finding.advice]
+    say("what to do:")
+    for line in advice or ["nothing: all is well."]:
+        say(f"  {line}")
+    return int(any([finding.fails for finding in found]))
+
+
+# What is installed
+
+
+def _software() -> Iterator[Finding]:
+    yield Finding(f"weftwork {_version('weftwork') or 'from its sources'}, Python {platform.python_version()}")
+    for name in _NEEDED:
+        known = _version(name)
+        if known is not None:
+            yield Finding(f"{name} {known}")
+        else:
+            yield Finding(f"{name} is missing", f"install {name}: pip install {name}", fails=name != "ray")
+    there = {extra: importlib.util.find_spec(module) is not None for extra, module in EXTRAS.items()}
+    yield Finding(f"extras: {_listed([extra for extra in there if there[extra]])}")
+    yield Finding(f"extras that are not installed: {_listed([extra for extra in there if not there[extra]])}")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+# What the machine has
+
+
+def _cpus() -> Finding:
+    usable, quota = inventory.local_cpus(), _quota()
+    text = f"{usable} of {os.cpu_count() or 1} CPUs"
+    if quota is None or quota >= usable:
+        return Finding(text)
+    whole = max(1, int(quota))
+    return Finding(
+        f"{text}, of whose time this container may use as much as {quota:g} have",
+        f"set ConfigProto(inter_op_parallelism_threads={whole}): the container has the time of {quota:g} CPUs only",
+    )
+
+
+def _quota() -> float | None:
+    """The CPUs' worth of time that a container may use; None where there is no limit."""
+    with suppress(OSError, ValueError):
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
+    return None
+
+
+def _memory() -> Finding:
+    page = os.sysconf("SC_PAGE_SIZE")
+    whole, free = page * os.sysconf("SC_PHYS_PAGES"), page * os.sysconf("SC_AVPHYS_PAGES")
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
+    with suppress(OSError, ValueError):
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        whole, free = min(whole, limit), min(free, max(0, limit - used))
+    text = f"{_bytes(free)} of {_bytes(whole)} of memory are free"
+    return Finding(text, "" if free >= _FREE else "free some memory: a local worker alone takes 60 MB")
+
+
+def _shared_memory() -> Finding:
+    try:
+        room = shutil.disk_usage("/dev/shm")
+    except OSError:
+        return Finding("no /dev/shm: Ray keeps large values in files")
+    text = f"{_bytes(room.free)} of {_bytes(room.total)} of /dev/shm are free: there Ray keeps large values"
+    if room.free >= _SHARED:
+        return Finding(text)
+    return Finding(text, "give /dev/shm more room (docker run --shm-size=8g): else Ray's store is on disk, and slow")
+
+
+def _limits() -> Iterator[Finding]:
+    for word, kind, least, letter in (
+        ("open files", resource.RLIMIT_NOFILE, _FILES, "n"),
+        ("processes", getattr(resource, "RLIMIT_NPROC", None), _PROCESSES, "u"),
+    ):
+        if kind is None:
+            continue
+        soft, hard = resource.getrlimit(kind)
+        enough = soft == resource.RLIM_INFINITY or soft >= least
+        text = f"{_count(soft)} {word} at most (could be {_count(hard)})"
+        yield Finding(text, "" if enough else f"raise the limit of {word}: ulimit -{letter} {least}")
+
+
+def _count(limit: int) -> str:
+    return "any number of" if limit == resource.RLIM_INFINITY else str(limit)
+
+
+def _folder() -> Finding:
+    try:
+        folder = socket_folder()
+        room = shutil.disk_usage(tempfile.gettempdir())
+    except OSError as error:
+        return Finding(f"no folder for temporary files: {error}", "set TMPDIR to a folder that is yours", fails=True)
+    return Finding(f"{_bytes(room.free)} free for temporary files; sockets of processes lie in {folder}")
+
+
+def _gpus() -> Finding:
+    count = inventory.local_gpus()
+    if not count:
+        return Finding("no GPU")
+    if importlib.util.find_spec("cupy") is not None:
+        return Finding(f"{count} GPUs, and CuPy")
+    return Finding(f"{count} GPUs", "install CuPy for the library's nodes on a GPU: pip install 'weftwork[gpu]'")
+
+
+def _bytes(count: float) -> str:
+    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / (1 << 20):.0f} MiB"
+
+
+# Ray, and what a session would use
+
+
+def _ray() -> Finding:
+    if importlib.util.find_spec("ray") is None:
+        return Finding("not installed: the caller, threads and local workers run everything")
+    named = os.environ.get("RAY_ADDRESS")
+    if named and named != "local":
+        if _answers(named):
+            return Finding(f"RAY_ADDRESS names {named}, which answers")
+        advice = f"start the Ray at {named}, or unset RAY_ADDRESS: sessions fail that need it"
+        return Finding(f"RAY_ADDRESS names {named}, and nobody answers there", advice, fails=True)
+    if _answers("auto"):
+        return Finding('a Ray runs on this machine, which tf.Session("auto") joins')
+    return Finding("none runs on this machine; a session starts its own if a node asks for something of it")
+
+
+def _answers(address: str) -> bool:
+    try:
+        life.check(address)
+    except Exception:
+        return False
+    return True
+
+
+def _session() -> Finding:
+    workers = inventory.own_cpus()
+    if os.environ.get("RAY_ADDRESS", "local") != "local":
+        return Finding(
+            f"tf.Session() uses the Ray that RAY_ADDRESS names, the caller, and up to {workers} local workers"
+        )
+    return Finding(f"tf.Session() uses the caller, its threads, and up to {workers} local workers of this machine")
+
+
+def _trial(word: str, placement: str) -> Finding:
+    """Run a function elsewhere."""
+    begin = monotonic()
+    try:
+        with Graph().as_default(), Session(config=ConfigProto(placement=placement)) as session:
+            pid = session.run(op(os.getpid)())
+    except Exception as error:
+        line = str(error).splitlines()[0]
+        return Finding(f"{word} does not start: {line}", f"find out why {word} does not start: {line}", fails=True)
+    if pid == os.getpid():
+        advice = f"find out why {word} does not start: functions run in the caller, one after another"
+        return Finding(f"{word} does not start", advice, fails=True)
+    return Finding(f"{word} ran a function {monotonic() - begin:.1f} s after it was asked for")
+
+
+def _ray_trial() -> Any:
+    return _trial("a task of Ray's", "task")

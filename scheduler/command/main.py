@@ -1,0 +1,80 @@
+"""What the command does: `weftwork doctor`, `replay`, `checkpoint`. Wrong input is one line, and status 2."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NoReturn
+
+from weftwork.actors.processes import replay
+from weftwork.scheduler.command import checkpoints, doctor
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="weftwork", description="Look into runs, failed calls and checkpoints.")
+    parser.add_argument("--version", action="version", version=f"weftwork {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    command = commands.add_parser("doctor", help="what is installed, what the machine has, and what to do")
+    command.add_argument("--ray", action="store_true", help="start or join Ray, and try it")
+    command.set_defaults(do=lambda asked: doctor.told(asked.ray, print))
+    command = commands.add_parser("replay", help="make a call again that failed: what error.save(PATH) has written")
+    command.add_argument("path", metavar="PATH", help="the file; it is code, which is run")
+    command.add_argument("--debug", action="store_true", help="start pdb where the function fails")
+    command.set_defaults(do=_replay)
+    command = commands.add_parser("checkpoint", help="what checkpoints hold")
+    kinds = command.add_subparsers(dest="kind", required=True, metavar="ls|show", parser_class=_Parser)
+    kind = kinds.add_parser("ls", help="the checkpoints of a folder")
+    kind.add_argument("path", metavar="FOLDER")
+    kind.set_defaults(do=lambda asked: checkpoints.list_folder(asked.path, print))
+    kind = kinds.add_parser("show", help="the values of a checkpoint, or of the newest one of a folder")
+    kind.add_argument("path", metavar="PATH")
+    kind.set_defaults(do=lambda asked: checkpoints.show(asked.path, print))
+    return parser
+
+
+def _version() -> str:
+    try:
+        return version("weftwork")
+    except PackageNotFoundError:
+        return "from its sources"
+
+
+def _replay(asked: Any) -> int:
+    """Make a saved call again: 0 if it does not fail, 1 if it does."""
+    bundle = replay.load(asked.path)
+    try:
+        call = bundle.call()
+    except Exception as error:
+        raise ValueError(
+            f"{asked.path} cannot be read here ({type(error).__name__}: {error}): run it where the modules of the "
+            f"program can be imported, with Python {bundle.python}."
+        ) from error
+    print(f"{bundle.where}, with {len(call.inputs())} inputs")
+    try:
+        made = replay.call_again(call, asked.debug)
+    except Exception as failure:
+        traceback.print_exception(failure)
+        return 1
+    print(f"it did not fail this time: {made!r}")
+    return 0
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Do what the arguments ask for: the status. What is wrong with them is one line, and status 2."""
+    asked = _parser().parse_args(args)
+    try:
+        return asked.do(asked)
+    except (ValueError, OSError) as error:
+        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        print(f"weftwork: {text}".splitlines()[0], file=sys.stderr)
+        return 2

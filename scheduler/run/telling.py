@@ -1,0 +1,214 @@
+"""Telling: what one run tells the stream of its session, while it goes on.
+
+It is made when there is something to tell: at the run's begin where somebody listens, else with the first thing that
+took long or happens seldom. A run of some microseconds to which nobody listens has none. Its parts share it.
+
+ticks     seconds by `monotonic`, or `perf_counter`: what is told has the program's time
+ears      those who listen to this run alone
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from threading import get_native_id
+from time import monotonic
+from typing import Any, NamedTuple
+
+from weftwork.actors.processes.messages import Ran
+from weftwork.graph.errors import text_of
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.scheduler.events.clock import OFFSETS, epoch
+from weftwork.scheduler.events.event import Event, Lane
+from weftwork.scheduler.events.stream import Listening, Stream, new_run
+from weftwork.scheduler.machines import inventory
+from weftwork.scheduler.plan.autotune import Autotuner, Candidate
+
+WORTH = 1e-3
+"""Seconds from which a segment is told of though nobody listens."""
+_NAMED = 3
+"""Fetches that are named."""
+
+
+class Node(NamedTuple):
+    """A node that ran: when it began, by the ticks of where it ran, its seconds, the bytes that it took and made."""
+
+    op: Operation
+    start: float
+    seconds: float
+    taken: int = 0
+    made: int = 0
+
+
+def took(nodes: Sequence[Node]) -> float:
+    """The seconds from the first node's begin to the last one's end."""
+    return nodes[-1].start + nodes[-1].seconds - nodes[0].start
+
+
+class Sent(NamedTuple):
+    """Work on its way to another lane: since when it could have begun, when it was sent, and the seconds of packing."""
+
+    ready: float = 0.0
+    at: float = 0.0
+    packing: float = 0.0
+    attempt: int = 1
+
+
+HERE = Sent()
+"""Work that did not travel."""
+
+
+class Telling:
+    """What tells of one run. number: of the run."""
+
+    __slots__ = ("_began", "_ears", "_epoch", "_stream", "number")
+
+    def __init__(
+        self, stream: Stream, asked: Sequence[Tensor | Operation], began: float, ears: Sequence[Listening] = ()
+    ):
+        """asked: the run's fetches.   began: in ticks."""
+        self._stream, self._ears, self._began = stream, ears, began
+        self._epoch, self.number = epoch(), new_run()
+        self.tell("began", began, lane=lane(), text=_listed([element.name for element in asked]))
+
+    @property
+    def heard(self) -> bool:
+        """True when somebody listens."""
+        return self._stream.is_heard or len(self._ears) > 0
+
+    @property
+    def wants_nodes(self) -> bool:
+        """True when somebody listens who asked for single nodes."""
+        return self._stream.wants_nodes or any([one.nodes for one in self._ears])
+
+    def tell(self, kind: str, start: float | None = None, seconds: float = 0.0, **more: Any) -> None:
+        """Something happened now, or began at `start`, in ticks. more: as in an event."""
+        when = self._epoch + (monotonic() if start is None else start)
+        self._stream.tell(Event(kind, self.number, when, seconds, **more), self._ears)
+
+    # Where nodes ran
+
+    def ran_here(
+        self,
+        ops: Sequence,
+        nodes: Sequence[Node],
+        start: float,
+        seconds: float,
+        where: Lane,
+        sent: Sent = HERE,
+        taken: int = 0,
+        made: int = 0,
+    ) -> None:
+        """Nodes ran in a thread of this process, one after another.
+
+        nodes: those that were measured.   taken, made: the bytes of the values that they took and made.
+        """
+        self._ran(where, ops, nodes, start, seconds, 0.0, sent, Ran(taken=taken, made=made))
+
+    def ran_there(
+        self, place: str, ops: Sequence, nodes: Sequence[Node], sent: Sent, told: Sequence, back: float
+    ) -> None:
+        """Nodes ran in another process, which has `told` of it; the caller had the reply at `back`."""
+        ran = Ran(*told)
+        offset = OFFSETS.learn(ran.machine, sent.at, ran.came, ran.left, back)
+        start, seconds = ran.start, ran.seconds
+        if not start and nodes:  # it was sent nodes one by one
+            start, seconds = nodes[0].start, took(nodes)
+            ran = ran._replace(taken=sum([n.taken for n in nodes]), made=sum([n.made for n in nodes]))
+        where = Lane(place, inventory.address_of(ran.machine), ran.pid, ran.thread)
+        self._ran(where, ops, nodes, start, seconds, offset, sent, ran, back)
+
+    def _ran(
+        self,
+        where: Lane,
+        ops: Sequence,
+        nodes: Iterable[Node],
+        start: float,
+        seconds: float,
+        offset: float,
+        sent: Sent,
+        ran: Ran,
+        back: float = 0.0,
+    ) -> None:
+        if not ops or not (seconds >= WORTH or self.heard):
+            return
+        travelled: dict[str, Any] = {
+            "ready": sent.ready and self._epoch + sent.ready,
+            "sent": sent.at and self._epoch + sent.at,
+            "back": back and self._epoch + back,
+            "attempt": sent.attempt,
+        }
+        self.tell(
+            "segment",
+            start + offset,
+            seconds,
+            lane=where,
+            ops=tuple(ops),
+            bytes_in=ran.taken,
+            bytes_out=ran.made,
+            packing=sent.packing + ran.packing,
+            **travelled,
+        )
+        if self.wants_nodes:
+            for op, began, spent, taken, made in nodes:
+                self.tell(
+                    "node", began + offset, spent, lane=where, ops=(op,), bytes_in=taken, bytes_out=made, **travelled
+                )
+
+    def waited(self, place: str, op: Operation, since: float, thread: int = 0) -> None:
+        """A node is done that did not run in a lane: it waited in a queue, or its bodies ran by themselves."""
+        seconds = monotonic() - since
+        if seconds >= WORTH or self.heard:
+            where = Lane(place, "", os.getpid(), thread)
+            self.tell("segment", since, seconds, lane=where, ops=(op,))
+            if self.wants_nodes:
+                self.tell("node", since, seconds, lane=where, ops=(op,))
+
+    # The run
+
+    def planned(self, ops: Sequence, text: str, start: float, seconds: float, plan: Any = None) -> None:
+        """It is known how the run, or a part of it, is run."""
+        self.tell("planned", start, seconds, lane=lane(), ops=tuple(ops), text=text, plan=plan)
+
+    def ended(self, error: BaseException | None = None) -> None:
+        """The run is over."""
+        text = "" if error is None else f"{type(error).__name__}: {text_of(error)}"
+        self.tell("ended", self._began, monotonic() - self._began, lane=lane(), text=text)
+
+
+def lane(place: str = "caller") -> Lane:
+    """That of this thread."""
+    return Lane(place, "", os.getpid(), get_native_id())
+
+
+def resident(pid: int) -> Lane:
+    """That of a local worker: it works in its first thread, which has the number of its process."""
+    return Lane("resident", "", pid, pid)
+
+
+def measured(ops: Sequence[Operation], owners: Sequence[int], costs: Sequence[Sequence]) -> list[Node]:
+    """The nodes of a program that was measured. owners: the node of each step, or -1.   costs: as `measure` gives."""
+    steps = zip(owners, *costs, strict=True)
+    return [Node(ops[node], *cost) for node, *cost in steps if node >= 0]
+
+
+def reason(autotuner: Autotuner, candidate: Candidate) -> str:
+    """Which way to run was chosen, and why."""
+    what = candidate.name
+    if candidate.plan.is_dynamic:
+        what += ": nodes are given to who is idle"
+    elif candidate.name == "placed":
+        what += ": each node where it must run, or as its costs say"
+    ways = autotuner.candidates
+    if len(ways) == 1:
+        return f"{what}; nothing else is worth a try"
+    if candidate.took:
+        why = f"it took {candidate.typical:.3g} s, the median of {len(candidate.took)} runs"
+    else:
+        why = f"it is foreseen to take {candidate.predicted:.3g} s"
+    return f"{what}; of {len(ways)} ways: {why}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

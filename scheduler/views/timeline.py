@@ -1,0 +1,414 @@
+"""Timelines: when what ran where, in the format of chrome://tracing and Perfetto; and TensorFlow 1's `tf.timeline`.
+
+slice     something that took time in a lane: a track of a thread, in the group of its process
+flow      an arrow from one slice to another: where a value crosses, and where work leaves the caller and comes back
+wait      what takes no lane: a node in a queue, a branch or a loop whose bodies run by themselves
+
+Times are microseconds. The format is the trace event format's JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
+from typing import Any, NamedTuple
+
+from weftwork.actors.checkpoints.files import files_of, write_whole
+from weftwork.graph.operation import Operation
+from weftwork.scheduler.events.event import Event, Lane
+from weftwork.scheduler.request.config import StepStats
+
+_PLACES = {"resident": "local worker", "task": "task", "actor": "actor"}
+"""Lanes of other processes: what these are called."""
+_WAITS = ("queue", "nested")
+"""Places in which nothing computes."""
+_MOMENTS = ("retried", "lost", "repaired", "copied", "stayed", "spilled", "committed")
+"""Kinds of events that took no time."""
+_NAMED = 3
+"""Nodes of a segment that its name lists."""
+
+
+class Trace:
+    """The events of a trace, as the format has them."""
+
+    def __init__(self):
+        self._metadata: list[dict] = []
+        self._events: list[dict] = []
+        self._flows = count(1)
+
+    def process(self, pid: int, name: str) -> None:
+        """Name the group of a process; groups are shown in the order in which they are named."""
+        self._named("process_name", pid, 0, {"name": name})
+        self._named("process_sort_index", pid, 0, {"sort_index": len(self._metadata)})
+
+    def thread(self, pid: int, tid: int, name: str) -> None:
+        """Name the track of a thread."""
+        self._named("thread_name", pid, tid, {"name": name})
+
+    def _named(self, what: str, pid: int, tid: int, args: dict) -> None:
+        self._metadata.append({"name": what, "ph": "M", "pid": pid, "tid": tid, "args": args})
+
+    def slice(self, where: tuple[int, int], category: str, name: str, start: float, took: float, args: dict) -> None:
+        """Something took so long. where: its process and thread."""
+        self._add("X", where, category, name, start, dur=max(took, 0.0), args=args)
+
+    def moment(self, where: tuple[int, int], category: str, name: str, at: float, args: dict) -> None:
+        """Something happened."""
+        self._add("i", where, category, name, at, s="p", args=args)
+
+    def wait(self, where: tuple[int, int], category: str, name: str, start: float, took: float, args: dict) -> None:
+        """Something went on beside what the lanes do."""
+        number = next(self._flows)
+        self._add("b", where, category, name, start, id=number, args=args)
+        self._add("e", where, category, name, start + max(took, 0.0), id=number)
+
+    def flow(self, name: str, start: tuple[tuple[int, int], float], end: tuple[tuple[int, int], float]) -> None:
+        """An arrow from a slice to another: of each a track, and a moment inside."""
+        number = next(self._flows)
+        self._add("s", start[0], "flow", name, min(start[1], end[1]), id=number)
+        self._add("f", end[0], "flow", name, end[1], id=number, bp="e")
+
+    def counter(self, pid: int, name: str, at: float, values: dict[str, float]) -> None:
+        """Some quantities had these values from then on."""
+        self._add("C", (pid, 0), "memory", name, at, args=values)
+
+    def _add(self, kind: str, where: tuple[int, int], category: str, name: str, at: float, **more: Any) -> None:
+        pid, tid = where
+        self._events.append({"ph": kind, "cat": category, "name": name, "pid": pid, "tid": tid, "ts": at, **more})
+
+    def to_json(self, indent: int | None = None) -> str:
+        """The trace as text: what names comes first, then the events in the order of their times."""
+        events = sorted(self._events, key=lambda event: event["ts"])
+        return json.dumps({"traceEvents": [*self._metadata, *events], "displayTimeUnit": "ms"}, indent=indent)
+
+
+# Of events
+
+
+def write_timeline(events: Sequence[Event], path: Any) -> None:
+    """Write events as a timeline. Raises an OpError where the file cannot be written."""
+    path = os.fspath(path)
+    write_whole(path, timeline_of(events).to_json().encode(), files_of(path))
+
+
+def timeline_of(events: Sequence[Event]) -> Trace:
+    """Events as a timeline."""
+    trace = Trace()
+    tracks = _Tracks(trace, events)
+    ran: dict[tuple[int, Operation], list[Event]] = {}
+    nodes = {event.run for event in events if event.kind == "node"}
+    callers: dict[int, tuple[int, int]] = {}
+    for event in events:
+        if event.kind == "ended":
+            callers[event.run] = tracks.of(event.lane)
+            trace.slice(
+                callers[event.run], "run", f"run {event.run}", _us(event.start), 1e6 * event.seconds, _said(event)
+            )
+    for event in events:
+        where = tracks.of(event.lane)
+        if event.kind in ("segment", "node"):
+            _show(trace, where, event)
+            if (event.kind == "node") == (event.run in nodes):
+                for op in event.ops:
+                    ran.setdefault((event.run, op), []).append(event)
+            if event.kind == "segment" and event.sent and event.run in callers:
+                _show_way(trace, callers[event.run], where, event)
+        elif event.kind in ("planned", "locked") and event.seconds:
+            trace.slice(where, event.kind, event.kind, _us(event.start), 1e6 * event.seconds, _said(event))
+        elif event.kind in _MOMENTS:
+            trace.moment(where, event.kind, event.kind, _us(event.start), _said(event))
+    _show_values(trace, tracks, events, ran)
+    return trace
+
+
+def _us(seconds: float) -> float:
+    """Microseconds, as exactly as a float has them."""
+    return round(1e6 * seconds, 1)
+
+
+def _show(trace: Trace, where: tuple[int, int], event: Event) -> None:
+    """Show a segment or a node."""
+    show = trace.wait if event.lane.place in _WAITS else trace.slice
+    show(where, event.kind, _title(event.ops), _us(event.start), 1e6 * event.seconds, _said(event))
+
+
+def _title(ops: Sequence[Operation]) -> str:
+    names = ", ".join([op.name for op in ops[:_NAMED]])
+    return names + (f" and {len(ops) - _NAMED} more" if len(ops) > _NAMED else "")
+
+
+def _said(event: Event) -> dict:
+    """What there is to say of an event, when it is clicked on."""
+    said: dict[str, Any] = {"run": event.run}
+    if event.text:
+        said["text"] = event.text
+    if event.ops:
+        said["nodes"] = len(event.ops)
+        said["defined at"] = event.ops[0].defined_at
+        said["op"] = event.ops[0].type
+    if event.ready:
+        said["waited for a lane (ms)"] = round(1e3 * max(0.0, event.start - event.ready), 3)
+    if event.packing:
+        said["packing (ms)"] = round(1e3 * event.packing, 3)
+    if event.bytes_in or event.bytes_out:
+        said["bytes in"], said["bytes out"] = event.bytes_in, event.bytes_out
+    if event.attempt > 1:
+        said["attempt"] = event.attempt
+    return said
+
+
+def _show_way(trace: Trace, caller: tuple[int, int], where: tuple[int, int], event: Event) -> None:
+    """Show how a segment left the caller, and its results came back."""
+    if where == caller:
+        return
+    trace.flow("sent", (caller, _us(event.sent)), (where, _us(event.start)))
+    if event.back:
+        trace.flow("back", (where, _last(event)), (caller, _us(event.back)))
+
+
+def _last(event: Event) -> float:
+    """A moment before the end of its slice: an arrow that begins at the end itself belongs to none."""
+    return _us(max(event.start, event.end - 1e-6))
+
+
+def _show_values(
+    trace: Trace, tracks: _Tracks, events: Sequence[Event], ran: dict[tuple[int, Operation], list[Event]]
+) -> None:
+    """Show where values cross from lane to lane."""
+    taken = _Inputs(events)
+    seen = set()
+    for (run, op), takers in ran.items():
+        for other in taken.of(run, op):
+            for taker, maker in _pairs(takers, ran.get((run, other), [])):
+                key = (id(maker), id(taker))
+                if maker.lane != taker.lane and key not in seen:
+                    seen.add(key)
+                    start = (tracks.of(maker.lane), _last(maker))
+                    trace.flow(other.name, start, (tracks.of(taker.lane), _us(taker.start)))
+
+
+def _pairs(takers: Sequence[Event], makers: Sequence[Event]) -> Iterator[tuple[Event, Event]]:
+    """Of each taker the last maker before it: a node runs again and again where it is in a loop."""
+    for taker in takers:
+        before = [maker for maker in makers if maker.start <= taker.start]
+        if before:
+            yield taker, max(before, key=lambda maker: maker.start)
+
+
+class _Inputs:
+    """Which operations a node takes values of: as it was planned, else as it was written."""
+
+    def __init__(self, events: Iterable[Event]):
+        self._planned: dict[tuple[int, Operation], tuple[Any, int]] = {}
+        for event in events:
+            if event.kind == "planned" and event.plan is not None:
+                flow = event.plan.flow
+                self._planned.update([((event.run, op), (flow, node)) for node, op in enumerate(flow.ops)])
+
+    def of(self, run: int, op: Operation) -> list[Operation]:
+        """Those of a node, each once."""
+        known = self._planned.get((run, op))
+        if known is None:
+            return list(dict.fromkeys([tensor.op for tensor in op.inputs]))
+        flow, node = known
+        made = [flow.producer[value] for value in flow.inputs[node]]
+        return list(dict.fromkeys([flow.ops[maker] for maker in made if maker >= 0]))
+
+
+class _Tracks:
+    """The processes and threads of a timeline: numbered as the system does, unless two machines have the same."""
+
+    def __init__(self, trace: Trace, events: Sequence[Event]):
+        self._trace = trace
+        self._processes: dict[tuple[str, int], int] = {}
+        self._threads: set[tuple[int, int]] = set()
+        places: dict[tuple[str, int], set[str]] = {}
+        for event in events:
+            if event.lane.pid:
+                places.setdefault((event.lane.machine, event.lane.pid), set()).add(event.lane.place)
+        for (machine, pid), found in sorted(places.items(), key=lambda item: (_rank(item[1]), item[0])):
+            number = pid
+            while number in self._processes.values():
+                number += 1 << 22  # beyond what systems number
+            self._processes[machine, pid] = number
+            trace.process(number, _process_name(machine, pid, found))
+
+    def of(self, lane: Lane) -> tuple[int, int]:
+        """The process and the thread of a lane."""
+        pid = self._processes.get((lane.machine, lane.pid), 0)
+        thread = 0 if lane.place in _WAITS else lane.thread
+        if (pid, thread) not in self._threads and thread:
+            self._threads.add((pid, thread))
+            self._trace.thread(pid, thread, "helper thread" if lane.place == "thread" else lane.place)
+        return pid, thread
+
+
+def _rank(places: set[str]) -> int:
+    """The program first, then its workers."""
+    order = ["caller", "thread", *_WAITS, "resident", "actor", "task"]
+    return min([order.index(place) for place in places])
+
+
+def _process_name(machine: str, pid: int, places: set[str]) -> str:
+    kinds = [_PLACES[place] for place in sorted(places) if place in _PLACES]
+    return f"{kinds[0] if kinds else 'program'} {pid}{f' on {machine}' if machine else ''}"
+
+
+# TensorFlow 1's
+
+
+class StepStatsAnalysis(NamedTuple):
+    """What `Timeline.analyze_step_stats` finds. allocator_maximums: of each device the most bytes that were live."""
+
+    chrome_trace: Trace
+    allocator_maximums: dict[str, AllocationMaximum]
+
+
+class AllocationMaximum(NamedTuple):
+    """The most bytes that tensors of a device took: when (microseconds), how many, and of which nodes."""
+
+    timestamp: int
+    num_bytes: int
+    tensors: set[str]
+
+
+_LABEL = re.compile(r"(.*) = (.*)\((.*)\)", re.DOTALL)
+
+
+class _Slice(NamedTuple):
+    """A node of a StepStats, where it is shown. stats: as it was given."""
+
+    name: str
+    kind: str
+    inputs: list[str]
+    where: tuple[int, int]
+    stats: Any
+
+    @property
+    def start(self) -> int:
+        """Microseconds since the epoch."""
+        return self.stats.all_start_micros
+
+    @property
+    def took(self) -> int:
+        """Microseconds."""
+        return self.stats.all_end_rel_micros
+
+
+class Timeline:
+    """The `step_stats` of a traced run, shown as a timeline: TensorFlow 1's `tf.timeline.Timeline`.
+
+    step_stats: of a RunMetadata, ours or TensorFlow's.   graph: not needed, for the nodes tell what they take.
+    """
+
+    def __init__(self, step_stats: StepStats, graph: Any = None):
+        self._stats = step_stats
+
+    def generate_chrome_trace_format(self, show_dataflow: bool = True, show_memory: bool = False) -> str:
+        """A text for a file that chrome://tracing and Perfetto show.
+
+        show_dataflow: with arrows from each node to those that take its values.   show_memory: with the bytes of the
+        tensors that were live, where nodes tell what they made.
+        """
+        return self.analyze_step_stats(show_dataflow, show_memory).chrome_trace.to_json(indent=4)
+
+    def analyze_step_stats(self, show_dataflow: bool = True, show_memory: bool = True) -> StepStatsAnalysis:
+        """The trace, and what most memory was used for."""
+        trace = Trace()
+        slices = self._slices(trace)
+        for one in slices:
+            args = {"name": one.name, "op": one.kind, **{f"input{n}": name for n, name in enumerate(one.inputs)}}
+            trace.slice(one.where, "Op", one.kind, one.start, one.took, args)
+        if show_dataflow:
+            _show_dataflow(trace, slices)
+        maximums = _memory(trace, self._stats, slices, show_memory)
+        return StepStatsAnalysis(trace, maximums)
+
+    def _slices(self, trace: Trace) -> list[_Slice]:
+        """The nodes, each in a lane where nothing lies beside it."""
+        found = []
+        for pid, device in enumerate(self._stats.dev_stats):
+            trace.process(pid, f"{device.device} Compute")
+            names, ends = dict(device.thread_names), {}
+            for stats in sorted(device.node_stats, key=lambda stats: stats.all_start_micros):
+                lane = _free_lane(ends, stats)
+                name = names.get(stats.thread_id)
+                if lane not in ends:
+                    trace.thread(pid, lane, name or f"thread {lane}")
+                ends[lane] = stats.all_start_micros + stats.all_end_rel_micros
+                found.append(_Slice(*_parsed(stats), (pid, lane), stats))
+        return found
+
+
+def _free_lane(ends: dict[int, int], stats: Any) -> int:
+    """The lane of a node: its thread, unless something else takes that at the time. ends: when each is free again."""
+    lane = stats.thread_id
+    while ends.get(lane, 0) > stats.all_start_micros:
+        lane += 1 << 32  # beyond the numbers of threads
+    return lane
+
+
+def _parsed(stats: Any) -> tuple[str, str, list[str]]:
+    """The name, the type and the inputs of a node, of its label `name = type(input, input)`."""
+    match = _LABEL.match(stats.timeline_label)
+    if match is None:
+        return stats.node_name, stats.node_name, []
+    name, kind, inputs = match.groups()
+    return name, kind, inputs.split(", ") if inputs else []
+
+
+def _show_dataflow(trace: Trace, slices: Sequence[_Slice]) -> None:
+    """Show which nodes took what others had made: the last time before."""
+    made: dict[str, list[_Slice]] = {}
+    for one in slices:
+        made.setdefault(one.name, []).append(one)
+    for one in slices:
+        for name in dict.fromkeys([_node_of(name) for name in one.inputs]):
+            makers = [maker for maker in made.get(name, []) if maker.start <= one.start and maker is not one]
+            if makers:
+                maker = max(makers, key=lambda maker: maker.start)
+                trace.flow(name, (maker.where, maker.start + max(0, maker.took - 1)), (one.where, one.start))
+
+
+def _node_of(text: str) -> str:
+    """The node of an input: "x" of "x:1" and "^x"."""
+    return text.removeprefix("^").partition(":")[0]
+
+
+def _memory(trace: Trace, stats: Any, slices: Sequence[_Slice], shown: bool) -> dict[str, AllocationMaximum]:
+    """Of each device the most that was live at a time. shown: with a counter in the trace.
+
+    A tensor lives from when its node is done until the last that takes it is.
+    """
+    names = [device.device for device in stats.dev_stats]
+    last = {one.name: one.start + one.took for one in slices}
+    for one in slices:
+        for name in map(_node_of, one.inputs):
+            if name in last:
+                last[name] = max(last[name], one.start + one.took)
+    changes: dict[int, list[tuple[int, int, str]]] = {}
+    for one in slices:
+        size = _bytes_of(one.stats)
+        if size:
+            end = one.start + one.took
+            changes.setdefault(one.where[0], []).extend([(end, size, one.name), (last[one.name] + 1, -size, one.name)])
+    found = {}
+    for pid, rows in changes.items():
+        live, most, alive = 0, AllocationMaximum(0, 0, set()), set()
+        for at, size, name in sorted(rows):
+            live += size
+            (alive.add if size > 0 else alive.discard)(name)
+            if live > most.num_bytes:
+                most = AllocationMaximum(at, live, set(alive))
+            if shown:
+                trace.counter(pid, "live tensors", at, {"bytes": live})
+        found[names[pid]] = most
+    return found
+
+
+def _bytes_of(stats: Any) -> int:
+    """The bytes that a node made, as far as it tells."""
+    return sum([out.tensor_description.allocation_description.requested_bytes for out in getattr(stats, "output", ())])

@@ -1,0 +1,142 @@
+"""The command: what it says, and that wrong input is one line and status 2."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import weftwork as tf
+from weftwork.scheduler.command import doctor
+from weftwork.scheduler.command.main import main
+
+ROOT = Path(__file__).parents[3]
+
+
+def said(capsys, *args, status=0):
+    """The lines on standard output."""
+    assert main(args) == status
+    captured = capsys.readouterr()
+    assert captured.err == "" or status
+    return captured.out.splitlines()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["nothing"],
+        ["replay"],
+        ["replay", "/nowhere"],
+        ["replay", __file__],
+        ["replay", "/"],
+        ["checkpoint"],
+        ["checkpoint", "ls"],
+        ["checkpoint", "ls", "/nowhere"],
+        ["checkpoint", "ls", __file__],
+        ["checkpoint", "ls", str(ROOT / "tests")],
+        ["checkpoint", "show", "/nowhere"],
+        ["checkpoint", "show", str(ROOT / "tests")],
+        ["doctor", "more"],
+        ["doctor", "--nothing"],
+    ],
+    ids=lambda args: " ".join(args).replace(str(ROOT), "") or "nothing at all",
+)
+def test_wrong_input_is_one_line_and_status_2(args, capsys):
+    try:
+        status = main(args)
+    except SystemExit as end:
+        status = end.code
+    captured = capsys.readouterr()
+    assert (status, captured.out, captured.err.count("\n")) == (2, "", 1)
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("weftwork ")
+
+
+def test_doctor_says_what_there_is_tries_a_worker_and_ends_with_what_to_do(capsys, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    lines = said(capsys, "doctor")
+    assert [line for line in lines if not line.startswith(" ")] == [
+        *["installed:", "this machine:", "Ray:", "a session:", "what to do:"]
+    ]
+    assert any(re.match(r"  numpy \d", line) for line in lines)
+    assert any(re.match(r"  a local worker ran a function [\d.]+ s after", line) for line in lines)
+    assert lines[-1].strip()
+
+
+def test_doctor_says_what_to_do_about_a_ray_that_does_not_answer(capsys, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setattr(doctor, "_trial", lambda *_: doctor.Finding("a local worker is not tried here"))
+    lines = said(capsys, "doctor", status=1)
+    assert lines[lines.index("what to do:") + 1 :][-1] == (
+        "  start the Ray at 127.0.0.1:1, or unset RAY_ADDRESS: sessions fail that need it"
+    )
+
+
+def test_doctor_knows_the_extras_of_the_package():
+    section = (ROOT / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1].split("\n[")[0]
+    declared = set(re.findall(r"^(\w+) = \[", section, re.MULTILINE))
+    assert declared - {"examples", "test", "lint", "dev", "bench"} == set(doctor.EXTRAS)
+
+
+def test_checkpoints_are_listed_and_shown(capsys, tmp_path, graph):
+    tf.Variable(tf.ones([3, 4]), name="weights")
+    tf.Variable("text", name="words")
+    step = tf.Variable(0, name="step")
+    saver = tf.train.Saver()
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        for _ in range(2):
+            saver.save(session, str(tmp_path / "model"), global_step=session.run(step.assign_add(5)))
+    first, second = said(capsys, "checkpoint", "ls", str(tmp_path))
+    assert re.fullmatch(r"model-5  .*  3 values", first)
+    assert re.fullmatch(r"model-10 .*  3 values, the newest", second)
+    for path in (tmp_path, tmp_path / "model-10"):
+        lines = said(capsys, "checkpoint", "show", str(path))
+        assert [line.split() for line in lines[:-1]] == [
+            ["step", "int32", "[]", "4", "B"],
+            ["weights", "float32", "[3,", "4]", "48", "B"],
+            ["words", "string", "[]"],
+        ]
+        assert lines[-1] == "3 values, 52 B"
+    (tmp_path / "model-5.index").write_bytes(b"cut")
+    assert any("cannot be read" in line for line in said(capsys, "checkpoint", "ls", str(tmp_path)))
+
+
+PROGRAM = """
+import sys
+import weftwork as tf
+
+def fails(n, text):
+    return int(n) // len(text)
+
+try:
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        session.run(tf.op(fails)(tf.constant(3), ""))
+except tf.errors.OpError as error:
+    error.save(sys.argv[1])
+"""
+
+
+def test_a_saved_call_is_replayed_in_another_program(tmp_path):
+    path, bundle = tmp_path / "program.py", tmp_path / "call"
+    path.write_text(PROGRAM)
+    subprocess.run([sys.executable, path, bundle], check=True, timeout=100)
+    command = [sys.executable, "-m", "weftwork", "replay", bundle]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT)
+    assert ended.returncode == 1
+    assert ended.stdout.startswith("fails (defined at ")
+    assert ended.stderr.splitlines()[-1].startswith("ZeroDivisionError")
+    assert f'File "{path}", line 6, in fails' in ended.stderr
+    debugged = subprocess.run(
+        [*command, "--debug"], input="p n, text\nq\n", capture_output=True, text=True, timeout=100, cwd=ROOT
+    )
+    assert "(np.int32(3), '')" in debugged.stdout
