@@ -3,14 +3,19 @@
 The peer is the same run of the same session without locks, pins, versions and commit: it takes what a variable holds,
 and stores the new value when it has it. Recovery has no peer: it is the time of the first run after the actor was
 killed, a new process included.
+
+And what events cost: the peer is the same run with nothing in it that could tell of it.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import statistics
+import textwrap
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -19,6 +24,7 @@ import weftwork as tf
 from benchmarks.common import figure, interleaved, row, start_ray
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.run import engine
+from weftwork.scheduler.run import run as run_module
 from weftwork.scheduler.run.run import Run
 
 
@@ -75,8 +81,58 @@ def updates() -> Iterator[tuple[str, Callable]]:
             yield f"update of {name}", session.make_callable(step.op)
 
 
+def silent() -> type:
+    """Runs without what looks whether there is something to tell."""
+    source = textwrap.dedent(inspect.getsource(Run.run_here))
+    looks = source.index("if seconds >= WORTH")
+    source = source[:looks].replace("seconds = monotonic() - began", "pass")
+    assert "pass" in source
+    names = dict(vars(run_module))
+    exec(f"from __future__ import annotations\n{source}", names)
+    return type("Silent", (Run,), {"run_here": names["run_here"]})
+
+
+def spin(x: float) -> float:
+    """A node of 100 us."""
+    end = perf_counter() + 100e-6
+    while perf_counter() < end:
+        pass
+    return x
+
+
+def events() -> None:
+    """Print rows for what it costs to tell: a short run to which nobody listens, segments kept, nodes traced."""
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float64, [])
+        session = tf.Session(config=tf.ConfigProto(placement="caller"))
+        short = partial(session.make_callable(x + 1.0, [x]), 1.0)
+        took = interleaved({"ours": short, "peer": runs_as(silent(), short)}, rounds=20_000, warm=500)
+        row("events, nobody listens: x + 1", took["ours"], took["peer"], 1.01, "without events")
+        value = x
+        for _ in range(100):
+            value = tf.op(spin)(value)
+        nodes = partial(session.make_callable(value, [x]), 1.0)
+        kinds = {"ours": nodes, "peer": runs_as(silent(), nodes), "nodes": listened(session, nodes)}
+        took = interleaved(kinds, rounds=60, warm=10)
+        row("events, kept: 100 nodes of 100 us", took["ours"], took["peer"], 1.01, "without events", "ms", 1e3)
+        row("events, nodes traced: 100 nodes of 100 us", took["nodes"], took["peer"], 1.1, "without events", "ms", 1e3)
+
+
+def listened(session: tf.Session, run: Callable) -> Callable:
+    """The same run, while somebody listens to single nodes."""
+    heard: list = []
+
+    def with_listener() -> None:
+        heard.clear()
+        with session.listen(heard.append, nodes=True):
+            run()
+
+    return with_listener
+
+
 def main() -> None:
-    """Print a row for a training step, for updates of some sizes, and for recovery."""
+    """Print a row for a training step, for updates of some sizes, for events, and for recovery."""
+    events()
     start_ray()
     for name, run in updates():
         took = interleaved({"ours": runs_as(Safe, run), "peer": runs_as(Bare, run)}, rounds=5000, warm=200)

@@ -122,15 +122,13 @@ class Engine:
         flow, telling, run = signature.flow, None, None
         timeout = None if self.config.debug else timeout
         if listener is not None or self.events.is_heard:
-            ears: list[Listening] = []
-            if listener is not None:
-                Listening(listener, listener.nodes, ears)
-            telling = Telling(self.events, signature.fetches.elements, monotonic(), ears)
+            telling = self._new_telling(signature, listener)
         if flow is not None and not flow.ops and not flow.pinned:  # everything was fed or constant: nothing runs
             if telling is not None:
                 telling.ended()
             return _sources(flow, fed)
         moved: dict = {}
+        run: Any = None
         try:
             for attempt in range(ATTEMPTS):
                 run = self._new_run(signature, fed, timeout, moved, telling)
@@ -145,14 +143,20 @@ class Engine:
                 self._recovery.repair(signature.flow or self.signatures.compile(signature))
                 telling.tell("repaired", text=f"the run begins again: {why}")
         except BaseException as error:
-            if run is not None:
-                run.teller().ended(error)
-            elif telling is not None:
+            telling = telling if run is None else run.teller()
+            if telling is not None:
                 telling.ended(error)
             raise
         if run.telling is not None:
             run.telling.ended()
         return fetched
+
+    def _new_telling(self, signature: Signature, listener: Any) -> Telling:
+        """What tells of a run that is about to begin, to one listener above those of the stream, if that is one."""
+        ears: list[Listening] = []
+        if listener is not None:
+            Listening(listener, listener.nodes, ears)
+        return Telling(self.events, signature.fetches.elements, monotonic(), ears)
 
     def _new_run(
         self, signature: Signature, fed: Sequence[Any], timeout: float | None, moved: dict, telling: Telling | None

@@ -116,6 +116,7 @@ class InnerRun(Run):
     def teller(self) -> Telling:
         """That of the whole run."""
         if self.telling is None:
+            assert self.outer is not None
             self.telling = self.outer.teller()
         return self.telling
 

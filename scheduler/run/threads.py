@@ -31,7 +31,8 @@ class _Team:
         run.values.append(self.exchange)
         self.errors: list[BaseException] = []
         self.finished: SimpleQueue = SimpleQueue()
-        self.sent = Sent(*[monotonic()] * 2)
+        now = monotonic()
+        self.sent = Sent(now, now)
 
     def work(self, segment: Segment) -> None:
         """Run a slot's program."""

@@ -437,7 +437,7 @@ def test_a_traced_run_tells_what_ran(graph, ray_session, placement):
         for node in nodes.values():
             assert node.all_start_micros > 1e15
             assert 0 <= node.op_start_rel_micros <= node.op_end_rel_micros <= node.all_end_rel_micros
-        assert nodes["outer"].timeline_label == "outer = Mul"
+        assert nodes["outer"].timeline_label == "outer = Mul(plus_one, Const)"
 
 
 def test_nothing_is_traced_without_options_and_metadata(session):
