@@ -261,8 +261,9 @@ class Engine:
             if team is None and not candidate.plan.local:
                 candidate.plan.carry(flow.state)
         if run.telling is not None or took >= WORTH:
-            telling = run.teller()
-            telling.planned(flow.ops, reason(autotuner, candidate), began or perf_counter(), took, candidate.plan)
+            telling, first = run.teller(), specialization.runs < _MEASURED_RUNS
+            text = reason(autotuner, candidate, first)
+            telling.planned(flow.ops, text, began or perf_counter(), took, candidate.plan)
             measure = measure or telling.wants_nodes
         if not measure:
             _compile(candidate.plan, specialization.runs)

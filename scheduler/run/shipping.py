@@ -21,7 +21,7 @@ from weftwork.actors.programs.lru import Lru
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import is_users
-from weftwork.scheduler.run.telling import Sent
+from weftwork.scheduler.run.telling import HERE, Sent
 
 _AHEAD = 1e-3
 """Seconds of work that a worker has left when it is sent the next batch."""
@@ -39,7 +39,7 @@ class Batch:
 
     __slots__ = ("in_thread", "nodes", "seconds", "sent")
 
-    def __init__(self, nodes: list[int], seconds: float | None, sent: Sent, in_thread: bool = False):
+    def __init__(self, nodes: list[int], seconds: float | None, sent: Sent = HERE, in_thread: bool = False):
         self.nodes, self.seconds, self.sent, self.in_thread = nodes, seconds, sent, in_thread
         """Predicted seconds; None where one of the nodes was never seen."""
 

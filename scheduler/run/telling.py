@@ -192,8 +192,8 @@ def measured(ops: Sequence[Operation], owners: Sequence[int], costs: Sequence[Se
     return [Node(ops[node], *cost) for node, *cost in steps if node >= 0]
 
 
-def reason(autotuner: Autotuner, candidate: Candidate) -> str:
-    """Which way to run was chosen, and why."""
+def reason(autotuner: Autotuner, candidate: Candidate, first: bool) -> str:
+    """Which way to run was chosen, and why. first: it is one of the first runs, in which nodes are measured."""
     what = candidate.name
     if candidate.plan.is_dynamic:
         what += ": nodes are given to who is idle"
@@ -202,7 +202,9 @@ def reason(autotuner: Autotuner, candidate: Candidate) -> str:
     ways = autotuner.candidates
     if len(ways) == 1:
         return f"{what}; nothing else is worth a try"
-    if candidate.took:
+    if first:
+        why = "nodes are measured in it, in the first runs"
+    elif candidate.took:
         why = f"it took {candidate.typical:.3g} s, the median of {len(candidate.took)} runs"
     else:
         why = f"it is foreseen to take {candidate.predicted:.3g} s"
