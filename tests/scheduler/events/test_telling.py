@@ -101,11 +101,11 @@ def test_nodes_that_ran_beside_others_in_threads_teach_nothing(graph):
 
 def test_a_large_graph_that_runs_once_tells_of_its_nodes(graph):
     """It has no plan: its nodes are called one after another."""
-    value = tf.constant(0.0)
+    x = value = tf.placeholder(tf.float32, [])
     for _ in range(60):
         value = tf.add(value, 1.0)
     with tf.Session() as session:
-        result, events = traced(session, value)
+        result, events = traced(session, value, {x: 0.0})
         assert result == 60.0
         check_run(events)
         check_order(events)
@@ -115,7 +115,7 @@ def test_a_large_graph_that_runs_once_tells_of_its_nodes(graph):
         assert len(planned.ops) == 60
         metadata = tf.RunMetadata()
         options = tf.RunOptions(trace_level=3, output_partition_graphs=True)
-        session.run(value, options=options, run_metadata=metadata)
+        session.run(value, {x: 0.0}, options, metadata)
     assert sum(len(device.node_stats) for device in metadata.step_stats.dev_stats) == 60
     assert len([node for node in metadata.partition_graphs[0].node if node.op == "Add"]) == 60
 
@@ -279,11 +279,13 @@ def test_what_takes_more_than_a_millisecond_is_kept_though_nobody_listens(graph)
     short = tf.add(seconds, 1.0, name="short")
     nap = tf.op(lambda s: time.sleep(float(s)), name="nap")(seconds)
     with placed("caller") as session:
-        for _ in range(5):
+        for _ in range(20):
             session.run([short, nap], {seconds: 0.0})
-        assert session.events() == []
+        before = session.events()
+        assert len(of_kind(before, "ended")) < 10  # what is busy on the machine may let some take long
+        assert all(event.seconds >= 0.001 for event in of_kind(before, "segment"))
         session.run([short, nap], {seconds: 0.01})
-        kept = session.events()
+        kept = session.events()[len(before) :]
     assert [event.kind for event in kept] == ["began", "segment", "ended"]
     assert kept[1].seconds >= 0.01
     assert {op.name for op in kept[1].ops} == {"short", "nap"}
