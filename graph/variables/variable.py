@@ -61,7 +61,7 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
 
     __array_priority__ = 100
     SaveSliceInfo = SaveSliceInfo
-    _save_slice_info: SaveSliceInfo | None = None
+    save_slice_info: SaveSliceInfo | None = None
 
     def __init__(
         self,
@@ -238,7 +238,7 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
         return self._variable
 
     def _set_save_slice_info(self, save_slice_info: SaveSliceInfo) -> None:
-        self._save_slice_info = save_slice_info
+        self.save_slice_info = save_slice_info
 
     def _ref(self) -> Tensor:
         return self._variable
@@ -409,8 +409,8 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
             initial_value_name=without_scope(self._initial_value.name, export_scope),
             trainable=self.trainable,
         )
-        if self._save_slice_info is not None:
-            made.save_slice_info_def.MergeFrom(self._save_slice_info.to_proto(export_scope))
+        if self.save_slice_info is not None:
+            made.save_slice_info_def.MergeFrom(self.save_slice_info.to_proto(export_scope))
         return made
 
     @classmethod
@@ -449,7 +449,7 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
             "initial_value": (self._initial_value.op.index, self._initial_value.index),
             "trainable": self.trainable,
             "constraint": self.constraint,
-            "slice": self._save_slice_info,
+            "slice": self.save_slice_info,
         }
 
     @classmethod
@@ -464,7 +464,7 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
         at, output = flat["initial_value"]
         variable._initial_value = ops[at].outputs[output]
         variable.trainable, variable.constraint = flat["trainable"], flat["constraint"]
-        variable._save_slice_info = flat.get("slice")
+        variable.save_slice_info = flat.get("slice")
         return variable
 
     def __reduce__(self):
