@@ -139,6 +139,8 @@ def convert_to_tensor(
     if isinstance(value, (list, tuple)) and _holds_tensor(value):
         return seams.stack([convert_to_tensor(item, dtype) for item in value], name=name or "packed")
     if isinstance(value, (shapes.TensorShape, shapes.Dimension)):
+        if not shapes.is_full(shapes.as_raw(value)):
+            raise ValueError(f"Cannot convert a partially known {type(value).__name__} to a Tensor: {value}")
         value = value.as_list() if isinstance(value, shapes.TensorShape) else int(value)
     hint = preferred_dtype if preferred_dtype is not None else dtype_hint
     if dtype is None and hint is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class DeviceSpec:
-    """A device, or what is asked of one; None and "*" leave a part open."""
+    """A device, or what is asked of one; None and "*" leave a part open. Its parts may be set."""
 
     job: str | None = None
     replica: int | None = None
@@ -16,14 +17,18 @@ class DeviceSpec:
     device_type: str | None = None
     device_index: int | None = None
 
-    def __post_init__(self) -> None:
-        if self.device_type is not None:
-            object.__setattr__(self, "device_type", self.device_type.upper())
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value.upper() if name == "device_type" and value is not None else value)
 
     @classmethod
     def from_string(cls, spec: str) -> DeviceSpec:
         """Parse `/job:ps/task:0/gpu:1`, `/device:GPU:*`, `/cpu:0`; ValueError for an unknown part."""
-        return _parse(spec)
+        return replace(_parse(spec))
+
+    def parse_from_string(self, spec: str) -> DeviceSpec:
+        """Become what a text says: this one."""
+        vars(self).update(vars(_parse(spec)))
+        return self
 
     def to_string(self) -> str:
         """The canonical name, open parts left out."""
@@ -39,10 +44,17 @@ class DeviceSpec:
             parts.append(f"/device:{self.device_type}:{index}")
         return "".join(parts)
 
-    def merge_from(self, other: DeviceSpec) -> DeviceSpec:
-        """This one with every part that `other` fixes."""
-        fixed = {name: value for name, value in vars(other).items() if value is not None}
-        return replace(self, **fixed)
+    def make_merged_spec(self, dev: DeviceSpec) -> DeviceSpec:
+        """A copy of this one with every part that `dev` fixes."""
+        return replace(self, **{name: value for name, value in vars(dev).items() if value is not None})
+
+    def merge_from(self, dev: DeviceSpec) -> None:
+        """Take over every part that `dev` fixes."""
+        vars(self).update(vars(self.make_merged_spec(dev)))
+
+    def replace(self, **kwargs: Any) -> DeviceSpec:
+        """A copy with other parts."""
+        return replace(self, **kwargs)
 
     def __str__(self) -> str:
         return self.to_string()
@@ -83,4 +95,4 @@ def merge(outer: str, inner: str) -> str:
     """Two requests as one: the inner one wins, part by part."""
     if not outer and not inner:
         return ""
-    return DeviceSpec.from_string(outer).merge_from(DeviceSpec.from_string(inner)).to_string()
+    return _parse(outer).make_merged_spec(_parse(inner)).to_string()

@@ -401,6 +401,8 @@ class Graph(Collections):
 
         op_type_map: from the type of operation to the name. Raises TypeError unless both are strings.
         """
+        if not isinstance(op_type_map, dict):
+            raise TypeError("op_type_map must be a dictionary mapping strings to strings")
         for key, value in op_type_map.items():
             if not isinstance(key, str) or not isinstance(value, str):
                 raise TypeError("op_type_map must be a dictionary mapping strings to strings")

@@ -24,6 +24,16 @@ def check_scope_name(name: str, inside: bool) -> None:
         raise ValueError(f"'{name}' is not a valid scope name")
 
 
+def with_scope(name: str, scope: str | None) -> str:
+    """A name inside of `scope`."""
+    return f"{scope.rstrip('/')}/{name}" if scope else name
+
+
+def without_scope(name: str, scope: str | None) -> str:
+    """A name as it is inside of `scope`: the one that `with_scope` took."""
+    return name.removeprefix(f"{scope.rstrip('/')}/") if scope else name
+
+
 class Names:
     """The names in use in one graph."""
 

@@ -243,7 +243,7 @@ class Operation:
         if name == "_class" and self.colocation:
             return self.colocation_groups()
         if name == "container":
-            return self.container
+            return self.container.encode()
         try:
             return seams.get_attr(self, name)
         except KeyError:
@@ -290,6 +290,12 @@ class Operation:
         given["outputs"] = [(t.dtype, t.raw_shape) for t in self.outputs]
         given["section"] = None if self.section is None else self.section.index
         return operation_beside, (given,)
+
+    def __str__(self) -> str:
+        try:
+            return str(self.node_def)
+        except ImportError:  # without TensorBoard
+            return repr(self)
 
     def __repr__(self) -> str:
         return f"<tf.Operation '{self.name}' type={self.type}>"

@@ -31,5 +31,14 @@ for _word, _ufunc in (("floordiv", np.floor_divide), ("mod", np.remainder), ("di
     setattr(Operators, f"__{_word}__", _divides(_ufunc, False))
     setattr(Operators, f"__r{_word}__", _divides(_ufunc, True))
 
+
+def _old_division(self, other):
+    """`__div__` of Python 2: of whole numbers it rounds down, of others it does not."""
+    return self // other if self.dtype.is_integer else self / other
+
+
+Operators.__div__ = _old_division  # type: ignore[attr-defined]
+Operators.__rdiv__ = lambda self, other: other // self if self.dtype.is_integer else other / self  # type: ignore[attr-defined]
+
 for _word in "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split():
     setattr(Operators, f"__i{_word}__", getattr(Operators, f"__{_word}__"))

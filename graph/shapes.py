@@ -11,15 +11,19 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from weftwork.graph.protos import protos
+
 RawShape = tuple[int | None, ...] | None
 
 
 def as_raw(shape: Any) -> RawShape:
-    """The raw shape of None, an int, a TensorShape, or a sequence of ints, Nones and Dimensions."""
+    """The raw shape of None, an int, a TensorShape (or its proto), or a sequence of ints, Nones and Dimensions."""
     if shape is None:
         return None
     if isinstance(shape, TensorShape):
         return shape._raw
+    if hasattr(shape, "unknown_rank"):  # a TensorShapeProto
+        return None if shape.unknown_rank else tuple([None if dim.size < 0 else int(dim.size) for dim in shape.dim])
     if isinstance(shape, Dimension) or (hasattr(shape, "__index__") and not getattr(shape, "ndim", 0)):
         return (_dim(shape),)
     try:
@@ -125,10 +129,14 @@ class Dimension:
         other = _dim(other)
         return self.value is None or other is None or self.value == other
 
-    def merge_with(self, other: Any) -> Dimension:
-        """What both say; ValueError when they differ."""
+    def assert_is_compatible_with(self, other: Any) -> None:
+        """ValueError unless both could be the same number."""
         if not self.is_compatible_with(other):
             raise ValueError(f"Dimensions {self} and {other} are not compatible")
+
+    def merge_with(self, other: Any) -> Dimension:
+        """What both say; ValueError when they differ."""
+        self.assert_is_compatible_with(other)
         return Dimension(_dim(other) if self.value is None else self.value)
 
     def __int__(self) -> int:
@@ -275,13 +283,32 @@ class TensorShape:
         raw = as_raw(other)
         return TensorShape(None if self._raw is None or raw is None else self._raw + raw)
 
+    def most_specific_compatible_shape(self, other: Any) -> TensorShape:
+        """What is certain of a value that has one shape or the other."""
+        return TensorShape(common(self._raw, as_raw(other)))
+
+    def assert_same_rank(self, other: Any) -> None:
+        """ValueError when the ranks are known and differ."""
+        other = as_raw(other)
+        if self._raw is not None and other is not None and len(self._raw) != len(other):
+            raise ValueError(f"Shapes {self} and {text(other)} must have the same rank")
+
+    def as_proto(self) -> Any:
+        """A TensorShapeProto, in which unknown dimensions are -1."""
+        kinds = protos("tensor_shape").TensorShapeProto
+        if self._raw is None:
+            return kinds(unknown_rank=True)
+        return kinds(dim=[kinds.Dim(size=-1 if dim is None else dim) for dim in self._raw])
+
     def with_rank(self, rank: int) -> TensorShape:
         """This shape, known to be of `rank`; ValueError when it is of another."""
         if self._raw is not None and len(self._raw) != rank:
             raise ValueError(f"Shape {self} must have rank {rank}")
         return TensorShape([None] * rank) if self._raw is None else self
 
-    assert_has_rank = with_rank
+    def assert_has_rank(self, rank: int) -> None:
+        """ValueError when its rank is known to be another."""
+        self.with_rank(rank)
 
     def with_rank_at_least(self, rank: int) -> TensorShape:
         """This shape; ValueError when its rank is known to be less than `rank`."""

@@ -81,7 +81,10 @@ def gradients(
         raise ValueError(f"Passed {len(given)} grad_ys for {len(ys)} ys")
     if aggregation_method not in (None, *_AGGREGATIONS):
         raise ValueError(f"Invalid aggregation_method specified {aggregation_method}.")
-    wants_zeros = UnconnectedGradients(unconnected_gradients) is UnconnectedGradients.ZERO
+    try:
+        wants_zeros = UnconnectedGradients(unconnected_gradients) is UnconnectedGradients.ZERO
+    except ValueError:
+        raise ValueError(f"Unknown value for unconnected_gradients: {unconnected_gradients!r}") from None
     with name_scope(name, "gradients", [*ys, *xs, *stops, *[g for g in given if g is not None]]):
         targets, sources = [_target(y) for y in ys], [_source(x) for x in xs]
         walk = _Walk(targets, sources, stops, colocate_gradients_with_ops, gate_gradients)

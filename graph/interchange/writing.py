@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes
-from weftwork.graph.graph import Graph
+from weftwork.graph.graph import GRADIENT_OVERRIDES, Graph
 from weftwork.graph.interchange import native, signatures
 from weftwork.graph.interchange.lowering import Scope, lower, lowerable
 from weftwork.graph.interchange.nodes import Inexpressible, Part, bound_attrs, node_proto
@@ -263,6 +263,9 @@ class GraphWriter:
             if self.scope.pivot and alone:
                 part.input.append(f"^{self.scope.pivot}")
             self._append(part)
+        for start, end, names in op.graph.get_collection(GRADIENT_OVERRIDES):
+            if start <= op.index < end and op.type in dict(names):
+                node.attr["_gradient_op_type"].s = dict(names)[op.type].encode()
         if op.colocation:
             node.attr["_class"].list.s.extend(op.colocation_groups())
         if self._add_shapes and op.outputs:

@@ -27,20 +27,20 @@ from weftwork.graph.sections import Section
 _OTHER_STRUCTURE = "The two structures don't have the same nested structure."
 
 
-def _ended(section: Section, result: Any, word: str) -> list:
-    """The flat results of a function as tensors of the section's end; operations become its targets and None."""
+def _ended(graph: Graph, section: Section, result: Any, word: str, taken: bool) -> list:
+    """The flat results of a branch as tensors of its end; an operation is `taken`, the predicate, after it has run."""
     flat = []
     for item in leaves(result):
         standing = hasattr(type(item), "_as_graph_element") and as_tensor(item) is None
         element = item._as_graph_element() if standing else item
         if isinstance(element, Operation):
-            section.targets.append(element)
-            flat.append(None)
+            with graph.control_dependencies([element]):
+                flat.append(identity(np.bool_(taken), name="control_dependency"))
         elif element is None:
             raise ValueError(f"{word} must have a return value.")
         else:
             flat.append(convert_to_tensor(element))
-    section.outputs = [t for t in flat if t is not None]
+    section.outputs = list(flat)
     return flat
 
 
@@ -59,8 +59,10 @@ def cond(
     """What `true_fn()` made if `pred` (a boolean tensor of rank 0) is true, else what `false_fn()` made.
 
     Both give the same structure of tensors of the same dtypes; what is made in the branch that is not taken has no
-    effect of any kind. One tensor in a list is returned bare, unless `strict`.
-    Raises TypeError for a Python bool or what cannot be called, ValueError for functions that do not match.
+    effect of any kind. One tensor in a list is returned bare, unless `strict`. Where a function gives an operation,
+    there is a boolean tensor, the predicate, once the operation has run.
+    Raises TypeError for a Python bool or what cannot be called, and TypeError or ValueError for functions that do not
+    match.
     """
     true_fn, false_fn = (fn1 if true_fn is None else true_fn), (fn2 if false_fn is None else false_fn)
     if not callable(true_fn):
@@ -76,9 +78,10 @@ def cond(
         for function, word in ((true_fn, "true_fn"), (false_fn, "false_fn")):
             with section_of(graph, "a branch of a cond") as section:
                 result = function()
-                flats.append(_ended(section, result, word))
+                flats.append(_ended(graph, section, result, word, word == "true_fn"))
                 results.append(result)
                 sections.append(section)
+        _check_structures(*results, strict)
         _same_indices(graph, results[0], flats, sections)
         _check_alike(results, flats)
         specs = [
@@ -86,7 +89,7 @@ def cond(
             for a, b in zip(sections[0].outputs, sections[1].outputs, strict=True)
         ]
         op = add_owner(graph, "If", sections, [pred], specs, "Merge", {})
-        structure = _structured(results[0], flats[0], op)
+        structure = _repacked(results[0], iter(op.outputs))
     if not strict and type(structure) in (list, tuple) and len(structure) == 1:
         return structure[0]
     return structure
@@ -98,11 +101,11 @@ def _same_indices(graph: Graph, result: Any, flats: list[list], sections: Sequen
         return
     indices = [part for leaf in nest.flatten(result) for part in _is_indices(leaf)]
     for number, (one, two, are) in enumerate(zip(*flats, indices, strict=True)):
-        if are and two is not None and one.dtype.base_dtype != two.dtype.base_dtype:
+        if are and one.dtype.base_dtype != two.dtype.base_dtype:
             for flat, section in zip(flats, sections, strict=True):
                 with graph.in_section(section):
                     flat[number] = cast(flat[number], "int64")
-                section.outputs = [t for t in flat if t is not None]
+                section.outputs = list(flat)
 
 
 def _is_indices(leaf: Any) -> list[bool]:
@@ -129,23 +132,45 @@ def one_truth(value: Any) -> Any:
     return np.bool_(value)
 
 
+def _check_structures(one: Any, two: Any, strict: bool) -> None:
+    """Raise ValueError or TypeError unless both branches give the same structure."""
+    if not strict:
+        one, two = [x[0] if type(x) in (list, tuple) and len(x) == 1 else x for x in (one, two)]
+    reason = _difference(one, two)
+    if reason is not None:
+        kind = TypeError if reason.startswith("types") else ValueError
+        raise kind(
+            f"Incompatible return types/values of true_fn and false_fn: {_OTHER_STRUCTURE} "
+            f"First structure: {one!r}. Second structure: {two!r}. They differ in {reason}."
+        )
+
+
+def _difference(one: Any, two: Any) -> str | None:
+    """How two structures differ, None where they do not."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        if set(one) != set(two):
+            return "keys"
+        return next((found for key in one if (found := _difference(one[key], two[key]))), None)
+    if isinstance(one, (list, tuple)) and isinstance(two, (list, tuple)):
+        if type(one) is not type(two):
+            return f"types: {type(one).__name__} and {type(two).__name__}"
+        if len(one) != len(two):
+            return "numbers of elements"
+        return next((found for a, b in zip(one, two, strict=True) if (found := _difference(a, b))), None)
+    nested = [isinstance(item, (dict, list, tuple)) for item in (one, two)]
+    return "depth" if any(nested) else None
+
+
 def _check_alike(results: list, flats: list) -> None:
     one, two = flats
     if not one and not two:
         raise ValueError("true_fn and false_fn must return at least one result.")
     kinds = [list(map(_composite, nest.flatten(result))) for result in results]
-    if len(one) != len(two) or [t is None for t in one] != [t is None for t in two] or kinds[0] != kinds[1]:
+    if len(one) != len(two) or kinds[0] != kinds[1]:
         raise ValueError(f"Incompatible return types/values of true_fn and false_fn: {results[0]!r}, {results[1]!r}")
     for a, b in zip(one, two, strict=True):
-        if a is not None and a.dtype.base_dtype != b.dtype.base_dtype:
+        if a.dtype.base_dtype != b.dtype.base_dtype:
             raise ValueError(f"Outputs of true_fn and false_fn must have the same type: {a.dtype.name}, {b.dtype.name}")
-
-
-def _structured(result: Any, flat: list, op: Operation) -> Any:
-    """A branch's structure with the owner's outputs in it; the owner itself where an operation stood."""
-    outputs = iter(op.outputs)
-    filled = iter([op if t is None else next(outputs) for t in flat])
-    return _repacked(result, filled)
 
 
 # Structures

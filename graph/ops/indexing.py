@@ -180,9 +180,20 @@ def strided_slice(
     bounds = [convert_to_tensor(begin, name="begin"), convert_to_tensor(end, name="end")]
     if strides is None:
         strides = ones_like(bounds[0])
-    attrs = {"masks": masks}
-    inputs = [x, *bounds, convert_to_tensor(strides, name="strides")]
-    return apply(kernels.strided_slice, inputs, attrs, type="StridedSlice", name=name, dtype=x.dtype, shape=None)
+    steps = convert_to_tensor(strides, name="strides")
+    return apply(
+        kernels.strided_slice, [x, *bounds, steps], {"masks": masks}, type="StridedSlice", name=name, dtype=x.dtype,
+        shape=_open_shape(x.raw_shape, [*bounds, steps], masks),
+    )  # fmt: skip
+
+
+def _open_shape(shape: shapes.RawShape, bounds: list[Tensor], masks: tuple[int, ...]) -> shapes.RawShape:
+    """What is known of a slice of `shape` whose bounds are known when it runs: without masks, what they leave alone."""
+    counts = [bound.raw_shape[0] for bound in bounds if bound.raw_shape]
+    count = next((count for count in counts if count is not None), None)
+    if shape is None or count is None or any(masks[2:]) or count > len(shape):
+        return None
+    return (None,) * count + shape[count:]
 
 
 # Gather and scatter

@@ -33,6 +33,7 @@ from weftwork.graph.ops.clipping import clip_by_global_norm as clip_by_global_no
 from weftwork.graph.ops.clipping import clip_by_norm as clip_by_norm
 from weftwork.graph.ops.clipping import clip_by_value as clip_by_value
 from weftwork.graph.ops.clipping import global_norm as global_norm
+from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.ops.conversion import angle as angle
 from weftwork.graph.ops.conversion import cast as cast
 from weftwork.graph.ops.conversion import complex as complex
@@ -197,8 +198,10 @@ def _fused(kernel: Callable, like: np.ufunc, args: list, kind: str, name: str | 
     return apply(kernel, tensors, type=kind, name=name, dtype=dtype, shape=shape)
 
 
-def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Tensor:
-    """scalar * x. Raises ValueError when `scalar` has a shape."""
+def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Any:
+    """scalar * x, of IndexedSlices too. Raises ValueError when `scalar` has a shape."""
+    if isinstance(x, IndexedSlices):
+        return IndexedSlices(scalar_mul(scalar, x.values, name), x.indices, x.dense_shape)
     scalar, x = convert_together([scalar, x])
     if scalar.raw_shape not in (None, ()):
         raise ValueError(f"Only scalar multiply works, got shape {shapes.text(scalar.raw_shape)}")

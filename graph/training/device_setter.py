@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from weftwork.graph.devices import DeviceSpec
@@ -27,12 +27,12 @@ def replica_device_setter(
 ) -> Callable[[Operation], str] | None:
     """A function for `tf.device` that puts variables on parameter servers, in turn, and the rest on the worker.
 
-    ps_tasks: how many there are, or `cluster`, a ClusterSpec (or a dict) whose job is that of ps_device; None where
+    ps_tasks: how many there are, or `cluster`, a ClusterSpec (a ClusterDef, a dict) whose job is that of ps_device; None where
     there are none. ps_strategy: a function that gives the number of the task of an operation; else they take turns.
     Raises TypeError for a strategy that cannot be called.
     """
     if cluster is not None:
-        known = cluster.as_dict() if hasattr(cluster, "as_dict") else dict(cluster)
+        known = _jobs(cluster)
         job = DeviceSpec.from_string(ps_device).job or "ps"
         if not known.get(job):
             return None
@@ -49,12 +49,23 @@ def replica_device_setter(
         if ps_device and op.type in types:
             spec = DeviceSpec.from_string(ps_device)
             if spec.task is None and (spec.job or current.job) == spec.job:
-                spec = spec.merge_from(DeviceSpec(task=strategy(op)))
+                spec = spec.make_merged_spec(DeviceSpec(task=strategy(op)))
         else:
             spec = DeviceSpec.from_string(worker_device or "")
-        return spec.merge_from(current).to_string() if merge_devices else (op.device or spec.to_string())
+        return spec.make_merged_spec(current).to_string() if merge_devices else (op.device or spec.to_string())
 
     return device_of
+
+
+def _jobs(cluster: Any) -> dict:
+    """The tasks of each job of a ClusterSpec, a ClusterDef or a dict. Raises TypeError for anything else."""
+    if hasattr(cluster, "as_dict"):
+        return cluster.as_dict()
+    if hasattr(cluster, "job"):
+        return {job.name: dict(job.tasks) for job in cluster.job}
+    if not isinstance(cluster, Mapping):
+        raise TypeError(f"cluster must be a ClusterSpec, a ClusterDef or a dict, not {cluster!r}")
+    return dict(cluster)
 
 
 class _InTurn:

@@ -8,7 +8,7 @@ from typing import Any
 
 from weftwork.graph import shapes
 from weftwork.graph.build import as_tensor, constant
-from weftwork.graph.dtypes import DType
+from weftwork.graph.dtypes import DType, string
 from weftwork.graph.variables import initializers as init_ops
 from weftwork.graph.variables.partitioned import PartitionInfo
 
@@ -29,6 +29,9 @@ def initial_value(name: str, shape: Any, dtype: DType, initializer: Any, wanted:
         if shape is not None:
             raise ValueError("If initializer is a constant, do not specify shape.")
         tensor = as_tensor(initializer)
+        if tensor is not None and wanted is not None and tensor.dtype.base_dtype is not wanted:
+            text = f"Initializer type '{tensor.dtype.base_dtype}' and explicit dtype '{wanted}' don't match."
+            raise ValueError(f"{text} The variable is {name!r}.")
         return constant(initializer, wanted) if tensor is None else tensor
     raw = shapes.as_raw(shape)
     if isinstance(initializer, type):
@@ -56,6 +59,6 @@ def _parameters(function: Any) -> dict[str, inspect.Parameter]:
 def _default_initializer(name: str, dtype: DType) -> Callable:
     if dtype.is_floating or dtype.is_complex:
         return init_ops.GlorotUniform()
-    if dtype.is_integer or dtype.is_bool:
+    if dtype.is_integer or dtype.is_bool or dtype is string:
         return init_ops.Zeros()
     raise ValueError(f"An initializer for variable {name} of {dtype.name} is required")

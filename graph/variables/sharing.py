@@ -21,6 +21,7 @@ from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables.initial_values import initial_value, part_initializer
 from weftwork.graph.variables.partitioned import PartitionedVariable, PartitionInfo, parts_of
+from weftwork.graph.variables.slices import SaveSliceInfo
 from weftwork.graph.variables.variable import Variable, VariableAggregation, VariableSynchronization
 from weftwork.graph.variables.variable_scopes import AUTO_REUSE, VariableScope
 
@@ -151,12 +152,12 @@ def variable_op_scope(values: Any, name_or_scope: Any, default_name: str | None 
 
 
 def get_variable(
-    name: str,
+    name: str | None,
     shape: Any = None,
     dtype: Any = None,
     initializer: Any = None,
     regularizer: Any = None,
-    trainable: bool | None = True,
+    trainable: bool | None = None,
     collections: Any = None,
     caching_device: Any = None,
     partitioner: Any = None,
@@ -182,7 +183,9 @@ def get_variable(
         shape, dtype, initializer, regularizer, trainable, collections, caching_device, validate_shape, constraint,
         scope.reuse, _first(partitioner, scope.partitioner), synchronization, aggregation,
     )  # fmt: skip
-    full = f"{scope.name}/{name}" if scope.name else name
+    full = "/".join([part for part in (scope.name, name) if part])
+    if not full:
+        raise ValueError("Variable name can't be empty")
     getter = _chained(custom_getter, scope.custom_getter)
     if getter is not None:
         with get_default_graph().name_scope(None):
@@ -206,7 +209,7 @@ class _Request:
     dtype: Any = None
     initializer: Any = None
     regularizer: Any = None
-    trainable: bool | None = True
+    trainable: bool | None = None
     collections: Any = None
     caching_device: Any = None
     validate_shape: bool = True
@@ -243,10 +246,10 @@ def _made_or_shared(name: str, request: _Request) -> Any:
     initializer = _first(request.initializer, scope.initializer)
     with graph.control_dependencies(None), graph.name_scope(None):
         value = initial_value(name, request.shape, made, initializer, wanted)
-        local = request.synchronization is VariableSynchronization.ON_READ
         variable = Variable(
             value,
-            trainable=not local if request.trainable is None else bool(request.trainable),
+            trainable=request.trainable,
+            caching_device=_first(request.caching_device, scope.caching_device),
             collections=request.collections,
             validate_shape=request.validate_shape,
             name=name,
@@ -287,6 +290,7 @@ def _divided(name: str, request: _Request) -> PartitionedVariable | None:
         value = whole[where] if whole is not None else part_initializer(initializer, info)
         one = replace(request, partitioner=None, shape=None if whole is not None else part, initializer=value)
         parts.append(_made_or_shared(f"{name}/part_{number}", one))
+        parts[-1]._set_save_slice_info(SaveSliceInfo(name, dims, offset, part))
     if known is None:
         known = store[f"{name}/parts"] = PartitionedVariable(name, dims, parts[0].dtype.base_dtype, parts, counts)
     return known
@@ -305,7 +309,7 @@ def create_partitioned_variables(
     """The parts of a variable, `slicing` says how many along each axis; see `get_variable(partitioner=)`."""
     with variable_scope(name, "PartitionedVariable", reuse=reuse):
         made = get_variable(
-            "part", shape, dtype, initializer, trainable=trainable, collections=collections,
+            None, shape, dtype, initializer, trainable=trainable, collections=collections,
             partitioner=lambda **_: list(slicing),
         )  # fmt: skip
     return list(made)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from weftwork.graph import shapes
@@ -15,6 +16,7 @@ from weftwork.graph.build import STANDING, apply, as_it_is, as_tensor, convert_t
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import variable_at
 from weftwork.graph.graph import GraphKeys
+from weftwork.graph.names import with_scope, without_scope
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.operators import Operators
 from weftwork.graph.ops.composite import IndexedSlices
@@ -26,6 +28,7 @@ from weftwork.graph.stacks import get_default_graph, get_default_session
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.creators import Created
 from weftwork.graph.variables.guarding import safe_initial
+from weftwork.graph.variables.slices import SaveSliceInfo
 
 
 class VariableSynchronization(enum.Enum):
@@ -52,16 +55,19 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
     initial_value: anything that is or becomes a tensor, or a function that makes one.
     trainable: also put it in the collection that optimizers work on.
     validate_shape=False: the shape may change and need not be known.
+    caching_device: the device that its cached read names; a session's values are found everywhere.
     use_resource, synchronization, aggregation: accepted, and of no effect; there is one kind of variable, one copy.
     Raises ValueError when the initial value is missing or of unknown shape.
     """
 
     __array_priority__ = 100
+    SaveSliceInfo = SaveSliceInfo
+    save_slice_info: SaveSliceInfo | None = None
 
     def __init__(
         self,
         initial_value: Any = None,
-        trainable: bool | None = True,
+        trainable: bool | None = None,
         collections: Any = None,
         validate_shape: bool = True,
         caching_device: Any = None,
@@ -86,7 +92,10 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
         if constraint is not None and not callable(constraint):
             raise ValueError("The `constraint` argument must be a function.")
         if collections is not None and not isinstance(collections, (list, tuple, set)):
-            raise ValueError(f"collections argument to Variable constructor must be a list, but got {collections!r}.")
+            raise ValueError(
+                "collections argument to Variable constructor must be a list, tuple, or set. "
+                f"Got {collections!r} of type {type(collections)}"
+            )
         if trainable is None:
             trainable = synchronization is not VariableSynchronization.ON_READ
         elif trainable and synchronization is VariableSynchronization.ON_READ:
@@ -100,13 +109,16 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
         graph = graph_of([] if from_function else [initial_value])
         with graph.as_default(), graph.control_dependencies(None), graph.in_section(None):
             with name_scope(name, "Variable", [] if from_function else [initial_value]) as scope:
-                self._build(graph, scope, initial_value, from_function, dtype, validate_shape)
+                self._build(graph, scope, initial_value, from_function, dtype, validate_shape, caching_device)
         names = [GraphKeys.GLOBAL_VARIABLES] if collections is None else list(collections)
         if trainable and GraphKeys.TRAINABLE_VARIABLES not in names:
             names.append(GraphKeys.TRAINABLE_VARIABLES)
         graph.add_to_collections(names, self)
 
-    def _build(self, graph, scope: str, initial_value: Any, from_function: bool, dtype, validate_shape: bool) -> None:
+    def _build(
+        self, graph, scope: str, initial_value: Any, from_function: bool, dtype, validate_shape: bool, cached: Any
+    ) -> None:
+        first = len(graph.operations)
         if from_function:
             with graph.name_scope("Initializer"), graph.device(None):
                 initial = convert_to_tensor(initial_value(), dtype, name="initial_value")
@@ -123,6 +135,9 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
         if validate_shape and not shapes.is_full(shape) and kind.numpy.kind != "O":
             raise ValueError(f"initial_value must have a shape specified: {initial}")
         self._op = graph.add(Kind.VARIABLE, "VariableV2", outputs=[(kind._as_ref, shape)], name=scope, pinned=True)
+        for op in graph.operations[first : self._op.index] if from_function else ():
+            if op.name.startswith(scope):
+                op.colocation = op.colocation or (self._op.name,)
         self._op.container = self._op.container or ""
         self._variable = self._op.outputs[0]
         guarded = safe_initial(initial, graph)
@@ -137,16 +152,17 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
             shape,
             "Assign",
         ).op
-        read = graph.add(
-            Kind.READ,
-            "Identity",
-            inputs=(self._variable,),
-            attrs={"_variable": self._op.name},
-            outputs=[(kind, shape)],
-            name="read",
-            colocate=self._op,
-            pinned=True,
-        )
+        with nullcontext() if cached is None else graph.device(cached):
+            read = graph.add(
+                Kind.READ,
+                "Identity",
+                inputs=(self._variable,),
+                attrs={"_variable": self._op.name},
+                outputs=[(kind, shape)],
+                name="read",
+                colocate=self._op if cached is None else None,
+                pinned=True,
+            )
         self._snapshot = read.outputs[0]
 
     # What it is
@@ -221,6 +237,9 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
 
     def _as_graph_element(self) -> Tensor:
         return self._variable
+
+    def _set_save_slice_info(self, save_slice_info: SaveSliceInfo) -> None:
+        self.save_slice_info = save_slice_info
 
     def _ref(self) -> Tensor:
         return self._variable
@@ -324,6 +343,10 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
         """See `weftwork.scatter_nd_update`."""
         return state_ops.scatter_nd_update(self._variable, indices, updates, name=name)
 
+    def batch_scatter_update(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """See `weftwork.batch_scatter_update`."""
+        return self._scattered(state_ops.batch_scatter_update, sparse_delta, name)
+
     def is_initialized(self, name: str | None = None) -> Tensor:
         """A bool: whether it has a value."""
         return state_ops.is_variable_initialized(self, name)
@@ -374,14 +397,22 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
     # Protocol buffers
 
     def to_proto(self, export_scope: str | None = None) -> Any:
-        """Its VariableDef: the names of its operations. Raises ImportError when TensorBoard is not installed."""
-        return protos("variable").VariableDef(
-            variable_name=self.name,
-            initializer_name=self._initializer.name,
-            snapshot_name=self._snapshot.name,
-            initial_value_name=self._initial_value.name,
+        """Its VariableDef: the names of its operations, as they are inside `export_scope`; None if it is outside.
+
+        Raises ImportError when TensorBoard is not installed.
+        """
+        if export_scope and not self.name.startswith(f"{export_scope.rstrip('/')}/"):
+            return None
+        made = protos("variable").VariableDef(
+            variable_name=without_scope(self.name, export_scope),
+            initializer_name=without_scope(self._initializer.name, export_scope),
+            snapshot_name=without_scope(self._snapshot.name, export_scope),
+            initial_value_name=without_scope(self._initial_value.name, export_scope),
             trainable=self.trainable,
         )
+        if self.save_slice_info is not None:
+            made.save_slice_info_def.MergeFrom(self.save_slice_info.to_proto(export_scope))
+        return made
 
     @classmethod
     def from_proto(cls, variable_def: Any, import_scope: str | None = None) -> Variable:
@@ -390,15 +421,22 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
         Raises KeyError when one of them is not there.
         """
         graph = get_default_graph()
-        start = f"{import_scope.rstrip('/')}/" if import_scope else ""
         variable = cls.__new__(cls)
-        variable._variable = graph.as_graph_element(start + variable_def.variable_name)
+
+        def found(name: str) -> Any:
+            return graph.as_graph_element(with_scope(name, import_scope))
+
+        variable._variable = found(variable_def.variable_name)
         variable._op = variable._variable.op
-        variable._initializer = graph.as_graph_element(start + variable_def.initializer_name)
-        variable._snapshot = graph.as_graph_element(start + variable_def.snapshot_name)
+        variable._initializer = found(variable_def.initializer_name)
+        variable._snapshot = found(variable_def.snapshot_name)
         named = variable_def.initial_value_name
-        variable._initial_value = graph.as_graph_element(start + named) if named else variable._initializer.inputs[1]
+        variable._initial_value = found(named) if named else variable._initializer.inputs[1]
         variable.trainable, variable.constraint = variable_def.trainable, None
+        if variable_def.HasField("save_slice_info_def"):
+            variable._set_save_slice_info(
+                SaveSliceInfo(None, None, None, None, variable_def.save_slice_info_def, import_scope)
+            )
         return variable
 
     # Plain data
@@ -412,6 +450,7 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
             "initial_value": (self._initial_value.op.index, self._initial_value.index),
             "trainable": self.trainable,
             "constraint": self.constraint,
+            "slice": self.save_slice_info,
         }
 
     @classmethod
@@ -426,6 +465,7 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
         at, output = flat["initial_value"]
         variable._initial_value = ops[at].outputs[output]
         variable.trainable, variable.constraint = flat["trainable"], flat["constraint"]
+        variable.save_slice_info = flat.get("slice")
         return variable
 
     def __reduce__(self):

@@ -81,7 +81,7 @@ class VariableScope:
         self.regularizer = regularizer
 
     def set_caching_device(self, caching_device: Any) -> None:
-        """Where values of what is made inside are cached. Kept, no more: a session's values are found everywhere."""
+        """The device that cached reads of what is made inside name; a session's values are found everywhere."""
         self.caching_device = caching_device
 
     def set_dtype(self, dtype: Any) -> None:

@@ -18,7 +18,7 @@ from weftwork.graph.files.nodes import matching_files
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
-from weftwork.graph.ops.assertions import assert_greater
+from weftwork.graph.ops.assertions import Assert
 from weftwork.graph.ops.flow import identity
 from weftwork.graph.ops.queues import FIFOQueue, QueueBase
 from weftwork.graph.ops.random_ops import random_shuffle
@@ -120,7 +120,7 @@ def string_input_producer(
         raise ValueError(none)
     with name_scope(name, "input_producer", [string_tensor]) as scope:
         texts = convert_to_tensor(string_tensor, dtype=dtypes.string)
-        with control_dependencies([assert_greater(array_ops.size(texts), 0, message=none)]):
+        with control_dependencies([Assert(math_ops.greater(array_ops.size(texts), 0), [none])]):
             texts = identity(texts)
         return input_producer(
             texts, [], num_epochs=num_epochs, shuffle=shuffle, seed=seed, capacity=capacity, shared_name=shared_name,

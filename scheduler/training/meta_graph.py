@@ -15,16 +15,19 @@ from weftwork.actors.checkpoints.files import files_of, told, write_whole
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.interchange.native import Functions
 from weftwork.graph.interchange.reading import import_graph_def
+from weftwork.graph.names import with_scope, without_scope
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.protos import protos
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables.variable import Variable
 from weftwork.scheduler.training.queue_runner import QueueRunner
 from weftwork.scheduler.training.saver_def import SaverDef
+from weftwork.scheduler.training.scoped_graph import check_bound, within
 
 log = logging.getLogger("weftwork")
 FORGOTTEN = frozenset({GraphKeys.COND_CONTEXT, GraphKeys.WHILE_CONTEXT})
 """Collections of TensorFlow's that say which nodes are in which branch: the nodes themselves say it."""
+_UNBOUND = "unbound_inputs"
 _VARIABLES = frozenset(
     {
         GraphKeys.GLOBAL_VARIABLES,
@@ -40,15 +43,15 @@ _VARIABLES = frozenset(
 # Collections
 
 
-def _told(item: Any) -> tuple[str, Any]:
-    """(the kind of list, the entry) of an item. Raises TypeError for what cannot be told."""
-    if isinstance(item, Variable):
-        return "bytes_list", item.to_proto().SerializeToString()
-    if isinstance(item, (QueueRunner, SaverDef)) or hasattr(item, "as_saver_def"):
-        message = item.to_proto() if isinstance(item, QueueRunner) else getattr(item, "as_saver_def", lambda: item)()
+def _told(item: Any, scope: str | None = None) -> tuple[str, Any]:
+    """(the kind of list, the entry) of an item, as it is inside a scope. Raises TypeError for what cannot be told."""
+    if isinstance(item, (Variable, QueueRunner)):
+        return "bytes_list", item.to_proto(scope).SerializeToString()
+    if isinstance(item, SaverDef) or hasattr(item, "as_saver_def"):
+        message = getattr(item, "as_saver_def", lambda: item)()
         return "bytes_list", message.SerializeToString()
     if isinstance(item, (Tensor, Operation)):
-        return "node_list", item.name
+        return "node_list", without_scope(item.name, scope)
     if isinstance(item, bool) or not isinstance(item, (int, float, str, bytes)):
         raise TypeError(f"a {type(item).__name__}")
     if isinstance(item, (str, bytes)):
@@ -56,12 +59,12 @@ def _told(item: Any) -> tuple[str, Any]:
     return ("int64_list", item) if isinstance(item, int) else ("float_list", item)
 
 
-def _write_collections(made: Any, graph: Graph, wanted: Iterable[str] | None) -> None:
+def _write_collections(made: Any, graph: Graph, wanted: Iterable[str] | None, scope: str | None) -> None:
     for name in graph.get_all_collection_keys() if wanted is None else wanted:
         if not isinstance(name, str) or name in FORGOTTEN:
             continue
         try:
-            told_ = [_told(item) for item in graph.get_collection(name)]
+            told_ = [_told(item, scope) for item in graph.get_collection(name) if _inside(item, scope)]
             kinds = {kind for kind, _ in told_}
             if len(kinds) > 1:
                 raise TypeError(f"items of several kinds: {', '.join(sorted(kinds))}")
@@ -70,6 +73,15 @@ def _write_collections(made: Any, graph: Graph, wanted: Iterable[str] | None) ->
             continue
         if told_:
             getattr(made.collection_def[name], told_[0][0]).value.extend([entry for _, entry in told_])
+
+
+def _inside(item: Any, scope: str | None) -> bool:
+    """Whether an item belongs to what is exported: savers are whole graphs'."""
+    if not scope:
+        return True
+    if isinstance(item, SaverDef) or hasattr(item, "as_saver_def"):
+        return False
+    return not hasattr(item, "name") or item.name.startswith(f"{scope.rstrip('/')}/")
 
 
 def _readers() -> dict[str, Callable[[bytes, str | None], Any]]:
@@ -90,7 +102,7 @@ def _read_collections(given: Any, graph: Graph, scope: str | None) -> None:
     readers, known = _readers(), {}
     for name, collection in sorted(given.collection_def.items()):
         kind = collection.WhichOneof("kind")
-        if name in FORGOTTEN or kind in (None, "any_list"):
+        if name in FORGOTTEN or name == _UNBOUND or kind in (None, "any_list"):
             continue
         values = getattr(collection, kind).value
         if kind == "bytes_list" and name in readers:
@@ -100,16 +112,11 @@ def _read_collections(given: Any, graph: Graph, scope: str | None) -> None:
                     known[readers[name], data] = readers[name](data, scope)
                 items.append(known[readers[name], data])
         elif kind == "node_list":
-            items = [graph.as_graph_element(prefixed(text, scope)) for text in values]
+            items = [graph.as_graph_element(with_scope(text, scope)) for text in values]
         else:
             items = list(values)
         for item in items:
             graph.add_to_collection(name, item)
-
-
-def prefixed(name: str, scope: str | None) -> str:
-    """A node's name after an import under a scope."""
-    return f"{scope.rstrip('/')}/{name}" if scope else name
 
 
 def scoped(saver_def: SaverDef, scope: str | None) -> SaverDef:
@@ -117,7 +124,7 @@ def scoped(saver_def: SaverDef, scope: str | None) -> SaverDef:
     made = SaverDef()
     made.CopyFrom(saver_def)
     for field in ("filename_tensor_name", "save_tensor_name", "restore_op_name"):
-        setattr(made, field, prefixed(getattr(saver_def, field), scope))
+        setattr(made, field, with_scope(getattr(saver_def, field), scope))
     return made
 
 
@@ -143,22 +150,28 @@ def export_meta_graph(
 
     graph_def: the nodes, if not all of the graph's.   collection_list: the collections, if not all.
     as_text: the file holds protobuf's text.   clear_devices: without devices.
-    export_scope is not supported. The rest is accepted, and of no effect.
+    export_scope: the name scope whose nodes are written, under their names inside of it. What they take from outside
+        has the names `$unbound_inputs_NAME`, which the collection `unbound_inputs_col_name` lists.
+    The rest is accepted, and of no effect.
     Raises ImportError when TensorBoard is not installed, OpErrors for what the system refuses.
     """
-    if export_scope is not None:
-        raise NotImplementedError("export_meta_graph writes whole graphs: export_scope is not supported.")
     graph = graph or get_default_graph()
     made = protos("meta_graph").MetaGraphDef()
     if meta_info_def is not None:
         made.meta_info_def.MergeFromString(meta_info_def.SerializeToString())
-    made.graph_def.MergeFrom(graph.as_graph_def(add_shapes=True) if graph_def is None else graph_def)
+    definition = graph.as_graph_def(add_shapes=True) if graph_def is None else graph_def
+    unbound: list[str] = []
+    if export_scope:
+        definition, unbound = within(definition, export_scope)
+    made.graph_def.MergeFrom(definition)
     if clear_devices:
         for node in made.graph_def.node:
             node.device = ""
     if saver_def is not None:
         made.saver_def.MergeFromString(saver_def.SerializeToString())
-    _write_collections(made, graph, collection_list)
+    _write_collections(made, graph, collection_list, export_scope)
+    if unbound and unbound_inputs_col_name:
+        made.collection_def[unbound_inputs_col_name].bytes_list.value.extend([name.encode() for name in unbound])
     if filename is not None:
         write_whole(os.fspath(filename), as_bytes(made, as_text), files_of(os.fspath(filename)))
     return made
@@ -221,6 +234,8 @@ def read_meta_graph(
     if import_scope:
         with graph.name_scope(import_scope) as whole:
             scope = whole.rstrip("/")
+    unbound = made.collection_def[_UNBOUND].bytes_list.value if _UNBOUND in made.collection_def else ()
+    check_bound([name.decode() for name in unbound], input_map)
     import_graph_def(made.graph_def, input_map, name=f"{scope}/" if scope else "", functions=functions)
     _read_collections(made, graph, scope)
     return made, scope

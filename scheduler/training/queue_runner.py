@@ -17,6 +17,7 @@ from weftwork.graph.errors import (
     exception_type_from_error_code,
 )
 from weftwork.graph.graph import Graph, GraphKeys
+from weftwork.graph.names import with_scope, without_scope
 from weftwork.graph.operation import Operation
 from weftwork.graph.protos import messages
 from weftwork.graph.stacks import get_default_graph
@@ -44,6 +45,7 @@ class QueueRunner:
     close_op, cancel_op: what closes the queue when all threads are done, and when the coordinator says stop; by default
     `queue.close()`, and the same with its pending enqueues cancelled.
     queue_closed_exception_types: errors that mean that there is no more data; by default OutOfRangeError.
+    queue_runner_def, import_scope: as in `from_proto`, instead of all others.
     Raises ValueError without a queue or operations, TypeError for what are no such types.
     """
 
@@ -54,7 +56,14 @@ class QueueRunner:
         close_op: Any = None,
         cancel_op: Any = None,
         queue_closed_exception_types: tuple[Any, ...] | None = None,
+        queue_runner_def: Any = None,
+        import_scope: str | None = None,
     ):
+        if queue_runner_def is not None:
+            if queue is not None or enqueue_ops:
+                raise ValueError("queue_runner_def and queue/enqueue_ops are mutually exclusive.")
+            vars(self).update(vars(self.from_proto(queue_runner_def, import_scope)))
+            return
         if queue is None or not enqueue_ops:
             raise ValueError("Must provide queue and enqueue_ops.")
         types = (OutOfRangeError,) if queue_closed_exception_types is None else queue_closed_exception_types
@@ -89,12 +98,18 @@ class QueueRunner:
         return cls(made, enqueue_ops, close_op, cancel_op, flat["types"])
 
     def to_proto(self, export_scope: str | None = None) -> Any:
-        """Its QueueRunnerDef: the names of its operations."""
+        """Its QueueRunnerDef: the names of its operations, as they are inside `export_scope`; None if it is outside."""
+        if export_scope and not self.name.startswith(f"{export_scope.rstrip('/')}/"):
+            return None
+
+        def name(item: Any) -> str:
+            return without_scope(item.name, export_scope)
+
         return _wire()(
-            queue_name=self._queue.name,
-            enqueue_op_name=[op.name for op in self._enqueue_ops],
-            close_op_name=self._close_op.name,
-            cancel_op_name=self._cancel_op.name,
+            queue_name=name(self._queue),
+            enqueue_op_name=[name(op) for op in self._enqueue_ops],
+            close_op_name=name(self._close_op),
+            cancel_op_name=name(self._cancel_op),
             queue_closed_exception_types=[error_code_from_exception_type(kind) for kind in self._types],
         )
 
@@ -104,10 +119,11 @@ class QueueRunner:
         wire = queue_runner_def
         if isinstance(wire, bytes):
             wire = _wire().FromString(wire)
-        start = f"{import_scope.rstrip('/')}/" if import_scope else ""
+        if getattr(getattr(wire, "DESCRIPTOR", None), "name", None) != "QueueRunnerDef":
+            raise TypeError(f"queue_runner_def must be a QueueRunnerDef, not {wire!r}")
 
         def op(name: str) -> Any:
-            return get_default_graph().get_operation_by_name(start + name.removesuffix(":0"))
+            return get_default_graph().get_operation_by_name(with_scope(name.removesuffix(":0"), import_scope))
 
         types = tuple([exception_type_from_error_code(code) for code in wire.queue_closed_exception_types])
         enqueue_ops = [op(name) for name in wire.enqueue_op_name]

@@ -23,11 +23,12 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.interchange import native
 from weftwork.graph.interchange.frames import source
 from weftwork.graph.interchange.values import shape_proto
+from weftwork.graph.names import with_scope
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.protos import messages, protos
 from weftwork.graph.stacks import get_default_graph
-from weftwork.scheduler.training.meta_graph import as_bytes, export_meta_graph, parsed, prefixed
+from weftwork.scheduler.training.meta_graph import as_bytes, export_meta_graph, parsed
 from weftwork.scheduler.training.saver import Saver, import_meta_graph
 from weftwork.scheduler.training.saver_def import SaverDef
 
@@ -75,7 +76,7 @@ def get_tensor_from_tensor_info(tensor_info: Any, graph: Graph | None = None, im
     graph = graph or get_default_graph()
 
     def named(name: str) -> Any:
-        return graph.get_tensor_by_name(prefixed(name, import_scope))
+        return graph.get_tensor_by_name(with_scope(name, import_scope))
 
     if tensor_info.WhichOneof("encoding") == "coo_sparse":
         parts = tensor_info.coo_sparse
@@ -348,10 +349,10 @@ def load(
     else:
         log.info("The specified SavedModel has no variables; no checkpoints were restored.")
     feeds = {
-        prefixed(asset.tensor_info.name, import_scope): os.path.join(folder, "assets", asset.filename)
+        with_scope(asset.tensor_info.name, import_scope): os.path.join(folder, "assets", asset.filename)
         for asset in made.asset_file_def
     }
     for name in (_MAIN_OP, _LEGACY_INIT_OP):
         for op in made.collection_def[name].node_list.value if name in made.collection_def else ():
-            sess.run(prefixed(op, import_scope), feeds)
+            sess.run(with_scope(op, import_scope), feeds)
     return made

@@ -89,6 +89,8 @@ class Saver:
         self._is_empty = False
         self._meta: tuple[int, bytes] = (-1, b"")
         self._saving = threading.Lock()
+        if saver_def is not None and not isinstance(saver_def, SaverDef):
+            raise TypeError(f"saver_def must be a SaverDef, got: {type(saver_def)}")
         self.saver_def: SaverDef | None = saver_def
         if saver_def is not None and max_to_keep == 5:
             self._kept = Kept(saver_def.max_to_keep, saver_def.keep_checkpoint_every_n_hours or 10000.0)

@@ -12,6 +12,7 @@ The nodes are the library's, so they run where the values lie: in the caller, un
 from __future__ import annotations
 
 import functools
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -34,6 +35,7 @@ from weftwork.graph.interchange.nodes import Part as WrittenPart
 from weftwork.graph.interchange.writing import Node, writes
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.flow import group, identity
+from weftwork.graph.ops.joining import concat
 from weftwork.graph.saveable import Saveable
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
@@ -41,6 +43,7 @@ from weftwork.graph.shapes import RawShape
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.partitioned import PartitionedVariable
+from weftwork.graph.variables.slices import SaveSliceInfo
 from weftwork.graph.variables.variable import Variable
 from weftwork.scheduler.plan.cost import shape_bytes
 
@@ -320,15 +323,57 @@ def restored_value(prefix: str, key: str, variable: Variable) -> Tensor:
         return _function("RestoreV2", restore_values, [filename], attrs, outputs, "RestoreV2").outputs[0]
 
 
-def _in_parts(items: list[tuple]) -> list[tuple]:
-    """The items with each partitioned variable as its parts, KEY/part_0, KEY/part_1..."""
-    found = []
-    for key, item in items:
-        if isinstance(item, PartitionedVariable):
-            found += [(f"{key or item.name}/part_{number}", part) for number, part in enumerate(item)]
-        else:
-            found.append((key, item))
-    return found
+class _Whole(Saveable):
+    """A variable in parts, saved and restored as what it is in parts of: in how many may differ from time to time."""
+
+    def __init__(self, parts: Sequence[Variable]):
+        self.parts = sorted(parts, key=lambda part: _slice(part).var_offset)
+        shape = tuple(_slice(self.parts[0]).full_shape)
+        super().__init__(self.parts[0].op, self.parts[0].dtype.base_dtype, shape)
+        differ = [axis for axis, size in enumerate(_slice(self.parts[0]).var_shape) if size != shape[axis]]
+        self._axis = differ[0] if differ else 0
+
+    def value(self) -> Tensor:
+        with self.op.graph.as_default():
+            return concat([part.value() for part in self.parts], self._axis)
+
+    def restored(self, value: Tensor) -> Operation:
+        assigned = []
+        for part in self.parts:
+            at = [slice(a, a + n) for a, n in zip(_slice(part).var_offset, _slice(part).var_shape, strict=True)]
+            assigned.append(part.assign(value[tuple(at)], read_value=False))
+        return group(*assigned)
+
+
+def _slice(part: Variable) -> SaveSliceInfo:
+    assert part._save_slice_info is not None
+    return part._save_slice_info
+
+
+def _parts_of(item: Any) -> list[Variable]:
+    """The parts of a variable, if an item stands for all of them."""
+    parts = list(item) if isinstance(item, (PartitionedVariable, list, tuple)) else []
+    if not parts or not all([isinstance(part, Variable) and part._save_slice_info for part in parts]):
+        return []
+    covered = sum([math.prod(_slice(part).var_shape) for part in parts])
+    return parts if covered == math.prod(_slice(parts[0]).full_shape) else []
+
+
+def _gathered(items: list[tuple]) -> list[tuple]:
+    """The items, in which the parts of a variable that are all there are one, under the name of the whole."""
+    groups: dict[str, list[Variable]] = {}
+    for _, item in items:
+        if isinstance(item, Variable) and item._save_slice_info:
+            groups.setdefault(item._save_slice_info.full_name, []).append(item)
+    wholes = {name: parts for name, parts in groups.items() if _parts_of(parts)}
+    alone = [(key, v) for key, v in items if not (isinstance(v, Variable) and v._save_slice_info)]
+    alone += [(v.op.name, v) for name, parts in groups.items() if name not in wholes for v in parts]
+    return alone + list(wholes.items())
+
+
+def _whole(key: str, item: Any) -> tuple[str, Any]:
+    parts = _parts_of(item)
+    return (key or _slice(parts[0]).full_name, _Whole(parts)) if parts else (key, item)
 
 
 def saveables_of(var_list: Any) -> Saveables:
@@ -337,10 +382,11 @@ def saveables_of(var_list: Any) -> Saveables:
         items = list(var_list.items())
     elif isinstance(var_list, (list, tuple, set, frozenset)):
         items = [(v.op.name if isinstance(v, (Variable, Saveable)) else "", v) for v in var_list]
+        items = _gathered(items)
     else:
         raise TypeError(f"Variables to save should be passed in a dict or a list. Got {var_list}")
     found: dict[str, Variable | Saveable] = {}
-    for key, variable in _in_parts(items):
+    for key, variable in [_whole(key, item) for key, item in items]:
         if not isinstance(variable, (Variable, Saveable)):
             raise TypeError(f"Variable to save is not a Variable: {variable!r}")
         if not isinstance(key, str):

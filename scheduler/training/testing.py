@@ -27,6 +27,8 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.ops.composite import IndexedSlicesValue, SparseTensorValue
 from weftwork.graph.ops.random_ops import set_random_seed
 from weftwork.graph.stacks import get_default_session, reset_default_graph
+from weftwork.scheduler.request.fields import Message
+from weftwork.scheduler.request.message_text import merge_text
 from weftwork.scheduler.session.session import Session
 from weftwork.scheduler.training.checked_threads import CheckedThread
 
@@ -309,7 +311,9 @@ class TestCase(unittest.TestCase):
     def assertProtoEquals(self, expected_message_maybe_ascii: Any, message: Any, msg: Any = None) -> None:
         """A protocol buffer equals another one, or its text."""
         expected = expected_message_maybe_ascii
-        if isinstance(expected, str):
+        if isinstance(expected, str) and isinstance(message, Message):
+            expected = merge_text(expected, type(message)())
+        elif isinstance(expected, str):
             from google.protobuf import text_format  # here, since it comes with Ray and few programs need it
 
             expected = text_format.Merge(expected, type(message)())

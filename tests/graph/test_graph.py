@@ -309,7 +309,7 @@ def test_control_inputs_are_given_by_name_too_and_seen_from_both_sides(graph):
 def test_a_container_is_remembered_by_what_is_made_in_it(graph):
     with tf.container("box"):
         v = tf.Variable(1.0)
-    assert v.op.get_attr("container") == "box"
+    assert v.op.get_attr("container") == b"box"
 
 
 def test_scopes_belong_to_the_graph_until_they_are_switched_to_threads(graph):

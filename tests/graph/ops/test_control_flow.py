@@ -120,14 +120,32 @@ def test_structures_come_back_as_they_were(x, session):
     assert isinstance(tf.cond(x > 0, lambda: [x], lambda: [-x], strict=True), list)
 
 
-def test_branches_may_end_in_operations(x, session):
+def test_where_a_branch_ends_in_an_operation_there_is_the_predicate_once_it_has_run(x, session):
     v = tf.Variable(np.int64(0))
     y = tf.cond(x > 0, lambda: v.assign(5).op, lambda: tf.no_op())
+    assert (y.name, y.dtype) == ("cond/Merge:0", tf.bool)
     session.run(v.initializer)
-    assert run(session, y, x=-1) is None
+    assert not run(session, y, x=-1)
     assert session.run(v) == 0
-    run(session, y, x=1)
+    assert run(session, y, x=1)
     assert session.run(v) == 5
+    both = tf.cond(x > 0, lambda: [v.assign_add(1).op, x], lambda: [tf.no_op(), -x])
+    assert run(session, both, x=3) == [True, 3]
+    assert session.run(v) == 6
+    assert session.run(tf.group(both), {x: 1}) is None
+
+
+def test_branches_of_different_structures_are_refused(x):
+    for one, two in (
+        ({"a": x}, {"b": x}),
+        ([x, x], [x]),
+        ((x, x), [x, x]),
+        ({"a": (x, x)}, {"a": (x,)}),
+        (x, {"a": x}),
+    ):
+        with pytest.raises((TypeError, ValueError), match="don't have the same nested structure"):
+            tf.cond(x > 0, lambda one=one: one, lambda two=two: two)
+    assert tf.cond(x > 0, lambda: [x], lambda: x).shape == ()
 
 
 def test_branches_nest(x, session):

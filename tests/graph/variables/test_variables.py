@@ -199,7 +199,7 @@ def test_a_constraint_must_be_callable(graph):
 def test_collections_must_be_a_list(graph):
     with pytest.raises(
         ValueError,
-        match=r"^collections argument to Variable constructor must be a list, but got 'mine'\.$",
+        match=r"^collections argument to Variable constructor must be a list, tuple, or set. Got 'mine' of type",
     ):
         tf.Variable(1.0, collections="mine")
 

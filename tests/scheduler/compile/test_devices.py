@@ -90,4 +90,4 @@ def test_the_inner_request_wins_field_by_field(outer, inner, merged):
 
 @given(SPECS, SPECS)
 def test_merging_strings_and_specs_is_the_same(outer, inner):
-    assert merge(str(outer), str(inner)) == str(outer.merge_from(inner))
+    assert merge(str(outer), str(inner)) == str(outer.make_merged_spec(inner))

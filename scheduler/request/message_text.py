@@ -1,0 +1,61 @@
+"""Messages from protobuf's text: `job { name: "ps" tasks { key: 0 value: "host:1" } }`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from weftwork.scheduler.request.fields import Map, Message, Repeated
+
+_TOKEN = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[{}:]|[\w.+-]+)""")
+
+
+def merge_text(text: str, message: Message) -> Message:
+    """Set in a message what a text says. Raises ValueError for what is no such text, AttributeError for other fields."""
+    tokens = iter(_TOKEN.findall(text))
+    _fields(tokens, message)
+    return message
+
+
+def _fields(tokens: Iterator[str], message: Any) -> None:
+    for name in tokens:
+        if name == "}":
+            return
+        mark = next(tokens, "")
+        value = next(tokens, "") if mark == ":" else mark
+        held = getattr(message, name)
+        if value == "{":
+            _nested(tokens, message, name, held)
+        elif isinstance(held, Repeated):
+            held.append(_plain(value))
+        else:
+            setattr(message, name, _plain(value))
+
+
+def _nested(tokens: Iterator[str], message: Any, name: str, held: Any) -> None:
+    if isinstance(held, Map):
+        entry = _Entry()
+        _fields(tokens, entry)
+        held[entry.key] = entry.value
+    elif isinstance(held, Repeated):
+        _fields(tokens, held.add())
+    else:
+        _fields(tokens, held)
+
+
+class _Entry:
+    """A key of a map and its value."""
+
+    key: Any = None
+    value: Any = None
+
+
+def _plain(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        raise ValueError(f"{text!r} is no value") from None
