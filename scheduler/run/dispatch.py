@@ -16,7 +16,8 @@ import heapq
 import sys
 import uuid
 from collections import deque
-from queue import Empty
+from functools import partial
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -84,7 +85,9 @@ class Dispatcher:
         self.readers = dict(plan.readers)
         self.here: list[Segment] = []
         self.there: list[Segment] = []
-        self.under_way: dict[Handle, Attempt] = run.under_way
+        self.under_way: dict[Handle, Attempt] = {}
+        run.under_way, run.waits, run.calls, run.events = self.under_way, {}, {}, SimpleQueue()
+        run.wakers.append(partial(run.events.put, None))
         self.tries: dict[int, int] = {}
         self.most = lanes.most
         self.slots = lanes.cpus()

@@ -7,12 +7,13 @@ to its commit it holds the locks of its write set. If anything goes wrong it pub
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from operator import itemgetter
 from queue import SimpleQueue
 from threading import get_ident
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 
 from weftwork.actors.processes.messages import Ran
@@ -42,6 +43,8 @@ _AS_IT_IS = nullcontext()
 _ONE = fresh(threading.Lock())
 TIMED_OUT = "Timed out waiting for notification"
 _COMMITS = "commits"
+_NOTHING: Any = MappingProxyType({})
+"""What there is none of."""
 
 
 class Restart(Exception):
@@ -60,7 +63,9 @@ class Run:
     """The state of one run.
 
     values: of each value number, once it is there: a value, or a reference that Ray keeps.
-    stop: a list that fills up when the run is to end.   events: what the dispatcher waits for.
+    stop: a list that fills up when the run is to end.   events: what the dispatcher waits for, which sets it.
+    under_way, waits, calls: its attempts in other processes, the queue nodes that wait, the nested branches and loops
+    that go on, each with its segment. What a run in the caller never needs is not made for it.
     outer: the run that it is a part of.   telling: what tells of it, once there was something to tell.
     """
 
@@ -70,6 +75,12 @@ class Run:
     """What was around the program when the run first left the caller."""
     cold: Any = None
     """What it does instead, where it has no plan."""
+    events: SimpleQueue
+    under_way: Mapping[Any, Any] = _NOTHING
+    waits: dict[Any, Segment] = _NOTHING
+    calls: dict[Any, Segment] = _NOTHING
+    new_versions: dict[str, int] = _NOTHING
+    _unread: dict[str, int] = _NOTHING
     _places: list | None = None
     _held = False
     """It has begun to take the cells that it writes."""
@@ -95,29 +106,22 @@ class Run:
         self.stop: list[str] = []
         self._end: dict[str, str] = {}
         """How it ends, once that is settled: it commits, or the reason why it was cancelled."""
-        self.events: SimpleQueue = SimpleQueue()
         self.values: list = [None] * len(flow.producer)
         self.versions: dict[int, tuple[str, int]] = {}
         """Of values that are versions, but for the newest ones: the variable and the version."""
-        self.new_versions: dict[str, int] = {}
         self.began = monotonic()
         self.here: dict[Any, tuple[Segment | None, float, int]] = {}
         """The segment that each of the caller's threads runs, since when, and the thread (0: it is a process)."""
-        self.under_way: dict = {}
-        """What is on its way in other processes: the dispatcher's attempts."""
         self.ran: dict[str, list[int]] = {}
         """Segments and nodes by place."""
         self.said: list[tuple[int, list]] = []
         """What functions have said in other processes, with the first node of their segment."""
-        self.waits: dict[Any, Segment] = {}
-        """What waits in queues."""
-        self.calls: dict[Any, Segment] = {}
-        """The nested branches and loops that are on their way."""
         self.moved: dict[Any, list] = {} if moved is None else moved
         """Of queue nodes that were done, also in attempts before this one, their outputs: elements move once. And the
         key of what its functions draw.
         """
-        self._unread: dict[str, int] = dict(flow.pinned) if flow.queued else {}
+        if flow.queued:
+            self._unread = dict(flow.pinned)
         self.wakers: list = []
         """Functions that wake threads which wait for something of this run."""
 
@@ -370,7 +374,6 @@ class Run:
             return False
         if not self.stop:
             self.stop.append(reason)
-            self.events.put(None)
             for wake in list(self.wakers):
                 wake()
             STRIKES.begin(self)
@@ -413,6 +416,8 @@ class Run:
 
     def new_version_of(self, name: str) -> int:
         """The token of the version that this run makes of a variable."""
+        if self.new_versions is _NOTHING:
+            self.new_versions = {}
         version = self.new_versions.get(name)
         if version is None:
             version = self.new_versions[name] = new_version()
