@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import copyreg
 import pickle
+import re
 import traceback
 from typing import Any
 
@@ -157,6 +158,23 @@ def text_of(error: BaseException) -> str:
         return text if type(text) is str else str.__str__(text)
     except BaseException:
         return ", ".join([shown(arg) for arg in error.args])
+
+
+_SHAPE = re.compile(r"\(([\d,]*)\)")
+
+
+def message_of(error: BaseException) -> str:
+    """What an error of a node says of the exception: `Type: text`, after TensorFlow's words for NumPy's of shapes."""
+    if isinstance(error, OpError):
+        return error.message
+    text = text_of(error)
+    told = f"{type(error).__name__}: {text}"
+    if text.startswith("operands could not be broadcast together with shapes "):
+        shapes = [f"[{shape.rstrip(',')}]" for shape in _SHAPE.findall(text)]
+        return f"Incompatible shapes: {' vs. '.join(shapes)}: {told}"
+    if text.startswith("matmul: Input operand 1 has a mismatch in its core dimension"):
+        return f"Matrix size-incompatible: {told}"
+    return told
 
 
 def shown(value: Any) -> str:

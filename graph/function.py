@@ -48,6 +48,7 @@ class Op:
         self.function = function
         self._specs = list(zip(types, raw, strict=True))
         self._kind = Kind.PURE if pure else Kind.FUNCTION
+        self._type = "PyFuncStateless" if numpy and pure else "PyFunc"  # the types that TensorFlow has
         self._traits = traits
         self._name = name
         self._gradient: Callable | None = None
@@ -126,7 +127,7 @@ class Op:
         kernel = self._kernel
         node = graph.add(
             self._kind,
-            "PyFunc",
+            self._type,
             kernel=kernel,
             inputs=tuple(found),
             attrs=attrs,
@@ -305,7 +306,8 @@ def py_func(
     types = tuple([as_dtype(dtype) for dtype in (Tout if several else [Tout])])
     traits = _STATEFUL if stateful else _STATELESS
     outputs = len(types) if several else None
-    node = Op(func, outputs, types, (None,) * len(types), not stateful, traits, name or "PyFunc", numpy=True)
+    kind = "PyFunc" if stateful else "PyFuncStateless"
+    node = Op(func, outputs, types, (None,) * len(types), not stateful, traits, name or kind, numpy=True)
     return node(*[convert_to_tensor(x) for x in inp])
 
 

@@ -122,6 +122,8 @@ def known_axis(axis: Any, rank: int | None, what: str = "dim") -> int | None:
     if number is None or rank is None:
         return number
     if not -rank <= number < rank:
+        if what != "dim":
+            raise ValueError(f"{what} {number} not in [{-rank}, {rank}): it is out of valid range")
         raise ValueError(f"{what} {number} not in the interval [{-rank}, {rank - 1}].")
     return number % rank
 

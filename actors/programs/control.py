@@ -15,7 +15,7 @@ import numpy as np
 
 from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.program import Program, StepFailed, Stopped, is_from_outside, stop_now
-from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception
+from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception, message_of
 from weftwork.graph.kernels.cells import zeros_of
 from weftwork.graph.operation import UNINITIALIZED
 from weftwork.graph.ownership import own
@@ -59,7 +59,7 @@ class Body:
 
     def explained(self, cause: BaseException, step: int, taken: list | None) -> Exception:
         """The error of a step that raised `cause`.   taken: the step's inputs, where they are known."""
-        message = cause.message if isinstance(cause, OpError) else f"{type(cause).__name__}: {cause}"
+        message = message_of(cause)
         if "(defined at" not in message:
             message = f"{message}\n\t [[node {self.where[step]} ]]"
         failure = from_exception(cause)(None, None, message)

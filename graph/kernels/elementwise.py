@@ -214,6 +214,16 @@ def linspace(start, stop, num, dtype):
     return np.linspace(start, stop, int(num), dtype=dtype)
 
 
+def check_range(start, limit, delta):
+    """Raise ValueError unless steps of delta lead from start to limit."""
+    if delta == 0:
+        raise ValueError("Requires delta != 0: 0")
+    if (limit < start) if delta > 0 else (limit > start):
+        sign, word = ("<=", ">") if delta > 0 else (">=", "<")
+        raise ValueError(f"Requires start {sign} limit when delta {word} 0: {start}/{limit}")
+
+
 def arange(start, limit, delta, dtype):
     """start, start + delta... before limit."""
+    check_range(start, limit, delta)
     return np.arange(start, limit, delta, dtype=dtype)

@@ -197,7 +197,11 @@ def assert_rank_at_least(
 def _ranked(what: str, holds: Callable, x: Any, rank: int, data: Any, summarize: int | None, message: Any, name: str):
     with name_scope(name, None, [x]) as scope:
         x = convert_to_tensor(x)
-        known, said = x.raw_shape, message or ""
+        if convert_to_tensor(rank).raw_shape not in (None, ()):
+            raise ValueError("Rank must be a scalar.")
+        given = static_value(convert_to_tensor(rank))
+        rank = rank if given is None else int(given)
+        known, said = x.raw_shape if given is not None else None, message or ""
         if known is not None:
             if not holds(len(known), rank):
                 raise ValueError(

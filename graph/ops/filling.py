@@ -77,6 +77,8 @@ def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
     if x.raw_shape not in (None, ()):
         raise ValueError(f"Shape must be rank 0 but is rank {len(x.raw_shape)} for 'Fill'.")  # type: ignore[arg-type]
     known, vector, raw = shape_argument(dims)
+    if any([size is not None and size < 0 for size in known or ()]):
+        raise ValueError(f"Dimension {min(known or ())} must be >= 0")
     attrs: dict[str, Any] = {"dtype": x.dtype.numpy}
     inputs = [x] if vector is None else [x, vector]
     if vector is None:
@@ -107,6 +109,8 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool, na
     """True at the first lengths[...] places: [...] -> [..., maxlen]. maxlen: by default the greatest length."""
     x, dtype = convert_to_tensor(lengths, name="lengths"), as_dtype(dtype)
     limit = None if maxlen is None else whole_numbers(maxlen)
+    if maxlen is not None and convert_to_tensor(maxlen).raw_shape not in (None, ()):
+        raise ValueError("maxlen must be scalar for sequence_mask")
     attrs: dict[str, Any] = {"dtype": dtype.numpy}
     inputs = [x]
     if limit is not None:

@@ -300,7 +300,8 @@ _RANGE_DTYPES = [dtypes.int32, dtypes.int64, dtypes.float32, dtypes.float64]
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = "range") -> Tensor:
     """The numbers start, start + delta... before limit; with one argument from 0 to it.
 
-    dtype: None for the last of int32, int64, float32, float64 among the arguments'. Raises ValueError when delta is 0.
+    dtype: None for the last of int32, int64, float32, float64 among the arguments'. Raises ValueError, and
+    InvalidArgumentError when it runs, where delta is 0 or leads away from limit.
     """
     if limit is None:
         start, limit = 0, start
@@ -315,8 +316,7 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
         attrs: dict[str, Any] = {"dtype": dtype.numpy}
         return apply(kernels.arange, tensors, attrs, type="Range", name=name, dtype=dtype, shape=(None,))
     start, limit, delta = (value.item() for value in values)
-    if delta == 0:
-        raise ValueError("Requires delta != 0: 0")
+    kernels.check_range(start, limit, delta)
     size = builtins.max(0, math.ceil((limit - start) / delta))
     attrs = {"start": start, "stop": limit, "step": delta, "dtype": dtype.numpy}
     return apply(np.arange, [], attrs, type="Range", name=name, dtype=dtype, shape=(size,))

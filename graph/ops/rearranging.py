@@ -93,8 +93,10 @@ def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
     if axes is None:
         inputs = [x, convert_to_tensor(axis, name="axis")]
         return apply(kernels.flip, inputs, type="ReverseV2", name=name, dtype=x.dtype, shape=x.raw_shape)
-    for a in axes if isinstance(axes, tuple) else (axes,):
-        known_axis(a, rank_of(x), "axis")
+    found = [known_axis(a, rank_of(x), "axis") for a in (axes if isinstance(axes, tuple) else (axes,))]
+    twice = next((a for a in found if found.count(a) > 1), None)
+    if twice is not None:
+        raise ValueError(f"axis {twice} specified more than once.")
     return apply(np.flip, [x], {"axis": axes}, type="ReverseV2", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 

@@ -290,7 +290,7 @@ def _divided(name: str, request: _Request) -> PartitionedVariable | None:
         value = whole[where] if whole is not None else part_initializer(initializer, info)
         one = replace(request, partitioner=None, shape=None if whole is not None else part, initializer=value)
         parts.append(_made_or_shared(f"{name}/part_{number}", one))
-        parts[-1]._set_save_slice_info(SaveSliceInfo(name, dims, offset, part))
+        parts[-1].save_slice_info = SaveSliceInfo(name, dims, offset, part)
     if known is None:
         known = store[f"{name}/parts"] = PartitionedVariable(name, dims, parts[0].dtype.base_dtype, parts, counts)
     return known

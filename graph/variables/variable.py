@@ -7,7 +7,6 @@ read that the variable stands for wherever a tensor is wanted.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -19,7 +18,6 @@ from weftwork.graph.graph import GraphKeys
 from weftwork.graph.names import with_scope, without_scope
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.operators import Operators
-from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.protos import protos
 from weftwork.graph.references import Reference
 from weftwork.graph.scopes import name_scope
@@ -28,6 +26,7 @@ from weftwork.graph.stacks import get_default_graph, get_default_session
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.creators import Created
 from weftwork.graph.variables.guarding import safe_initial
+from weftwork.graph.variables.scattering import Scattering
 from weftwork.graph.variables.slices import SaveSliceInfo
 
 
@@ -49,7 +48,7 @@ class VariableAggregation(enum.Enum):
     ONLY_FIRST_REPLICA = ONLY_FIRST_TOWER = 3
 
 
-class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
+class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metaclass]
     """State that belongs to each session that runs the graph.
 
     initial_value: anything that is or becomes a tensor, or a function that makes one.
@@ -63,6 +62,7 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
     __array_priority__ = 100
     SaveSliceInfo = SaveSliceInfo
     save_slice_info: SaveSliceInfo | None = None
+    """What it is a part of, None for a whole."""
 
     def __init__(
         self,
@@ -238,6 +238,10 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
     def _as_graph_element(self) -> Tensor:
         return self._variable
 
+    @property
+    def _save_slice_info(self) -> SaveSliceInfo | None:
+        return self.save_slice_info
+
     def _set_save_slice_info(self, save_slice_info: SaveSliceInfo) -> None:
         self.save_slice_info = save_slice_info
 
@@ -297,55 +301,6 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
     def count_up_to(self, limit: int) -> Tensor:
         """See `weftwork.count_up_to`."""
         return state_ops.count_up_to(self._variable, limit)
-
-    def _scattered(self, scatter: Callable, sparse_delta: Any, name: str | None) -> Tensor:
-        if not isinstance(sparse_delta, IndexedSlices):
-            raise TypeError(f"sparse_delta is not IndexedSlices: {sparse_delta}")
-        return scatter(self._variable, sparse_delta.indices, sparse_delta.values, name=name)
-
-    def scatter_add(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """Add IndexedSlices to it."""
-        return self._scattered(state_ops.scatter_add, sparse_delta, name)
-
-    def scatter_sub(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """Subtract IndexedSlices from it."""
-        return self._scattered(state_ops.scatter_sub, sparse_delta, name)
-
-    def scatter_update(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """Set the rows of IndexedSlices in it."""
-        return self._scattered(state_ops.scatter_update, sparse_delta, name)
-
-    def scatter_max(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """Take the maximum with the rows of IndexedSlices."""
-        return self._scattered(state_ops.scatter_max, sparse_delta, name)
-
-    def scatter_min(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """Take the minimum with the rows of IndexedSlices."""
-        return self._scattered(state_ops.scatter_min, sparse_delta, name)
-
-    def scatter_mul(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """Multiply with the rows of IndexedSlices."""
-        return self._scattered(state_ops.scatter_mul, sparse_delta, name)
-
-    def scatter_div(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """Divide by the rows of IndexedSlices."""
-        return self._scattered(state_ops.scatter_div, sparse_delta, name)
-
-    def scatter_nd_add(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
-        """See `weftwork.scatter_nd_add`."""
-        return state_ops.scatter_nd_add(self._variable, indices, updates, name=name)
-
-    def scatter_nd_sub(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
-        """See `weftwork.scatter_nd_sub`."""
-        return state_ops.scatter_nd_sub(self._variable, indices, updates, name=name)
-
-    def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
-        """See `weftwork.scatter_nd_update`."""
-        return state_ops.scatter_nd_update(self._variable, indices, updates, name=name)
-
-    def batch_scatter_update(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """See `weftwork.batch_scatter_update`."""
-        return self._scattered(state_ops.batch_scatter_update, sparse_delta, name)
 
     def is_initialized(self, name: str | None = None) -> Tensor:
         """A bool: whether it has a value."""
@@ -434,9 +389,8 @@ class Variable(Operators, metaclass=Created):  # type: ignore[metaclass]
         variable._initial_value = found(named) if named else variable._initializer.inputs[1]
         variable.trainable, variable.constraint = variable_def.trainable, None
         if variable_def.HasField("save_slice_info_def"):
-            variable._set_save_slice_info(
-                SaveSliceInfo(None, None, None, None, variable_def.save_slice_info_def, import_scope)
-            )
+            told = variable_def.save_slice_info_def
+            variable.save_slice_info = SaveSliceInfo(save_slice_info_def=told, import_scope=import_scope)
         return variable
 
     # Plain data

@@ -19,6 +19,7 @@ from weftwork.graph.errors import (
     UnavailableError,
     at_node,
     from_exception,
+    message_of,
     text_of,
 )
 from weftwork.graph.nest import Slot
@@ -44,10 +45,9 @@ def node_error(
     The class follows `error` (`from_exception`); `error` is the `__cause__`.   call: the call that failed; of a branch
     or a loop the innermost one counts, which `error` knows.
     """
-    message = error.message if isinstance(error, OpError) else f"{type(error).__name__}: {text_of(error)}"
     if op.kind is Kind.CONTROL and isinstance(error, OpError) and error.call is not None:
         call = error.call
-    failure = at_node(from_exception(error), op, message, call)
+    failure = at_node(from_exception(error), op, message_of(error), call)
     if remote is not None:
         error.__cause__ = RemoteTraceback(remote)
     failure.__cause__ = error

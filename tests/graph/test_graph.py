@@ -412,3 +412,17 @@ def test_eval_and_run_need_a_session_of_the_same_graph(graph):
     with tf.Session() as session, session.as_default():
         assert x.eval() == 1.0
         nothing.run()
+
+
+def test_an_operation_prints_as_its_definition(graph):
+    pytest.importorskip("tensorboard", reason="definitions are TensorBoard's protocol buffers")
+    assert 'name: "x"' in str(tf.placeholder(tf.float32, name="x").op)
+
+
+def test_an_operation_tells_which_gradient_it_got(graph):
+    with graph.gradient_override_map({"Identity": "Mine"}):
+        y = tf.identity(1.0)
+    assert y.op.get_attr("_gradient_op_type") == b"Mine"
+    with pytest.raises(TypeError, match="dictionary"):
+        with graph.gradient_override_map(["Identity"]):
+            pass

@@ -180,3 +180,19 @@ def test_an_unknown_dimension_stays_unknown_and_is_no_number():
 def test_an_unknown_shape_may_have_a_known_rank():
     assert shapes.unknown_shape().ndims is None
     assert shapes.unknown_shape(2) == [None, None]
+
+
+def test_shapes_go_through_protocol_buffers():
+    pytest.importorskip("tensorboard", reason="they are TensorBoard's")
+    for shape in (TensorShape([3, None]), TensorShape([]), TensorShape(None)):
+        assert TensorShape(shape.as_proto()) == shape
+
+
+def test_what_is_certain_of_two_shapes():
+    shape = TensorShape([3, 4])
+    assert shape.most_specific_compatible_shape([3, 5]).as_list() == [3, None]
+    assert shape.assert_same_rank([1, None]) is None
+    with pytest.raises(ValueError, match="must have the same rank"):
+        shape.assert_same_rank([1])
+    with pytest.raises(ValueError, match="not compatible"):
+        shape[0].assert_is_compatible_with(4)

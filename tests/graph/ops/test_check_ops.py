@@ -152,3 +152,12 @@ def test_gradients_flow_through_a_check(graph):
     (slope,) = tf.gradients(tf.check_numerics(x * x, "square"), x)
     with tf.Session() as session:
         assert session.run(slope) == 6.0
+
+
+def test_shapes_that_do_not_fit_when_it_runs_are_told_in_tensorflows_words():
+    x = tf.placeholder(tf.float32)
+    with tf.Session() as session:
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"^Incompatible shapes: \[2\] vs. \[3\]"):
+            session.run(x + tf.ones([3]), {x: [1.0, 2.0]})
+        with pytest.raises(tf.errors.InvalidArgumentError, match="^Matrix size-incompatible"):
+            session.run(tf.matmul(x, tf.ones([3, 1])), {x: [[1.0, 2.0]]})

@@ -522,7 +522,7 @@ def test_ranges():
     assert check(math_ops.range(5), np.arange(5)).dtype == np.int32
     check(math_ops.range(2, 9, 3), np.arange(2, 9, 3))
     check(math_ops.range(5, 0, -2), np.arange(5, 0, -2))
-    check(math_ops.range(5, 0), [])
+    check(math_ops.range(5, 5), [])
     assert check(math_ops.range(0.5, 2, 0.25), np.arange(0.5, 2, 0.25)).dtype == np.float32
     assert check(math_ops.range(3, dtype=dtypes.int64), np.arange(3)).dtype == np.int64
     limit = placeholder(dtypes.int32, [])
@@ -531,6 +531,10 @@ def test_ranges():
     assert evaluate(tensor, {limit: 4}).tolist() == [1, 2, 3]
     with pytest.raises(ValueError, match="Requires delta != 0"):
         math_ops.range(0, 5, 0)
+    with pytest.raises(ValueError, match="Requires start <= limit when delta > 0: 5/0"):
+        math_ops.range(5, 0)
+    with pytest.raises(ValueError, match="Requires start <= limit when delta > 0: 1/-1"):
+        evaluate(tensor, {limit: -1})
 
 
 def test_linspace():
@@ -636,6 +640,7 @@ def test_segments_of_unknown_count_of_several_axes_and_in_disorder():
 @given(st.integers(-50, 50), st.integers(-50, 50), st.integers(-7, 7).filter(bool))
 def test_the_length_of_a_range_is_known_when_it_is_built(start, limit, delta):
     with Graph().as_default():
+        delta = -delta if (limit - start) * delta < 0 else delta
         tensor = math_ops.range(start, limit, delta)
         assert evaluate(tensor).tolist() == list(range(start, limit, delta))
         assert tensor.raw_shape == (len(range(start, limit, delta)),)

@@ -203,3 +203,13 @@ def test_variables_take_turns_on_the_parameter_servers(graph):
     assert [v.device for v in made] == ["/job:ps/task:0", "/job:ps/task:1", "/job:ps/task:0"]
     assert total.device == "/job:worker/task:0"
     assert tf.train.replica_device_setter(0) is None
+
+
+def test_a_part_knows_which_slice_of_the_whole_it_is(graph):
+    w = tf.get_variable("w", [5, 3], partitioner=tf.fixed_size_partitioner(2))
+    assert [part._save_slice_info.spec for part in w] == ["5 3 0,3:0,3", "5 3 3,2:0,3"]
+    assert [part._save_slice_info.full_name for part in w] == ["w", "w"]
+    again = tf.Variable.from_proto(list(w)[1].to_proto())
+    assert again._save_slice_info.spec == "5 3 3,2:0,3"
+    listed = tf.create_partitioned_variables([4], [2], tf.ones_initializer(), name="listed")
+    assert [part.name for part in listed] == ["listed/part_0:0", "listed/part_1:0"]

@@ -857,3 +857,36 @@ def test_a_variable_scatters_slices_by_each_way(graph):
             assert session.run(getattr(v, f"scatter_{way}")([[1]], [3.0])).tolist() == [1.0, wanted, 3.0]
     with pytest.raises(TypeError, match="sparse_delta is not IndexedSlices"):
         v.scatter_add([1.0])
+
+
+def test_a_cached_read_names_its_device_and_the_variable_does_not(graph):
+    v = tf.Variable(2.0, caching_device="/job:near")
+    assert (v.device, v.value().device) == ("", "/job:near")
+    with tf.variable_scope("here", caching_device="/job:near"):
+        assert tf.get_variable("w", []).value().device == "/job:near"
+        assert tf.get_variable("x", [], caching_device="").value().device == ""
+
+
+def test_what_makes_an_initial_value_belongs_to_the_variable(graph):
+    with tf.device("/cpu:1"):
+        v = tf.Variable(lambda: tf.constant(1.0) + 1.0, name="v")
+    assert [t.op.colocation_groups() for t in v.initializer.inputs] == [[b"loc:@v"]] * 2
+    assert graph.get_operation_by_name("v/Initializer/Const").colocation_groups() == [b"loc:@v"]
+
+
+def test_a_variable_outside_of_a_scope_is_not_exported_from_it(graph):
+    with tf.name_scope("a"):
+        v = tf.Variable(1.0, name="v")
+    told = v.to_proto("a")
+    assert (told.variable_name, told.initializer_name) == ("v:0", "v/Assign")
+    assert v.to_proto("b") is None
+
+
+def test_what_get_variable_begins_with_where_it_is_not_told(graph, session):
+    text = tf.get_variable("text", [], dtype=tf.string)
+    session.run(text.initializer)
+    assert session.run(text) == b""
+    with pytest.raises(ValueError, match="don't match"):
+        tf.get_variable("other", initializer=tf.constant(1), dtype=tf.float64)
+    local = tf.get_variable("local", [], synchronization=tf.VariableSynchronization.ON_READ)
+    assert not local.trainable

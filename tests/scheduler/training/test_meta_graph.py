@@ -213,3 +213,23 @@ def test_a_dataset_in_the_graph_comes_back(graph):
         tf.train.import_meta_graph(written)
         session.run(start)
         assert [session.run("next:0") for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_scope_of_a_graph_is_a_graph_of_its_own(graph):
+    x = tf.placeholder(tf.float32, [None, 2], name="x")
+    with tf.variable_scope("hidden"):
+        w = tf.get_variable("w", [2, 1], initializer=tf.ones_initializer())
+        tf.add_to_collection("ends", tf.matmul(x, w, name="y"))
+    tf.get_variable("other", [])
+    made = tf.train.export_meta_graph(export_scope="hidden")
+    assert "w" in [node.name for node in made.graph_def.node]
+    assert not any(node.name.startswith(("hidden", "other")) for node in made.graph_def.node)
+    with tf.Graph().as_default():
+        given = tf.constant([[1.0, 2.0]])
+        with pytest.raises(ValueError, match=r"unbound inputs: \$unbound_inputs_x. Must provide these"):
+            tf.train.import_meta_graph(made, import_scope="a")
+        tf.train.import_meta_graph(made, import_scope="b", input_map={"$unbound_inputs_x": given})
+        assert [v.name for v in tf.global_variables()] == ["b/w:0"]
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            assert session.run(tf.get_collection("ends")[0]) == [[3]]

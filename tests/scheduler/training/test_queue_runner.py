@@ -142,3 +142,15 @@ def test_of_threads_that_end_at_the_same_time_one_closes_the_queue(graph):
     for thread in runner.create_threads(Ends(), start=True):
         thread.join(30)
     assert closed == [runner.close_op]
+
+
+def test_a_runner_is_made_of_its_definition(graph):
+    queue = tf.FIFOQueue(10, tf.float32, name="queue")
+    runner = tf.train.QueueRunner(queue, [tf.no_op(name="fill")])
+    again = tf.train.QueueRunner(queue_runner_def=runner.to_proto())
+    assert (again.name, again.enqueue_ops) == ("queue", runner.enqueue_ops)
+    assert runner.to_proto("elsewhere") is None
+    with pytest.raises(TypeError, match="queue_runner_def must be a QueueRunnerDef"):
+        tf.train.QueueRunner(queue_runner_def=3)
+    with pytest.raises(ValueError, match="mutually exclusive"):
+        tf.train.QueueRunner(queue, [tf.no_op()], queue_runner_def=runner.to_proto())

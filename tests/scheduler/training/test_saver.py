@@ -842,3 +842,29 @@ def test_a_variable_is_saved_under_one_name(graph):
     v = tf.Variable(1.0)
     with pytest.raises(ValueError, match="restored with two names"):
         tf.train.Saver({"a": v, "b": v})
+
+
+@pytest.mark.parametrize(
+    "partitioner", [None, tf.fixed_size_partitioner(3), tf.fixed_size_partitioner(2, axis=1)], ids=str
+)
+@pytest.mark.parametrize("version", [None, tf.train.SaverDef.V2])
+def test_a_variable_in_parts_is_saved_as_the_whole(graph, prefix, partitioner, version):
+    whole = np.arange(12, dtype=np.float32).reshape(4, 3)
+    tf.get_variable("w", initializer=whole, partitioner=tf.fixed_size_partitioner(2))
+    with initialised() as session:
+        tf.train.Saver(write_version=version).save(session, prefix)
+    assert tf.train.list_variables(prefix) == [("w", [4, 3])]
+    with tf.Graph().as_default(), tf.Session() as session:
+        w = tf.get_variable("w", [4, 3], partitioner=partitioner)
+        tf.train.Saver().restore(session, prefix)
+        np.testing.assert_array_equal(session.run(tf.convert_to_tensor(w)), whole)
+        tf.train.Saver({"w": w}).restore(session, prefix)
+        if partitioner is not None:
+            tf.train.Saver({"w": list(w)}).restore(session, prefix)
+            with pytest.raises(tf.errors.NotFoundError, match="Key w/part_0 not found"):
+                tf.train.Saver([next(iter(w))]).restore(session, prefix)
+
+
+def test_a_saver_def_must_be_one(graph):
+    with pytest.raises(TypeError, match="saver_def must be a SaverDef, got"):
+        tf.train.Saver(saver_def="model")

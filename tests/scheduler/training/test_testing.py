@@ -117,3 +117,13 @@ def test_each_test_has_a_folder_of_its_own(case):
     assert case.get_temp_dir() == case.get_temp_dir() != Case().get_temp_dir()
     assert case.get_temp_dir().startswith(tf.test.get_temp_dir())
     assert not tf.test.is_built_with_cuda()
+
+
+def test_messages_are_compared_with_text():
+    case = tf.test.TestCase()
+    cluster = tf.train.ClusterSpec({"ps": ["a:1"], "worker": {2: "b:2"}}).as_cluster_def()
+    text = "job { name: 'ps' tasks { key: 0 value: 'a:1' } } job { name: 'worker' tasks { key: 2 value: 'b:2' } }"
+    case.assertProtoEquals(text, cluster)
+    case.assertProtoEquals("gpu_options { allow_growth: true }", tf.ConfigProto(gpu_options={"allow_growth": True}))
+    with pytest.raises(AssertionError):
+        case.assertProtoEquals("job { name: 'ps' }", cluster)
