@@ -119,7 +119,7 @@ class Engine:
         fed: values in the order of the signature's feeds.   timeout: seconds, or None.   started: told of the run.
         listener: called with the events of this run alone; its `nodes` says whether with those of kind "node", too.
         """
-        flow, telling, run = signature.flow, None, None
+        flow, telling = signature.flow, None
         timeout = None if self.config.debug else timeout
         if listener is not None or self.events.is_heard:
             telling = self._new_telling(signature, listener)
