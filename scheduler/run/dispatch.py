@@ -123,7 +123,7 @@ class Dispatcher:
             self.requests.clean()
         self._look_for_spills(self.budget.live)
         if self.spilled:
-            self.run.teller().tell("spilled", bytes_out=self.spilled)
+            self.run.teller().tell("spilled", bytes_out=self.spilled, text=f"{self.spilled} bytes")
 
     # Starting
 

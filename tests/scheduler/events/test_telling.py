@@ -167,7 +167,7 @@ def test_of_any_graph_and_placement_the_events_agree_with_the_graph(data):
 
 
 @pytest.mark.parametrize("placement", ["dynamic", "task"])
-def test_a_killed_worker_shows_as_lost_and_its_node_runs_again(graph, ray_session, tmp_path, placement):
+def test_a_killed_worker_shows_as_lost_and_its_node_runs_again(graph, ray_session, tmp_path, placement, caplog):
     mine, mark = os.getpid(), tmp_path / "died"
 
     def dies_once():
@@ -177,10 +177,11 @@ def test_a_killed_worker_shows_as_lost_and_its_node_runs_again(graph, ray_sessio
         return where()
 
     node = tf.op(dies_once, isolated=placement == "task")()
-    with placed(placement) as session:
+    with placed(placement) as session, caplog.at_level(logging.INFO, "weftwork"):
         value, events = traced(session, node)
     assert mark.exists()
     check_run(events)
+    assert [record for record in caplog.records if "lost: dies_once (defined at" in record.getMessage()]
     (lost,) = of_kind(events, "lost")
     assert lost.ops == (node.op,)
     assert lost.text
