@@ -29,6 +29,15 @@ def where(seconds=0.0):
     return os.getpid(), threading.get_native_id()
 
 
+def is_first(mark):
+    """True for the first who asks, in any process."""
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def pids_of(events):
     return {event.ops[0].name: (event.lane.pid, event.lane.thread) for event in of_kind(events, "node")}
 
@@ -171,8 +180,7 @@ def test_a_killed_worker_shows_as_lost_and_its_node_runs_again(graph, ray_sessio
     mine, mark = os.getpid(), tmp_path / "died"
 
     def dies_once():
-        if os.getpid() != mine and not mark.exists():
-            mark.touch()
+        if os.getpid() != mine and is_first(mark):
             os.kill(os.getpid(), signal.SIGKILL)
         return where()
 
@@ -191,12 +199,35 @@ def test_a_killed_worker_shows_as_lost_and_its_node_runs_again(graph, ray_sessio
     assert lost.lane.pid != ran.lane.pid
 
 
+@pytest.mark.parametrize("placement", ["caller", "thread", "resident", "dynamic", "task", "auto"])
+def test_a_call_that_is_made_again_is_told_with_its_node(graph, ray_session, tmp_path, placement):
+    """Also once its program is compiled; "auto" begins without a plan."""
+
+    def fails_once(k, run):
+        mark = tmp_path / f"{run}-{k}"
+        if k == 3 and not mark.exists():
+            mark.touch()
+            raise ValueError("not yet")
+        return k
+
+    run = tf.placeholder(tf.int32, [])
+    nodes = [tf.op(fails_once, name=f"try_{k}", retries=2)(k, run) for k in range(22)]
+    with placed(placement) as session:
+        for number in range(4):
+            heard = []
+            with session.listen(heard.append):
+                assert session.run(nodes, {run: number}) == list(range(22))
+            (retried,) = of_kind(heard, "retried")
+            assert retried.ops == (nodes[3].op,)
+            assert retried.attempt == 2
+            assert retried.text == "ValueError: not yet"
+
+
 def test_a_killed_resident_shows_and_the_run_begins_again(graph, tmp_path):
     mine, mark = os.getpid(), tmp_path / "died"
 
     def dies_once(k):
-        if os.getpid() != mine and not mark.exists():
-            mark.touch()
+        if os.getpid() != mine and is_first(mark):
             os.kill(os.getpid(), signal.SIGKILL)
         return k
 
