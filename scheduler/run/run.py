@@ -39,7 +39,7 @@ from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 
 CANCELLED = "Run call was cancelled"
 _AS_IT_IS = nullcontext()
-_ONE = fresh(threading.Lock())
+_ONE = fresh(threading.RLock())  # who listens may run something
 TIMED_OUT = "Timed out waiting for notification"
 _COMMITS = "commits"
 

@@ -255,6 +255,24 @@ def test_a_function_that_other_processes_cannot_run_stays_and_says_why(graph):
     assert "lock" in stayed.text
 
 
+def test_large_values_that_go_to_disk_are_told(graph, ray_session):
+    @tf.op(isolated=True)
+    def large(k):
+        return np.full(4_000_000, k, np.float64)
+
+    @tf.op(isolated=True)
+    def first_of(x):
+        return float(x[0])
+
+    parts = [large(float(k)) for k in range(6)]  # 192 MB, and the store has 150
+    with tf.control_dependencies([part.op for part in parts]):
+        firsts = [first_of(part) for part in parts]
+    with tf.Session(config=tf.ConfigProto(memory_budget=1 << 40)) as session:
+        assert session.run(firsts) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+        (spilled,) = of_kind(session.events(), "spilled")
+    assert spilled.bytes_out >= 32_000_000
+
+
 def test_a_wait_in_a_queue_is_told_and_takes_no_lane(graph, ray_session):
     queue = tf.FIFOQueue(10, [tf.int32], shapes=[[]])
     taken, put = queue.dequeue(), queue.enqueue(7)
@@ -346,6 +364,23 @@ def test_a_listener_that_raises_does_not_hurt_the_run(graph, caplog):
             assert [session.run(y) for _ in range(3)] == [2.0, 2.0, 2.0]
     assert len([record for record in caplog.records if "listens no more" in record.message]) == 1
     assert len(of_kind(heard, "ended")) == 3
+
+
+def test_a_listener_may_run_something_itself(graph):
+    y, other = tf.op(lambda: 2.0)(), tf.op(lambda: 3.0)()
+    seen = []
+
+    def listener(event):
+        if len(seen) < 4:
+            seen.append(event.kind)
+            seen.append(session.run(other))
+
+    with placed("caller") as session:
+        with session.listen(listener):
+            assert session.run(y) == 2.0
+        with pytest.raises(tf.errors.OpError), session.listen(listener):
+            session.run(tf.op(lambda: 1 / 0)())
+    assert 3.0 in seen
 
 
 def test_who_listens_to_all_sessions_hears_this_one(graph):
