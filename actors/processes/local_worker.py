@@ -26,7 +26,7 @@ from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
 from weftwork.actors.processes.messages import Request, Watch, describe, pack_parts, unpack_parts
 from weftwork.actors.processes.replay import tell_inputs
 from weftwork.actors.processes.transport import Gone, Transport
-from weftwork.actors.processes.worker import ProgramMissing, Programs, stops_with
+from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
@@ -368,6 +368,9 @@ class LocalWorker:
     def _forget(self) -> None:
         self._run = 0
         self._values.clear()
+
+
+RUNNERS.update([LocalWorker._reply_of.__code__, LocalWorker._call.__code__])
 
 
 def _packed(reply: list) -> list:

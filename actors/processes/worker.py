@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter, sleep
+from types import CodeType
 from typing import Any
 
 from weftwork.actors.processes.code import BlockMissing, unpack_code
@@ -29,12 +30,12 @@ from weftwork.actors.programs import gpu
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
-from weftwork.actors.programs.program import Program, StepFailed, Stopped
+from weftwork.actors.programs.program import Program, StepFailed, Stopped, under_way
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.stacks import working
-from weftwork.graph.user_function import STOPS, WATCHERS
+from weftwork.graph.user_function import RETRIED, STOPS, WATCHERS, UserFunction
 
 _KEPT_PROGRAMS = 256
 KEPT_BYTES = 16 << 20
@@ -249,6 +250,18 @@ def perform(
     done = ["done", small, [size_of(value) for value in large], came, watch.leaves(), *measured]
     head = pack_values(with_said(done, said))
     return [head, *[apart[p] if place is None else None for p, place in zip(request.apart, came, strict=True)]], outputs
+
+
+RUNNERS: set[CodeType] = {perform.__code__}
+"""What runs programs in this process."""
+
+
+def _retried(function: UserFunction, attempt: int, text: str) -> None:
+    """A call is made again: the run is told with the reply."""
+    RECORDER.take("retried", (under_way(RUNNERS)[0], attempt, text))
+
+
+RETRIED.append(_retried)
 
 
 def _reply(request: Request, told: list, said: list) -> list:

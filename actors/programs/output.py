@@ -3,7 +3,8 @@
 In a process that works for a program, `RECORDER` keeps what is said during a call. It goes with the reply, and `replay`
 says it again in the program: on its own `sys.stdout`, to its handlers and by its filters.
 
-event     (kind, content): text for "out" and "err", a packed record for "log", a packed warning for "warn"
+event     (kind, content): text for "out" and "err", a packed record for "log", a packed warning for "warn"; what is
+          of another kind is not said, but told to the run: "retried"
 """
 
 from __future__ import annotations
@@ -242,7 +243,7 @@ def replay(events: list[Event]) -> None:
         elif kind == "warn":
             message, category, filename, lineno, module = pickle.loads(content)
             warnings.warn_explicit(message, category, filename, lineno, module, _registry(module))
-        else:
+        elif kind in ("out", "err"):
             stream = sys.stdout if kind == "out" else sys.stderr
             if stream is not None:
                 stream.write(content)

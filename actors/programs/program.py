@@ -14,10 +14,11 @@ import dis
 import keyword
 import operator
 import signal
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from types import FrameType, MappingProxyType
+from types import CodeType, FrameType, MappingProxyType
 from typing import Any, NamedTuple
 
 from weftwork.actors.programs.float_errors import quiet, spoken
@@ -42,6 +43,8 @@ _INFIX: dict[Callable, str] = {
 }
 _STEPS_BETWEEN_CHECKS = 64
 _LARGE_NUMBER = 1 << 62
+_COMPILED = "<weftwork segment>"
+"""The file that compiled programs are said to be in."""
 LONGEST_FUNCTION = 65_536
 """Steps above which a program becomes several functions: compiling takes 15 us and 6 KB for each step."""
 
@@ -220,7 +223,7 @@ class Program:
             self._function = _Parts(self)
         elif self._function is None:
             names: dict[str, Any] = {"stop_now": stop_now}
-            code = compile("\n".join(self._source(names)), "<weftwork segment>", "exec")
+            code = compile("\n".join(self._source(names)), _COMPILED, "exec")
             exec(code, names)
             self._function = names["segment"]
         return self.compiled
@@ -364,6 +367,25 @@ class _Parts:
             for slot, value in zip(part.outputs, results, strict=True):
                 slots[slot] = value
         return [slots[slot] for slot in self._program.outputs]
+
+
+def under_way(runners: Collection[CodeType]) -> tuple[int | None, FrameType | None]:
+    """The step of a program that has called the code which asks; and the frame of who runs it, one of `runners`.
+
+    None where there is none. Of programs inside of programs it is the outermost one's. It is for what happens seldom:
+    nothing is noted while a program runs.
+    """
+    step, frame = None, sys._getframe(1)
+    while frame is not None and frame.f_code not in runners:
+        code = frame.f_code
+        if code is Program._interpret.__code__:
+            step = frame.f_locals["at"]
+        elif code.co_filename == _COMPILED:
+            step = max(0, frame.f_lineno - 2)
+        elif code is _Parts.__call__.__code__:
+            step = (step or 0) + frame.f_locals["start"]
+        frame = frame.f_back
+    return step, frame
 
 
 def spread(slots: Any, outputs: Sequence[Any], result: Any) -> None:

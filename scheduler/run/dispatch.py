@@ -126,7 +126,7 @@ class Dispatcher:
             self.requests.clean()
         self._look_for_spills(self.budget.live)
         if self.spilled:
-            self.run.teller().tell("spilled", bytes_out=self.spilled)
+            self.run.teller().tell("spilled", bytes_out=self.spilled, text=f"{self.spilled} bytes")
 
     # Starting
 
@@ -359,7 +359,7 @@ class Dispatcher:
     def _take_reply(self, attempt: Attempt, reply: list, back: float) -> None:
         segment = attempt.segment
         if reply[0] == "said":
-            self.run.heard([self._op(node) for node in segment.nodes], reply[1])
+            self.run.heard([self._op(node) for node in segment.nodes], reply[1], segment.owners)
             reply = reply[2:]
         kind = reply[0]
         if kind == "done":

@@ -42,6 +42,7 @@ from weftwork.scheduler.run.limits import STRIKES, abandon, expiring, is_bound, 
 from weftwork.scheduler.run.local_workers import LocalWorkers, Unfit, local_workers
 from weftwork.scheduler.run.nested import InnerRun, Nesting
 from weftwork.scheduler.run.planner import MOST_FED, Planner
+from weftwork.scheduler.run.retried import tell_of_retries
 from weftwork.scheduler.run.run import Moved, Restart, Run, run_locally
 from weftwork.scheduler.run.telling import WORTH, Telling, lane, reason
 from weftwork.scheduler.run.threads import run_in_threads
@@ -103,6 +104,7 @@ class Engine:
         self.closed = False
         self._refusal = CLOSED
         cancel_at_end(self)
+        tell_of_retries()
 
     # Execution
 
@@ -119,7 +121,7 @@ class Engine:
         fed: values in the order of the signature's feeds.   timeout: seconds, or None.   started: told of the run.
         listener: called with the events of this run alone; its `nodes` says whether with those of kind "node", too.
         """
-        flow, telling, run = signature.flow, None, None
+        flow, telling = signature.flow, None
         timeout = None if self.config.debug else timeout
         if listener is not None or self.events.is_heard:
             telling = self._new_telling(signature, listener)

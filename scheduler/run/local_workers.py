@@ -355,7 +355,7 @@ class _Team(ProcessExchange):
             return
         if kind == "said":
             if number == self.number and slot in self.left:
-                self.run.heard(self._ops(self.left[slot]), rest[0])
+                self.run.heard(self._ops(self.left[slot]), rest[0], self.left[slot].owners)
             return
         if (
             number is None

@@ -40,7 +40,7 @@ from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 
 CANCELLED = "Run call was cancelled"
 _AS_IT_IS = nullcontext()
-_ONE = fresh(threading.Lock())
+_ONE = fresh(threading.RLock())  # who listens may run something
 TIMED_OUT = "Timed out waiting for notification"
 _COMMITS = "commits"
 _NOTHING: Any = MappingProxyType({})
@@ -96,7 +96,7 @@ class Run:
         asked: tuple[Stream, Sequence] | None = None,
         moved: dict | None = None,
     ):
-        """asked: the stream of events that is told of the run, and the run's fetches; None for a part of one."""
+        """asked: the stream of events that is told of the run, and the run's fetches; None where nobody is told."""
         self.flow = flow
         self.cells = cells
         self.mirror = cells.mirror
@@ -134,8 +134,7 @@ class Run:
         return self.telling
 
     def _new_teller(self) -> Telling:
-        assert self._asked is not None
-        return Telling(*self._asked, self.began)
+        return Telling(*(self._asked or (Stream(), ())), self.began)
 
     # Sources
 
@@ -224,8 +223,16 @@ class Run:
         known.add(found.name)
         return found
 
-    def heard(self, ops: Sequence[Operation], events: list) -> None:
-        """Nodes have said something in another process: it is said here before the run returns."""
+    def heard(self, ops: Sequence[Operation], events: list, owners: Sequence[int] = ()) -> None:
+        """Nodes have said something in another process: it is said here before the run returns.
+
+        owners: the node of each step of the program that they ran in, if that is not one node.
+        """
+        for kind, content in events:
+            if kind == "retried":
+                step, attempt, text = content
+                op = ops[0] if step is None or not owners else self.flow.ops[owners[step]]
+                self.teller().tell("retried", ops=(op,), attempt=attempt, text=text)
         self.said.append((min([op.index for op in ops], default=0), events))
 
     def speak(self) -> None:

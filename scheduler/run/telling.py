@@ -9,6 +9,7 @@ ears      those who listen to this run alone
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from threading import get_native_id
@@ -24,6 +25,15 @@ from weftwork.scheduler.events.stream import Listening, Stream, new_run
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 
+_LOG = logging.getLogger("weftwork")
+_LOGGED = {
+    "planned": logging.DEBUG,
+    "lost": logging.INFO,
+    "repaired": logging.INFO,
+    "copied": logging.INFO,
+    "spilled": logging.INFO,
+}
+"""Events that are logged."""
 WORTH = 1e-3
 """Seconds from which a segment is told of though nobody listens."""
 _NAMED = 3
@@ -84,7 +94,11 @@ class Telling:
     def tell(self, kind: str, start: float | None = None, seconds: float = 0.0, **more: Any) -> None:
         """Something happened now, or began at `start`, in ticks. more: as in an event."""
         when = self._epoch + (monotonic() if start is None else start)
-        self._stream.tell(Event(kind, self.number, when, seconds, **more), self._ears)
+        event = Event(kind, self.number, when, seconds, **more)
+        self._stream.tell(event, self._ears)
+        if kind in _LOGGED and _LOG.isEnabledFor(_LOGGED[kind]):
+            nodes = _listed([op.defined_at for op in event.ops])
+            _LOG.log(_LOGGED[kind], "Run %d %s: %s", self.number, kind, ": ".join(filter(None, [nodes, event.text])))
 
     # Where nodes ran
 

@@ -197,7 +197,7 @@ class Metadata:
             start, took = int(ran.start * 1e6), int(ran.seconds * 1e6)
             stats.node_stats.append(
                 NodeExecStats(
-                    output=[_output(ran.made)] if ran.made else [],
+                    output=[_output(ran)] if ran.made else [],
                     node_name=ran.name,
                     all_start_micros=start,
                     op_start_rel_micros=0,
@@ -211,8 +211,9 @@ class Metadata:
         return StepStats(dev_stats=list(by_device.values()))
 
 
-def _output(made: int) -> NodeOutput:
-    described = AllocationDescription(requested_bytes=made, allocated_bytes=made, allocator_name="cpu")
+def _output(ran: _Ran) -> NodeOutput:
+    allocator = "gpu" if "GPU" in ran.device else "cpu"
+    described = AllocationDescription(requested_bytes=ran.made, allocated_bytes=ran.made, allocator_name=allocator)
     return NodeOutput(tensor_description=TensorDescription(allocation_description=described))
 
 

@@ -261,14 +261,14 @@ def _process_name(machine: str, pid: int, places: set[str]) -> str:
 
 
 class StepStatsAnalysis(NamedTuple):
-    """What `Timeline.analyze_step_stats` finds. allocator_maximums: of each device the most bytes that were live."""
+    """What `Timeline.analyze_step_stats` finds. allocator_maximums: of each allocator the most bytes that were live."""
 
     chrome_trace: Trace
     allocator_maximums: dict[str, AllocationMaximum]
 
 
 class AllocationMaximum(NamedTuple):
-    """The most bytes that tensors of a device took: when (microseconds), how many, and of which nodes."""
+    """The most bytes that tensors took at a time: when (microseconds), how many, and of which nodes."""
 
     timestamp: int
     num_bytes: int
@@ -368,8 +368,8 @@ def _show_dataflow(trace: Trace, slices: Sequence[_Slice]) -> None:
     for one in slices:
         for name in dict.fromkeys([_node_of(name) for name in one.inputs]):
             makers = [maker for maker in made.get(name, []) if maker.start <= one.start and maker is not one]
-            if makers:
-                maker = max(makers, key=lambda maker: maker.start)
+            maker = max(makers, key=lambda maker: maker.start, default=one)
+            if maker.where != one.where:  # as TensorFlow does
                 trace.flow(name, (maker.where, maker.start + max(0, maker.took - 1)), (one.where, one.start))
 
 
@@ -379,24 +379,25 @@ def _node_of(text: str) -> str:
 
 
 def _memory(trace: Trace, stats: Any, slices: Sequence[_Slice], shown: bool) -> dict[str, AllocationMaximum]:
-    """Of each device the most that was live at a time. shown: with a counter in the trace.
+    """Of each allocator the most that was live at a time. shown: with counters in the trace.
 
     A tensor lives from when its node is done until the last that takes it is.
     """
-    names = [device.device for device in stats.dev_stats]
     last = {one.name: one.start + one.took for one in slices}
     for one in slices:
         for name in map(_node_of, one.inputs):
             if name in last:
                 last[name] = max(last[name], one.start + one.took)
-    changes: dict[int, list[tuple[int, int, str]]] = {}
+    changes: dict[str, list[tuple[int, int, str]]] = {}
     for one in slices:
-        size = _bytes_of(one.stats)
-        if size:
+        for allocator, size in _allocated(one.stats):
             end = one.start + one.took
-            changes.setdefault(one.where[0], []).extend([(end, size, one.name), (last[one.name] + 1, -size, one.name)])
+            changes.setdefault(allocator, []).extend([(end, size, one.name), (last[one.name] + 1, -size, one.name)])
+    group = len(stats.dev_stats)
+    if shown and changes:
+        trace.process(group, "Memory")
     found = {}
-    for pid, rows in changes.items():
+    for allocator, rows in changes.items():
         live, most, alive = 0, AllocationMaximum(0, 0, set()), set()
         for at, size, name in sorted(rows):
             live += size
@@ -404,11 +405,14 @@ def _memory(trace: Trace, stats: Any, slices: Sequence[_Slice], shown: bool) -> 
             if live > most.num_bytes:
                 most = AllocationMaximum(at, live, set(alive))
             if shown:
-                trace.counter(pid, "live tensors", at, {"bytes": live})
-        found[names[pid]] = most
+                trace.counter(group, allocator, at, {"bytes": live})
+        found[allocator] = most
     return found
 
 
-def _bytes_of(stats: Any) -> int:
-    """The bytes that a node made, as far as it tells."""
-    return sum([out.tensor_description.allocation_description.requested_bytes for out in getattr(stats, "output", ())])
+def _allocated(stats: Any) -> Iterator[tuple[str, int]]:
+    """Of each output of a node that tells of it: its allocator, and its bytes."""
+    for output in getattr(stats, "output", ()):
+        described = output.tensor_description.allocation_description
+        if described.requested_bytes:
+            yield described.allocator_name or "cpu", described.requested_bytes

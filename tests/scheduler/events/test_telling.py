@@ -29,6 +29,15 @@ def where(seconds=0.0):
     return os.getpid(), threading.get_native_id()
 
 
+def is_first(mark):
+    """True for the first who asks, in any process."""
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def pids_of(events):
     return {event.ops[0].name: (event.lane.pid, event.lane.thread) for event in of_kind(events, "node")}
 
@@ -167,20 +176,20 @@ def test_of_any_graph_and_placement_the_events_agree_with_the_graph(data):
 
 
 @pytest.mark.parametrize("placement", ["dynamic", "task"])
-def test_a_killed_worker_shows_as_lost_and_its_node_runs_again(graph, ray_session, tmp_path, placement):
+def test_a_killed_worker_shows_as_lost_and_its_node_runs_again(graph, ray_session, tmp_path, placement, caplog):
     mine, mark = os.getpid(), tmp_path / "died"
 
     def dies_once():
-        if os.getpid() != mine and not mark.exists():
-            mark.touch()
+        if os.getpid() != mine and is_first(mark):
             os.kill(os.getpid(), signal.SIGKILL)
         return where()
 
     node = tf.op(dies_once, isolated=placement == "task")()
-    with placed(placement) as session:
+    with placed(placement) as session, caplog.at_level(logging.INFO, "weftwork"):
         value, events = traced(session, node)
     assert mark.exists()
     check_run(events)
+    assert [record for record in caplog.records if "lost: dies_once (defined at" in record.getMessage()]
     (lost,) = of_kind(events, "lost")
     assert lost.ops == (node.op,)
     assert lost.text
@@ -190,12 +199,35 @@ def test_a_killed_worker_shows_as_lost_and_its_node_runs_again(graph, ray_sessio
     assert lost.lane.pid != ran.lane.pid
 
 
+@pytest.mark.parametrize("placement", ["caller", "thread", "resident", "dynamic", "task", "auto"])
+def test_a_call_that_is_made_again_is_told_with_its_node(graph, ray_session, tmp_path, placement):
+    """Also once its program is compiled; "auto" begins without a plan."""
+
+    def fails_once(k, run):
+        mark = tmp_path / f"{run}-{k}"
+        if k == 3 and not mark.exists():
+            mark.touch()
+            raise ValueError("not yet")
+        return k
+
+    run = tf.placeholder(tf.int32, [])
+    nodes = [tf.op(fails_once, name=f"try_{k}", retries=2)(k, run) for k in range(22)]
+    with placed(placement) as session:
+        for number in range(4):
+            heard = []
+            with session.listen(heard.append):
+                assert session.run(nodes, {run: number}) == list(range(22))
+            (retried,) = of_kind(heard, "retried")
+            assert retried.ops == (nodes[3].op,)
+            assert retried.attempt == 2
+            assert retried.text == "ValueError: not yet"
+
+
 def test_a_killed_resident_shows_and_the_run_begins_again(graph, tmp_path):
     mine, mark = os.getpid(), tmp_path / "died"
 
     def dies_once(k):
-        if os.getpid() != mine and not mark.exists():
-            mark.touch()
+        if os.getpid() != mine and is_first(mark):
             os.kill(os.getpid(), signal.SIGKILL)
         return k
 
@@ -221,6 +253,24 @@ def test_a_function_that_other_processes_cannot_run_stays_and_says_why(graph):
     (stayed,) = of_kind(events, "stayed")
     assert stayed.ops == (node.op,)
     assert "lock" in stayed.text
+
+
+def test_large_values_that_go_to_disk_are_told(graph, ray_session):
+    @tf.op(isolated=True)
+    def large(k):
+        return np.full(4_000_000, k, np.float64)
+
+    @tf.op(isolated=True)
+    def first_of(x):
+        return float(x[0])
+
+    parts = [large(float(k)) for k in range(6)]  # 192 MB, and the store has 150
+    with tf.control_dependencies([part.op for part in parts]):
+        firsts = [first_of(part) for part in parts]
+    with tf.Session(config=tf.ConfigProto(memory_budget=1 << 40)) as session:
+        assert session.run(firsts) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+        (spilled,) = of_kind(session.events(), "spilled")
+    assert spilled.bytes_out >= 32_000_000
 
 
 def test_a_wait_in_a_queue_is_told_and_takes_no_lane(graph, ray_session):
@@ -314,6 +364,23 @@ def test_a_listener_that_raises_does_not_hurt_the_run(graph, caplog):
             assert [session.run(y) for _ in range(3)] == [2.0, 2.0, 2.0]
     assert len([record for record in caplog.records if "listens no more" in record.message]) == 1
     assert len(of_kind(heard, "ended")) == 3
+
+
+def test_a_listener_may_run_something_itself(graph):
+    y, other = tf.op(lambda: 2.0)(), tf.op(lambda: 3.0)()
+    seen = []
+
+    def listener(event):
+        if len(seen) < 4:
+            seen.append(event.kind)
+            seen.append(session.run(other))
+
+    with placed("caller") as session:
+        with session.listen(listener):
+            assert session.run(y) == 2.0
+        with pytest.raises(tf.errors.OpError), session.listen(listener):
+            session.run(tf.op(lambda: 1 / 0)())
+    assert 3.0 in seen
 
 
 def test_who_listens_to_all_sessions_hears_this_one(graph):

@@ -166,13 +166,28 @@ def test_a_traced_runs_stats_become_a_timeline_as_in_tensorflow(graph):
     assert slices["s"]["args"]["input0"] == "m"
     assert slices["m"]["name"] == "Mul"
     assert slices["m"]["tid"] == first.thread_id
-    assert [event["name"] for event in shown if event["ph"] == "s"] == ["m"]
-    plain = check_trace(timeline.generate_chrome_trace_format(show_dataflow=False))
-    assert not [event for event in plain if event["ph"] in "sf"]
+    assert not [event for event in shown if event["ph"] in "sf"]  # nothing crosses
     with_memory = check_trace(timeline.generate_chrome_trace_format(show_memory=True))
     assert max(event["args"]["bytes"] for event in with_memory if event["ph"] == "C") == 404
     analysis = timeline.analyze_step_stats()
-    assert analysis.allocator_maximums[device.device].num_bytes == 404
+    assert analysis.allocator_maximums["cpu"].num_bytes == 404
+    assert analysis.allocator_maximums["cpu"].tensors == {"m", "s"}
+
+
+def test_arrows_show_what_crosses_from_lane_to_lane(graph):
+    nodes = [tf.op(called, name=f"called_{k}")() for k in range(6)]
+    last = tf.op(lambda *pids: len(pids), name="last")(*nodes)
+    with tf.Session(config=tf.ConfigProto(placement="thread")) as session:
+        metadata = tf.RunMetadata()
+        session.run(last, options=TRACED, run_metadata=metadata)
+    timeline = tf.timeline.Timeline(metadata.step_stats)
+    shown = check_trace(timeline.generate_chrome_trace_format())
+    lane = {event["args"]["name"]: event["tid"] for event in shown if event["ph"] == "X"}
+    crossing = {node.op.name for node in nodes if lane[node.op.name] != lane["last"]}
+    assert crossing
+    assert {event["name"] for event in shown if event["ph"] == "s"} == crossing
+    plain = check_trace(timeline.generate_chrome_trace_format(show_dataflow=False))
+    assert not [event for event in plain if event["ph"] in "sf"]
 
 
 def test_what_lies_beside_each_other_in_one_thread_gets_a_lane_of_its_own():

@@ -1,0 +1,47 @@
+"""Calls that are made again because their nodes have `retries`: the run of each is told.
+
+A function knows neither its node nor its run. In this process both are found on the stack, by who has called it;
+another process tells the step of the program with its reply.
+"""
+
+from __future__ import annotations
+
+from types import FrameType
+from typing import Any
+
+from weftwork.actors.programs.program import under_way
+from weftwork.graph.operation import Operation
+from weftwork.graph.user_function import RETRIED, UserFunction
+from weftwork.scheduler.run.cold_run import ColdRun
+from weftwork.scheduler.run.nested import Call
+from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.telling import lane
+
+_RUNNERS = frozenset([Run.run_here.__code__, Run.call_here.__code__])
+
+
+def _retried(function: UserFunction, attempt: int, text: str) -> None:
+    """A call in this thread is made again."""
+    step, frame = under_way(_RUNNERS)
+    if frame is not None:
+        run = frame.f_locals["self"]
+        op = _node(run, step, frame)
+        run.teller().tell("retried", lane=lane(), ops=() if op is None else (op,), attempt=attempt, text=text)
+
+
+def tell_of_retries() -> None:
+    """Let runs of this process be told, from now on."""
+    if _retried not in RETRIED:
+        RETRIED.append(_retried)
+
+
+def _node(run: Run, step: int | None, frame: FrameType) -> Operation | None:
+    """The node whose function a run calls."""
+    ops = run.flow.ops
+    if frame.f_code is Run.run_here.__code__:
+        return ops[frame.f_locals["segment"].owners[step]] if step is not None else None
+    key: Any = frame.f_locals["key"]
+    if isinstance(key, ColdRun):
+        return key.current
+    (node,) = key.segment.nodes if isinstance(key, Call) else key[1:]
+    return ops[node]
