@@ -1630,6 +1630,9 @@ from weftwork.scheduler.session.session import (
 from weftwork.scheduler.session.session import (
     Session as Session,
 )
+from weftwork.scheduler.views.progress import (
+    progress as progress,
+)
 from weftwork.switches import (
     disable_control_flow_v2 as disable_control_flow_v2,
 )
