@@ -34,7 +34,7 @@ from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.stacks import working
-from weftwork.graph.user_function import STOPS, WATCHERS
+from weftwork.graph.user_function import RETRIED, STOPS, WATCHERS, UserFunction
 
 _KEPT_PROGRAMS = 256
 KEPT_BYTES = 16 << 20
@@ -183,6 +183,14 @@ def _look_for_stop() -> None:
 
 
 STOPS.append(_look_for_stop)
+
+
+def _tell_retry(function: UserFunction, attempt: int, text: str) -> None:
+    """A function is called again: the session is told with what is said."""
+    RECORDER.take("retried", (function.__name__, attempt, text))
+
+
+RETRIED.append(_tell_retry)
 
 
 def _missing(request: Request) -> list:

@@ -42,6 +42,7 @@ from weftwork.scheduler.run.limits import STRIKES, abandon, expiring, is_bound, 
 from weftwork.scheduler.run.local_workers import LocalWorkers, Unfit, local_workers
 from weftwork.scheduler.run.nested import InnerRun, Nesting
 from weftwork.scheduler.run.planner import MOST_FED, Planner
+from weftwork.scheduler.run.retried import told_of_retries
 from weftwork.scheduler.run.run import Moved, Restart, Run, run_locally
 from weftwork.scheduler.run.telling import WORTH, Telling, lane, reason
 from weftwork.scheduler.run.threads import run_in_threads
@@ -83,6 +84,7 @@ class Engine:
         if config.intra_op_parallelism_threads > 0:
             limit(config.intra_op_parallelism_threads)
         keep_freed_memory()
+        told_of_retries()
         self.config = config
         self.lanes = Lanes.of(config)
         self.mirror = Mirror()

@@ -221,8 +221,14 @@ class Run:
         return found
 
     def heard(self, ops: Sequence[Operation], events: list) -> None:
-        """Nodes have said something in another process: it is said here before the run returns."""
-        self.said.append((min([op.index for op in ops], default=0), events))
+        """Nodes have said something in another process: it is said here before the run returns; of retries at once."""
+        for kind, content in events:
+            if kind == "retried":
+                name, attempt, text = content
+                found = [op for op in ops if getattr(op.kernel, "__name__", "") == name] or ops
+                self.teller().tell("retried", ops=tuple(found[:1]), attempt=attempt, text=text)
+        said = [event for event in events if event[0] != "retried"]
+        self.said.append((min([op.index for op in ops], default=0), said))
 
     def speak(self) -> None:
         """Say what was said elsewhere, in creation order of the nodes."""
