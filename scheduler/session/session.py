@@ -34,8 +34,10 @@ from weftwork.scheduler.session.future import RunFuture
 from weftwork.scheduler.session.partial import PartialRuns
 from weftwork.scheduler.session.placement_log import PlacementLog
 from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host_named, timeout_of
+from weftwork.scheduler.views.log import LISTENING as LISTENING
 from weftwork.scheduler.views.metadata import Metadata, Wanted
 from weftwork.scheduler.views.progress import is_shown, showing
+from weftwork.scheduler.views.stats import Counting, Stats
 from weftwork.scheduler.views.timeline import write_timeline
 
 _CLOSE_BOUND = 30.0
@@ -72,6 +74,7 @@ class BaseSession:
         self._closing = fresh(threading.Lock())
         self._engine, self._cluster = engine_of(self._target.decode(), self._config, graph)
         self._partial = PartialRuns()
+        self._counting = Counting(self._engine.events)
         self._finalizer = weakref.finalize(self, self._engine.close)
         self._placed = PlacementLog() if self._config.log_device_placement else None
 
@@ -304,6 +307,10 @@ class BaseSession:
     def waiting(self) -> list[Waiting]:
         """What the runs that are on their way wait for at this moment: which nodes, where, since when."""
         return self._engine.waiting()
+
+    def stats(self) -> Stats:
+        """What the session has done so far: runs, nodes and seconds by place, bytes, losses, retries."""
+        return self._counting.stats(self._engine)
 
     # What its runs do
 
