@@ -88,7 +88,7 @@ def test_doctor_says_what_to_do_about_a_ray_that_does_not_answer(capsys, monkeyp
 def test_doctor_knows_the_extras_of_the_package():
     section = (ROOT / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1].split("\n[")[0]
     declared = set(re.findall(r"^(\w+) = \[", section, re.MULTILINE))
-    assert declared - {"examples", "test", "lint", "dev", "bench"} == set(doctor.EXTRAS)
+    assert declared - {"examples", "test", "lint", "dev", "docs", "bench"} == set(doctor.EXTRAS)
 
 
 def test_checkpoints_are_listed_and_shown(capsys, tmp_path, graph):
