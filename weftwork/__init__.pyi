@@ -1630,6 +1630,15 @@ from weftwork.scheduler.session.session import (
 from weftwork.scheduler.session.session import (
     Session as Session,
 )
+from weftwork.scheduler.views.progress import (
+    progress as progress,
+)
+from weftwork.scheduler.views.spans import (
+    export_spans as export_spans,
+)
+from weftwork.scheduler.views.stats import (
+    export_metrics as export_metrics,
+)
 from weftwork.switches import (
     disable_control_flow_v2 as disable_control_flow_v2,
 )

@@ -6,6 +6,7 @@ answers a repeated one from memory, so a message that arrives twice is applied o
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
@@ -258,7 +259,7 @@ RUNNERS: set[CodeType] = {perform.__code__}
 
 def _retried(function: UserFunction, attempt: int, text: str) -> None:
     """A call is made again: the run is told with the reply."""
-    RECORDER.take("retried", (under_way(RUNNERS)[0], attempt, text))
+    RECORDER.take("retried", (under_way(sys._getframe(), RUNNERS)[0], attempt, text))
 
 
 RETRIED.append(_retried)

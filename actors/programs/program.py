@@ -14,7 +14,6 @@ import dis
 import keyword
 import operator
 import signal
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -42,6 +41,8 @@ _INFIX: dict[Callable, str] = {
     operator.ge: ">=",
 }
 _STEPS_BETWEEN_CHECKS = 64
+_COMPILED = "<weftwork segment>"
+"""The file of compiled programs."""
 _LARGE_NUMBER = 1 << 62
 _COMPILED = "<weftwork segment>"
 """The file that compiled programs are said to be in."""
@@ -369,21 +370,23 @@ class _Parts:
         return [slots[slot] for slot in self._program.outputs]
 
 
-def under_way(runners: Collection[CodeType]) -> tuple[int | None, FrameType | None]:
-    """The step of a program that has called the code which asks; and the frame of who runs it, one of `runners`.
+def under_way(
+    frame: FrameType | None, runners: Collection[CodeType] = frozenset()
+) -> tuple[int | None, FrameType | None]:
+    """The step of a program from which a frame was called; and the frame of who runs it, one of `runners`.
 
     None where there is none. Of programs inside of programs it is the outermost one's. It is for what happens seldom:
     nothing is noted while a program runs.
     """
-    step, frame = None, sys._getframe(1)
+    step = None
     while frame is not None and frame.f_code not in runners:
         code = frame.f_code
         if code is Program._interpret.__code__:
-            step = frame.f_locals["at"]
+            step = frame.f_locals.get("at")
         elif code.co_filename == _COMPILED:
             step = max(0, frame.f_lineno - 2)
         elif code is _Parts.__call__.__code__:
-            step = (step or 0) + frame.f_locals["start"]
+            step = (step or 0) + frame.f_locals.get("start", 0)
         frame = frame.f_back
     return step, frame
 

@@ -1,4 +1,4 @@
-"""What the command does: `weftwork doctor`, `replay`, `checkpoint`. Wrong input is one line, and status 2."""
+"""What the command does: `weftwork doctor`, `replay`, `trace`, `checkpoint`. Wrong input is one line, and status 2."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from weftwork.actors.processes import replay
 from weftwork.scheduler.command import checkpoints, doctor
+from weftwork.scheduler.command.tracing import trace
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,6 +32,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("path", metavar="PATH", help="the file; it is code, which is run")
     command.add_argument("--debug", action="store_true", help="start pdb where the function fails")
     command.set_defaults(do=_replay)
+    command = commands.add_parser("trace", help="run a program, and write what its runs did")
+    command.add_argument("--out", metavar="NAME", help="begin the names of the files so, not as the program's")
+    command.add_argument("file", metavar="FILE.py", help="the program")
+    command.add_argument("args", metavar="ARG", nargs=argparse.REMAINDER, help="its arguments")
+    command.set_defaults(do=lambda asked: trace(asked.file, asked.args, asked.out, print))
     command = commands.add_parser("checkpoint", help="what checkpoints hold")
     kinds = command.add_subparsers(dest="kind", required=True, metavar="ls|show", parser_class=_Parser)
     kind = kinds.add_parser("ls", help="the checkpoints of a folder")

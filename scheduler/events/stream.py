@@ -30,12 +30,13 @@ def new_run() -> int:
 class Listening:
     """A listener that listens, until `close`, or the end of the `with` block."""
 
-    __slots__ = ("_all", "listener", "nodes")
+    __slots__ = ("_all", "listener", "modest", "nodes")
 
-    def __init__(self, listener: Listener, nodes: bool, among: list[Listening]):
+    def __init__(self, listener: Listener, nodes: bool, among: list[Listening], modest: bool = False):
+        """modest: it takes what is told anyway; nothing is told for its sake."""
         if not callable(listener):
             raise TypeError(f"A listener is called with each event, but {type(listener).__name__} cannot be called.")
-        self.listener, self.nodes, self._all = listener, nodes, among
+        self.listener, self.nodes, self.modest, self._all = listener, nodes, modest, among
         among.append(self)
         _look_around()
 
@@ -92,11 +93,14 @@ class Stream:
         """See who listens."""
         all_ = (*self._listening, *_EVERYWHERE)
         self.wants_nodes = any([one.nodes for one in all_])
-        self.is_heard = bool(all_)
+        self.is_heard = not all([one.modest for one in all_])
 
-    def listen(self, listener: Listener, nodes: bool = False) -> Listening:
-        """Call `listener` with each event of the session's runs. nodes: with events of kind "node", too."""
-        return Listening(listener, nodes, self._listening)
+    def listen(self, listener: Listener, nodes: bool = False, modest: bool = False) -> Listening:
+        """Call `listener` with each event of the session's runs. nodes: with events of kind "node", too.
+
+        modest: with those that are told anyway: what is rare, and what takes more than a millisecond.
+        """
+        return Listening(listener, nodes, self._listening, modest)
 
     def tell(self, event: Event, also: Iterable[Listening] = ()) -> None:
         """Keep an event, and tell those who listen.   also: those who listen to its run alone."""
@@ -124,6 +128,11 @@ def _of_run(events: list[Event], run: int | None) -> list[Event]:
             if event.kind == "began":
                 break
     return found[::-1]
+
+
+def overhear(listener: Listener) -> Listening:
+    """Call `listener` with each event, of all sessions of this program, that is told anyway."""
+    return Listening(listener, False, _EVERYWHERE, modest=True)
 
 
 def listen(listener: Listener, nodes: bool = False) -> Listening:

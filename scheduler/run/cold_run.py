@@ -176,6 +176,13 @@ class ColdRun:
         begun = len(rows) - length_hint(rest)
         return rows[begun - 1] if begun else None
 
+    @property
+    def begun(self) -> list[Operation]:
+        """The nodes that it has called since it went on last, and the one that is being called."""
+        rows, rest = self._calling
+        before = [op for piece in self.stretch.pieces[:-1] for op in piece]
+        return before + [op for op in rows[: len(rows) - length_hint(rest)] if op is not None]
+
     def go_on(self, stop: list) -> Next:
         """Call nodes until something else must happen. Raises the error of a node that fails, or Stopped."""
         start = perf_counter()

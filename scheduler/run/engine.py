@@ -5,6 +5,7 @@ attempt   one try of a run; what only a dead process had makes another one
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection, Sequence
 from copy import copy
@@ -22,7 +23,7 @@ from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import settle_effects
 from weftwork.scheduler.compile.needs import is_sharable, settle_needs
-from weftwork.scheduler.events.stream import Listening, Stream
+from weftwork.scheduler.events.stream import LOG, Listening, Stream
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines.freed_memory import keep_freed_memory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
@@ -99,6 +100,8 @@ class Engine:
         self._recovery = Recovery(self.mirror, self._autosave, config.replicas)
         self._replicas_of = self._recovery.replicas_of if config.replicas > 1 else None
         self.ran: dict[str, list[int]] = {}
+        self.runs = 0
+        """How many runs have come to their end without an error."""
         self.events = Stream()
         self._idle = threading.Condition(self.mirror.mutex)
         self.closed = False
@@ -208,6 +211,7 @@ class Engine:
                         self._idle.notify_all()
             if run.said and not again:
                 run.speak()
+        self.runs += 1
         for where, (segments, nodes) in run.ran.items():
             count = self.ran.setdefault(where, [0, 0])
             count[0] += segments
@@ -262,7 +266,7 @@ class Engine:
                 measure = True
             if team is None and not candidate.plan.local:
                 candidate.plan.carry(flow.state)
-        if run.telling is not None or took >= WORTH:
+        if run.telling is not None or took >= WORTH or (began and LOG.isEnabledFor(logging.DEBUG)):
             telling, first = run.teller(), specialization.runs < _MEASURED_RUNS
             text = reason(autotuner, candidate, first)
             telling.planned(flow.ops, text, began or perf_counter(), took, candidate.plan)

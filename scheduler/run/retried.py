@@ -6,6 +6,7 @@ another process tells the step of the program with its reply.
 
 from __future__ import annotations
 
+import sys
 from types import FrameType
 from typing import Any
 
@@ -22,7 +23,7 @@ _RUNNERS = frozenset([Run.run_here.__code__, Run.call_here.__code__])
 
 def _retried(function: UserFunction, attempt: int, text: str) -> None:
     """A call in this thread is made again."""
-    step, frame = under_way(_RUNNERS)
+    step, frame = under_way(sys._getframe(), _RUNNERS)
     if frame is not None:
         run = frame.f_locals["self"]
         op = _node(run, step, frame)

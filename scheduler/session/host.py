@@ -271,6 +271,7 @@ class SharedEngine:
         self.signatures = _HostedSignatures()
         self.events = Stream()
         self.ran: dict[str, list[int]] = {}
+        self.runs = 0
         self.closed = False
         self.host = host
         self._graph, self._ends, self._at = graph, ends, seat
@@ -312,6 +313,7 @@ class SharedEngine:
             self._tell(rest[0], sent, listener)
             raise error
         ran, told, *fetched = rest
+        self.runs += 1
         for place, *counts in ran:
             self.ran[place] = [a + b for a, b in zip(self.ran.get(place, (0, 0)), counts, strict=True)]
         if told is not None:

@@ -34,7 +34,10 @@ from weftwork.scheduler.session.future import RunFuture
 from weftwork.scheduler.session.partial import PartialRuns
 from weftwork.scheduler.session.placement_log import PlacementLog
 from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host_named, timeout_of
+from weftwork.scheduler.views.log import LISTENING as LISTENING
 from weftwork.scheduler.views.metadata import Metadata, Wanted
+from weftwork.scheduler.views.progress import is_shown, showing
+from weftwork.scheduler.views.stats import Counting, Stats
 from weftwork.scheduler.views.timeline import write_timeline
 
 _CLOSE_BOUND = 30.0
@@ -71,6 +74,7 @@ class BaseSession:
         self._closing = fresh(threading.Lock())
         self._engine, self._cluster = engine_of(self._target.decode(), self._config, graph)
         self._partial = PartialRuns()
+        self._counting = Counting(self._engine.events)
         self._finalizer = weakref.finalize(self, self._engine.close)
         self._placed = PlacementLog() if self._config.log_device_placement else None
 
@@ -114,6 +118,7 @@ class BaseSession:
         options: RunOptions | None = None,
         run_metadata: RunMetadata | None = None,
         copy: bool | None = None,
+        progress: bool = False,
     ) -> Any:
         """Compute `fetches` and return their values in the same structure (None for operations).
 
@@ -121,6 +126,7 @@ class BaseSession:
         feed_dict: values to use instead of what tensors would compute.
         options: a time limit, and what is to be told of the run.   run_metadata: gets that.
         copy: False gives large results as read-only views that are not copied.
+        progress: show how far the run is on standard error: a bar of tqdm's where that is installed, else a line.
         Values of rank 0 are NumPy scalars, others arrays that belong to the caller; text is bytes; what a Python
         function returned is what it returned.
         A run happens whole or not at all. Raises an OpError that names the node when one fails, RuntimeError when the
@@ -128,7 +134,7 @@ class BaseSession:
         """
         self._check_open()
         signature, fed, build = self._find(fetches, feed_dict)
-        return self._run(signature, fed, options, run_metadata, copy, build=build)
+        return self._run(signature, fed, options, run_metadata, copy, build=build, progress=progress)
 
     def _find(self, fetches: Any, feed_dict: Mapping | None) -> tuple[Signature, list, Callable]:
         """The signature for fetches and feeds, the fed values, and what builds the result from the fetched ones."""
@@ -153,6 +159,22 @@ class BaseSession:
         copy: bool | None = None,
         started: Callable | None = None,
         build: Callable | None = None,
+        progress: bool = False,
+    ) -> Any:
+        if progress or is_shown():
+            with showing(self._engine.events, self._engine, signature.fetches.elements, signature.fed):
+                return self._run_alone(signature, fed, options, metadata, copy, started, build)
+        return self._run_alone(signature, fed, options, metadata, copy, started, build)
+
+    def _run_alone(
+        self,
+        signature: Signature,
+        fed: list,
+        options: RunOptions | None,
+        metadata: RunMetadata | None,
+        copy: bool | None,
+        started: Callable | None,
+        build: Callable | None,
     ) -> Any:
         told = None
         if options is not None or metadata is not None or self._placed is not None:
@@ -190,7 +212,11 @@ class BaseSession:
         )
 
     def submit(
-        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, options: RunOptions | None = None
+        self,
+        fetches: Any,
+        feed_dict: Mapping[Any, Any] | None = None,
+        options: RunOptions | None = None,
+        progress: bool = False,
     ) -> RunFuture:
         """Start a run in the background: a future of its result, whose `cancel` cancels the run also while it goes on.
 
@@ -201,19 +227,23 @@ class BaseSession:
         signature, fed, build = self._find(fetches, feed_dict)
 
         def work(started: Callable) -> Any:
-            return self._run(signature, fed, options, started=started, build=build)
+            return self._run(signature, fed, options, started=started, build=build, progress=progress)
 
         return RunFuture.start(work, lambda: self._closed)
 
     async def run_async(
-        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, options: RunOptions | None = None
+        self,
+        fetches: Any,
+        feed_dict: Mapping[Any, Any] | None = None,
+        options: RunOptions | None = None,
+        progress: bool = False,
     ) -> Any:
         """As `run`, for coroutines: `await session.run_async(y)`. The event loop goes on meanwhile.
 
         Cancelling the task that waits (also by `asyncio.wait_for`) cancels the run, which changes nothing then; closing
         the session cancels the run, and the task gets `asyncio.CancelledError`. Raises what `run` raises.
         """
-        return await asyncio.wrap_future(self.submit(fetches, feed_dict, options))
+        return await asyncio.wrap_future(self.submit(fetches, feed_dict, options, progress))
 
     def make_callable(
         self, fetches: Any, feed_list: Sequence[Any] | None = None, accept_options: bool = False
@@ -277,6 +307,10 @@ class BaseSession:
     def waiting(self) -> list[Waiting]:
         """What the runs that are on their way wait for at this moment: which nodes, where, since when."""
         return self._engine.waiting()
+
+    def stats(self) -> Stats:
+        """What the session has done so far: runs, nodes and seconds by place, bytes, losses, retries."""
+        return self._counting.stats(self._engine)
 
     # What its runs do
 

@@ -69,8 +69,11 @@ def test_a_function_is_called_again_after_the_errors_that_are_worth_it(place, gr
     retry = tf.Retry(3, delay=0.05, on=(ConnectionError, TimeoutError))
     caplog.set_level(logging.INFO, "weftwork")
     with session_in(place) as session:
+        node = op_in(place, flaky(tmp_path, 2), retries=retry)(TimeoutError)
         begin = time.monotonic()
-        assert session.run(op_in(place, flaky(tmp_path, 2), retries=retry)(TimeoutError)) == 3
+        assert session.run(node) == 3
+        told = [(e.ops, e.attempt, e.text) for e in session.events() if e.kind == "retried"]
+        assert told == [((node.op,), attempt, f"TimeoutError: call {attempt - 1}") for attempt in (2, 3)]
         assert time.monotonic() - begin >= 0.15
         said = [record.getMessage() for record in caplog.records if "Try" in record.getMessage()]
         assert said == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -40,6 +41,9 @@ def said(capsys, *args, status=0):
         ["checkpoint", "ls", str(ROOT / "tests")],
         ["checkpoint", "show", "/nowhere"],
         ["checkpoint", "show", str(ROOT / "tests")],
+        ["trace"],
+        ["trace", "/nowhere.py"],
+        ["trace", "--out", "/nowhere/name", __file__],
         ["doctor", "more"],
         ["doctor", "--nothing"],
     ],
@@ -84,7 +88,7 @@ def test_doctor_says_what_to_do_about_a_ray_that_does_not_answer(capsys, monkeyp
 def test_doctor_knows_the_extras_of_the_package():
     section = (ROOT / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1].split("\n[")[0]
     declared = set(re.findall(r"^(\w+) = \[", section, re.MULTILINE))
-    assert declared - {"examples", "test", "lint", "dev", "bench"} == set(doctor.EXTRAS)
+    assert declared - {"examples", "test", "lint", "dev", "docs", "bench"} == set(doctor.EXTRAS)
 
 
 def test_checkpoints_are_listed_and_shown(capsys, tmp_path, graph):
@@ -140,3 +144,35 @@ def test_a_saved_call_is_replayed_in_another_program(tmp_path):
         [*command, "--debug"], input="p n, text\nq\n", capture_output=True, text=True, timeout=100, cwd=ROOT
     )
     assert "(np.int32(3), '')" in debugged.stdout
+
+
+TRACED = """
+import sys
+import weftwork as tf
+
+def double(n):
+    return 2 * n
+
+if __name__ == "__main__":
+    with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
+        print(sys.argv[1:], session.run(tf.op(double)(tf.op(double)(5))))
+    raise SystemExit(int(sys.argv[1]))
+"""
+
+
+def test_a_program_is_traced_and_ends_as_it_ends(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "program.py").write_text(TRACED)
+    lines = said(capsys, "trace", "program.py", "3", "--more", status=3)
+    assert lines[0] == "['3', '--more'] 20"
+    assert lines[1].startswith("1 runs. When what ran where: program.timeline.json")
+    events = json.loads((tmp_path / "program.timeline.json").read_text())["traceEvents"]
+    assert {"double", "double_1"} <= {event["name"] for event in events}
+    (tmp_path / "program.py").write_text("def f():\n    raise KeyError(3)\nf()")
+    assert main(["trace", "--out", "other", "program.py"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[:2] == [
+        "Traceback (most recent call last):",
+        '  File "program.py", line 3, in <module>',
+    ]
+    assert (tmp_path / "other.timeline.json").exists()

@@ -1,0 +1,60 @@
+"""Run a program as it would run without, and write what its runs did."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from weftwork.graph.source import is_ours
+from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.events.stream import listen
+from weftwork.scheduler.views.timeline import write_timeline
+
+_MOST = 500_000
+"""Events that are kept: the last ones."""
+
+
+def trace(file: str, args: Sequence[str], out: str | None, say: Callable[[str], None]) -> int:
+    """Run a program with its arguments, and write a timeline of all its runs: the status that it ends with.
+
+    out: how the names of the files begin; the program's own name if it is None.
+    Raises OSError where the program, or the folder of the files, is not there.
+    """
+    out = out or os.path.splitext(os.path.basename(file))[0]
+    with open(file, "rb"), open(f"{out}.timeline.json", "wb"):
+        pass  # else the program would run in vain
+    events: deque[Event] = deque(maxlen=_MOST)
+    with listen(events.append, nodes=True):
+        status = _run(file, args)
+    runs = {event.run for event in events if event.kind == "began"}
+    write_timeline(list(events), f"{out}.timeline.json")
+    say(f"{len(runs)} runs. When what ran where: {out}.timeline.json, for ui.perfetto.dev or chrome://tracing")
+    return status
+
+
+def _run(file: str, args: Sequence[str]) -> int:
+    """Run a program as `python FILE ARG...` does: its status."""
+    before = sys.argv[:], sys.path[:]
+    sys.argv, sys.path[:] = [file, *args], [os.path.dirname(os.path.abspath(file)), *sys.path[1:]]
+    try:
+        runpy.run_path(file, run_name="__main__")
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BaseException as error:
+        trace = error.__traceback__
+        while trace is not None and (is_ours(name := trace.tb_frame.f_code.co_filename) or "runpy" in name):
+            trace = trace.tb_next
+        traceback.print_exception(error.with_traceback(trace))
+        return 1
+    finally:
+        sys.argv, sys.path[:] = before
+    return 0

@@ -1,0 +1,54 @@
+"""Log lines of events: what was lost, mended or goes another way at INFO, plans at DEBUG, by the logger `weftwork`.
+
+Retries, and functions that stay in the caller, are logged where they happen. It overhears: no event is told for its
+sake, so it costs nothing where nothing is said.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from weftwork.graph.operation import Operation
+from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.events.stream import LOG, overhear
+
+_NAMED = 3
+
+
+def _named(ops: Sequence[Operation]) -> str:
+    more = f" and {len(ops) - _NAMED} more" if len(ops) > _NAMED else ""
+    return ", ".join([op.defined_at for op in ops[:_NAMED]]) + more
+
+
+def _lost(event: Event) -> str:
+    where = {"resident": "local worker", "task": "task", "actor": "variable actor"}.get(event.lane.place, "process")
+    what = f"{_named(event.ops)} will run again" if event.ops else "what it did will be done again"
+    return f"run {event.run}: a {where} was lost, and {what}: {event.text}"
+
+
+def _planned(event: Event) -> str:
+    return f"run {event.run}: {len(event.ops)} nodes, {event.text} (planned in {1e3 * event.seconds:.3g} ms)"
+
+
+_SAID: dict[str, tuple[int, Callable[[Event], str]]] = {
+    "lost": (logging.INFO, _lost),
+    "repaired": (logging.INFO, lambda event: f"run {event.run}: {event.text}"),
+    "copied": (
+        logging.INFO,
+        lambda event: f"run {event.run}: {_named(event.ops)} is far behind, and a copy of it begins",
+    ),
+    "spilled": (logging.INFO, lambda event: f"run {event.run}: {event.bytes_out / 1e6:.3g} MB of values went to disk"),
+    "planned": (logging.DEBUG, _planned),
+}
+"""Of the kinds of events that are said, at which level and how."""
+
+
+def _log(event: Event) -> None:
+    level, said = _SAID.get(event.kind, (0, None))
+    if said is not None and LOG.isEnabledFor(level):
+        LOG.log(level, "%s", said(event))
+
+
+LISTENING = overhear(_log)
+"""For as long as the program runs."""

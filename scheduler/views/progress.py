@@ -1,0 +1,337 @@
+"""Progress of runs: how many nodes are done, of which functions, and how many seconds are left.
+
+left      work that is left, by what each node is known to cost, over the work that has been done each second so far
+credit    what nodes have done that are still running: seen where they run in this process, else taken to go as foreseen
+
+A reader of events, and a thread that looks a few times a second: the run itself does nothing for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, NamedTuple
+
+from weftwork.actors.programs.program import under_way
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.scheduler.compile.pruning import prune
+from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.events.stream import Stream
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.placement import Estimate
+
+_LOG = logging.getLogger("weftwork")
+_EVERY = 0.2
+"""Seconds between two looks."""
+_SHARE = 20
+"""Times that a look takes, at least, to the next one."""
+_QUIET_EVERY = 10.0
+"""Seconds between two lines where a line cannot be written over."""
+_WINDOW, _BEGINNING = 0.5, 0.1
+"""Of the time so far: the pace counts since then. Of the work: until so much is done, the pace is no good measure."""
+_NAMED = 3
+"""Functions that are named: those with the most work left."""
+_RUNS = frozenset(set(Kind) - {Kind.CONSTANT, Kind.PLACEHOLDER, Kind.VARIABLE, Kind.READ, Kind.NOOP})
+_NEARLY = 0.95
+"""Of what a piece of work is foreseen to take, that it is taken to have done at most while it is on its way."""
+
+_shown = 0
+"""How many `with` blocks there are in which all runs show their progress."""
+_lock = threading.Lock()
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """A context in which every run of every session shows its progress, as `session.run(..., progress=True)` does."""
+    global _shown
+    with _lock:
+        _shown += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _shown -= 1
+
+
+def is_shown() -> bool:
+    """True inside of a `with tf.progress():`."""
+    return _shown > 0
+
+
+class Meter:
+    """How far one run is. number: the run's, once it has begun; the thread that makes this begins it."""
+
+    def __init__(self, elements: Sequence[Tensor | Operation], fed: Sequence[Tensor]):
+        self.number: int | None = None
+        self.text, self.error = "", ""
+        self._todo: dict[Operation, float | None] = {}
+        """What is to be done, and the seconds that each node is foreseen to take."""
+        self._done: dict[Operation, float | None] = {}
+        self._kernels: dict[Operation, Any] = {}
+        self._began = monotonic()
+        self._since: float | None = None
+        """When the first node began, as far as is known."""
+        self._looks: deque[tuple[float, float]] = deque([(self._began, 0.0)])
+        """When it was looked at, and the seconds of work that were done then."""
+        self._thread = threading.get_ident()
+        self._lock = threading.Lock()
+        targets = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
+        self._expect({op: (op.kernel, None) for op in prune(targets, set(fed)) if op.kind in _RUNS})
+
+    def _expect(self, nodes: dict[Operation, tuple[Any, float | None]]) -> None:
+        """These are the nodes of the run: of each the kernel, and its seconds as far as they are foreseen."""
+        with self._lock:
+            self._kernels.update([(op, kernel) for op, (kernel, _) in nodes.items()])
+            self._todo = {op: seconds for op, (_, seconds) in nodes.items() if op not in self._done}
+
+    def take(self, event: Event) -> None:
+        """A listener to the events of a session."""
+        if self.number is None and event.kind == "began" and threading.get_ident() == self._thread:
+            self.number, self.text = event.run, event.text
+        if event.run != self.number:
+            return
+        if event.kind == "planned" and event.plan is not None:
+            self._planned(event.plan.flow)
+        elif event.kind == "segment":
+            with self._lock:
+                self._since = self._since or monotonic() - event.seconds
+                self._done.update([(op, self._todo.pop(op)) for op in event.ops if op in self._todo])
+        elif event.kind == "ended":
+            self.error = event.text
+
+    def _planned(self, flow: Any) -> None:
+        """It is known what runs: equal nodes are merged, and what is constant is folded. Not where it is a part."""
+        nodes = [node for node, kernel in enumerate(flow.kernels) if kernel is not None]
+        mine = [op for op in self._todo if op.traits.user] or list(self._todo)
+        if 2 * len({flow.ops[node] for node in nodes}.intersection(mine)) >= len(mine):
+            seconds = Estimate(flow, {}).seconds
+            self._expect({flow.ops[node]: (flow.kernels[node], seconds[node]) for node in nodes})
+
+    def look(self, runs: Iterable[Any] = ()) -> Look:
+        """How far it is at this moment.   runs: those of the session that are in this process."""
+        now = monotonic()
+        with self._lock:
+            todo, done, kernels, since = dict(self._todo), dict(self._done), dict(self._kernels), self._since
+        work = _Work(kernels)
+        credit = 0.0
+        for piece in _under_way(runs, self.number):
+            since = since or piece.since
+            over, more = piece.credit(now, todo, work)
+            credit += more
+            done.update([(op, todo.pop(op)) for op in over if op in todo])
+        left = None
+        if since is not None and not work.unknown:
+            left = self._left(now, since, work.of(done) + credit, work.of(todo) - credit)
+        ran, weights = Counter([_name(op) for op in done]), Counter[str]()
+        for op, seconds in todo.items():
+            weights[_name(op)] += max(work.one(op, seconds), 1e-9)  # type: ignore[assignment]
+        whole = ran + Counter([_name(op) for op in todo])
+        functions = [(name, ran[name], whole[name]) for name, _ in weights.most_common(_NAMED)]
+        return Look(len(done), len(done) + len(todo), now - self._began, left, functions)
+
+    def _left(self, now: float, since: float, finished: float, work: float) -> float | None:
+        """Seconds left, for so many seconds of work, at the pace of the last half of the time so far."""
+        self._looks.append((now, finished))
+        while len(self._looks) > 2 and self._looks[1][0] <= since + _WINDOW * (now - since):
+            self._looks.popleft()
+        start, before = self._looks[0] if len(self._looks) > 1 else (since, 0.0)
+        pace = (finished - before) / (now - start) if now > start else 0.0
+        if finished < _BEGINNING * (finished + work):  # workers may still be starting: one lane at least does its work
+            pace = max(pace, 1.0)
+        return max(0.0, work) / pace if pace > 0 else None
+
+
+class Look:
+    """How far a run was at one moment.
+
+    done, total: nodes.   seconds: since it began.   left: seconds until its end, None where that cannot be told yet.
+    functions: (name, done, in all) of those with the most work left.
+    """
+
+    def __init__(self, done: int, total: int, seconds: float, left: float | None, functions: list[tuple]):
+        self.done, self.total, self.seconds, self.left, self.functions = done, total, seconds, left, functions
+
+    def __str__(self) -> str:
+        named = ", ".join([f"{name} {done}/{total}" for name, done, total in self.functions])
+        left = "" if self.left is None else f"{_time(self.left)} left"
+        return "; ".join([text for text in (left, named) if text])
+
+
+class _Work:
+    """Seconds of nodes, as far as is known. unknown: of no user's function among them is anything known yet."""
+
+    def __init__(self, kernels: Mapping[Operation, Any]):
+        self._kernels = kernels
+        self._means: dict[Any, float | None] = {}
+        for kernel in set(kernels.values()):
+            record = None if kernel is None else COSTS.find(kernel, 0)
+            self._means[kernel] = None if record is None else record.seconds
+        users = [self._means[kernel] for kernel in {kernel for op, kernel in kernels.items() if op.traits.user}]
+        known = [mean for mean in users if mean is not None]
+        self.unknown = bool(users) and not known
+        self._usual = sum(known) / len(known) if known else 1e-6
+        """Of a function that was never seen: what the others take."""
+
+    def one(self, op: Operation, seconds: float | None) -> float:
+        """Those of one node."""
+        if seconds is not None:
+            return seconds
+        mean = self._means.get(self._kernels.get(op))
+        return self._usual if mean is None else mean
+
+    def of(self, ops: dict[Operation, float | None]) -> float:
+        """Those of some nodes."""
+        return sum([self.one(op, seconds) for op, seconds in ops.items()])
+
+
+# What is under way
+
+
+class _Piece(NamedTuple):
+    """Nodes that are under way. thread: that runs them, 0 for one of another process."""
+
+    ops: list[Operation]
+    since: float
+    thread: int = 0
+    owners: Sequence[int] = ()
+    """The node of each step of their program, as a place among the operations of its dataflow."""
+    flow: Any = None
+    seen: bool = False
+    """All but the last one are done."""
+
+    def credit(self, now: float, todo: dict[Operation, float | None], work: _Work) -> tuple[list[Operation], float]:
+        """Which of them are done by now, and the seconds that the one after these is taken to have done."""
+        if self.seen:
+            return self.ops[:-1], 0.0
+        step = under_way(sys._current_frames().get(self.thread))[0] if self.thread and self.owners else None
+        if step is not None:
+            return [self.flow.ops[node] for node in self.owners[:step] if node >= 0], 0.0
+        over: list[Operation] = []
+        seconds = now - self.since
+        for op in self.ops:
+            cost = work.one(op, todo.get(op))
+            if seconds < cost or op is self.ops[-1]:
+                return over, min(seconds, _NEARLY * cost) if op in todo else 0.0
+            seconds -= cost
+            over.append(op)
+        return over, 0.0
+
+
+def _under_way(runs: Iterable[Any], number: int | None) -> Iterator[_Piece]:
+    """What a run, and what is inside it, does at this moment."""
+    for run in runs:
+        if getattr(run, "telling", None) is None or run.telling.number != number:
+            continue
+        for segment, since, thread in list(run.here.values()):
+            if segment is not None:
+                yield _Piece(run.ops_of(segment), since, thread, segment.owners, run.flow)
+        for attempt in list(run.under_way.values()):
+            yield _Piece(run.ops_of(attempt.segment), attempt.since)
+        if run.cold is not None:
+            yield _Piece(run.cold.begun, run.began, seen=True)
+        inner = [call.inner for call in list(run.calls)] + ([] if run.cold is None else [run.cold.inner])
+        yield from _under_way([one for one in inner if one is not None], number)
+
+
+def _name(op: Operation) -> str:
+    return op.kernel.__name__ if op.traits.user and op.kernel is not None else op.type
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes}:{seconds:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+# What is shown
+
+
+@contextmanager
+def showing(stream: Stream, engine: Any, elements: Sequence, fed: Sequence[Tensor]) -> Iterator[Meter]:
+    """Show the progress of the run that this thread begins meanwhile."""
+    meter, over = Meter(elements, fed), threading.Event()
+    display = _display()
+
+    def look() -> None:
+        took = 0.0
+        while not over.wait(max(_EVERY, _SHARE * took)):
+            began = monotonic()
+            try:
+                display.show(meter, meter.look(engine.under_way()))
+            except Exception:  # the run goes on
+                _LOG.exception("The progress of a run cannot be shown")
+                return
+            took = monotonic() - began
+
+    watching = threading.Thread(target=look, name="weftwork-progress", daemon=True)
+    with stream.listen(meter.take):
+        watching.start()
+        try:
+            yield meter
+        finally:
+            over.set()
+            watching.join()
+            display.end(meter, meter.look())
+
+
+def _display() -> Any:
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return _Line()
+    return _Bar(tqdm)
+
+
+class _Bar:
+    """A bar of tqdm's: in a notebook its widget."""
+
+    def __init__(self, tqdm: Any):
+        form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+        self._bar = tqdm(total=0, desc="run", unit="node", bar_format=form, dynamic_ncols=True, leave=True)
+
+    def show(self, meter: Meter, look: Look) -> None:
+        """Draw it anew."""
+        bar = self._bar
+        bar.total, bar.n = look.total, look.done
+        bar.set_description_str(meter.text or "run", refresh=False)
+        bar.set_postfix_str(str(look), refresh=False)
+        bar.refresh()
+
+    def end(self, meter: Meter, look: Look) -> None:
+        """The run is over."""
+        whole = look.done if meter.error else look.total
+        self.show(meter, Look(whole, look.total, look.seconds, None, look.functions if meter.error else []))
+        self._bar.close()
+
+
+class _Line:
+    """A line on standard error; written over where that is a terminal."""
+
+    def __init__(self):
+        self._over = sys.stderr.isatty()
+        self._last = monotonic()
+
+    def show(self, meter: Meter, look: Look) -> None:
+        """Write it anew."""
+        if self._over:
+            sys.stderr.write(f"\r\x1b[K{_line(meter, look)}")
+            sys.stderr.flush()
+        elif monotonic() - self._last >= _QUIET_EVERY:
+            self._last = monotonic()
+            print(_line(meter, look), file=sys.stderr, flush=True)
+
+    def end(self, meter: Meter, look: Look) -> None:
+        """The run is over."""
+        start = "\r\x1b[K" if self._over else ""
+        how = f"failed: {meter.error.splitlines()[0]}" if meter.error else "done"
+        print(f"{start}{meter.text or 'run'}: {how} after {_time(look.seconds)}", file=sys.stderr, flush=True)
+
+
+def _line(meter: Meter, look: Look) -> str:
+    return f"{meter.text or 'run'}: {look.done}/{look.total} nodes, {_time(look.seconds)}; {look}".rstrip("; ")

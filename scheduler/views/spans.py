@@ -1,0 +1,92 @@
+"""Spans of runs for OpenTelemetry: a run is a span, and the segments in it are its children."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from weftwork.graph.operation import Operation
+from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.events.stream import Listening, listen
+
+_NAMED = 3
+_MOMENTS = ("lost", "retried", "repaired", "copied", "stayed", "spilled", "locked", "planned", "committed")
+
+
+def export_spans(tracer_provider: Any = None) -> Listening:
+    """Make a span of each run of all sessions of this program, and of each segment in it, from now on.
+
+    tracer_provider: of OpenTelemetry's API; the global one if it is left out. A run is a child of the span that is
+    current where it begins. Spans have the times of the events; their attributes are `weftwork.place`, `.machine`,
+    `.pid`, `.nodes` (how many), `.first` (where the first node was made), `.bytes_in`, `.bytes_out`. What is rare, a
+    retry, say, is an event of the run's span, and an error its status.
+    Returns what ends it: call `close()`, or use it in a `with` statement. Raises ImportError where opentelemetry-api
+    is not installed.
+    """
+    try:
+        from opentelemetry import trace
+    except ImportError as error:
+        raise ImportError("tf.export_spans needs opentelemetry-api: pip install 'weftwork[tracing]'") from error
+    provider = tracer_provider or trace.get_tracer_provider()
+    return listen(_Spans(trace, provider.get_tracer("weftwork")).take)
+
+
+class _Spans:
+    """The runs that are under way, as spans."""
+
+    def __init__(self, trace: Any, tracer: Any):
+        self._trace, self._tracer = trace, tracer
+        self._runs: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    def take(self, event: Event) -> None:
+        """A listener."""
+        if event.kind == "began":
+            span = self._tracer.start_span(f"run {event.text}", start_time=_ns(event.start))
+            with self._lock:
+                self._runs[event.run] = span
+            return
+        span = self._runs.get(event.run)
+        if span is None:
+            return
+        if event.kind == "segment":
+            self._segment(span, event)
+        elif event.kind in _MOMENTS:
+            span.add_event(event.kind, _attributes(event), timestamp=_ns(event.start))
+        elif event.kind == "ended":
+            if event.text:
+                span.set_status(self._trace.StatusCode.ERROR, event.text.splitlines()[0])
+            span.end(end_time=_ns(event.end))
+            with self._lock:
+                self._runs.pop(event.run, None)
+
+    def _segment(self, span: Any, event: Event) -> None:
+        around = self._trace.set_span_in_context(span)
+        child = self._tracer.start_span(
+            _named(event.ops), around, attributes=_attributes(event), start_time=_ns(event.start)
+        )
+        child.end(end_time=_ns(event.end))
+
+
+def _ns(seconds: float) -> int:
+    return int(1e9 * seconds)
+
+
+def _named(ops: Sequence[Operation]) -> str:
+    more = f" and {len(ops) - _NAMED} more" if len(ops) > _NAMED else ""
+    return ", ".join([op.name for op in ops[:_NAMED]]) + more
+
+
+def _attributes(event: Event) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "weftwork.place": event.lane.place,
+        "weftwork.machine": event.lane.machine,
+        "weftwork.pid": event.lane.pid,
+        "weftwork.nodes": len(event.ops),
+        "weftwork.first": event.ops[0].defined_at if event.ops else "",
+        "weftwork.bytes_in": event.bytes_in,
+        "weftwork.bytes_out": event.bytes_out,
+        "weftwork.text": event.text,
+    }
+    return {name: value for name, value in said.items() if value not in ("", 0)}

@@ -1,0 +1,138 @@
+"""Progress of runs: what is shown, and that the seconds left are right."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import time
+
+import pytest
+
+import weftwork as tf
+from weftwork.scheduler.views import progress
+
+
+@tf.op
+def nap(seconds):
+    """Takes so many seconds."""
+    time.sleep(seconds)
+    return seconds
+
+
+@tf.op
+def spare(seconds):
+    """As the other one."""
+    time.sleep(seconds)
+    return seconds
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Every look at a run, as it is made."""
+    made = []
+    look = progress.Meter.look
+
+    def noting(meter, runs=()):
+        made.append(look(meter, runs))
+        return made[-1]
+
+    monkeypatch.setattr(progress.Meter, "look", noting)
+    monkeypatch.setattr(progress, "_EVERY", 0.05)
+    return made
+
+
+@pytest.fixture
+def line(monkeypatch, capsys):
+    """tqdm is not installed: what stands on standard error."""
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    return lambda: capsys.readouterr().err
+
+
+@pytest.mark.parametrize("placement", ["caller", "thread", "dynamic"])
+def test_the_seconds_left_are_right_from_a_quarter_of_the_run_on(placement, graph, looks, line):
+    nodes = [nap(0.01 if n % 3 else 0.04) for n in range(60)]
+    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+        for _ in range(4):
+            looks.clear()
+            begin = time.monotonic()
+            session.run(nodes, progress=True)
+            took = time.monotonic() - begin
+    late = [look for look in looks[:-1] if look.seconds > took / 4]
+    assert len(late) > 3
+    wrong = [abs(look.seconds + look.left - took) / took for look in late]
+    assert sorted(wrong)[len(wrong) // 2] < 0.2  # one look may meet a pause of the machine
+    assert [look.total for look in late] == [60] * len(late)
+    counts = [look.done for look in looks]
+    assert counts == sorted(counts)
+
+
+def test_a_first_run_counts_nodes_until_the_first_of_them_has_told_what_it_costs(graph, looks, line):
+    def fresh(n):
+        time.sleep(0.15)
+        return n
+
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        session.run([tf.op(fresh)(n) for n in range(4)], progress=True)
+    assert looks[0].left is None
+    assert (looks[0].done, looks[0].total) == (0, 4)
+    assert [look.done for look in looks[:-1]] == sorted([look.done for look in looks[:-1]])
+    assert 0 < looks[-2].done < 4
+
+
+def test_nodes_are_counted_by_function_the_one_with_most_left_first(graph, looks, line):
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        for _ in range(2):
+            looks.clear()
+            session.run([spare(0.02), *[nap(0.04) for _ in range(6)]], progress=True)
+    first = looks[0].functions
+    assert [(name, total) for name, _, total in first] in ([("nap", 6), ("spare", 1)], [("nap", 6)])
+    assert re.match(r"[\d.]+ s left; nap \d/6", str(looks[1]))
+
+
+def test_without_tqdm_it_is_a_line_on_standard_error(graph, line):
+    with tf.Session() as session:
+        session.run([nap(0.001) for _ in range(3)], progress=True)
+        assert re.fullmatch(r"nap:0, nap_1:0, nap_2:0: done after [\d.]+ s\n", line())
+        session.run(nap(0.001))
+        assert line() == ""
+
+
+def test_a_terminal_shows_one_line_that_changes(graph, looks, line, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        session.run([nap(0.05) for _ in range(5)], progress=True)
+    shown = line()
+    assert shown.count("\n") == 1
+    assert re.search(r"\r\x1b\[Knap:0, nap_1:0, nap_2:0 and 2 more: \d/5 nodes", shown)
+
+
+def test_tqdm_draws_a_bar_where_it_is_installed(graph, capsys):
+    with tf.Session() as session:
+        session.run([nap(0.001) for _ in range(3)], progress=True)
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_says_so(graph, line):
+    with tf.Session() as session, pytest.raises(tf.errors.OpError):
+        session.run(tf.op(here=True)(lambda: 1 // 0)(), progress=True)
+    assert re.search(r": failed: .*ZeroDivisionError.*\n$", line())
+
+
+def test_all_runs_inside_the_context_show_theirs_also_in_the_background(graph, line):
+    nodes = [nap(0.001), nap(0.002)]
+    with tf.Session() as session:
+        with tf.progress():
+            session.run(nodes[0])
+            session.make_callable(nodes[1])()
+        assert line().count(": done after") == 2
+        session.submit(nodes[0], progress=True).result(30)
+        asyncio.run(session.run_async(nodes[1], progress=True))
+        assert line().count(": done after") == 2
+
+
+def test_what_cannot_be_shown_does_not_end_the_run(graph, line, looks, monkeypatch, caplog):
+    monkeypatch.setattr(progress._Line, "show", lambda *_: 1 // 0)
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        assert session.run(nap(0.2), progress=True) == 0.2
+    assert [r.getMessage() for r in caplog.records] == ["The progress of a run cannot be shown"]
