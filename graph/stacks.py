@@ -140,6 +140,11 @@ def program_graph() -> Graph:
     return graph
 
 
+def entered_graph() -> Graph | None:
+    """The innermost graph that this thread has entered, and not only what runs a node in it."""
+    return local.graphs[-1] if local.graphs and not inside_node() else None
+
+
 def reset_default_graph() -> None:
     """Replace this thread's fallback graph by a fresh one; AssertionError inside `with graph.as_default()`."""
     if local.graphs:

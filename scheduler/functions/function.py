@@ -1,10 +1,10 @@
 """Functions: `@weftwork.function`, a plain Python function that is traced into a graph once for each kind of call.
 
 trace      the nodes that one kind of call makes, and how they are run: fed with the call's data, planned once
-state      what a function keeps: its traces, its variables. A method has one for each object
+state      what a function keeps: its traces, its variables. A method is a function of its own for each object
 stale      a trace is, once something that the function refers to has changed: it is made again
 
-Everything is traced into the program's graph and run in the program's session (`runtime`).
+A call is traced into the program's graph, and run in the session of that (`runtime`).
 """
 
 from __future__ import annotations
@@ -107,31 +107,16 @@ class Trace:
 
 
 class _State:
-    """What one function keeps."""
+    """What one function keeps of one graph."""
 
-    def __init__(self, function: Callable):
-        self.captured = Captured(function, _WHOLE)
-        self.lock = fresh(threading.RLock())
-        """Held while `captured` is looked at."""
-        self.scopes: WeakKeyDictionary[Graph, Any] = WeakKeyDictionary()
-        """Of the graphs in which it was traced, the scope of its variables."""
-        self.begin(None)
-
-    def begin(self, graph: Graph | None) -> None:
-        """Begin anew, in a graph."""
-        self.graph = graph
+    def __init__(self, graph: Graph, seen: int):
+        self.graph, self.seen = graph, seen
+        """seen: the version of what it refers to that its traces were made with."""
         self.traces: dict[tuple, Trace] = {}
-        self.seen = self.captured.version
-        """The version of what it refers to that its traces were made with."""
         self.count = 0
         self.lines: list[str] = []
         """The arguments of the last trace, for a reader."""
         self.variables: list[Variable] = []
-
-    def look(self) -> int:
-        """The version of what the function refers to."""
-        with self.lock:
-            return self.captured.look()
 
 
 class Function:
@@ -154,7 +139,14 @@ class Function:
         self._whole = [(self._names.index(name), name, is_static) for name, is_static in whole.items()]
         self._owner: type | None = None
         """The class whose method it is."""
-        self._state = _State(function)
+        self._captured = Captured(function, _WHOLE)
+        self._lock = fresh(threading.RLock())
+        """Held while that is looked at."""
+        self._home = stacks.entered_graph()
+        """The graph that it was made in, if one was entered then."""
+        self._scopes: WeakKeyDictionary[Graph, Any] = WeakKeyDictionary()
+        """Of the graphs in which it was traced, the scope of its variables."""
+        self._state = _State(self._graph(), self._captured.version)
 
     # Calls
 
@@ -253,25 +245,34 @@ class Function:
             key.append(name)
             describe(kwargs[name], key, data, self._exact)
         state = self._state
-        if state.look() != state.seen or state.graph is not stacks.program_graph():
-            self._look_again(state)
+        if self._look() != state.seen or state.graph is not self._graph():
+            state = self._look_again()
         try:
             trace = state.traces.get(tuple(key))
         except TypeError as error:
             raise self._unhashable(args, kwargs, error) from None
         return trace or self._trace(state, tuple(key), args, kwargs)
 
-    def _look_again(self, state: _State) -> None:
+    def _look(self) -> int:
+        """The version of what the function refers to."""
+        with self._lock:
+            return self._captured.look()
+
+    def _graph(self) -> Graph:
+        """The graph that a call belongs to: what was entered by its thread, or where the function was made."""
+        return stacks.entered_graph() or self._home or stacks.program_graph()
+
+    def _look_again(self) -> _State:
         """Something that the function refers to has changed, or it is in another graph: traces are no good any more."""
         with _tracing:
-            graph = stacks.program_graph()
+            state, version, graph = self._state, self._look(), self._graph()
             if state.graph is not graph:
-                state.look()
-                state.begin(graph)
-            elif state.look() != state.seen:
+                state = self._state = _State(graph, version)
+            elif version != state.seen:
                 if state.traces:
                     _LOG.info("What %s refers to has changed: it is traced again", named(self.function))
-                state.traces, state.seen = {}, state.captured.version
+                state.traces, state.seen = {}, version
+            return state
 
     def _unhashable(self, args: tuple, kwargs: dict, error: TypeError) -> TypeError:
         for name, value in self._named(args, kwargs):
@@ -303,7 +304,7 @@ class Function:
             if known is not None:
                 return known
             self._tell(state, args, kwargs)
-            graph = stacks.program_graph()
+            graph = state.graph
             graph.switch_to_thread_local()
             outer, graph.variable_scope = graph.variable_scope, None
             try:
@@ -313,7 +314,7 @@ class Function:
             finally:
                 graph.variable_scope = outer
             state.count += 1
-            state.seen = state.look()  # what tracing itself has changed does not count
+            state.seen = self._look()  # what tracing itself has changed does not count
             state.traces[key] = trace
             return trace
 
@@ -370,7 +371,7 @@ class Function:
     def _opened(self, state: _State, tracing: Tracing) -> Iterator[None]:
         """The scope of the function's names and variables: those of `get_variable` are shared by its traces."""
         graph = tracing.graph
-        scope = state.scopes.get(graph)
+        scope = self._scopes.get(graph)
         opened = (None, _word(named(self.function))) if scope is None else (scope,)
 
         def made(variable: Variable | None) -> None:
@@ -385,7 +386,7 @@ class Function:
 
         with tracing.making(made), variable_scope(*opened, reuse=None if scope is None else AUTO_REUSE) as entered:
             yield
-        state.scopes.setdefault(graph, entered)
+        self._scopes.setdefault(graph, entered)
 
 
 class _Inputs:

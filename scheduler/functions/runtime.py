@@ -1,5 +1,7 @@
 """The session of a plain program: `run`, `shared` and traced functions use it, and make it when first asked.
 
+program's graph   the graph that the thread has entered, if it has, else the main thread's own; each has one session
+
 A variable that has no value yet gets its initial one when a run first needs it.
 """
 
@@ -28,24 +30,30 @@ _making = fresh(threading.RLock())
 def get_session() -> Any:
     """The session behind traced functions, `run` and `shared`: for a Saver, `explain`, names of nodes, metadata.
 
-    It is the thread's default session where it has entered one, else the program's: one for the program's graph, which
-    is the default graph of its main thread. `session.graph.as_default()` lets you add to what functions have made.
+    It is the thread's default session where it has entered one, else that of the graph which it has entered, else that
+    of the main thread's default graph. `with session.graph.as_default()` lets you add to what functions have made.
     """
-    return stacks.get_default_session() or session_of(stacks.program_graph())
+    return stacks.get_default_session() or session_of(graph_of_program())
+
+
+def graph_of_program() -> Graph:
+    """The graph that this thread has entered, else the main thread's own."""
+    return stacks.entered_graph() or stacks.program_graph()
 
 
 def set_session(session: BaseSession) -> None:
     """Let functions, `run` and `shared` use this session from now on: one with a config or on a cluster, say.
 
     session: of the program's graph, as `Session()` is in the main thread. Variables have no value in it yet; they get
-    their initial ones. The session before is not closed. Raises ValueError for a session of another graph.
+    their initial ones. The session before is not closed.
+    Raises TypeError for what is no session, ValueError for one of another graph.
     """
     if not isinstance(session, BaseSession):
         raise TypeError(f"set_session takes a session, not {session!r}.")
-    if session.graph is not stacks.program_graph():
+    if session.graph is not graph_of_program():
         raise ValueError(
-            "This session is of another graph than the program's. Make it as Session(config=...) in the main thread, "
-            "outside of `with graph.as_default()`, or with graph=weftwork.get_session().graph."
+            "This session is of another graph than the program's. Make it with graph=weftwork.get_session().graph, or "
+            "without a graph in the main thread."
         )
     session.graph.runtime = session
 
@@ -84,7 +92,7 @@ def _graph_of(fetches: Any) -> Graph:
     for leaf in nest.flatten(fetches):
         if isinstance(leaf, (Tensor, Operation, Variable)):
             return leaf.graph
-    return stacks.program_graph()
+    return graph_of_program()
 
 
 def _elements(session: Any, fetches: Any) -> list[Operation]:
@@ -142,7 +150,7 @@ class Shared(Variable):
     """A value that a program's functions share and keep between calls. Made by `shared`."""
 
     def get(self) -> Any:
-        """Its value: now, or at this line of a function that is traced."""
+        """Its value: now, or at this line of a function that is being traced."""
         return self._now(self.value())
 
     def set(self, value: Any) -> Any:
@@ -154,13 +162,8 @@ class Shared(Variable):
         return self._now(self.assign_add(value))
 
     def _now(self, tensor: Tensor) -> Any:
-        """A tensor while a graph is being made, else its value."""
-        return tensor if _building(self.graph) else run(tensor)
-
-
-def _building(graph: Graph) -> bool:
-    """Whether this thread makes nodes of a graph: it traces a function, or has entered a graph."""
-    return stacks.local.tracing is not None or bool(stacks.local.graphs)
+        """A tensor while a function is traced, else its value."""
+        return tensor if stacks.local.tracing is not None else run(tensor)
 
 
 def shared(value: Any, dtype: Any = None, name: str | None = None) -> Shared:
@@ -168,15 +171,16 @@ def shared(value: Any, dtype: Any = None, name: str | None = None) -> Shared:
 
     value: what it is at first. Whole numbers become int64 and floats float64, arrays keep their dtype, and anything
     else is any Python object: a text, a list, a frame.   dtype: another one.   name: of its node.
-    It lies in the program's session (`get_session`), which has its value at once; in a graph that was entered with
-    `with graph.as_default()`, it is a variable like others. In a function that is traced, it is the function's.
+    It has its value at once, in the program's session (`get_session`). In a function that is being traced, it is the
+    function's, and gets its value before the first call.
     """
     if dtype is None:
         dtype = _dtype_of(value)
-    graph = stacks.get_default_graph() if _building(stacks.program_graph()) else stacks.program_graph()
+    tracing = stacks.local.tracing
+    graph = graph_of_program() if tracing is None else tracing.graph
     with graph.as_default():
         made = Shared(value, dtype=dtype, name=name or "shared", trainable=False)
-    if not _building(graph):
+    if tracing is None:
         session_of(graph).run(made.initializer)
     return made
 

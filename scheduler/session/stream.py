@@ -115,7 +115,7 @@ def _items(fetches: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(fetches, Mapping):
         yield from fetches.items()
     elif isinstance(fetches, tuple) and hasattr(fetches, "_fields"):
-        yield from zip(fetches._fields, fetches, strict=True)
+        yield from fetches._asdict().items()  # type: ignore[attr-defined]
     elif isinstance(fetches, (list, tuple)):
         yield from enumerate(fetches)
     else:

@@ -517,10 +517,12 @@ def test_a_shared_value_is_any_object():
     assert wf.function(lambda: texts.set(wf.op(lambda old: old + "b")(texts.get())))() == "ab"
     with wf.Graph().as_default():
         inside = wf.shared(3)
-        assert isinstance(inside.get(), wf.Tensor)
+        assert (inside.get(), inside.add(1)) == (3, 4)
         with wf.Session() as session:
-            session.run(wf.global_variables_initializer())
-            assert session.run(inside) == 3
+            assert inside.get() == 3
+            session.run(inside.assign(7))
+            assert inside.get() == 7
+        assert inside.get() == 4
 
 
 def test_another_session_may_be_set_and_a_closed_one_is_replaced():
@@ -541,6 +543,22 @@ def test_another_session_may_be_set_and_a_closed_one_is_replaced():
         assert wf.get_session() not in (mine, before)
     finally:
         wf.set_session(before)
+
+
+def test_a_graph_that_was_entered_is_the_programs(graph):
+    """Functions and values that are made in it, or called in it, are in it, from other threads too."""
+    total = wf.shared(0)
+
+    @wf.function
+    def f(n):
+        return total.add(n)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(f, [1] * 20)) == list(range(1, 21))
+    assert f(1) == 21
+    assert f.trace(1).graph is total.graph is wf.get_session().graph is graph
+    assert doubled(4) == 8
+    assert doubled.trace(4).graph is graph
 
 
 def test_a_fresh_default_graph_begins_anew(monkeypatch):

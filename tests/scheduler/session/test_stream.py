@@ -120,7 +120,7 @@ def test_who_leaves_the_loop_or_cancels_the_task_cancels_the_run(graph):
         finally:
             ended.append(1)
 
-    nodes = [after(0, 1), tf.op(wait)()]
+    nodes = [after(0.05, 1), tf.op(wait)()]  # the second one has begun when the first one is done
 
     async def cancelled(session):
         async def read():
