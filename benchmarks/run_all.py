@@ -16,6 +16,7 @@ from benchmarks.common import machine
 TARGET = Path(__file__).parent / "RESULTS.md"
 BENCHMARKS = {
     "small": 300,
+    "functions": 200,
     "training": 400,
     "metg": 1500,
     "coarse": 300,

@@ -38,6 +38,7 @@ DIFFERS = {
     "TensorArray": "a cell may be read again; `grad` is not there, `gradients` goes through by itself",
     "contrib": "the names that stand for something outside of it",
     "executing_eagerly": "always False",
+    "function": "Python's numbers are data, control flow is not rewritten, and there is no `input_signature`",
     "metrics.average_precision_at_k": "a row without labels counts 0, not NaN",
     "metrics.sparse_average_precision_at_k": "a row without labels counts 0, not NaN",
     "nn.ctc_loss": "labels that cannot fit into the time are an error, not inf",

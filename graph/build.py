@@ -193,6 +193,9 @@ def convert_together(values: Sequence[Any], dtype: Any = None) -> list[Tensor]:
     """
     tensors = [as_tensor(value) for value in values]
     present = [tensor for tensor in tensors if tensor is not None]
+    if present and present[0].op.graph.weak:
+        tensors = _beside_others(tensors, values)
+        present = [tensor for tensor in tensors if tensor is not None]
     if len(present) == len(tensors):
         return present
     if dtype is None:
@@ -203,6 +206,25 @@ def convert_together(values: Sequence[Any], dtype: Any = None) -> list[Tensor]:
         dtype = _promoted(typed)
     graph = graph_of(present)
     return [_weak(v, dtype, graph) if t is None else t for t, v in zip(tensors, values, strict=True)]
+
+
+def _beside_others(tensors: list[Tensor | None], values: Sequence[Any]) -> list[Tensor | None]:
+    """The tensors; those that stand for Python's numbers take the dtype of typed ones beside them."""
+    weak = [t is not None and t in t.op.graph.weak for t in tensors]
+    typed = [t.dtype.base_dtype for t, is_weak in zip(tensors, weak, strict=True) if t is not None and not is_weak]
+    typed += [as_dtype(v.dtype) for v in values if isinstance(v, (np.ndarray, np.generic)) and v.dtype.kind in "biufc"]
+    beside = _promoted(typed) if any(weak) else None
+    if beside is None or beside.numpy.kind not in "biufc":
+        return tensors
+    return [_strong(t, beside) if w else t for t, w in zip(tensors, weak, strict=True)]  # type: ignore[arg-type]
+
+
+_PYTHON = {"i": int, "f": float, "c": complex}
+
+
+def _strong(tensor: Tensor, beside: DType) -> Tensor:
+    dtype, _ = _weak_dtype(beside, _PYTHON[tensor.dtype.numpy.kind])
+    return seams.cast(tensor, dtype)
 
 
 def _promoted(typed: list[DType]) -> DType | None:
@@ -381,7 +403,17 @@ def elementwise(
         kernel = OPERATORS.get(ufunc, ufunc)
     if ufunc.nout > 1:
         return apply(kernel, tensors, type=kind, name=name, outputs=[(d, shape) for d in result])
-    return apply(kernel, tensors, type=kind, name=name, dtype=result[0], shape=shape)
+    made = apply(kernel, tensors, type=kind, name=name, dtype=result[0], shape=shape)
+    if made.op.graph.weak and result[0].numpy.kind in _PYTHON:
+        _keep_weak(made, args)
+    return made
+
+
+def _keep_weak(made: Tensor, args: Sequence[Any]) -> None:
+    """What is computed of Python's numbers alone stands for one, too."""
+    weak = made.op.graph.weak
+    if all([type(arg) in _NUMBERS or as_tensor(arg) in weak for arg in args]):
+        weak.add(made)
 
 
 @lru_cache(maxsize=4096)

@@ -80,6 +80,13 @@ def is_async(function: Any) -> bool:
     return any([inspect.iscoroutinefunction(each) for each in _layers(function)])
 
 
+def is_coroutine_function(function: Any) -> bool:
+    """True for what gives a coroutine when it is called, as far as is sure: a decorator may run what it wraps."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004
+    )
+
+
 def _layers(function: Any) -> list:
     """A function and what it wraps, as far as it says; of an object that is called, its class's `__call__`."""
     layers: list = []
@@ -99,6 +106,15 @@ def _layers(function: Any) -> list:
     return layers
 
 
+def on_loop() -> bool:
+    """True in a coroutine, or what it calls."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def awaited(made: Any) -> Any:
     """The result of a coroutine, run to its end in an event loop of its own; anything else as it is.
 
@@ -106,9 +122,7 @@ def awaited(made: Any) -> Any:
     """
     if not inspect.iscoroutine(made):
         return made
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not on_loop():
         return asyncio.run(made)
     outcome: list = []
     context = contextvars.copy_context()

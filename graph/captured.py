@@ -12,6 +12,7 @@ A rebinding is seen by comparing identities, 20 ns a reference; a change in plac
 from __future__ import annotations
 
 import functools
+import io
 import pickle
 import random
 import sys
@@ -91,9 +92,11 @@ class Captured:
     ends: it may end the process that it runs in.
     """
 
-    def __init__(self, function: Callable):
+    def __init__(self, function: Callable, whole: tuple[type, ...] = ()):
+        """whole: types whose objects are known by who they are: they are not looked into."""
         self.function = function
         self.version = 0
+        self._kinds = whole
         self._found_writing = False
         self._bytes: list[bytes | None] = []
         self._walk()
@@ -114,7 +117,7 @@ class Captured:
         self.version += 1
 
     def _walk(self) -> None:
-        walk = _Walk(self.function)
+        walk = _Walk(self.function, self._kinds)
         self._sources = walk.sources
         self._ids = list(map(id, walk.values))
         self._weak, self._strong = kept_weakly(walk.values)
@@ -130,17 +133,39 @@ class Captured:
         self._bytes = [text for text in self._bytes if text is not None]
 
     def _pickled(self) -> list[bytes | None]:
-        return [pickled(value) for value in self.objects]
+        return [pickled(value, self._kinds) for value in self.objects]
 
 
-def pickled(value: Any) -> bytes | None:
-    """An object's bytes, to compare; None for one that is large, or does not pickle."""
+class _Pickler(pickle.Pickler):
+    """Writes of objects of some types who they are."""
+
+    def __init__(self, file: io.BytesIO, whole: tuple[type, ...]):
+        super().__init__(file, protocol=5)
+        self._kinds = whole
+
+    def persistent_id(self, obj: Any) -> Any:
+        return id(obj) if issubclass(type(obj), self._kinds) else None
+
+
+def _bytes_of(value: Any, whole: tuple[type, ...]) -> bytes:
+    if not whole or type(value) in ATOMS:
+        return pickle.dumps(value, protocol=5)
+    file = io.BytesIO()
+    _Pickler(file, whole).dump(value)
+    return file.getvalue()
+
+
+def pickled(value: Any, whole: tuple[type, ...] = ()) -> bytes | None:
+    """An object's bytes, to compare; None for one that is large, or does not pickle.
+
+    whole: types of which an object's bytes say no more than who it is.
+    """
     if getattr(type(value), "nbytes", None) is not None and isinstance(value, np.ndarray) and value.nbytes > _SMALL:
         return None
     if isinstance(value, (list, dict, set, bytearray)) and len(value) > _SMALL >> 3:
         return None
     try:
-        text = pickle.dumps(value, protocol=5)
+        text = _bytes_of(value, whole)
     except Exception:
         return None
     return text if len(text) <= _SMALL else None
@@ -154,7 +179,8 @@ def _is_of_main(value: Any) -> bool:
 class _Walk:
     """One walk over all that a function refers to."""
 
-    def __init__(self, function: Callable):
+    def __init__(self, function: Callable, whole: tuple[type, ...] = ()):
+        self._kinds = whole
         self.sources: list[tuple[Callable, Any]] = []
         self.values: list[Any] = []
         self.writes: set = set()
@@ -207,7 +233,7 @@ class _Walk:
         elif kind is property:
             for part in (value.fget, value.fset):
                 self.visit(part, names, state)
-        else:
+        elif not issubclass(kind, self._kinds):
             self._instance(value, names, state)
 
     def _refer(self, source: Callable, name: Any, key: Any) -> Any:

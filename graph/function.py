@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.build import as_tensor, convert_to_tensor
-from weftwork.graph.callables import bound, check_callable, takes_name
+from weftwork.graph.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, Tensor, Traits
 from weftwork.graph.retries import Retry
-from weftwork.graph.stacks import get_default_graph, inside_node
+from weftwork.graph.stacks import get_default_graph, inside_node, local
 from weftwork.graph.user_function import UserFunction, kernel_of
 
 
@@ -58,6 +59,11 @@ class Op:
         """The function, or the gradient, is another one now."""
         known = self._kernel
         self._kernel = kernel_of(self.function, known.outputs, known.types, self._traits, self._gradient, known.numpy)
+
+    @property
+    def traits(self) -> Traits:
+        """What was asked for its nodes' execution."""
+        return self._traits
 
     @property
     def kernel(self) -> UserFunction:
@@ -111,7 +117,9 @@ class Op:
         if "name" in kwargs and not self._takes_name:
             name = _checked_name(kwargs.pop("name"), self._kernel) or name
         found: list[Tensor] = []
-        lifted, named_args = nest.lift_call(args, kwargs, found, as_tensor)
+        tracing = local.tracing
+        convert = as_tensor if tracing is None else tracing.argument
+        lifted, named_args = nest.lift_call(args, kwargs, found, convert)
         if kwargs:
             attrs: Mapping[str, Any] = {"template": (lifted, named_args)}
         elif len(found) == len(args) and all([type(item) is nest.Slot for item in lifted]):
@@ -140,7 +148,12 @@ class Op:
         return node if not node.outputs else list(node.outputs)
 
     def _computed(self, args: tuple, kwargs: dict) -> Any:
-        """What the node would give, at once: a function that runs as a node calls this one."""
+        """What the node would give, at once: a function that runs as a node calls this one.
+
+        A coroutine that runs as a node gets a coroutine to await.
+        """
+        if self._traits.waits and on_loop():
+            return self._kernel.wait(args, kwargs)
         results = self._kernel.results(args, kwargs)
         if self._kernel.outputs is None:
             return results[0]
@@ -173,6 +186,7 @@ def op(
     memory: float | None = ...,
     resources: Mapping[str, float] | None = ...,
     label_selector: Mapping[str, str] | None = ...,
+    limits: Mapping[str, int] | None = ...,
     retries: int | Retry = ...,
     timeout: float | None = ...,
     name: str | None = ...,
@@ -192,6 +206,7 @@ def op(
     memory: float | None = None,
     resources: Mapping[str, float] | None = None,
     label_selector: Mapping[str, str] | None = None,
+    limits: Mapping[str, int] | None = None,
     retries: int | Retry = 0,
     timeout: float | None = None,
     name: str | None = None,
@@ -205,6 +220,9 @@ def op(
     isolated: never run it in the caller's process.
     here: always run it in the caller's process; those that are not pure run in the order in which they were created.
     num_cpus, num_gpus, memory (bytes), resources, label_selector: what one call needs of a machine, as in Ray.
+    limits: how much of the session's named limits one call takes: {"api": 1}, where the session was made with
+        ConfigProto(limits={"api": 5}), is called five times at a time at most. Such a call runs in the caller's
+        process, in a thread beside the others, or on the program's loop where it is an `async def`.
     retries: how often it is called again when it raises; or a tf.Retry, which also says after how long, and after
         which errors.
     timeout: seconds that one call may take, from when the function begins: waiting for a free worker does not count,
@@ -226,12 +244,17 @@ def op(
         resources=needed(num_cpus, num_gpus, memory, resources),
         labels=selected(label_selector),
         here=here,
+        limits=limited(limits),
     )
-    traits.check_place("@op")
+    coroutine = replace(traits, waits=True)
+    if function is None:
+        traits.check_place("@op") if timeout is None else coroutine.check_place("@op")
 
     def lift(function: Callable) -> Op:
         check_callable(function)
-        return Op(function, outputs, types, raw, pure, traits, name)
+        mine = coroutine if is_coroutine_function(function) else traits
+        mine.check_place("@op")
+        return Op(function, outputs, types, raw, pure, mine, name)
 
     return lift if function is None else lift(function)
 
@@ -276,6 +299,15 @@ def needed(
     for key, value in asked.items():
         if not isinstance(key, str) or not isinstance(value, (int, float)) or value < 0:
             raise ValueError(f"resources maps a name to an amount, 0 or more, but got {key!r}: {value!r}.")
+    return tuple(sorted(asked.items()))
+
+
+def limited(limits: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
+    """Named limits, sorted by name; ValueError for what is no mapping of text to whole numbers of 1 or more."""
+    asked = dict(limits or {})
+    for key, value in asked.items():
+        if not isinstance(key, str) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"limits maps a name to a whole number, 1 or more, but got {key!r}: {value!r}.")
     return tuple(sorted(asked.items()))
 
 

@@ -92,6 +92,10 @@ class Graph(Collections):
         self._unfetchable: set[Operation] = set()
         self._sections: list[Section] = []
         self.seed: int | None = None
+        self.weak: set[Tensor] = set()
+        """Tensors that stand for Python's numbers: beside others they take their dtype, as these would."""
+        self.runtime: Any = None
+        """The session that plain programs run it in, once there is one: it goes when the graph goes."""
 
     # Nodes
 
@@ -142,6 +146,8 @@ class Graph(Collections):
                 op.colocation = colocate.colocation or (colocate.name,)
                 op.device = colocate.device
             self._put(op)
+        if stacks.local.tracing is not None:
+            stacks.local.tracing.added(op)
         return op
 
     def _put(self, op: Operation) -> None:

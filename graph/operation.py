@@ -98,6 +98,7 @@ class Traits:
     labels: what a machine's labels must be, as Ray's label selectors say it, e.g. {"region": "in(eu, us)"}.
     isolated: never run it in the caller's process.
     here: run it in the caller's process and nowhere else; those with effects in the order of their creation.
+    waits: its function is a coroutine.   limits: how much of the session's named limits one call takes.
     user: the kernel is a user's function, not the library's.
     anywhere: nothing of the above says where, or how, it runs.
     """
@@ -109,11 +110,18 @@ class Traits:
     resources: tuple[tuple[str, float], ...] = field(default=())
     labels: tuple[tuple[str, str], ...] = field(default=())
     here: bool = False
+    waits: bool = False
+    limits: tuple[tuple[str, int], ...] = field(default=())
     anywhere: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         asked = self.isolated or self.timeout is not None or self.resources or self.labels or self.here
-        object.__setattr__(self, "anywhere", not asked)
+        object.__setattr__(self, "anywhere", not (asked or self.waits or self.limits))
+
+    @property
+    def awaited(self) -> bool:
+        """True for a call that waits in the caller's process without a lane: on the program's loop, or for a limit."""
+        return (self.waits or bool(self.limits)) and not (self.isolated or self.resources or self.labels)
 
     @property
     def elsewhere(self) -> list[str]:
@@ -133,10 +141,18 @@ class Traits:
                 f"{word} must run in the caller's process (here=True), and asks with "
                 f"{' and '.join(self.elsewhere)} for another one. Leave one of them out."
             )
+        elsewhere = [option for option in self.elsewhere if option != "timeout" or not self.waits]
+        if self.limits and elsewhere:
+            raise ValueError(
+                f"{word} has limits, which count the calls in the program's own process, and asks with "
+                f"{' and '.join(elsewhere)} for another one. Leave one of them out."
+            )
 
 
 LIBRARY = Traits()
 _NO_ATTRS: Mapping[str, Any] = {}
+_STATIC = " In a weftwork.function, name an argument in static=(...) if its value is to steer the function."
+"""What to do instead, as errors say it."""
 
 
 class Operation:
@@ -258,7 +274,7 @@ class Operation:
         """The operations that wait for it."""
         return [op for op in self.graph.operations[self.index :] if self in op.controls]
 
-    def _add_control_inputs(self, ops: Iterable[Operation]) -> None:
+    def wait_for(self, ops: Iterable[Operation]) -> None:
         """Let it wait for further operations, which must be older: the order of creation is the order of a run."""
         for op in ops:
             if op.graph is not self.graph or op.index >= self.index:
@@ -268,8 +284,10 @@ class Operation:
             if op not in self.controls:
                 self.controls = (*self.controls, op)
 
+    _add_control_inputs = wait_for
+
     def _add_control_input(self, op: Operation) -> None:
-        self._add_control_inputs([op])
+        self.wait_for([op])
 
     def _set_device(self, device: Any) -> None:
         self.device = str(device)
@@ -389,7 +407,7 @@ class Tensor(Operators):
         raise TypeError(
             "Using a `tf.Tensor` as a Python `bool` is not allowed. Use `if t is not None:` instead of `if t:` to test "
             "if a tensor is defined, and use TensorFlow ops such as tf.cond to execute subgraphs conditioned on the "
-            f"value of a tensor.\n\t [[node {self.op.defined_at}]]"
+            f"value of a tensor.{_STATIC}\n\t [[node {self.op.defined_at}]]"
         )
 
     def __iter__(self):
@@ -405,10 +423,10 @@ class Tensor(Operators):
         )
 
     def __float__(self):
-        raise TypeError(f"float() argument must be a number, not the symbolic Tensor {self.name}: run it in a session.")
+        raise TypeError(f"float() argument must be a number, not the symbolic Tensor {self.name}: run it.{_STATIC}")
 
     def __int__(self):
-        raise TypeError(f"int() argument must be a number, not the symbolic Tensor {self.name}: run it in a session.")
+        raise TypeError(f"int() argument must be a number, not the symbolic Tensor {self.name}: run it.{_STATIC}")
 
     __index__ = __int__
 

@@ -33,6 +33,8 @@ class Seams:
     """`numpy_protocol`: NumPy's functions of tensors."""
     getitem: Callable[[Any, Any], Any]
     """`ops.array_ops.slice_helper`: `tensor[item]`."""
+    cast: Callable[..., Any]
+    """`ops.conversion.cast`: a tensor as another dtype."""
     stack: Callable[..., Any]
     """`ops.array_ops.stack`: a list that holds tensors, as a tensor."""
     assign_slice: Callable[..., Any]
@@ -67,6 +69,7 @@ _HOMES = {
     "getitem": "graph.ops.indexing",
     "stack": "graph.ops.joining",
     "assign_slice": "graph.variables.writes",
+    "cast": "graph.ops.conversion",
     "cwise": "graph.ops.sparse_ops",
     "matmul": "graph.ops.products",
     "variable_class": "graph.variables.variable",

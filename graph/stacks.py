@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from weftwork.graph.forks import fresh
 from weftwork.graph.seams import seams
 
 if TYPE_CHECKING:
@@ -34,10 +35,21 @@ class _Graphs(list["Graph"]):
 
 
 class _Stacks(threading.local):
+    """tracing: what follows the making of nodes while a function is traced in this thread; None outside of that."""
+
+    tracing: Any = None
+
     def __init__(self):
         self.graphs = _Graphs()
         self.sessions: list[Any] = []
         self.fallback: Graph | None = None
+
+
+class _Program:
+    """The main thread's fallback graph, which other threads may ask for."""
+
+    graph: Graph | None = None
+    lock = fresh(threading.Lock())
 
 
 _working = 0
@@ -111,8 +123,26 @@ def get_default_graph() -> Graph:
     if local.graphs:
         return local.graphs[-1]
     if local.fallback is None:
-        local.fallback = seams.new_graph()
+        local.fallback = program_graph() if _in_main() else seams.new_graph()
     return local.fallback
+
+
+def _in_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def program_graph() -> Graph:
+    """The main thread's own graph, from any thread: where the nodes of a plain program are."""
+    graph = _Program.graph
+    if graph is None:
+        with _Program.lock:
+            graph = _Program.graph = _Program.graph or seams.new_graph()
+    return graph
+
+
+def entered_graph() -> Graph | None:
+    """The innermost graph that this thread has entered, and not only what runs a node in it."""
+    return local.graphs[-1] if local.graphs and not inside_node() else None
 
 
 def reset_default_graph() -> None:
@@ -123,6 +153,8 @@ def reset_default_graph() -> None:
             "and create a new graph."
         )
     local.fallback = seams.new_graph()
+    if _in_main():
+        _Program.graph = local.fallback
 
 
 def get_default_session() -> Any:

@@ -5,7 +5,9 @@ It fills the arguments in, calls, tries again, checks and converts the results, 
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import inspect
 import logging
 import re
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from weftwork.graph import dtypes, nest
 from weftwork.graph.callables import awaited, identity, is_async, named
 from weftwork.graph.captured import Captured
 from weftwork.graph.dtypes import DType
-from weftwork.graph.errors import text_of
+from weftwork.graph.errors import DeadlineExceededError, text_of
 from weftwork.graph.operation import Traits
 from weftwork.graph.ownership import ATOMS, copied, is_atom, own
 from weftwork.graph.reading import reads_only
@@ -102,10 +104,12 @@ class UserFunction:
 
     def results(self, args: Any, kwargs: Any, call: Callable | None = None) -> list:
         """Call the function, or `call`, which does: its outputs, checked and converted."""
-        if self.outputs is None:
-            results = [self._call(call or self._once, args, kwargs)]
-        else:
-            results = self._several(self._call(call or self._once, args, kwargs))
+        return self._settled(self._call(call or self._once, args, kwargs))
+
+    def _settled(self, made: Any) -> list:
+        """The outputs in what the function has made, checked and converted."""
+        results = [made] if self.outputs is None else self._several(made)
+        del made
         if self._convert:
             results = [self._as(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
         for at in range(len(results)):
@@ -114,6 +118,48 @@ class UserFunction:
                 results[at] = None
                 results[at] = own([value])
         return results
+
+    async def wait(self, args: Any, kwargs: Any) -> Any:
+        """What a call with these arguments gives, for a coroutine function. A time limit is that of each attempt.
+
+        Raises DeadlineExceededError when the limit is over, and what the function raises.
+        """
+        results = self._settled(await self._tried(args, kwargs))
+        return results[0] if len(results) == 1 else tuple(results)
+
+    async def _tried(self, args: Any, kwargs: Any) -> Any:
+        retry = Retry.of(self.retries)
+        for attempt, wait in enumerate(retry.waits(), 2):
+            try:
+                return await self._within(*copied((args, kwargs)))
+            except DeadlineExceededError:
+                raise
+            except retry.on as error:  # type: ignore[misc]
+                text = f"{type(error).__name__}: {text_of(error)}"
+            self._say_again(attempt, retry.times + 1, wait, text)
+            await asyncio.sleep(wait)
+        return await self._within(args, kwargs)
+
+    async def _within(self, args: Any, kwargs: Any) -> Any:
+        """What the function returns, if it takes no longer than its limit."""
+        made = self.function(*args, **kwargs)
+        if not inspect.isawaitable(made):
+            return made
+        if self.timeout is None:
+            return await made
+        task = asyncio.ensure_future(made)
+        try:
+            done, _ = await asyncio.wait([task], timeout=self.timeout)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        if done:
+            return task.result()
+        task.cancel()
+        await asyncio.wait([task])
+        text = f"{self.__name__} took longer than its time limit of {self.timeout:g} s"
+        raise DeadlineExceededError(None, None, text)
 
     def _call(self, call: Callable, args: Any, kwargs: Any) -> Any:
         if not self.retries:
@@ -129,15 +175,18 @@ class UserFunction:
 
     def _again(self, attempt: int, most: int, wait: float, text: str) -> None:
         """A call has failed: say so, and wait for the next one. Raises what ends the run meanwhile."""
-        in_so_long = f"in {wait:.3g} s" if wait else "at once"
-        _LOG.info("%s failed with %s. Try %d of %d follows %s.", self.__name__, text, attempt, most, in_so_long)
-        for tell in RETRIED:
-            tell(self, attempt, text)
+        self._say_again(attempt, most, wait, text)
         end = monotonic() + wait
         while (left := end - monotonic()) > 0:
             for look in STOPS:
                 look()
             sleep(min(left, _LOOKS_EVERY))
+
+    def _say_again(self, attempt: int, most: int, wait: float, text: str) -> None:
+        in_so_long = f"in {wait:.3g} s" if wait else "at once"
+        _LOG.info("%s failed with %s. Try %d of %d follows %s.", self.__name__, text, attempt, most, in_so_long)
+        for tell in RETRIED:
+            tell(self, attempt, text)
 
     def once(self) -> UserFunction:
         """The same kernel, of which a call is one try."""

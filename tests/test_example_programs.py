@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 LEAST = {
     "pipelines.doors": 1.0,
+    "pipelines.http_calls": 1.0,
     "pipelines.pipeline": 0.9,
     "pipelines.sales": 0.95,
     "search.nearest_neighbours": 0.95,
@@ -31,6 +32,7 @@ LEAST = {
 MOST = {
     "simulation.actor_learner": 8,
     "simulation.monte_carlo": 0,
+    "simulation.plain_program": 0.02,
     "state.save_restore": 1e-6,
     "training.autoencoder": 0.03,
     "training.gan": 0.5,

@@ -49,6 +49,7 @@ FLOORS = [
     "scheduler/run",
     "scheduler/views",
     "scheduler/session",
+    "scheduler/functions",
     "scheduler/training",
     "scheduler/doors",
     "scheduler/command",

@@ -79,7 +79,7 @@ _ESTIMATORS = (
     "Estimators and their feature columns are not here. tf.train.MonitoredTrainingSession runs a training loop."
 )
 _GRAPHS = "programs here make graphs and run them in sessions, as TensorFlow 1 does without eager execution."
-_OF_TENSORFLOW_2 = ["enable_eager_execution", "GradientTape", "function", "Module", "autograph", "enable_v2_behavior"]
+_OF_TENSORFLOW_2 = ["enable_eager_execution", "GradientTape", "Module", "autograph", "enable_v2_behavior"]
 _NOT_HERE = {
     **dict.fromkeys(["keras"], _KERAS),
     **dict.fromkeys(["estimator", "feature_column"], _ESTIMATORS),

@@ -1593,7 +1593,13 @@ from weftwork.graph.variables.writes import (
     scatter_update as scatter_update,
 )
 from weftwork.scheduler.doors.executor import Executor as Executor
+from weftwork.scheduler.doors.lazy_map import lazy_map as _lazy_map
 from weftwork.scheduler.events.stream import listen as listen
+from weftwork.scheduler.functions.function import function as function
+from weftwork.scheduler.functions.runtime import get_session as get_session
+from weftwork.scheduler.functions.runtime import run as run
+from weftwork.scheduler.functions.runtime import set_session as set_session
+from weftwork.scheduler.functions.runtime import shared as shared
 from weftwork.scheduler.plan.cost import (
     load_costs as load_costs,
 )
@@ -1677,6 +1683,7 @@ tensor_scatter_nd_min = _tensor_scatter_min
 tensor_scatter_nd_sub = _tensor_scatter_sub
 tensor_scatter_nd_update = _tensor_scatter_update
 initialize_all_tables = _tables_initializer
+map = _lazy_map
 matrix_square_root = _sqrtm
 
 __version__: str

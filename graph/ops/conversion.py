@@ -12,6 +12,7 @@ from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.kernels import elementwise as kernels
 from weftwork.graph.known import promoted
 from weftwork.graph.operation import Tensor
+from weftwork.graph.seams import seams
 
 
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
@@ -114,3 +115,6 @@ def angle(input: Any, name: str | None = None) -> Tensor:
     if x.dtype.numpy.kind in "biu":
         x = cast(x, dtypes.float64)
     return apply(kernels.angle, [x], type="Angle", name=name, dtype=x.dtype.real_dtype, shape=x.raw_shape)
+
+
+seams.cast = cast

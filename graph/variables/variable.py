@@ -22,7 +22,7 @@ from weftwork.graph.protos import protos
 from weftwork.graph.references import Reference
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
-from weftwork.graph.stacks import get_default_graph, get_default_session
+from weftwork.graph.stacks import get_default_graph, get_default_session, local
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.creators import Created
 from weftwork.graph.variables.guarding import safe_initial
@@ -251,8 +251,12 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
     # Reading
 
     def value(self) -> Tensor:
-        """The cached read: its value at the moment that the consumer runs."""
-        return self._snapshot
+        """The cached read: its value at the moment that the consumer runs.
+
+        While a function is traced: its value at this line of the function.
+        """
+        tracing = local.tracing
+        return self._snapshot if tracing is None else tracing.read(self, self._snapshot)
 
     def read_value(self) -> Tensor:
         """A read of its own: the value at the moment that this operation runs."""
@@ -323,13 +327,13 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
     # NumPy's protocols, through the cached read
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        return self._snapshot.__array_ufunc__(ufunc, method, *inputs, **kwargs)
+        return self.value().__array_ufunc__(ufunc, method, *inputs, **kwargs)
 
     def __array_function__(self, func, types, args, kwargs):
-        return self._snapshot.__array_function__(func, types, args, kwargs)
+        return self.value().__array_function__(func, types, args, kwargs)
 
     def __getitem__(self, item):
-        return self._snapshot[item]
+        return self.value()[item]
 
     def __array__(self, dtype=None, copy=None):
         return self._snapshot.__array__()
@@ -427,4 +431,4 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
 
 
 seams.variable_class = Variable
-STANDING.append((Variable, lambda variable: variable._snapshot))
+STANDING.append((Variable, Variable.value))

@@ -33,7 +33,7 @@ class Dataflow:
     feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as they were when the run began,
     `newest` as they are when the run's writes begin, `draws` places in random streams.
     needs: what nodes ask for beyond a process, once it is settled.   queued: some nodes use queues.
-    waiting: the branches and loops in which queues are used.
+    waiting: the branches and loops in which queues are used, or limits.
     writes: the value that each written variable ends with.   fetched: the value of each fetch, or None.
     """
 
@@ -65,6 +65,8 @@ class Dataflow:
         """The users' functions that its nodes call, those of branches and loops too."""
         self.here: frozenset[int] = frozenset()
         """The nodes that must run in the caller."""
+        self.awaited: frozenset[int] = frozenset()
+        """The nodes whose calls wait in the caller, without a lane."""
         self.state: tuple = ()
         """The versions of what its functions refer to, when it last left the caller."""
         self.beside = False
@@ -151,6 +153,8 @@ class Dataflow:
             before = tuple([position[other] for other in self.after.get(node, ()) if other in position])
             if before:
                 part.after[position[node]] = before
+            if node in self.awaited:
+                part.awaited |= {position[node]}
             if node in self.needs:
                 part.needs[position[node]] = self.needs[node]
         part.controls = [position[node] for node in self.controls if node in position]

@@ -59,10 +59,12 @@ def settle_effects(flow: Dataflow) -> None:
     """Find `flow.functions` and `flow.here`, and let the nodes that share state wait for each other."""
     flow.functions = functions_of(flow.kernels)
     flow.here = frozenset([node for node, op in enumerate(flow.ops) if op.traits.here])
+    flow.awaited = frozenset([node for node, op in enumerate(flow.ops) if op.traits.awaited])
     bound = bound_together(flow.functions)
     if not bound:
         return
-    nodes = [n for n, k in enumerate(flow.kernels) if n not in flow.needs and not bound.isdisjoint(functions_of([k]))]
+    apart = flow.needs.keys() | {node for node in flow.awaited if flow.ops[node].traits.waits}
+    nodes = [n for n, k in enumerate(flow.kernels) if n not in apart and not bound.isdisjoint(functions_of([k]))]
     flow.here |= frozenset(nodes)
     take_turns(flow, nodes)
 

@@ -239,8 +239,8 @@ class _Lowering:
             else:
                 inputs.append(self._place(what))
         flow.controls.append(len(flow.ops))
-        if made.queued:
-            flow.queued = True
+        flow.queued = flow.queued or made.queued
+        if made.queued or made.limited:
             flow.waiting.add(len(flow.ops))
         outputs = self._node(op, tuple(inputs), made.kernel, len(made.state))
         for name, value in zip(made.state, outputs[len(op.outputs) :], strict=True):

@@ -59,6 +59,7 @@ def settle_needs(flow: Dataflow, config: Any) -> None:
     flow.needs = {}
     if config.debug:  # all of it runs in the caller
         settle_effects(flow)
+        flow.awaited = frozenset()
         return
     last, asked, need = LIBRARY, "", _NOTHING
     for node, op in enumerate(flow.ops):
@@ -105,12 +106,13 @@ def check_devices(elements: Sequence[Tensor | Operation], fed: Collection[Tensor
 
 def is_free(flow: Dataflow) -> bool:
     """True when no node asks for anything, a queue or the caller's process included: each may run anywhere."""
-    return not (flow.needs or flow.queued or flow.here or any([op.traits.here for op in flow.ops]))
+    bound = flow.needs or flow.queued or flow.waiting or flow.awaited or flow.here
+    return not (bound or any([op.traits.here for op in flow.ops]))
 
 
 def is_sharable(flow: Dataflow) -> bool:
     """True when nodes that may run anywhere can be shared out, whatever the others ask for."""
-    return not flow.queued and not (flow.needs and flow.writes)
+    return not (flow.queued or flow.waiting) and not (flow.needs and flow.writes)
 
 
 def _spec(device: str, config: Any) -> DeviceSpec:
@@ -130,6 +132,9 @@ def _anywhere(spec: DeviceSpec) -> bool:
 
 def _need(op: Operation, config: Any) -> Need:
     traits = op.traits
+    if traits.awaited:
+        _check_limits(op, config)
+        return _NOTHING
     home = ANYWHERE
     asks = traits.resources or traits.labels
     if asks or ("GPU" in op.device and inventory.local_gpus()):
@@ -143,6 +148,20 @@ def _need(op: Operation, config: Any) -> Need:
     if asks:
         _check(op, [machine for machine in machines() if home.machine in ("", machine.id)])
     return Need(traits.resources, traits.labels, home, traits.isolated, traits.timeout)
+
+
+def _check_limits(op: Operation, config: Any) -> None:
+    """Raise InvalidArgumentError for a node that asks for a limit that the session has not, or not so much of."""
+    for name, amount in op.traits.limits:
+        most = config.limits.get(name, 0)
+        if most < amount:
+            there = ", ".join([f"{key!r}: {config.limits[key]}" for key in config.limits]) or "none"
+            raise at_node(
+                InvalidArgumentError,
+                op,
+                f"{op.name} takes {amount} of the limit {name!r}, but the session has {most}. Make it with "
+                f"ConfigProto(limits={{{name!r}: N}}); its limits are: {there}",
+            )
 
 
 # Devices

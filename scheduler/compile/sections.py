@@ -40,7 +40,7 @@ class Compiled:
 
     order: for each value of the kernel where it comes from: ("input", position), ("state", name), ("read", name) or
     ("draw", operation).   state: variables whose new versions follow the outputs.   reads: those that are only read.
-    queued: queues are used inside.
+    queued: queues are used inside.   limited: something inside takes limits of the session.
     """
 
     kernel: Control
@@ -49,6 +49,7 @@ class Compiled:
     reads: list[str]
     variables: dict[str, Operation]
     queued: bool
+    limited: bool
 
 
 @dataclass
@@ -115,7 +116,13 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
         places = tuple([place - elements for place in places])
         kernel = Sweep(bodies[0], carried, len(state), elements, places, op.attrs["_reverse"], op.attrs["_empty"])
     kernel.functions = functions_of([kernel for flow in flows for kernel in flow.kernels])
-    return Compiled(kernel, order, state, reads, variables, any([flow.queued for flow in flows]))
+    queued, limited = any([flow.queued for flow in flows]), any(map(is_limited, flows))
+    return Compiled(kernel, order, state, reads, variables, queued, limited)
+
+
+def is_limited(flow: Dataflow) -> bool:
+    """Whether something of a section takes limits: then it is a run of its own, and never a program."""
+    return bool(flow.waiting) or any([op.traits.limits for op in flow.ops])
 
 
 def in_parts(op: Operation, made: Compiled) -> list[Operation]:
@@ -125,7 +132,7 @@ def in_parts(op: Operation, made: Compiled) -> list[Operation]:
     process, in turn. They are in no graph.
     """
     count = op.attrs.get("_parallel", 1)
-    if count < 2 or op.traits.here or made.queued or op.attrs["_carried"] or made.state:
+    if count < 2 or op.traits.here or made.queued or made.limited or op.attrs["_carried"] or made.state:
         return []
     if any([word == "draw" for word, _ in made.order]):
         return []
@@ -217,7 +224,7 @@ def body_of(section: SectionFlow, nodes: Sequence[int] | None = None) -> Body:
     flow = section.flow
     sizes = [64.0] * len(flow.producer)
     mine, outputs = range(len(flow.ops)) if nodes is None else nodes, section.outputs
-    if flow.queued and nodes is None:  # its queue nodes wait: it is a run of its own, and never a program
+    if (flow.queued or is_limited(flow)) and nodes is None:  # it waits: it is a run of its own, never a program
         mine, outputs = (), ()
     program, owners = write_program(flow, mine, section.inputs, outputs, sizes, inner=True)
     where = [(flow.ops[owner] if owner >= 0 else section.owner).defined_at for owner in owners]

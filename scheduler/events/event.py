@@ -31,8 +31,8 @@ class Lane(NamedTuple):
     """Where something ran.
 
     place: "caller", "thread", "resident" (a local worker), "task" or "actor"; "queue" for a node that waited in a
-    queue, and "nested" for a branch or a loop whose bodies are runs of their own: in these two nothing computes, so
-    what is in them may lie beside each other.
+    queue, "loop" for a coroutine, or a call that had to wait for a limit, and "nested" for a branch or a loop whose
+    bodies are runs of their own: in these three nothing computes, so what is in them may lie beside each other.
     machine: the address of the machine, "" for the program's own.   pid: the process.   thread: the number that the
     system has given to its thread, as in `threading.get_native_id`.
     """

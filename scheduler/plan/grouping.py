@@ -109,7 +109,7 @@ def _join_level(nodes, level, kinds, parent, root, parallel: bool) -> None:
     first: dict[tuple, int] = {}
     for node in nodes:
         place = kinds[node][0]
-        if place in (Place.TASK, Place.QUEUE, Place.NESTED) or (place is Place.CALLER and parallel):
+        if place in (Place.TASK, Place.QUEUE, Place.LOOP, Place.NESTED) or (place is Place.CALLER and parallel):
             continue
         key = (kinds[node], level[node])
         if key in first:
@@ -136,13 +136,13 @@ def _single(flow: Dataflow, places: Sequence[Place], estimate: Estimate, node: i
     op = flow.ops[node]
     long = (estimate.seconds[node] or 0.0) >= WORTH_A_TASK
     need = flow.needs.get(node)
-    if places[node] in (Place.QUEUE, Place.NESTED):
+    if places[node] in (Place.QUEUE, Place.LOOP, Place.NESTED):
         return True
     return places[node] is Place.TASK and (long or op.traits.user or (need is not None and need.alone))
 
 
 def _chainable(flow: Dataflow, first: int, then: int) -> bool:
-    if flow.ops[then].kind is Kind.QUEUE:
+    if flow.ops[then].kind is Kind.QUEUE or then in flow.awaited or first in flow.awaited:
         return False
     one, two = flow.needs.get(first), flow.needs.get(then)
     return one == two and (one is None or one.timeout is None)

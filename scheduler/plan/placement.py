@@ -28,13 +28,15 @@ class Place(enum.Enum):
     """Local workers, to which ready nodes are given while the run goes on."""
     QUEUE = "queue"
     """Where the session's queues are: in the caller, and waiting there takes no thread."""
+    LOOP = "loop"
+    """The program's event loop, where coroutines wait without a thread; what takes limits has a thread of its own."""
     NESTED = "nested"
     """A thread of the caller, where the bodies of a branch or a loop are runs that are planned by themselves."""
 
     __hash__ = object.__hash__  # an Enum's own is a Python function
 
 
-_HERE = (Place.CALLER, Place.QUEUE, Place.NESTED)
+_HERE = (Place.CALLER, Place.QUEUE, Place.LOOP, Place.NESTED)
 """Places whose values lie in the caller."""
 WORTH_A_TASK = 5e-3
 """Seconds from which a node is worth a Ray task of its own where something can run beside it: several dispatches."""
@@ -147,6 +149,8 @@ def place_needed(flow: Dataflow, node: int) -> Place | None:
         return Place.QUEUE
     if node in flow.waiting:
         return Place.NESTED
+    if node in flow.awaited:
+        return Place.LOOP
     if flow.is_here(node):
         return Place.CALLER
     need = flow.needs.get(node)

@@ -152,7 +152,7 @@ def make_plan(
     for segment in segments:
         for value in segment.inputs:
             readers[value] = readers.get(value, 0) + 1
-        if segment.place in (Place.QUEUE, Place.NESTED):
+        if segment.place in (Place.QUEUE, Place.LOOP, Place.NESTED):
             continue
         segment.program, segment.owners = write_program(
             flow, segment.nodes, segment.inputs, segment.outputs, estimate.bytes

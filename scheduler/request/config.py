@@ -182,6 +182,9 @@ class ConfigProto(Message):
     debug: bool = False
     """Ours. Everything runs in the thread that calls `run`, one node after another, whatever nodes ask for, and no time
     limit holds: breakpoints work, and each error has your frames."""
+    limits: Map[str, int]
+    """Ours. How much there is of each named limit that functions ask for with `@tf.op(limits={"api": 1})`: with 5, five
+    calls run at a time, of all runs of the session."""
     cancel_grace_in_ms: int = 1000
     """Ours. Milliseconds that a cancelled function has to return before its process is ended."""
 

@@ -1,16 +1,20 @@
 """Apart: nodes of a run that is shared out which ask for something: a device, a queue, a CPU, a branch or a loop.
 
-Each is a run of its own inside, in the way that its needs say, beside the rest.
+Each is a run of its own inside, in the way that its needs say, beside the rest. Calls that wait are apart, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from time import monotonic
 from typing import Any
 
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.machines.helpers import borrow
+from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.specializations import Specialization
+from weftwork.scheduler.run.awaiting import Awaiting, raise_outcome
 from weftwork.scheduler.run.nested import InnerRun
 from weftwork.scheduler.run.run import Run
 
@@ -18,21 +22,36 @@ from weftwork.scheduler.run.run import Run
 class Apart:
     """Those of one run. nodes: which they are."""
 
-    def __init__(self, run: Run, run_flow: Callable[[Run, Dataflow, Specialization], None]):
+    def __init__(self, run: Run, run_flow: Callable[[Run, Dataflow, Specialization], None], awaiting: Awaiting):
         """run_flow: runs a dataflow as if it were alone."""
-        self._run, self._run_flow = run, run_flow
-        self.nodes = frozenset(run.flow.needs)
+        self._run, self._run_flow, self._awaiting = run, run_flow, awaiting
+        self.nodes = frozenset(run.flow.needs) | run.flow.awaited
         self._inner: set[InnerRun] = set()
+        self._cancels: dict[int, Callable[[], None]] = {}
 
     def start(self, node: int, values: list, done: Callable[[Any], None]) -> None:
         """Begin a node with its inputs; `done` is called in another thread, with its outputs or with an error."""
         flow = self._run.flow
+        if node in flow.awaited:
+            told = partial(self._told, node, monotonic())
+            self._cancels[node] = self._awaiting.start(self._run, node, lambda outcome: done(told(outcome)))
+            return
         part, number = flow.part([node])
         inner = InnerRun(
             self._run, part, {number[v]: value for v, value in zip(flow.inputs[node], values, strict=True)}
         )
         self._inner.add(inner)
         borrow(1)[0].put(lambda: done(self._work(inner, part)))
+
+    def _told(self, node: int, since: float, outcome: Any) -> Any:
+        """What came of a call that waits, as that of a run inside."""
+        try:
+            raise_outcome(self._run.flow.ops[node], outcome)
+        except BaseException as error:
+            return error
+        self._run.count(Place.LOOP.value, 1)
+        self._run.waited(Place.LOOP.value, self._run.flow.ops[node], since)
+        return outcome
 
     def _work(self, inner: InnerRun, part: Dataflow) -> Any:
         try:
@@ -47,3 +66,5 @@ class Apart:
         """End those that are under way."""
         for inner in list(self._inner):
             inner.cancel()
+        for cancel in reversed(list(self._cancels.values())):
+            cancel()

@@ -35,6 +35,7 @@ from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.attempts import Attempt
+from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.budget import Budget
 from weftwork.scheduler.run.failures import (
     block,
@@ -76,6 +77,7 @@ class Dispatcher:
         grace: float,
         budget: int,
         lanes: Lanes,
+        awaiting: Awaiting,
     ):
         self.run, self.plan, self.links, self.measure, self.grace = run, plan, links, measure, grace
         self.requests = RequestBuilder(run, plan, measure)
@@ -96,7 +98,7 @@ class Dispatcher:
         self.sent = 0
         self.held: list[Segment] = []
         self.inner: deque[Segment] = deque()
-        self.queued = Waits(run, plan, queues)
+        self.queued = Waits(run, plan, queues, awaiting)
         self.scarcity = Scarcity()
         self.nested = Calls(run, plan, nesting, measure)
         self.since: dict[int, float] = {}
@@ -132,7 +134,7 @@ class Dispatcher:
 
     def _ready(self, segment: Segment) -> None:
         self.since.setdefault(segment.number, monotonic())
-        if segment.place is Place.QUEUE:
+        if segment.place in (Place.QUEUE, Place.LOOP):
             self.queued.begin(segment)
         elif segment.place is Place.NESTED and self.queued.may_wait(segment):
             self.nested.begin(segment)
@@ -489,12 +491,12 @@ class Dispatcher:
 
     def _gathered(self, pending: dict[Any, Attempt], end: float) -> bool:
         """Wait until a time for what is on its way; True once all has come."""
-        calls = self.run.calls
-        while (pending or calls) and (left := end - monotonic()) > 0:
+        calls, waits = self.run.calls, self.run.waits
+        while (pending or calls or waits) and (left := end - monotonic()) > 0:
             try:
                 event = self.run.events.get(timeout=left)
             except Empty:
                 break
-            pending.pop(event, None)
-            calls.pop(event, None)
-        return not (pending or calls)
+            for under_way in (pending, calls, waits):
+                under_way.pop(event, None)  # type: ignore[call-overload]
+        return not (pending or calls)  # a coroutine that does not end is left to itself

@@ -28,7 +28,7 @@ from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.folding import Rewrites
 from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.compile.needs import settle_needs
-from weftwork.scheduler.compile.sections import SectionFlow, body_of
+from weftwork.scheduler.compile.sections import SectionFlow, body_of, is_limited
 from weftwork.scheduler.plan.signatures import Signature
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.request.fetches import Fetches
@@ -122,7 +122,7 @@ class _Function:
     def may_overlap(self) -> bool:
         """True when calls need not keep an order: they write nothing, wait for nothing, and may run anywhere."""
         flow = self._flow
-        return not (flow.writes or flow.newest or flow.queued or flow.here or flow.needs)
+        return not (flow.writes or flow.newest or flow.queued or flow.here or flow.needs or is_limited(flow))
 
     @property
     def _is_plain(self) -> bool:

@@ -34,6 +34,7 @@ from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan
 from weftwork.scheduler.plan.signatures import Signature, Signatures, settled
 from weftwork.scheduler.plan.specializations import REPLAN_AT, Specialization
 from weftwork.scheduler.run.apart import Apart
+from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.cold_run import ColdRun, Next, Part, Stretch
 from weftwork.scheduler.run.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
@@ -94,6 +95,7 @@ class Engine:
         self._iterators = Iterators(ElementFunctions(self))
         self.queues = QueueHost(iterators=self._iterators)
         self._nesting = Nesting(self)
+        self._awaiting = Awaiting(config.limits)
         self.planner = Planner(config, self.lanes, self._nesting)
         self.flusher = Flusher(self.mirror, self.links)
         self._autosave = Autosave(self.mirror, config.checkpoint_dir, config.checkpoint_every)
@@ -331,7 +333,8 @@ class Engine:
     def _execute(self, run: Run, plan: Plan, measure: bool, team: LocalWorkers | None = None) -> None:
         grace = self.config.cancel_grace_in_ms / 1000
         if team is not None and plan.is_dynamic:
-            team.share(run, Estimate(run.flow, {}).seconds, Apart(run, self.run_flow), self.lanes.most, grace)
+            apart = Apart(run, self.run_flow, self._awaiting)
+            team.share(run, Estimate(run.flow, {}).seconds, apart, self.lanes.most, grace)
         elif team is not None:
             team.run(run, plan, measure, grace)
         elif plan.slots > 1:
@@ -340,7 +343,9 @@ class Engine:
             run_locally(run, plan, measure)
         else:
             budget = self.config.memory_budget
-            Dispatcher(run, plan, self.links, self.queues, self._nesting, measure, grace, budget, self.lanes).execute()
+            Dispatcher(
+                run, plan, self.links, self.queues, self._nesting, measure, grace, budget, self.lanes, self._awaiting
+            ).execute()
 
     # First runs
 

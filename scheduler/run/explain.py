@@ -125,7 +125,7 @@ def waiting(run: Any) -> list[Waiting]:
     elif work is not None and work.current is not None:
         found.append(Waiting((work.current.defined_at,), "caller", now - work.since, inventory.this_machine()))
     for wait, segment in list(run.waits.items()):
-        found.append(Waiting(_all_names(run, segment), "queue", now - wait.since, inventory.this_machine()))
+        found.append(Waiting(_all_names(run, segment), segment.place.value, now - wait.since, inventory.this_machine()))
     return found
 
 
@@ -163,6 +163,9 @@ def _why(plan: Plan, segment: Segment) -> str:
         return "its variables or large inputs lie there"
     if segment.place is Place.QUEUE:
         return "may wait in a queue of the session"
+    if segment.place is Place.LOOP:
+        limits = ", ".join([f"{name}={amount}" for name, amount in ops[0].traits.limits])
+        return f"waits without a lane{f', with limits {limits}' if limits else ''}"
     if segment.place is Place.NESTED:
         return "its branches or iterations are planned by themselves"
     if segment.place is Place.THREAD:

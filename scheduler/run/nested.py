@@ -26,7 +26,7 @@ from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.folding import Rewrites
 from weftwork.scheduler.compile.needs import Need, settle_needs
-from weftwork.scheduler.compile.sections import SectionFlow, compiled, section_flows
+from weftwork.scheduler.compile.sections import SectionFlow, compiled, is_limited, section_flows
 from weftwork.scheduler.compile.unrolling import ahead
 from weftwork.scheduler.machines import objects
 from weftwork.scheduler.machines.backend import ValueLost
@@ -199,9 +199,10 @@ class Nested:
         rewrites = Rewrites.of(engine.config)
         kernel, flows = compiled(op, rewrites).kernel, section_flows(op, rewrites)
         bodies = kernel.bodies()
-        self.waits = compiled(op, rewrites).queued
+        made = compiled(op, rewrites)
+        self.waits = made.queued or made.limited
         self.bodies = [
-            PlannedBody(engine, flow, None if flow.flow.queued else body)
+            PlannedBody(engine, flow, None if flow.flow.queued or is_limited(flow.flow) else body)
             for flow, body in zip(flows, bodies, strict=True)
         ]
         self.kernel: Control = kernel.over(dict(zip(bodies, self.bodies, strict=True)))

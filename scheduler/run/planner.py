@@ -152,4 +152,4 @@ def _is_seen(flow: Dataflow, estimate: Estimate) -> bool:
 
 def _is_tried(flow: Dataflow, node: int) -> bool:
     """True for a user's function whose first call is made in another process."""
-    return flow.ops[node].traits.user and not flow.is_here(node)
+    return flow.ops[node].traits.user and not flow.is_here(node) and node not in flow.awaited

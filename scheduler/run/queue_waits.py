@@ -1,6 +1,6 @@
-"""How one run uses queues.
+"""How one run waits: for its queue nodes, and for calls that wait outside of all lanes.
 
-wait      a queue node on its way; whoever lets it go on puts it among the run's events
+wait      such a node on its way; whoever lets it go on, or has its outputs, puts it among the run's events
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import OpError, at_node
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.run.awaiting import Awaiting, raise_outcome
 from weftwork.scheduler.run.run import Run
 
 
 class Wait:
-    """A queue node on its way. outcome: the list of its outputs or an error, once it is there."""
+    """A queue node on its way, or a call that waits. outcome: the list of its outputs or an error, once it is there."""
 
     def __init__(self, segment: Segment, events: Any):
         self.segment, self.since = segment, monotonic()
@@ -34,20 +35,20 @@ class Wait:
 class Waits:
     """The queue nodes of one run. left: how much that may wait is to be done that needs no write lock."""
 
-    def __init__(self, run: Run, plan: Plan, queues: QueueHost):
-        self._run, self._plan, self._queues = run, plan, queues
+    def __init__(self, run: Run, plan: Plan, queues: QueueHost, awaiting: Awaiting):
+        self._run, self._plan, self._queues, self._awaiting = run, plan, queues, awaiting
         self.left = sum([self.may_wait(s) and not s.locked for s in plan.segments])
 
     def may_wait(self, segment: Segment) -> bool:
-        """True for a queue node, and for a branch or a loop that has some."""
-        return segment.place is Place.QUEUE or not self._plan.flow.waiting.isdisjoint(segment.nodes)
+        """True for what waits, and for a branch or a loop that has such inside."""
+        return segment.place in (Place.QUEUE, Place.LOOP) or not self._plan.flow.waiting.isdisjoint(segment.nodes)
 
     def ended(self, segment: Segment) -> None:
         """A segment is done."""
         self.left -= self.may_wait(segment) and not segment.locked
 
     def begin(self, segment: Segment) -> None:
-        """Begin what a queue node does, unless an earlier attempt at the run has done it."""
+        """Begin what a node does, unless it is a queue's and an earlier attempt at the run has done it."""
         run = self._run
         if segment.locked:
             run.lock()
@@ -55,6 +56,9 @@ class Waits:
         op = self._plan.flow.ops[node]
         wait = Wait(segment, run.events)
         run.waits[wait] = segment
+        if segment.place is Place.LOOP:
+            wait.cancel = self._awaiting.start(run, node, wait.told)
+            return
         if op in run.moved:
             wait.told(run.moved[op])
             return
@@ -62,25 +66,29 @@ class Waits:
         wait.cancel = self._queues.start(op, [run.local(v) for v in self._plan.flow.inputs[node]], wait.told)
 
     def end(self, wait: Wait) -> Segment | None:
-        """Take the outcome of a queue node, whose segment this returns; None after a cancel. Raises its error."""
+        """Take the outcome of a node, whose segment this returns; None after a cancel. Raises its error."""
         run = self._run
         segment = run.waits.pop(wait, None)
         if segment is None:
             return None
         (node,) = segment.nodes
         op = self._plan.flow.ops[node]
-        if isinstance(wait.outcome, OpError):
+        if segment.place is Place.LOOP:
+            raise_outcome(op, wait.outcome)
+        elif isinstance(wait.outcome, OpError):
             raise at_node(type(wait.outcome), op, wait.outcome.message, wait.outcome.call)
-        run.moved[op] = wait.outcome
+        else:
+            run.moved[op] = wait.outcome
         for number, value in zip(self._plan.flow.outputs[node], wait.outcome, strict=True):
             run.values[number] = value
         run.count(segment.place.value, 1)
-        run.waited("queue", op, wait.since)
+        run.waited(segment.place.value, op, wait.since)
         return segment
 
     def cancel(self) -> None:
-        """Give up all that are on their way: they have taken nothing."""
-        for wait in list(self._run.waits):
+        """Give up all that are on their way. Queue nodes have taken nothing; calls tell once they have ended."""
+        for wait, segment in reversed(list(self._run.waits.items())):  # those that wait for limits first
             if wait.cancel is not None:
                 wait.cancel()
-        self._run.waits.clear()
+            if segment.place is Place.QUEUE:
+                self._run.waits.pop(wait, None)

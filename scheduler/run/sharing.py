@@ -99,6 +99,8 @@ class Sharing:
 
     def _until_one_is_up(self) -> float:
         """Seconds for which a worker is waited for that is started anew. Raises when none has come up."""
+        if self.under_way:
+            return 1.0
         self.alone_since = self.alone_since or monotonic()
         if monotonic() > self.alone_since + _UP_WITHIN:
             raise lost(self.flow.ops[:1], 1, "no local worker has started")

@@ -253,6 +253,8 @@ class _Remote:
 class _HostedSignatures(Signatures):
     """The kinds of run that a session asks its host for: the host finds out how to run them."""
 
+    may_finish = False
+
     def __init__(self):
         super().__init__(Mirror(), None)
 

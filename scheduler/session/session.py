@@ -33,6 +33,7 @@ from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.session.future import RunFuture
 from weftwork.scheduler.session.partial import PartialRuns
 from weftwork.scheduler.session.placement_log import PlacementLog
+from weftwork.scheduler.session.stream import Channel, Parts, ResultStream, channel_of, tells
 from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host_named, timeout_of
 from weftwork.scheduler.views.log import LISTENING as LISTENING
 from weftwork.scheduler.views.metadata import Metadata, Wanted
@@ -245,6 +246,37 @@ class BaseSession:
         """
         return await asyncio.wrap_future(self.submit(fetches, feed_dict, options, progress))
 
+    def stream(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> ResultStream:
+        """A run that begins now, and its results as they come: pairs of (key, value), for `for` or `async for`.
+
+        fetches: a list, a dict or a named tuple of what `run` fetches; the keys are its indexes, keys or names.
+        A loop that is left early cancels the run, which changes nothing then: variables get what the run writes when it
+        has ended, after the last result. Raises what `run` raises: for bad fetches and feeds at once, else in the loop,
+        after the results that have come.
+
+            async for name, page in session.stream({"a": fetch(a), "b": fetch(b)}): ...
+        """
+        self._check_open()
+        self._check_not_empty()
+        feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
+        parts, channel = Parts(self._graph, fetches), Channel()
+        fed, values = list(feeds), list(feeds.values())
+        signatures = self._engine.signatures
+        key = ("stream", parts.fetches.elements, tuple(fed))
+        signature = signatures.find(key)
+        if signature is None and signatures.may_finish:
+            outlet = channel_of(self._graph)
+            signature = signatures.add(key, parts.fetches, [*fed, outlet], finish=tells(self._graph, outlet))
+        elif signature is None:
+            signature = signatures.add(key, parts.fetches, fed)
+        if signature.finish is not None:
+            values.append(channel)
+
+        def work(started: Callable) -> Any:
+            return self._run(signature, values, options, started=started, build=list)
+
+        return ResultStream(parts, channel, self._config.copy, RunFuture.start(work, lambda: self._closed))
+
     def make_callable(
         self, fetches: Any, feed_list: Sequence[Any] | None = None, accept_options: bool = False
     ) -> Callable[..., Any]:
@@ -274,6 +306,27 @@ class BaseSession:
             return self._run(signature, fed, kwargs.get("options"), kwargs.get("run_metadata"))
 
         return run
+
+    def prepare(self, elements: Sequence[Tensor | Operation], tensors: Sequence[Tensor]) -> Callable[[Sequence], list]:
+        """A function from the values of `tensors`, which are taken as they are, to those of `elements`.
+
+        As `make_callable`, for those who have looked at the values themselves. Small graphs are planned when it is
+        first called.
+        """
+        self._check_open()
+        parsed = parse_fetches(self._graph, list(elements))
+        signature = self._engine.signatures.add(("prepared", *elements, None, *tensors), parsed, tensors)
+
+        def run(fed: Sequence[Any]) -> list:
+            self._check_open()
+            return self._run(signature, fed)
+
+        return run
+
+    @property
+    def closed(self) -> bool:
+        """True once it is closed."""
+        return self._closed
 
     def partial_run_setup(self, fetches: Any, feeds: Sequence | None = None) -> str:
         """Begin a run that is fed and fetched in parts: a handle for `partial_run`.

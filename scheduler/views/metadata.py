@@ -34,7 +34,13 @@ from weftwork.scheduler.request.config import (
 
 _PROCESSES = {"task": "/ray:task", "actor": "/ray:actor", "resident": "/ray:resident"}
 """What follows a device's name for a process other than the caller's, by the place of a lane or a segment."""
-_THREADS = {"caller": "caller", "thread": "helper thread", "resident": "local worker", "queue": "waits in a queue"}
+_THREADS = {
+    "caller": "caller",
+    "thread": "helper thread",
+    "resident": "local worker",
+    "queue": "waits in a queue",
+    "loop": "waits outside",
+}
 _THREAD = 0xFFFFFFFF
 """TensorFlow's numbers of threads have 32 bits."""
 

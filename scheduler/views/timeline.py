@@ -23,7 +23,7 @@ from weftwork.scheduler.request.config import StepStats
 
 _PLACES = {"resident": "local worker", "task": "task", "actor": "actor"}
 """Lanes of other processes: what these are called."""
-_WAITS = ("queue", "nested")
+_WAITS = ("queue", "loop", "nested")
 """Places in which nothing computes."""
 _MOMENTS = ("retried", "lost", "repaired", "copied", "stayed", "spilled", "committed")
 """Kinds of events that took no time."""

@@ -371,7 +371,7 @@ def test_a_tensor_is_no_value(graph):
     text = "Cannot convert a symbolic Tensor (x:0) to a numpy array."
     with pytest.raises(NotImplementedError, match=re.escape(text)):
         np.array(x)
-    with pytest.raises(TypeError, match="run it in a session"):
+    with pytest.raises(TypeError, match="run it"):
         float(x)
 
 

@@ -1,0 +1,149 @@
+"""map: a function over more items than fit into memory, some at a time, with the results in order.
+
+window     so many items are taken ahead of the results that were given, at most
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
+from typing import Any
+
+from weftwork.graph.build import placeholder
+from weftwork.graph.callables import check_callable, is_coroutine_function, named
+from weftwork.graph.errors import OpError
+from weftwork.graph.function import Op, op
+from weftwork.graph.graph import Graph
+from weftwork.scheduler.doors.executor import Executor
+from weftwork.scheduler.machines.inventory import local_cpus
+from weftwork.scheduler.run.awaiting import LOOP
+from weftwork.scheduler.session.session import Session
+
+_WAITING, _EACH = 100, 4
+"""Items ahead where none is asked for: of a coroutine, and of another function for each CPU."""
+
+
+class Mapped:
+    """The results of a function for each of some items, in their order. Made by `map`.
+
+    For `for`, and for `async for`; each loop begins anew. A loop that is left early cancels what is under way.
+    """
+
+    def __init__(self, function: Callable, items: Any, window: int):
+        self._function, self._items, self._window = function, items, window
+
+    def __iter__(self) -> Iterator[Any]:
+        if not isinstance(self._items, Iterable):
+            raise TypeError(f"{type(self._items).__name__} can be iterated over by `async for` only: so can its map.")
+        ahead: deque[Future] = deque()
+        with ExitStack() as stack:
+            start = _starter(self._function, stack)
+            stack.callback(_cancel, ahead)
+            for item in self._items:
+                ahead.append(start(item))
+                if len(ahead) >= self._window:
+                    yield _result(ahead.popleft().result)
+            while ahead:
+                yield _result(ahead.popleft().result)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        ahead: deque[Future] = deque()
+        with ExitStack() as stack:
+            start = _starter(self._function, stack)
+            stack.callback(_cancel, ahead)
+            async for item in _each(self._items):
+                ahead.append(start(item))
+                if len(ahead) >= self._window:
+                    yield await _awaited(ahead.popleft())
+            while ahead:
+                yield await _awaited(ahead.popleft())
+
+
+async def _each(items: Any) -> AsyncIterator[Any]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item
+
+
+async def _awaited(future: Future) -> Any:
+    await asyncio.wait([asyncio.wrap_future(future)])
+    return _result(future.result)
+
+
+def _result(result: Callable[[], Any]) -> Any:
+    """A call's result. Its error is raised as it was, without that of a session around it."""
+    try:
+        return result()
+    except OpError as error:
+        if error.__cause__ is None:
+            raise
+        raise error.__cause__ from None
+
+
+def _cancel(ahead: deque[Future]) -> None:
+    for future in ahead:
+        future.cancel()
+
+
+def _starter(function: Callable, stack: ExitStack) -> Callable[[Any], Future]:
+    """What begins a call. What it needs for that is entered into the stack."""
+    node = function if isinstance(function, Op) else None
+    if is_coroutine_function(function if node is None else node.function) and (node is None or node.traits.awaited):
+        kernel = (node or op(function)).kernel
+        return lambda item: _on_loop(lambda: kernel.wait((item,), {}))
+    if node is None or (node.traits.anywhere and not node.traits.retries and node.kernel.outputs is None):
+        executor = stack.enter_context(Executor())
+        plain = function if node is None else node.function
+        return lambda item: executor.submit(plain, item)
+    with Graph().as_default() as graph:
+        x = placeholder(object)
+        made = node(x)
+    session = stack.enter_context(Session(graph=graph))
+    return lambda item: session.submit(made, {x: item})
+
+
+def _on_loop(make: Callable) -> Future:
+    """The result of a coroutine on the program's loop. To cancel the future cancels that."""
+    future: Future = Future()
+
+    def told(task: asyncio.Task) -> None:
+        if task.cancelled():
+            future.cancel()
+            if not future.done() or future.cancelled():
+                future.set_running_or_notify_cancel()
+        elif not future.cancelled():
+            error = task.exception()
+            future.set_result(task.result()) if error is None else future.set_exception(error)
+
+    cancel = LOOP.start(make, told)
+    future.add_done_callback(lambda done: cancel() if done.cancelled() else None)
+    return future
+
+
+def lazy_map(function: Callable, iterable: Iterable | AsyncIterable, window: int | None = None) -> Mapped:
+    """`function` of each item of an iterable, in order, lazily: for data that does not fit into memory.
+
+    function: plain, an `@op`, or a coroutine function: its calls run in threads or local workers, or on one event loop.
+    iterable: may be endless; for `async for` it may be an async one.
+    window: so many items are under way or wait for their turn at most; else 4 for each CPU, or 100 of a coroutine.
+    Loops give results as soon as they are there, for `for` and for `async for`. An error is raised in its place, as it
+    was; what is under way then is cancelled. Raises TypeError or ValueError for arguments that make no sense.
+
+        for page in weftwork.map(fetch, urls, window=20): ...
+    """
+    if not isinstance(function, Op):
+        check_callable(function)
+    elif function.traits.limits:
+        raise ValueError(f"{named(function)} takes limits of a session; map has none. Its `window` is a limit.")
+    if not isinstance(iterable, (Iterable, AsyncIterable)):
+        raise TypeError(f"map takes an iterable, not {iterable!r}.")
+    if window is not None and (not isinstance(window, int) or window < 1):
+        raise ValueError(f"window must be a whole number, 1 or more, not {window!r}.")
+    waits = is_coroutine_function(function.function if isinstance(function, Op) else function)
+    return Mapped(function, iterable, window or (_WAITING if waits else _EACH * local_cpus()))

@@ -1,0 +1,1 @@
+"""Functions: plain Python functions that are traced into graphs, and the session behind them."""

@@ -1,0 +1,185 @@
+"""Arguments: which parts of a call's arguments are data, and which make another trace.
+
+data        numbers, arrays and any object that is not one of the others: a placeholder stands for it in the trace
+static      what steers a program: None, bool, text, Enum members, functions, classes, ops, variables, dtypes. It is
+            in the trace as it is; another value makes another trace
+structure   lists, tuples, dicts, dataclasses and what derives from them: looked into
+signature   the structure, the types of the data, and the static values: calls of equal ones share a trace
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weftwork.graph import dtypes, nest, shapes
+from weftwork.graph.build import as_tensor
+from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.function import Op
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Operation, Tensor
+
+_STEERING = (enum.Enum, type, ModuleType, FunctionType, BuiltinFunctionType, MethodType, Op, DType, np.dtype, Graph)
+_FIXED = frozenset([bool, type(None), str, bytes, type(...)])
+_INT64 = range(-(2**63), 2**63)
+_NUMBERS = {int: dtypes.int64, float: dtypes.float64, complex: dtypes.complex128}
+"""The dtype that Python's numbers have in a trace. Beside typed tensors they take their dtype."""
+
+
+class Symbolic(Exception):
+    """A tensor is among the arguments: the call belongs to a graph that is being made."""
+
+
+class Whole:
+    """Marks an argument that is one piece of data, or one static value, whatever it is."""
+
+    __slots__ = ("static", "value")
+
+    def __init__(self, value: Any, static: bool):
+        self.value, self.static = value, static
+
+
+class Datum(NamedTuple):
+    """What a trace knows of one piece of data.
+
+    dtype, shape: of the tensor that stands for it.   convert: makes of the argument what is fed; None: it is fed.
+    weak: it is a number of Python's.   kept: functions of the user's get the argument itself, and not what is fed.
+    """
+
+    dtype: DType
+    shape: shapes.RawShape = None
+    convert: Callable[[Any], Any] | None = None
+    weak: bool = False
+    kept: bool = False
+
+
+def describe(value: Any, key: list, data: list, exact: bool) -> None:
+    """Add to `key` what makes the signature of an argument, and to `data` its data. exact: with the shapes of arrays.
+
+    Raises Symbolic for a tensor, TypeError for a static value that cannot be hashed.
+    """
+    kind = type(value)
+    if kind is np.ndarray or issubclass(kind, np.generic):
+        key.append((value.dtype, value.shape) if exact else value.dtype)
+        data.append(value)
+    elif kind in _NUMBERS:
+        key.append(kind if kind is not int or value in _INT64 else object)
+        data.append(value)
+    elif kind is list or kind is tuple:
+        key.append((kind, len(value)))
+        for item in value:
+            describe(item, key, data, exact)
+    elif kind in _FIXED:
+        key.append((kind, value))
+    elif kind is Whole:
+        _describe_whole(value, key, data, exact)
+    else:
+        _describe(kind, value, key, data, exact)
+
+
+def _describe_whole(whole: Whole, key: list, data: list, exact: bool) -> None:
+    value = whole.value
+    if isinstance(value, (Tensor, Operation)):
+        raise Symbolic
+    if whole.static:
+        key.append((Whole, type(value), value))
+    elif type(value) in _NUMBERS or isinstance(value, (np.ndarray, np.generic)):
+        describe(value, key, data, exact)
+    else:
+        key.append((Whole, type(value)))
+        data.append(value)
+
+
+def _describe(kind: type, value: Any, key: list, data: list, exact: bool) -> None:
+    if issubclass(kind, (Tensor, Operation)):
+        raise Symbolic
+    if issubclass(kind, _STEERING) or as_tensor(value) is not None:
+        key.append((kind, value))
+        return
+    parts = _parts(kind, value)
+    if parts is None:
+        key.append(kind)
+        data.append(value)
+        return
+    names, items = parts
+    key.append((kind, names))
+    for item in items:
+        describe(item, key, data, exact)
+
+
+def _parts(kind: type, value: Any) -> tuple[Any, Iterable[Any]] | None:
+    """What a structure is made of, and what tells it from another; None for what is none."""
+    if issubclass(kind, dict):
+        return tuple(dict.keys(value)), dict.values(value)
+    if issubclass(kind, (list, tuple)):
+        return len(value), kind.__iter__(value)
+    fields = vars(kind).get("__dataclass_fields__")
+    if fields is not None:
+        return tuple(fields), [object.__getattribute__(value, name) for name in fields]
+    return None
+
+
+def filled(value: Any, give: Callable[[Any], Any]) -> Any:
+    """An argument with `give` of each piece of data in its place, in the order of `describe`."""
+    kind = type(value)
+    if kind is Whole:
+        return value.value if value.static else give(value.value)
+    if kind in _FIXED or issubclass(kind, _STEERING):
+        return value
+    if kind in _NUMBERS or issubclass(kind, (np.ndarray, np.generic)) or kind is object:
+        return give(value)
+    if as_tensor(value) is not None:
+        return value
+    if _parts(kind, value) is None:
+        return give(value)
+    return nest.rebuild(value, lambda item: filled(item, give))
+
+
+def datum_of(value: Any, exact: bool) -> Datum:
+    """What a trace knows of a piece of data. exact: also its shape."""
+    kind = type(value)
+    if kind in _NUMBERS and (kind is not int or value in _INT64):
+        dtype = _NUMBERS[kind]
+        return Datum(dtype, (), dtype.numpy.type, weak=True, kept=True)
+    if issubclass(kind, np.generic) and value.dtype.kind in "biufc":
+        return Datum(as_dtype(value.dtype), ())
+    if kind is np.ndarray and value.dtype.kind in "biufc":
+        return Datum(as_dtype(value.dtype), value.shape if exact else None, _view)
+    if kind is str or kind is bytes:
+        return Datum(dtypes.string, (), _encoded, kept=True)
+    return Datum(dtypes.object)
+
+
+def _view(array: np.ndarray) -> Any:
+    """An array as it is fed: nobody can write into the caller's through it."""
+    if not array.ndim:
+        return array[()]
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
+def _encoded(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
+
+
+def text_of(key: Any) -> str:
+    """One entry of a signature, for a reader."""
+    if type(key) is tuple and key[0] is Whole:
+        return repr(key[2]) if len(key) > 2 else f"one {key[1].__name__}"
+    if type(key) is tuple and isinstance(key[0], np.dtype):
+        return f"{key[0].name} of shape {key[1]}"
+    if type(key) is tuple and key[0] in (list, tuple):
+        return f"a {key[0].__name__} of {key[1]}"
+    if type(key) is tuple:
+        return repr(key[1]) if key[0] in _FIXED else f"{key[0].__name__} {key[1]!r}"
+    return key.name if isinstance(key, np.dtype) else f"one {key.__name__}"
+
+
+def declared(shape_of: Any) -> Mapping[str, shapes.RawShape]:
+    """The shapes that a function was given for its arguments, by name."""
+    return {name: shapes.as_raw(shape) for name, shape in shape_of.items()} if isinstance(shape_of, Mapping) else {}

@@ -1,0 +1,195 @@
+"""The session of a plain program: `run`, `shared` and traced functions use it, and make it when first asked.
+
+program's graph   the graph that the thread has entered, if it has, else the main thread's own; each has one session
+
+A variable that has no value yet gets its initial one when a run first needs it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, nest, stacks
+from weftwork.graph.errors import FailedPreconditionError
+from weftwork.graph.forks import fresh
+from weftwork.graph.graph import Graph, GraphKeys
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.sections import sections_of
+from weftwork.graph.variables.variable import Variable
+from weftwork.graph.variables.writes import is_variable_initialized
+from weftwork.scheduler.compile.pruning import prune
+from weftwork.scheduler.session.session import BaseSession, Session
+
+_making = fresh(threading.RLock())
+
+
+def get_session() -> Any:
+    """The session behind traced functions, `run` and `shared`: for a Saver, `explain`, names of nodes, metadata.
+
+    It is the thread's default session where it has entered one, else that of the graph which it has entered, else that
+    of the main thread's default graph. `with session.graph.as_default()` lets you add to what functions have made.
+    """
+    return stacks.get_default_session() or session_of(graph_of_program())
+
+
+def graph_of_program() -> Graph:
+    """The graph that this thread has entered, else the main thread's own."""
+    return stacks.entered_graph() or stacks.program_graph()
+
+
+def set_session(session: BaseSession) -> None:
+    """Let functions, `run` and `shared` use this session from now on: one with a config or on a cluster, say.
+
+    session: of the program's graph, as `Session()` is in the main thread. Variables have no value in it yet; they get
+    their initial ones. The session before is not closed.
+    Raises TypeError for what is no session, ValueError for one of another graph.
+    """
+    if not isinstance(session, BaseSession):
+        raise TypeError(f"set_session takes a session, not {session!r}.")
+    if session.graph is not graph_of_program():
+        raise ValueError(
+            "This session is of another graph than the program's. Make it with graph=weftwork.get_session().graph, or "
+            "without a graph in the main thread."
+        )
+    session.graph.runtime = session
+
+
+def session_of(graph: Graph) -> Any:
+    """The session that plain programs run a graph in: the default one of this thread, if it is of this graph."""
+    entered = stacks.local.sessions
+    if entered and entered[-1].graph is graph:
+        return entered[-1]
+    session = graph.runtime
+    if session is None or session.closed:
+        with _making:
+            session = graph.runtime
+            if session is None or session.closed:
+                graph.switch_to_thread_local()
+                session = graph.runtime = Session(graph=graph)
+    return session
+
+
+def run(fetches: Any, feed_dict: Mapping | None = None) -> Any:
+    """The values of `fetches`, in the same structure: `weftwork.run(load(3))`, `weftwork.run({"a": x, "b": y})`.
+
+    As `Session.run` in the session of the program (`get_session`), or of the graph that the fetches are of. Variables
+    without a value get their initial one. Raises what `Session.run` raises.
+    """
+    session = session_of(_graph_of(fetches))
+    try:
+        return session.run(fetches, feed_dict)
+    except FailedPreconditionError:  # nothing has run: a run begins with the variables' values
+        if not initialize(session, _elements(session, fetches), feed_dict or {}):
+            raise
+    return session.run(fetches, feed_dict)
+
+
+def _graph_of(fetches: Any) -> Graph:
+    for leaf in nest.flatten(fetches):
+        if isinstance(leaf, (Tensor, Operation, Variable)):
+            return leaf.graph
+    return graph_of_program()
+
+
+def _elements(session: Any, fetches: Any) -> list[Operation]:
+    elements = [session.graph.as_graph_element(leaf) for leaf in nest.flatten(fetches)]
+    return [element.op if isinstance(element, Tensor) else element for element in elements]
+
+
+def initialize(session: Any, ops: Sequence[Operation], feeds: Mapping) -> bool:
+    """Give initial values to variables that operations need and that have none; whether there were such.
+
+    feeds: what the initial values may depend on.
+    """
+    with _making:
+        needed = _variables_of(ops)
+        known: dict[Operation, Variable] = {}
+        graph = session.graph
+        for name in (GraphKeys.GLOBAL_VARIABLES, GraphKeys.LOCAL_VARIABLES):
+            known.update({v.op: v for v in graph.get_collection(name) if isinstance(v, Variable)})
+        found = [known[op] for op in needed if op in known]
+        with graph.as_default(), graph.control_dependencies(None), graph.in_section(None):
+            asked = [_question(variable) for variable in found]
+        missing = [v for v, has_one in zip(found, session.run(asked), strict=True) if not has_one]
+        if missing:
+            session.run([v.initializer for v in missing], dict(feeds))
+        return bool(missing)
+
+
+def _question(variable: Variable) -> Tensor:
+    """The node that asks whether a variable has a value: one for each."""
+    made = vars(variable).get("_has_value")
+    if made is None:
+        made = variable._has_value = is_variable_initialized(variable)  # type: ignore[attr-defined]
+    return made
+
+
+def _variables_of(ops: Sequence[Operation]) -> list[Operation]:
+    """The variables that operations need, also inside of branches and loops, and in each other's initial values."""
+    left, found = list(ops), {}
+    while left:
+        pruned = prune(left, set())
+        left = []
+        for op in pruned:
+            if op.kind is Kind.VARIABLE:
+                found[op] = None
+            elif op.kind is Kind.CONTROL:
+                stack = sections_of(op)
+                for section in stack:
+                    left += [t.op for inner in section.ops for t in inner.inputs if t.op.section is None]
+                    stack += [s for inner in section.ops if inner.kind is Kind.CONTROL for s in sections_of(inner)]
+        left = [op for op in left if op not in pruned]
+    return list(found)
+
+
+class Shared(Variable):
+    """A value that a program's functions share and keep between calls. Made by `shared`."""
+
+    def get(self) -> Any:
+        """Its value: now, or at this line of a function that is being traced."""
+        return self._now(self.value())
+
+    def set(self, value: Any) -> Any:
+        """Give it a value, and return that."""
+        return self._now(self.assign(value))
+
+    def add(self, value: Any) -> Any:
+        """Add to it, and return the sum. No addition is lost, from any number of threads."""
+        return self._now(self.assign_add(value))
+
+    def _now(self, tensor: Tensor) -> Any:
+        """A tensor while a function is traced, else its value."""
+        return tensor if stacks.local.tracing is not None else run(tensor)
+
+
+def shared(value: Any, dtype: Any = None, name: str | None = None) -> Shared:
+    """A variable, without TensorFlow 1's words: `total = weftwork.shared(0)`; `total.add(3)`; `total.get()`.
+
+    value: what it is at first. Whole numbers become int64 and floats float64, arrays keep their dtype, and anything
+    else is any Python object: a text, a list, a frame.   dtype: another one.   name: of its node.
+    It has its value at once, in the program's session (`get_session`). In a function that is being traced, it is the
+    function's, and gets its value before the first call.
+    """
+    if dtype is None:
+        dtype = _dtype_of(value)
+    tracing = stacks.local.tracing
+    graph = graph_of_program() if tracing is None else tracing.graph
+    with graph.as_default():
+        made = Shared(value, dtype=dtype, name=name or "shared", trainable=False)
+    if tracing is None:
+        session_of(graph).run(made.initializer)
+    return made
+
+
+def _dtype_of(value: Any) -> Any:
+    if isinstance(value, (Tensor, Variable)):
+        return value.dtype.base_dtype
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufc":
+        return value.dtype
+    return {bool: dtypes.bool, int: dtypes.int64, float: dtypes.float64, complex: dtypes.complex128}.get(
+        type(value), dtypes.object
+    )

@@ -1,0 +1,223 @@
+"""Awaiting: calls that wait for something outside of the program, and take no lane meanwhile.
+
+loop      the program's event loop, in a thread of its own: coroutines of all sessions' nodes run on it, side by side
+limit     a name and how much of it there is: "at most 5 calls of this API at a time". A call that asks for what is not
+          free waits in a line, and takes no thread meanwhile
+told      who began a call is told once what has come of it, in another thread
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import copy_context
+from typing import Any
+
+from weftwork.actors.programs.float_errors import quiet, turn
+from weftwork.actors.programs.program import Stopped, is_from_outside
+from weftwork.graph import nest, stacks
+from weftwork.graph.forks import fresh, in_child
+from weftwork.graph.operation import Operation
+from weftwork.graph.ownership import all_lent
+from weftwork.scheduler.compile.emit import users_function
+from weftwork.scheduler.machines.helpers import borrow
+from weftwork.scheduler.run.calling import call_node
+from weftwork.scheduler.run.failures import node_error
+from weftwork.scheduler.run.run import Run
+
+Told = Callable[[Any], None]
+"""Is given a list of a node's outputs, or an error."""
+
+
+class Loop:
+    """An event loop in a thread of its own, which is started when it is first needed."""
+
+    def __init__(self):
+        self._lock = fresh(threading.Lock())
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def forget(self) -> None:
+        """This process was forked off: the thread is its parent's."""
+        self._loop = None
+
+    def start(self, make: Callable[[], Coroutine], told: Callable[[asyncio.Task], None]) -> Callable[[], None]:
+        """Run a coroutine, with this thread's context variables; its task is told in the end. Returns what cancels it.
+
+        A cancel that comes before it has begun counts, too.
+        """
+        tasks: list[asyncio.Task] = []
+        cancelled: list[bool] = []
+        loop = self._running()
+
+        def begin() -> None:
+            turn(True)  # it is a user's
+            task = loop.create_task(make())
+            tasks.append(task)
+            task.add_done_callback(told)
+            if cancelled:
+                task.cancel()
+
+        def cancel() -> None:
+            cancelled.append(True)
+            for task in tasks:
+                loop.call_soon_threadsafe(task.cancel)
+
+        loop.call_soon_threadsafe(begin, context=copy_context())
+        return cancel
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=_serve, args=(self._loop,), name="weftwork-loop", daemon=True).start()
+            return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    stacks.local.graphs.level = 0  # all that runs here are nodes' functions
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+
+
+LOOP = Loop()
+"""That of this program."""
+in_child(LOOP.forget)
+
+
+class Limits:
+    """How much of each named limit of a session is free, and who waits for some."""
+
+    def __init__(self, most: Mapping[str, int]):
+        self._free = dict(most)
+        self._waiting: dict[Any, tuple[Sequence[tuple[str, int]], Callable[[], None]]] = {}
+        self._lock = fresh(threading.Lock())
+
+    def ask(self, key: Any, asked: Sequence[tuple[str, int]], begin: Callable[[], None]) -> None:
+        """Call `begin` as soon as all that is asked for is free; it is taken then. In the order of asking."""
+        with self._lock:
+            self._waiting[key] = asked, begin
+        self._let_begin()
+
+    def forget(self, key: Any) -> bool:
+        """Wait no more. False for one that has begun."""
+        with self._lock:
+            return self._waiting.pop(key, None) is not None
+
+    def give_back(self, asked: Sequence[tuple[str, int]]) -> None:
+        """What had begun is done."""
+        with self._lock:
+            for name, amount in asked:
+                self._free[name] += amount
+        if asked:
+            self._let_begin()
+
+    def _let_begin(self) -> None:
+        begun = []
+        with self._lock:
+            before: set[str] = set()  # names that who asked earlier waits for
+            for key, (asked, begin) in list(self._waiting.items()):
+                names = {name for name, _ in asked}
+                if before.isdisjoint(names) and all([self._free[name] >= amount for name, amount in asked]):
+                    for name, amount in asked:
+                        self._free[name] -= amount
+                    del self._waiting[key]
+                    begun.append(begin)
+                else:
+                    before |= names
+        for begin in begun:
+            begin()
+
+
+class Awaiting:
+    """The calls of a session that wait."""
+
+    def __init__(self, limits: Mapping[str, int]):
+        self._limits = Limits(limits)
+
+    def start(self, run: Run, node: int, told: Told) -> Callable[[], None]:
+        """Begin a node's call, once the limits let it: its outputs, or an error, are told. Returns what cancels it.
+
+        A call that is cancelled tells Stopped, as soon as it has ended.
+        """
+        call = _Call(run, node, told, self._limits)
+        self._limits.ask(call, call.asked, call.begin)
+        return call.cancel
+
+
+class _Call:
+    """One call."""
+
+    def __init__(self, run: Run, node: int, told: Told, limits: Limits):
+        self._run, self._node, self._told, self._limits = run, node, told, limits
+        op = run.flow.ops[node]
+        self.asked = op.traits.limits
+        self._is_async = op.traits.waits
+        self._context = copy_context()
+        self._cancel: Callable[[], None] | None = None
+        self._cancelled = False
+
+    def begin(self) -> None:
+        """The limits have let it: call the function."""
+        if self._run.stop:
+            self._limits.give_back(self.asked)
+            self._told(Stopped())
+            return
+        if self._is_async:
+            self._cancel = self._context.run(self._on_loop)
+            if self._cancelled:
+                self._cancel()
+        else:
+            borrow(1)[0].put(lambda: self._context.run(self._in_thread))
+
+    def cancel(self) -> None:
+        """End it as soon as possible."""
+        self._cancelled = True
+        if self._limits.forget(self):
+            self._told(Stopped())
+        elif self._cancel is not None:
+            self._cancel()
+
+    def _on_loop(self) -> Callable[[], None]:
+        flow = self._run.flow
+        kernel, attrs = flow.kernels[self._node], flow.attrs[self._node]
+        function = users_function(kernel)
+        inputs = flow.inputs[self._node]
+        if kernel is not function:  # what it draws comes from the program's generators: others run meanwhile
+            inputs = inputs[1:]
+        values = all_lent([self._run.local(number) for number in inputs], function.reads)
+        args, kwargs = nest.fill(attrs["template"], values)
+        return LOOP.start(lambda: function.wait(args, kwargs), self._task_done)
+
+    def _task_done(self, task: asyncio.Task) -> None:
+        self._limits.give_back(self.asked)
+        if task.cancelled():
+            self._told(Stopped() if self._run.stop else asyncio.CancelledError("the coroutine was cancelled"))
+            return
+        error = task.exception()
+        result = None if error is not None else task.result()
+        self._told(error if error is not None else self._outputs(result))
+
+    def _outputs(self, result: Any) -> list:
+        return [result] if len(self._run.flow.outputs[self._node]) == 1 else list(result)
+
+    def _in_thread(self) -> None:
+        outcome: Any
+        try:
+            if self._run.stop:
+                raise Stopped
+            with quiet():
+                call_node(self._run, self._node)
+            outcome = [self._run.values[number] for number in self._run.flow.outputs[self._node]]
+        except BaseException as error:
+            outcome = error
+        self._limits.give_back(self.asked)
+        self._told(outcome)
+
+
+def raise_outcome(op: Operation, outcome: Any) -> None:
+    """Raise the error that came of a node's call, if it is one: it names the node."""
+    if isinstance(outcome, Stopped) or (isinstance(outcome, BaseException) and is_from_outside(outcome)):
+        raise outcome
+    if isinstance(outcome, BaseException):
+        raise node_error(op, outcome) from outcome

@@ -1,0 +1,98 @@
+"""`weftwork.map`: a function over more than fits into memory."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+
+import pytest
+
+import weftwork as tf
+
+
+def square(x):
+    """x squared."""
+    if x == 7:
+        raise ValueError("not with 7")
+    return x * x
+
+
+async def later(x):
+    """As square, after a moment."""
+    await asyncio.sleep(0.001 * (x % 3))
+    return square(x)
+
+
+WAYS = [square, later, tf.op(square), tf.op(later), tf.op(retries=1)(square)]
+IDS = ["function", "coroutine", "op", "coroutine op", "op with options"]
+
+
+def counted(taken):
+    """An endless source that notes what was taken of it."""
+    for number in itertools.count(8):
+        taken.append(number)
+        yield number
+
+
+@pytest.mark.parametrize("function", WAYS, ids=IDS)
+def test_results_come_in_order_and_no_more_is_taken_than_the_window(function):
+    """From an endless source too; an error is raised in its place, as it was."""
+    taken: list = []
+    results = iter(tf.map(function, counted(taken), window=5))
+    assert [next(results) for _ in range(20)] == [n * n for n in range(8, 28)]
+    assert len(taken) <= 25
+    results.close()
+    results = iter(tf.map(function, range(5, 12)))
+    assert [next(results), next(results)] == [25, 36]
+    with pytest.raises(ValueError, match="not with 7"):
+        next(results)
+
+
+@pytest.mark.parametrize("function", [square, later], ids=IDS[:2])
+def test_async_for_takes_async_sources_too(function):
+    async def source():
+        for number in range(6):
+            await asyncio.sleep(0)
+            yield number
+
+    async def main():
+        mapped = tf.map(function, source(), window=2)
+        return [r async for r in mapped], [r async for r in tf.map(function, range(3))]
+
+    assert asyncio.run(main()) == ([0, 1, 4, 9, 16, 25], [0, 1, 4])
+    with pytest.raises(TypeError, match="`async for` only"):
+        list(tf.map(function, source()))
+
+
+def test_coroutines_wait_beside_each_other_and_who_leaves_ends_them():
+    ended = threading.Event()
+
+    async def wait(seconds):
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            if seconds > 1:
+                ended.set()
+        return seconds
+
+    start = time.monotonic()
+    assert list(tf.map(wait, [0.05] * 100)) == [0.05] * 100
+    assert time.monotonic() - start < 3
+    for result in tf.map(wait, [0, 60, 60], window=2):
+        assert result == 0
+        break
+    assert ended.wait(20)
+
+
+def test_wrong_arguments_are_refused_at_once():
+    for window in (0, -1, 2.5):
+        with pytest.raises(ValueError, match="window must be a whole number"):
+            tf.map(square, [], window=window)
+    with pytest.raises(TypeError, match="takes an iterable, not 3"):
+        tf.map(square, 3)
+    with pytest.raises(TypeError, match="takes a function"):
+        tf.map(3, [])
+    with pytest.raises(ValueError, match="takes limits of a session"):
+        tf.map(tf.op(limits={"api": 1})(later), [])
