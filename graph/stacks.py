@@ -112,7 +112,7 @@ def get_default_graph() -> Graph:
         return local.graphs[-1]
     if local.fallback is None:
         local.fallback = seams.new_graph()
-    return local.fallback
+    return local.fallback  # type: ignore[return-value]
 
 
 def reset_default_graph() -> None:
