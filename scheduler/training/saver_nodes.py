@@ -346,14 +346,14 @@ class _Whole(Saveable):
 
 
 def _slice(part: Variable) -> SaveSliceInfo:
-    assert part._save_slice_info is not None
-    return part._save_slice_info
+    assert part.save_slice_info is not None
+    return part.save_slice_info
 
 
 def _parts_of(item: Any) -> list[Variable]:
     """The parts of a variable, if an item stands for all of them."""
     parts = list(item) if isinstance(item, (PartitionedVariable, list, tuple)) else []
-    if not parts or not all([isinstance(part, Variable) and part._save_slice_info for part in parts]):
+    if not parts or not all([isinstance(part, Variable) and part.save_slice_info for part in parts]):
         return []
     covered = sum([math.prod(_slice(part).var_shape) for part in parts])
     return parts if covered == math.prod(_slice(parts[0]).full_shape) else []
@@ -363,10 +363,10 @@ def _gathered(items: list[tuple]) -> list[tuple]:
     """The items, in which the parts of a variable that are all there are one, under the name of the whole."""
     groups: dict[str, list[Variable]] = {}
     for _, item in items:
-        if isinstance(item, Variable) and item._save_slice_info:
-            groups.setdefault(item._save_slice_info.full_name, []).append(item)
+        if isinstance(item, Variable) and item.save_slice_info:
+            groups.setdefault(item.save_slice_info.full_name, []).append(item)
     wholes = {name: parts for name, parts in groups.items() if _parts_of(parts)}
-    alone = [(key, v) for key, v in items if not (isinstance(v, Variable) and v._save_slice_info)]
+    alone = [(key, v) for key, v in items if not (isinstance(v, Variable) and v.save_slice_info)]
     alone += [(v.op.name, v) for name, parts in groups.items() if name not in wholes for v in parts]
     return alone + list(wholes.items())
 
