@@ -27,8 +27,9 @@ def replica_device_setter(
 ) -> Callable[[Operation], str] | None:
     """A function for `tf.device` that puts variables on parameter servers, in turn, and the rest on the worker.
 
-    ps_tasks: how many there are, or `cluster`, a ClusterSpec (a ClusterDef, a dict) whose job is that of ps_device; None where
-    there are none. ps_strategy: a function that gives the number of the task of an operation; else they take turns.
+    ps_tasks: how many there are, or `cluster`, a ClusterSpec (a ClusterDef, a dict) whose job is that of ps_device;
+    None where there are none. ps_strategy: a function that gives the number of the task of an operation; else they
+    take turns.
     Raises TypeError for a strategy that cannot be called.
     """
     if cluster is not None:

@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[{}:]|[\w.+-]+)"
 
 
 def merge_text(text: str, message: Message) -> Message:
-    """Set in a message what a text says. Raises ValueError for what is no such text, AttributeError for other fields."""
+    """Set in a message what a text says. Raises ValueError for other text, AttributeError for other fields."""
     tokens = iter(_TOKEN.findall(text))
     _fields(tokens, message)
     return message
