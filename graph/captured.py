@@ -249,7 +249,7 @@ class _Walk:
             self._foreign(function)
             return
         facts = facts_of(function.__code__)
-        module = sys.modules.get(space.get("__name__"))
+        module = sys.modules.get(space["__name__"])
         roots: dict[Any, Any] = {}
         for name in facts.globals:
             value = self._refer(functools.partial(found_in, space), name, ("name", id(space), name))

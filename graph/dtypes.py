@@ -232,7 +232,7 @@ def as_dtype(type_value: Any) -> DType:
             raise TypeError
         if isinstance(type_value, type) and type_value not in _SCALARS:
             raise TypeError
-        dtype = np.dtype(type_value)
+        dtype: np.dtype[Any] = np.dtype(type_value)  # pyright: ignore
     except (TypeError, ValueError, SyntaxError):
         raise TypeError(f"Cannot convert {type_value!r} to a dtype.") from None
     if dtype.kind in "SU":

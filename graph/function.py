@@ -95,7 +95,7 @@ class Op:
         method = Op.__new__(Op)
         method.__dict__.update(self.__dict__)
         method.__dict__.pop("_takes_name", None)
-        method.function = method.__wrapped__ = function
+        method.function = method.__wrapped__ = function  # type: ignore[attr-defined]
         if self._gradient is not None:
             method._gradient = bound(self._gradient, instance, owner)
         method._set_kernel()

@@ -366,7 +366,7 @@ class Graph(Collections):
                 control = self.as_graph_element(control)
             element = getattr(control, "op", None) if not isinstance(control, (Tensor, Operation)) else control
             if hasattr(type(control), "_as_graph_element"):
-                element = control._as_graph_element()
+                element = control._as_graph_element()  # type: ignore[union-attr]
             if isinstance(element, Tensor):
                 element = element.op
             if not isinstance(element, Operation):

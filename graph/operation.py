@@ -436,7 +436,7 @@ class Tensor(Operators):
     def __ne__(self, other):
         return self is not other
 
-    __hash__ = object.__hash__  # not a Python function: planning looks up millions
+    __hash__ = object.__hash__  # type: ignore[assignment]  # not a Python function: planning looks up millions
 
     def __reduce__(self):
         return tensor_at, (self.op, self.index)

@@ -276,7 +276,8 @@ def alike(one: Any, two: Any, depth: int = 0) -> bool:
         and kind.__dictoffset__
         and not any(["__slots__" in vars(base) for base in kind.__mro__])
     ):
-        return alike(*[object.__getattribute__(each, "__dict__") for each in (one, two)], depth + 1)
+        mine, other = [object.__getattribute__(each, "__dict__") for each in (one, two)]
+        return alike(mine, other, depth + 1)
     return False
 
 

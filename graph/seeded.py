@@ -27,7 +27,7 @@ def new_key() -> tuple[int, int]:
 
     NumPy keeps every second normal number for the next call. It is dropped, as it is where a function runs here.
     """
-    np.random.set_bit_generator(np.random.get_bit_generator())
+    np.random.set_bit_generator(np.random.get_bit_generator())  # type: ignore[attr-defined]
     return random.getrandbits(64), int.from_bytes(np.random.bytes(8), "little")
 
 
@@ -94,11 +94,11 @@ class _Numpy:
     def __init__(self):
         with _lock:
             mine = _spare.pop() if _spare else np.random.MT19937()
-        self._mine, self._its = mine, np.random.get_bit_generator()
-        np.random.set_bit_generator(mine)
+        self._mine, self._its = mine, np.random.get_bit_generator()  # type: ignore[attr-defined]
+        np.random.set_bit_generator(mine)  # type: ignore[attr-defined]
 
     def back(self) -> None:
         """Put it back."""
-        np.random.set_bit_generator(self._its)
+        np.random.set_bit_generator(self._its)  # type: ignore[attr-defined]
         with _lock:
             _spare.append(self._mine)

@@ -38,7 +38,7 @@ class GraphStatistics:
         self.calls: list[tuple] = []
         self.last = array("q")
         self.ends = 0
-        self.counts: dict[Callable, int] = {}
+        self.counts: dict[Callable | None, int] = {}
         self.first: list[Operation] = []
         self.others: list[Operation] = []
         self.devices: dict[str, Operation] = {}

@@ -55,8 +55,8 @@ def main() -> None:
     (away / "walkthrough.py").write_text((ROOT / "examples" / "walkthrough.py").read_text())
     print(called(python, "first.py", folder=away), end="")
     print(called(python, "walkthrough.py", folder=away), end="")
-    version = called(python, "-c", "from importlib.metadata import version; print(version('weftwork'))", folder=away)
-    assert version.strip() == wheel.name.split("-")[1]
+    version = called(python, "-m", "weftwork", "--version", folder=away)
+    assert version.split() == ["weftwork", wheel.name.split("-")[1]], version
 
 
 if __name__ == "__main__":

@@ -302,7 +302,7 @@ def test_control_inputs_are_given_by_name_too_and_seen_from_both_sides(graph):
     c._add_control_input(b)
     assert c.control_inputs == [a, b]
     assert (a._control_outputs, b._control_outputs) == ([c], [c])
-    with pytest.raises(ValueError, match="younger"):
+    with pytest.raises(ValueError, match="made later"):
         a._add_control_input(c)
 
 

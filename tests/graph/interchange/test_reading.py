@@ -90,7 +90,7 @@ REFUSED = [
     (A, {"input_map": {"B:0": 1.0}}, r"Attempted to map inputs that were not found in graph_def: \[B:0\]"),
     (A, {"input_map": {"A:0": 1.0}, "name": ""}, "requires a non-empty `name` if `input_map` contains non-Tensor"),
     (node("not a name", "NoOp"), {}, "Node name contains invalid characters"),
-    (node("A", "Add", "B", "B", T="FLOAT") + node("B", "Add", "A", "A", T="FLOAT"), {}, "a cycle that is no loop"),
+    (node("A", "Add", "B", "B", T="FLOAT") + node("B", "Add", "A", "A", T="FLOAT"), {}, "a cycle that is not a loop"),
 ]
 
 

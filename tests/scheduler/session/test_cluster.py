@@ -119,7 +119,7 @@ def test_a_session_waits_for_the_keeper_as_long_as_it_may(graph):
     spec = tf.train.ClusterSpec(addresses(ps=1, worker=1))
     worker = tf.train.Server(spec, "worker", 0)
     hurried = tf.ConfigProto(operation_timeout_in_ms=300)
-    with pytest.raises(tf.errors.DeadlineExceededError, match="/job:ps/replica:0/task:0 has not answered"):
+    with pytest.raises(tf.errors.DeadlineExceededError, match="/job:ps/replica:0/task:0 did not answer"):
         tf.Session(worker.target, config=hurried)
     with pytest.raises(tf.errors.DeadlineExceededError):
         tf.Session.reset("grpc://localhost:1", config=hurried)

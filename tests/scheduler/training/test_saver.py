@@ -160,7 +160,7 @@ def test_an_object_variable_of_no_plain_data_is_refused_by_name(graph, prefix):
     saver = tf.train.Saver()
     with initialised() as session:
         with pytest.raises(
-            tf.errors.InvalidArgumentError, match="The value of mine cannot be saved: a .*Own is no plain"
+            tf.errors.InvalidArgumentError, match="The value of mine cannot be saved: a .*Own is not plain"
         ):
             saver.save(session, prefix)
     assert not tf.train.checkpoint_exists(prefix)
