@@ -31,17 +31,19 @@ from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.run.limits import listen
 from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.session.future import RunFuture
+from weftwork.scheduler.session.looks import Looks
 from weftwork.scheduler.session.partial import PartialRuns
 from weftwork.scheduler.session.placement_log import PlacementLog
 from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host_named, timeout_of
 from weftwork.scheduler.views.metadata import Metadata, Wanted
+from weftwork.scheduler.views.serving import Serving
 from weftwork.scheduler.views.timeline import write_timeline
 
 _CLOSE_BOUND = 30.0
 """Seconds that closing a session may take."""
 
 
-class BaseSession:
+class BaseSession(Looks):
     """What Session and InteractiveSession share."""
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
@@ -71,7 +73,8 @@ class BaseSession:
         self._closing = fresh(threading.Lock())
         self._engine, self._cluster = engine_of(self._target.decode(), self._config, graph)
         self._partial = PartialRuns()
-        self._finalizer = weakref.finalize(self, self._engine.close)
+        self._pages: list[Serving] = []
+        self._finalizer = weakref.finalize(self, _end, self._engine, self._pages)
         self._placed = PlacementLog() if self._config.log_device_placement else None
 
     # What it is
@@ -355,6 +358,13 @@ class BaseSession:
 
     def __repr__(self) -> str:
         return f"<tf.{type(self).__name__}{' (closed)' if self._closed else ''} of {self._graph!r}>"
+
+
+def _end(engine: Any, pages: list[Serving]) -> None:
+    """End what belongs to a session that is closed, or that nobody holds any more."""
+    for page in pages:
+        page.close()
+    engine.close()
 
 
 def _failing(error: OpError) -> Callable:

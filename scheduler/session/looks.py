@@ -1,0 +1,78 @@
+"""Looks: how a session shows what it does: reports, a live page, notebooks."""
+
+from __future__ import annotations
+
+import weakref
+from html import escape
+from os import PathLike, fspath
+from typing import Any
+
+from weftwork.graph.drawing.html import table
+from weftwork.graph.errors import FailedPreconditionError
+from weftwork.scheduler.views.account import accounts
+from weftwork.scheduler.views.costs import write_text
+from weftwork.scheduler.views.live import Live
+from weftwork.scheduler.views.page import report
+from weftwork.scheduler.views.serving import Serving
+
+
+class Looks:
+    """The part of a session that shows what it does."""
+
+    _engine: Any
+    _graph: Any
+    _closed: bool
+    _pages: list[Serving]
+    _check_open: Any
+    placements: dict[str, tuple[int, int]]
+
+    def report(self, path: str | PathLike[str], runs: int = 1) -> None:
+        """Write what the last run did, or the last `runs` ones, to an HTML file that needs nothing but itself.
+
+        It shows the graph, what ran where and when, the critical path with your lines, where the time went in shares
+        that add up to the whole run, and what would make it faster. Runs of less than a millisecond are remembered
+        only while somebody listens (`session.listen`).
+        Raises ValueError if `runs` is less than 1, FailedPreconditionError if no run is remembered, and an OpError if
+        the file cannot be written: then what was there stays.
+        """
+        if not isinstance(runs, int) or runs < 1:
+            raise ValueError(f"runs must be a number from 1 on, but got {runs!r}.")
+        found = accounts(self._engine.stream.recent(nodes=True))[-runs:]
+        if not found:
+            raise FailedPreconditionError(
+                None, None,
+                "No run of this session is remembered: run something first. Runs of less than a millisecond are "
+                "remembered only while somebody listens, as in `with session.listen(print):`.",
+            )  # fmt: skip
+        write_text(fspath(path), report(found))
+
+    def serve(self, port: int = 0) -> Serving:
+        """Show what the session does while it does it, on a page for browsers on this machine.
+
+        port: of the loopback address; 0 takes a free one. Who opens the page needs the address as it is returned, for
+        a token is part of it. The page is served until `close()` of what is returned, or the end of the session.
+        Raises OSError if the port cannot be had.
+
+            with session.serve() as page:
+                print(page.url)
+                session.run(y)
+        """
+        self._check_open()
+        me, live = weakref.ref(self), Live(self._engine.stream)
+
+        def view() -> str | None:
+            session = me()
+            return None if session is None or session._closed else live.content(session.waiting())
+
+        serving = Serving(f"Weftwork: {type(self).__name__}", view, port, lambda: self._engine.stream.listen(_hear))
+        self._pages.append(serving)
+        return serving
+
+    def _repr_html_(self) -> str:
+        rows = [(place, f"{segments:,}", f"{nodes:,}") for place, (segments, nodes) in self.placements.items()]
+        ran = table(("ran in", "segments", "nodes"), rows, (1, 2)) if rows else "<p>Nothing has run.</p>"
+        return f"<div><code>{escape(repr(self))}</code></div>{ran}"
+
+
+def _hear(event: Any) -> None:
+    """A page is open: so short segments are told, too."""

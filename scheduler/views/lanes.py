@@ -1,0 +1,125 @@
+"""Lanes: what ran where and when, as a picture in HTML that grows with its width.
+
+bar     a time in a lane, in hundredths of the run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import NamedTuple
+
+from weftwork.graph.drawing.words import bytes_text, time_text
+from weftwork.scheduler.events.event import Lane
+from weftwork.scheduler.views.account import Account, label, line
+from weftwork.scheduler.views.pieces import Piece
+from weftwork.scheduler.views.shares import Span
+
+SHARE_COLORS = {
+    "work": "#2a9d8f",
+    "waiting for a core": "#e9c46a",
+    "pickling": "#e76f51",
+    "hop": "#f4a261",
+    "Ray": "#9b5de5",
+    "lock": "#d62828",
+    "planning": "#577590",
+    "queue": "#b08968",
+    "lost": "#000000",
+    "rest": "#c9d1d9",
+}
+FUNCTION_COLORS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#76b7b2", "#edc948", "#ff9da7", "#9c755f")
+_OTHER_COLOR = "#bab0ac"
+_ROW, _BAR = 22, 16
+_NARROW = 0.05
+"""Hundredths of the run: bars of a lane that are so narrow, and so near to each other, are drawn as one."""
+
+
+class Bar(NamedTuple):
+    """A time in a lane: where it begins and how long it is in hundredths, its colour, and what is said of it."""
+
+    start: float
+    width: float
+    color: str
+    text: str
+
+
+def lanes_html(account: Account) -> str:
+    """The critical path, and below it a row for each lane of the run."""
+    rows = [("critical path", [_span_bar(account, span) for span in account.path])]
+    colors = {total.label: color for total, color in zip(account.totals, FUNCTION_COLORS, strict=False)}
+    by_lane: dict[Lane, list[Piece]] = {}
+    for piece in account.pieces:
+        by_lane.setdefault(piece.lane, []).append(piece)
+    for lane in sorted(by_lane):
+        rows.append((_title(lane), _joined([_piece_bar(account, piece, colors) for piece in by_lane[lane]])))
+    titles = "".join([f"<div>{escape(title)}</div>" for title, _ in rows])
+    bars = "".join([_bar(bar, number * _ROW) for number, (_, its) in enumerate(rows) for bar in its])
+    ticks = "".join([f"<span>{time_text(account.seconds * part / 4) if part else '0'}</span>" for part in range(5)])
+    keys = [(name, color) for name, color in colors.items()] + [(s, SHARE_COLORS[s]) for s in account.shares]
+    return (
+        f'<div class="lanes"><div class="titles">{titles}</div><div class="scroll"><div class="wide">'
+        f'<svg width="100%" height="{len(rows) * _ROW}" role="img" aria-label="Lanes">{bars}</svg>'
+        f'<div class="ticks">{ticks}</div></div></div></div><div class="keys">{_keys(keys)}</div>'
+    )
+
+
+def _keys(keys: Iterable[tuple[str, str]]) -> str:
+    return "".join(
+        [f'<span><i style="background:{color}"></i>{escape(name.strip("`"))}</span>' for name, color in keys]
+    )
+
+
+def _title(lane: Lane) -> str:
+    """A lane for a reader."""
+    parts = [lane.place, f"pid {lane.pid}" if lane.pid else "", f"at {lane.machine}" if lane.machine else ""]
+    return " ".join([part for part in parts if part])
+
+
+def _hundredths(account: Account, start: float, end: float) -> tuple[float, float]:
+    scale = 100 / (account.seconds or 1.0)
+    left = min(max(0.0, (start - account.start) * scale), 100.0)
+    return left, min(max(0.0, (end - account.start) * scale), 100.0) - left
+
+
+def _span_bar(account: Account, span: Span) -> Bar:
+    what = f": {label(span.piece.ops)} ({line(span.piece.ops)})" if span.piece is not None else ""
+    text = f"{span.share}{what}, {time_text(span.seconds)}"
+    return Bar(*_hundredths(account, span.start, span.end), SHARE_COLORS[span.share], text)
+
+
+def _piece_bar(account: Account, piece: Piece, colors: dict[str, str]) -> Bar:
+    name = label(piece.ops)
+    nodes = f"{len(piece.ops):,} nodes, " if len(piece.ops) > 1 else f"{piece.ops[0].name}, " if piece.ops else ""
+    text = f"{name} ({line(piece.ops)}): {nodes}{time_text(piece.seconds)}"
+    if piece.bytes_in or piece.bytes_out:
+        text += f", {bytes_text(piece.bytes_in)} in, {bytes_text(piece.bytes_out)} out"
+    return Bar(*_hundredths(account, piece.start, piece.end), colors.get(name, _OTHER_COLOR), text)
+
+
+def _joined(bars: Sequence[Bar]) -> list[Bar]:
+    """The bars of a lane; many narrow ones beside each other are one, so that a page stays small."""
+    found: list[Bar] = []
+    count = 1
+    for bar in sorted(bars):
+        before = found[-1] if found else None
+        if (
+            before is not None
+            and before.color == bar.color
+            and bar.width < _NARROW
+            and bar.start - before.start - before.width < _NARROW
+        ):
+            count += 1
+            width = max(before.width, bar.start + bar.width - before.start)
+            text = f"{bar.text.partition(': ')[0]}: {count:,} of them"
+            found[-1] = before._replace(width=width, text=text)
+        else:
+            count = 1
+            found.append(bar)
+    return found
+
+
+def _bar(bar: Bar, top: float) -> str:
+    return (
+        f'<rect x="{bar.start:.3f}%" y="{top + (_ROW - _BAR) / 2:g}" width="{max(bar.width, 0.02):.3f}%" '
+        f'height="{_BAR}" fill="{bar.color}"><title>{escape(bar.text)}</title></rect>'
+    )

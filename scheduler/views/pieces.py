@@ -1,0 +1,148 @@
+"""Pieces: what ran in a run, made of its events, and what each piece waited for.
+
+piece     what ran in one lane without a break: a node where nodes were told, else a segment
+arrival   the moment at which the caller, or who takes a piece's values, had them
+busy      how much of a time a lane had something else to do
+
+No piece that only waits for others is among them: a nested operation is what runs inside it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from weftwork.scheduler.events.event import Event, Lane
+
+_LOOKED_THROUGH = 64
+"""Nodes without a piece of their own that are looked through for who made a piece ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What ran in one lane: see `Event`, whose words these are. Times are in order and never 0.0.
+
+    known: whether it was told when its nodes were ready.
+    """
+
+    ops: tuple[Any, ...]
+    lane: Lane
+    ready: float
+    sent: float
+    start: float
+    end: float
+    back: float
+    packing: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    attempt: int = 1
+    known: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran."""
+        return self.end - self.start
+
+
+def pieces(events: Sequence[Event]) -> list[Piece]:
+    """The pieces of a run by their end, the first one first: so each stands behind what it needs."""
+    nodes = [event for event in events if event.kind == "node"]
+    segments = [event for event in events if event.kind == "segment"]
+    told = {op for event in nodes for op in event.ops}
+    first = {op: event for event in segments for op in event.ops[:1]}
+    last = {op: event for event in segments for op in event.ops[-1:]}
+    found = [_piece(node, first.get(node.ops[0]), last.get(node.ops[0])) for node in nodes if node.ops]
+    found += [_piece(segment, segment, segment) for segment in segments if not told.intersection(segment.ops)]
+    return sorted(_without_those_around(found), key=lambda piece: (piece.end, piece.start))
+
+
+def _piece(event: Event, first: Event | None, last: Event | None) -> Piece:
+    """A piece of an event.   first, last: the segment that it begins, and that it ends: it has that one's ways.
+
+    A node in the midst of a segment has come and goes with the others, so it has none: it waits for those before it.
+    """
+    start, end = event.start, event.end
+    sent = min(first.sent or start, start) if first is not None else start
+    ready = min(first.ready or sent, sent) if first is not None else start
+    back = max(last.back, end) if last is not None else end
+    return Piece(
+        event.ops,
+        event.lane,
+        ready,
+        sent,
+        start,
+        end,
+        back,
+        packing=first.packing if first is not None else 0.0,
+        bytes_in=event.bytes_in,
+        bytes_out=event.bytes_out,
+        attempt=event.attempt,
+        known=first is not None and first.ready > 0.0,
+    )
+
+
+def _without_those_around(found: list[Piece]) -> list[Piece]:
+    """Leave out nested operations in whose time others ran: these are what they did."""
+    starts = sorted(piece.start for piece in found if piece.lane.place != "nested")
+    return [
+        piece
+        for piece in found
+        if piece.lane.place != "nested" or bisect_left(starts, piece.start) == bisect_right(starts, piece.end)
+    ]
+
+
+class Waits:
+    """What each piece waited for."""
+
+    def __init__(self, found: Sequence[Piece]):
+        self._pieces = found
+        self._ends = [piece.end for piece in found]
+        self._makers: dict[Any, int] = {}
+        self._lanes: dict[Lane, list[Piece]] = {}
+        for number, piece in enumerate(found):
+            for op in piece.ops:
+                self._makers[op] = self._makers[op.listed] = number
+        for piece in sorted(found, key=lambda piece: piece.start):
+            self._lanes.setdefault(piece.lane, []).append(piece)
+        self._starts = {lane: [piece.start for piece in its] for lane, its in self._lanes.items()}
+
+    def before(self, number: int) -> int | None:
+        """The piece that was the last to bring what this one needs; where nothing is known of that, the last before.
+
+        It stands before this one in the list, so whoever goes on asking comes to an end.
+        """
+        piece = self._pieces[number]
+        made = [maker for maker in self._makers_for(piece) if maker < number]
+        if made:
+            return max(made, key=lambda maker: self._pieces[maker].back)
+        earlier = min(bisect_right(self._ends, piece.ready), number) - 1
+        return earlier if earlier >= 0 else None
+
+    def _makers_for(self, piece: Piece) -> Iterator[int]:
+        """The pieces that made what a piece needs. Nodes that did not run, being merged, say, are looked through."""
+        left, seen = deque(piece.ops), set[Any](piece.ops)
+        for _ in range(len(left) + _LOOKED_THROUGH):
+            if not left:
+                return
+            op = left.popleft()
+            for other in (*[tensor.op for tensor in op.inputs], *op.controls):
+                if other in self._makers:
+                    yield self._makers[other]
+                elif other not in seen:
+                    seen.add(other)
+                    left.append(other)
+
+    def busy(self, piece: Piece, start: float, end: float) -> float:
+        """Seconds between two moments in which the lane of a piece ran others, as an upper bound within the time."""
+        lane, starts = self._lanes[piece.lane], self._starts[piece.lane]
+        place, seconds, free = max(0, bisect_left(starts, start) - 1), 0.0, start
+        while place < len(lane) and lane[place].start < end:
+            other = lane[place]
+            if other is not piece and other.end > free:
+                seconds += min(other.end, end) - max(other.start, free)
+                free = min(other.end, end)
+            place += 1
+        return max(0.0, min(seconds, end - start))
