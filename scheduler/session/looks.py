@@ -37,7 +37,7 @@ class Looks:
         """
         if not isinstance(runs, int) or runs < 1:
             raise ValueError(f"runs must be a number from 1 on, but got {runs!r}.")
-        found = accounts(self._engine.stream.recent(nodes=True))[-runs:]
+        found = accounts(self._engine.events.recent(nodes=True))[-runs:]
         if not found:
             raise FailedPreconditionError(
                 None, None,
@@ -58,13 +58,13 @@ class Looks:
                 session.run(y)
         """
         self._check_open()
-        me, live = weakref.ref(self), Live(self._engine.stream)
+        me, live = weakref.ref(self), Live(self._engine.events)
 
         def view() -> str | None:
             session = me()
             return None if session is None or session._closed else live.content(session.waiting())
 
-        serving = Serving(f"Weftwork: {type(self).__name__}", view, port, lambda: self._engine.stream.listen(_hear))
+        serving = Serving(f"Weftwork: {type(self).__name__}", view, port, lambda: self._engine.events.listen(_hear))
         self._pages.append(serving)
         return serving
 

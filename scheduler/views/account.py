@@ -6,6 +6,7 @@ label     what a piece is called: its functions. Nodes that ran as one segment a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,8 @@ _NAMED = 2
 """Functions of a segment that are named."""
 _TOLD = 3
 """Functions that a sentence names."""
+_CELL = re.compile(r"^<ipython-input|/ipykernel_\d+/")
+"""The files of a notebook's cells, as IPython and Jupyter name them."""
 _LEAST = 0.01
 """Of the whole run: what took less is not told in a sentence."""
 
@@ -122,8 +125,11 @@ def label(ops: Sequence[Any]) -> str:
 
 
 def line(ops: Sequence[Any]) -> str:
-    """FILE:LINE where the first of some nodes was made, without its folder."""
-    return ops[0].source.text.replace("\\", "/").rpartition("/")[2] if ops else ""
+    """FILE:LINE where the first of some nodes was made, without its folder; in a notebook the cell is no file."""
+    if not ops:
+        return ""
+    file, _, number = ops[0].source.text.replace("\\", "/").rpartition(":")
+    return f"{'cell' if _CELL.search(file) else file.rpartition('/')[2]}:{number}"
 
 
 def told(account: Account) -> str:

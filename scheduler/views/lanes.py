@@ -15,6 +15,17 @@ from weftwork.scheduler.views.account import Account, label, line
 from weftwork.scheduler.views.pieces import Piece
 from weftwork.scheduler.views.shares import Span
 
+STYLE = """
+.stack { display: flex; height: 22px; border-radius: 4px; overflow: hidden; margin: .4rem 0 }
+.lanes { display: flex; gap: .6rem }
+.titles { font-size: 12px; line-height: 22px; white-space: nowrap } .titles div { height: 22px }
+.scroll { flex: 1; overflow-x: auto; min-width: 0 } .wide { min-width: 100% }
+.lanes svg { display: block; background: #f7f9fb }
+.ticks { display: flex; justify-content: space-between; font-size: 11px; color: #52616f }
+.keys { font-size: 12px; margin: .4rem 0 } .keys span { margin-right: 1rem; white-space: nowrap }
+.keys i { display: inline-block; width: 11px; height: 11px; margin-right: .35rem; border-radius: 2px }
+"""
+"""How lanes and shares look."""
 SHARE_COLORS = {
     "work": "#2a9d8f",
     "waiting for a core": "#e9c46a",

@@ -15,7 +15,7 @@ from weftwork.scheduler.events.event import KINDS, Event
 from weftwork.scheduler.views.account import Account, label, line
 from weftwork.scheduler.views.advice import advice
 from weftwork.scheduler.views.costs import costs_in
-from weftwork.scheduler.views.lanes import SHARE_COLORS, lanes_html
+from weftwork.scheduler.views.lanes import SHARE_COLORS, STYLE, lanes_html
 from weftwork.scheduler.views.shares import SHARES, Span
 
 _PAGE = (Path(__file__).parent / "page.html").read_text()
@@ -29,7 +29,7 @@ _ROWS = 40
 
 def page(title: str, view: str, live: str = "") -> str:
     """A whole page.   view: its content as HTML.   live: the address that tells of further content, or "" for none."""
-    parts = {"title": escape(title), "view": view, "live": live}
+    parts = {"title": escape(title), "view": view, "live": live, "style": STYLE}
     pieces = _PAGE.split("@")
     return "".join([parts.get(piece, piece) if number % 2 else piece for number, piece in enumerate(pieces)])
 
