@@ -1593,6 +1593,7 @@ from weftwork.graph.variables.writes import (
     scatter_update as scatter_update,
 )
 from weftwork.scheduler.doors.executor import Executor as Executor
+from weftwork.scheduler.doors.notebook import load_ipython_extension as load_ipython_extension
 from weftwork.scheduler.events.stream import listen as listen
 from weftwork.scheduler.plan.cost import (
     load_costs as load_costs,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from os import PathLike, fspath
 from typing import Any
 
 from weftwork.graph.drawing.html import table
 from weftwork.graph.errors import FailedPreconditionError
-from weftwork.scheduler.views.account import accounts
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.scheduler.run.explain import Explanation, Waiting
+from weftwork.scheduler.views.account import accounts, told
 from weftwork.scheduler.views.costs import write_text
 from weftwork.scheduler.views.live import Live
 from weftwork.scheduler.views.page import report
@@ -24,7 +28,25 @@ class Looks:
     _closed: bool
     _pages: list[Serving]
     _check_open: Any
+    _find: Any
     placements: dict[str, tuple[int, int]]
+
+    def explain(self, fetches: Any, feed_dict: Mapping | None = None) -> Explanation:
+        """The plan of a run, for a reader: print it. Nothing runs.
+
+        It lists the segments, where each runs and why, what it costs, the critical path and what bounds the run.
+        Before the first run of these fetches the costs are what is known from others. The last line tells where the
+        time of their last run went, if the session remembers one (`report` tells more).
+        """
+        self._check_open()
+        signature, fed, _ = self._find(fetches, feed_dict)
+        return replace(self._engine.explain(signature, fed), last=self._last_run(signature.fetches.elements))
+
+    def waiting(self) -> list[Waiting]:
+        """What the runs that are on their way wait for at this moment: which nodes, where, since when."""
+        return self._engine.waiting()
+
+    # What its runs do
 
     def report(self, path: str | PathLike[str], runs: int = 1) -> None:
         """Write what the last run did, or the last `runs` ones, to an HTML file that needs nothing but itself.
@@ -67,6 +89,14 @@ class Looks:
         serving = Serving(f"Weftwork: {type(self).__name__}", view, port, lambda: self._engine.events.listen(_hear))
         self._pages.append(serving)
         return serving
+
+    def _last_run(self, elements: Sequence[Tensor | Operation]) -> str:
+        """Where the time of the last run of some fetches went, in a line; "" if nothing is remembered of one."""
+        wanted = {getattr(element, "op", element) for element in elements}
+        for run in reversed(accounts(self._engine.events.recent(nodes=True))):
+            if run.over and not run.error and run.fetched == wanted:
+                return told(run)
+        return ""
 
     def _repr_html_(self) -> str:
         rows = [(place, f"{segments:,}", f"{nodes:,}") for place, (segments, nodes) in self.placements.items()]

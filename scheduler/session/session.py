@@ -27,7 +27,6 @@ from weftwork.scheduler.request.config import ConfigProto, GraphOptions, RunMeta
 from weftwork.scheduler.request.feeds import convert_feed, parse_feed_key, parse_feeds
 from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_of
 from weftwork.scheduler.run.engine import CLOSED
-from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.run.limits import listen
 from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.session.future import RunFuture
@@ -35,6 +34,7 @@ from weftwork.scheduler.session.looks import Looks
 from weftwork.scheduler.session.partial import PartialRuns
 from weftwork.scheduler.session.placement_log import PlacementLog
 from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host_named, timeout_of
+from weftwork.scheduler.views.costs import remember
 from weftwork.scheduler.views.metadata import Metadata, Wanted
 from weftwork.scheduler.views.serving import Serving
 from weftwork.scheduler.views.timeline import write_timeline
@@ -74,6 +74,7 @@ class BaseSession(Looks):
         self._engine, self._cluster = engine_of(self._target.decode(), self._config, graph)
         self._partial = PartialRuns()
         self._pages: list[Serving] = []
+        remember(graph, self._engine.events)
         self._finalizer = weakref.finalize(self, _end, self._engine, self._pages)
         self._placed = PlacementLog() if self._config.log_device_placement else None
 
@@ -266,20 +267,6 @@ class BaseSession(Looks):
         key = ("partial", tuple(elements), known, ran)
         signature = signatures.find(key) or signatures.add(key, parse_fetches(self._graph, list(elements)), known, ran)
         return self._run(signature, list(values.values()), copy=False)
-
-    def explain(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Explanation:
-        """The plan of a run, for a reader: print it. Nothing runs.
-
-        It lists the segments, where each runs and why, what it costs, the critical path and what bounds the run.
-        Before the first run of these fetches the costs are what is known from others.
-        """
-        self._check_open()
-        signature, fed, _ = self._find(fetches, feed_dict)
-        return self._engine.explain(signature, fed)
-
-    def waiting(self) -> list[Waiting]:
-        """What the runs that are on their way wait for at this moment: which nodes, where, since when."""
-        return self._engine.waiting()
 
     # What its runs do
 

@@ -74,6 +74,12 @@ class Account:
         return began.text if began is not None else ""
 
     @property
+    def fetched(self) -> set[Any]:
+        """The operations that it fetched."""
+        began = self._first("began")
+        return set(began.ops) if began is not None else set()
+
+    @property
     def way(self) -> str:
         """Which way to run was chosen, and why."""
         planned = self._first("planned")
@@ -139,8 +145,13 @@ def told(account: Account) -> str:
     others = account.shares.get("work", 0.0) - sum(seconds for seconds, _ in parts)
     parts += [(others, "in other functions")]
     parts += sorted([(seconds, share) for share, seconds in account.shares.items() if share != "work"], reverse=True)
-    told = [f"{seconds / scale:.2g} {what}" for seconds, what in parts if seconds > _LEAST * account.seconds]
-    return f"of {account.seconds / scale:.2g} {unit}: {', '.join(told) or 'nothing'}"
+    told = [f"{_figure(seconds / scale)} {what}" for seconds, what in parts if seconds > _LEAST * account.seconds]
+    return f"of {_figure(account.seconds / scale)} {unit}: {', '.join(told) or 'nothing'}"
+
+
+def _figure(amount: float) -> str:
+    """A figure with what is worth telling of it: 610, 12, 5.1, 0.34."""
+    return f"{amount:.0f}" if amount >= 10 else f"{amount:.2g}"
 
 
 def accounts(events: Iterable[Event]) -> list[Account]:
