@@ -40,14 +40,16 @@ def load_ipython_extension(shell: Any) -> None:
         shell.register_magic_function(partial(_run, shell, show), "cell", name)
 
 
-def _run(shell: Any, show: Callable[[Account], tuple[str, str]], line: str, cell: str) -> Shown:
+def _run(shell: Any, show: Callable[[Account], tuple[str, str]], line: str, cell: str) -> None:
     """Run a cell and show its runs. An error of the cell is shown by the shell, as any cell's is."""
     if line.strip():
         raise ValueError(f"This magic takes no arguments, but got {line.strip()!r}: the code belongs below it.")
+    from IPython.display import display  # pyright: ignore[reportMissingImports]  # whoever calls this has it
+
     events: list[Event] = []
     with listen(events.append, nodes=True):
         shell.run_cell(cell)
-    return _shown(accounts(events), show)
+    display(_shown(accounts(events), show))
 
 
 def _shown(runs: Sequence[Account], show: Callable[[Account], tuple[str, str]]) -> Shown:

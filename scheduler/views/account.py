@@ -88,7 +88,7 @@ class Account:
     @cached_property
     def pieces(self) -> list[Piece]:
         """What ran, by its end."""
-        return pieces(self.events)
+        return pieces(self.events)[0]
 
     @cached_property
     def path(self) -> list[Span]:

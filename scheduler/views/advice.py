@@ -13,6 +13,7 @@ from weftwork.scheduler.views.pieces import Piece
 _MUCH = 0.1
 """Of the run: what takes less is no reason for an advice."""
 _LONG = 0.8
+_WAYS = ("hop", "Ray", "pickling")
 _LARGE = 1e6
 """Bytes from which a value's way is worth a sentence."""
 NOTHING = "Nothing stands out: no share but the work itself takes a tenth of the run."
@@ -46,25 +47,23 @@ def _one_chain(account: Account) -> Iterator[str]:
 
 def _more_cores(account: Account) -> Iterator[str]:
     if seconds := _is_much(account, "waiting for a core"):
-        yield f"{_percent(account, seconds)} of the run waited for a core: that much would be gained at most by more."
+        yield f"{_percent(account, seconds)} of the run waited for a core: more cores would gain that much at most."
 
 
 def _ways(account: Account) -> Iterator[str]:
-    if not (seconds := _is_much(account, "hop", "Ray", "pickling")):
+    if not (seconds := _is_much(account, *_WAYS)):
         return
-    on_path = {id(span.piece): span.piece for span in account.path if span.piece is not None}
-    largest = max(on_path.values(), key=lambda piece: piece.bytes_in + piece.bytes_out)
-    moved = _readers(account, max(account.pieces, key=lambda piece: piece.bytes_out))
-    sentence = f"{_percent(account, seconds)} of the run went into moving values and orders between processes."
-    if largest.bytes_in + largest.bytes_out >= _LARGE:
-        sentence += (
-            f" {label(largest.ops)} takes {bytes_text(largest.bytes_in)} and returns {bytes_text(largest.bytes_out)}:"
-            " NumPy arrays travel fastest, and what is not needed should not be returned."
-        )
-    else:
-        sentence += " The values are small, so it is the number of nodes that counts: do more in each."
-    yield sentence
-    yield from moved
+    yield f"{_percent(account, seconds)} of the run went into moving values and orders between processes."
+    travelled = [span.piece for span in account.path if span.piece is not None and span.share in _WAYS]
+    largest = max(travelled, key=lambda piece: piece.bytes_in + piece.bytes_out)
+    if largest.bytes_in + largest.bytes_out < _LARGE:
+        yield "The values are small, so it is the number of nodes that counts: do more in each."
+        return
+    yield (
+        f"{label(largest.ops)} takes {bytes_text(largest.bytes_in)} and returns {bytes_text(largest.bytes_out)}: NumPy "
+        "arrays travel fastest, and what is not needed should not be returned."
+    )
+    yield from _readers(account, max(account.pieces, key=lambda piece: piece.bytes_out))
 
 
 def _readers(account: Account, maker: Piece) -> Iterator[str]:

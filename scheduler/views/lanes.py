@@ -42,7 +42,7 @@ FUNCTION_COLORS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#76b7b2", "#edc9
 _OTHER_COLOR = "#bab0ac"
 _ROW, _BAR = 22, 16
 _NARROW = 0.05
-"""Hundredths of the run: bars of a lane that are so narrow, and so near to each other, are drawn as one."""
+"""Hundredths of the run: bars of a lane that are so narrow and so near to each other are one bar of that width."""
 
 
 class Bar(NamedTuple):
@@ -56,7 +56,7 @@ class Bar(NamedTuple):
 
 def lanes_html(account: Account) -> str:
     """The critical path, and below it a row for each lane of the run."""
-    rows = [("critical path", [_span_bar(account, span) for span in account.path])]
+    rows = [("critical path", _joined([_span_bar(account, span) for span in account.path]))]
     colors = {total.label: color for total, color in zip(account.totals, FUNCTION_COLORS, strict=False)}
     by_lane: dict[Lane, list[Piece]] = {}
     for piece in account.pieces:
@@ -108,25 +108,37 @@ def _piece_bar(account: Account, piece: Piece, colors: dict[str, str]) -> Bar:
 
 
 def _joined(bars: Sequence[Bar]) -> list[Bar]:
-    """The bars of a lane; many narrow ones beside each other are one, so that a page stays small."""
+    """The bars of a row, of which narrow ones beside each other are one, so that a page stays small.
+
+    It has the colour of the most of them.
+    """
     found: list[Bar] = []
-    count = 1
+    group: list[Bar] = []
     for bar in sorted(bars):
-        before = found[-1] if found else None
-        if (
-            before is not None
-            and before.color == bar.color
-            and bar.width < _NARROW
-            and bar.start - before.start - before.width < _NARROW
-        ):
-            count += 1
-            width = max(before.width, bar.start + bar.width - before.start)
-            text = f"{bar.text.partition(': ')[0]}: {count:,} of them"
-            found[-1] = before._replace(width=width, text=text)
-        else:
-            count = 1
-            found.append(bar)
-    return found
+        if group and not _joins(group, bar):
+            found.append(_one(group))
+            group = []
+        group.append(bar)
+    return [*found, _one(group)] if group else found
+
+
+def _joins(group: Sequence[Bar], bar: Bar) -> bool:
+    first, last = group[0], group[-1]
+    near = bar.start - last.start - last.width < _NARROW
+    small = bar.width < _NARROW and last.width < _NARROW
+    return near and small and bar.start + bar.width - first.start < _NARROW
+
+
+def _one(group: Sequence[Bar]) -> Bar:
+    """A bar for some."""
+    if len(group) == 1:
+        return group[0]
+    widths: dict[str, float] = {}
+    for bar in group:
+        widths[bar.color] = widths.get(bar.color, 0.0) + bar.width
+    first, last = group[0], group[-1]
+    text = f"{len(group):,} of them, the first: {first.text}"
+    return Bar(first.start, last.start + last.width - first.start, max(widths, key=widths.__getitem__), text)
 
 
 def _bar(bar: Bar, top: float) -> str:

@@ -96,11 +96,11 @@ def _path_html(account: Account) -> str:
     for (share, name, where), group in groupby(account.path, _step):
         spans = list(group)
         steps.append((sum([span.seconds for span in spans]), spans[0].start - account.start, share, name, where))
-    least = sorted([step[0] for step in steps], reverse=True)[:_STEPS]
+    longest = set(sorted(range(len(steps)), key=lambda number: -steps[number][0])[:_STEPS])
     rows = [
         (f"{time_text(start) if start > 0 else '0'}", time_text(seconds), _key(share), marked(name), escape(where))
-        for seconds, start, share, name, where in steps
-        if least and seconds >= least[-1]
+        for number, (seconds, start, share, name, where) in enumerate(steps)
+        if number in longest
     ]
     more = (
         f'<p class="quiet">{len(steps) - len(rows):,} shorter steps are left out.</p>' if len(steps) > len(rows) else ""

@@ -47,8 +47,8 @@ class Piece:
         return self.end - self.start
 
 
-def pieces(events: Sequence[Event]) -> list[Piece]:
-    """The pieces of a run by their end, the first one first: so each stands behind what it needs."""
+def pieces(events: Sequence[Event]) -> tuple[list[Piece], list[Piece]]:
+    """The pieces of a run by their end, so each stands behind what it needs; and the nested operations around some."""
     nodes = [event for event in events if event.kind == "node"]
     segments = [event for event in events if event.kind == "segment"]
     told = {op for event in nodes for op in event.ops}
@@ -56,7 +56,15 @@ def pieces(events: Sequence[Event]) -> list[Piece]:
     last = {op: event for event in segments for op in event.ops[-1:]}
     found = [_piece(node, first.get(node.ops[0]), last.get(node.ops[0])) for node in nodes if node.ops]
     found += [_piece(segment, segment, segment) for segment in segments if not told.intersection(segment.ops)]
-    return sorted(_without_those_around(found), key=lambda piece: (piece.end, piece.start))
+    starts = sorted([piece.start for piece in found if piece.lane.place != "nested"])
+    around = [piece for piece in found if piece.lane.place == "nested" and _holds_any(piece, starts)]
+    kept = {id(piece) for piece in around}
+    return sorted([p for p in found if id(p) not in kept], key=lambda piece: (piece.end, piece.start)), around
+
+
+def _holds_any(piece: Piece, starts: Sequence[float]) -> bool:
+    """True if others began in the time of a piece."""
+    return bisect_left(starts, piece.start) < bisect_right(starts, piece.end)
 
 
 def _piece(event: Event, first: Event | None, last: Event | None) -> Piece:
@@ -84,20 +92,10 @@ def _piece(event: Event, first: Event | None, last: Event | None) -> Piece:
     )
 
 
-def _without_those_around(found: list[Piece]) -> list[Piece]:
-    """Leave out nested operations in whose time others ran: these are what they did."""
-    starts = sorted(piece.start for piece in found if piece.lane.place != "nested")
-    return [
-        piece
-        for piece in found
-        if piece.lane.place != "nested" or bisect_left(starts, piece.start) == bisect_right(starts, piece.end)
-    ]
-
-
 class Waits:
-    """What each piece waited for."""
+    """What each piece waited for.   around: the nested operations: what runs last inside makes what they make."""
 
-    def __init__(self, found: Sequence[Piece]):
+    def __init__(self, found: Sequence[Piece], around: Sequence[Piece] = ()):
         self._pieces = found
         self._ends = [piece.end for piece in found]
         self._makers: dict[Any, int] = {}
@@ -105,6 +103,10 @@ class Waits:
         for number, piece in enumerate(found):
             for op in piece.ops:
                 self._makers[op] = self._makers[op.listed] = number
+        for piece in around:
+            last = bisect_right(self._ends, piece.end) - 1
+            if last >= 0 and found[last].start >= piece.start:
+                self._makers.update(dict.fromkeys(piece.ops, last))
         for piece in sorted(found, key=lambda piece: piece.start):
             self._lanes.setdefault(piece.lane, []).append(piece)
         self._starts = {lane: [piece.start for piece in its] for lane, its in self._lanes.items()}

@@ -63,8 +63,8 @@ def critical_path(events: Sequence[Event]) -> list[Span]:
     events: of one run.   Raises ValueError when there are none.
     """
     begin, end = bounds(events)
-    found = pieces(events)
-    waits = Waits(found)
+    found, around = pieces(events)
+    waits = Waits(found, around)
     way = _Way(events, begin, end)
     number = max(range(len(found)), key=lambda number: found[number].back, default=None)
     while number is not None:

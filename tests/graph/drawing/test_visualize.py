@@ -38,7 +38,7 @@ def test_a_small_graph_is_drawn_node_by_node(built):
 
 
 def test_equal_functions_and_scopes_collapse_until_they_fit(graph):
-    work = tf.op(lambda x: x)
+    work = tf.op(lambda x: x, name="work")
     for layer in range(4):
         with tf.name_scope(f"layer{layer}"):
             ends = [work(tf.constant(n)) for n in range(200)]
@@ -54,7 +54,7 @@ def test_equal_functions_and_scopes_collapse_until_they_fit(graph):
 
 
 def test_numbered_scopes_collapse_to_one(graph):
-    work = tf.op(lambda x: x)
+    work = tf.op(lambda x: x, name="work")
     for _ in range(100):
         with tf.name_scope("tower"):
             work(tf.constant(1.0))

@@ -36,7 +36,7 @@ def test_a_run_is_told_in_a_line_with_your_functions_and_lines(nodes):
 
 
 def test_a_short_run_is_told_in_its_own_unit(nodes):
-    assert told(Account(whole(0.0125, ran(nodes[0], 0, 0.01)))).startswith("of 12 ms: 10 in `load`")
+    assert told(Account(whole(0.0125, ran(nodes[0], 0, 0.01)))).startswith("of 13 ms: 10 in `load`")
     assert told(Account(whole(0.0))) == "of 0 us: nothing"
 
 
@@ -53,7 +53,7 @@ def test_functions_are_counted_with_their_seconds_and_places(nodes):
 def test_nodes_that_ran_together_are_told_together(nodes, graph):
     more = [tf.op(lambda: 0, name=name)() for name in ("x", "y")]
     account = Account(whole(1.0, ran([*nodes, tf.add(1, 2).op, *more], 0, 1)))
-    assert [total.label for total in account.totals] == ["`load`, `parse` and 2 more"]
+    assert [total.label for total in account.totals] == ["`load`, `parse` and 3 more"]
 
 
 def test_runs_are_told_apart(nodes):
@@ -77,7 +77,7 @@ def test_a_chain_of_work_gains_nothing_from_more_cores(nodes):
 
 def test_waiting_for_a_core_says_what_more_cores_would_gain(nodes):
     text = sentences(ran(nodes[0], 0, 1), ran(nodes[1], 8, 2, ready=1.0, sent=8.0))
-    assert text == "70 % of the run waited for a core: that much would be gained at most by more."
+    assert text == "70 % of the run waited for a core: more cores would gain that much at most."
 
 
 def test_large_values_on_the_way_are_named_with_who_reads_them(nodes):

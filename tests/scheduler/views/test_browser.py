@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-
 import pytest
 
-from tests.scheduler.views.test_page import account as account  # a fixture
-from tests.scheduler.views.test_serving import serving as serving  # fixtures
+from tests.browser import PROGRAM, Browser
+from tests.scheduler.views.test_page import account as account  # fixtures
+from tests.scheduler.views.test_serving import serving as serving
 from tests.scheduler.views.test_serving import shown as shown
+from tests.waiting import until
 from weftwork.scheduler.views.page import report
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed: apt-get install chromium")
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed: apt-get install chromium")
 
 
-def seen(address: str, tmp_path, milliseconds: int = 0) -> str:
-    """What a browser makes of a page, as HTML. Fails if the page has said anything to its console."""
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom"]
-    command += [f"--timeout={milliseconds}"] if milliseconds else []
-    done = subprocess.run([*command, address], capture_output=True, text=True, timeout=100)
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
-    return done.stdout
+@pytest.fixture(scope="module")
+def browser():
+    browser = Browser()
+    yield browser
+    browser.close()
 
 
-def test_a_report_shows_and_its_script_runs(account, tmp_path):
+def test_a_report_shows_and_its_script_runs(browser, account, tmp_path):
     path = tmp_path / "run.html"
     path.write_text(report([account]))
-    dom = seen(path.as_uri(), tmp_path)
-    assert "work x 8,000" in dom
-    assert len(re.findall(r'<div class="graph" data-color="\w+"(?: hidden="")?>', dom)) == 2
-    assert 'data-color="place" hidden=""' in dom, "one of the two pictures shows"
-    assert 'style="width: 100%;"' in dom
+    browser.open(path.as_uri())
+    assert "work x 8,000" in browser.value("document.querySelector('.graph').textContent")
+    lanes = "document.querySelector('.lanes svg').getBoundingClientRect().width"
+    width = browser.value(lanes)
+    assert 300 < width < 1200
+    browser.value("zoom.value = 3; zoom.dispatchEvent(new Event('input'))")
+    assert browser.value(lanes) == pytest.approx(3 * width)
+    shows = "[...document.querySelectorAll('.graph')].map((graph) => graph.checkVisibility())"
+    assert browser.value(shows) == [True, False]
+    browser.value("color.value = 'place'; color.dispatchEvent(new Event('change'))")
+    assert browser.value(shows) == [False, True]
+    assert browser.picture().startswith(b"\x89PNG")
+    assert browser.complaints == []
 
 
-def test_a_live_page_shows_what_it_is_sent(shown, serving, tmp_path):
-    shown.content = '<p>first</p><div class="wide"></div>'
-    assert '<span id="state">live</span>' in seen(serving.url, tmp_path, milliseconds=2000)
+def test_a_live_page_shows_what_it_is_sent_until_the_end(browser, shown, serving):
+    browser.open(serving.url)
+    until(lambda: browser.value("state.textContent") == "live")
+    shown.content = "<p id=second>second</p>"
+    until(lambda: browser.value("view.textContent") == "second")
+    shown.content = None
+    until(lambda: browser.value("state.textContent") == "The session has ended.")
+    assert browser.complaints == []
