@@ -35,6 +35,8 @@ class Browser:
 source, sink = os.dup({theirs_in}), os.dup({theirs_out})  # neither is in the way of the other
 os.dup2(source, {_IN})
 os.dup2(sink, {_OUT})
+os.set_inheritable({_IN}, True)
+os.set_inheritable({_OUT}, True)
 os.execv(sys.argv[1], sys.argv[1:])"""
         self._process = subprocess.Popen(
             [sys.executable, "-c", launch, PROGRAM, *options, "--remote-debugging-pipe", "about:blank"],
