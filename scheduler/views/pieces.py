@@ -23,28 +23,30 @@ _LOOKED_THROUGH = 64
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What ran in one lane: see `Event`, whose words these are. Times are in order and never 0.0.
+    """What ran in one lane: see `Event`, whose words these are.
 
-    known: whether it was told when its nodes were ready.
+    ready, sent: 0.0 where nothing is known of it, or it did not travel.   back: never before `end`.
     """
 
     ops: tuple[Any, ...]
     lane: Lane
-    ready: float
-    sent: float
     start: float
     end: float
     back: float
+    ready: float = 0.0
+    sent: float = 0.0
     packing: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
-    attempt: int = 1
-    known: bool = False
 
     @property
     def seconds(self) -> float:
         """How long it ran."""
         return self.end - self.start
+
+    def arrival(self, lane: Lane) -> float:
+        """When a lane had what it made."""
+        return self.end if lane == self.lane else self.back
 
 
 def pieces(events: Sequence[Event]) -> tuple[list[Piece], list[Piece]]:
@@ -52,10 +54,9 @@ def pieces(events: Sequence[Event]) -> tuple[list[Piece], list[Piece]]:
     nodes = [event for event in events if event.kind == "node"]
     segments = [event for event in events if event.kind == "segment"]
     told = {op for event in nodes for op in event.ops}
-    first = {op: event for event in segments for op in event.ops[:1]}
-    last = {op: event for event in segments for op in event.ops[-1:]}
-    found = [_piece(node, first.get(node.ops[0]), last.get(node.ops[0])) for node in nodes if node.ops]
-    found += [_piece(segment, segment, segment) for segment in segments if not told.intersection(segment.ops)]
+    around_of = {op: event for event in segments for op in event.ops}
+    found = [_piece(node, around_of.get(node.ops[0], node)) for node in nodes if node.ops]
+    found += [_piece(segment, segment) for segment in segments if not told.intersection(segment.ops)]
     starts = sorted([piece.start for piece in found if piece.lane.place != "nested"])
     around = [piece for piece in found if piece.lane.place == "nested" and _holds_any(piece, starts)]
     kept = {id(piece) for piece in around}
@@ -67,28 +68,20 @@ def _holds_any(piece: Piece, starts: Sequence[float]) -> bool:
     return bisect_left(starts, piece.start) < bisect_right(starts, piece.end)
 
 
-def _piece(event: Event, first: Event | None, last: Event | None) -> Piece:
-    """A piece of an event.   first, last: the segment that it begins, and that it ends: it has that one's ways.
-
-    A node in the midst of a segment has come and goes with the others, so it has none: it waits for those before it.
-    """
+def _piece(event: Event, segment: Event) -> Piece:
+    """A piece of an event, with the ways of the segment that it is, or is a node of."""
     start, end = event.start, event.end
-    sent = min(first.sent or start, start) if first is not None else start
-    ready = min(first.ready or sent, sent) if first is not None else start
-    back = max(last.back, end) if last is not None else end
     return Piece(
         event.ops,
         event.lane,
-        ready,
-        sent,
         start,
         end,
-        back,
-        packing=first.packing if first is not None else 0.0,
+        back=max(event.back or segment.back, end),
+        ready=min(event.ready or segment.ready, start),
+        sent=min(event.sent or segment.sent, start),
+        packing=segment.packing if event.ops[:1] == segment.ops[:1] else 0.0,
         bytes_in=event.bytes_in,
         bytes_out=event.bytes_out,
-        attempt=event.attempt,
-        known=first is not None and first.ready > 0.0,
     )
 
 
@@ -111,17 +104,18 @@ class Waits:
             self._lanes.setdefault(piece.lane, []).append(piece)
         self._starts = {lane: [piece.start for piece in its] for lane, its in self._lanes.items()}
 
-    def before(self, number: int) -> int | None:
-        """The piece that was the last to bring what this one needs; where nothing is known of that, the last before.
+    def before(self, number: int) -> tuple[int, bool] | None:
+        """The piece that was the last to bring what this one needs, and True; or the last before, and False.
 
-        It stands before this one in the list, so whoever goes on asking comes to an end.
+        The latter where nothing is known of what it needs. Either stands before this one in the list, so whoever goes
+        on asking comes to an end. None at the begin.
         """
         piece = self._pieces[number]
         made = [maker for maker in self._makers_for(piece) if maker < number]
         if made:
-            return max(made, key=lambda maker: self._pieces[maker].back)
-        earlier = min(bisect_right(self._ends, piece.ready), number) - 1
-        return earlier if earlier >= 0 else None
+            return max(made, key=lambda maker: self._pieces[maker].arrival(piece.lane)), True
+        earlier = min(bisect_right(self._ends, piece.ready or piece.sent or piece.start), number) - 1
+        return (earlier, False) if earlier >= 0 else None
 
     def _makers_for(self, piece: Piece) -> Iterator[int]:
         """The pieces that made what a piece needs. Nodes that did not run, being merged, say, are looked through."""

@@ -66,14 +66,20 @@ def critical_path(events: Sequence[Event]) -> list[Span]:
     found, around = pieces(events)
     waits = Waits(found, around)
     way = _Way(events, begin, end)
-    number = max(range(len(found)), key=lambda number: found[number].back, default=None)
+    number = max(range(len(found)), key=lambda number: (found[number].back, number), default=None)
+    arrival = found[number].back if number is not None else begin
     while number is not None:
-        piece = found[number]
-        way.rest(piece.back)
-        way.through(piece, waits)
-        number = waits.before(number)
-        if number is not None and not piece.known:
-            way.cut("waiting for a core", way.now - waits.busy(piece, found[number].back, way.now), piece)
+        piece, ready = found[number], found[number].ready or found[number].sent or found[number].start
+        way.rest(arrival)
+        before = waits.before(number)
+        if before is not None:
+            arrival = found[before[0]].arrival(piece.lane)
+            if before[1]:
+                ready = max(piece.ready, arrival)
+            elif not piece.ready:
+                ready = arrival
+        way.through(piece, min(ready, piece.start), waits)
+        number = before[0] if before is not None else None
     way.rest(begin)
     return way.spans[::-1]
 
@@ -118,9 +124,10 @@ class _Way:
             self._apart.pop()
         self.cut(share, until, piece)
 
-    def through(self, piece: Piece, waits: Waits) -> None:
+    def through(self, piece: Piece, ready: float, waits: Waits) -> None:
         """Go back through a piece: its way here, its work, its way there, and its wait for a free lane."""
-        start, sent = min(piece.start, self.now), min(piece.sent, self.now)
+        start = min(piece.start, self.now)
+        sent = min(max(piece.sent or start, ready), start)
         hop = "Ray" if piece.lane.place in _THROUGH_RAY else "hop"
         behind = waits.busy(piece, sent, start)
         home = max(0.0, self.now - max(piece.end, start))
@@ -132,9 +139,16 @@ class _Way:
         self.cut("queue" if piece.lane.place == "queue" else "work", start + beside, piece)
         self.cut("pickling", start - to, piece)
         self.cut("waiting for a core", start - to - behind, piece)
-        self.cut(hop, sent, piece)
+        self.cut(hop if piece.sent >= ready else "rest", sent, piece)
+        self._wait(piece, ready, waits)
+
+    def _wait(self, piece: Piece, ready: float, waits: Waits) -> None:
+        """Go back to the moment when a piece was ready: it waited for a lane, or was lost with one."""
         lost = [event.end for event in self._lost if event.end <= self.now and not set(event.ops).isdisjoint(piece.ops)]
         if lost:
-            self.rest(max(max(lost), piece.ready), "waiting for a core", piece)
-            self.cut("lost", piece.ready, piece)
-        self.rest(piece.ready, "waiting for a core", piece)
+            self.rest(max(max(lost), ready), "waiting for a core", piece)
+            self.cut("lost", ready, piece)
+        if not (piece.ready or piece.sent):  # where nothing was told, other work in the lane is all that is known
+            self.cut("waiting for a core", self.now - waits.busy(piece, ready, self.now), piece)
+            self.rest(ready)
+        self.rest(ready, "waiting for a core", piece)
