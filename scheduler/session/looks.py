@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from os import PathLike, fspath
@@ -12,12 +12,15 @@ from typing import Any
 from weftwork.graph.drawing.html import table
 from weftwork.graph.errors import FailedPreconditionError
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.events.stream import Listening
 from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.views.account import accounts, told
 from weftwork.scheduler.views.costs import write_text
 from weftwork.scheduler.views.live import Live
 from weftwork.scheduler.views.page import report
 from weftwork.scheduler.views.serving import Serving
+from weftwork.scheduler.views.timeline import write_timeline
 
 
 class Looks:
@@ -30,6 +33,33 @@ class Looks:
     _check_open: Any
     _find: Any
     placements: dict[str, tuple[int, int]]
+
+    def listen(self, listener: Callable[[Event], None], nodes: bool = False) -> Listening:
+        """Call `listener` with each event of the session's runs, from now on: docs/events.md lists them.
+
+        listener: takes one event. It is called in the thread in which the event was told, so it should be quick, and
+            several threads may call it at a time. One that raises is logged once, and listens no more.
+        nodes: call it with events of kind "node" too, which are many; every node is measured then.
+        Returns what ends it: call `close()`, or use it in a `with` statement. Raises TypeError for what is no function.
+        """
+        return self._engine.events.listen(listener, nodes)
+
+    def events(self, run: int | None = None) -> list[Event]:
+        """The session's last 10,000 events, the oldest first; of one run, by its number `Event.run`, or of all.
+
+        Segments that took more than a millisecond are there whether somebody listened or not, shorter ones where
+        somebody did. Those of kind "node" are left out.
+        """
+        return self._engine.events.recent(run)
+
+    def timeline(self, path: Any, run: int | None = None) -> None:
+        """Write when what ran where to a file, for Perfetto (ui.perfetto.dev) or chrome://tracing.
+
+        It shows the events that are kept, of one run, by its number, or of all; single nodes where somebody asked for
+        them (`listen(..., nodes=True)`), and else the segments. Raises NotFoundError or PermissionError, of
+        `tf.errors`, where the file cannot be written.
+        """
+        write_timeline(self._engine.events.recent(run, nodes=True), path)
 
     def explain(self, fetches: Any, feed_dict: Mapping | None = None) -> Explanation:
         """The plan of a run, for a reader: print it. Nothing runs.

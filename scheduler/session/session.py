@@ -17,8 +17,6 @@ from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
 from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.scheduler.events.event import Event
-from weftwork.scheduler.events.stream import Listening
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.machines.devices import check_packages, list_devices
@@ -37,7 +35,6 @@ from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host
 from weftwork.scheduler.views.costs import remember
 from weftwork.scheduler.views.metadata import Metadata, Wanted
 from weftwork.scheduler.views.serving import Serving
-from weftwork.scheduler.views.timeline import write_timeline
 
 _CLOSE_BOUND = 30.0
 """Seconds that closing a session may take."""
@@ -267,35 +264,6 @@ class BaseSession(Looks):
         key = ("partial", tuple(elements), known, ran)
         signature = signatures.find(key) or signatures.add(key, parse_fetches(self._graph, list(elements)), known, ran)
         return self._run(signature, list(values.values()), copy=False)
-
-    # What its runs do
-
-    def listen(self, listener: Callable[[Event], None], nodes: bool = False) -> Listening:
-        """Call `listener` with each event of the session's runs, from now on: docs/events.md lists them.
-
-        listener: takes one event. It is called in the thread in which the event was told, so it should be quick, and
-            several threads may call it at a time. One that raises is logged once, and listens no more.
-        nodes: call it with events of kind "node" too, which are many; every node is measured then.
-        Returns what ends it: call `close()`, or use it in a `with` statement. Raises TypeError for what is no function.
-        """
-        return self._engine.events.listen(listener, nodes)
-
-    def events(self, run: int | None = None) -> list[Event]:
-        """The session's last 10,000 events, the oldest first; of one run, by its number `Event.run`, or of all.
-
-        Segments that took more than a millisecond are there whether somebody listened or not, shorter ones where
-        somebody did. Those of kind "node" are left out.
-        """
-        return self._engine.events.recent(run)
-
-    def timeline(self, path: Any, run: int | None = None) -> None:
-        """Write when what ran where to a file, for Perfetto (ui.perfetto.dev) or chrome://tracing.
-
-        It shows the events that are kept, of one run, by its number, or of all; single nodes where somebody asked for
-        them (`listen(..., nodes=True)`), and else the segments. Raises NotFoundError or PermissionError, of
-        `tf.errors`, where the file cannot be written.
-        """
-        write_timeline(self._engine.events.recent(run, nodes=True), path)
 
     def _check_not_empty(self) -> None:
         if self._graph.version == 0:

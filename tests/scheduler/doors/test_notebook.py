@@ -9,7 +9,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-NOTEBOOK = Path(__file__).parents[3] / "examples" / "seeing.ipynb"
+NOTEBOOK = Path(__file__).parents[3] / "examples" / "pipelines" / "seeing.ipynb"
 
 
 @pytest.fixture(scope="module")
