@@ -90,6 +90,11 @@ def _planning(account: Account) -> Iterator[str]:
         )
 
 
+def _starting(account: Account) -> Iterator[str]:
+    if seconds := _is_much(account, "starting"):
+        yield f"{_percent(account, seconds)} of the run waited for local workers to start: later runs find them there."
+
+
 def _locks(account: Account) -> Iterator[str]:
     if seconds := _is_much(account, "lock"):
         names = ", ".join(dict.fromkeys([event.text for event in account.of_kinds("locked") if event.text]))
@@ -130,4 +135,4 @@ def _pure(account: Account) -> Iterator[str]:
             )
 
 
-_RULES = (_one_chain, _more_cores, _ways, _planning, _locks, _queues, _losses, _stayed, _pure)
+_RULES = (_one_chain, _more_cores, _ways, _planning, _starting, _locks, _queues, _losses, _stayed, _pure)

@@ -34,6 +34,7 @@ SHARE_COLORS = {
     "Ray": "#9b5de5",
     "lock": "#d62828",
     "planning": "#577590",
+    "starting": "#90a955",
     "queue": "#b08968",
     "lost": "#000000",
     "rest": "#c9d1d9",

@@ -25,11 +25,14 @@ SHARES = {
     "Ray": "the same, by way of Ray",
     "lock": "another run wrote the same variables",
     "planning": "plans were made",
+    "starting": "local workers were being started, or were another run's",
     "queue": "a queue was empty or full",
     "lost": "work that was lost with the process that did it",
     "rest": "what no event tells of: Python's own work in the caller, mostly",
 }
 """Where time can go, and what it means."""
+_APART = {"locked": "lock", "planned": "planning", "started": "starting"}
+"""Events in whose time the run did nothing else, and their shares."""
 _THROUGH_RAY = ("task", "actor")
 
 
@@ -98,10 +101,7 @@ class _Way:
     def __init__(self, events: Sequence[Event], begin: float, end: float):
         self.now, self.spans = end, list[Span]()
         self._begin = begin
-        self._apart = sorted(
-            [(event.start, event.end, "lock" if event.kind == "locked" else "planning") for event in events
-             if event.kind in ("locked", "planned") and event.seconds > 0.0]
-        )  # fmt: skip
+        self._apart = sorted([(event.start, event.end, _APART[event.kind]) for event in events if event.kind in _APART])
         self._lost = [event for event in events if event.kind == "lost"]
 
     def cut(self, share: str, until: float, piece: Piece | None = None) -> None:

@@ -17,7 +17,7 @@ def pictures(draw):
     return widths, sorted(edges)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(pictures())
 def test_no_two_boxes_overlap_and_edges_go_from_layer_to_layer(picture):
     widths, edges = picture

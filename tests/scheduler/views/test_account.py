@@ -101,6 +101,11 @@ def test_planning_locks_and_queues_are_advised_upon(nodes):
     assert "50 % of the run waited in queues" in text
 
 
+def test_a_first_run_says_that_workers_were_started(nodes):
+    text = sentences(moment("started", 0.0, 4), ran(nodes[0], 4, 6))
+    assert text == "40 % of the run waited for local workers to start: later runs find them there."
+
+
 def test_losses_and_functions_that_stay_are_told(nodes):
     lost = moment("lost", 1, ops=(nodes[0].op,), text="exit code -9")
     stayed = moment("stayed", 1, ops=(nodes[1].op,), text="its closure holds a lock")
