@@ -34,7 +34,7 @@ def main() -> None:
     total = tf.op(lambda *sums: sum(sums), name="total")(*parsed)
     PICTURES.mkdir(exist_ok=True)
     with tf.Session() as session, tempfile.TemporaryDirectory() as folder:
-        for _ in range(4):
+        for _ in range(8):
             session.run(total)
         with session.listen(lambda event: None, nodes=True):
             session.run(total)
