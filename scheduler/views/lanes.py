@@ -22,7 +22,8 @@ STYLE = """
 .scroll { flex: 1; overflow-x: auto; min-width: 0 } .wide { min-width: 100% }
 .lanes svg { display: block; background: #f7f9fb }
 .ticks { display: flex; justify-content: space-between; font-size: 11px; color: #52616f }
-.keys { font-size: 12px; margin: .4rem 0 } .keys span { margin-right: 1rem; white-space: nowrap }
+.keys { font-size: 12px; margin: .4rem 0 } .keys b { margin-right: .6rem }
+.keys span { margin-right: 1rem; white-space: nowrap }
 .keys i { display: inline-block; width: 11px; height: 11px; margin-right: .35rem; border-radius: 2px }
 """
 """How lanes and shares look."""
@@ -67,18 +68,19 @@ def lanes_html(account: Account) -> str:
     titles = "".join([f"<div>{escape(title)}</div>" for title, _ in rows])
     bars = "".join([_bar(bar, number * _ROW) for number, (_, its) in enumerate(rows) for bar in its])
     ticks = "".join([f"<span>{time_text(account.seconds * part / 4) if part else '0'}</span>" for part in range(5)])
-    keys = [(name, color) for name, color in colors.items()] + [(s, SHARE_COLORS[s]) for s in account.shares]
+    keys = _keys("functions", colors.items()) + _keys(
+        "shares", [(share, SHARE_COLORS[share]) for share in account.shares]
+    )
     return (
         f'<div class="lanes"><div class="titles">{titles}</div><div class="scroll"><div class="wide">'
         f'<svg width="100%" height="{len(rows) * _ROW}" role="img" aria-label="Lanes">{bars}</svg>'
-        f'<div class="ticks">{ticks}</div></div></div></div><div class="keys">{_keys(keys)}</div>'
+        f'<div class="ticks">{ticks}</div></div></div></div>{keys}'
     )
 
 
-def _keys(keys: Iterable[tuple[str, str]]) -> str:
-    return "".join(
-        [f'<span><i style="background:{color}"></i>{escape(name.strip("`"))}</span>' for name, color in keys]
-    )
+def _keys(title: str, keys: Iterable[tuple[str, str]]) -> str:
+    spans = [f'<span><i style="background:{color}"></i>{escape(name.replace("`", ""))}</span>' for name, color in keys]
+    return f'<div class="keys"><b>{title}</b> {"".join(spans)}</div>' if spans else ""
 
 
 def _title(lane: Lane) -> str:

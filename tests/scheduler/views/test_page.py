@@ -43,10 +43,10 @@ def work(x=0):
     return x
 
 
-@pytest.fixture
-def account(graph):
+@pytest.fixture(scope="module")
+def account():
     """A run of 8,000 calls of a function in two processes, one of which died."""
-    with tf.name_scope("part"):
+    with tf.Graph().as_default(), tf.name_scope("part"):
         nodes = [tf.op(work)(tf.constant(0)) for _ in range(8000)]
     ends = [ran(node, n / 8000, 1 / 8000, worker(n % 2), kind="node") for n, node in enumerate(nodes)]
     lost = moment("lost", 0.5, ops=(nodes[0].op,), text="exit code -9 <script>")
