@@ -7,6 +7,7 @@ from typing import Any
 
 from weftwork.graph.drawing.words import bytes_text, time_text
 from weftwork.graph.operation import Kind
+from weftwork.scheduler.compile.folding import merge_key
 from weftwork.scheduler.views.account import Account, label
 from weftwork.scheduler.views.pieces import Piece
 
@@ -120,18 +121,20 @@ def _stayed(account: Account) -> Iterator[str]:
 
 
 def _pure(account: Account) -> Iterator[str]:
-    """Functions that were called with the same tensors more than once."""
+    """Functions that were called with the same arguments more than once."""
     calls: dict[Any, list[Piece]] = {}
     for piece in account.pieces:
-        for op in piece.ops[:1] if len(piece.ops) == 1 else ():
+        for op in piece.ops if len(piece.ops) == 1 else ():
             if op.kind is Kind.FUNCTION and op.inputs:
-                calls.setdefault((op.kernel, op.inputs), []).append(piece)
+                key = merge_key(op, tuple(map(id, op.inputs)))
+                if key is not None:
+                    calls.setdefault(key, []).append(piece)
     for again in calls.values():
         saved = sum([piece.seconds for piece in again[1:]])
         if len(again) > 1 and saved >= _MUCH * account.seconds:
             yield (
-                f"{label(again[0].ops)} was called {len(again)} times with the same tensors: declare it pure, "
-                f"`tf.op(pure=True)`, and it is called once, which saves {time_text(saved)} of work."
+                f"{label(again[0].ops)} was called {len(again)} times with the same arguments: if it returns the same "
+                f"each time, declare it pure, `tf.op(pure=True)`. Called once, it takes {time_text(saved)} less."
             )
 
 

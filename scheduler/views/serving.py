@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,6 +24,8 @@ from weftwork.scheduler.views.page import page
 _LOOPBACK = "127.0.0.1"
 _EVERY = 0.5
 """Seconds between two looks at whether the content has changed."""
+_SHARE = 0.05
+"""Of a core, that a tab may take."""
 _SIGN = 10
 """Looks without a change after which a tab is sent a sign of life: so we learn that it is gone."""
 _POLL = 0.1
@@ -124,9 +127,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _tell(self) -> None:
         """Send the content whenever it has changed, until all is over or the tab is gone."""
-        last, looks = None, 0
-        while not self.server.over.wait(_EVERY if looks else 0.0):
+        last, looks, pause = None, 0, 0.0
+        while not self.server.over.wait(pause):
+            start = monotonic()
             content = self.server.view()
+            pause = max(_EVERY, (monotonic() - start) / _SHARE)
             if content is None:
                 break
             looks += 1
