@@ -1,16 +1,16 @@
-"""A graph as plain data: for drawing, for comparing, for pickling. Everything is iterative: graphs may be long.
+"""A graph as plain data: for listing, for comparing, for pickling. Everything is iterative: graphs may be long.
 
 flat     tables from which a graph can be made again: names, kernels, attributes, inputs as (operation, output) numbers
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from weftwork.graph.graph import Graph
 from weftwork.graph.names import Names
-from weftwork.graph.operation import Kind, Operation, Tensor, operation_at, tensor_at
+from weftwork.graph.operation import Operation, Tensor, operation_at, tensor_at
 from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section
 
@@ -53,42 +53,6 @@ def needed(graph: Graph, fetches: Iterable[Any] | None) -> list[Operation]:
             stack.extend([t.op for t in op.inputs])
             stack.extend(op.controls)
     return sorted(seen, key=lambda op: op.index)
-
-
-def _edges(ops: list[Operation]) -> Iterator[tuple[int, int, bool]]:
-    """(from, to, is a control edge) by operation numbers."""
-    inside = {op.index for op in ops}
-    for op in ops:
-        for tensor in op.inputs:
-            if tensor.op.index in inside:
-                yield tensor.op.index, op.index, False
-        for control in op.controls:
-            if control.index in inside:
-                yield control.index, op.index, True
-
-
-def to_dot(graph: Graph, fetches: Iterable[Any] | None = None) -> str:
-    """The graph, or what `fetches` depend on, in Graphviz's language: control edges dashed, variables as cylinders."""
-    ops = needed(graph, fetches)
-    lines = ["digraph weftwork {", "  rankdir=TB;"]
-    for op in ops:
-        shape = "cylinder" if op.kind is Kind.VARIABLE else "plaintext" if op.kind is Kind.CONSTANT else "box"
-        label = f"{op.name}\\n{op.type}".replace('"', '\\"')
-        lines.append(f'  n{op.index} [label="{label}", shape={shape}];')
-    lines += [f"  n{a} -> n{b}{' [style=dashed]' if control else ''};" for a, b, control in _edges(ops)]
-    return "\n".join([*lines, "}"])
-
-
-def to_mermaid(graph: Graph, fetches: Iterable[Any] | None = None) -> str:
-    """The graph, or what `fetches` depend on, in the language of Mermaid."""
-    ops = needed(graph, fetches)
-    lines = ["flowchart TD"]
-    for op in ops:
-        left, right = ("[(", ")]") if op.kind is Kind.VARIABLE else ("[", "]")
-        label = f"{op.name}<br/>{op.type}".replace('"', "#quot;")
-        lines.append(f'  n{op.index}{left}"{label}"{right}')
-    lines += [f"  n{a} {'-.->' if control else '-->'} n{b}" for a, b, control in _edges(ops)]
-    return "\n".join(lines)
 
 
 # Pickling

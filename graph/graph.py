@@ -12,6 +12,7 @@ from typing import Any
 
 from weftwork.graph import shapes, stacks
 from weftwork.graph.collections import Collections
+from weftwork.graph.drawn import Drawn
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.errors import UnimplementedError
 from weftwork.graph.names import Names, check_op_name, check_scope_name, find
@@ -75,7 +76,7 @@ class NoKernel:
         raise UnimplementedError(None, None, f"No kernel is known for operations of type {self.op_type!r}.")
 
 
-class Graph(Collections):
+class Graph(Collections, Drawn):
     """A computation, defined once and run in any number of sessions.
 
     Any number of threads may build it and run it at the same time.

@@ -444,6 +444,9 @@ class Tensor(Operators):
     def __repr__(self) -> str:
         return f"<tf.Tensor '{self.name}' shape={shapes.text(self.raw_shape)} dtype={self.dtype.name}>"
 
+    def _repr_html_(self) -> str:
+        return seams.tensor_html(self)
+
     def __str__(self) -> str:
         shape = "" if self.raw_shape is None else f", shape={shapes.text(self.raw_shape)}"
         return f'Tensor("{self.name}"{shape}, dtype={self.dtype.name})'

@@ -51,6 +51,14 @@ class Seams:
     replay: Callable[[Any, bool], Any]
     save_call: Callable[[Any, Any], None]
     """`actors.processes.replay`: what an OpError knows of the call that failed."""
+    visualize: Callable[..., str]
+    graph_html: Callable[[Any], str]
+    tensor_html: Callable[[Any], str]
+    """`drawing.visualize`: a graph or a tensor as a picture, and for a notebook."""
+    costs_of: Callable[[Any], Any]
+    """`views.costs`: what the operations of a graph cost in the runs that sessions remember."""
+    write_text: Callable[[str, str], None]
+    """`views.costs`: write a file whole or not at all."""
 
     def __getattr__(self, name: str) -> Any:
         """What nobody has set yet: its module does so while it is imported."""
@@ -73,6 +81,8 @@ _HOMES = {
     "cwise": "graph.ops.sparse_ops",
     "matmul": "graph.ops.products",
     "variable_class": "graph.variables.variable",
+    **dict.fromkeys(["visualize", "graph_html", "tensor_html"], "graph.drawing.visualize"),
+    **dict.fromkeys(["costs_of", "write_text"], "scheduler.views.costs"),
     "saving": "scheduler.training.saver_nodes",
     **dict.fromkeys(["failed_inputs", "replay", "save_call"], "actors.processes.replay"),
 }

@@ -1594,6 +1594,7 @@ from weftwork.graph.variables.writes import (
 )
 from weftwork.scheduler.doors.executor import Executor as Executor
 from weftwork.scheduler.doors.lazy_map import lazy_map as _lazy_map
+from weftwork.scheduler.doors.notebook import load_ipython_extension as load_ipython_extension
 from weftwork.scheduler.events.stream import listen as listen
 from weftwork.scheduler.functions.function import function as function
 from weftwork.scheduler.functions.runtime import get_session as get_session

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 KINDS = {
-    "began": "a run began; `text` names its fetches",
+    "began": "a run began; `text` names its fetches, `ops` are theirs",
     "planned": "a plan was made in `seconds`, or chosen; `text` says which way to run, and why; `ops` are its nodes",
+    "started": "the run waited `seconds` for local workers that were being started, or were another run's",
     "segment": "nodes ran in one lane, one after another",
     "node": "one node ran; told only where a listener asks for nodes",
     "retried": "a node failed and is called again, because it has `retries`; `text` is the error",

@@ -259,7 +259,10 @@ class Engine:
             return
         team = None
         if candidate.plan.needs_residents:
+            since = monotonic()
             team = self._borrow_residents(run, candidate, autotuner)
+            if (waited := monotonic() - since) >= WORTH:
+                run.teller().tell("started", since, waited, lane=lane())
             if team is None and autotuner.certain:
                 candidate = self.planner.without_workers(run, flow)
             elif team is None:

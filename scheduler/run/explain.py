@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import escape
 from time import monotonic
 from typing import Any
 
+from weftwork.graph.drawing.html import marked, table
+from weftwork.graph.drawing.words import time_text
 from weftwork.scheduler.compile.needs import ANYWHERE
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.plan.placement import Place
@@ -39,6 +42,7 @@ class Explanation:
     critical_path: node names of the segments on the longest path, and `critical_seconds` their sum.
     work: predicted seconds of all segments.   bound: what keeps the run from being shorter.
     ways: (name, predicted seconds, median of the measured seconds) of the strategies that compete for this run.
+    last: where the time of the last run of the same fetches went, or "" if nothing is remembered of one.
     """
 
     segments: tuple[SegmentReport, ...]
@@ -48,6 +52,7 @@ class Explanation:
     bound: str
     runs: int
     ways: tuple[tuple[str, float, float | None], ...] = field(default=())
+    last: str = ""
 
     @classmethod
     def of(cls, autotuner: Any, runs: int, inside: Callable[[Any], tuple[Explanation, ...]]) -> Explanation:
@@ -71,17 +76,41 @@ class Explanation:
         )
 
     def __str__(self) -> str:
-        lines = [f"{len(self.segments)} segments, {_time(self.work)} of work, run {self.runs} times so far"]
+        lines = [f"{len(self.segments)} segments, {time_text(self.work)} of work, run {self.runs} times so far"]
         for number, s in enumerate(self.segments):
-            took = "never measured" if s.measured is None else f"took {_time(s.measured)}"
-            lines.append(f"  {number:3d} {s.place:8s} {_time(s.predicted):>9s} ({took})  {_listed(s.nodes)}: {s.why}")
+            took = "never measured" if s.measured is None else f"took {time_text(s.measured)}"
+            lines.append(
+                f"  {number:3d} {s.place:8s} {time_text(s.predicted):>9s} ({took})  {_listed(s.nodes)}: {s.why}"
+            )
             lines += [f"      | {line}" for item in s.inside for line in str(item).splitlines()]
-        lines.append(f"critical path: {_time(self.critical_seconds)}: {_listed(self.critical_path)}")
+        lines.append(f"critical path: {time_text(self.critical_seconds)}: {_listed(self.critical_path)}")
         lines.append(f"bound: {self.bound}")
         for name, predicted, best in self.ways:
-            measured = "not tried" if best is None else f"took {_time(best)}"
-            lines.append(f"way {name}: predicted {_time(predicted)}, {measured}")
+            measured = "not tried" if best is None else f"took {time_text(best)}"
+            lines.append(f"way {name}: predicted {time_text(predicted)}, {measured}")
+        if self.last:
+            lines.append(f"last run: {self.last}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                _listed(s.nodes),
+                s.place,
+                time_text(s.predicted),
+                "" if s.measured is None else time_text(s.measured),
+                s.why,
+            )
+            for s in self.segments
+        ]
+        heads = ("nodes", "place", "predicted", "took", "why")
+        rest = str(self).splitlines()
+        below = [line for line in rest[1:] if not line.startswith(" ")]
+        return (
+            f"<p>{marked(rest[0])}</p>"
+            + table(heads, [[escape(cell) for cell in row] for row in rows], (2, 3))
+            + "".join([f"<p>{marked(line)}</p>" for line in below])
+        )
 
 
 @dataclass(frozen=True)
@@ -95,6 +124,10 @@ class Waiting:
     place: str
     seconds: float
     machine: str = ""
+
+    def _repr_html_(self) -> str:
+        row = (escape(_listed(self.nodes)), self.place, time_text(self.seconds), escape(self.machine))
+        return table(("waits for", "place", "since", "machine"), [row], (2,))
 
 
 def waiting(run: Any) -> list[Waiting]:
@@ -200,14 +233,7 @@ def _bound(plan: Plan, work: float, longest: float) -> str:
     if longest > 0.8 * work:
         return "the critical path: most of the work cannot run beside other work"
     workers = plan.slots if plan.slots > 1 else sum(s.place is Place.TASK for s in plan.segments)
-    return f"the workers: {_time(work)} of work over {workers} of them at most"
-
-
-def _time(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"
+    return f"the workers: {time_text(work)} of work over {workers} of them at most"
 
 
 def _listed(names: tuple[str, ...]) -> str:

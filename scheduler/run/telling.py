@@ -79,7 +79,8 @@ class Telling:
         """asked: the run's fetches.   began: in ticks."""
         self._stream, self._ears, self._began = stream, ears, began
         self._epoch, self.number = epoch(), new_run()
-        self.tell("began", began, lane=lane(), text=_listed([element.name for element in asked]))
+        ops = tuple(dict.fromkeys([getattr(element, "op", element) for element in asked]))
+        self.tell("began", began, lane=lane(), ops=ops, text=_listed([element.name for element in asked]))
 
     @property
     def heard(self) -> bool:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
+from html import escape
 from time import monotonic
 from typing import Any
 
@@ -85,6 +86,19 @@ class RunFuture(Future):
     def _set_cancelled(self) -> None:
         super().cancel()
         self.set_running_or_notify_cancel()  # tells those who wait for several futures
+
+    @property
+    def state(self) -> str:
+        """What has become of it: "running", "cancelled", "failed: ..." or "done"."""
+        if not self.done():
+            return "running"
+        if self.cancelled():
+            return "cancelled"
+        error = super().exception(0)
+        return "done" if error is None else f"failed: {error}"
+
+    def _repr_html_(self) -> str:
+        return f"<code>RunFuture</code>: {escape(self.state)}"
 
     def running(self) -> bool:
         """True until it is done: a run begins when it is submitted."""

@@ -17,8 +17,6 @@ from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
 from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.scheduler.events.event import Event
-from weftwork.scheduler.events.stream import Listening
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.machines.devices import check_packages, list_devices
@@ -27,25 +25,26 @@ from weftwork.scheduler.request.config import ConfigProto, GraphOptions, RunMeta
 from weftwork.scheduler.request.feeds import convert_feed, parse_feed_key, parse_feeds
 from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_of
 from weftwork.scheduler.run.engine import CLOSED
-from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.run.limits import listen
 from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.session.future import RunFuture
+from weftwork.scheduler.session.looks import Looks
 from weftwork.scheduler.session.partial import PartialRuns
 from weftwork.scheduler.session.placement_log import PlacementLog
 from weftwork.scheduler.session.stream import Channel, Parts, ResultStream, channel_of, tells
 from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host_named, timeout_of
+from weftwork.scheduler.views.costs import remember
 from weftwork.scheduler.views.log import LISTENING as LISTENING
 from weftwork.scheduler.views.metadata import Metadata, Wanted
 from weftwork.scheduler.views.progress import is_shown, showing
-from weftwork.scheduler.views.stats import Counting, Stats
-from weftwork.scheduler.views.timeline import write_timeline
+from weftwork.scheduler.views.serving import Serving
+from weftwork.scheduler.views.stats import Counting
 
 _CLOSE_BOUND = 30.0
 """Seconds that closing a session may take."""
 
 
-class BaseSession:
+class BaseSession(Looks):
     """What Session and InteractiveSession share."""
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
@@ -76,7 +75,9 @@ class BaseSession:
         self._engine, self._cluster = engine_of(self._target.decode(), self._config, graph)
         self._partial = PartialRuns()
         self._counting = Counting(self._engine.events)
-        self._finalizer = weakref.finalize(self, self._engine.close)
+        self._pages: list[Serving] = []
+        remember(graph, self._engine.events)
+        self._finalizer = weakref.finalize(self, _end, self._engine, self._pages)
         self._placed = PlacementLog() if self._config.log_device_placement else None
 
     # What it is
@@ -347,53 +348,6 @@ class BaseSession:
         signature = signatures.find(key) or signatures.add(key, parse_fetches(self._graph, list(elements)), known, ran)
         return self._run(signature, list(values.values()), copy=False)
 
-    def explain(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Explanation:
-        """The plan of a run, for a reader: print it. Nothing runs.
-
-        It lists the segments, where each runs and why, what it costs, the critical path and what bounds the run.
-        Before the first run of these fetches the costs are what is known from others.
-        """
-        self._check_open()
-        signature, fed, _ = self._find(fetches, feed_dict)
-        return self._engine.explain(signature, fed)
-
-    def waiting(self) -> list[Waiting]:
-        """What the runs that are on their way wait for at this moment: which nodes, where, since when."""
-        return self._engine.waiting()
-
-    def stats(self) -> Stats:
-        """What the session has done so far: runs, nodes and seconds by place, bytes, losses, retries."""
-        return self._counting.stats(self._engine)
-
-    # What its runs do
-
-    def listen(self, listener: Callable[[Event], None], nodes: bool = False) -> Listening:
-        """Call `listener` with each event of the session's runs, from now on: docs/events.md lists them.
-
-        listener: takes one event. It is called in the thread in which the event was told, so it should be quick, and
-            several threads may call it at a time. One that raises is logged once, and listens no more.
-        nodes: call it with events of kind "node" too, which are many; every node is measured then.
-        Returns what ends it: call `close()`, or use it in a `with` statement. Raises TypeError for what is no function.
-        """
-        return self._engine.events.listen(listener, nodes)
-
-    def events(self, run: int | None = None) -> list[Event]:
-        """The session's last 10,000 events, the oldest first; of one run, by its number `Event.run`, or of all.
-
-        Segments that took more than a millisecond are there whether somebody listened or not, shorter ones where
-        somebody did. Those of kind "node" are left out.
-        """
-        return self._engine.events.recent(run)
-
-    def timeline(self, path: Any, run: int | None = None) -> None:
-        """Write when what ran where to a file, for Perfetto (ui.perfetto.dev) or chrome://tracing.
-
-        It shows the events that are kept, of one run, by its number, or of all; single nodes where somebody asked for
-        them (`listen(..., nodes=True)`), and else the segments. Raises NotFoundError or PermissionError, of
-        `tf.errors`, where the file cannot be written.
-        """
-        write_timeline(self._engine.events.recent(run, nodes=True), path)
-
     def _check_not_empty(self) -> None:
         if self._graph.version == 0:
             raise RuntimeError("The Session graph is empty.  Add operations to the graph before calling run().")
@@ -442,6 +396,13 @@ class BaseSession:
 
     def __repr__(self) -> str:
         return f"<tf.{type(self).__name__}{' (closed)' if self._closed else ''} of {self._graph!r}>"
+
+
+def _end(engine: Any, pages: list[Serving]) -> None:
+    """End what belongs to a session that is closed, or that nobody holds any more."""
+    for page in pages:
+        page.close()
+    engine.close()
 
 
 def _failing(error: OpError) -> Callable:

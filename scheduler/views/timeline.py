@@ -116,7 +116,7 @@ def timeline_of(events: Sequence[Event]) -> Trace:
                     ran.setdefault((event.run, op), []).append(event)
             if event.kind == "segment" and event.sent and event.run in callers:
                 _show_way(trace, callers[event.run], where, event)
-        elif event.kind in ("planned", "locked") and event.seconds:
+        elif event.kind in ("planned", "started", "locked") and event.seconds:
             trace.slice(where, event.kind, event.kind, _us(event.start), 1e6 * event.seconds, _said(event))
         elif event.kind in _MOMENTS:
             trace.moment(where, event.kind, event.kind, _us(event.start), _said(event))

@@ -1,4 +1,4 @@
-"""Graphs as plain data: pickled, drawn, listed."""
+"""Graphs as plain data: pickled, listed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cloudpickle
 import pytest
 
 import weftwork as tf
-from weftwork.graph.export import structure, tensor_at, to_dot, to_mermaid
+from weftwork.graph.export import structure, tensor_at
 from weftwork.scheduler.compile.lowering import lower
 
 
@@ -91,13 +91,3 @@ def test_the_structure_is_data_without_values(built):
     assert nodes["part/mul"]["input"][:2] == ["x:0", "w/read:0"]
     assert "^part/AssignAdd" in nodes["part/mul"]["input"]
     assert "test_export.py:" in nodes["x"]["defined_at"]
-
-
-def test_drawings_show_nodes_edges_controls_and_variables(built):
-    dot, mermaid = to_dot(built["graph"], [built["y"]]), to_mermaid(built["graph"], [built["y"]])
-    assert 'label="w\\nVariableV2", shape=cylinder' in dot
-    assert "[style=dashed]" in dot
-    assert '[("w<br/>VariableV2")]' in mermaid
-    assert "-.->" in mermaid
-    assert "random_uniform" not in dot, "only what the fetches need is drawn"
-    assert "random_uniform" in to_dot(built["graph"])

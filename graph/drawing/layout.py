@@ -1,0 +1,163 @@
+"""Layout: boxes in layers, so that edges point down and few cross.
+
+layer    boxes beside each other; an edge goes from a layer to one further down
+joint    where an edge crosses a layer between its ends; it takes room as a thin box does
+
+It is the method of Sugiyama, Tagawa and Toda (1981): layers by the longest path, an order in each by the mean place of
+the neighbours, and then places that are as near to the neighbours' as the neighbours in the layer let them be.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+BETWEEN = 24.0
+"""Room between two boxes of a layer."""
+_LAYER = 84.0
+"""From a layer to the next one."""
+_JOINT = 8.0
+_SWEEPS = 8
+Point = tuple[float, float]
+
+
+@dataclass
+class Layout:
+    """Where all is: the middle of each box, the points that each edge goes through, and the size of the whole."""
+
+    middles: list[Point]
+    ways: dict[tuple[int, int], list[Point]]
+    width: float
+    height: float
+
+
+def lay_out(widths: Sequence[float], edges: Iterable[tuple[int, int]]) -> Layout:
+    """Places for boxes of these widths.
+
+    edges: (from, to) by the boxes' numbers, in which the boxes are more or less in order: an edge to a lower number
+    is drawn upwards. None of a box to itself.
+    """
+    if not widths:
+        return Layout([], {}, 0.0, 0.0)
+    count, edges = len(widths), list(edges)
+    down = sorted({(min(edge), max(edge)) for edge in edges})
+    layer = _layers(count, down)
+    widths, chains = list(widths), dict[tuple[int, int], list[int]]()
+    for start, end in down:
+        chains[start, end] = chain = [start]
+        for between in range(layer[start] + 1, layer[end]):
+            chain.append(len(widths))
+            widths.append(_JOINT)
+            layer.append(between)
+        chain.append(end)
+    links = [link for chain in chains.values() for link in zip(chain, chain[1:], strict=False)]
+    rows = _in_order(layer, links)
+    across = _places(rows, widths, links)
+    points = [(across[item], layer[item] * _LAYER) for item in range(len(widths))]
+    ways = {}
+    for start, end in edges:
+        chain = chains[min(start, end), max(start, end)]
+        ways[start, end] = [points[item] for item in (chain if start < end else chain[::-1])]
+    right = max(x + width / 2 for (x, _), width in zip(points, widths, strict=True))
+    return Layout(points[:count], ways, right, max(layer) * _LAYER)
+
+
+def _layers(count: int, down: Sequence[tuple[int, int]]) -> list[int]:
+    """The layer of each box: below all that it needs, and, if it needs nothing, right above who needs it first."""
+    layer, below, needs = [0] * count, [[] for _ in range(count)], [False] * count
+    for start, end in down:  # sorted: when a start is looked at, all edges to it have been
+        layer[end] = max(layer[end], layer[start] + 1)
+        below[start].append(end)
+        needs[end] = True
+    for box in range(count):
+        if not needs[box] and below[box]:
+            layer[box] = min(layer[other] for other in below[box]) - 1
+    return layer
+
+
+def _in_order(layer: Sequence[int], links: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """The items of each layer from left to right, so that few links cross."""
+    above, below = _neighbours(len(layer), links)
+    rows: list[list[int]] = [[] for _ in range(max(layer) + 1)]
+    for item, its in enumerate(layer):
+        rows[its].append(item)
+    best, fewest = [row[:] for row in rows], _crossings(rows, below)
+    for sweep in range(_SWEEPS):
+        if not fewest:
+            break
+        down = sweep % 2 == 0
+        place = {item: spot for row in rows for spot, item in enumerate(row)}
+        for row in rows if down else rows[::-1]:
+            near = above if down else below
+            middle = {item: _mean([place[other] for other in near[item]], place[item]) for item in row}
+            row.sort(key=middle.__getitem__)
+            place.update({item: spot for spot, item in enumerate(row)})
+        if (crossings := _crossings(rows, below)) < fewest:
+            best, fewest = [row[:] for row in rows], crossings
+    return best
+
+
+def _neighbours(count: int, links: Sequence[tuple[int, int]]) -> tuple[list[list[int]], list[list[int]]]:
+    above: list[list[int]] = [[] for _ in range(count)]
+    below: list[list[int]] = [[] for _ in range(count)]
+    for start, end in links:
+        above[end].append(start)
+        below[start].append(end)
+    return above, below
+
+
+def _crossings(rows: Sequence[Sequence[int]], below: Sequence[Sequence[int]]) -> int:
+    """How many links cross."""
+    place = {item: spot for row in rows for spot, item in enumerate(row)}
+    count = 0
+    for row in rows:
+        seen: list[int] = []
+        for item in row:
+            ends = sorted([place[other] for other in below[item]])
+            count += sum([len(seen) - bisect_left(seen, end + 1) for end in ends])
+            for end in ends:
+                insort(seen, end)
+    return count
+
+
+def _places(rows: Sequence[Sequence[int]], widths: Sequence[float], links: Sequence[tuple[int, int]]) -> list[float]:
+    """The middle of each item, from the left: in the order of its row, and near to its neighbours."""
+    above, below = _neighbours(len(widths), links)
+    across = [0.0] * len(widths)
+    for row in rows:
+        _settle(row, widths, across, across)
+    for sweep in range(_SWEEPS):
+        for row in rows if sweep % 2 == 0 else rows[::-1]:
+            near = above if sweep % 2 == 0 else below
+            wish = {item: _mean([across[other] for other in near[item]], across[item]) for item in row}
+            _settle(row, widths, wish, across)
+    left = min(x - width / 2 for x, width in zip(across, widths, strict=True))
+    return [x - left for x in across]
+
+
+def _settle(row: Sequence[int], widths: Sequence[float], wish, across: list[float]) -> None:
+    """Give a row's items places as near to their wishes as their order and their widths allow, in least squares.
+
+    Without the room that those before it take, an item's place must not be less than the one before: neighbours whose
+    wishes contradict each other share the mean of them (pool adjacent violators).
+    """
+    taken, offset = 0.0, {}
+    for before, item in zip([None, *row], row, strict=False):
+        if before is not None:
+            taken += (widths[before] + widths[item]) / 2 + BETWEEN
+        offset[item] = taken
+    pools: list[tuple[float, int]] = []
+    for item in row:
+        total, count = wish[item] - offset[item], 1
+        while pools and pools[-1][0] / pools[-1][1] > total / count:
+            more, others = pools.pop()
+            total, count = total + more, count + others
+        pools.append((total, count))
+    spots = [total / count for total, count in pools for _ in range(count)]
+    for item, spot in zip(row, spots, strict=True):
+        across[item] = spot + offset[item]
+
+
+def _mean(values: Sequence[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise

@@ -1,0 +1,70 @@
+"""Notebook: `%load_ext weftwork` gives IPython the magics `%%explain` and `%%timeline`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from html import escape
+from typing import Any
+
+from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.events.stream import listen
+from weftwork.scheduler.views.account import Account, accounts, told
+from weftwork.scheduler.views.advice import advice
+from weftwork.scheduler.views.lanes import STYLE, lanes_html
+from weftwork.scheduler.views.page import advice_html, shares_html
+
+_NOTHING = "No session ran anything in this cell."
+
+
+class Shown:
+    """What a cell's runs did: HTML in a notebook, text in a shell."""
+
+    def __init__(self, text: str, html: str):
+        self.text, self.html = text, html
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f"<style>{STYLE}</style>{self.html}"
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext weftwork` calls: the magics of cells, in this shell.
+
+    %%explain     runs the cell, then tells where the time of its runs went, and what would make them faster
+    %%timeline    runs the cell, then shows what ran where and when
+    """
+    for name, show in (("explain", _explained), ("timeline", _timeline)):
+        shell.register_magic_function(partial(_run, shell, show), "cell", name)
+
+
+def _run(shell: Any, show: Callable[[Account], tuple[str, str]], line: str, cell: str) -> None:
+    """Run a cell and show its runs. An error of the cell is shown by the shell, as any cell's is."""
+    if line.strip():
+        raise ValueError(f"This magic takes no arguments, but got {line.strip()!r}: the code belongs below it.")
+    from IPython.display import display  # pyright: ignore[reportMissingImports]  # whoever calls this has it
+
+    events: list[Event] = []
+    with listen(events.append, nodes=True):
+        shell.run_cell(cell)
+    display(_shown(accounts(events), show))
+
+
+def _shown(runs: Sequence[Account], show: Callable[[Account], tuple[str, str]]) -> Shown:
+    parts = []
+    for run in runs:
+        text, html = show(run)
+        head = f"Run {run.run} of {run.fetches}"
+        parts.append((f"{head}: {text}", f"<h4>{escape(head)}</h4>{html}"))
+    parts = parts or [(_NOTHING, f"<p>{_NOTHING}</p>")]
+    return Shown("\n".join([text for text, _ in parts]), "".join([html for _, html in parts]))
+
+
+def _explained(run: Account) -> tuple[str, str]:
+    return "\n  ".join([told(run), *advice(run)]), shares_html(run) + advice_html(run)
+
+
+def _timeline(run: Account) -> tuple[str, str]:
+    return told(run), lanes_html(run)

@@ -1,0 +1,162 @@
+"""Account: one run, looked at: what it did, how long, and where the time went.
+
+label     what a piece is called: its functions. Nodes that ran as one segment are told together, unless the run was
+          listened to with nodes
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from weftwork.graph.drawing.boxes import function_of
+from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.views.pieces import Piece, pieces
+from weftwork.scheduler.views.shares import Span, bounds, critical_path, shares
+
+_NAMED = 2
+"""Functions of a segment that are named."""
+_TOLD = 3
+"""Functions that a sentence names."""
+_CELL = re.compile(r"^<ipython-input|/ipykernel_\d+/")
+"""The files of a notebook's cells, as IPython and Jupyter name them."""
+_LEAST = 0.01
+"""Of the whole run: what took less is not told in a sentence."""
+
+
+@dataclass
+class Total:
+    """All calls of one function, or of those that run together.
+
+    line: where its first node was made.   seconds: of all its pieces.   waited: of these, on the critical path.
+    """
+
+    label: str
+    line: str
+    calls: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+    bytes_out: int = 0
+    places: dict[str, float] = field(default_factory=dict)
+
+
+class Account:
+    """One run, as its events tell it.   over: False while it goes on."""
+
+    def __init__(self, events: Sequence[Event]):
+        self.events = sorted(events, key=lambda event: event.start)
+        self.start, self.end = bounds(self.events)
+        self.run = self.events[0].run
+
+    @property
+    def seconds(self) -> float:
+        """The wall time of the run, so far or in all."""
+        return self.end - self.start
+
+    @property
+    def over(self) -> bool:
+        """True once it has ended."""
+        return self._first("ended") is not None
+
+    @property
+    def error(self) -> str:
+        """What it failed with, or ""."""
+        ended = self._first("ended")
+        return ended.text if ended is not None else ""
+
+    @property
+    def fetches(self) -> str:
+        """The names of what it fetched."""
+        began = self._first("began")
+        return began.text if began is not None else ""
+
+    @property
+    def fetched(self) -> set[Any]:
+        """The operations that it fetched."""
+        began = self._first("began")
+        return set(began.ops) if began is not None else set()
+
+    @property
+    def way(self) -> str:
+        """Which way to run was chosen, and why."""
+        planned = self._first("planned")
+        return planned.text if planned is not None else ""
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """What ran, by its end."""
+        return pieces(self.events)[0]
+
+    @cached_property
+    def path(self) -> list[Span]:
+        """The critical path: where each moment of the run went."""
+        return critical_path(self.events)
+
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """The seconds of each share: their sum is the run's."""
+        return shares(self.path)
+
+    @cached_property
+    def totals(self) -> list[Total]:
+        """The functions that ran: first those that the run waited for the longest."""
+        found: dict[str, Total] = {}
+        for piece in self.pieces:
+            total = found.setdefault(label(piece.ops), Total(label(piece.ops), line(piece.ops)))
+            total.calls += len(piece.ops)
+            total.seconds += piece.seconds
+            total.bytes_out += piece.bytes_out
+            total.places[piece.lane.place] = total.places.get(piece.lane.place, 0.0) + piece.seconds
+        for span in self.path:
+            if span.share == "work" and span.piece is not None:
+                found[label(span.piece.ops)].waited += span.seconds
+        return sorted(found.values(), key=lambda total: (-total.waited, -total.seconds))
+
+    def of_kinds(self, *kinds: str) -> list[Event]:
+        """Its events of some kinds."""
+        return [event for event in self.events if event.kind in kinds]
+
+    def _first(self, kind: str) -> Event | None:
+        return next((event for event in self.events if event.kind == kind), None)
+
+
+def label(ops: Sequence[Any]) -> str:
+    """The functions of some nodes: `load`, or `load`, `parse` and 3 more."""
+    names = list(dict.fromkeys([f"`{function_of(op)}`" for op in ops]))
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def line(ops: Sequence[Any]) -> str:
+    """FILE:LINE where the first of some nodes was made, without its folder; in a notebook the cell is no file."""
+    if not ops:
+        return ""
+    file, _, number = ops[0].source.text.replace("\\", "/").rpartition(":")
+    return f"{'cell' if _CELL.search(file) else file.rpartition('/')[2]}:{number}"
+
+
+def told(account: Account) -> str:
+    """Where the time of a run went, in a line: of 7.4 s: 5.1 in `load` (etl.py:12), 1.2 waiting for a core, 0.3 Ray."""
+    unit, scale = next((u, s) for u, s in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)) if account.seconds >= s or s == 1e-6)
+    parts = [(total.waited, f"in {total.label} ({total.line})") for total in account.totals[:_TOLD]]
+    others = account.shares.get("work", 0.0) - sum(seconds for seconds, _ in parts)
+    parts += [(others, "in other functions")]
+    parts += sorted([(seconds, share) for share, seconds in account.shares.items() if share != "work"], reverse=True)
+    told = [f"{_figure(seconds / scale)} {what}" for seconds, what in parts if seconds > _LEAST * account.seconds]
+    return f"of {_figure(account.seconds / scale)} {unit}: {', '.join(told) or 'nothing'}"
+
+
+def _figure(amount: float) -> str:
+    """A figure with what is worth telling of it: 610, 12, 5.1, 0.34."""
+    return f"{amount:.0f}" if amount >= 10 else f"{amount:.2g}"
+
+
+def accounts(events: Iterable[Event]) -> list[Account]:
+    """An account of each run that some events are of, the oldest first."""
+    by_run: dict[int, list[Event]] = {}
+    for event in events:
+        by_run.setdefault(event.run, []).append(event)
+    return [Account(by_run[run]) for run in sorted(by_run)]

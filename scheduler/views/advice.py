@@ -1,0 +1,141 @@
+"""Advice: what would make a run faster, in sentences that the figures support."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from weftwork.graph.drawing.words import bytes_text, time_text
+from weftwork.graph.operation import Kind
+from weftwork.scheduler.compile.folding import merge_key
+from weftwork.scheduler.views.account import Account, label
+from weftwork.scheduler.views.pieces import Piece
+
+_MUCH = 0.1
+"""Of the run: what takes less is no reason for an advice."""
+_LONG = 0.8
+_WAYS = ("hop", "Ray", "pickling")
+_LARGE = 1e6
+"""Bytes from which a value's way is worth a sentence."""
+NOTHING = "Nothing stands out: no share but the work itself takes a tenth of the run."
+
+
+def advice(account: Account) -> list[str]:
+    """What would make the run faster, with what it would gain; one sentence that says so where nothing would."""
+    return [sentence for rule in _RULES for sentence in rule(account)] or [NOTHING]
+
+
+def _is_much(account: Account, *names: str) -> float:
+    """The seconds of some shares, if these are much; else 0."""
+    seconds = sum([account.shares.get(name, 0.0) for name in names])
+    return seconds if seconds >= _MUCH * account.seconds else 0.0
+
+
+def _percent(account: Account, seconds: float) -> str:
+    return f"{100 * seconds / account.seconds:.0f} %"
+
+
+def _one_chain(account: Account) -> Iterator[str]:
+    work = account.shares.get("work", 0.0)
+    if work >= _LONG * account.seconds and account.totals and len(account.pieces) > 1:
+        longest = account.totals[0]
+        yield (
+            f"{_percent(account, work)} of the run is work on the critical path, each node of which waits for the one "
+            f"before: more cores gain nothing. {longest.label} ({longest.line}) takes {time_text(longest.waited)} of "
+            "it: make that faster, or split it into nodes that can run side by side."
+        )
+
+
+def _more_cores(account: Account) -> Iterator[str]:
+    if seconds := _is_much(account, "waiting for a core"):
+        yield f"{_percent(account, seconds)} of the run waited for a core: more cores would gain that much at most."
+
+
+def _ways(account: Account) -> Iterator[str]:
+    if not (seconds := _is_much(account, *_WAYS)):
+        return
+    yield f"{_percent(account, seconds)} of the run went into moving values and orders between processes."
+    travelled = [span.piece for span in account.path if span.piece is not None and span.share in _WAYS]
+    largest = max(travelled, key=lambda piece: piece.bytes_in + piece.bytes_out)
+    if largest.bytes_in + largest.bytes_out < _LARGE:
+        yield "The values are small, so it is the number of nodes that counts: do more in each."
+        return
+    yield (
+        f"{label(largest.ops)} takes {bytes_text(largest.bytes_in)} and returns {bytes_text(largest.bytes_out)}: NumPy "
+        "arrays travel fastest, and what is not needed should not be returned."
+    )
+    yield from _readers(account, max(account.pieces, key=lambda piece: piece.bytes_out))
+
+
+def _readers(account: Account, maker: Piece) -> Iterator[str]:
+    """Who reads the largest output on another machine."""
+    ops = set(maker.ops)
+    far = [
+        piece
+        for piece in account.pieces
+        if piece.lane.machine != maker.lane.machine and any(t.op in ops for op in piece.ops for t in op.inputs)
+    ]
+    if far and maker.bytes_out >= _LARGE:
+        count = sum([len(piece.ops) for piece in far])
+        yield (
+            f"{label(maker.ops)} returns {bytes_text(maker.bytes_out)} that {count} node{'s' * (count > 1)} on another "
+            "machine read: put them on one machine with `tf.device`, or return less."
+        )
+
+
+def _planning(account: Account) -> Iterator[str]:
+    if seconds := _is_much(account, "planning"):
+        yield (
+            f"{_percent(account, seconds)} of the run was planning. Later runs of the same fetches use the plan that "
+            "is there: keep the graph and the session, and feed what changes."
+        )
+
+
+def _starting(account: Account) -> Iterator[str]:
+    if seconds := _is_much(account, "starting"):
+        yield f"{_percent(account, seconds)} of the run waited for local workers to start: later runs find them there."
+
+
+def _locks(account: Account) -> Iterator[str]:
+    if seconds := _is_much(account, "lock"):
+        names = ", ".join(dict.fromkeys([event.text for event in account.of_kinds("locked") if event.text]))
+        yield (
+            f"{_percent(account, seconds)} of the run waited for variables that another run writes"
+            f"{f' ({names})' if names else ''}: let runs that write the same variables be one run, or write less often."
+        )
+
+
+def _queues(account: Account) -> Iterator[str]:
+    if seconds := _is_much(account, "queue"):
+        yield f"{_percent(account, seconds)} of the run waited in queues: who fills or empties them is the slower one."
+
+
+def _losses(account: Account) -> Iterator[str]:
+    for event in account.of_kinds("lost"):
+        yield f"A process died under {label(event.ops) or 'its nodes'}, which ran again: {event.text}"
+
+
+def _stayed(account: Account) -> Iterator[str]:
+    for event in account.of_kinds("stayed"):
+        yield f"{label(event.ops)} runs in the caller alone: {event.text}"
+
+
+def _pure(account: Account) -> Iterator[str]:
+    """Functions that were called with the same arguments more than once."""
+    calls: dict[Any, list[Piece]] = {}
+    for piece in account.pieces:
+        for op in piece.ops if len(piece.ops) == 1 else ():
+            if op.kind is Kind.FUNCTION and op.inputs:
+                key = merge_key(op, tuple(map(id, op.inputs)))
+                if key is not None:
+                    calls.setdefault(key, []).append(piece)
+    for again in calls.values():
+        saved = sum([piece.seconds for piece in again[1:]])
+        if len(again) > 1 and saved >= _MUCH * account.seconds:
+            yield (
+                f"{label(again[0].ops)} was called {len(again)} times with the same arguments: if it returns the same "
+                f"each time, declare it pure, `tf.op(pure=True)`. Called once, it takes {time_text(saved)} less."
+            )
+
+
+_RULES = (_one_chain, _more_cores, _ways, _planning, _starting, _locks, _queues, _losses, _stayed, _pure)

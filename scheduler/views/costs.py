@@ -1,0 +1,52 @@
+"""Costs: what the operations of a graph took in the runs that its sessions remember."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from threading import Lock
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from weftwork.actors.checkpoints.files import files_of, write_whole
+from weftwork.graph.drawing.svg import Cost
+from weftwork.graph.forks import fresh
+from weftwork.graph.graph import Graph
+from weftwork.graph.operation import Operation
+from weftwork.graph.seams import seams
+from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.events.stream import Stream
+
+_STREAMS: WeakKeyDictionary[Graph, WeakSet[Stream]] = WeakKeyDictionary()
+_LOCK = fresh(Lock())
+
+
+def remember(graph: Graph, stream: Stream) -> None:
+    """A session runs a graph: what its stream keeps says what the graph's operations cost."""
+    with _LOCK:
+        _STREAMS.setdefault(graph, WeakSet()).add(stream)
+
+
+def costs_of(graph: Graph) -> dict[Operation, Cost]:
+    """What each operation took when it ran last, as far as sessions remember it."""
+    with _LOCK:
+        streams = list(_STREAMS.get(graph, ()))
+    events = sorted([event for stream in streams for event in stream.recent()], key=lambda event: event.end)
+    return {op: cost for op, cost in costs_in(events).items() if op.graph is graph}
+
+
+def costs_in(events: Iterable[Event]) -> dict[Any, Cost]:
+    """What the operations of some events took: nodes that were not told one by one share their segment's seconds."""
+    found: dict[Any, Cost] = {}
+    for event in events:
+        if event.kind in ("segment", "node"):
+            cost = Cost(event.seconds / max(1, len(event.ops)), event.lane.place)
+            found.update({op.listed: cost for op in event.ops})
+    return found
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file so that at every moment there is the old one or the new one. Raises OpErrors."""
+    write_whole(path, text.encode(), files_of(path))
+
+
+seams.costs_of, seams.write_text = costs_of, write_text

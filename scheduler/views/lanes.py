@@ -1,0 +1,151 @@
+"""Lanes: what ran where and when, as a picture in HTML that grows with its width.
+
+bar     a time in a lane, in hundredths of the run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import NamedTuple
+
+from weftwork.graph.drawing.words import bytes_text, time_text
+from weftwork.scheduler.events.event import Lane
+from weftwork.scheduler.views.account import Account, label, line
+from weftwork.scheduler.views.pieces import Piece
+from weftwork.scheduler.views.shares import Span
+
+STYLE = """
+.stack { display: flex; height: 22px; border-radius: 4px; overflow: hidden; margin: .4rem 0 }
+.lanes { display: flex; gap: .6rem }
+.titles { font-size: 12px; line-height: 22px; white-space: nowrap } .titles div { height: 22px }
+.scroll { flex: 1; overflow-x: auto; min-width: 0 } .wide { min-width: 100% }
+.lanes svg { display: block; background: #f7f9fb }
+.ticks { display: flex; justify-content: space-between; font-size: 11px; color: #52616f }
+.keys { font-size: 12px; margin: .4rem 0 } .keys b { margin-right: .6rem }
+.keys span { margin-right: 1rem; white-space: nowrap }
+.keys i { display: inline-block; width: 11px; height: 11px; margin-right: .35rem; border-radius: 2px }
+"""
+"""How lanes and shares look."""
+SHARE_COLORS = {
+    "work": "#2a9d8f",
+    "waiting for a core": "#e9c46a",
+    "pickling": "#e76f51",
+    "hop": "#f4a261",
+    "Ray": "#9b5de5",
+    "lock": "#d62828",
+    "planning": "#577590",
+    "starting": "#90a955",
+    "queue": "#b08968",
+    "lost": "#000000",
+    "rest": "#c9d1d9",
+}
+FUNCTION_COLORS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#76b7b2", "#edc948", "#ff9da7", "#9c755f")
+_OTHER_COLOR = "#bab0ac"
+_ROW, _BAR = 22, 16
+_NARROW = 0.05
+"""Hundredths of the run: bars of a lane that are so narrow and so near to each other are one bar of that width."""
+
+
+class Bar(NamedTuple):
+    """A time in a lane: where it begins and how long it is in hundredths, its colour, and what is said of it."""
+
+    start: float
+    width: float
+    color: str
+    text: str
+
+
+def lanes_html(account: Account) -> str:
+    """The critical path, and below it a row for each lane of the run."""
+    rows = [("critical path", _joined([_span_bar(account, span) for span in account.path]))]
+    colors = {total.label: color for total, color in zip(account.totals, FUNCTION_COLORS, strict=False)}
+    by_lane: dict[Lane, list[Piece]] = {}
+    for piece in account.pieces:
+        by_lane.setdefault(piece.lane, []).append(piece)
+    for lane in sorted(by_lane):
+        rows.append((_title(lane), _joined([_piece_bar(account, piece, colors) for piece in by_lane[lane]])))
+    titles = "".join([f"<div>{escape(title)}</div>" for title, _ in rows])
+    bars = "".join([_bar(bar, number * _ROW) for number, (_, its) in enumerate(rows) for bar in its])
+    ticks = "".join([f"<span>{time_text(account.seconds * part / 4) if part else '0'}</span>" for part in range(5)])
+    keys = _keys("functions", colors.items()) + _keys(
+        "shares", [(share, SHARE_COLORS[share]) for share in account.shares]
+    )
+    return (
+        f'<div class="lanes"><div class="titles">{titles}</div><div class="scroll"><div class="wide">'
+        f'<svg width="100%" height="{len(rows) * _ROW}" role="img" aria-label="Lanes">{bars}</svg>'
+        f'<div class="ticks">{ticks}</div></div></div></div>{keys}'
+    )
+
+
+def _keys(title: str, keys: Iterable[tuple[str, str]]) -> str:
+    spans = [f'<span><i style="background:{color}"></i>{escape(name.replace("`", ""))}</span>' for name, color in keys]
+    return f'<div class="keys"><b>{title}</b> {"".join(spans)}</div>' if spans else ""
+
+
+def _title(lane: Lane) -> str:
+    """A lane for a reader."""
+    parts = [lane.place, f"pid {lane.pid}" if lane.pid else "", f"at {lane.machine}" if lane.machine else ""]
+    return " ".join([part for part in parts if part])
+
+
+def _hundredths(account: Account, start: float, end: float) -> tuple[float, float]:
+    scale = 100 / (account.seconds or 1.0)
+    left = min(max(0.0, (start - account.start) * scale), 100.0)
+    return left, min(max(0.0, (end - account.start) * scale), 100.0) - left
+
+
+def _span_bar(account: Account, span: Span) -> Bar:
+    what = f": {label(span.piece.ops)} ({line(span.piece.ops)})" if span.piece is not None else ""
+    text = f"{span.share}{what}, {time_text(span.seconds)}"
+    return Bar(*_hundredths(account, span.start, span.end), SHARE_COLORS[span.share], text)
+
+
+def _piece_bar(account: Account, piece: Piece, colors: dict[str, str]) -> Bar:
+    name = label(piece.ops)
+    nodes = f"{len(piece.ops):,} nodes, " if len(piece.ops) > 1 else f"{piece.ops[0].name}, " if piece.ops else ""
+    text = f"{name} ({line(piece.ops)}): {nodes}{time_text(piece.seconds)}"
+    if piece.bytes_in or piece.bytes_out:
+        text += f", {bytes_text(piece.bytes_in)} in, {bytes_text(piece.bytes_out)} out"
+    return Bar(*_hundredths(account, piece.start, piece.end), colors.get(name, _OTHER_COLOR), text)
+
+
+def _joined(bars: Sequence[Bar]) -> list[Bar]:
+    """The bars of a row, of which narrow ones beside each other are one, so that a page stays small.
+
+    It has the colour of the most of them.
+    """
+    found: list[Bar] = []
+    group: list[Bar] = []
+    for bar in sorted(bars):
+        if group and not _joins(group, bar):
+            found.append(_one(group))
+            group = []
+        group.append(bar)
+    return [*found, _one(group)] if group else found
+
+
+def _joins(group: Sequence[Bar], bar: Bar) -> bool:
+    first, last = group[0], group[-1]
+    near = bar.start - last.start - last.width < _NARROW
+    small = bar.width < _NARROW and last.width < _NARROW
+    return near and small and bar.start + bar.width - first.start < _NARROW
+
+
+def _one(group: Sequence[Bar]) -> Bar:
+    """A bar for some."""
+    if len(group) == 1:
+        return group[0]
+    widths: dict[str, float] = {}
+    for bar in group:
+        widths[bar.color] = widths.get(bar.color, 0.0) + bar.width
+    first, last = group[0], group[-1]
+    text = f"{len(group):,} of them, the first: {first.text}"
+    return Bar(first.start, last.start + last.width - first.start, max(widths, key=widths.__getitem__), text)
+
+
+def _bar(bar: Bar, top: float) -> str:
+    return (
+        f'<rect x="{bar.start:.3f}%" y="{top + (_ROW - _BAR) / 2:g}" width="{max(bar.width, 0.02):.3f}%" '
+        f'height="{_BAR}" fill="{bar.color}"><title>{escape(bar.text)}</title></rect>'
+    )

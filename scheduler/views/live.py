@@ -1,0 +1,82 @@
+"""Live: what a session does now, as the content of a page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from html import escape
+
+from weftwork.graph.drawing.html import marked, table
+from weftwork.graph.drawing.words import bytes_text, time_text
+from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.events.stream import Stream
+from weftwork.scheduler.run.explain import Waiting
+from weftwork.scheduler.views.account import Account, accounts, told
+from weftwork.scheduler.views.memory import resident_bytes
+from weftwork.scheduler.views.page import NOTEWORTHY, events_html, run_html
+
+_RUNS = 20
+"""Runs that are listed."""
+_WAITS = 20
+
+
+class Live:
+    """The content of a session's page. What is over is drawn once.   stream: the session's events."""
+
+    def __init__(self, stream: Stream):
+        self._stream = stream
+        self._drawn: tuple[tuple[int, int], str] = ((0, 0), "")
+
+    def content(self, waiting: Sequence[Waiting]) -> str:
+        """The page's content at this moment.   waiting: what the session's runs wait for."""
+        events = self._stream.recent(nodes=True)
+        runs = accounts(events)
+        parts = [
+            ("In flight", _in_flight([run for run in runs if not run.over])),
+            ("Waiting for", _waits(waiting)),
+            ("Memory", _memory(events)),
+            ("Losses and repairs", events_html([event for event in events if event.kind in NOTEWORTHY][-_RUNS:])),
+            ("Last runs", _listed([run for run in runs if run.over][-_RUNS:])),
+            ("", self._run(runs[-1]) if runs else "<p>No run has begun.</p>"),
+        ]
+        return "".join([(f"<h2>{title}</h2>" if title else "") + content for title, content in parts if content])
+
+    def _run(self, account: Account) -> str:
+        """A run: the one that goes on, or the last. Its graph is drawn once it is over."""
+        key = account.run, len(account.events)
+        if self._drawn[0] != key:
+            self._drawn = key, run_html(account, graph=account.over)
+        return self._drawn[1]
+
+
+def _in_flight(runs: Sequence[Account]) -> str:
+    """The runs that go on, each with a bar of the nodes that were told of those that are planned."""
+    rows = []
+    for run in runs:
+        planned = {op for event in run.of_kinds("planned") for op in event.ops}
+        done = sum([len(piece.ops) for piece in run.pieces])
+        bar = f'<progress max="{len(planned)}" value="{min(done, len(planned))}"></progress> ' if planned else ""
+        rows.append((str(run.run), escape(run.fetches), f"{bar}{done:,}{f' of {len(planned):,}' if planned else ''}"))
+    return table(("run", "fetches", "nodes told"), rows) if rows else ""
+
+
+def _waits(waits: Sequence[Waiting]) -> str:
+    rows = [(escape(", ".join(w.nodes)), w.place, f"{w.seconds:.0f} s", escape(w.machine)) for w in waits[:_WAITS]]
+    return table(("nodes", "place", "since", "machine"), rows, (2,)) if rows else ""
+
+
+def _memory(events: Sequence[Event]) -> str:
+    """What this process, and those of this machine that ran something, hold, to the megabyte."""
+    places = {event.lane.pid: event.lane.place for event in events if event.lane.pid and not event.lane.machine}
+    places[os.getpid()] = "this program"
+    held = resident_bytes(places)
+    rows = [(places[pid], str(pid), bytes_text(round(count, -6))) for pid, count in sorted(held.items())]
+    return table(("process", "pid", "memory"), rows, (1, 2)) if rows else ""
+
+
+def _listed(runs: Sequence[Account]) -> str:
+    rows = [
+        (str(run.run), escape(run.fetches), time_text(run.seconds), marked(told(run)), escape(run.error))
+        for run in reversed(runs)
+    ]
+    return table(("run", "fetches", "time", "where it went", "error"), rows, (2,)) if rows else ""

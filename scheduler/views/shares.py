@@ -1,0 +1,154 @@
+"""Shares: where the time of a run went.
+
+span      a time in which the end of the run waited for one thing
+path      all spans, from the begin of the run to its end: its critical path. They leave nothing out and do not
+          overlap, so the shares add up to the wall time, whatever the events say
+
+We go back from the end of the run: to the piece whose values came last, through its way here, its work and its way
+there to the moment when it was ready, then to the piece that made it ready, and so on. A clock of another process that
+is a little off only moves the border between two spans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.views.pieces import Piece, Waits, pieces
+
+SHARES = {
+    "work": "functions of the critical path ran",
+    "waiting for a core": "nodes were ready, and had to wait for a free thread or process",
+    "pickling": "values were pickled and unpickled on the way",
+    "hop": "values and orders crossed between threads and processes",
+    "Ray": "the same, by way of Ray",
+    "lock": "another run wrote the same variables",
+    "planning": "plans were made",
+    "starting": "local workers were being started, or were another run's",
+    "queue": "a queue was empty or full",
+    "lost": "work that was lost with the process that did it",
+    "rest": "what no event tells of: Python's own work in the caller, mostly",
+}
+"""Where time can go, and what it means."""
+_APART = {"locked": "lock", "planned": "planning", "started": "starting"}
+"""Events in whose time the run did nothing else, and their shares."""
+_THROUGH_RAY = ("task", "actor")
+
+
+class Span(NamedTuple):
+    """A time of the run, in seconds since the epoch, and where it went. piece: what it belongs to, if to anything."""
+
+    share: str
+    start: float
+    end: float
+    piece: Piece | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.end - self.start
+
+
+def bounds(events: Sequence[Event]) -> tuple[float, float]:
+    """When a run began and ended; one that goes on ends with its last event. Raises ValueError for no events."""
+    if not events:
+        raise ValueError("There are no events of this run.")
+    ended = next((event for event in events if event.kind == "ended"), None)
+    if ended is not None:
+        return ended.start, ended.end
+    return min(event.start for event in events), max(max(event.end, event.back) for event in events)
+
+
+def critical_path(events: Sequence[Event]) -> list[Span]:
+    """The spans of a run, from its begin to its end without a gap.
+
+    events: of one run.   Raises ValueError when there are none.
+    """
+    begin, end = bounds(events)
+    found, around = pieces(events)
+    waits = Waits(found, around)
+    way = _Way(events, begin, end)
+    number = max(range(len(found)), key=lambda number: (found[number].back, number), default=None)
+    arrival = found[number].back if number is not None else begin
+    while number is not None:
+        piece, ready = found[number], found[number].ready or found[number].sent or found[number].start
+        way.rest(arrival)
+        before = waits.before(number)
+        if before is not None:
+            arrival = found[before[0]].arrival(piece.lane)
+            if before[1]:
+                ready = max(piece.ready, arrival)
+            elif not piece.ready:
+                ready = arrival
+        way.through(piece, min(ready, piece.start), waits)
+        number = before[0] if before is not None else None
+    way.rest(begin)
+    return way.spans[::-1]
+
+
+def shares(path: Sequence[Span]) -> dict[str, float]:
+    """The seconds of each share, in the order of `SHARES`, without those that are 0."""
+    found = dict.fromkeys(SHARES, 0.0)
+    for span in path:
+        found[span.share] += span.seconds
+    return {share: seconds for share, seconds in found.items() if seconds > 0.0}
+
+
+class _Way:
+    """The way back from the end of a run. now: the moment that it has come to."""
+
+    def __init__(self, events: Sequence[Event], begin: float, end: float):
+        self.now, self.spans = end, list[Span]()
+        self._begin = begin
+        self._apart = sorted([(event.start, event.end, _APART[event.kind]) for event in events if event.kind in _APART])
+        self._lost = [event for event in events if event.kind == "lost"]
+
+    def cut(self, share: str, until: float, piece: Piece | None = None) -> None:
+        """Go back to a moment; a time that is none, or before the run, counts nothing."""
+        until = max(until, self._begin)
+        if until < self.now:
+            self.spans.append(Span(share, until, self.now, piece))
+            self.now = until
+
+    def rest(self, until: float, share: str = "rest", piece: Piece | None = None) -> None:
+        """Go back to a moment through a time of which something is known only where the run waited or planned."""
+        while self._apart and self._apart[-1][0] >= self.now:
+            self._apart.pop()
+        while self._apart and self._apart[-1][1] > until:
+            start, end, word = self._apart[-1]
+            self.cut(share, max(end, until), piece)
+            self.cut(word, max(start, until), piece)
+            if start < until:  # it goes on before
+                return
+            self._apart.pop()
+        self.cut(share, until, piece)
+
+    def through(self, piece: Piece, ready: float, waits: Waits) -> None:
+        """Go back through a piece: its way here, its work, its way there, and its wait for a free lane."""
+        start = min(piece.start, self.now)
+        sent = min(max(piece.sent or start, ready), start)
+        hop = "Ray" if piece.lane.place in _THROUGH_RAY else "hop"
+        behind = waits.busy(piece, sent, start)
+        home = max(0.0, self.now - max(piece.end, start))
+        fro = min(piece.packing, home)
+        to = min(piece.packing - fro, max(0.0, start - sent - behind))
+        beside = min(piece.packing - fro - to, max(0.0, self.now - home - start))
+        self.cut(hop, self.now - home + fro, piece)
+        self.cut("pickling", self.now - fro, piece)
+        self.cut("queue" if piece.lane.place == "queue" else "work", start + beside, piece)
+        self.cut("pickling", start - to, piece)
+        self.cut("waiting for a core", start - to - behind, piece)
+        self.cut(hop if piece.sent >= ready else "rest", sent, piece)
+        self._wait(piece, ready, waits)
+
+    def _wait(self, piece: Piece, ready: float, waits: Waits) -> None:
+        """Go back to the moment when a piece was ready: it waited for a lane, or was lost with one."""
+        lost = [event.end for event in self._lost if event.end <= self.now and not set(event.ops).isdisjoint(piece.ops)]
+        if lost:
+            self.rest(max(max(lost), ready), "waiting for a core", piece)
+            self.cut("lost", ready, piece)
+        if not (piece.ready or piece.sent):  # where nothing was told, other work in the lane is all that is known
+            self.cut("waiting for a core", self.now - waits.busy(piece, ready, self.now), piece)
+            self.rest(ready)
+        self.rest(ready, "waiting for a core", piece)
