@@ -92,7 +92,7 @@ class Frontier:
         record = COSTS.find(self.flow.kernels[node], 0)
         if record is not None:
             return record.careful, record.calls
-        return (0.0, inf) if node in self._own else (seconds, 0)
+        return (seconds, 0) if self.flow.ops[node].traits.user else (0.0, inf)
 
     def are_short(self, nodes: Iterable[int], seconds: float | None) -> bool:
         """True for nodes that are not worth a message, as enough calls have shown."""

@@ -105,3 +105,11 @@ def test_a_few_long_calls_of_a_function_weigh_in_full():
     nodes, seconds = take(frontier)
     assert seconds == pytest.approx(0.1003 / 31 * len(nodes), rel=0.01)
     assert len(nodes) == 1
+
+
+def test_a_function_that_is_blocked_is_one_that_was_never_seen_whatever_its_nodes_took():
+    frontier = frontier_of([1e-6] * 4, [()] * 4)
+    COSTS.block(frontier.flow.kernels[0])
+    frontier = Frontier(frontier.flow, [None] * 4)
+    assert frontier.known(0) == (None, 0)
+    assert not frontier.are_short([0], 1e-6)
