@@ -1631,9 +1631,7 @@ from weftwork.scheduler.request.config import (
 from weftwork.scheduler.request.fetches import (
     register_session_run_conversion_functions as register_session_run_conversion_functions,
 )
-from weftwork.scheduler.session.session import (
-    InteractiveSession as InteractiveSession,
-)
+from weftwork.scheduler.session.interactive import InteractiveSession as InteractiveSession
 from weftwork.scheduler.session.session import (
     Session as Session,
 )

@@ -31,8 +31,9 @@ from weftwork.actors.programs import gpu
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
-from weftwork.actors.programs.program import Program, StepFailed, Stopped, under_way
+from weftwork.actors.programs.program import Program, StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
+from weftwork.actors.programs.stack import under_way
 from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.stacks import working

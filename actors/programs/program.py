@@ -14,10 +14,10 @@ import dis
 import keyword
 import operator
 import signal
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from types import CodeType, FrameType, MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Any, NamedTuple
 
 from weftwork.actors.programs.float_errors import quiet, spoken
@@ -41,10 +41,10 @@ _INFIX: dict[Callable, str] = {
     operator.ge: ">=",
 }
 _STEPS_BETWEEN_CHECKS = 64
-_COMPILED = "<weftwork segment>"
+COMPILED = "<weftwork segment>"
 """The file of compiled programs."""
 _LARGE_NUMBER = 1 << 62
-_COMPILED = "<weftwork segment>"
+COMPILED = "<weftwork segment>"
 """The file that compiled programs are said to be in."""
 LONGEST_FUNCTION = 65_536
 """Steps above which a program becomes several functions: compiling takes 15 us and 6 KB for each step."""
@@ -139,7 +139,7 @@ class Program:
         try:
             return self._function(stop, *values)
         except BaseException as error:
-            if isinstance(self._function, _Parts) or is_from_outside(error):
+            if isinstance(self._function, Parts) or is_from_outside(error):
                 raise  # its parts have told which step it was
             step, frame = self._line_of(error)
             raise StepFailed(step, None if frame is None else self.taken(step, frame.f_locals)) from error
@@ -214,17 +214,17 @@ class Program:
     def compiled(self) -> bool:
         """True when it runs as a Python function, or as several."""
         function = self._function
-        return function.compiled if isinstance(function, _Parts) else function is not None
+        return function.compiled if isinstance(function, Parts) else function is not None
 
     def compile(self) -> bool:
         """Turn the steps into a Python function; of many steps one part in each call. True when all is done."""
-        if isinstance(self._function, _Parts):
+        if isinstance(self._function, Parts):
             self._function.compile()
         elif self._function is None and len(self.steps) > LONGEST_FUNCTION:
-            self._function = _Parts(self)
+            self._function = Parts(self)
         elif self._function is None:
             names: dict[str, Any] = {"stop_now": stop_now}
-            code = compile("\n".join(self._source(names)), _COMPILED, "exec")
+            code = compile("\n".join(self._source(names)), COMPILED, "exec")
             exec(code, names)
             self._function = names["segment"]
         return self.compiled
@@ -316,7 +316,7 @@ class Program:
         return found
 
 
-class _Parts:
+class Parts:
     """A long program as several, one after another: what one gives to a later one goes through a list of slots."""
 
     def __init__(self, program: Program):
@@ -370,25 +370,8 @@ class _Parts:
         return [slots[slot] for slot in self._program.outputs]
 
 
-def under_way(
-    frame: FrameType | None, runners: Collection[CodeType] = frozenset()
-) -> tuple[int | None, FrameType | None]:
-    """The step of a program from which a frame was called; and the frame of who runs it, one of `runners`.
-
-    None where there is none. Of programs inside of programs it is the outermost one's. It is for what happens seldom:
-    nothing is noted while a program runs.
-    """
-    step = None
-    while frame is not None and frame.f_code not in runners:
-        code = frame.f_code
-        if code is Program._interpret.__code__:
-            step = frame.f_locals.get("at")
-        elif code.co_filename == _COMPILED:
-            step = max(0, frame.f_lineno - 2)
-        elif code is _Parts.__call__.__code__:
-            step = (step or 0) + frame.f_locals.get("start", 0)
-        frame = frame.f_back
-    return step, frame
+INTERPRETED, IN_PARTS = Program._interpret.__code__, Parts.__call__.__code__
+"""The code that runs a program's steps, and that which runs its parts: `stack` looks for them."""
 
 
 def spread(slots: Any, outputs: Sequence[Any], result: Any) -> None:

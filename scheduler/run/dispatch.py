@@ -22,12 +22,10 @@ from time import monotonic
 from typing import Any
 
 from weftwork.actors.processes.messages import described, unpack
-from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError, at_node, text_of
 from weftwork.scheduler.compile.effects import functions_of
-from weftwork.scheduler.compile.needs import Need
 from weftwork.scheduler.events.event import Lane
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, WorkerLost
@@ -39,21 +37,22 @@ from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.budget import Budget
 from weftwork.scheduler.run.failures import (
     block,
-    call_in_run,
     call_told,
     does_not_fit,
     is_of_the_place,
     lost,
     node_error,
+    only_call,
     unloadable,
 )
 from weftwork.scheduler.run.nested import Call, Calls, Nesting
+from weftwork.scheduler.run.post import Post
 from weftwork.scheduler.run.queue_waits import Wait, Waits
 from weftwork.scheduler.run.requests import RequestBuilder
 from weftwork.scheduler.run.run import TIMED_OUT, Moved, Restart, Run
 from weftwork.scheduler.run.scarcity import Scarcity
 from weftwork.scheduler.run.telling import Sent
-from weftwork.scheduler.state.actor_link import ActorLink, Links
+from weftwork.scheduler.state.actor_link import Links
 
 ATTEMPTS = 3
 """Tries of a segment whose process dies under it."""
@@ -81,6 +80,7 @@ class Dispatcher:
     ):
         self.run, self.plan, self.links, self.measure, self.grace = run, plan, links, measure, grace
         self.requests = RequestBuilder(run, plan, measure)
+        self.post = Post(run, plan, links, self.requests)
         self.budget = Budget(plan, budget)
         self.waits = {segment.number: segment.waits for segment in plan.segments}
         self.left = len(plan.segments)
@@ -185,23 +185,11 @@ class Dispatcher:
         self.sent += 1
         token = f"{self.name}{self.sent}"
         op = self._op(segment.nodes[0])
-        link = None
         packs = monotonic()
         try:
-            if segment.place is Place.ACTOR:
-                link = self.links.at(segment.home)
-                handle, left = self._start_in_actor(segment, link, token)
-            else:
-                self._let_gpus_go(segment.need)
-                message, arrived = self.requests.request(segment, None, token)
-                left = monotonic()
-                handle = backend.submit(message, arrived, len(segment.apart), segment.need)
-        except OpError as error:
-            raise error if error.op is not None else at_node(type(error), op, error.message) from None
-        except WorkerLost:
+            handle, link, left = self.post.send(segment, token)
+        except (OpError, WorkerLost):
             raise
-        except StoreFull as error:
-            raise does_not_fit(op, "An input", str(error)) from error
         except Exception as error:  # an input that does not pickle, or a value too large for Ray
             if self._stays(segment, error):
                 return None
@@ -214,23 +202,6 @@ class Dispatcher:
         events = self.run.events
         backend.on_done(handle, lambda: events.put(handle))
         return attempt
-
-    def _start_in_actor(self, segment: Segment, link: ActorLink, token: str) -> tuple[Handle, float]:
-        """The call on its way, and when it left."""
-        with link.lock:
-            link.ensure()
-            message, arrived = self.requests.request(segment, link, token)
-            code = objects.code_of(segment.program)
-            link.programs.update([code.name, *[block.key for block in code.blocks]])
-            link.busy += 1
-            left = monotonic()
-            return link.submit(message, arrived, len(segment.apart)), left
-
-    def _let_gpus_go(self, need: Need | None) -> None:
-        """The session's actors hold GPUs; those with nothing to do give theirs up to a task that asks for one."""
-        asked = dict(need.resources).get("GPU", 0.0) if need is not None else 0.0
-        if asked and inventory.free("GPU", need.home.machine) < asked:  # type: ignore[union-attr]
-            self.links.free_gpus()
 
     # Waiting
 
@@ -288,7 +259,7 @@ class Dispatcher:
             if attempt.looks_at is not None and attempt.look(monotonic()):
                 op = next(o for o in map(self._op, attempt.segment.nodes) if o.traits.timeout is not None)
                 limit = attempt.word.limit
-                call = self._only_call(attempt.segment)
+                call = only_call(self.run, attempt.segment)
                 text = f"{op.name} took longer than its time limit of {limit:g} s"
                 raise at_node(DeadlineExceededError, op, text, call)
 
@@ -351,12 +322,8 @@ class Dispatcher:
         tries = self.tries[segment.number] = self.tries.get(segment.number, 0) + 1
         if tries >= ATTEMPTS:
             block([self.plan.flow.kernels[node] for node in segment.nodes if self._op(node).traits.user])
-            raise lost([self._op(node) for node in segment.nodes], tries, reason, self._only_call(segment))
+            raise lost([self._op(node) for node in segment.nodes], tries, reason, only_call(self.run, segment))
         self._ready(segment)
-
-    def _only_call(self, segment: Segment) -> FailedCall | None:
-        """The call that a segment makes; None where it makes several."""
-        return call_in_run(self.run, segment.nodes[0]) if len(segment.nodes) == 1 else None
 
     def _take_reply(self, attempt: Attempt, reply: list, back: float) -> None:
         segment = attempt.segment
@@ -365,7 +332,8 @@ class Dispatcher:
             reply = reply[2:]
         kind = reply[0]
         if kind == "done":
-            self._take_outputs(attempt, *reply[1:4])
+            for number, size in self.post.take(attempt, *reply[1:4]):
+                self.budget.made(number, size)
             place = segment.place.value
             nodes = self.run.learn(self.plan, segment, reply[5:]) if len(reply) > 5 else []
             self.run.ran_there(place, segment.nodes, nodes, attempt.sent, reply[4], back)
@@ -427,26 +395,6 @@ class Dispatcher:
         heapq.heapify(self.there)
         for other in [segment, *moved]:
             self._ready(other)
-
-    def _take_outputs(self, attempt: Attempt, small: list, large_bytes: list[int], came: list[int | None]) -> None:
-        """Take what a reply brings. came: of each large output the position of the input that it is, or None."""
-        segment, values = attempt.segment, self.run.values
-        for number, value in zip(segment.outputs, small, strict=True):
-            values[number] = value
-        for position, made, size, place in zip(segment.apart, attempt.handle.apart, large_bytes, came, strict=True):
-            reference = made if place is None else self.requests.reference(segment.inputs[place])
-            try:
-                objects.check_made(reference, size)
-            except StoreFull as error:
-                op = self._op(self.plan.flow.producer[segment.outputs[position]])
-                raise does_not_fit(op, "The output", str(error)) from error
-            values[segment.outputs[position]] = reference
-            self.budget.made(segment.outputs[position], size)
-        if attempt.link is not None:
-            with attempt.link.lock:
-                self.requests.left(segment, attempt.link, dict(zip(segment.apart, large_bytes, strict=True)))
-                for _, name, _ in self.requests.versions_of(segment):
-                    self.links.home_of[name] = segment.home
 
     def _done(self, segment: Segment) -> None:
         self.left -= 1

@@ -13,16 +13,14 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from weftwork.actors.data.host import Iterators
-from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError, text_of
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.modules import settle_modules
-from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import settle_effects
-from weftwork.scheduler.compile.needs import is_sharable, settle_needs
+from weftwork.scheduler.compile.needs import settle_needs
 from weftwork.scheduler.events.stream import LOG, Listening, Stream
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines.freed_memory import keep_freed_memory
@@ -30,24 +28,25 @@ from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place
-from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan
-from weftwork.scheduler.plan.signatures import Signature, Signatures, settled
+from weftwork.scheduler.plan.plan import Plan
+from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.plan.specializations import REPLAN_AT, Specialization
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.awaiting import Awaiting
-from weftwork.scheduler.run.cold_run import ColdRun, Next, Part, Stretch
+from weftwork.scheduler.run.calling import run_locally
 from weftwork.scheduler.run.dispatch import ATTEMPTS, Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.run.limits import STRIKES, abandon, expiring, is_bound, within
 from weftwork.scheduler.run.local_workers import LocalWorkers, Unfit, local_workers
-from weftwork.scheduler.run.nested import InnerRun, Nesting
+from weftwork.scheduler.run.nested import Nesting
 from weftwork.scheduler.run.planner import MOST_FED, Planner
 from weftwork.scheduler.run.retried import tell_of_retries
-from weftwork.scheduler.run.run import Moved, Restart, Run, run_locally
+from weftwork.scheduler.run.run import Moved, Restart, Run
 from weftwork.scheduler.run.telling import WORTH, Telling, lane, reason
 from weftwork.scheduler.run.threads import run_in_threads
+from weftwork.scheduler.run.unplanned import Unplanned
 from weftwork.scheduler.state.actor_link import Links
 from weftwork.scheduler.state.autosave import Autosave
 from weftwork.scheduler.state.flusher import Flusher
@@ -97,6 +96,7 @@ class Engine:
         self._nesting = Nesting(self)
         self._awaiting = Awaiting(config.limits)
         self.planner = Planner(config, self.lanes, self._nesting)
+        self._unplanned = Unplanned(self.planner, self.run_flow)
         self.flusher = Flusher(self.mirror, self.links)
         self._autosave = Autosave(self.mirror, config.checkpoint_dir, config.checkpoint_every)
         self._recovery = Recovery(self.mirror, self._autosave, config.replicas)
@@ -194,7 +194,7 @@ class Engine:
             if timeout is not None or started is not None:
                 fetched = self._limited(run, signature, call_list, fed, timeout)
             elif flow is _NO_FLOW:
-                fetched = self._run_cold(run, signature, call_list, fed)
+                fetched = self._unplanned.run(run, signature, call_list, fed)
             else:
                 run.begin(fed)
                 self.run_flow(run, flow, signature.specialization_for(fed))
@@ -231,7 +231,7 @@ class Engine:
 
         def work() -> list:
             if call_list is not None and flow is _NO_FLOW:
-                return self._run_cold(run, signature, call_list, fed)
+                return self._unplanned.run(run, signature, call_list, fed)
             run.begin(fed)
             self.run_flow(run, flow, signature.specialization_for(fed))
             run.look_again()
@@ -350,54 +350,6 @@ class Engine:
                 run, plan, self.links, self.queues, self._nesting, measure, grace, budget, self.lanes, self._awaiting
             ).execute()
 
-    # First runs
-
-    def _run_cold(self, run: Run, signature: Signature, call_list: CallList, fed: Sequence[Any]) -> list:
-        """Run without a plan what can do so, and the rest in parts: the values of the fetches."""
-        telling = run.telling
-        watched = telling is not None and telling.wants_nodes
-        work = run.cold = ColdRun(call_list, dict(zip(signature.fed, fed, strict=True)), watched)
-        run.wakers.append(work.stop)
-        if telling is not None:
-            telling.planned([op for op in call_list.ops if op.kind in CALLED], _COLD, monotonic(), 0.0)
-        try:
-            while True:
-                following = run.call_here(work, work.go_on, run.stop)
-                _tell_stretch(run, work.stretch)
-                if following is Next.NOTHING:
-                    break
-                if following is Next.TRIAL:
-                    self._run_part(run, work, work.trial(self.lanes.slots()))
-                if following is Next.PLAN or work.is_heavy:
-                    self._run_part(run, work, work.rest(), heavy=True)
-        except Stopped:
-            raise run.stopped() from None
-        if work.called:
-            run.count("caller", work.called)
-        if work.heavy or call_list.is_worth_a_plan(work.called, work.seconds, self.lanes.slots()):
-            signature.call_list = None
-        return work.values()
-
-    def _run_part(self, run: Run, work: ColdRun, part: Part, heavy: bool = False) -> None:
-        """Run some nodes of a run that has no plan; they are shared out where that is worth it."""
-        flow = settled(part.elements, part.fed, part.ran, self.config)
-        work.inner = inner = InnerRun(run, flow, {flow.feeds[tensor]: value for tensor, value in part.fed.items()})
-        run.wakers.append(lambda: inner.cancel(run.stop[0]))
-        try:
-            if run.stop:
-                raise Stopped
-            specialization = Specialization()
-            if heavy and is_sharable(flow) and self.planner.can_share(flow, inner.bytes_of_sources()):
-                plan = make_dynamic_plan(flow, Estimate(flow, {}))
-                specialization.autotuner = Autotuner([Candidate("dynamic", 0.0, plan)])
-            self.run_flow(inner, flow, specialization)
-            for where, (segments, nodes) in inner.ran.items():
-                run.count(where, nodes, segments)
-            work.take(part, inner.fetched())
-        finally:
-            run.wakers.pop()
-            work.inner = None
-
     # Looking at it
 
     def explain(self, signature: Signature, fed: Sequence[Any]) -> Explanation:
@@ -455,18 +407,9 @@ class Engine:
         self.links.close()
 
 
-_COLD = "cold: called one after another, without a plan; one is made once it pays"
-
-
 def _cause_of(lost: Restart | backend.ValueLost) -> Exception:
     """The error of a run that has lost something, and may not begin again."""
     return lost.cause if isinstance(lost, Restart) else UnavailableError(None, None, str(lost))
-
-
-def _tell_stretch(run: Run, stretch: Stretch) -> None:
-    """Tell of what a cold run has called here, if need be."""
-    if run.telling is not None or stretch.seconds >= WORTH:
-        run.teller().ran_here(stretch.ops, stretch.nodes, stretch.start, stretch.seconds, lane())
 
 
 _NO_FLOW = Dataflow()

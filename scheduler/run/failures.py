@@ -70,6 +70,11 @@ def call_in_run(run: Any, node: int) -> FailedCall:
     return call_of(run.flow, node, [_kept(run.values[number]) for number in run.flow.inputs[node]])
 
 
+def only_call(run: Any, segment: Any) -> FailedCall | None:
+    """The call that a segment makes; None where it makes several."""
+    return call_in_run(run, segment.nodes[0]) if len(segment.nodes) == 1 else None
+
+
 def call_of_step(flow: Dataflow, node: int, taken: list | None, why: str = "") -> FailedCall | None:
     """The call of a node, from the inputs of its step in a program; None for a step that belongs to no node."""
     if node < 0:

@@ -10,7 +10,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from weftwork.actors.programs.program import under_way
+from weftwork.actors.programs.stack import under_way
 from weftwork.graph.operation import Operation
 from weftwork.graph.user_function import RETRIED, UserFunction
 from weftwork.scheduler.run.cold_run import ColdRun

@@ -18,7 +18,6 @@ from typing import Any
 
 from weftwork.actors.processes.messages import Ran
 from weftwork.actors.programs.ambient import LOOK, Around
-from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.output import replay
 from weftwork.actors.programs.program import StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
@@ -447,16 +446,3 @@ class Run:
         """The sizes of the values that were there at the start."""
         numbers = [*self.flow.feeds.values(), *self.flow.pinned.values(), *self.flow.newest.values()]
         return {n: size_of(self.values[n]) for n in numbers if not objects.is_reference(self.values[n])}
-
-
-def run_locally(run: Run, plan: Plan, measure: bool) -> None:
-    """Run a plan that lies wholly in the caller, one segment after another."""
-    try:
-        if len(plan.segments) == 1:
-            run.run_here(plan, plan.segments[0], measure)
-            return
-        with quiet():  # once for all of them: it takes 0.7 us
-            for segment in plan.segments:
-                run.run_here(plan, segment, measure, quieted=True)
-    except Stopped:
-        raise run.stopped() from None

@@ -35,11 +35,9 @@ from weftwork.scheduler.run.calling import Threaded, call_node, fits_a_thread
 from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.shipping import Batch, Lane, key_of, shipped, token_of, travels
+from weftwork.scheduler.run.shipping import KEPT, Batch, Lane, Parcel, token_of, travels
 from weftwork.scheduler.run.telling import HERE, Sent, resident
 
-_KEPT = 64 * 1024
-"""Bytes of a value from which workers are told that nobody needs it any more."""
 _UP_WITHIN = 60.0
 """Seconds for which a run that has no worker any more waits for one."""
 ATTEMPTS = 3
@@ -194,33 +192,12 @@ class Sharing:
     # In workers
 
     def _send(self, slot: int, nodes: list[int], seconds: float | None) -> None:
-        lane, flow = self.lanes[slot], self.flow
-        code, rows, given, sent = [], [], {}, set()
-        began = monotonic()
-        key = key_of(flow)
-        known = lane.rows.find(key)
-        if known is None:
-            known = lane.rows.keep(key, set())
-        inside = {value for node in nodes for value in flow.outputs[node]}
+        lane, began = self.lanes[slot], monotonic()
         probe = any([self._gil_unknown(node) for node in nodes])
         self._lock_for(nodes)
-        for node in nodes:
-            kernel = flow.kernels[node]
-            for number in flow.inputs[node]:
-                if number not in lane.held and number not in inside and number not in given:
-                    given[number] = self.run.local(number)
-            if node in known:
-                rows.append(node)
-                continue
-            token = token_of(kernel)
-            if token not in lane.tokens and token not in sent:
-                sent.add(token)
-                code.append(kernel)
-            rows.append((node, token, flow.attrs[node], flow.inputs[node], flow.outputs[node]))
         self.batches += 1
         try:
-            kernels, blocks = shipped(code, lane.blocks)
-            content = pack_parts([key, kernels, rows, given])
+            parcel = Parcel(self.run, lane, nodes)
         except Exception as error:
             self._stay(nodes, error)
             return
@@ -228,16 +205,11 @@ class Sharing:
         header = pack_parts(["share", self.number, self.batches, lane.dropped, lane.clear, probe, around])
         now = monotonic()
         try:
-            self.transport.send(slot, [*header, *content], self.run.stop)
+            self.transport.send(slot, [*header, *parcel.parts], self.run.stop)
         except Gone:
             self._lost(slot, nodes)
             return
-        lane.dropped, lane.clear = [], False
-        lane.tokens |= sent
-        lane.blocks |= blocks
-        known.update(nodes)
-        lane.held.update(given, inside)
-        lane.large = lane.large or any([size_of(value) >= _KEPT for value in given.values()])
+        parcel.has_left()
         lane.batches[self.batches] = Batch(nodes, seconds, self._on_its_way(nodes, now, now - began))
         self.run.here[self.batches, slot] = (Segment(self.batches, Place.RESIDENT, nodes, False, slot), now, 0)
         self.frontier.begun(seconds)
@@ -285,7 +257,7 @@ class Sharing:
             for value, one in zip(outputs, (result,) if len(outputs) == 1 else result, strict=True):
                 self.run.values[value] = one
             ran.append(self.run.learn_node(node, cost))
-            lane.large = lane.large or cost[3] >= _KEPT
+            lane.large = lane.large or cost[3] >= KEPT
             if releases is not None and self.flow.ops[node].traits.user:
                 HISTORY.tell_gil(self.flow.kernels[node], not releases)
         if ran:
@@ -426,7 +398,7 @@ class Sharing:
             uses[number] -= 1
             if not uses[number] and flow.producer[number] >= 0:
                 value, self.run.values[number] = self.run.values[number], None
-                if size_of(value) >= _KEPT:
+                if size_of(value) >= KEPT:
                     for lane in self.lanes.values():
                         if number in lane.held:
                             lane.held.discard(number)

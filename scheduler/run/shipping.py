@@ -18,11 +18,14 @@ from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.actors.processes.messages import pack_parts
 from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.lru import Lru
+from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import is_users
 from weftwork.scheduler.run.telling import HERE, Sent
 
+KEPT = 64 * 1024
+"""Bytes of a value from which workers are told that nobody needs it any more."""
 _AHEAD = 1e-3
 """Seconds of work that a worker has left when it is sent the next batch."""
 _MOST_TOKENS = 2048
@@ -80,6 +83,44 @@ class Lane:
             return True
         known = [batch.seconds for batch in self.batches.values()]
         return None not in known and sum(known) < _AHEAD  # type: ignore[arg-type]
+
+
+class Parcel:
+    """Nodes of a run for a worker: what it lacks of their kernels, rows and inputs. Raises what pickling raises."""
+
+    def __init__(self, run: Any, lane: Lane, nodes: Sequence[int]):
+        flow, code, rows = run.flow, [], []
+        key = key_of(flow)
+        known = lane.rows.find(key)
+        self._lane, self._nodes, self._tokens = lane, nodes, set[int]()
+        self._rows: set[int] = lane.rows.keep(key, set()) if known is None else known
+        self._inside = {value for node in nodes for value in flow.outputs[node]}
+        self._given: dict[int, Any] = {}
+        for node in nodes:
+            kernel = flow.kernels[node]
+            for number in flow.inputs[node]:
+                if number not in lane.held and number not in self._inside and number not in self._given:
+                    self._given[number] = run.local(number)
+            if node in self._rows:
+                rows.append(node)
+                continue
+            token = token_of(kernel)
+            if token not in lane.tokens and token not in self._tokens:
+                self._tokens.add(token)
+                code.append(kernel)
+            rows.append((node, token, flow.attrs[node], flow.inputs[node], flow.outputs[node]))
+        kernels, self._blocks = shipped(code, lane.blocks)
+        self.parts = pack_parts([key, kernels, rows, self._given])
+
+    def has_left(self) -> None:
+        """The worker has all that from now on."""
+        lane = self._lane
+        lane.dropped, lane.clear = [], False
+        lane.tokens |= self._tokens
+        lane.blocks |= self._blocks
+        self._rows.update(self._nodes)
+        lane.held.update(self._given, self._inside)
+        lane.large = lane.large or any([size_of(value) >= KEPT for value in self._given.values()])
 
 
 def key_of(flow: Dataflow) -> str:

@@ -34,7 +34,14 @@ class Looks:
     _counting: Counting
     _check_open: Any
     _find: Any
-    placements: dict[str, tuple[int, int]]
+
+    @property
+    def placements(self) -> dict[str, tuple[int, int]]:
+        """What ran where in this session so far: for "caller", "task" and so on the number of segments and of nodes.
+
+        The caller of a shared session's runs is its host.
+        """
+        return {place: (segments, nodes) for place, (segments, nodes) in sorted(self._engine.ran.items())}
 
     def listen(self, listener: Callable[[Event], None], nodes: bool = False) -> Listening:
         """Call `listener` with each event of the session's runs, from now on: docs/events.md lists them.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -102,14 +101,6 @@ class BaseSession(Looks):
         self._check_open()
         spec = self._cluster or ClusterSpec(self._config.cluster_def)
         return list_devices(max(1, self._config.device_count.get("CPU", 1)), spec.tasks())
-
-    @property
-    def placements(self) -> dict[str, tuple[int, int]]:
-        """What ran where in this session so far: for "caller", "task" and so on the number of segments and of nodes.
-
-        The caller of a shared session's runs is its host.
-        """
-        return {place: (segments, nodes) for place, (segments, nodes) in sorted(self._engine.ran.items())}
 
     # Running
 
@@ -455,38 +446,3 @@ class Session(BaseSession):
             closer = threading.Thread(name="SessionCloseThread", target=self.close, daemon=True)
             closer.start()
             closer.join(_CLOSE_BOUND)
-
-
-class InteractiveSession(BaseSession):
-    """A session that makes itself the default when it is created: for shells and notebooks. Close it with `close()`."""
-
-    _alive = 0
-    _count_lock = fresh(threading.Lock())
-
-    def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
-        super().__init__(target, graph, config)
-        self._config.graph_options.place_pruned_graph = True
-        with InteractiveSession._count_lock:
-            if InteractiveSession._alive:
-                warnings.warn(
-                    "An interactive session is already active. This can cause out-of-memory errors in some cases. You "
-                    "must explicitly call `InteractiveSession.close()` to release resources held by the other "
-                    "session(s).",
-                    stacklevel=2,
-                )
-            InteractiveSession._alive += 1
-        self._explicit_graph = graph
-        if graph is not None:
-            stacks.push_graph(graph)
-        stacks.push_session(self)
-
-    def close(self) -> None:
-        """End the session; it is no longer the default."""
-        if self._closed:
-            return
-        super().close()
-        with InteractiveSession._count_lock:
-            InteractiveSession._alive -= 1
-        stacks.remove_session(self)
-        if self._explicit_graph is not None:
-            stacks.remove_graph(self._explicit_graph)

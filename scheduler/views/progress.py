@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any, NamedTuple
 
-from weftwork.actors.programs.program import under_way
+from weftwork.actors.programs.stack import under_way
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.events.event import Event

@@ -1,0 +1,68 @@
+"""Traits: what the user asked for: resources, retries, a time limit, isolation. One object is shared by many nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from weftwork.graph.retries import Retry
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a user asked for a node's execution.
+
+    resources: Ray resources, e.g. {"CPU": 2, "GPU": 0.5, "memory": 2**30, "tpu": 1}.
+    retries: how often the function is called again when it raises, or a Retry, which also says when.
+    timeout: seconds that one call may take; None is for ever. Of a branch or a loop the least of those inside.
+    labels: what a machine's labels must be, as Ray's label selectors say it, e.g. {"region": "in(eu, us)"}.
+    isolated: never run it in the caller's process.
+    here: run it in the caller's process and nowhere else; those with effects in the order of their creation.
+    waits: its function is a coroutine.   limits: how much of the session's named limits one call takes.
+    user: the kernel is a user's function, not the library's.
+    anywhere: nothing of the above says where, or how, it runs.
+    """
+
+    user: bool = False
+    isolated: bool = False
+    retries: int | Retry = 0
+    timeout: float | None = None
+    resources: tuple[tuple[str, float], ...] = field(default=())
+    labels: tuple[tuple[str, str], ...] = field(default=())
+    here: bool = False
+    waits: bool = False
+    limits: tuple[tuple[str, int], ...] = field(default=())
+    anywhere: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self):
+        asked = self.isolated or self.timeout is not None or self.resources or self.labels or self.here
+        object.__setattr__(self, "anywhere", not (asked or self.waits or self.limits))
+
+    @property
+    def awaited(self) -> bool:
+        """True for a call that waits in the caller's process without a lane: on the program's loop, or for a limit."""
+        return (self.waits or bool(self.limits)) and not (self.isolated or self.resources or self.labels)
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """The options that ask for a process other than the caller's."""
+        asked = {
+            "isolated": self.isolated,
+            "resources": self.resources,
+            "label_selector": self.labels,
+            "timeout": self.timeout is not None,
+        }
+        return [option for option, given in asked.items() if given]
+
+    def check_place(self, word: str) -> None:
+        """Raise ValueError for what asks for the caller's process and for another one at the same time."""
+        if self.here and self.elsewhere:
+            raise ValueError(
+                f"{word} must run in the caller's process (here=True), and asks with "
+                f"{' and '.join(self.elsewhere)} for another one. Leave one of them out."
+            )
+        elsewhere = [option for option in self.elsewhere if option != "timeout" or not self.waits]
+        if self.limits and elsewhere:
+            raise ValueError(
+                f"{word} has limits, which count the calls in the program's own process, and asks with "
+                f"{' and '.join(elsewhere)} for another one. Leave one of them out."
+            )

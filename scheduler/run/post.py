@@ -1,0 +1,92 @@
+"""Post: how a segment goes to a task or an actor, and what comes back of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic
+
+from weftwork.graph.errors import OpError, at_node
+from weftwork.graph.operation import Operation
+from weftwork.scheduler.compile.needs import Need
+from weftwork.scheduler.machines import backend, inventory, objects
+from weftwork.scheduler.machines.backend import Handle, StoreFull
+from weftwork.scheduler.plan.placement import Place
+from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.run.attempts import Attempt
+from weftwork.scheduler.run.failures import does_not_fit
+from weftwork.scheduler.run.requests import RequestBuilder
+from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.state.actor_link import ActorLink, Links
+
+
+class Post:
+    """That of one run of one plan."""
+
+    def __init__(self, run: Run, plan: Plan, links: Links, requests: RequestBuilder):
+        self._run, self._plan, self._links, self._requests = run, plan, links, requests
+
+    def send(self, segment: Segment, token: str) -> tuple[Handle, ActorLink | None, float]:
+        """Send a segment: the call that is on its way, the link to its actor, and when it left.
+
+        Raises OpErrors that name its first node, WorkerLost, and what pickling its inputs raises.
+        """
+        op = self._plan.flow.ops[segment.nodes[0]]
+        try:
+            if segment.place is Place.ACTOR:
+                link = self._links.at(segment.home)
+                return self._to_actor(segment, link, token)
+            self._let_gpus_go(segment.need)
+            message, arrived = self._requests.request(segment, None, token)
+            left = monotonic()
+            return backend.submit(message, arrived, len(segment.apart), segment.need), None, left
+        except OpError as error:
+            raise error if error.op is not None else at_node(type(error), op, error.message) from None
+        except StoreFull as error:
+            raise does_not_fit(op, "An input", str(error)) from error
+
+    def _to_actor(self, segment: Segment, link: ActorLink, token: str) -> tuple[Handle, ActorLink, float]:
+        with link.lock:
+            link.ensure()
+            message, arrived = self._requests.request(segment, link, token)
+            code = objects.code_of(segment.program)
+            link.programs.update([code.name, *[block.key for block in code.blocks]])
+            link.busy += 1
+            left = monotonic()
+            return link.submit(message, arrived, len(segment.apart)), link, left
+
+    def _let_gpus_go(self, need: Need | None) -> None:
+        """The session's actors hold GPUs; those with nothing to do give theirs up to a task that asks for one."""
+        asked = dict(need.resources).get("GPU", 0.0) if need is not None else 0.0
+        if asked and inventory.free("GPU", need.home.machine) < asked:  # type: ignore[union-attr]
+            self._links.free_gpus()
+
+    def take(
+        self, attempt: Attempt, small: list, large_bytes: Sequence[int], came: Sequence[int | None]
+    ) -> list[tuple[int, int]]:
+        """Put what a reply brings among the run's values: the numbers of the large ones, and their bytes.
+
+        came: of each large output the position of the input that it is, or None. Raises ResourceExhaustedError for one
+        that the store had no room for.
+        """
+        segment, values, requests = attempt.segment, self._run.values, self._requests
+        for number, value in zip(segment.outputs, small, strict=True):
+            values[number] = value
+        large = []
+        for position, made, size, place in zip(segment.apart, attempt.handle.apart, large_bytes, came, strict=True):
+            number = segment.outputs[position]
+            reference = made if place is None else requests.reference(segment.inputs[place])
+            try:
+                objects.check_made(reference, size)
+            except StoreFull as error:
+                raise does_not_fit(self._maker(number), "The output", str(error)) from error
+            values[number] = reference
+            large.append((number, size))
+        if attempt.link is not None:
+            with attempt.link.lock:
+                requests.left(segment, attempt.link, dict(zip(segment.apart, large_bytes, strict=True)))
+                for _, name, _ in requests.versions_of(segment):
+                    self._links.home_of[name] = segment.home
+        return large
+
+    def _maker(self, number: int) -> Operation:
+        return self._plan.flow.ops[self._plan.flow.producer[number]]

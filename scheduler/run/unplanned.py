@@ -1,0 +1,86 @@
+"""Unplanned: first runs of large graphs, which have no plan. What a `ColdRun` does not call is planned, in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+from weftwork.actors.programs.program import Stopped
+from weftwork.graph.statistics import CALLED
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.needs import is_sharable
+from weftwork.scheduler.plan.autotune import Autotuner, Candidate
+from weftwork.scheduler.plan.call_list import CallList
+from weftwork.scheduler.plan.placement import Estimate
+from weftwork.scheduler.plan.plan import make_dynamic_plan
+from weftwork.scheduler.plan.signatures import Signature, settled
+from weftwork.scheduler.plan.specializations import Specialization
+from weftwork.scheduler.run.cold_run import ColdRun, Next, Part, Stretch
+from weftwork.scheduler.run.nested import InnerRun
+from weftwork.scheduler.run.planner import Planner
+from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.telling import WORTH, lane
+
+_COLD = "cold: called one after another, without a plan; one is made once it pays"
+
+
+class Unplanned:
+    """Such runs of one session."""
+
+    def __init__(self, planner: Planner, run_flow: Callable[[Run, Dataflow, Specialization], None]):
+        """run_flow: runs a dataflow whose sources are there."""
+        self._planner, self._run_flow = planner, run_flow
+
+    def run(self, run: Run, signature: Signature, call_list: CallList, fed: Sequence[Any]) -> list:
+        """Call what can be called here, and run the rest in parts: the values of the fetches."""
+        telling = run.telling
+        watched = telling is not None and telling.wants_nodes
+        work = run.cold = ColdRun(call_list, dict(zip(signature.fed, fed, strict=True)), watched)
+        run.wakers.append(work.stop)
+        if telling is not None:
+            telling.planned([op for op in call_list.ops if op.kind in CALLED], _COLD, monotonic(), 0.0)
+        slots = self._planner.lanes.slots()
+        try:
+            while True:
+                following = run.call_here(work, work.go_on, run.stop)
+                _tell_stretch(run, work.stretch)
+                if following is Next.NOTHING:
+                    break
+                if following is Next.TRIAL:
+                    self._run_part(run, work, work.trial(slots))
+                if following is Next.PLAN or work.is_heavy:
+                    self._run_part(run, work, work.rest(), heavy=True)
+        except Stopped:
+            raise run.stopped() from None
+        if work.called:
+            run.count("caller", work.called)
+        if work.heavy or call_list.is_worth_a_plan(work.called, work.seconds, slots):
+            signature.call_list = None
+        return work.values()
+
+    def _run_part(self, run: Run, work: ColdRun, part: Part, heavy: bool = False) -> None:
+        """Run some nodes; they are shared out where that is worth it."""
+        flow = settled(part.elements, part.fed, part.ran, self._planner.config)
+        work.inner = inner = InnerRun(run, flow, {flow.feeds[tensor]: value for tensor, value in part.fed.items()})
+        run.wakers.append(lambda: inner.cancel(run.stop[0]))
+        try:
+            if run.stop:
+                raise Stopped
+            specialization = Specialization()
+            if heavy and is_sharable(flow) and self._planner.can_share(flow, inner.bytes_of_sources()):
+                plan = make_dynamic_plan(flow, Estimate(flow, {}))
+                specialization.autotuner = Autotuner([Candidate("dynamic", 0.0, plan)])
+            self._run_flow(inner, flow, specialization)
+            for where, (segments, nodes) in inner.ran.items():
+                run.count(where, nodes, segments)
+            work.take(part, inner.fetched())
+        finally:
+            run.wakers.pop()
+            work.inner = None
+
+
+def _tell_stretch(run: Run, stretch: Stretch) -> None:
+    """Tell of what a cold run has called here, if need be."""
+    if run.telling is not None or stretch.seconds >= WORTH:
+        run.teller().ran_here(stretch.ops, stretch.nodes, stretch.start, stretch.seconds, lane())
