@@ -422,10 +422,19 @@ def test_a_shared_session_hears_of_its_own_runs_with_its_own_operations(ray_sess
     (graph, node, one), (_, other_node, two) = made(), made()
     with one, two:
         value, events = traced(one, node)
-        quiet = []
+        quiet, early = [], []
         with one.listen(quiet.append):
             two.run(other_node)
         assert quiet == []
+        with graph.as_default():
+            long = tf.op(lambda: time.sleep(0.8))()
+        with one.listen(early.append):
+            running = one.submit(long)
+            while not early:  # the host tells while the run goes on
+                time.sleep(0.02)
+            assert not running.done()
+            running.result()
+        assert [event.kind for event in early] == ["began", "planned", "segment", "ended"]
         check_run(events)
         (ran,) = of_kind(events, "node")
         assert ran.ops == (node.op,)
