@@ -125,6 +125,12 @@ def test_a_large_graph_that_runs_once_tells_of_its_nodes(graph):
         metadata = tf.RunMetadata()
         options = tf.RunOptions(trace_level=3, output_partition_graphs=True)
         session.run(value, {x: 0.0}, options, metadata)
+        costed = tf.ConfigProto(graph_options=tf.GraphOptions(build_cost_model=1))
+        with tf.Session(config=costed) as other:
+            other.run(value, {x: 0.0}, run_metadata=(costs := tf.RunMetadata()))
+    assert len(costs.cost_graph.node) == 60
+    assert all(node.output_info[0].size == 4 for node in costs.cost_graph.node)
+    assert [node.is_final for node in costs.cost_graph.node] == [False] * 59 + [True]
     assert sum(len(device.node_stats) for device in metadata.step_stats.dev_stats) == 60
     assert len([node for node in metadata.partition_graphs[0].node if node.op == "Add"]) == 60
 
