@@ -24,9 +24,11 @@ from weftwork.actors.processes.messages import describe, pack, pack_values, unpa
 from weftwork.graph.errors import AbortedError, CancelledError, OpError, UnavailableError
 from weftwork.graph.graph import Graph
 from weftwork.scheduler.compile.needs import missing_devices
+from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines import host_actors as hosts
+from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.request.fetches import Fetches
 from weftwork.scheduler.run.ending import cancel_at_end
@@ -34,7 +36,7 @@ from weftwork.scheduler.run.engine import CLOSED, Engine
 from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.session.cluster import ClusterSpec, Task, place_state
-from weftwork.scheduler.session.far_events import Carried, Ear, carried, rebound
+from weftwork.scheduler.session.far_events import Carried, Ear, FarRun, carried
 from weftwork.scheduler.state.mirror import Mirror
 from weftwork.scheduler.views.metadata import Metadata, Wanted
 
@@ -76,6 +78,8 @@ class Host:
         self._engine = self._new()
         self._graphs: dict[str, tuple[int, Graph]] = {}
         self._runs: dict[str, tuple[str, Any]] = {}
+        self._ears: dict[str, Ear] = {}
+        """What listens to the runs."""
         self._doomed: set[str] = set()
         """Runs that were cancelled before they came here."""
         self._over: dict[str, None] = {}
@@ -106,13 +110,16 @@ class Host:
         if graph is None:
             return pack((refusal,))
         metadata = Metadata(asked.wanted) if any(asked.wanted) else None
-        ear = Ear(metadata, asked.heard[1]) if metadata is not None or any(asked.heard) else None
+        ear = Ear(metadata, *asked.heard) if metadata is not None or asked.heard[0] else None
         active: list[Run] = []
 
         def told() -> tuple[Carried | None, Metadata | None]:
-            return carried(self._engine.events, active[-1] if active else None, came, asked.heard[1]), metadata
+            events = ear.events if ear is not None and asked.heard[0] else self._kept(active)
+            return carried(events, 0, came) if events else None, metadata
 
         try:
+            if ear is not None:
+                self._ears[asked.run] = ear
             signature = self._signature(asked, graph)
             started = self._starting(asked.client, asked.run, active)
             fetched = self._engine.execute(signature, unpack(asked.values), asked.timeout, ear, started)
@@ -121,6 +128,7 @@ class Host:
             return pack(("failed", bare, text, told()))
         finally:
             with self._lock:
+                self._ears.pop(asked.run, None)
                 self._runs.pop(asked.run, None)
                 self._doomed.discard(asked.run)
                 self._over[asked.run] = None
@@ -128,6 +136,16 @@ class Host:
                     del self._over[next(iter(self._over))]
         ran = [(place, *counts) for place, counts in active[-1].ran.items()] if active else []
         return pack_values(["done", ran, pack(said) if any(said := told()) else None, *fetched])
+
+    def _kept(self, active: Sequence[Run]) -> Sequence[Event]:
+        """The events of a run to which nobody listens: those that are always told."""
+        telling = active[-1].telling if active else None
+        return () if telling is None else self._engine.events.recent(telling.number)
+
+    def told(self, run: str, first: int) -> bytes | None:
+        """What a run that is on its way has told, from its `first` event on; None where that is nothing."""
+        came, ear = time(), self._ears.get(run)
+        return pack(carried(ear.events, first, came)) if ear is not None and len(ear.events) > first else None
 
     def explain(self, message: bytes) -> bytes:
         """The plan of a run that a session asks for: ("done", explanation), or as `run`."""
@@ -305,31 +323,30 @@ class SharedEngine:
         if started is not None:
             started(remote)
         wanted, sent = Wanted() if listener is None else listener.wanted, time()
-        heard = (self.events.is_heard, self.events.wants_nodes)
+        heard, far = (self.events.is_heard, self.events.wants_nodes), FarRun(self.events, self._graph)
         self._asked.add(remote)
+        if heard[0]:
+            borrow(1)[0].put(lambda: far.follow(lambda first: self._told_of(run, first)))
         try:
             error, rest = self._ask("run", signature, fed, run=run, timeout=timeout, wanted=wanted, heard=heard)
         finally:
             self._asked.discard(remote)
+            far.end()
         if error is not None:
-            self._tell(rest[0], sent, listener)
+            _tell(rest[0], sent, far, listener)
             raise error
         ran, told, *fetched = rest
         self.runs += 1
         for place, *counts in ran:
             self.ran[place] = [a + b for a, b in zip(self.ran.get(place, (0, 0)), counts, strict=True)]
         if told is not None:
-            self._tell(unpack(told), sent, listener)
+            _tell(unpack(told), sent, far, listener)
         return fetched
 
-    def _tell(self, told: tuple[Carried | None, Metadata | None], sent: float, listener: Metadata | None) -> None:
-        """Tell of a run what the host has told of it."""
-        events, metadata = told
-        if events is not None:
-            for event in rebound(events, self._graph, sent):
-                self.events.tell(event)
-        if listener is not None and metadata is not None:
-            listener.take(metadata)
+    def _told_of(self, run: str, first: int) -> Carried | None:
+        """What a run that is on its way has told, from its `first` event on. Raises WorkerLost."""
+        told = hosts.ask(self.host, "told", run, first)
+        return None if told is None else unpack(told)
 
     def explain(self, signature: Signature, fed: Sequence[Any]) -> Explanation:
         """The plan that the host would use. Raises as `execute`."""
@@ -411,6 +428,15 @@ class SharedEngine:
         """Leave the host; the one who made it for as long as its session ends it."""
         if self._ends:
             hosts.end_host(self.host)
+
+
+def _tell(told: tuple[Carried | None, Metadata | None], sent: float, far: FarRun, listener: Metadata | None) -> None:
+    """Take in what the host has told of a run at its end."""
+    events, metadata = told
+    if events is not None:
+        far.take(events, sent)
+    if listener is not None and metadata is not None:
+        listener.take(metadata)
 
 
 def _gone(error: backend.WorkerLost) -> UnavailableError:

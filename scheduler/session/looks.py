@@ -65,8 +65,8 @@ class Looks:
         """Write when what ran where to a file, for Perfetto (ui.perfetto.dev) or chrome://tracing.
 
         It shows the events that are kept, of one run, by its number, or of all; single nodes where somebody asked for
-        them (`listen(..., nodes=True)`), and else the segments. Raises NotFoundError or PermissionError, of
-        `tf.errors`, where the file cannot be written.
+        them (`listen(..., nodes=True)`), and else the segments. Raises NotFoundError or
+        PermissionDeniedError, of `tf.errors`, where the file cannot be written.
         """
         write_timeline(self._engine.events.recent(run, nodes=True), path)
 

@@ -130,8 +130,21 @@ class Metadata:
             nodes = [NodeDef(name=op.name, op=op.type, input=_inputs(op), device=device) for op in ops]
             self._graphs.append(GraphDef(node=[*sources, *nodes]))
         if self.wanted.costs:
-            for op in ops:
-                self._cost_of(op.name).device = device
+            self._note_calls(ops, device)
+
+    def _note_calls(self, ops: Sequence[Operation], device: str) -> None:
+        """Put in what is known of the costs of a run without a plan. What nobody takes is what was asked for."""
+        ids = {op: self._cost_of(op.name).id for op in ops}
+        taken = {tensor.op for op in ops for tensor in op.inputs}
+        for op in ops:
+            node = self._cost_of(op.name)
+            node.device, node.is_final = device, op not in taken
+            for tensor in op.inputs:
+                if tensor.op in ids:
+                    node.input_info.add(preceding_node=ids[tensor.op], preceding_port=tensor.index)
+            node.control_input.extend([ids[other] for other in op.controls if other in ids])
+            for _ in op.outputs:
+                node.output_info.add(size=-1)
 
     def _take_node(self, op: Operation, event: Event) -> None:
         known = self._names.get(op)

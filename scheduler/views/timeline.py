@@ -12,8 +12,10 @@ from __future__ import annotations
 import json
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
@@ -180,6 +182,8 @@ def _show_values(
     """Show where values cross from lane to lane."""
     taken = _Inputs(events)
     seen = set()
+    for some in ran.values():
+        some.sort(key=_start)
     for (run, op), takers in ran.items():
         for other in taken.of(run, op):
             for taker, maker in _pairs(takers, ran.get((run, other), [])):
@@ -190,12 +194,15 @@ def _show_values(
                     trace.flow(other.name, start, (tracks.of(taker.lane), _us(taker.start)))
 
 
+_start = attrgetter("start")
+
+
 def _pairs(takers: Sequence[Event], makers: Sequence[Event]) -> Iterator[tuple[Event, Event]]:
     """Of each taker the last maker before it: a node runs again and again where it is in a loop."""
     for taker in takers:
-        before = [maker for maker in makers if maker.start <= taker.start]
+        before = bisect_right(makers, taker.start, key=_start)
         if before:
-            yield taker, max(before, key=lambda maker: maker.start)
+            yield taker, makers[before - 1]
 
 
 class _Inputs:
@@ -363,13 +370,14 @@ def _parsed(stats: Any) -> tuple[str, str, list[str]]:
 def _show_dataflow(trace: Trace, slices: Sequence[_Slice]) -> None:
     """Show which nodes took what others had made: the last time before."""
     made: dict[str, list[_Slice]] = {}
-    for one in slices:
+    for one in sorted(slices, key=_start):
         made.setdefault(one.name, []).append(one)
     for one in slices:
         for name in dict.fromkeys([_node_of(name) for name in one.inputs]):
-            makers = [maker for maker in made.get(name, []) if maker.start <= one.start and maker is not one]
-            maker = max(makers, key=lambda maker: maker.start, default=one)
-            if maker.where != one.where:  # as TensorFlow does
+            makers = made.get(name, [])
+            before = bisect_right(makers, one.start, key=_start)
+            if before and makers[before - 1].where != one.where:  # TensorFlow shows what crosses, too
+                maker = makers[before - 1]
                 trace.flow(name, (maker.where, maker.start + max(0, maker.took - 1)), (one.where, one.start))
 
 

@@ -76,6 +76,8 @@ class Killer:
         paced: bool = False,
     ):
         self.kills = 0
+        self.killed: set[int] = set()
+        """The processes."""
         self.enough = enough
         self._random = random.Random(seed)
         self._pause, self._choose, self._stages, self._paced = pause, choose, stages, paced
@@ -106,7 +108,9 @@ class Killer:
                 old = self._began if self._paced else time.time() - _GROWN
                 victims = [p for p in workers() if p.create_time() < old and self._choose(p)]
                 if victims:
-                    self._random.choice(sorted(victims, key=lambda p: p.pid)).kill()
+                    victim = self._random.choice(sorted(victims, key=lambda p: p.pid))
+                    victim.kill()
+                    self.killed.add(victim.pid)
                     self.kills += 1
                     KILLS[self._stages.now if self._stages else "at any moment"] += 1
 

@@ -44,8 +44,9 @@ def test_variable_actors_may_die_as_often_as_they_like(ray_session):
 
 
 def test_residents_may_die_as_often_as_they_like(ray_session):
-    training = Training(tf.ConfigProto(placement="resident"), in_parts=True)
-    with training.session, Killer(seed(), (0.1, 0.6), 3 * LONG, is_resident, paced=True) as killer:
+    training, heard = Training(tf.ConfigProto(placement="resident"), in_parts=True), []
+    listening = training.session.listen(heard.append)
+    with training.session, listening, Killer(seed(), (0.1, 0.6), 3 * LONG, is_resident, paced=True) as killer:
         step = 0
         while not killer.done:
             step += 1
@@ -56,6 +57,11 @@ def test_residents_may_die_as_often_as_they_like(ray_session):
                 training.verify()
         training.run(step + 1)
         training.verify()
+    lost = [event for event in heard if event.kind == "lost"]
+    assert {event.lane.pid for event in lost} <= killer.killed
+    again = {event.run for event in heard if event.kind == "repaired"}
+    failed = {event.run for event in heard if event.kind == "ended" and event.text}
+    assert {event.run for event in lost} <= again | failed
 
 
 @pytest.mark.parametrize("placement", ["auto", "actor", "task"])

@@ -18,7 +18,7 @@ def test_a_listener_is_called_with_each_event_until_it_is_closed():
     assert [event.kind for event in heard] == ["began"]
 
 
-def test_nodes_are_told_only_to_who_asked_for_them_and_are_not_kept():
+def test_nodes_are_told_only_to_who_asked_for_them_and_are_kept_apart():
     stream, few, all_ = Stream(), [], []
     with stream.listen(few.append), stream.listen(all_.append, nodes=True):
         assert stream.wants_nodes
@@ -27,6 +27,7 @@ def test_nodes_are_told_only_to_who_asked_for_them_and_are_not_kept():
     assert [event.kind for event in few] == ["segment"]
     assert [event.kind for event in all_] == ["segment", "node"]
     assert [event.kind for event in stream.recent()] == ["segment"]
+    assert [event.kind for event in stream.recent(nodes=True)] == ["segment", "node"]
 
 
 def test_who_listens_to_all_hears_every_stream():

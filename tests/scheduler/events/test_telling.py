@@ -125,6 +125,12 @@ def test_a_large_graph_that_runs_once_tells_of_its_nodes(graph):
         metadata = tf.RunMetadata()
         options = tf.RunOptions(trace_level=3, output_partition_graphs=True)
         session.run(value, {x: 0.0}, options, metadata)
+        costed = tf.ConfigProto(graph_options=tf.GraphOptions(build_cost_model=1))
+        with tf.Session(config=costed) as other:
+            other.run(value, {x: 0.0}, run_metadata=(costs := tf.RunMetadata()))
+    assert len(costs.cost_graph.node) == 60
+    assert all(node.output_info[0].size == 4 for node in costs.cost_graph.node)
+    assert [node.is_final for node in costs.cost_graph.node] == [False] * 59 + [True]
     assert sum(len(device.node_stats) for device in metadata.step_stats.dev_stats) == 60
     assert len([node for node in metadata.partition_graphs[0].node if node.op == "Add"]) == 60
 
@@ -422,10 +428,19 @@ def test_a_shared_session_hears_of_its_own_runs_with_its_own_operations(ray_sess
     (graph, node, one), (_, other_node, two) = made(), made()
     with one, two:
         value, events = traced(one, node)
-        quiet = []
+        quiet, early = [], []
         with one.listen(quiet.append):
             two.run(other_node)
         assert quiet == []
+        with graph.as_default():
+            long = tf.op(lambda: time.sleep(0.8))()
+        with one.listen(early.append):
+            running = one.submit(long)
+            while not early:  # the host tells while the run goes on
+                time.sleep(0.02)
+            assert not running.done()
+            running.result()
+        assert [event.kind for event in early] == ["began", "planned", "segment", "ended"]
         check_run(events)
         (ran,) = of_kind(events, "node")
         assert ran.ops == (node.op,)
