@@ -8,6 +8,7 @@ edge      from one box to another: a value of an operation in the one is an inpu
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,8 @@ MOST = 300
 """Boxes that a drawing may have."""
 _AIM = 60
 """Boxes of a drawing that chooses for itself how far it collapses."""
+_FEW = 3
+"""Calls of a function in one scope that have a box each."""
 _NUMBER = re.compile(r"_\d+(?=/|$)")
 Grouping = Callable[[Operation], Hashable]
 
@@ -133,20 +136,25 @@ def _alone(op: Operation) -> Hashable:
 def _by_scope(ops: list[Operation]) -> Iterator[Grouping]:
     """Groupings, from the finest on: nodes, equal functions of a scope, scopes that are less and less deep."""
     yield _alone
+    calls = Counter((op.name.rpartition("/")[0], function_of(op)) for op in ops)
     scopes = {op.name.rpartition("/")[0] for op in ops}
     deepest = max([scope.count("/") + 1 for scope in scopes if scope], default=0)
     for depth in range(deepest + 1, 0, -1):
-        yield lambda op, depth=depth: _in_scope(op.name, op, scopes, depth)
+        yield lambda op, depth=depth: _in_scope(op.name, op, scopes, depth, calls)
     numberless = {_NUMBER.sub("", scope) for scope in scopes}
-    yield lambda op: _in_scope(_NUMBER.sub("", op.name), op, numberless, 1)
+    yield lambda op: _in_scope(_NUMBER.sub("", op.name), op, numberless, 1, Counter())
 
 
-def _in_scope(name: str, op: Operation, scopes: set[str], depth: int) -> Hashable:
-    """The scope of some depth that a name is in; of one that is less deep its scope and its function."""
+def _in_scope(name: str, op: Operation, scopes: set[str], depth: int, calls: Counter) -> Hashable:
+    """The scope of some depth that a name is in; of one that is less deep its scope and its function.
+
+    calls: how many nodes a scope has of a function: if they are few, each is by itself.
+    """
     parts = name.split("/")
     if len(parts) > depth or name in scopes:  # a variable and what belongs to it: w, w/read, w/Assign
         return "/".join(parts[:depth]), ""
-    return "/".join(parts[:-1]), function_of(op)
+    key = "/".join(parts[:-1]), function_of(op)
+    return key if calls[key] > _FEW or not calls else ("", name)
 
 
 def _box(key: Hashable, ops: list[Operation]) -> Box:

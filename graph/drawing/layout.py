@@ -64,16 +64,16 @@ def lay_out(widths: Sequence[float], edges: Iterable[tuple[int, int]]) -> Layout
 
 
 def _layers(count: int, down: Sequence[tuple[int, int]]) -> list[int]:
-    """The layer of each box: below all that it needs, and, if it needs nothing, right above who needs it first."""
-    layer, below, needs = [0] * count, [[] for _ in range(count)], [False] * count
+    """The layer of each box: below all that it needs; and right above who needs it, where that makes no edge longer."""
+    layer, needs, below = [0] * count, [0] * count, [[] for _ in range(count)]
     for start, end in down:  # sorted: when a start is looked at, all edges to it have been
         layer[end] = max(layer[end], layer[start] + 1)
         below[start].append(end)
-        needs[end] = True
-    for box in range(count):
-        if not needs[box] and below[box]:
-            layer[box] = min(layer[other] for other in below[box]) - 1
-    return layer
+        needs[end] += 1
+    for box in reversed(range(count)):
+        if below[box] and needs[box] <= len(below[box]):
+            layer[box] = min([layer[other] for other in below[box]]) - 1
+    return [place - min(layer) for place in layer]
 
 
 def _in_order(layer: Sequence[int], links: Sequence[tuple[int, int]]) -> list[list[int]]:

@@ -27,14 +27,16 @@ PLACES = {
 PLAIN = "#eef2f6"
 _HEIGHT = 40.0
 _MARGIN = 12.0
+_ARROW = 7.0
 _LETTER, _SMALL_LETTER = 7.0, 5.8
 """Width of a letter, in pixels, a little more than most."""
 _LONGEST = 30
 _STYLE = (
-    "text{font-family:system-ui,sans-serif;fill:#1b2733;text-anchor:middle}"
-    ".t{font-size:12px}.s{font-size:10px;fill:#52616f}"
-    ".e{fill:none;stroke:#8a98a6}.c{stroke-dasharray:4 3}.b{stroke:#52616f}"
+    ".weft text{font-family:system-ui,sans-serif;fill:#1b2733;text-anchor:middle}"
+    ".weft .t{font-size:12px}.weft .s{font-size:10px;fill:#52616f}"
+    ".weft .e{fill:none;stroke:#8a98a6}.weft .c{stroke-dasharray:4 3}.weft .h{fill:#8a98a6}.weft .b{stroke:#52616f}"
 )
+"""It names its own picture, for in a page it holds for all of it."""
 
 
 class Cost(NamedTuple):
@@ -63,10 +65,8 @@ def to_svg(picture: Picture, color: str | None = None, costs: Mapping[Operation,
     width = max(layout.width + 2 * _MARGIN, 40 + 130 * len(legend))
     height = layout.height + _HEIGHT + 2 * _MARGIN + (28 if legend else 0)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" role="img" aria-label="Graph"><style>{_STYLE}</style>',
-        '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0L8 4L0 8z" fill="#8a98a6"/></marker></defs>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="weft" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="Graph"><style>{_STYLE}</style>',
         f'<g transform="translate({_MARGIN:g} {_MARGIN + _HEIGHT / 2:g})">',
         *[_edge(layout.ways[edge], control) for edge, control in picture.edges.items()],
         *_boxes(picture.boxes, inks, texts, widths, layout),
@@ -104,14 +104,17 @@ def _boxes(
 
 
 def _edge(way: Sequence[Point], control: bool) -> str:
-    """An edge as a curve that leaves and enters vertically, from the one box's rim to the other's."""
+    """An edge as a curve that leaves and enters vertically, from the one box's rim to the other's, with its arrow."""
     down = 1 if way[-1][1] > way[0][1] else -1
     points = [(way[0][0], way[0][1] + down * _HEIGHT / 2), *way[1:-1], (way[-1][0], way[-1][1] - down * _HEIGHT / 2)]
     path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
     for (x, y), (to_x, to_y) in zip(points, points[1:], strict=False):
         half = (y + to_y) / 2
         path += f"C{x:.1f} {half:.1f} {to_x:.1f} {half:.1f} {to_x:.1f} {to_y:.1f}"
-    return f'<path class="e{" c" if control else ""}" marker-end="url(#a)" d="{path}"/>'
+    x, y = points[-1]
+    back = y - down * _ARROW
+    arrow = f"M{x:.1f} {y:.1f}L{x - _ARROW / 2:.1f} {back:.1f}L{x + _ARROW / 2:.1f} {back:.1f}z"
+    return f'<path class="e{" c" if control else ""}" d="{path}"/><path class="h" d="{arrow}"/>'
 
 
 def _inks(boxes: Sequence[Box], color: str, costs: Mapping[Operation, Cost]) -> tuple[list[Ink], list[Ink]]:

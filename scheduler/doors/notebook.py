@@ -27,7 +27,7 @@ class Shown:
         return self.text
 
     def _repr_html_(self) -> str:
-        return f"<style>{STYLE}</style>{self.html}"
+        return f'<style>{STYLE}</style><div class="weft-run">{self.html}</div>'
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -15,6 +15,8 @@ from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment
 
+_SHOWN = 50
+"""Segments that a notebook lists."""
 _NAMED = 3
 """Nodes of a segment that are named."""
 
@@ -94,21 +96,15 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         rows = [
-            (
-                _listed(s.nodes),
-                s.place,
-                time_text(s.predicted),
-                "" if s.measured is None else time_text(s.measured),
-                s.why,
-            )
-            for s in self.segments
+            (_listed(s.nodes), s.place, time_text(s.predicted), time_text(s.measured) if s.measured else "", s.why)
+            for s in self.segments[:_SHOWN]
         ]
+        if len(self.segments) > _SHOWN:
+            rows.append((f"and {len(self.segments) - _SHOWN:,} more", "", "", "", ""))
         heads = ("nodes", "place", "predicted", "took", "why")
-        rest = str(self).splitlines()
-        below = [line for line in rest[1:] if not line.startswith(" ")]
+        head, *below = [line for line in str(self).splitlines() if not line.startswith(" ")]
         return (
-            f"<p>{marked(rest[0])}</p>"
-            + table(heads, [[escape(cell) for cell in row] for row in rows], (2, 3))
+            f"<p>{marked(head)}</p>{table(heads, [[escape(cell) for cell in row] for row in rows], (2, 3))}"
             + "".join([f"<p>{marked(line)}</p>" for line in below])
         )
 

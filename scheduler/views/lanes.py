@@ -16,17 +16,20 @@ from weftwork.scheduler.views.pieces import Piece
 from weftwork.scheduler.views.shares import Span
 
 STYLE = """
-.stack { display: flex; height: 22px; border-radius: 4px; overflow: hidden; margin: .4rem 0 }
-.lanes { display: flex; gap: .6rem }
-.titles { font-size: 12px; line-height: 22px; white-space: nowrap } .titles div { height: 22px }
-.scroll { flex: 1; overflow-x: auto; min-width: 0 } .wide { min-width: 100% }
-.lanes svg { display: block; background: #f7f9fb }
-.ticks { display: flex; justify-content: space-between; font-size: 11px; color: #52616f }
-.keys { font-size: 12px; margin: .4rem 0 } .keys b { margin-right: .6rem }
-.keys span { margin-right: 1rem; white-space: nowrap }
-.keys i { display: inline-block; width: 11px; height: 11px; margin-right: .35rem; border-radius: 2px }
+.weft-run .stack { display: flex; height: 22px; border-radius: 4px; overflow: hidden; margin: .4rem 0 }
+.weft-run .lanes { display: flex; gap: .6rem }
+.weft-run .titles { font-size: 12px; line-height: 22px; white-space: nowrap }
+.weft-run .titles div { height: 22px }
+.weft-run .scroll { flex: 1; overflow-x: auto; min-width: 0 }
+.weft-run .wide { min-width: 100% }
+.weft-run .lanes svg { display: block; background: #f7f9fb }
+.weft-run .ticks { display: flex; justify-content: space-between; font-size: 11px; color: #52616f }
+.weft-run .keys { font-size: 12px; margin: .4rem 0 }
+.weft-run .keys b { margin-right: .6rem }
+.weft-run .keys span { margin-right: 1rem; white-space: nowrap }
+.weft-run .keys i { display: inline-block; width: 11px; height: 11px; margin-right: .35rem; border-radius: 2px }
 """
-"""How lanes and shares look."""
+"""How lanes and shares look, inside of what is of the class `weft-run`."""
 SHARE_COLORS = {
     "work": "#2a9d8f",
     "waiting for a core": "#e9c46a",

@@ -77,9 +77,7 @@ def critical_path(events: Sequence[Event]) -> list[Span]:
         before = waits.before(number)
         if before is not None:
             arrival = found[before[0]].arrival(piece.lane)
-            if before[1]:
-                ready = max(piece.ready, arrival)
-            elif not piece.ready:
+            if before[1] or not piece.ready:  # a batch tells when the last of its nodes was ready
                 ready = arrival
         way.through(piece, min(ready, piece.start), waits)
         number = before[0] if before is not None else None

@@ -142,6 +142,12 @@ def test_a_node_of_a_batch_waits_for_the_batch_and_for_those_before_it(graph):
     ]  # fmt: skip
 
 
+def test_a_node_is_ready_when_what_it_needs_is_there_though_its_batch_is_not(chain):
+    a, b, _ = chain
+    events = whole(5.0, ran(a, 0, 1), ran(b, 4, 1, worker(1), ready=3.0, sent=3.5))
+    assert shares_of(events) == {"work": 2.0, "waiting for a core": 2.5, "hop": 0.5}
+
+
 def test_nodes_that_never_ran_are_looked_through_for_who_made_a_value(graph):
     a, other = tf.op(lambda: 0)(), tf.op(lambda: 0)()
     c = tf.op(lambda x: x)(tf.identity(tf.identity(a)))

@@ -13,6 +13,7 @@ import weftwork as tf
 from tests.tracing import traced
 from weftwork.scheduler.events.event import Event, Lane
 from weftwork.scheduler.request.config import DeviceStepStats, NodeExecStats, StepStats
+from weftwork.scheduler.views.account import Account
 from weftwork.scheduler.views.timeline import timeline_of
 
 NEEDED = {
@@ -106,6 +107,12 @@ def test_a_sessions_timeline_has_the_processes_that_worked_and_arrows_between_th
     assert "sent" in arrows
     assert placement == "thread" or "back" in arrows
     assert all(event["args"]["defined at"].count("test_timeline.py") for event in slices)
+    account = Account(events)
+    assert sum(account.shares.values()) == pytest.approx(account.seconds)
+    assert sorted(op.name for piece in account.pieces for op in piece.ops) == sorted(
+        [n.op.name for n in [*nodes, last]]
+    )
+    assert 0.003 <= account.shares["work"] < account.seconds
 
 
 def test_a_timeline_of_segments_is_there_though_nobody_listened(graph, tmp_path):
