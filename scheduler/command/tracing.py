@@ -12,27 +12,35 @@ from collections.abc import Callable, Sequence
 from weftwork.graph.source import is_ours
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import listen
+from weftwork.scheduler.views.account import accounts
+from weftwork.scheduler.views.costs import write_text
+from weftwork.scheduler.views.page import report
 from weftwork.scheduler.views.timeline import write_timeline
 
-_MOST = 500_000
-"""Events that are kept: the last ones."""
+_MOST, _REPORTED = 500_000, 5
+"""Events that are kept: the last ones. Runs that the report tells of: the longest ones."""
 
 
 def trace(file: str, args: Sequence[str], out: str | None, say: Callable[[str], None]) -> int:
-    """Run a program with its arguments, and write a timeline of all its runs: the status that it ends with.
+    """Run a program with its arguments: the status that it ends with. Write a timeline of its runs, and a report.
 
     out: how the names of the files begin; the program's own name if it is None.
     Raises OSError where the program, or the folder of the files, is not there.
     """
     out = out or os.path.splitext(os.path.basename(file))[0]
-    with open(file, "rb"), open(f"{out}.timeline.json", "wb"):
-        pass  # else the program would run in vain
+    with open(file, "rb"), open(f"{out}.timeline.json", "wb"):  # else the program would run in vain
+        pass
     events: deque[Event] = deque(maxlen=_MOST)
     with listen(events.append, nodes=True):
         status = _run(file, args)
-    runs = {event.run for event in events if event.kind == "began"}
+    runs = accounts(events)
     write_timeline(list(events), f"{out}.timeline.json")
     say(f"{len(runs)} runs. When what ran where: {out}.timeline.json, for ui.perfetto.dev or chrome://tracing")
+    if runs:
+        longest = sorted(runs, key=lambda run: run.seconds)[-_REPORTED:]
+        write_text(f"{out}.report.html", report([run for run in runs if run in longest]))
+        what = "all of them" if len(longest) == len(runs) else f"the {len(longest)} longest ones"
+        say(f"Where the time of {what} went: {out}.report.html, for a browser")
     return status
 
 

@@ -152,23 +152,12 @@ class BaseSession(Looks):
         copy: bool | None = None,
         started: Callable | None = None,
         build: Callable | None = None,
-        progress: bool = False,
+        progress: bool | None = False,
     ) -> Any:
-        if progress or is_shown():
+        """progress: None where it is shown already."""
+        if progress or (progress is not None and is_shown()):
             with showing(self._engine.events, self._engine, signature.fetches.elements, signature.fed):
-                return self._run_alone(signature, fed, options, metadata, copy, started, build)
-        return self._run_alone(signature, fed, options, metadata, copy, started, build)
-
-    def _run_alone(
-        self,
-        signature: Signature,
-        fed: list,
-        options: RunOptions | None,
-        metadata: RunMetadata | None,
-        copy: bool | None,
-        started: Callable | None,
-        build: Callable | None,
-    ) -> Any:
+                return self._run(signature, fed, options, metadata, copy, started, build, None)
         told = None
         if options is not None or metadata is not None or self._placed is not None:
             wanted = self._wanted(signature, options, metadata)

@@ -166,6 +166,8 @@ def test_a_program_is_traced_and_ends_as_it_ends(tmp_path, capsys, monkeypatch):
     lines = said(capsys, "trace", "program.py", "3", "--more", status=3)
     assert lines[0] == "['3', '--more'] 20"
     assert lines[1].startswith("1 runs. When what ran where: program.timeline.json")
+    assert lines[2].startswith("Where the time of all of them went: program.report.html")
+    assert "double" in (tmp_path / "program.report.html").read_text()
     events = json.loads((tmp_path / "program.timeline.json").read_text())["traceEvents"]
     assert {"double", "double_1"} <= {event["name"] for event in events}
     (tmp_path / "program.py").write_text("def f():\n    raise KeyError(3)\nf()")
