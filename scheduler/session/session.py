@@ -10,7 +10,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from weftwork.graph import stacks
 from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
@@ -40,6 +40,7 @@ from weftwork.scheduler.views.progress import is_shown, showing
 from weftwork.scheduler.views.serving import Serving
 from weftwork.scheduler.views.stats import Counting
 
+T = TypeVar("T")
 _CLOSE_BOUND = 30.0
 """Seconds that closing a session may take."""
 
@@ -113,6 +114,24 @@ class BaseSession(Looks):
 
     # Running
 
+    @overload
+    def run(
+        self,
+        fetches: Tensor[T],
+        feed_dict: Mapping[Any, Any] | None = ...,
+        options: RunOptions | None = ...,
+        run_metadata: RunMetadata | None = ...,
+        copy: bool | None = ...,
+    ) -> T: ...
+    @overload
+    def run(
+        self,
+        fetches: Any,
+        feed_dict: Mapping[Any, Any] | None = ...,
+        options: RunOptions | None = ...,
+        run_metadata: RunMetadata | None = ...,
+        copy: bool | None = ...,
+    ) -> Any: ...
     def run(
         self,
         fetches: Any,
