@@ -327,7 +327,7 @@ class BaseSession(Looks):
 
         return run
 
-    def prepare(self, elements: Sequence[Tensor | Operation], tensors: Sequence[Tensor]) -> Callable[[Sequence], list]:
+    def prepare(self, elements: Sequence[Tensor | Operation], tensors: Sequence[Tensor]) -> Callable[[list], list]:
         """A function from the values of `tensors`, which are taken as they are, to those of `elements`.
 
         As `make_callable`, for those who have looked at the values themselves. Small graphs are planned when it is
@@ -337,7 +337,7 @@ class BaseSession(Looks):
         parsed = parse_fetches(self._graph, list(elements))
         signature = self._engine.signatures.add(("prepared", *elements, None, *tensors), parsed, tensors)
 
-        def run(fed: Sequence[Any]) -> list:
+        def run(fed: list[Any]) -> list[Any]:
             self._check_open()
             return self._run(signature, fed)
 
