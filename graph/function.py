@@ -7,18 +7,28 @@ may be nested structures with tensors in them. What it returns is any Python obj
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from weftwork.graph import dtypes, nest, shapes
+from weftwork.graph.agreement import check, has_annotations, takes
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
 from weftwork.graph.dtypes import DType, as_dtype
-from weftwork.graph.operation import Kind, Tensor, Traits
+from weftwork.graph.operation import Kind, R, Tensor, Traits
 from weftwork.graph.retries import Retry
 from weftwork.graph.stacks import get_default_graph, inside_node, local
 from weftwork.graph.user_function import UserFunction, kernel_of
+
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P", default=...)
+else:
+    P = ParamSpec("P")
+Q = ParamSpec("Q")
+T = TypeVar("T")
 
 
 @functools.lru_cache(maxsize=64)
@@ -27,7 +37,7 @@ def _straight(count: int) -> dict[str, Any]:
     return {"template": (tuple(map(nest.Slot, range(count))), {})}
 
 
-class Op:
+class Op(Generic[P, R]):
     """A Python function that makes a node when it is called. `op.function` is the plain function.
 
     As an attribute of a class it binds as its function does: `@op` on a method gives the object to `self`. What an Op
@@ -88,13 +98,18 @@ class Op:
         self._set_kernel()
         return function
 
-    def __get__(self, instance: Any, owner: Any = None) -> Op:
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Op[P, R]: ...
+    @overload
+    def __get__(self: Op[Concatenate[Any, Q], R], instance: object, owner: Any = None) -> Op[Q, R]: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
         function = bound(self.function, instance, owner)
         if function is self.function:
             return self
         method = Op.__new__(Op)
         method.__dict__.update(self.__dict__)
-        method.__dict__.pop("_takes_name", None)
+        for learned in ("_takes_name", "_says"):
+            method.__dict__.pop(learned, None)
         method.function = method.__wrapped__ = function  # type: ignore[attr-defined]
         if self._gradient is not None:
             method._gradient = bound(self._gradient, instance, owner)
@@ -107,11 +122,16 @@ class Op:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(function, name)
 
+    @overload
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Tensor[R]: ...
+    @overload
+    def __call__(self, /, *args: Any, name: str, **kwargs: Any) -> Tensor[R]: ...
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Make the node; tensors anywhere in the arguments become its inputs.
 
         All arguments are the function's. Only where it has none of that name, `name=` names the node.
         In a function that runs as a node it computes: without tensors it gives the value(s), and makes no node.
+        Raises TypeError where an argument's values contradict what the function says of it by an annotation.
         """
         name = self._name or self._kernel.node_name
         if "name" in kwargs and not self._takes_name:
@@ -128,6 +148,8 @@ class Op:
             attrs = {"template": (lifted, {})}
         if found:
             graph = found[0].op.graph
+            if self._says:
+                self._check(args, kwargs, convert)
         elif inside_node():
             return self._computed(args, kwargs)
         else:
@@ -159,9 +181,33 @@ class Op:
             return results[0]
         return results or None
 
+    def _check(self, args: tuple, kwargs: dict, convert: Callable[[Any], Tensor | None]) -> None:
+        """Raise TypeError for a tensor whose values contradict an annotation."""
+        names, told, rest = self._says
+        given = [(names[at] if at < len(names) else None, value) for at, value in enumerate(args)]
+        for name, value in (*given, *kwargs.items()):
+            said = rest if name is None else told.get(name)
+            tensor = None if said is None else convert(value)
+            if said is not None and tensor is not None:
+                check(self._kernel.__name__, name or "*args", said, tensor)
+
+    @functools.cached_property
+    def _says(self) -> tuple:
+        """What the function says of its parameters, for sure; empty for nothing."""
+        says = takes(self.function) if has_annotations(self.function) else None
+        return says if says is not None and (says[1] or says[2]) else ()
+
     @functools.cached_property
     def _takes_name(self) -> bool:
         return takes_name(self.function)
+
+
+if TYPE_CHECKING:
+
+    class OpOfSeveral(Op[P, Any]):
+        """An Op whose call gives a list of tensors."""
+
+        def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
 
 
 def _checked_name(name: Any, kernel: UserFunction) -> str | None:
@@ -170,12 +216,25 @@ def _checked_name(name: Any, kernel: UserFunction) -> str | None:
     return name
 
 
+class Lift(Protocol):
+    """What makes a function a node, of one output: a decorator."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, T]], /) -> Op[P, T]: ...
+    @overload
+    def __call__(self, function: Callable[P, T], /) -> Op[P, T]: ...
+
+
 @overload
-def op(function: Callable[..., Any], /) -> Op: ...
+def op(function: Callable[P, Coroutine[Any, Any, T]], /) -> Op[P, T]: ...
+@overload
+def op(function: Callable[P, T], /) -> Op[P, T]: ...
+@overload
+def op(*, outputs: int, **options: Any) -> Callable[[Callable[P, Any]], OpOfSeveral[P]]: ...
 @overload
 def op(
     *,
-    outputs: int | None = ...,
+    outputs: None = ...,
     dtype: Any = ...,
     shape: Any = ...,
     pure: bool = ...,
@@ -190,7 +249,7 @@ def op(
     retries: int | Retry = ...,
     timeout: float | None = ...,
     name: str | None = ...,
-) -> Callable[[Callable[..., Any]], Op]: ...
+) -> Lift: ...
 def op(
     function: Callable[..., Any] | None = None,
     /,

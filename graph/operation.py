@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from weftwork.graph import shapes
 from weftwork.graph.dtypes import DType
@@ -26,7 +26,20 @@ from weftwork.graph.stacks import session_for
 from weftwork.graph.traits import Traits as Traits  # older pickles find it here
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from weftwork.graph.graph import Graph
+
+    R = TypeVar("R", default=Any, covariant=True)
+
+    class _Stands(Any):
+        """A tensor stands for its value wherever a function takes that: it fits all annotations."""
+
+else:
+    R = TypeVar("R", covariant=True)
+
+    class _Stands:
+        __slots__ = ()
 
 
 class Kind(enum.Enum):
@@ -256,9 +269,10 @@ class Operation:
         return f"<tf.Operation '{self.name}' type={self.type}>"
 
 
-class Tensor(Operators):
+class Tensor(Operators, Generic[R], _Stands):
     """An output of an operation. Every NumPy function of it makes a new node; it holds no value.
 
+    For type checkers and readers, `Tensor[int]` is one whose value is an int.
     Operators and NumPy's functions come through NumPy's protocols (NEP 13, NEP 18). Equality is identity.
     raw_shape: what is known of the shape, as `shapes.RawShape`, which is faster to look at than `shape`.
     number: its place among the tensors of its graph, -1 for one that the graph does not list.

@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from weftwork.graph import nest, stacks
@@ -42,6 +42,7 @@ from weftwork.scheduler.request.fetches import conversion_of
 from weftwork.scheduler.session.session import BaseSession
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
 _LOG = logging.getLogger("weftwork")
 _MANY = (5, 10, 20, 40, 80)
@@ -119,7 +120,7 @@ class _State:
         self.variables: list[Variable] = []
 
 
-class Function:
+class Function(Generic[P, R]):
     """A Python function that is traced once for each kind of call, and run from its graph. Made by `function`.
 
     `f.function` is the plain function.
@@ -150,7 +151,7 @@ class Function:
 
     # Calls
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """What the function returns, computed now. With tensors of a graph that is being made: its nodes.
 
         A call in a function that is traced is a part of that one's trace.
@@ -198,6 +199,10 @@ class Function:
     def __set_name__(self, owner: type, name: str) -> None:
         self._owner = owner
 
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Function[P, R]: ...
+    @overload
+    def __get__(self: Function[Concatenate[Any, Q], R], instance: object, owner: Any = None) -> Function[Q, R]: ...
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         function = bound(self.function, instance, owner)
         if function is self.function:
@@ -500,7 +505,7 @@ def _names(given: Any, word: str) -> tuple[str, ...]:
 
 
 @overload
-def function(function: Callable[P, R], /) -> Callable[P, R]: ...
+def function(function: Callable[P, R], /) -> Function[P, R]: ...
 @overload
 def function(
     *,
@@ -508,7 +513,7 @@ def function(
     traced: str | Sequence[str] = ...,
     shapes: bool | Mapping[str, Any] = ...,
     max_traces: int = ...,
-) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+) -> Callable[[Callable[P, R]], Function[P, R]]: ...
 def function(
     function: Callable | None = None,
     /,

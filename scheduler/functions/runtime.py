@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from weftwork.graph.variables.writes import is_variable_initialized
 from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.session.session import BaseSession, Session
 
+T = TypeVar("T")
 _making = fresh(threading.RLock())
 
 
@@ -73,7 +74,11 @@ def session_of(graph: Graph) -> Any:
     return session
 
 
-def run(fetches: Any, feed_dict: Mapping | None = None) -> Any:
+@overload
+def run(fetches: Tensor[T], feed_dict: Mapping[Any, Any] | None = None) -> T: ...
+@overload
+def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any: ...
+def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
     """The values of `fetches`, in the same structure: `weftwork.run(load(3))`, `weftwork.run({"a": x, "b": y})`.
 
     As `Session.run` in the session of the program (`get_session`), or of the graph that the fetches are of. Variables

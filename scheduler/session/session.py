@@ -9,7 +9,7 @@ import asyncio
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from weftwork.graph import stacks
 from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
@@ -39,6 +39,7 @@ from weftwork.scheduler.views.progress import is_shown, showing
 from weftwork.scheduler.views.serving import Serving
 from weftwork.scheduler.views.stats import Counting
 
+T = TypeVar("T")
 _CLOSE_BOUND = 30.0
 """Seconds that closing a session may take."""
 
@@ -104,6 +105,24 @@ class BaseSession(Looks):
 
     # Running
 
+    @overload
+    def run(
+        self,
+        fetches: Tensor[T],
+        feed_dict: Mapping[Any, Any] | None = ...,
+        options: RunOptions | None = ...,
+        run_metadata: RunMetadata | None = ...,
+        copy: bool | None = ...,
+    ) -> T: ...
+    @overload
+    def run(
+        self,
+        fetches: Any,
+        feed_dict: Mapping[Any, Any] | None = ...,
+        options: RunOptions | None = ...,
+        run_metadata: RunMetadata | None = ...,
+        copy: bool | None = ...,
+    ) -> Any: ...
     def run(
         self,
         fetches: Any,
@@ -288,7 +307,7 @@ class BaseSession(Looks):
 
         return run
 
-    def prepare(self, elements: Sequence[Tensor | Operation], tensors: Sequence[Tensor]) -> Callable[[Sequence], list]:
+    def prepare(self, elements: Sequence[Tensor | Operation], tensors: Sequence[Tensor]) -> Callable[[list], list]:
         """A function from the values of `tensors`, which are taken as they are, to those of `elements`.
 
         As `make_callable`, for those who have looked at the values themselves. Small graphs are planned when it is
@@ -298,7 +317,7 @@ class BaseSession(Looks):
         parsed = parse_fetches(self._graph, list(elements))
         signature = self._engine.signatures.add(("prepared", *elements, None, *tensors), parsed, tensors)
 
-        def run(fed: Sequence[Any]) -> list:
+        def run(fed: list[Any]) -> list[Any]:
             self._check_open()
             return self._run(signature, fed)
 

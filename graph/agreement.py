@@ -1,0 +1,211 @@
+"""Agreement: whether what one function says it returns can be what another one says it takes.
+
+family     types that may stand for each other for all that is sure: numbers, text, bytes, lists and tuples ...
+said       what an annotation says for sure: families, and dtypes of arrays; None where it says nothing for sure
+
+Only plain contradictions count: every family on one side differs from every one on the other. Any, protocols, classes
+of the program's own, abstract types and what does not resolve say nothing, and a union says all of its members.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.operation import Tensor
+from weftwork.graph.source import caller
+from weftwork.graph.user_function import UserFunction
+
+_FAMILIES: dict[Any, str] = {
+    **dict.fromkeys([bool, int, float, complex], "a number"),
+    **dict.fromkeys([bytes, bytearray, memoryview], "bytes"),
+    **dict.fromkeys([list, tuple], "a list or tuple"),
+    **dict.fromkeys([set, frozenset], "a set"),
+    **dict.fromkeys([None, type(None)], "None"),
+    str: "text",
+    dict: "a dict",
+}
+_LOOSE = ("a number", "a list or tuple", "an array")
+"""What an array may be taken for, or made of: a scalar of rank 0, and what is iterated over."""
+
+
+class Said(NamedTuple):
+    """What an annotation says for sure: families, as words, and the dtypes of arrays, if it says them of all."""
+
+    families: frozenset[str]
+    types: frozenset[type] = frozenset()
+    text: str = ""
+
+
+def has_annotations(function: Callable) -> bool:
+    """Whether a function says anything, as far as a quick look tells."""
+    plain = function
+    while isinstance(plain, functools.partial):
+        plain = plain.func
+    silent = isinstance(plain, (types.FunctionType, types.MethodType)) and not plain.__annotations__
+    return not silent
+
+
+def takes(function: Callable) -> tuple[tuple[str, ...], dict[str, Said], Said | None]:
+    """The names of a function's positional parameters, what it says of each, and of those that `*args` takes.
+
+    Only what is said for sure.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return (), {}, None
+    told: dict[str, Said] = {}
+    rest = None
+    for parameter in parameters:
+        said = _said_by(function, parameter.annotation)
+        if said is not None and parameter.kind is parameter.VAR_POSITIONAL:
+            rest = said
+        elif said is not None and parameter.kind is not parameter.VAR_KEYWORD:
+            told[parameter.name] = said
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return tuple(positional), told, rest
+
+
+@functools.lru_cache(maxsize=1024)
+def _gives(kernel: UserFunction) -> Said | tuple[Said | None, ...] | None:
+    """What a function says of what it returns: of several outputs of each."""
+    try:
+        annotation = inspect.signature(kernel.function).return_annotation
+    except (TypeError, ValueError):
+        return None
+    if kernel.outputs is None:
+        return _said_by(kernel.function, annotation)
+    resolved = _resolved(kernel.function, annotation)
+    parts = typing.get_args(resolved)
+    if typing.get_origin(resolved) is tuple and len(parts) == kernel.outputs and ... not in parts:
+        return tuple(map(_said, parts))
+    return None
+
+
+def given(tensor: Tensor) -> Said | None:
+    """What is said for sure of a tensor's values: by its dtype, else by the function that makes them."""
+    dtype = tensor.dtype.base_dtype
+    if dtype.numpy.kind in "biufc":
+        return Said(frozenset(_LOOSE), frozenset([dtype.numpy.type]), f"{dtype.name} values")
+    kernel = tensor.op.kernel
+    if dtype is not dtypes.object or not isinstance(kernel, UserFunction):
+        return None
+    said = _gives(kernel)
+    return said if said is None or isinstance(said, Said) else said[tensor.index]
+
+
+def check(name: str, parameter: str, said: Said, tensor: Tensor) -> None:
+    """Raise TypeError where a tensor's values contradict what a function says of a parameter, with both lines."""
+    gives = given(tensor)
+    if gives is None or _agree(gives, said):
+        return
+    raise TypeError(
+        f"{name} (called at {caller().text}) takes {said.text} as {parameter!r}, but {tensor.op.defined_at} gives "
+        f"{gives.text}."
+    )
+
+
+def _agree(gives: Said, wanted: Said) -> bool:
+    if gives.families.isdisjoint(wanted.families):
+        return False
+    if not (gives.types and wanted.types):
+        return True
+    return any([issubclass(one, two) or issubclass(two, one) for one in gives.types for two in wanted.types])
+
+
+def _said_by(function: Callable, annotation: Any) -> Said | None:
+    return _said(_resolved(function, annotation))
+
+
+def _resolved(function: Callable, annotation: Any) -> Any:
+    """An annotation that may be text, as the object that it names; Any where it names nothing that is there."""
+    if annotation is inspect.Signature.empty:
+        return Any
+    if not isinstance(annotation, str):
+        return annotation
+    plain = inspect.unwrap(function)
+    while isinstance(plain, functools.partial):
+        plain = plain.func
+    plain = getattr(plain, "__func__", plain)
+    space = getattr(plain, "__globals__", {})
+    try:
+        return eval(annotation, space, _cells(plain))  # its own module's code
+    except Exception:
+        return Any
+
+
+def _cells(function: Any) -> dict[str, Any]:
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    found = {}
+    for name, cell in zip(names, getattr(function, "__closure__", None) or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue
+    return found
+
+
+def _said(annotation: Any) -> Said | None:
+    """What an annotation says for sure."""
+    parts = [_part(each) for each in _members(annotation)]
+    if None in parts:
+        return None
+    known = [part for part in parts if part is not None]
+    families = frozenset().union(*[part.families for part in known])
+    every: frozenset[type] = frozenset()
+    if all([part.types for part in known]):
+        every = every.union(*[part.types for part in known])
+    return Said(families, every, _text(annotation))
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Union or origin is types.UnionType:
+        for part in typing.get_args(annotation):
+            yield from _members(part)
+    elif origin is typing.Annotated:
+        yield from _members(typing.get_args(annotation)[0])
+    elif origin is Tensor:
+        yield from _members(typing.get_args(annotation)[0])
+    elif origin is typing.Literal:
+        yield from map(type, typing.get_args(annotation))
+    else:
+        yield annotation
+
+
+def _part(annotation: Any) -> Said | None:
+    origin = typing.get_origin(annotation) or annotation
+    try:
+        family = _FAMILIES.get(origin)
+    except TypeError:
+        return None
+    if family is not None:
+        return Said(frozenset([family]))
+    if origin is np.ndarray:
+        return Said(frozenset(_LOOSE), _element(annotation))
+    if isinstance(origin, type) and issubclass(origin, np.generic):
+        return Said(frozenset(["a number"])) if issubclass(origin, (np.number, np.bool_)) else None
+    return None
+
+
+def _element(annotation: Any) -> frozenset[type]:
+    """The concrete dtype in np.ndarray[shape, np.dtype[...]], if it has one."""
+    for part in typing.get_args(annotation)[1:]:
+        for element in typing.get_args(part):
+            if isinstance(element, type) and issubclass(element, np.generic):
+                return frozenset([element])
+    return frozenset()
+
+
+def _text(annotation: Any) -> str:
+    name = getattr(annotation, "__name__", None)
+    plain = annotation is None or annotation is type(None)
+    return "None" if plain else name if isinstance(annotation, type) and name else str(annotation)
