@@ -161,7 +161,7 @@ def _registered(value: Any, dtype: DType | None, name: str | None) -> Tensor | N
 
 
 def _checked_conversion(tensor: Any, convert: Callable, base_type: Any, dtype: DType | None) -> Tensor:
-    """What a registered function gave. Raises RuntimeError for what is no tensor, or one of another dtype."""
+    """What a registered function gave. Raises RuntimeError for what is not a tensor, or one of another dtype."""
     who = f"Conversion function {convert!r} for type {base_type} returned"
     if not isinstance(tensor, Tensor):
         raise RuntimeError(f"{who} non-Tensor: {tensor!r}")

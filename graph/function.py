@@ -371,7 +371,7 @@ def limited(limits: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
 
 
 def selected(label_selector: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    """Ray's label selector, sorted by label; ValueError when it is no mapping of text to text."""
+    """Ray's label selector, sorted by label; ValueError when it is not a mapping of text to text."""
     chosen = dict(label_selector or {})
     for key, value in chosen.items():
         if not isinstance(key, str) or not isinstance(value, str):

@@ -223,13 +223,13 @@ class Graph(Collections, Drawn):
         return seams.graph_def(self, self.version).versions
 
     def get_operation_by_name(self, name: str) -> Operation:
-        """The operation `name`; KeyError when there is none, TypeError when it is no string."""
+        """The operation `name`; KeyError when there is none, TypeError when it is not a string."""
         if not isinstance(name, str):
             raise TypeError(f"Operation names are strings (or similar), not {type(name).__name__}.")
         return self.as_graph_element(name, allow_tensor=False, allow_operation=True)
 
     def get_tensor_by_name(self, name: str) -> Tensor:
-        """The tensor `OPERATION:INDEX`; KeyError when there is none, TypeError when it is no string."""
+        """The tensor `OPERATION:INDEX`; KeyError when there is none, TypeError when it is not a string."""
         if not isinstance(name, str):
             raise TypeError(f"Tensor names are strings (or similar), not {type(name).__name__}.")
         return self.as_graph_element(name, allow_tensor=True, allow_operation=False)
@@ -310,7 +310,7 @@ class Graph(Collections, Drawn):
 
     @property
     def building_function(self) -> bool:
-        """False: a graph is no function's."""
+        """False: a graph is not a function's."""
         return False
 
     # Scopes

@@ -359,7 +359,7 @@ def _is_alone_in_all(value: Any) -> bool:
 
 
 def _parts_of(objects: list) -> list:
-    """What some objects hold that is no atom."""
+    """What some objects hold that is not an atom."""
     arrays = [each for each in objects if isinstance(each, np.ndarray)]
     parts = gc.get_referents(*objects) if len(arrays) < len(objects) else []
     for array in arrays:

@@ -140,7 +140,7 @@ def as_array(value: Any, dtype: Any = None) -> np.ndarray:
 
 
 def _first(value: Any) -> Any:
-    """The first leaf of lists in each other, which are no deeper than NumPy's arrays; itself of any others."""
+    """The first leaf of lists in each other, which are not deeper than NumPy's arrays; itself of any others."""
     leaf = value
     for _ in range(_MOST_AXES):
         if not (isinstance(leaf, (list, tuple)) and leaf):

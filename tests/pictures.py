@@ -1,7 +1,8 @@
-"""Makes the pictures of docs/seeing.md: run it as `python -m tests.pictures` where Chromium is installed."""
+"""Makes the pictures of the README and of docs/seeing.md: `python -m tests.pictures`, where Chromium is installed."""
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import weftwork as tf
 from tests.browser import Browser
 
-PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
+ROOT = Path(__file__).parent.parent
+PICTURES = ROOT / "docs" / "pictures"
 
 
 @tf.op
@@ -23,6 +25,22 @@ def load(number):
 def parse(lines):
     """Keeps a core busy."""
     return sum(x * x for line in lines for x in range(line % 60))
+
+
+def draw(tensor: tf.Tensor, name: str, **how: str) -> None:
+    """Keep the picture of a graph. It says where in the repository nodes were made, not where that lies here."""
+    picture = tensor.graph.visualize(tensor, **how)
+    (PICTURES / name).write_text(picture.replace(f"{ROOT}/", ""))
+
+
+def first_program() -> None:
+    """Keep the graph of the README's first program as a picture."""
+    names: dict = {}
+    block = re.search(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert block is not None
+    with tf.Graph().as_default():
+        exec(compile(block[1], "README.md", "exec"), names)
+        draw(names["week"], "first_program.svg", by="node")
 
 
 def main() -> None:
@@ -39,7 +57,7 @@ def main() -> None:
         with session.listen(lambda event: None, nodes=True):
             session.run(total)
         session.report(f"{folder}/run.html")
-        total.graph.visualize(total, by="function", color="seconds", path=PICTURES / "graph.svg")
+        draw(total, "graph.svg", by="function", color="seconds")
         browser = Browser(width=1000, height=1100)
         browser.open(f"file://{folder}/run.html")
         (PICTURES / "report.png").write_bytes(browser.picture())
@@ -47,4 +65,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    first_program()
     main()

@@ -27,7 +27,7 @@ TYPES = frozenset({*NUMBERS, "string", "object"})
 def encode(value: Any, type: str) -> memoryview:
     """The bytes of a value; numbers are not copied if it can be helped.
 
-    Raises TypeError for a Python object that is no plain data.
+    Raises TypeError for a Python object that is not plain data.
     """
     if type == "object":
         return memoryview(_pack(value))

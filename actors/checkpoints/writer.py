@@ -77,7 +77,7 @@ def write_shard(
 ) -> Part:
     """Write one data file of (key, type, value); the checkpoint is there once `write_index` has taken all of them.
 
-    Raises InvalidArgumentError for a value that is no plain data, and OpErrors for what the operating system refuses.
+    Raises InvalidArgumentError for a value that is not plain data, and OpErrors for what the operating system refuses.
     """
     files = files or files_of(prefix)
     with told(prefix):

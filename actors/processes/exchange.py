@@ -65,5 +65,5 @@ class ProcessExchange:
             self.there[message[2]] = message[3]
 
     def told(self, slot: int, message: list | None) -> None:
-        """Something came that is no value: what that means depends on the process."""
+        """Something came that is not a value: what that means depends on the process."""
         raise NotImplementedError

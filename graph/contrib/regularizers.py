@@ -27,7 +27,7 @@ def _checked(scale: Any) -> float:
 
 
 def l1_regularizer(scale: float, scope: str | None = None) -> Regularizer:
-    """scale times the sum of |w|. Raises ValueError for a scale that is no float, or negative."""
+    """scale times the sum of |w|. Raises ValueError for a scale that is not a float, or negative."""
     factor = _checked(scale)
 
     def l1(weights: Any) -> Tensor | None:
@@ -43,7 +43,7 @@ def l1_regularizer(scale: float, scope: str | None = None) -> Regularizer:
 
 
 def l2_regularizer(scale: float, scope: str | None = None) -> Regularizer:
-    """scale times half of the sum of w^2. Raises ValueError for a scale that is no float, or negative."""
+    """scale times half of the sum of w^2. Raises ValueError for a scale that is not a float, or negative."""
     factor = _checked(scale)
 
     def l2(weights: Any) -> Tensor | None:

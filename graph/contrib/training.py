@@ -231,7 +231,7 @@ def create_train_op(
     """The loss, after one step against its gradient; slim's spelling of `optimize_loss`.
 
     global_step: by default the graph's, which is made if it is not there; None counts nothing.
-    check_numerics: a loss that is no number is an InvalidArgumentError.
+    check_numerics: a loss that is not a number is an InvalidArgumentError.
     """
     step = get_or_create_global_step() if isinstance(global_step, int) else global_step
     updates = set(get_default_graph().get_collection(GraphKeys.UPDATE_OPS)) if update_ops is None else set(update_ops)

@@ -403,7 +403,7 @@ def _returned(word: str) -> Callable[[Any], Any]:
 
 
 def check_truth(result: Any) -> None:
-    """Raise ValueError for what is no scalar truth value."""
+    """Raise ValueError for what is not a scalar truth value."""
     scalar = isinstance(result, Tensor) and result.raw_shape in ((), None)
     if not scalar or result.dtype.base_dtype is not dtypes.bool:
         raise ValueError("`predicate` must return a scalar boolean tensor.")

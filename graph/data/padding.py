@@ -48,7 +48,7 @@ def check_padded(shape: tuple, given: shapes.RawShape) -> None:
 
 
 def paddings(structure: Any, given: Any) -> list[Tensor]:
-    """The value to pad each component with. Raises TypeError for another dtype, ValueError for what is no scalar."""
+    """The value to pad each component with. Raises TypeError for another dtype, ValueError for what is not a scalar."""
     leaves = flatten(structure)
     if given is None:
         values: list[Any] = [None] * len(leaves)

@@ -2,7 +2,7 @@
 
 leaf      one component: a tensor, a SparseTensor, or a dataset (the windows of `window`)
 parts     the tensors that a component is in a graph: three of a SparseTensor, one of anything else
-Lists are no structures, as in TensorFlow 1: a list becomes one tensor.
+Lists are not structures, as in TensorFlow 1: a list becomes one tensor.
 """
 
 from __future__ import annotations

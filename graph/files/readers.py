@@ -67,7 +67,7 @@ class ReaderBase:
         return self._count("files", name or f"{self._word()}_NumWorkUnitsCompleted")
 
     def reset(self, name: str | None = None) -> Operation:
-        """The operation after which it begins anew, with the next file name."""
+        """The operation after which it begins again, with the next file name."""
         return self._node("reset", [], [], name or f"{self._word()}_Reset")
 
     def _word(self) -> str:
@@ -131,7 +131,7 @@ class TFRecordReader(ReaderBase):
 class FixedLengthRecordReader(ReaderBase):
     """Gives records of `record_bytes` bytes. Keys are `FILE:NUMBER`.
 
-    What is left at the end of a file and is no whole record is left out.
+    What is left at the end of a file and is not a whole record is left out.
     header_bytes, footer_bytes: at the beginning and the end of each file, which are left out too.   hop_bytes: from the
     beginning of one record to that of the next, `record_bytes` by default.   encoding: "ZLIB", "GZIP" or none.
     Raises ValueError for numbers that make no sense.

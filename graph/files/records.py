@@ -101,7 +101,7 @@ class TFRecordWriter:
         self._file: Any = open_to_write(path)
 
     def write(self, record: bytes) -> None:
-        """Append a record. Raises TypeError for what is no bytes, ValueError once it is closed."""
+        """Append a record. Raises TypeError for what is not bytes, ValueError once it is closed."""
         if not isinstance(record, (bytes, bytearray, memoryview)):
             raise TypeError(f"A record is bytes, not {type(record).__name__}: a message's are `SerializeToString()`.")
         length, record = _LENGTH.pack(len(record)), bytes(record)

@@ -53,7 +53,7 @@ def nothing(op: Operation, *grads: Any) -> list[None]:
 
 
 def not_differentiable(*types: str) -> None:
-    """No gradient flows through operations of these types, and asking for one is no mistake."""
+    """No gradient flows through operations of these types, and asking for one is not a mistake."""
     for name in types:
         rule(name)(nothing)
 
@@ -88,7 +88,7 @@ def rule_of(op: Operation) -> Rule:
 class RegisterGradient:
     """A decorator: the function (op, *grads) gives the gradients of every operation of a type.
 
-    Raises TypeError when the type is no string, KeyError when it has a gradient already.
+    Raises TypeError when the type is not a string, KeyError when it has a gradient already.
     """
 
     def __init__(self, op_type: str):
@@ -105,7 +105,7 @@ class RegisterGradient:
 
 
 def NotDifferentiable(op_type: str) -> None:
-    """No gradient flows through operations of this type. Raises TypeError when it is no string."""
+    """No gradient flows through operations of this type. Raises TypeError when it is not a string."""
     RegisterGradient(op_type)(nothing)
 
 
@@ -164,7 +164,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
     f(*args): any number of tensors; its result is a tensor or a structure of them.
     grad_fn(*grads): for the gradients with respect to the results, those with respect to the args, one or a list.
-    Where the result depends on trainable variables that are no args, grad_fn must take `variables=`, a list of them,
+    Where the result depends on trainable variables that are not args, grad_fn must take `variables=`, a list of them,
     and give (the gradients of the args, a list of those of the variables); TypeError if it does not take it.
     """
 

@@ -4,7 +4,7 @@ call    how a kernel is called: (function, attributes, number of outputs), as ha
 form    a function of values as data: a call, or ("vjp", form, which) for the derivative of another form with respect to
         one of its values; the gradient that it is applied to is one more value
 vjp     vector-Jacobian product: what turns the gradient of a function's result into that of an argument
-twin    the same function written in autograd's NumPy, of a kernel that is no function of NumPy
+twin    the same function written in autograd's NumPy, of a kernel that is not a function of NumPy
 
 Invariant: a form's derivative is a form, so derivatives of any order are nodes. Gradients of complex numbers are
 conjugated on the way in and out: autograd's are the conjugates of TensorFlow's. autograd is imported when it is needed.

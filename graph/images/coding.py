@@ -166,7 +166,7 @@ def decode_jpeg(
     """A JPEG as uint8 [height, width, channels]. ratio: 1, 2, 4 or 8, by which it is made smaller.
 
     Its values may differ from TensorFlow's by a few, for there are several ways to decode. The other options are taken
-    and mean nothing here. Raises ImportError without Pillow; when it runs InvalidArgumentError for what is no JPEG.
+    and mean nothing here. Raises ImportError without Pillow; when it runs InvalidArgumentError for what is not a JPEG.
     """
     if ratio not in (1, 2, 4, 8):
         raise ValueError(f"ratio must be 1, 2, 4, or 8, not {ratio}")
@@ -177,7 +177,7 @@ def decode_jpeg(
 def decode_png(contents: Any, channels: int = 0, dtype: Any = dtypes.uint8, name: str | None = None) -> Tensor:
     """A PNG as uint8 or uint16 [height, width, channels]; of 16 bits only grey keeps all of them.
 
-    Raises ImportError without Pillow; when it runs InvalidArgumentError for what is no PNG.
+    Raises ImportError without Pillow; when it runs InvalidArgumentError for what is not a PNG.
     """
     wanted, number = as_dtype(dtype), _channels(channels, 0, 1, 2, 3, 4)
     if wanted not in (dtypes.uint8, dtypes.uint16):

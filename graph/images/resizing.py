@@ -176,7 +176,7 @@ def crop_and_resize(
     boxes: [boxes, 4], (y1, x1, y2, x2) as fractions of height - 1 and width - 1; y1 > y2 turns it upside down.
     box_ind: the number of each box's image.   method: "bilinear" or "nearest".   extrapolation_value: of what lies
     outside of the image.
-    Raises ValueError for shapes that do not fit; when it runs OutOfRangeError for a number that is no image's.
+    Raises ValueError for shapes that do not fit; when it runs OutOfRangeError for a number that is not an image's.
     """
     x = convert_to_tensor(image, name="image")
     places = convert_to_tensor(boxes, dtypes.float32, name="boxes")

@@ -104,7 +104,7 @@ class Places:
         return self._nodes[name].op if name in self._nodes else ""
 
     def is_loop_merge(self, name: str) -> bool:
-        """Whether a node is where a loop begins anew."""
+        """Whether a node is where a loop begins again."""
         return self.type(name) in MERGES and any(self.type(other) in NEXTS for other, _ in self.inputs[name])
 
     def is_loop_switch(self, name: str) -> bool:

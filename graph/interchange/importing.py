@@ -271,7 +271,7 @@ class Import:
     def _merge(self, name: str, node: Any, place: Place) -> None:
         last = place[-1] if place else None
         if not isinstance(last, Branch):
-            raise UnimplementedError(None, None, f"Merge '{name}' joins no branches of one Switch")
+            raise UnimplementedError(None, None, f"Merge '{name}' does not join the branches of one Switch")
         key = (place[:-1], last.pred, last.turn)
         if key not in self.branches:
             self.branches[key] = _Cond(self, place[:-1], last)

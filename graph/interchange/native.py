@@ -277,7 +277,7 @@ class _Reader:
             raise Refused(f"the graph calls the function {path}, which `functions` does not name")
         if not self._functions:
             raise Refused(
-                f"the graph calls the function {path}: a graph of which you do not know who wrote it could call any. "
+                f"the graph calls the function {path}: a graph whose author you do not know could call any function. "
                 "Pass functions=True to import what it names, or functions={path: function} for those you mean"
             )
         module, _, name = path.partition(":")

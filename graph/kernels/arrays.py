@@ -52,7 +52,7 @@ def reshape(x, shape):
 
 
 def reshape_text(x, shape):
-    """The same, of strings and objects, of which a scalar is no array."""
+    """The same, of strings and objects, of which a scalar is not an array."""
     return _objects(x).reshape(shape)
 
 

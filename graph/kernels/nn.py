@@ -85,7 +85,7 @@ def softmax_cross_entropy(logits, labels, axis):
 
 
 def sparse_softmax_cross_entropy(logits, labels):
-    """-log_softmax(logits)[label]. Raises ValueError for a label that is no class."""
+    """-log_softmax(logits)[label]. Raises ValueError for a label that is not a class."""
     classes = logits.shape[-1]
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         wrong = labels.min() if labels.min() < 0 else labels.max()

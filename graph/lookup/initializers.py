@@ -49,7 +49,7 @@ class TableInitializerBase(Keyed):
 class KeyValueTensorInitializer(TableInitializerBase):
     """A table of two tensors of one shape.
 
-    key_dtype, value_dtype: of those that are no tensors.   Raises ValueError or TypeError for other dtypes and shapes.
+    key_dtype, value_dtype: of those that are not tensors.   Raises ValueError or TypeError for other dtypes and shapes.
     When it runs: FailedPreconditionError for a key of two values.
     """
 

@@ -185,7 +185,7 @@ def _drop_rate(rate: Any, keep_prob: Any) -> Any:
 def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Tensor:
     """`value` plus the vector `bias`, one element for each channel: the last axis, or axis 1 for "NCHW".
 
-    Raises ValueError when `bias` is no vector or of another length.
+    Raises ValueError when `bias` is not a vector or of another length.
     """
     if data_format not in (None, "NHWC", "NCHW", "N...C", "NC..."):
         raise ValueError("data_format must be of the form `N...C` or `NC...`")

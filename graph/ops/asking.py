@@ -137,7 +137,7 @@ def assert_shapes(shapes: Any, data: Any = None, summarize: int | None = None, m
 
 
 def assert_proper_iterable(values: Any) -> None:
-    """Raises TypeError for what is no iterable of values: a tensor, an array, text."""
+    """Raises TypeError for what is not an iterable of values: a tensor, an array, text."""
     if is_tensor(values) or isinstance(values, (np.ndarray, str, bytes)):
         raise TypeError(f"Expected argument 'values' to be a 'proper' iterable.  Found: {type(values)}")
     if not hasattr(values, "__iter__"):

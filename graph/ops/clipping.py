@@ -57,7 +57,7 @@ def clip_by_average_norm(t: Any, clip_norm: Any, name: str | None = None) -> Ten
 def global_norm(t_list: Any, name: str | None = None) -> Tensor | None:
     """The Euclidean norm of all elements of all tensors together; None entries are left out, of none there is None.
 
-    Raises TypeError when t_list is no list.
+    Raises TypeError when t_list is not a list.
     """
     tensors = [_values(t) for t in _sequence(t_list) if t is not None]
     if not tensors:
@@ -73,7 +73,7 @@ def clip_by_global_norm(
     """(tensors scaled by clip_norm / max(global norm, clip_norm), global norm); None entries stay.
 
     use_norm: the norm if it is known already. An infinite norm gives NaN everywhere, to be noticed.
-    Reference: Pascanu et al. 2013, arXiv:1211.5063.   Raises TypeError when t_list is no list.
+    Reference: Pascanu et al. 2013, arXiv:1211.5063.   Raises TypeError when t_list is not a list.
     """
     items = list(_sequence(t_list))
     with name_scope(name, "clip_by_global_norm", [t for t in items if t is not None]):

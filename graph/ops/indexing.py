@@ -30,7 +30,7 @@ def slice_helper(tensor: Any, item: Any) -> Tensor:
     """What `tensor[item]` makes: ints, slices, Ellipsis, None, and tensors in their places; or one mask or index array.
 
     A tensor of truth values picks as `boolean_mask`, an array of whole numbers as np.take: -1 is the last.
-    Raises TypeError for what is no index, IndexError or ValueError for one that is out of a known shape.
+    Raises TypeError for what is not an index, IndexError or ValueError for one that is out of a known shape.
     """
     x = convert_to_tensor(tensor)
     if _is_array(item):

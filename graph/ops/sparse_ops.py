@@ -385,7 +385,7 @@ def sparse_matmul(
 
 
 def sparse_softmax(sp_input: Any, name: str | None = None) -> SparseTensor:
-    """The softmax of the values along the last axis: where none stands is no part of it."""
+    """The softmax of the values along the last axis: where none stands is not part of it."""
     sp = as_sparse(sp_input)
     with name_scope(name, "SparseSoftmax", [sp.indices, sp.values]):
         outputs = [(dtypes.int64, (None,)), (dtypes.int64, ())]

@@ -151,7 +151,7 @@ def _bits(public: str, ufunc: np.ufunc, kind: str, doc: str) -> Callable[..., Te
         return elementwise(ufunc, a, b, type=kind, name=name)
 
     pair.__name__ = pair.__qualname__ = public
-    pair.__doc__ = f"{doc} Raises TypeError for what is no integer."
+    pair.__doc__ = f"{doc} Raises TypeError for what is not an integer."
     return pair
 
 
@@ -165,7 +165,7 @@ right_shift = _bits(
 
 
 def invert(x: Any, name: str | None = None) -> Tensor:
-    """All bits of an integer turned round. Raises TypeError for what is no integer."""
+    """All bits of an integer turned round. Raises TypeError for what is not an integer."""
     x = convert_to_tensor(x)
     if not x.dtype.is_integer:
         raise TypeError(f"invert needs integers, but got {x.dtype.name}: {x}")

@@ -70,7 +70,7 @@ class RNNCell(Layer):
 
 
 def check_cell(cell: Any) -> None:
-    """Raises TypeError for what is no cell."""
+    """Raises TypeError for what is not a cell."""
     if not (hasattr(cell, "output_size") and hasattr(cell, "state_size") and callable(cell)):
         raise TypeError(f"The argument 'cell' ({cell}) is not an RNNCell.")
 

@@ -30,7 +30,7 @@ def static_rnn(
 
     inputs: tensors [batch, in], or structures of them.  initial_state: zeros of `dtype` when it is None.
     sequence_length: integers [batch]; from there on a row's outputs are zero and its state stays.
-    Raises TypeError when `inputs` is no list, ValueError when it is empty or the initial state is not determined.
+    Raises TypeError when `inputs` is not a list, ValueError when it is empty or the initial state is not determined.
     """
     _check(cell, inputs)
     with variable_scope(scope or "rnn") as current:

@@ -22,7 +22,7 @@ class MultiRNNCell(RNNCell):
     """Cells on top of each other: each one's output is the next one's input.
 
     state_is_tuple: the state is a tuple of the cells' states.
-    Raises TypeError or ValueError when `cells` is no list of cells.
+    Raises TypeError or ValueError when `cells` is not a list of cells.
     """
 
     def __init__(self, cells: Any, state_is_tuple: bool = True):

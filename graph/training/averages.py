@@ -51,7 +51,7 @@ class ExponentialMovingAverage:
     def apply(self, var_list: Any = None) -> Operation:
         """The operation that brings the averages up to date; makes averages of what has none yet.
 
-        var_list: variables or tensors, by default all trainable variables. Raises TypeError for one that is no float.
+        var_list: variables or tensors, by default all trainable ones. Raises TypeError for one that is not a float.
         """
         items = trainable_variables() if var_list is None else list(var_list)
         for item in items:

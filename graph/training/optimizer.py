@@ -133,7 +133,7 @@ class Optimizer:
         """The operation that updates the variables by these gradients; None is passed over.
 
         global_step: a variable that goes up by one in the same step.
-        Raises ValueError when there are no variables or no gradients, TypeError for a gradient that is no tensor.
+        Raises ValueError when there are no variables or no gradients, TypeError for a gradient that is not a tensor.
         """
         pairs = [(None if g is None else _gradient(g), v) for g, v in grads_and_vars]
         if not pairs:

@@ -1,7 +1,7 @@
 """Metrics of the k classes that a model holds for the most likely: recall, precision, average precision at k.
 
 labels   classes, int64 [..., labels] of a tensor or a SparseTensor, or [...] of one label each; -1 and other numbers
-         that are no class count as labels that are never found
+         that are not class count as labels that are never found
 top      the predicted classes, [..., k]; of a class named twice in a row the first counts
 """
 

@@ -30,7 +30,7 @@ def create_global_step(graph: Graph | None = None) -> Variable:
 def get_global_step(graph: Graph | None = None) -> Any:
     """The graph's global step: the variable in its collection, or the tensor `global_step:0`; None when there is none.
 
-    Raises TypeError when it is no integer scalar.
+    Raises TypeError when it is not an integer scalar.
     """
     graph = graph or get_default_graph()
     known = graph.get_collection(GraphKeys.GLOBAL_STEP)

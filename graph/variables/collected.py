@@ -30,7 +30,7 @@ def trainable_variables(scope: str | None = None) -> list[Any]:
 
 
 def local_variables(scope: str | None = None) -> list[Any]:
-    """The variables that are no part of a model's state."""
+    """The variables that are not part of a model's state."""
     return get_default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
 
 

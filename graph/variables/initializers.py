@@ -72,7 +72,7 @@ class Ones(Initializer):
 class Constant(Initializer):
     """One number everywhere, or the elements of a list or array in order, the last repeated to fill the shape.
 
-    verify_shape: raise TypeError when `value` has not the shape asked for.
+    verify_shape: raise TypeError when `value` has another shape.
     """
 
     value: Any = 0

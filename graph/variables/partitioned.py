@@ -39,7 +39,7 @@ class PartitionInfo(NamedTuple):
 class PartitionedVariable(Operators):
     """Several variables along an axis that stand for one: as a tensor they are joined.
 
-    Raises TypeError for parts that are no variables, ValueError for more than one divided axis.
+    Raises TypeError for parts that are not variables, ValueError for more than one divided axis.
     """
 
     __array_priority__ = 100

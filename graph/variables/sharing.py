@@ -196,7 +196,7 @@ def get_variable(
 def get_local_variable(
     name: str, shape: Any = None, dtype: Any = None, *args: Any, collections: Any = None, **kwargs: Any
 ) -> Variable:
-    """As `get_variable`, of a variable that is no part of the model: in LOCAL_VARIABLES, and not trainable."""
+    """As `get_variable`, of a variable that is not part of the model: in LOCAL_VARIABLES, and not trainable."""
     names = [*(collections or ()), GraphKeys.LOCAL_VARIABLES]
     return get_variable(name, shape, dtype, *args, **{**kwargs, "collections": names, "trainable": False})
 

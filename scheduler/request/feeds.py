@@ -21,7 +21,7 @@ from weftwork.scheduler.request.fetches import conversion_of
 def parse_feeds(graph: Graph, feed_dict: Mapping) -> dict[Tensor, Any]:
     """Tensors of `graph` and their values.
 
-    Raises TypeError for a key that is no tensor or a value that cannot be one, ValueError for nested keys that do not
+    Raises TypeError for a key that is not a tensor or a value that cannot be, ValueError for nested keys that do not
     match their values, a value of the wrong shape or a tensor that may not be fed.
     """
     if type(feed_dict) is not dict and not isinstance(feed_dict, Mapping):

@@ -29,7 +29,7 @@ class Repeated(MutableSequence, Generic[T]):
         self._items: list[Any] = []
 
     def add(self, **values: Any) -> Any:
-        """Append a new message with these fields and return it; AttributeError where the elements are no messages."""
+        """Append a new message with these fields and return it; AttributeError where the elements are not messages."""
         if not issubclass(self._kind, Message):
             raise AttributeError(f"{self._name} holds no messages: use append.")
         self.append(self._kind())

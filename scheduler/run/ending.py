@@ -1,4 +1,4 @@
-"""The end of the program: a run that hangs in a thread which is no daemon does not keep it from ending.
+"""The end of the program: a run that hangs in a thread which is not a daemon does not keep it from ending.
 
 Python waits for such threads when the main one is over. What makes progress then may finish: training goes on, run
 after run. Where no run has begun or ended for a while, those under way are cancelled.

@@ -32,7 +32,7 @@ class Task(NamedTuple):
 class ClusterSpec:
     """The jobs of a cluster: name -> list of "host:port", or {task index: "host:port"}; or a ClusterDef.
 
-    Raises TypeError for anything else, also for names and addresses that are no strings.
+    Raises TypeError for anything else, also for names and addresses that are not strings.
     """
 
     def __init__(self, cluster: Any):

@@ -53,7 +53,7 @@ class Saver:
     write_version: SaverDef.V2 writes TensorFlow's files, which can hold numbers and text; None Weftwork's own, which
         hold any plain data. Both are read, whichever is given.
     restore_sequentially, builder: accepted, and of no effect.
-    Raises ValueError without variables or for a key that is twice, TypeError for what is no variable.
+    Raises ValueError without variables or for a key that is twice, TypeError for what is not a variable.
     """
 
     def __init__(
@@ -272,7 +272,7 @@ class Saver:
         return self._kept.paths()
 
     def set_last_checkpoints(self, last_checkpoints: Sequence[str]) -> None:
-        """Take these for its own, to be deleted when it is their turn; TypeError when it is no list."""
+        """Take these for its own, to be deleted when it is their turn; TypeError when it is not a list."""
         if not isinstance(last_checkpoints, list):
             raise TypeError(f"last_checkpoints must be a list, but got {last_checkpoints!r}.")
         self._kept.entries = [(path, float("-inf")) for path in last_checkpoints]

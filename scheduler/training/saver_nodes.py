@@ -377,7 +377,7 @@ def _whole(key: str, item: Any) -> tuple[str, Any]:
 
 
 def saveables_of(var_list: Any) -> Saveables:
-    """(key, variable), sorted by key. Raises TypeError for what is no variable, ValueError for a key that is twice."""
+    """(key, variable), sorted by key. Raises TypeError for what is not a variable, ValueError for a double key."""
     if isinstance(var_list, dict):
         items = list(var_list.items())
     elif isinstance(var_list, (list, tuple, set, frozenset)):

@@ -202,7 +202,7 @@ class Supervisor:
         return session
 
     def start_standard_services(self, sess: Session) -> list[LooperThread]:
-        """Start the threads that save and write summaries: these threads. Raises RuntimeError where it is no chief."""
+        """Start the threads that save and write summaries: these threads. RuntimeError where it is not a chief."""
         if not self._is_chief:
             raise RuntimeError("Only chief supervisor can start standard services. Because only chief supervisors can "
                                "write events.")  # fmt: skip
