@@ -217,8 +217,9 @@ class AttentionWrapper(RNNCell):
 
     def __init__(
         self, cell: RNNCell, attention_mechanism: Any, attention_layer_size: Any = None,
-        alignment_history: bool = False, cell_input_fn: Callable | None = None, output_attention: bool = True, initial_cell_state: Any = None,
-        name: str | None = None, attention_layer: Any = None, attention_fn: Callable | None = None, dtype: Any = None,
+        alignment_history: bool = False, cell_input_fn: Callable | None = None, output_attention: bool = True,
+        initial_cell_state: Any = None, name: str | None = None, attention_layer: Any = None,
+        attention_fn: Any = None, dtype: Any = None,
     ):  # fmt: skip
         super().__init__(name=name)
         self._several = isinstance(attention_mechanism, (list, tuple))
