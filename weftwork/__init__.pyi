@@ -13,6 +13,9 @@ from weftwork import (
     bitwise as bitwise,
 )
 from weftwork import (
+    compat as compat,
+)
+from weftwork import (
     contrib as contrib,
 )
 from weftwork import (
@@ -65,6 +68,9 @@ from weftwork import (
 )
 from weftwork import (
     metrics as metrics,
+)
+from weftwork import (
+    nest as nest,
 )
 from weftwork import (
     nn as nn,

@@ -19,15 +19,19 @@ from weftwork.graph.training.optimizers import (
     RMSPropOptimizer,
 )
 from weftwork.graph.training.regularized import (
+    AdagradDAOptimizer,
     FtrlOptimizer,
     ProximalAdagradOptimizer,
     ProximalGradientDescentOptimizer,
 )
 from weftwork.graph.training.schedules import (
     cosine_decay,
+    cosine_decay_restarts,
     exponential_decay,
     inverse_time_decay,
+    linear_cosine_decay,
     natural_exp_decay,
+    noisy_linear_cosine_decay,
     piecewise_constant,
     piecewise_constant_decay,
     polynomial_decay,
@@ -65,10 +69,19 @@ from weftwork.scheduler.training.basic_hooks import (
     SecondOrStepTimer,
     StopAtStepHook,
 )
-from weftwork.scheduler.training.batching import batch, batch_join, shuffle_batch, shuffle_batch_join
+from weftwork.scheduler.training.batching import (
+    batch,
+    batch_join,
+    maybe_batch,
+    maybe_batch_join,
+    maybe_shuffle_batch,
+    maybe_shuffle_batch_join,
+    shuffle_batch,
+    shuffle_batch_join,
+)
 from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
 from weftwork.scheduler.training.creators import ChiefSessionCreator, SessionCreator, WorkerSessionCreator
-from weftwork.scheduler.training.from_checkpoint import init_from_checkpoint
+from weftwork.scheduler.training.from_checkpoint import init_from_checkpoint, warm_start
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
 from weftwork.scheduler.training.input_producers import (
     input_producer,
@@ -78,6 +91,7 @@ from weftwork.scheduler.training.input_producers import (
     slice_input_producer,
     string_input_producer,
 )
+from weftwork.scheduler.training.loops import basic_train_loop, checkpoints_iterator
 from weftwork.scheduler.training.manager import SessionManager
 from weftwork.scheduler.training.meta_graph import export_meta_graph
 from weftwork.scheduler.training.monitored_session import (
@@ -98,9 +112,22 @@ from weftwork.scheduler.training.scaffold import Scaffold
 from weftwork.scheduler.training.supervisor import (
     Supervisor,
 )
+from weftwork.scheduler.training.sync_replicas import SyncReplicasOptimizer
 from weftwork.scheduler.training.variables_file import export_variables, import_variables
 
 __all__ = [
+    "AdagradDAOptimizer",
+    "SyncReplicasOptimizer",
+    "basic_train_loop",
+    "checkpoints_iterator",
+    "cosine_decay_restarts",
+    "linear_cosine_decay",
+    "maybe_batch",
+    "maybe_batch_join",
+    "maybe_shuffle_batch",
+    "maybe_shuffle_batch_join",
+    "noisy_linear_cosine_decay",
+    "warm_start",
     "AdadeltaOptimizer",
     "AdagradOptimizer",
     "AdamOptimizer",

@@ -1,5 +1,5 @@
 """Graphs as protocol buffers, read and written: what TensorFlow's programs and tools exchange."""
 
-from weftwork.graph.interchange import read_arrays, read_math, read_training, write_arrays, write_math, write_nn
+from weftwork.graph.interchange import queues, read_arrays, read_math, read_training, write_arrays, write_math, write_nn
 
-__all__ = ["read_arrays", "read_math", "read_training", "write_arrays", "write_math", "write_nn"]
+__all__ = ["queues", "read_arrays", "read_math", "read_training", "write_arrays", "write_math", "write_nn"]

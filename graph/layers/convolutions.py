@@ -141,8 +141,11 @@ class SeparableConv2D(Conv2D):
         self.pointwise_kernel = self._weight("pointwise_kernel", second, *self._pointwise)
 
     def _filtered(self, inputs: Tensor) -> Tensor:
-        kernels = self.depthwise_kernel, self.pointwise_kernel
-        return nn_convolutions.separable_conv2d(inputs, *kernels, self.strides, self.padding, self.dilation_rate)
+        return self._separated(inputs, self.depthwise_kernel, self.pointwise_kernel)
+
+    def _separated(self, inputs: Tensor, depthwise: Any, pointwise: Any) -> Tensor:
+        rates = self.dilation_rate
+        return nn_convolutions.separable_conv2d(inputs, depthwise, pointwise, self.strides, self.padding, rates)
 
 
 class _Pooling1D(Pooling2D):

@@ -15,6 +15,7 @@ from weftwork.graph.layers.base import ONES, ZEROS, Layer, snake_case
 from weftwork.graph.layers.convolutions import AveragePooling1D, Conv1D, Conv2DTranspose, MaxPooling1D, SeparableConv2D
 from weftwork.graph.layers.core import Dense, Dropout, Flatten
 from weftwork.graph.layers.normalization import BatchNormalization
+from weftwork.graph.layers.volumes import AveragePooling3D, Conv3D, Conv3DTranspose, MaxPooling3D, SeparableConv1D
 from weftwork.graph.layers.windows import AveragePooling2D, Conv2D, MaxPooling2D
 from weftwork.graph.operation import Tensor
 from weftwork.graph.parameters import function_with
@@ -51,11 +52,11 @@ def as_function(layer: Callable[P, Layer], doc: str) -> LayerFunction[P]:
 
 
 def _parameters(layer: Callable) -> dict[str, Parameter]:
-    """Those of a class; `*args` are those of Conv2D after `dilation_rate`."""
+    """Those of a class; `*args` are those of Conv2D, or SeparableConv2D, after `dilation_rate`."""
     own = dict(inspect.signature(layer).parameters)
     del own["kwargs"]
     if own.pop("args", None):
-        shared = _parameters(Conv2D)
+        shared = _parameters(SeparableConv2D if layer is SeparableConv1D else Conv2D)
         own |= dict(list(shared.items())[list(shared).index("dilation_rate") + 1 :])
     return own
 
@@ -115,6 +116,41 @@ max_pooling2d = as_function(
 average_pooling2d = as_function(
     AveragePooling2D,
     """The mean of each window.  inputs: [batch, height, width, channels]. See `AveragePooling2D`.""",
+)
+
+
+conv3d = as_function(
+    Conv3D,
+    """activation(convolution + bias).  inputs: [batch, depth, height, width, in].  The result: [..., filters].
+
+    See `Conv3D`.
+    """,
+)
+
+conv3d_transpose = as_function(
+    Conv3DTranspose,
+    """activation(transposed convolution + bias) of volumes.  The result: [..., filters].
+
+    See `Conv3DTranspose`.
+    """,
+)
+
+separable_conv1d = as_function(
+    SeparableConv1D,
+    """activation(each channel filtered, then mixed, + bias).  inputs: [batch, length, in].
+
+    See `SeparableConv1D`.
+    """,
+)
+
+max_pooling3d = as_function(
+    MaxPooling3D,
+    """The largest element of each window.  inputs: [batch, depth, height, width, channels]. See `MaxPooling3D`.""",
+)
+
+average_pooling3d = as_function(
+    AveragePooling3D,
+    """The mean of each window.  inputs: [batch, depth, height, width, channels]. See `AveragePooling3D`.""",
 )
 
 

@@ -7,7 +7,7 @@ Both belong to the session, as queues do, and are found by their shared name or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,7 +36,8 @@ class _Held:
     ):
         graph = get_default_graph()
         with graph.control_dependencies(None), graph.in_section(None):
-            self._op = graph.add(Kind.NOOP, kind, outputs=[], name=name)
+            handle: list = [(kinds_of.resource, ())]
+            self._op = graph.add(Kind.NOOP, kind, outputs=handle, name=name)
         self._key = shared_name or self._op.name
         self._definition = Definition(kind, -1, dtypes, shapes, None, keep)
 
@@ -66,9 +67,9 @@ class ConditionalAccumulatorBase(_Held):
         super().__init__(kind, (self._dtype,), (self._shape,), shared_name, name, int(reduction_type == "SUM"))
 
     @property
-    def accumulator_ref(self) -> Operation:
-        """The operation that stands for it."""
-        return self._op
+    def accumulator_ref(self) -> Tensor:
+        """What stands for it in the graph."""
+        return self._op.outputs[0]
 
     @property
     def dtype(self):
@@ -116,6 +117,14 @@ class ConditionalAccumulator(ConditionalAccumulatorBase):
         return self._node("take", [count], [(self._dtype, self._shape)], name).outputs[0]
 
 
+class SparseGradient(NamedTuple):
+    """The rows that a gradient has, and the shape of the whole."""
+
+    indices: Tensor
+    values: Tensor
+    shape: Tensor
+
+
 class SparseConditionalAccumulator(ConditionalAccumulatorBase):
     """A ConditionalAccumulator of IndexedSlices: each row's mean is over the gradients that have it."""
 
@@ -137,12 +146,12 @@ class SparseConditionalAccumulator(ConditionalAccumulatorBase):
         inputs = [_int64(local_step), convert_to_tensor(grad_indices), convert_to_tensor(grad_values, self._dtype)]
         return self._node("apply", [*inputs, convert_to_tensor(shape)], [], name)
 
-    def take_grad(self, num_required: Any, name: str | None = None) -> list[Tensor]:
+    def take_grad(self, num_required: Any, name: str | None = None) -> SparseGradient:
         """(indices, values, shape) of the mean, once there are as many gradients as required."""
         rows = None if self._shape is None else (None, *self._shape[1:])
         outputs = [(kinds_of.int64, (None,)), (self._dtype, rows), (kinds_of.int64, (None,))]
         count = convert_to_tensor(num_required, kinds_of.int32)
-        return list(self._node("take", [count], outputs, name).outputs)
+        return SparseGradient(*self._node("take", [count], outputs, name).outputs)
 
     def take_indexed_slices_grad(self, num_required: Any, name: str | None = None) -> IndexedSlices:
         """The mean as IndexedSlices, once there are as many gradients as required."""
@@ -164,9 +173,9 @@ class Barrier(_Held):
         super().__init__("Barrier", kinds, raw, shared_name, name)
 
     @property
-    def barrier_ref(self) -> Operation:
-        """The operation that stands for it."""
-        return self._op
+    def barrier_ref(self) -> Tensor:
+        """What stands for it in the graph."""
+        return self._op.outputs[0]
 
     def insert_many(self, component_index: int, keys: Any, values: Any, name: str | None = None) -> Operation:
         """Put in a component of the values of some keys: keys [n] of strings, values [n, ...].

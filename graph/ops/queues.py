@@ -43,7 +43,7 @@ class QueueBase:
         names: Any,
         shared_name: str | None,
         name: str,
-        seed: int | None = None,
+        seeds: tuple[int, int] | None = None,
         keep: int = 0,
     ):
         listed = dtypes if isinstance(dtypes, (list, tuple)) else [dtypes]
@@ -57,10 +57,11 @@ class QueueBase:
         if self._names is not None and len(self._names) != len(self._dtypes):
             raise ValueError("List of names must have the same length as the list of dtypes")
         raw = None if self._shapes is None else tuple(self._shapes)
+        seed = None if not seeds or not any(seeds) else (seeds[0] * 1_000_003 + seeds[1]) & 0x7FFF_FFFF
         self._definition = Definition(kind, -1 if capacity is None else int(capacity), self._dtypes, raw, seed, keep)
-        self._make(get_default_graph(), shared_name or "", name)
+        self._make(get_default_graph(), shared_name or "", name, seeds or (0, 0))
 
-    def _make(self, graph: Graph, shared_name: str, name: str) -> None:
+    def _make(self, graph: Graph, shared_name: str, name: str, seeds: tuple[int, int]) -> None:
         """The node that makes the queue, where no other node of it has."""
         kind, capacity, dtypes, raw, _, keep = self._definition
         first = kind == "PriorityQueue"  # TensorFlow does not count the priority
@@ -69,8 +70,9 @@ class QueueBase:
             "shapes": [dims.TensorShape(shape) for shape in raw or ()][first:],
             "capacity": capacity,
             "shared_name": shared_name.encode(),
-            **({"min_after_dequeue": keep} if kind == "RandomShuffleQueue" else {}),
         }
+        if kind == "RandomShuffleQueue":
+            public |= {"min_after_dequeue": keep, "seed": seeds[0], "seed2": seeds[1]}
         attrs = {**public, "_definition": self._definition, "_word": "make", "_cancel": False, "_choices": None}
         with graph.control_dependencies(None), graph.in_section(None):  # it is one queue, however often a loop turns
             outputs: list = [(types.resource, ())]
@@ -163,7 +165,7 @@ class QueueBase:
         Raises ValueError for values that do not fit. When it runs: CancelledError for a closed queue.
         """
         tensors = self._components(vals, self._shapes)
-        return self._node("enqueue", tensors, [], name or self._named("enqueue"))
+        return self.node("enqueue", tensors, [], name or self._named("enqueue"))
 
     def enqueue_many(self, vals: Any, name: str | None = None) -> Operation:
         """The operation that puts the rows of `vals` in, one after another, as there is room.
@@ -178,7 +180,7 @@ class QueueBase:
             if None not in (rows, many) and rows != many:
                 raise ValueError(f"Dimensions {rows} and {many} are not compatible: component {i} of {self.name!r}")
             rows = many if rows is None else rows
-        return self._node("enqueue_many", tensors, [], name or self._named("EnqueueMany"))
+        return self.node("enqueue_many", tensors, [], name or self._named("EnqueueMany"))
 
     def dequeue(self, name: str | None = None) -> Any:
         """An element, as a tensor, a list, or a dict where the components have names; it waits while there is none.
@@ -187,7 +189,7 @@ class QueueBase:
         """
         raw = self._shapes or (None,) * len(self._dtypes)
         outputs = list(zip(self._dtypes, raw, strict=True))
-        return self._returned(self._node("dequeue", [], outputs, name or self._named("Dequeue")))
+        return self._returned(self.node("dequeue", [], outputs, name or self._named("Dequeue")))
 
     def dequeue_many(self, n: Any, name: str | None = None) -> Any:
         """n elements, stacked.
@@ -203,15 +205,15 @@ class QueueBase:
 
     def close(self, cancel_pending_enqueues: bool = False, name: str | None = None) -> Operation:
         """The operation that closes the queue, after the enqueues that wait now, or cancelling them."""
-        return self._node("close", [], [], name or self._named("Close"), cancel=cancel_pending_enqueues)
+        return self.node("close", [], [], name or self._named("Close"), cancel=cancel_pending_enqueues)
 
     def size(self, name: str | None = None) -> Tensor:
         """The number of elements, int32."""
-        return self._node("size", [], [(types.int32, ())], name or self._named("Size")).outputs[0]
+        return self.node("size", [], [(types.int32, ())], name or self._named("Size")).outputs[0]
 
     def is_closed(self, name: str | None = None) -> Tensor:
         """Whether it is closed, bool."""
-        return self._node("is_closed", [], [(types.bool, ())], name or self._named("Is_Closed")).outputs[0]
+        return self.node("is_closed", [], [(types.bool, ())], name or self._named("Is_Closed")).outputs[0]
 
     def _several(self, word: str, n: Any, name: str) -> Any:
         with self._op.graph.as_default():
@@ -222,7 +224,7 @@ class QueueBase:
         rows = None if known is None or word == "dequeue_up_to" else int(known)
         raw = self._shapes or (None,) * len(self._dtypes)
         outputs = [(d, None if s is None else (rows, *s)) for d, s in zip(self._dtypes, raw, strict=True)]
-        return self._returned(self._node(word, [count], outputs, name))
+        return self._returned(self.node(word, [count], outputs, name))
 
     def _components(self, vals: Any, raw: Sequence | None, many: bool = False) -> list[Tensor]:
         if isinstance(vals, dict):
@@ -270,9 +272,11 @@ class QueueBase:
     def handle(self) -> tuple[list[Tensor], dict[str, Any]]:
         """The inputs and attributes by which a node of its own, or of a reader's, finds the queue."""
         key, container, definition = self._key, self._container, self._definition
-        return [], {"_queue": key, "_container": container, "_definition": definition, "_choices": None}
+        made_by = {"_made_by": self._op.name}
+        return [], {"_queue": key, "_container": container, "_definition": definition, "_choices": None, **made_by}
 
-    def _node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False) -> Operation:
+    def node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False) -> Operation:
+        """An operation on the queue: what it does, with what, and the (dtype, shape) of what it gives."""
         graph = self._op.graph
         given, attrs = self.handle()
         attrs = {**attrs, "_word": word, "_cancel": cancel}
@@ -312,7 +316,7 @@ class _ChosenQueue(QueueBase):
         return queue
 
     def handle(self) -> tuple[list[Tensor], dict[str, Any]]:
-        return [self._index], {**super().handle()[1], "_choices": self._choices}
+        return [self._index], {**super().handle()[1], "_choices": self._choices, "_made_by": None}
 
 
 class FIFOQueue(QueueBase):
@@ -341,10 +345,8 @@ class RandomShuffleQueue(QueueBase):
         shared_name=None,
         name: str = "random_shuffle_queue",
     ):
-        seeds = get_seed(seed)
-        mixed = None if seeds is None else (seeds[0] * 1_000_003 + seeds[1]) & 0x7FFF_FFFF
-        keep = int(min_after_dequeue)
-        super().__init__("RandomShuffleQueue", capacity, dtypes, shapes, names, shared_name, name, mixed, keep)
+        seeds, keep = get_seed(seed), int(min_after_dequeue)
+        super().__init__("RandomShuffleQueue", capacity, dtypes, shapes, names, shared_name, name, seeds, keep)
 
 
 class PaddingFIFOQueue(QueueBase):

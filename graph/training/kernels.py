@@ -291,6 +291,22 @@ def proximal_adagrad(old, grad, total, rate, l1, l2, out=None):
     return proximal.__wrapped__(old, grad, rate / np.sqrt(total), l1, l2, out=out)
 
 
+@in_parts
+def summed(old, grad, out=None):
+    """The sum of all gradients."""
+    return np.add(old, grad, out=out)
+
+
+@in_parts
+def dual_averaged(old, total, squares, rate, step, l1, l2, out=None):
+    """What the sums of gradients and of their squares say of the weights, after `step` steps."""
+    out = np.clip(total, -l1 * step, l1 * step, out=out)
+    out -= total
+    out *= rate
+    out /= l2 * step * rate + np.sqrt(squares)
+    return out
+
+
 def _raised(x: Any, power: Any) -> Any:
     """x ** -power, by the square root where it is one, which takes a tenth of the time."""
     return np.sqrt(x) if power == -0.5 else x**-power

@@ -100,3 +100,44 @@ class ProximalAdagradOptimizer(AdagradOptimizer):
         total = update.write(self.get_slot(var, "accumulator"), "Squares", kernels.squares, grad)
         rate, l1, l2 = (update.number(t) for t in (self._learning_rate_tensor, self._l1, self._l2))
         return update.write(var, "ApplyProximalAdagrad", kernels.proximal_adagrad, grad, total, rate, l1, l2)
+
+
+class AdagradDAOptimizer(Optimizer):
+    """Adagrad with dual averaging: the weights follow from the sums of all gradients, so an l1 strength makes zeros.
+
+    global_step: the steps so far, int64.   Source: Duchi, Hazan and Singer 2011, JMLR 12. Slots:
+    gradient_accumulator, gradient_squared_accumulator.
+    """
+
+    def __init__(
+        self, learning_rate: Any, global_step: Any, initial_gradient_squared_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0, use_locking: bool = False,
+        name: str = "AdagradDA",
+    ):  # fmt: skip
+        if initial_gradient_squared_accumulator_value <= 0.0:
+            raise ValueError(
+                "initial_gradient_squared_accumulator_value must be positive: "
+                f"{initial_gradient_squared_accumulator_value}"
+            )
+        super().__init__(use_locking, name)
+        self._learning_rate, self._global_step = learning_rate, global_step
+        self._initial = initial_gradient_squared_accumulator_value
+        self._l1, self._l2 = l1_regularization_strength, l2_regularization_strength
+
+    def _create_slots(self, var_list: list[Variable]) -> None:
+        for var in var_list:
+            self._zeros_slot(var, "gradient_accumulator", self._name)
+            self._filled_slot(var, self._initial, "gradient_squared_accumulator", self._name)
+
+    def _prepare(self) -> None:
+        rate = self._call_if_callable(self._learning_rate)
+        self._learning_rate_tensor = convert_to_tensor(rate, name="learning_rate")
+        self._next_step = convert_to_tensor(self._global_step) + 1
+
+    def _step(self, update: Update) -> Tensor:
+        var, grad = update.variable, update.grad
+        total = update.write(self.get_slot(var, "gradient_accumulator"), "Sum", kernels.summed, grad)
+        squares = update.write(self.get_slot(var, "gradient_squared_accumulator"), "Squares", kernels.squares, grad)
+        numbers = (self._learning_rate_tensor, self._next_step, self._l1, self._l2)
+        rate, step, l1, l2 = [update.number(number) for number in numbers]
+        return update.write(var, "ApplyAdagradDA", kernels.dual_averaged, total, squares, rate, step, l1, l2)

@@ -17,6 +17,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import math_ops as m
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.indexing import where
+from weftwork.graph.ops.random_ops import random_normal
 from weftwork.graph.scopes import name_scope
 
 
@@ -93,6 +94,64 @@ def cosine_decay(
         rate, step, steps = _numbers("cosine_decay", learning_rate, global_step, decay_steps)
         wave = 0.5 * (1.0 + m.cos(math.pi * (m.minimum(step, steps) / steps)))
         return m.multiply(rate, (1.0 - alpha) * wave + alpha)
+
+
+def cosine_decay_restarts(
+    learning_rate: Any, global_step: Any, first_decay_steps: Any, t_mul: Any = 2.0, m_mul: Any = 1.0,
+    alpha: Any = 0.0, name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """`cosine_decay` again and again: each time t_mul times as long, from m_mul times the rate before.
+
+    Raises ValueError for no global_step.
+    """
+    with name_scope(name, "SGDRDecay"):
+        numbers = _numbers("cosine_decay_restarts", learning_rate, global_step, first_decay_steps, t_mul, m_mul, alpha)
+        rate, attrs = numbers[0], {}
+        dtype = rate.dtype.base_dtype
+        return apply(_restarted, numbers, attrs, type="SGDRDecay", name="rate", dtype=dtype, shape=())
+
+
+def _restarted(rate, step, steps, longer, lower, least):
+    """The kernel of `cosine_decay_restarts`."""
+    p = step / steps
+    if longer == 1:
+        times, p = np.floor(p), p % 1
+    else:
+        times = np.floor(np.log(1 - p * (1 - longer)) / np.log(longer))
+        p = (p - (1 - longer**times) / (1 - longer)) / longer**times
+    wave = 0.5 * lower**times * (1 + np.cos(np.pi * p))
+    return (rate * ((1 - least) * wave + least)).astype(rate.dtype)
+
+
+def linear_cosine_decay(
+    learning_rate: Any, global_step: Any, decay_steps: Any, num_periods: Any = 0.5, alpha: Any = 0.0,
+    beta: Any = 0.001, name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """learning_rate * ((alpha + 1 - p) (1 + cos(2 pi num_periods p)) / 2 + beta), p at most 1: Bello et al. 2017,
+    arXiv:1709.07417. Raises ValueError for no global_step."""
+    with name_scope(name, "LinearCosineDecay"):
+        return _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, None)
+
+
+def noisy_linear_cosine_decay(
+    learning_rate: Any, global_step: Any, decay_steps: Any, initial_variance: Any = 1.0, variance_decay: Any = 0.55,
+    num_periods: Any = 0.5, alpha: Any = 0.0, beta: Any = 0.001, name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """`linear_cosine_decay` with noise of initial_variance / (1 + global_step) ** variance_decay."""
+    with name_scope(name, "NoisyLinearCosineDecay"):
+        noise = (initial_variance, variance_decay)
+        return _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, noise)
+
+
+def _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, noise: Any) -> Tensor:
+    rate, step, steps = _numbers("linear_cosine_decay", learning_rate, global_step, decay_steps)
+    step = m.minimum(step, steps)
+    line = (steps - step) / steps
+    if noise is not None:
+        deviation = m.sqrt(noise[0] / m.pow(1.0 + step, noise[1]))
+        line = line + random_normal((), dtype=rate.dtype.base_dtype) * deviation
+    wave = 0.5 * (1.0 + m.cos(2.0 * math.pi * num_periods * (step / steps)))
+    return m.multiply(rate, (alpha + line) * wave + beta)
 
 
 def piecewise_constant(x: Any, boundaries: Any, values: Any, name: str | None = None) -> Tensor:

@@ -31,6 +31,11 @@ class SaveSliceInfo:
         self.var_shape = [int(size) for size in var_shape or ()]
 
     @property
+    def place(self) -> tuple[slice, ...]:
+        """What the whole is indexed with."""
+        return tuple([slice(start, start + size) for start, size in zip(self.var_offset, self.var_shape, strict=True)])
+
+    @property
     def spec(self) -> str:
         """`FULL SHAPE OFFSET,LENGTH:OFFSET,LENGTH`, as TensorFlow's savers say it."""
         slices = [f"{start},{size}" for start, size in zip(self.var_offset, self.var_shape, strict=True)]

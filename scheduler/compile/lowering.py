@@ -273,7 +273,7 @@ class _Lowering:
         self._know(name, op.outputs[0])
         inputs = tuple([self._read(t) for t in op.inputs[1:]])
         if op.kind is Kind.UPDATE:
-            if name not in self.version:
+            if name not in self.version and not op.attrs.get("_from_nothing"):
                 flow.required.add(name)
             inputs = (self._newest(name), *inputs)
         self.version[name] = self._node(op, inputs)[0]

@@ -11,9 +11,13 @@ from typing import Any
 
 from weftwork.graph import shapes as dims
 from weftwork.graph.build import convert_to_tensor
-from weftwork.graph.operation import Tensor
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.ops.array_ops import boolean_mask
 from weftwork.graph.ops.composite import SparseTensor
+from weftwork.graph.ops.control_flow import cond
+from weftwork.graph.ops.flow import group, no_op
 from weftwork.graph.ops.queues import FIFOQueue, PaddingFIFOQueue, QueueBase, RandomShuffleQueue
+from weftwork.graph.ops.sparse_packing import pack, pack_rows, unpack
 from weftwork.graph.scopes import name_scope
 from weftwork.scheduler.training.input_producers import fill, full_name
 
@@ -29,6 +33,7 @@ def batch(
     allow_smaller_final_batch: bool = False,
     shared_name: str | None = None,
     name: str | None = None,
+    _keep: Any = None,
 ) -> Any:
     """Batches of `batch_size` examples, stacked along a new first axis.
 
@@ -37,11 +42,11 @@ def batch(
     filled with zeros.
     allow_smaller_final_batch: what is left at the end is a batch too, else it is dropped.
     When it runs: OutOfRangeError once there are no more examples. Raises ValueError where shapes are not known, and for
-    no tensors, TypeError for sparse ones.
+    no tensors.
     """
     return _batched(
         [tensors] * _threads(num_threads), batch_size, _padded(dynamic_pad), capacity=capacity, many=enqueue_many,
-        shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
+        shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name, keep=_keep,
     )  # fmt: skip
 
 
@@ -55,6 +60,7 @@ def batch_join(
     allow_smaller_final_batch: bool = False,
     shared_name: str | None = None,
     name: str | None = None,
+    _keep: Any = None,
 ) -> Any:
     """As `batch`, of examples from several sources, each with a thread of its own.
 
@@ -63,6 +69,7 @@ def batch_join(
     return _batched(
         list(tensors_list), batch_size, _padded(dynamic_pad), capacity=capacity, many=enqueue_many,
         shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name, called="batch_join",
+        keep=_keep,
     )  # fmt: skip
 
 
@@ -78,6 +85,7 @@ def shuffle_batch(
     allow_smaller_final_batch: bool = False,
     shared_name: str | None = None,
     name: str | None = None,
+    _keep: Any = None,
 ) -> Any:
     """As `batch`, of examples in random order.
 
@@ -86,7 +94,7 @@ def shuffle_batch(
     return _batched(
         [tensors] * _threads(num_threads), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
         many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
-        called="shuffle_batch",
+        called="shuffle_batch", keep=_keep,
     )  # fmt: skip
 
 
@@ -101,13 +109,39 @@ def shuffle_batch_join(
     allow_smaller_final_batch: bool = False,
     shared_name: str | None = None,
     name: str | None = None,
+    _keep: Any = None,
 ) -> Any:
     """As `shuffle_batch`, of examples from several sources, each with a thread of its own."""
     return _batched(
         list(tensors_list), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
         many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
-        called="shuffle_batch_join",
+        called="shuffle_batch_join", keep=_keep,
     )  # fmt: skip
+
+
+def maybe_batch(tensors: Any, keep_input: Any, batch_size: Any, *args: Any, **kwargs: Any) -> Any:
+    """As `batch`, of the examples for which `keep_input` holds: a bool, or with enqueue_many one for each."""
+    return batch(tensors, batch_size, *args, **kwargs, _keep=keep_input)
+
+
+def maybe_batch_join(tensors_list: Sequence[Any], keep_input: Any, batch_size: Any, *args: Any, **kwargs: Any) -> Any:
+    """As `batch_join`, of the examples for which `keep_input` holds."""
+    return batch_join(tensors_list, batch_size, *args, **kwargs, _keep=keep_input)
+
+
+def maybe_shuffle_batch(
+    tensors: Any, batch_size: Any, capacity: int, min_after_dequeue: int, keep_input: Any, *args: Any, **kwargs: Any
+) -> Any:
+    """As `shuffle_batch`, of the examples for which `keep_input` holds."""
+    return shuffle_batch(tensors, batch_size, capacity, min_after_dequeue, *args, **kwargs, _keep=keep_input)
+
+
+def maybe_shuffle_batch_join(
+    tensors_list: Sequence[Any], batch_size: Any, capacity: int, min_after_dequeue: int, keep_input: Any, *args: Any,
+    **kwargs: Any,
+) -> Any:  # fmt: skip
+    """As `shuffle_batch_join`, of the examples for which `keep_input` holds."""
+    return shuffle_batch_join(tensors_list, batch_size, capacity, min_after_dequeue, *args, **kwargs, _keep=keep_input)
 
 
 def _padded(dynamic_pad: bool) -> Callable[..., QueueBase]:
@@ -139,20 +173,24 @@ def _batched(
     shared_name: str | None,
     name: str | None,
     called: str = "batch",
+    keep: Any = None,
 ) -> Any:
     with name_scope(name, called, [tensor for source in sources for tensor in _list(source)]) as scope:
         if not sources or not all(map(_list, sources)):
             raise ValueError(f"Expected at least one tensor in {called}().")
-        examples = [_tensors(_list(source)) for source in sources]
+        if not all([len(_list(source)) == len(_list(sources[0])) for source in sources]):
+            raise ValueError(f"{called}() needs examples of as many tensors each.")
+        examples = [[_packed(item, many) for item in _list(source)] for source in sources]
         types = [[tensor.dtype.base_dtype for tensor in example] for example in examples]
         other = next((kinds for kinds in types if kinds != types[0]), None)
         if other is not None:
             raise TypeError(f"Expected types to be consistent: {types[0]} vs. {other}.")
         queue = make(capacity, types[0], _shapes(examples, shapes, many), shared_name=shared_name)
-        puts = [(queue.enqueue_many if many else queue.enqueue)(example) for example in examples]
+        puts = [_put(queue, example, many, keep) for example in examples]
         fill(queue, puts, capacity, full_name(capacity))
         taken = (queue.dequeue_up_to if smaller else queue.dequeue_many)(batch_size, name=scope)
-        return _like(sources[0], taken if isinstance(taken, list) else [taken])
+        flat = taken if isinstance(taken, list) else [taken]
+        return _like(sources[0], [_unpacked(t, item) for t, item in zip(flat, _list(sources[0]), strict=True)])
 
 
 def _list(example: Any) -> list:
@@ -168,10 +206,30 @@ def _like(example: Any, tensors: list[Tensor]) -> Any:
     return tensors if len(tensors) > 1 else tensors[0]
 
 
-def _tensors(example: list) -> list[Tensor]:
-    if any(isinstance(item, SparseTensor) for item in example):
-        raise TypeError("Batches are of dense tensors, but got a SparseTensor: make it dense, or feed it.")
-    return [convert_to_tensor(item) for item in example]
+def _put(queue: QueueBase, example: list[Tensor], many: bool, keep: Any) -> Operation:
+    """The operation that puts an example, or many, into a queue, if they are to be kept."""
+    put = queue.enqueue_many if many else queue.enqueue
+    if keep is None or keep is True:
+        return put(example)
+    keep = convert_to_tensor(keep)
+    if keep.raw_shape is None:
+        raise ValueError("`keep_input` dimensions must be known at graph construction.")
+    if not many and keep.raw_shape != ():
+        raise ValueError("`keep_input` cannot be a vector when `enqueue_many=False`.")
+    if keep.raw_shape != ():
+        return put([boolean_mask(tensor, keep) for tensor in example])
+    return group(cond(keep, lambda: put(example), no_op))
+
+
+def _packed(item: Any, many: bool) -> Tensor:
+    """What stands for an example's part in the queue: a tensor, and of a SparseTensor an object that holds it."""
+    if not isinstance(item, SparseTensor):
+        return convert_to_tensor(item)
+    return pack_rows(item) if many else pack(item)
+
+
+def _unpacked(taken: Tensor, item: Any) -> Any:
+    return unpack(taken, item) if isinstance(item, SparseTensor) else taken
 
 
 def _shapes(examples: list[list[Tensor]], given: Any, many: bool) -> list:

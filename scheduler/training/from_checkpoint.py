@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from weftwork.actors.checkpoints.reader import CheckpointReader
 from weftwork.graph import shapes
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.variables.partitioned import PartitionedVariable
 from weftwork.graph.variables.variable import Variable
 from weftwork.scheduler.state.checkpoint_state import checkpoint_exists, latest_checkpoint
 from weftwork.scheduler.training.saver_nodes import restored_value
@@ -32,13 +34,52 @@ def init_from_checkpoint(ckpt_dir_or_file: Any, assignment_map: Mapping[str, Any
         _initialise(key, variable, reader, prefix)
 
 
+def warm_start(
+    ckpt_to_initialize_from: Any,
+    vars_to_warm_start: Any = ".*",
+    var_name_to_vocab_info: Any = None,
+    var_name_to_prev_var_name: Mapping[str, str] | None = None,
+) -> None:
+    """Let variables of the graph have their initial values from a checkpoint, by their names.
+
+    vars_to_warm_start: an expression that the names of trainable variables match from their beginning, or a list of
+    expressions for those of all global variables, or of variables; None for none.
+    var_name_to_prev_var_name: names in the checkpoint, where they are others.
+    Raises NotImplementedError for vocabularies, ValueError for what is not in the checkpoint.
+    """
+    if var_name_to_vocab_info:
+        raise NotImplementedError("warm_start maps no vocabularies: var_name_to_vocab_info must be None.")
+    names = dict(var_name_to_prev_var_name or {})
+    chosen = {}
+    for variable in _chosen(vars_to_warm_start):
+        info = variable.save_slice_info
+        name = variable.op.name if info is None else info.full_name
+        chosen.setdefault(names.pop(name, name), []).append(variable)
+    if names:
+        raise ValueError(f"You provided previous variable names that were not used: {sorted(names)}")
+    init_from_checkpoint(ckpt_to_initialize_from, {key: v if len(v) > 1 else v[0] for key, v in chosen.items()})
+
+
+def _chosen(wanted: Any) -> list[Variable]:
+    graph = get_default_graph()
+    if wanted is None:
+        return []
+    if isinstance(wanted, str):
+        known = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES)
+        return [v for v in known if re.match(wanted, v.op.name)]
+    if all([isinstance(item, str) for item in wanted]):
+        known = graph.get_collection(GraphKeys.GLOBAL_VARIABLES)
+        return [v for v in known if any([re.match(expression, v.op.name) for expression in wanted])]
+    return [part for item in wanted for part in (item if isinstance(item, PartitionedVariable) else [item])]
+
+
 def _variables() -> dict[str, Variable]:
     graph = get_default_graph()
     found = graph.get_collection(GraphKeys.GLOBAL_VARIABLES) + graph.get_collection(GraphKeys.LOCAL_VARIABLES)
     return {variable.op.name: variable for variable in found}
 
 
-def _pairs(assignment_map: Mapping[str, Any], reader: CheckpointReader, prefix: str) -> Iterator[tuple[str, Variable]]:
+def _pairs(assignment_map: Mapping[str, Any], reader: CheckpointReader, prefix: str) -> Iterator[tuple[str, Any]]:
     """(key, variable). Raises ValueError for what is not there."""
     known = reader.get_variable_to_shape_map()
     for source, target in assignment_map.items():
@@ -50,12 +91,25 @@ def _pairs(assignment_map: Mapping[str, Any], reader: CheckpointReader, prefix: 
                 )
             yield from _scope(source.strip("/"), target.strip("/"), known, prefix)
             continue
-        variable = _variables().get(target.removesuffix(":0")) if isinstance(target, str) else target
-        if not isinstance(variable, Variable):
+        variable = _named(target.removesuffix(":0")) if isinstance(target, str) else target
+        if not isinstance(variable, Variable) and not _parts(variable):
             raise ValueError(f"Variable {target} is not found: init_from_checkpoint takes variables and their names")
         if source not in known:
             raise ValueError(f"Tensor {source} is not found in {prefix} checkpoint {sorted(known)}")
         yield source, variable
+
+
+def _named(name: str) -> Any:
+    """The variable of a name, or the parts of one; None if there is none."""
+    known = _variables()
+    parts = [v for v in known.values() if v.save_slice_info is not None and v.save_slice_info.full_name == name]
+    return known.get(name) or parts or None
+
+
+def _parts(variable: Any) -> list[Variable]:
+    """The parts that a variable consists of; none for what is no variable in parts."""
+    parts = list(variable) if isinstance(variable, (PartitionedVariable, list, tuple)) else []
+    return parts if all([isinstance(part, Variable) and part.save_slice_info for part in parts]) else []
 
 
 def _scope(source: str, target: str, known: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Variable]]:
@@ -70,12 +124,20 @@ def _scope(source: str, target: str, known: Mapping[str, Any], prefix: str) -> I
             yield key, variable
 
 
-def _initialise(key: str, variable: Variable, reader: CheckpointReader, prefix: str) -> None:
-    shape = reader.get_variable_to_shape_map()[key]
-    wanted = variable.shape.as_list() if variable.shape.ndims is not None else None
+def _initialise(key: str, variable: Any, reader: CheckpointReader, prefix: str) -> None:
+    for part in _parts(variable) or [variable]:
+        _initialise_one(key, part, reader, prefix)
+
+
+def _initialise_one(key: str, variable: Variable, reader: CheckpointReader, prefix: str) -> None:
+    shape, info = reader.get_variable_to_shape_map()[key], variable.save_slice_info
+    wanted: Any = variable.shape.as_list() if variable.shape.ndims is not None else None
+    if info is not None and shape != wanted:
+        wanted = info.full_shape
     if shape is not None and not shapes.compatible(shapes.as_raw(wanted), shapes.as_raw(shape)):
         raise ValueError(
             f"Shape of variable {variable.name} ({wanted}) doesn't match with shape of tensor {key} ({shape}) from "
             "checkpoint reader."
         )
-    variable.initialise_from(restored_value(absolute(prefix), key, variable))
+    part = info if shape is None or info is None or list(shape) == info.full_shape else None
+    variable.initialise_from(restored_value(absolute(prefix), key, variable, part))

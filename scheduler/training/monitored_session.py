@@ -149,9 +149,9 @@ class SingularMonitoredSession(_Monitored):
         creator = ChiefSessionCreator(scaffold, master, config, checkpoint_dir, checkpoint_filename_with_path)
         super().__init__(creator, hooks, False, stop_grace_period_secs)
 
-    def raw_session(self) -> Session:
-        """The session itself."""
-        return self._open().coordinated().hooked.session
+    def raw_session(self) -> Session | None:
+        """The session itself; None once it is closed."""
+        return None if self._session is None else self._session.coordinated().hooked.session
 
 
 def MonitoredTrainingSession(

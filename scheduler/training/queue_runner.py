@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 from weftwork.graph import stacks
 from weftwork.graph.errors import (
+    CancelledError,
     OpError,
     OutOfRangeError,
     error_code_from_exception_type,
@@ -165,6 +166,11 @@ class QueueRunner:
         """What its threads have raised where there was no coordinator to tell."""
         return self._raised
 
+    def is_running(self, sess: Any) -> bool:
+        """Whether it has threads in a session."""
+        with self._lock:
+            return self._running.get(sess, 0) > 0
+
     def create_threads(
         self, sess: Any, coord: Coordinator | None = None, daemon: bool = False, start: bool = False
     ) -> list[threading.Thread]:
@@ -196,13 +202,15 @@ class QueueRunner:
     def _run(self, sess: Any, enqueue_op: Any, coord: Coordinator | None) -> None:
         clean = False
         try:
-            enqueue = sess.make_callable(enqueue_op)
+            enqueue = self._caller(sess, enqueue_op)
             while coord is None or not coord.should_stop():
                 enqueue()
         except self._types:
             clean = True
         except Exception as error:
-            if coord is not None:
+            if isinstance(error, CancelledError) and coord is not None and coord.should_stop():
+                log.debug("Ignored exception: %s", error)  # that is how it was told to stop
+            elif coord is not None:
                 coord.request_stop(error)
             else:
                 log.error("Exception in QueueRunner: %s", error)
@@ -214,6 +222,9 @@ class QueueRunner:
                 last = self._running[sess] == 0
         if clean and last:
             _try(sess, self._close_op)
+
+    def _caller(self, sess: Any, enqueue_op: Any) -> Callable[[], Any]:
+        return sess.make_callable(enqueue_op)
 
     def _close_on_stop(self, sess: Any, coord: Coordinator) -> None:
         coord.wait_for_stop()

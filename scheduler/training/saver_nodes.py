@@ -314,13 +314,15 @@ def _shape(variable: Variable | Saveable) -> RawShape:
     return variable.raw_shape if isinstance(variable, Saveable) else variable._variable.raw_shape
 
 
-def restored_value(prefix: str, key: str, variable: Variable) -> Tensor:
-    """A node that reads the value of a variable from a checkpoint."""
+def restored_value(prefix: str, key: str, variable: Variable, info: SaveSliceInfo | None = None) -> Tensor:
+    """A node that reads the value of a variable from a checkpoint; of a part, that of the whole, of which it is one."""
     with variable.graph.as_default(), variable.graph.control_dependencies(None), name_scope(variable.op.name + "/"):
         filename = constant(prefix, dtypes.string, name="checkpoint")
-        outputs = [(variable.dtype.base_dtype, variable._variable.raw_shape)]
-        attrs = {"wanted": (_wanted(key, variable, False),)}
-        return _function("RestoreV2", restore_values, [filename], attrs, outputs, "RestoreV2").outputs[0]
+        whole = variable if info is None else _Whole([variable])
+        outputs = [(variable.dtype.base_dtype, _shape(whole))]
+        attrs = {"wanted": (_wanted(key, whole, False),)}
+        value = _function("RestoreV2", restore_values, [filename], attrs, outputs, "RestoreV2").outputs[0]
+        return value if info is None else value[info.place]
 
 
 class _Whole(Saveable):
@@ -340,8 +342,7 @@ class _Whole(Saveable):
     def restored(self, value: Tensor) -> Operation:
         assigned = []
         for part in self.parts:
-            at = [slice(a, a + n) for a, n in zip(_slice(part).var_offset, _slice(part).var_shape, strict=True)]
-            assigned.append(part.assign(value[tuple(at)], read_value=False))
+            assigned.append(part.assign(value[_slice(part).place], read_value=False))
         return group(*assigned)
 
 

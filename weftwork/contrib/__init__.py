@@ -13,6 +13,7 @@ from weftwork.contrib import (
     seq2seq,
     slim,
     training,
+    util,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "seq2seq",
     "slim",
     "training",
+    "util",
 ]
 
 

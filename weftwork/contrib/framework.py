@@ -1,5 +1,6 @@
 """tf.contrib.framework: arg_scope, variables by scope and name, the global step."""
 
+from weftwork import nest
 from weftwork.graph.contrib.arg_scope import (
     add_arg_scope,
     arg_scope,
@@ -28,6 +29,7 @@ from weftwork.graph.default_scopes import (
 from weftwork.graph.ops.asking import (
     is_tensor,
 )
+from weftwork.graph.ops.spaces import argsort, sort
 from weftwork.graph.training.steps import (
     assert_global_step,
     create_global_step,
@@ -39,11 +41,16 @@ from weftwork.scheduler.state.checkpoint_state import (
     load_checkpoint,
     load_variable,
 )
+from weftwork.scheduler.training.from_checkpoint import init_from_checkpoint
 from weftwork.scheduler.training.restoring import (
     assign_from_checkpoint_fn,
 )
 
 __all__ = [
+    "argsort",
+    "init_from_checkpoint",
+    "nest",
+    "sort",
     "add_arg_scope",
     "arg_scope",
     "arg_scope_func_key",

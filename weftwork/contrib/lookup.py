@@ -8,6 +8,7 @@ from weftwork.graph.lookup.initializers import (
     TextFileInitializer,
     TextFileStringTableInitializer,
 )
+from weftwork.graph.lookup.mutable import MutableDenseHashTable, MutableHashTable
 from weftwork.graph.lookup.tables import (
     FastHashSpec,
     HasherSpec,
@@ -22,6 +23,8 @@ from weftwork.graph.lookup.tables import (
 )
 
 __all__ = [
+    "MutableDenseHashTable",
+    "MutableHashTable",
     "FastHashSpec",
     "HashTable",
     "HasherSpec",

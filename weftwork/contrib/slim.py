@@ -1,6 +1,8 @@
 """tf.contrib.slim: layers, losses, variables and arg_scope under one name."""
 
-from weftwork.contrib import losses
+from weftwork.contrib import losses, metrics
+from weftwork.contrib import slim_evaluation as evaluation
+from weftwork.contrib import slim_learning as learning
 from weftwork.graph.contrib.arg_scope import (
     add_arg_scope,
     arg_scope,
@@ -73,6 +75,9 @@ from weftwork.scheduler.training.restoring import (
 )
 
 __all__ = [
+    "evaluation",
+    "learning",
+    "metrics",
     "add_arg_scope",
     "apply_regularization",
     "arg_scope",

@@ -1,0 +1,175 @@
+"""Beam search: of each sequence the `beam_width` most likely ways to go on are kept, step by step."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.contrib.decoders import Decoder
+from weftwork.graph.nn import ops as nn
+from weftwork.graph.nn.ops import embedding_lookup
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import array_ops, math_ops
+from weftwork.graph.ops.tensor_array import TensorArray
+from weftwork.graph.recurrent.cells import RNNCell
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.structures import map_structure
+
+BeamSearchDecoderState = namedtuple("BeamSearchDecoderState", ["cell_state", "log_probs", "finished", "lengths"])
+BeamSearchDecoderOutput = namedtuple("BeamSearchDecoderOutput", ["scores", "predicted_ids", "parent_ids"])
+FinalBeamSearchDecoderOutput = namedtuple(
+    "FinalBeamSearchDecoderOutput", ["predicted_ids", "beam_search_decoder_output"]
+)
+
+
+def gather_tree(step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_token: Any) -> Tensor:
+    """The whole sequences of each beam, [time, batch, beam]: what was chosen, followed back through the parents.
+
+    max_sequence_lengths: [batch].   Beyond the first end token there are end tokens.
+    """
+    inputs = [convert_to_tensor(item) for item in (step_ids, parent_ids, max_sequence_lengths, end_token)]
+    ids = inputs[0]
+    return apply(_followed, inputs, type="GatherTree", dtype=ids.dtype.base_dtype, shape=ids.raw_shape)
+
+
+def _followed(ids, parents, lengths, end):
+    made = np.full_like(ids, end)
+    batches, beams = ids.shape[1:]
+    for batch in range(batches):
+        last = min(int(np.max(lengths[batch])), len(ids)) - 1
+        for beam in range(beams):
+            at = beam
+            for time in range(last, -1, -1):
+                made[time, batch, beam] = ids[time, batch, at]
+                at = parents[time, batch, at]
+            ends = np.flatnonzero(made[:, batch, beam] == end)
+            if len(ends):
+                made[ends[0] :, batch, beam] = end
+    return made
+
+
+class BeamSearchDecoder(Decoder):
+    """Decodes with a beam; `dynamic_decode` gives a FinalBeamSearchDecoderOutput, [batch, time, beam].
+
+    embedding: a table, or a function of ids.   start_tokens: [batch].   initial_state: of the cell, of batch *
+    beam_width rows: see `tile_batch`.   length_penalty_weight: 0 for none; else scores are divided by
+    ((5 + length) / 6) ** weight: Wu et al. 2016, arXiv:1609.08144.   coverage_penalty_weight must be 0.
+    """
+
+    tracks_own_finished = True
+
+    def __init__(
+        self, cell: RNNCell, embedding: Any, start_tokens: Any, end_token: Any, initial_state: Any, beam_width: int,
+        output_layer: Any = None, length_penalty_weight: float = 0.0, coverage_penalty_weight: float = 0.0,
+        reorder_tensor_arrays: bool = True,
+    ):  # fmt: skip
+        if coverage_penalty_weight:
+            raise NotImplementedError("coverage_penalty_weight must be 0.")
+        self._cell, self._output_layer, self._width = cell, output_layer, int(beam_width)
+        self._embed: Callable = embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
+        self._start = convert_to_tensor(start_tokens, dtypes.int32, name="start_tokens")
+        self._end = convert_to_tensor(end_token, dtypes.int32, name="end_token")
+        if self._start.raw_shape is not None and len(self._start.raw_shape) != 1:
+            raise ValueError("start_tokens must be a vector")
+        if self._end.raw_shape not in (None, ()):
+            raise ValueError("end_token must be a scalar")
+        self._penalty = length_penalty_weight
+        self._batch = array_ops.size(self._start)
+        self._state = map_structure(self._split, initial_state)
+
+    @property
+    def batch_size(self) -> Tensor:
+        """How many sequences there are."""
+        return self._batch
+
+    def _split(self, tensor: Any) -> Any:
+        """[batch * beam, ...] as [batch, beam, ...]."""
+        if isinstance(tensor, TensorArray) or convert_to_tensor(tensor).raw_shape == ():
+            return tensor
+        x = convert_to_tensor(tensor)
+        wanted = array_ops.concat([array_ops.stack([self._batch, self._width]), array_ops.shape(x)[1:]], 0)
+        made = array_ops.reshape(x, wanted)
+        made.set_shape([None, self._width, *x.shape.as_list()[1:]])
+        return made
+
+    def _merged(self, tensor: Any) -> Any:
+        """[batch, beam, ...] as [batch * beam, ...]."""
+        if isinstance(tensor, TensorArray) or tensor.raw_shape == ():
+            return tensor
+        made = array_ops.reshape(tensor, array_ops.concat([[-1], array_ops.shape(tensor)[2:]], 0))
+        made.set_shape([None, *tensor.shape.as_list()[2:]])
+        return made
+
+    def initialize(self, name: str | None = None) -> tuple:
+        starts = array_ops.tile(array_ops.expand_dims(self._start, 1), [1, self._width])
+        shape = array_ops.stack([self._batch, self._width])
+        finished = array_ops.fill(shape, False)
+        first = array_ops.one_hot(
+            array_ops.zeros_like(self._start), self._width, on_value=0.0, off_value=-float("inf"), dtype=dtypes.float32
+        )
+        lengths = array_ops.zeros_like(starts, dtype=dtypes.int64)
+        for tensor in (finished, first, lengths):
+            tensor.set_shape([None, self._width])
+        return finished, self._embed(starts), BeamSearchDecoderState(self._state, first, finished, lengths)
+
+    def step(self, time: Any, inputs: Any, state: Any, name: str | None = None) -> tuple:
+        with name_scope(name, "BeamSearchDecoderStep"):
+            outputs, cell_state = self._cell(self._merged(inputs), map_structure(self._merged, state.cell_state))
+            outputs = self._split(outputs if self._output_layer is None else self._output_layer(outputs))
+            cell_state = map_structure(self._split, cell_state)
+            output, following = self._search(outputs, cell_state, state)
+            return output, following, self._embed(output.predicted_ids), following.finished
+
+    def _search(self, logits: Tensor, cell_state: Any, state: Any) -> tuple:
+        """(the step's output, the next state) of logits [batch, beam, vocabulary]."""
+        likely = [math_ops.cast(nn.log_softmax(logits), dtypes.float32), state.log_probs, state.finished]
+        attrs = {"width": self._width, "penalty": self._penalty}
+        row = (None, self._width)
+        outputs: list = [
+            (dtypes.float32, row), (dtypes.int32, row), (dtypes.int32, row), (dtypes.float32, row),
+            (dtypes.bool, row), (dtypes.int64, row),
+        ]  # fmt: skip
+        made = apply(_best, [*likely, state.lengths, self._end], attrs, type="BeamSearchStep", outputs=outputs)
+        scores, words, parents, log_probs, finished, lengths = made
+        kept = map_structure(lambda tensor: self._reordered(tensor, parents), cell_state)
+        return BeamSearchDecoderOutput(scores, words, parents), BeamSearchDecoderState(
+            kept, log_probs, finished, lengths
+        )
+
+    def _reordered(self, tensor: Any, parents: Tensor) -> Any:
+        """The states of the beams that go on."""
+        if isinstance(tensor, TensorArray) or tensor.raw_shape == ():
+            return tensor
+        made = array_ops.gather(tensor, parents, batch_dims=1)
+        made.set_shape(tensor.shape)
+        return made
+
+    def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> tuple:
+        longest = math_ops.cast(math_ops.reduce_max(final_state.lengths, 1), dtypes.int32)
+        whole = gather_tree(outputs.predicted_ids, outputs.parent_ids, longest, self._end)
+        return FinalBeamSearchDecoderOutput(whole, outputs), final_state
+
+
+def _best(likely, before, finished, lengths, end, *, width, penalty):
+    """The kernel of a step: (scores, words, parents, log probabilities, whether finished, lengths) of the best."""
+    batch, _, words = likely.shape
+    # What is finished goes on with its end token alone, at no cost.
+    likely = np.where(finished[:, :, None], np.where(np.arange(words) == end, 0.0, -np.inf), likely)
+    total = before[:, :, None] + likely
+    counted = lengths[:, :, None] + np.where(finished[:, :, None] | (np.arange(words) == end), 0, 1)
+    scores = total / ((5.0 + counted) / 6.0) ** penalty if penalty else total
+    flat = scores.reshape(batch, -1).astype(np.float32)
+    order = np.argsort(-flat, axis=1, kind="stable")[:, :width]
+    parents, chosen = order // words, order % words
+    rows = np.arange(batch)[:, None]
+    over = finished[rows, parents]
+    after = lengths[rows, parents] + np.where(over, 0, 1)
+    return (
+        flat[rows, order], chosen.astype(np.int32), parents.astype(np.int32),
+        total.reshape(batch, -1)[rows, order].astype(np.float32), over | (chosen == end), after,
+    )  # fmt: skip

@@ -1,0 +1,173 @@
+"""Lookup tables whose entries change while the program runs.
+
+A table is a variable of the session; each change makes a new dictionary, so a run sees one state of it, and changes are
+atomic as those of variables are. It is empty before the first insertion.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.lookup.entries import Entries
+from weftwork.graph.lookup.tables import LookupInterface
+from weftwork.graph.operation import UNINITIALIZED, Kind, Operation, Tensor
+from weftwork.graph.scopes import name_scope
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.variables.variable import Variable
+from weftwork.graph.variables.writes import peek, write
+
+
+class MutableHashTable(LookupInterface):
+    """A table to insert into, to remove from and to export. default_value: a value, of any shape, for other keys.
+
+    shared_name, checkpoint: accepted, and of no effect.
+    """
+
+    def __init__(
+        self, key_dtype: Any, value_dtype: Any, default_value: Any, shared_name: str | None = None,
+        name: str = "MutableHashTable", checkpoint: bool = True,
+    ):  # fmt: skip
+        super().__init__(as_dtype(key_dtype), as_dtype(value_dtype))
+        with name_scope(name, "MutableHashTable") as scope, get_default_graph().in_section(None):
+            self._default = convert_to_tensor(default_value, self._value_dtype, name="default_value")
+            nothing = apply(nobody, [], type="EmptyTable", dtype=dtypes.object, shape=())
+            self._variable = Variable(nothing, trainable=False, collections=[], name=scope)
+        self._value_shape: Any = self._default.raw_shape
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._variable.op.name
+
+    @property
+    def initializer(self) -> Operation:
+        """The operation that makes it empty."""
+        return self._variable.initializer
+
+    init = initializer
+
+    @property
+    def resource_handle(self) -> Tensor:
+        """What stands for the table in the graph."""
+        return self._variable._ref()
+
+    def size(self, name: str | None = None) -> Tensor:
+        """How many entries it has, int64."""
+        return peek("LookupTableSizeV2", count, [self._variable], [], {}, (dtypes.int64, ()), name)
+
+    def _looked_up(self, keys: Any, name: str | None) -> Tensor:
+        given, attrs = self._checked(keys), {"dtype": self._value_dtype.numpy}
+        shape = None if given.raw_shape is None or self._value_shape is None else given.raw_shape + self._value_shape
+        rest = [given, self._default]
+        return peek("LookupTableFindV2", find, [self._variable], rest, attrs, (self._value_dtype, shape), name)
+
+    def insert(self, keys: Any, values: Any, name: str | None = None) -> Operation:
+        """The operation that sets the values of some keys: values [..., of the default's shape].
+
+        Raises TypeError for another dtype, ValueError for shapes that do not fit each other.
+        """
+        given, told = self._checked(keys), convert_to_tensor(values, self._value_dtype, name="values")
+        if given.raw_shape is not None and self._value_shape is not None:
+            shapes.merge(told.raw_shape, given.raw_shape + self._value_shape)
+        return self._write("LookupTableInsertV2", inserted, [given, told], name)
+
+    def remove(self, keys: Any, name: str | None = None) -> Operation:
+        """The operation that removes some keys, where they are there. Raises TypeError for another dtype."""
+        return self._write("LookupTableRemoveV2", removed, [self._checked(keys)], name)
+
+    def _write(self, type: str, kernel: Any, values: list[Tensor], name: str | None) -> Operation:
+        return write(Kind.UPDATE, type, kernel, self._variable, values, {"_from_nothing": True}, (), name or type).op
+
+    def export(self, name: str | None = None) -> tuple[Tensor, Tensor]:
+        """(keys, values) of all entries, in the order of their insertion."""
+        attrs = {"dtype": self._key_dtype.numpy}
+        keys = peek(
+            "LookupTableExportV2", all_keys, [self._variable], [], attrs, (self._key_dtype, (None,)), name or "Export"
+        )
+        return keys, self.lookup(keys)
+
+
+class MutableDenseHashTable(MutableHashTable):
+    """A MutableHashTable in which two keys, `empty_key` and `deleted_key`, must not be used.
+
+    initial_num_buckets: accepted, and of no effect.
+    """
+
+    def __init__(
+        self, key_dtype: Any, value_dtype: Any, default_value: Any, empty_key: Any, deleted_key: Any = None,
+        initial_num_buckets: int | None = None, shared_name: str | None = None, name: str = "MutableDenseHashTable",
+        checkpoint: bool = True,
+    ):  # fmt: skip
+        super().__init__(key_dtype, value_dtype, default_value, shared_name, name, checkpoint)
+        self._reserved = [np.asarray(key).item() for key in (empty_key, deleted_key) if key is not None]
+
+    def _checked(self, keys: Any) -> Tensor:
+        given, attrs = super()._checked(keys), {"reserved": tuple(self._reserved)}
+        kind = given.dtype.base_dtype
+        return apply(free_keys, [given], attrs, type="CheckedKeys", dtype=kind, shape=given.raw_shape)
+
+
+# Kernels
+
+
+def nobody() -> Entries:
+    """The kernel of a table without entries."""
+    return Entries({})
+
+
+def _found(table: Any) -> dict:
+    return {} if table is UNINITIALIZED else table.found
+
+
+def _listed(keys: Any) -> list:
+    return [keys] if isinstance(keys, bytes) else np.ravel(keys).tolist()
+
+
+def inserted(table: Any, keys: Any, values: Any) -> Entries:
+    """The kernel of LookupTableInsert."""
+    listed = _listed(keys)
+    rows = np.asarray(values, object if isinstance(values, bytes) else None)
+    rows = rows.reshape(len(listed), *np.shape(values)[np.ndim(keys) :])
+    return Entries({**_found(table), **{key: rows[number] for number, key in enumerate(listed)}})
+
+
+def removed(table: Any, keys: Any) -> Entries:
+    """The kernel of LookupTableRemove."""
+    gone = set(_listed(keys))
+    return Entries({key: value for key, value in _found(table).items() if key not in gone})
+
+
+def find(table: Any, keys: Any, default: Any, *, dtype: np.dtype) -> Any:
+    """The kernel of LookupTableFind."""
+    found, shape = _found(table), () if isinstance(default, bytes) else np.shape(default)
+    made = np.empty((*np.shape(keys), *shape), dtype)
+    flat = made.reshape(-1, *shape)
+    for number, key in enumerate(_listed(keys)):
+        flat[number] = found.get(key, default)
+    return made[()]
+
+
+def count(table: Any) -> Any:
+    """The kernel of LookupTableSize."""
+    return np.int64(len(_found(table)))
+
+
+def all_keys(table: Any, *, dtype: np.dtype) -> Any:
+    """The kernel of LookupTableExport's keys."""
+    made = np.empty(len(_found(table)), dtype)
+    made[:] = list(_found(table))
+    return made
+
+
+def free_keys(keys: Any, *, reserved: tuple) -> Any:
+    """The kernel that refuses keys of a dense table that stand for something else."""
+    for key in _listed(keys):
+        if key in reserved:
+            raise InvalidArgumentError(None, None, f"Using the empty_key or the deleted_key is not allowed: {key!r}")
+    return keys

@@ -1,0 +1,64 @@
+"""Sparse tensors as objects, one in each element of a tensor: so they go through queues, and are batched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import apply
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.composite import SparseTensor
+
+
+class _Packed:
+    """A sparse tensor's value. It is no tuple, so NumPy takes it for one element."""
+
+    __slots__ = ("dense_shape", "indices", "values")
+
+    def __init__(self, indices: Any, values: Any, dense_shape: Any):
+        self.indices, self.values, self.dense_shape = indices, values, dense_shape
+
+
+def pack(sparse: SparseTensor) -> Tensor:
+    """A SparseTensor as one object: a tensor of rank 0."""
+    return apply(_pack, _parts(sparse), type="PackSparse", dtype=dtypes.object, shape=())
+
+
+def pack_rows(sparse: SparseTensor) -> Tensor:
+    """The rows of a SparseTensor [n, ...] as objects [n], each of rank one less."""
+    return apply(_pack_rows, _parts(sparse), type="PackSparseRows", dtype=dtypes.object, shape=(None,))
+
+
+def unpack(packed: Tensor, like: SparseTensor) -> SparseTensor:
+    """The SparseTensor [n, ...] whose rows are the objects [n], as large as the largest; `like`: of its dtype."""
+    kind = like.values.dtype.base_dtype
+    outputs: list = [(dtypes.int64, (None, None)), (kind, (None,)), (dtypes.int64, (None,))]
+    return SparseTensor(*apply(_unpack, [packed], {"dtype": kind.numpy}, type="UnpackSparse", outputs=outputs))
+
+
+def _parts(sparse: SparseTensor) -> list[Tensor]:
+    return [sparse.indices, sparse.values, sparse.dense_shape]
+
+
+def _pack(indices, values, shape):
+    return _Packed(indices, values, shape)
+
+
+def _pack_rows(indices, values, shape):
+    made = np.empty(int(shape[0]), object)
+    for row in range(len(made)):
+        mine = indices[:, 0] == row
+        made[row] = _Packed(indices[mine][:, 1:], values[mine], shape[1:])
+    return made
+
+
+def _unpack(packed: Any, dtype: Any) -> tuple:
+    items = list(packed)
+    rank = len(items[0].dense_shape) if items else 1
+    largest = np.max([item.dense_shape for item in items], axis=0) if items else np.zeros(rank, np.int64)
+    rows = np.repeat(np.arange(len(items)), [len(item.values) for item in items]).astype(np.int64)
+    inner = np.concatenate([np.reshape(item.indices, (-1, rank)) for item in items] or [np.zeros((0, rank), np.int64)])
+    values = np.concatenate([np.atleast_1d(item.values) for item in items] or [np.zeros(0)]).astype(dtype)
+    return np.column_stack([rows, inner]), values, np.concatenate([[len(items)], largest]).astype(np.int64)

@@ -1,0 +1,94 @@
+"""tf.nest: lists, tuples and mappings as structures of what is none of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from weftwork.graph import nest
+
+flatten = nest.flatten
+
+
+def is_nested(structure: Any) -> bool:
+    """True for a list, a tuple or a mapping."""
+    return isinstance(structure, (list, tuple, Mapping))
+
+
+def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
+    """A structure like this one with other items, in `flatten`'s order. Raises ValueError for another number."""
+    if not is_nested(structure):
+        if len(flat_sequence) != 1:
+            raise ValueError(f"Structure is a scalar but len(flat_sequence) == {len(flat_sequence)} > 1")
+        return flat_sequence[0]
+    count = len(flatten(structure))
+    if len(flat_sequence) != count:
+        raise ValueError(
+            "Could not pack sequence. Structure had "
+            f"{count} elements, but flat_sequence had {len(flat_sequence)} elements.  Structure: {structure}, "
+            f"flat_sequence: {flat_sequence}."
+        )
+    return _packed(structure, iter(flat_sequence))
+
+
+def _packed(structure: Any, items: Any) -> Any:
+    if isinstance(structure, Mapping):
+        made = {key: _packed(structure[key], items) for key in _ordered(structure)}
+        return type(structure)([(key, made[key]) for key in structure])  # type: ignore[call-arg]
+    if isinstance(structure, (list, tuple)):
+        parts = [_packed(item, items) for item in structure]
+        return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
+    return next(items)
+
+
+def _ordered(mapping: Mapping) -> list:
+    try:
+        return sorted(mapping)
+    except TypeError:
+        return list(mapping)
+
+
+def map_structure(func: Callable, *structure: Any, **kwargs: Any) -> Any:
+    """A structure of func(item, ...), of the items of one structure or of several of the same kind.
+
+    check_types=False: lists and tuples are the same.   Raises TypeError or ValueError for structures that differ.
+    """
+    if not callable(func):
+        raise TypeError(f"func must be callable, got: {func}")
+    if not structure:
+        raise ValueError("Must provide at least one structure")
+    check = kwargs.pop("check_types", True)
+    kwargs.pop("expand_composites", None)
+    if kwargs:
+        raise ValueError(f"Only valid keyword arguments are `check_types` and `expand_composites`, not: {list(kwargs)}")
+    for other in structure[1:]:
+        assert_same_structure(structure[0], other, check)
+    rows = zip(*[flatten(one) for one in structure], strict=True)
+    return pack_sequence_as(structure[0], [func(*row) for row in rows])
+
+
+def assert_same_structure(nest1: Any, nest2: Any, check_types: bool = True, expand_composites: bool = False) -> None:
+    """Raise ValueError for structures that nest in different ways, TypeError for other types of sequences."""
+    if (reason := _difference(nest1, nest2, check_types)) is not None:
+        kind, text = reason
+        raise kind(
+            f"The two structures don't have the same {text}.\n\nFirst structure: {nest1}\n\nSecond structure: {nest2}"
+        )
+
+
+def _difference(one: Any, other: Any, check_types: bool) -> tuple[type[Exception], str] | None:
+    if is_nested(one) != is_nested(other):
+        return ValueError, "nested structure"
+    if not is_nested(one):
+        return None
+    if check_types and type(one) is not type(other) and not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return TypeError, f"sequence type: {type(one).__name__} and {type(other).__name__}"
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        if set(one) != set(other):
+            return ValueError, f"set of keys: {sorted(map(str, one))} and {sorted(map(str, other))}"
+        pairs = [(one[key], other[key]) for key in one]
+    else:
+        if len(one) != len(other):
+            return ValueError, "number of elements"
+        pairs = list(zip(one, other, strict=True))
+    return next((found for a, b in pairs if (found := _difference(a, b, check_types))), None)

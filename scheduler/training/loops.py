@@ -1,0 +1,66 @@
+"""What goes on for long: training steps until somebody says stop, and checkpoints as they come."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from weftwork.scheduler.state.checkpoint_state import latest_checkpoint
+
+log = logging.getLogger("weftwork")
+
+
+def basic_train_loop(
+    supervisor: Any,
+    train_step_fn: Callable,
+    args: Sequence | None = None,
+    kwargs: Mapping | None = None,
+    master: str = "",
+) -> None:
+    """Call `train_step_fn(session, *args, **kwargs)` in a session of a Supervisor, until that says stop."""
+    with supervisor.managed_session(master) as session:
+        while not supervisor.should_stop():
+            train_step_fn(session, *(args or ()), **(kwargs or {}))
+
+
+def wait_for_new_checkpoint(
+    checkpoint_dir: str,
+    last_checkpoint: str | None = None,
+    seconds_to_sleep: float = 1,
+    timeout: float | None = None,
+) -> str | None:
+    """The newest checkpoint of a folder, once it is another one than the last; None after `timeout` seconds."""
+    log.info("Waiting for new checkpoint at %s", checkpoint_dir)
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        found = latest_checkpoint(checkpoint_dir)
+        if found is not None and found != last_checkpoint:
+            return found
+        if end is not None and time.monotonic() + seconds_to_sleep > end:
+            return None
+        time.sleep(seconds_to_sleep)
+
+
+def checkpoints_iterator(
+    checkpoint_dir: str,
+    min_interval_secs: float = 0,
+    timeout: float | None = None,
+    timeout_fn: Callable[[], bool] | None = None,
+) -> Iterator[str]:
+    """The checkpoints of a folder as they are written, the newest each time, at most one in min_interval_secs.
+
+    It ends when there was none for `timeout` seconds, and timeout_fn, if there is one, says that none will come.
+    """
+    last = None
+    while True:
+        found = wait_for_new_checkpoint(checkpoint_dir, last, timeout=timeout)
+        if found is None:
+            if timeout_fn is None or timeout_fn():
+                log.info("Timed-out waiting for a checkpoint.")
+                return
+            continue
+        begun, last = time.monotonic(), found
+        yield found
+        time.sleep(max(0.0, min_interval_secs - (time.monotonic() - begun)))

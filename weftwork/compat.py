@@ -1,0 +1,77 @@
+"""tf.compat: text as bytes and bytes as text, and `tf.compat.v1`, which is this library itself."""
+
+import numbers
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+real_types = (numbers.Real, np.integer, np.floating)
+integral_types = (numbers.Integral, np.integer)
+complex_types = (numbers.Complex, np.number)
+bytes_or_text_types = (bytes, str)
+
+
+def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
+    """Text encoded, bytes as they are. Raises TypeError for anything else."""
+    if isinstance(bytes_or_text, (bytes, bytearray)):
+        return bytes(bytes_or_text)
+    if isinstance(bytes_or_text, str):
+        return bytes_or_text.encode(encoding)
+    raise TypeError(f"Expected binary or unicode string, got {bytes_or_text!r}")
+
+
+def as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
+    """Bytes decoded, text as it is. Raises TypeError for anything else."""
+    if isinstance(bytes_or_text, str):
+        return bytes_or_text
+    if isinstance(bytes_or_text, bytes):
+        return bytes_or_text.decode(encoding)
+    raise TypeError(f"Expected binary or unicode string, got {bytes_or_text!r}")
+
+
+as_str = as_text
+
+
+def as_str_any(value: Any) -> str:
+    """Bytes decoded, anything else as `str` prints it."""
+    return as_str(value) if isinstance(value, bytes) else str(value)
+
+
+def path_to_str(path: Any) -> Any:
+    """A path as text; anything else as it is."""
+    return as_str_any(os.fspath(path)) if hasattr(path, "__fspath__") else path
+
+
+def dimension_value(dimension: Any) -> int | None:
+    """The number that a Dimension stands for."""
+    return getattr(dimension, "value", dimension)
+
+
+def forward_compatible(year: int, month: int, day: int) -> bool:
+    """True: there is nothing older to be compatible with."""
+    return True
+
+
+def __getattr__(name: str) -> Any:
+    """`v1`: this library."""
+    if name == "v1":
+        return sys.modules["weftwork"]
+    raise AttributeError(f"tf.compat.{name} is not here.")
+
+
+__all__: Sequence[str] = [
+    "as_bytes",
+    "as_str",
+    "as_str_any",
+    "as_text",
+    "bytes_or_text_types",
+    "complex_types",
+    "dimension_value",
+    "forward_compatible",
+    "integral_types",
+    "path_to_str",
+    "real_types",
+]

@@ -1,0 +1,6 @@
+"""tf.contrib.slim.learning: the operation that trains, and the loop that runs it."""
+
+from weftwork.graph.contrib.training import clip_gradient_norms, create_train_op, multiply_gradients
+from weftwork.scheduler.training.slim_loops import train, train_step
+
+__all__ = ["clip_gradient_norms", "create_train_op", "multiply_gradients", "train", "train_step"]
