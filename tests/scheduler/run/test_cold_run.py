@@ -499,11 +499,11 @@ def test_another_resident_may_come_up_or_die_meanwhile(ray_session, tmp_path):
         mine = (tmp_path / "pid").read_text()
         return [process for process in workers() if is_resident(process) and str(process.pid) != mine]
 
-    def first_run(change):
+    def first_run(change, tag):
         (tmp_path / "go").unlink(missing_ok=True)
         (tmp_path / "pid").unlink(missing_ok=True)
         with tf.Graph().as_default(), tf.Session() as session:
-            step = tf.op(lambda k: wait(k))
+            step = tf.op(lambda k: (tag, wait(k))[1])  # another function each time, of which nothing is known
             future = session.submit([step(k) for k in range(MANY)])
             until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
             change()
@@ -513,10 +513,10 @@ def test_another_resident_may_come_up_or_die_meanwhile(ray_session, tmp_path):
             assert session.placements["resident"][1] >= 1
 
     assert not team.borrow(3)  # it is started
-    first_run(lambda: until(others))
+    first_run(lambda: until(others), "one more")
     until(lambda: team.borrow(3, 1), 20)
     team.give_back()
-    first_run(lambda: others()[0].kill())
+    first_run(lambda: others()[0].kill(), "one less")
     until(lambda: team.borrow(3, 1), 20)
     team.give_back()
 
