@@ -41,8 +41,6 @@ _INFIX: dict[Callable, str] = {
     operator.ge: ">=",
 }
 _STEPS_BETWEEN_CHECKS = 64
-COMPILED = "<weftwork segment>"
-"""The file of compiled programs."""
 _LARGE_NUMBER = 1 << 62
 COMPILED = "<weftwork segment>"
 """The file that compiled programs are said to be in."""

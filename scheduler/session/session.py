@@ -20,7 +20,7 @@ from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.machines.devices import check_packages, list_devices
 from weftwork.scheduler.plan.signatures import Signature
-from weftwork.scheduler.request.config import ConfigProto, GraphOptions, RunMetadata, RunOptions
+from weftwork.scheduler.request.config import ConfigProto, RunMetadata, RunOptions
 from weftwork.scheduler.request.feeds import convert_feed, parse_feed_key, parse_feeds
 from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_of
 from weftwork.scheduler.run.engine import CLOSED
@@ -34,7 +34,7 @@ from weftwork.scheduler.session.stream import Channel, Parts, ResultStream, chan
 from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host_named, timeout_of
 from weftwork.scheduler.views.costs import remember
 from weftwork.scheduler.views.log import LISTENING as LISTENING
-from weftwork.scheduler.views.metadata import Metadata, Wanted
+from weftwork.scheduler.views.metadata import Metadata, Wanted, is_costed
 from weftwork.scheduler.views.progress import is_shown, showing
 from weftwork.scheduler.views.serving import Serving
 from weftwork.scheduler.views.stats import Counting
@@ -208,7 +208,7 @@ class BaseSession(Looks):
         return Wanted(
             times=options.trace_level > RunOptions.NO_TRACE,
             graphs=options.output_partition_graphs,
-            costs=_costed(self._config.graph_options, next(signature.numbers)),
+            costs=is_costed(self._config.graph_options, next(signature.numbers)),
             devices=self._placed is not None,
         )
 
@@ -411,12 +411,6 @@ def _failing(error: OpError) -> Callable:
         raise error.with_traceback(None)
 
     return run
-
-
-def _costed(options: GraphOptions, run: int) -> bool:
-    """Whether the run of a signature with this number, from 0 on, is one of those in which costs are gathered."""
-    every, run = options.build_cost_model, run - options.build_cost_model_after
-    return every > 0 and run >= 0 and (run + 1) % every == 0
 
 
 class Session(BaseSession):

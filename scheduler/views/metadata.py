@@ -24,6 +24,7 @@ from weftwork.scheduler.request.config import (
     CostGraphDef,
     DeviceStepStats,
     GraphDef,
+    GraphOptions,
     NodeDef,
     NodeExecStats,
     NodeOutput,
@@ -52,6 +53,12 @@ class Wanted(NamedTuple):
     graphs: bool = False
     costs: bool = False
     devices: bool = False
+
+
+def is_costed(options: GraphOptions, run: int) -> bool:
+    """Whether the run of a signature with this number, from 0 on, is one of those in which costs are gathered."""
+    every, run = options.build_cost_model, run - options.build_cost_model_after
+    return every > 0 and run >= 0 and (run + 1) % every == 0
 
 
 class _Ran(NamedTuple):
