@@ -44,9 +44,9 @@ class Lane(NamedTuple):
     thread: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Event:
-    """One thing that a run did.
+    """One thing that a run did. Nobody changes one: it is not frozen since that would make it three times as slow.
 
     kind: one of `KINDS`.   run: the run's number in this program; parts of a run have the number of the whole.
     start: seconds since the epoch, by the program's clock.   seconds: how long it took; 0 for a moment.

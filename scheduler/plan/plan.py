@@ -63,6 +63,8 @@ class Segment:
     stays: tuple[int, ...] = ()
     program: Program = None  # type: ignore[assignment]
     owners: list[int] = field(default_factory=list)
+    ops: tuple = ()
+    """Its operations, once somebody has asked for them."""
 
     @property
     def home(self) -> Home:

@@ -345,10 +345,12 @@ class Run:
         if self.telling is not None or monotonic() - since >= WORTH:
             self.teller().waited(place, op, since, thread)
 
-    def ops_of(self, segment: Segment) -> list[Operation]:
+    def ops_of(self, segment: Segment) -> tuple[Operation, ...]:
         """The operations of a segment."""
-        ops = self.flow.ops
-        return [ops[node] for node in segment.nodes]
+        if not segment.ops:
+            ops = self.flow.ops
+            segment.ops = tuple([ops[node] for node in segment.nodes])
+        return segment.ops
 
     def local(self, number: int) -> Any:
         """A value, brought here if Ray keeps it."""

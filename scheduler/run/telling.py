@@ -9,15 +9,16 @@ ears      those who listen to this run alone
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from threading import get_native_id
 from time import monotonic
 from typing import Any, NamedTuple
 
 from weftwork.actors.processes.messages import Ran
 from weftwork.graph.errors import text_of
+from weftwork.graph.forks import in_child
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.events.clock import OFFSETS, epoch
 from weftwork.scheduler.events.event import Event, Lane
@@ -25,15 +26,6 @@ from weftwork.scheduler.events.stream import Listening, Stream, new_run
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 
-_LOG = logging.getLogger("weftwork")
-_LOGGED = {
-    "planned": logging.DEBUG,
-    "lost": logging.INFO,
-    "repaired": logging.INFO,
-    "copied": logging.INFO,
-    "spilled": logging.INFO,
-}
-"""Events that are logged."""
 WORTH = 1e-3
 """Seconds from which a segment is told of though nobody listens."""
 _NAMED = 3
@@ -95,11 +87,7 @@ class Telling:
     def tell(self, kind: str, start: float | None = None, seconds: float = 0.0, **more: Any) -> None:
         """Something happened now, or began at `start`, in ticks. more: as in an event."""
         when = self._epoch + (monotonic() if start is None else start)
-        event = Event(kind, self.number, when, seconds, **more)
-        self._stream.tell(event, self._ears)
-        if kind in _LOGGED and _LOG.isEnabledFor(_LOGGED[kind]):
-            nodes = _listed([op.defined_at for op in event.ops])
-            _LOG.log(_LOGGED[kind], "Run %d %s: %s", self.number, kind, ": ".join(filter(None, [nodes, event.text])))
+        self._stream.tell(Event(kind, self.number, when, seconds, **more), self._ears)
 
     # Where nodes ran
 
@@ -147,12 +135,14 @@ class Telling:
     ) -> None:
         if not ops or not (seconds >= WORTH or self.heard):
             return
-        travelled: dict[str, Any] = {
-            "ready": sent.ready and self._epoch + sent.ready,
-            "sent": sent.at and self._epoch + sent.at,
-            "back": back and self._epoch + back,
-            "attempt": sent.attempt,
-        }
+        travelled: dict[str, Any] = {}
+        if sent is not HERE:
+            travelled = {
+                "ready": sent.ready and self._epoch + sent.ready,
+                "sent": sent.at and self._epoch + sent.at,
+                "back": back and self._epoch + back,
+                "attempt": sent.attempt,
+            }
         self.tell(
             "segment",
             start + offset,
@@ -193,7 +183,15 @@ class Telling:
 
 def lane(place: str = "caller") -> Lane:
     """That of this thread."""
-    return Lane(place, "", os.getpid(), get_native_id())
+    return _lane(place, get_native_id())
+
+
+@lru_cache(maxsize=1024)
+def _lane(place: str, thread: int) -> Lane:
+    return Lane(place, "", os.getpid(), thread)
+
+
+in_child(_lane.cache_clear)
 
 
 def resident(pid: int) -> Lane:
