@@ -46,13 +46,15 @@ class EachElement(Control):
 
     def __call__(self, stop: list, chunk: Chunk, *rest: Any) -> list:
         made: list = []
+        first = True
         for element in chunk.elements:
             if stop:
                 raise Stopped
             try:
                 made.append(self.body(stop, [*element, *rest]))
-            except OpError as error:
-                made.append(Failed(type(error), error.message, error.call))
+            except OpError as error:  # of one call the inputs may go with it, of thousands they may not
+                made.append(Failed(type(error), error.message, error.call if first else None))
+                first = False
         return in_columns(made)
 
 

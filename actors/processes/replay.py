@@ -7,7 +7,7 @@ told      how a worker tells the inputs of the step that failed: those that it w
 from __future__ import annotations
 
 import pickle
-import platform
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from traceback import walk_tb
@@ -148,7 +148,7 @@ def _save(error: OpError, path: Any) -> None:
         raise
     except Exception as failure:
         raise TypeError(f"The call of {call.where} does not pickle: {failure}") from failure
-    bundle = Bundle(call.where, printed(error), platform.python_version(), code)
+    bundle = Bundle(call.where, printed(error), sys.version.split()[0], code)
     Path(path).write_bytes(_FIRST_LINE + pickle.dumps(tuple(bundle), protocol=5))
 
 

@@ -112,8 +112,11 @@ def check_made(reference: Any, size: int) -> None:
 
 
 def size_in_store(reference: Any) -> int:
-    """The bytes of an object, as far as this process knows: else 0."""
-    return _size(reference) or 0
+    """The bytes of an object, as far as this process knows: else 0, also where its Ray is gone."""
+    try:
+        return _size(reference) or 0
+    except Exception:  # whatever Ray says when it is not there
+        return 0
 
 
 def _size(reference: Any) -> int | None:

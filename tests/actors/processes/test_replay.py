@@ -73,6 +73,23 @@ def test_inputs_that_an_earlier_node_of_the_segment_made_are_known_too(place, gr
     assert error.inputs == [value]
 
 
+@pytest.mark.parametrize("kept", [64 << 20, 1_000_000])
+def test_a_large_input_stays_in_the_object_store_and_counts_like_any_other(kept, graph, ray_session, monkeypatch):
+    monkeypatch.setattr(failed_call, "KEPT", kept)
+    large = tf.op(lambda: np.ones(200_000))()
+    node = tf.op(lambda values: 1 // (int(values[0]) - 1))(large)
+    with tf.Session(config=tf.ConfigProto(placement="task")) as session:
+        error = failed(session, [node, tf.reduce_sum(tf.cast(large, tf.float64))], runs=2)
+    if kept == 1_000_000:
+        with pytest.raises(RuntimeError, match="they take 2 MB, and 1 MB are kept at most"):
+            _ = error.inputs
+        return
+    (value,) = error.inputs
+    assert value.shape == (200_000,)
+    with pytest.raises(ZeroDivisionError):
+        error.replay()
+
+
 def test_neither_the_call_nor_its_replay_changes_the_inputs(graph):
     @tf.op
     def takes_out(values):
