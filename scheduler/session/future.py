@@ -7,10 +7,12 @@ Invariant: a run that commits can be cancelled no more, so what a cancelled futu
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from html import escape
 from time import monotonic
@@ -82,6 +84,27 @@ class RunFuture(Future):
             self._wanted_cancel = True
         self._set_cancelled()
         return True
+
+    async def awaited(self) -> Any:
+        """What `result` gives, for a coroutine. One that is cancelled, or whose loop is closed, cancels the run.
+
+        Raises asyncio.CancelledError where the run was cancelled, else what `result` raises.
+        """
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell(_: Any) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(done.set)
+
+        self.add_done_callback(tell)
+        try:
+            await done.wait()
+        finally:  # a coroutine that is given up gets here too
+            if not self.done():
+                self.cancel()
+        if self.cancelled():
+            raise asyncio.CancelledError
+        return self.result()
 
     def _set_cancelled(self) -> None:
         super().cancel()

@@ -5,7 +5,6 @@ Variables belong to the session: two sessions on one graph share nothing. Any nu
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -242,9 +241,10 @@ class BaseSession(Looks):
         """As `run`, for coroutines: `await session.run_async(y)`. The event loop goes on meanwhile.
 
         Cancelling the task that waits (also by `asyncio.wait_for`) cancels the run, which changes nothing then; closing
-        the session cancels the run, and the task gets `asyncio.CancelledError`. Raises what `run` raises.
+        the session cancels the run, and the task gets `asyncio.CancelledError`. A loop that is closed ends its runs.
+        Raises what `run` raises.
         """
-        return await asyncio.wrap_future(self.submit(fetches, feed_dict, options, progress))
+        return await self.submit(fetches, feed_dict, options, progress).awaited()
 
     def stream(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> ResultStream:
         """A run that begins now, and its results as they come: pairs of (key, value), for `for` or `async for`.

@@ -102,3 +102,25 @@ def test_a_loop_that_ends_takes_its_runs_with_it(graph):
         asyncio.run(main(session))
         until(lambda: not session.waiting(), 20)  # its function is ended after the grace time
         assert session.run(counter) == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_loop_that_is_closed_under_a_run_ends_it(graph, caplog):
+    """Its coroutine is given up, which nobody can tell it otherwise; nothing is logged, and nothing goes on."""
+    counter = tf.Variable(0)
+    with tf.control_dependencies([tf.op(time.sleep)(30)]):
+        late = tf.assign_add(counter, 1)
+    with tf.Session(config=tf.ConfigProto(cancel_grace_in_ms=100)) as session:
+        session.run(counter.initializer)
+        loop = asyncio.new_event_loop()
+        waiting = session.run_async(late)
+        task = loop.create_task(waiting)
+        loop.call_later(0.2, loop.stop)
+        loop.run_forever()
+        loop.close()
+        task._log_destroy_pending = False  # what this test is about
+        del task
+        waiting.close()
+        until(lambda: not session.waiting(), 20)
+        assert session.run(counter) == 0
+    assert caplog.records == []
