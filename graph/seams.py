@@ -47,7 +47,7 @@ class Seams:
     """`variables.variable.Variable`."""
     saving: bool
     """True: the nodes that save and restore can be read. `training.saver_nodes` sets it, having registered them."""
-    failed_inputs: Callable[[Any], list]
+    failed_inputs: Callable[[Any], list[Any]]
     replay: Callable[[Any, bool], Any]
     save_call: Callable[[Any, Any], None]
     """`actors.processes.replay`: what an OpError knows of the call that failed."""

@@ -126,7 +126,9 @@ def _on_loop(make: Callable) -> Future:
     return future
 
 
-def lazy_map(function: Callable, iterable: Iterable | AsyncIterable, window: int | None = None) -> Mapped:
+def lazy_map(
+    function: Callable[..., Any], iterable: Iterable[Any] | AsyncIterable[Any], window: int | None = None
+) -> Mapped:
     """`function` of each item of an iterable, in order, lazily: for data that does not fit into memory.
 
     function: plain, an `@op`, or a coroutine function: its calls run in threads or local workers, or on one event loop.

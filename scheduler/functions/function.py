@@ -510,7 +510,7 @@ def function(
     max_traces: int = ...,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def function(
-    function: Callable | None = None,
+    function: Callable[..., Any] | None = None,
     /,
     *,
     static: str | Sequence[str] = (),

@@ -73,7 +73,7 @@ def session_of(graph: Graph) -> Any:
     return session
 
 
-def run(fetches: Any, feed_dict: Mapping | None = None) -> Any:
+def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
     """The values of `fetches`, in the same structure: `weftwork.run(load(3))`, `weftwork.run({"a": x, "b": y})`.
 
     As `Session.run` in the session of the program (`get_session`), or of the graph that the fetches are of. Variables

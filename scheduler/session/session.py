@@ -247,7 +247,9 @@ class BaseSession(Looks):
         """
         return await asyncio.wrap_future(self.submit(fetches, feed_dict, options, progress))
 
-    def stream(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> ResultStream:
+    def stream(
+        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, options: RunOptions | None = None
+    ) -> ResultStream:
         """A run that begins now, and its results as they come: pairs of (key, value), for `for` or `async for`.
 
         fetches: a list, a dict or a named tuple of what `run` fetches; the keys are its indexes, keys or names.
@@ -308,7 +310,9 @@ class BaseSession(Looks):
 
         return run
 
-    def prepare(self, elements: Sequence[Tensor | Operation], tensors: Sequence[Tensor]) -> Callable[[Sequence], list]:
+    def prepare(
+        self, elements: Sequence[Tensor | Operation], tensors: Sequence[Tensor]
+    ) -> Callable[[Sequence[Any]], list[Any]]:
         """A function from the values of `tensors`, which are taken as they are, to those of `elements`.
 
         As `make_callable`, for those who have looked at the values themselves. Small graphs are planned when it is
@@ -318,7 +322,7 @@ class BaseSession(Looks):
         parsed = parse_fetches(self._graph, list(elements))
         signature = self._engine.signatures.add(("prepared", *elements, None, *tensors), parsed, tensors)
 
-        def run(fed: Sequence[Any]) -> list:
+        def run(fed: Sequence[Any]) -> list[Any]:
             self._check_open()
             return self._run(signature, fed)
 
@@ -329,7 +333,7 @@ class BaseSession(Looks):
         """True once it is closed."""
         return self._closed
 
-    def partial_run_setup(self, fetches: Any, feeds: Sequence | None = None) -> str:
+    def partial_run_setup(self, fetches: Any, feeds: Sequence[Any] | None = None) -> str:
         """Begin a run that is fed and fetched in parts: a handle for `partial_run`.
 
         Each of `feeds` may be fed once and each of `fetches` fetched once, in any order that the graph allows.
