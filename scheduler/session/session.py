@@ -246,7 +246,9 @@ class BaseSession(Looks):
         """
         return await self.submit(fetches, feed_dict, options, progress).awaited()
 
-    def stream(self, fetches: Any, feed_dict: Mapping | None = None, options: RunOptions | None = None) -> ResultStream:
+    def stream(
+        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, options: RunOptions | None = None
+    ) -> ResultStream:
         """A run that begins now, and its results as they come: pairs of (key, value), for `for` or `async for`.
 
         fetches: a list, a dict or a named tuple of what `run` fetches; the keys are its indexes, keys or names.
@@ -328,7 +330,7 @@ class BaseSession(Looks):
         """True once it is closed."""
         return self._closed
 
-    def partial_run_setup(self, fetches: Any, feeds: Sequence | None = None) -> str:
+    def partial_run_setup(self, fetches: Any, feeds: Sequence[Any] | None = None) -> str:
         """Begin a run that is fed and fetched in parts: a handle for `partial_run`.
 
         Each of `feeds` may be fed once and each of `fetches` fetched once, in any order that the graph allows.
