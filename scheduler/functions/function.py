@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-import re
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,10 +20,9 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 from weftwork.graph import nest, stacks
-from weftwork.graph.build import as_tensor, graph_of, placeholder
+from weftwork.graph.build import as_tensor, graph_of
 from weftwork.graph.callables import bound, is_async, named
 from weftwork.graph.captured import Captured
-from weftwork.graph.errors import FailedPreconditionError
 from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
 from weftwork.graph.graph import Graph
@@ -34,11 +32,11 @@ from weftwork.graph.ops.flow import identity
 from weftwork.graph.variables.sharing import variable_scope
 from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.variable_scopes import AUTO_REUSE
-from weftwork.scheduler.functions.arguments import Symbolic, Whole, datum_of, declared, describe, filled, text_of
-from weftwork.scheduler.functions.runtime import initialize, session_of
+from weftwork.scheduler.functions.arguments import Symbolic, Whole, declared, describe, text_of
+from weftwork.scheduler.functions.inputs import Inputs, mapped, output_of, plain, tensor_or_none, word
+from weftwork.scheduler.functions.runtime import session_of
+from weftwork.scheduler.functions.trace import State, Trace
 from weftwork.scheduler.functions.tracing import Tracing
-from weftwork.scheduler.request.feeds import convert_feed
-from weftwork.scheduler.request.fetches import conversion_of
 from weftwork.scheduler.session.session import BaseSession
 
 P = ParamSpec("P")
@@ -56,68 +54,6 @@ _WHOLE = (Op, Operation, Operators, Graph, BaseSession)
 _tracing = fresh(threading.RLock())
 """Held by the thread that traces."""
 _NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
-
-
-class Trace:
-    """The nodes of one kind of call.
-
-    graph: where they are.   inputs: the tensors that are fed.   outputs: the tensors of what the function returned.
-    """
-
-    def __init__(self, graph: Graph, inputs: list[Tensor], feeds: list[tuple], template: Any, outputs: list[Tensor],
-                 effects: list[Operation]):  # fmt: skip
-        """feeds: of each input, the number of its datum and what makes of that what is fed, or None.
-
-        template: what the function returned, with slots for the outputs.
-        """
-        self.graph, self.inputs, self.outputs = graph, inputs, outputs
-        self._feeds, self._template = feeds, template
-        self.elements: list[Tensor | Operation] = [*outputs, *effects]
-        """All that a call runs."""
-        self._single = type(template) is nest.Slot
-        self._prepared: tuple[Any, Callable] = (None, list)
-
-    def feeds(self, data: Sequence[Any]) -> list:
-        """What is fed for the inputs."""
-        return [data[at] if convert is None else convert(data[at]) for at, convert in self._feeds]
-
-    def run(self, session: Any, data: Sequence[Any]) -> Any:
-        """What the function returns for these data."""
-        prepared = self._prepared
-        if prepared[0] is not session:
-            prepared = self._prepared = session, self._prepare(session)
-        values = prepared[1](self.feeds(data))
-        return values[0] if self._single else nest.fill(self._template, values)
-
-    def _prepare(self, session: Any) -> Callable:
-        """What runs it in a session. A variable without a value gets its initial one."""
-        if not self.elements:
-            return list
-        run = session.prepare(self.elements, self.inputs)
-        ops = [element.op if isinstance(element, Tensor) else element for element in self.elements]
-
-        def call(fed: list) -> list:
-            try:
-                return run(fed)
-            except FailedPreconditionError:  # nothing has run: a run begins with the variables' values
-                if not initialize(session, ops, dict(zip(self.inputs, fed, strict=True))):
-                    raise
-            return run(fed)
-
-        return call
-
-
-class _State:
-    """What one function keeps of one graph."""
-
-    def __init__(self, graph: Graph, seen: int):
-        self.graph, self.seen = graph, seen
-        """seen: the version of what it refers to that its traces were made with."""
-        self.traces: dict[tuple, Trace] = {}
-        self.count = 0
-        self.lines: list[str] = []
-        """The arguments of the last trace, for a reader."""
-        self.variables: list[Variable] = []
 
 
 class Function(Generic[P, R]):
@@ -147,7 +83,7 @@ class Function(Generic[P, R]):
         """The graph that it was made in, if one was entered then."""
         self._scopes: WeakKeyDictionary[Graph, Any] = WeakKeyDictionary()
         """Of the graphs in which it was traced, the scope of its variables."""
-        self._state = _State(self._graph(), self._captured.version)
+        self._state = State(self._graph(), self._captured.version)
 
     # Calls
 
@@ -166,7 +102,7 @@ class Function(Generic[P, R]):
         try:
             trace = self._find(args, kwargs, data)
         except Symbolic:
-            return self._in_graph(*_plain(args, kwargs))
+            return self._in_graph(*plain(args, kwargs))
         return trace.run(session_of(trace.graph), data)
 
     def trace(self, /, *args: Any, **kwargs: Any) -> Trace:
@@ -267,12 +203,12 @@ class Function(Generic[P, R]):
         """The graph that a call belongs to: what was entered by its thread, or where the function was made."""
         return stacks.entered_graph() or self._home or stacks.program_graph()
 
-    def _look_again(self) -> _State:
+    def _look_again(self) -> State:
         """Something that the function refers to has changed, or it is in another graph: traces are no good any more."""
         with _tracing:
             state, version, graph = self._state, self._look(), self._graph()
             if state.graph is not graph:
-                state = self._state = _State(graph, version)
+                state = self._state = State(graph, version)
             elif version != state.seen:
                 if state.traces:
                     _LOG.info("What %s refers to has changed: it is traced again", named(self.function))
@@ -303,7 +239,7 @@ class Function(Generic[P, R]):
         yield from [(f"{rest}_{number}", value) for number, value in enumerate(args[len(single) :])]
         yield from kwargs.items()
 
-    def _trace(self, state: _State, key: tuple, args: tuple, kwargs: dict) -> Trace:
+    def _trace(self, state: State, key: tuple, args: tuple, kwargs: dict) -> Trace:
         with _tracing:
             known = state.traces.get(key)
             if known is not None:
@@ -323,18 +259,18 @@ class Function(Generic[P, R]):
             state.traces[key] = trace
             return trace
 
-    def _made(self, state: _State, graph: Graph, args: tuple, kwargs: dict) -> Trace:
+    def _made(self, state: State, graph: Graph, args: tuple, kwargs: dict) -> Trace:
         with Tracing(graph) as tracing, self._opened(state, tracing):
-            inputs = _Inputs(tracing, self._exact, self._shapes)
+            inputs = Inputs(tracing, self._exact, self._shapes)
             given = [inputs.enter(name, value) for name, value in self._named(args, {})]
             named_ones = {name: inputs.enter(name, value) for name, value in kwargs.items()}
-            result = _output(self.function(*given, **named_ones), tracing)
+            result = output_of(self.function(*given, **named_ones), tracing)
             found: list[Tensor] = []
-            template = nest.lift(result, found, _tensor)
+            template = nest.lift(result, found, tensor_or_none)
             effects = tracing.effects()
         return Trace(graph, *inputs.taken(found), template, found, effects)
 
-    def _tell(self, state: _State, args: tuple, kwargs: dict) -> None:
+    def _tell(self, state: State, args: tuple, kwargs: dict) -> None:
         """Say that it is traced, and why. Raises RuntimeError once it was traced as often as it may be."""
         lines, name = [], named(self.function)
         for argument, value in self._named(args, kwargs):
@@ -365,19 +301,19 @@ class Function(Generic[P, R]):
         nest.lift_call(args, kwargs, found, as_tensor)
         graph = graph_of(found)
         with graph.as_default(), Tracing(graph) as tracing, self._opened(self._state, tracing):
-            result = _output(self.function(*args, **kwargs), tracing)
+            result = output_of(self.function(*args, **kwargs), tracing)
             effects = tracing.effects()
         if not effects:
             return result
         with graph.as_default(), graph.control_dependencies(effects):
-            return _mapped(result, identity)
+            return mapped(result, identity)
 
     @contextmanager
-    def _opened(self, state: _State, tracing: Tracing) -> Iterator[None]:
+    def _opened(self, state: State, tracing: Tracing) -> Iterator[None]:
         """The scope of the function's names and variables: those of `get_variable` are shared by its traces."""
         graph = tracing.graph
         scope = self._scopes.get(graph)
-        opened = (None, _word(named(self.function))) if scope is None else (scope,)
+        opened = (None, word(named(self.function))) if scope is None else (scope,)
 
         def made(variable: Variable | None) -> None:
             if variable is not None:
@@ -392,80 +328,6 @@ class Function(Generic[P, R]):
         with tracing.making(made), variable_scope(*opened, reuse=None if scope is None else AUTO_REUSE) as entered:
             yield
         self._scopes.setdefault(graph, entered)
-
-
-class _Inputs:
-    """The placeholders for a call's data."""
-
-    def __init__(self, tracing: Tracing, exact: bool, shapes: Mapping[str, Any]):
-        self._tracing, self._exact, self._shapes = tracing, exact, shapes
-        self._entered: list[tuple[Tensor, Callable | None]] = []
-
-    def enter(self, name: str, value: Any) -> Any:
-        """An argument as the function gets it while it is traced."""
-        return filled(value, functools.partial(self._one, name))
-
-    def _one(self, name: str, value: Any) -> Tensor:
-        datum = datum_of(value, self._exact)
-        shape, convert = datum.shape, datum.convert
-        if name in self._shapes and datum.dtype.numpy.kind in "biufc":
-            shape = self._shapes[name]
-        tensor = placeholder(datum.dtype, shape, _word(name))
-        if name in self._shapes:
-            convert = functools.partial(convert_feed, tensor)
-            convert(value)
-        if datum.weak:
-            tensor.op.graph.weak.add(tensor)
-        if datum.kept:
-            self._tracing.keep(tensor)
-        self._entered.append((tensor, convert))
-        return tensor
-
-    def taken(self, outputs: Sequence[Tensor]) -> tuple[list[Tensor], list[tuple]]:
-        """The placeholders that somebody takes, and of each the number of its datum and what converts it."""
-        inputs, feeds = [], []
-        for number, (tensor, convert) in enumerate(self._entered):
-            for one, by in ((tensor, convert), (self._tracing.kept(tensor), None)):
-                if one is not None and (one.op.graph.statistics.last[one.number] >= 0 or one in outputs):
-                    inputs.append(one)
-                    feeds.append((number, by))
-        return inputs, feeds
-
-
-def _output(value: Any, tracing: Tracing) -> Any:
-    """What a function returned, with tensors for all that stands for one."""
-    if isinstance(value, Operation):
-        tracing.run_too(value)
-        return None
-    tensor = tracing.argument(value)
-    if tensor is not None:
-        return tensor
-    known = conversion_of(value)
-    if known is not None:  # a sparse tensor, say
-        parts, contract = known[1](value)
-        return contract(parts)
-    return nest.rebuild(value, lambda item: _output(item, tracing))
-
-
-def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    return change(value) if isinstance(value, Tensor) else nest.rebuild(value, lambda item: _mapped(item, change))
-
-
-def _plain(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-    """Arguments without marks."""
-    return (
-        tuple([a.value if type(a) is Whole else a for a in args]),
-        {name: a.value if type(a) is Whole else a for name, a in kwargs.items()},
-    )
-
-
-def _tensor(value: Any) -> Any:
-    return value if isinstance(value, Tensor) else None
-
-
-def _word(name: str) -> str:
-    """A name as one that a node may have."""
-    return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "function"
 
 
 class _Methods(dict):
