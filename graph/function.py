@@ -293,18 +293,9 @@ def op(
     """
     if function is not None:
         check_callable(function)
-    _check_tries(retries, timeout)
     types, raw = _declared(outputs, dtype, shape)
-    traits = Traits(
-        user=True,
-        isolated=isolated,
-        retries=retries,
-        timeout=timeout,
-        resources=needed(num_cpus, num_gpus, memory, resources),
-        labels=selected(label_selector),
-        here=here,
-        limits=limited(limits),
-    )
+    machine = needed(num_cpus, num_gpus, memory, resources)
+    traits = _traits(isolated, here, retries, timeout, machine, selected(label_selector), limited(limits))
     coroutine = replace(traits, waits=True)
     if function is None:
         traits.check_place("@op") if timeout is None else coroutine.check_place("@op")
@@ -318,10 +309,13 @@ def op(
     return lift if function is None else lift(function)
 
 
-def _check_tries(retries: Any, timeout: Any) -> None:
+def _traits(isolated: bool, here: bool, retries: Any, timeout: Any, resources: Any, labels: Any, limits: Any) -> Traits:
+    """What a user asks for a function. Raises TypeError and ValueError for what makes no sense."""
     Retry.of(retries)
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout must be seconds above 0, not {timeout!r}.")
+    asked = {"isolated": isolated, "here": here, "retries": retries, "timeout": timeout}
+    return Traits(user=True, resources=resources, labels=labels, limits=limits, **asked)
 
 
 def _declared(outputs: Any, dtype: Any, shape: Any) -> tuple[tuple[DType, ...], tuple[shapes.RawShape, ...]]:
