@@ -14,6 +14,8 @@ from weftwork.scheduler.views.pieces import Piece
 _MUCH = 0.1
 """Of the run: what takes less is no reason for an advice."""
 _LONG = 0.8
+_SHORT = 1e-3
+"""Seconds: a node that takes less is not worth a thread or process."""
 _WAYS = ("hop", "Ray", "pickling")
 _LARGE = 1e6
 """Bytes from which a value's way is worth a sentence."""
@@ -47,7 +49,15 @@ def _one_chain(account: Account) -> Iterator[str]:
 
 
 def _more_cores(account: Account) -> Iterator[str]:
-    if seconds := _is_much(account, "waiting for a core"):
+    if not (seconds := _is_much(account, "waiting for a core")):
+        return
+    mean = sum([piece.seconds for piece in account.pieces]) / max(1, sum([len(piece.ops) for piece in account.pieces]))
+    if len({piece.lane for piece in account.pieces}) == 1 and mean < _SHORT:
+        yield (
+            f"For {_percent(account, seconds)} of the run nodes that could run side by side ran one after another. "
+            f"They take {time_text(mean)} on average, too little for another thread or process: do more in each."
+        )
+    else:
         yield f"{_percent(account, seconds)} of the run waited for a core: more cores would gain that much at most."
 
 

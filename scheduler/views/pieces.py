@@ -25,7 +25,8 @@ _LOOKED_THROUGH = 64
 class Piece:
     """What ran in one lane: see `Event`, whose words these are.
 
-    ready, sent: 0.0 where nothing is known of it, or it did not travel.   back: never before `end`.
+    ready, sent: 0.0 where nothing is known of it, or it did not travel.   came: when the lane began with what it was
+    sent.   back: never before `end`.
     """
 
     ops: tuple[Any, ...]
@@ -35,6 +36,7 @@ class Piece:
     back: float
     ready: float = 0.0
     sent: float = 0.0
+    came: float = 0.0
     packing: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -79,6 +81,7 @@ def _piece(event: Event, segment: Event) -> Piece:
         back=max(event.back or segment.back, end),
         ready=min(event.ready or segment.ready, start),
         sent=min(event.sent or segment.sent, start),
+        came=min(segment.start, start),
         packing=segment.packing if event.ops[:1] == segment.ops[:1] else 0.0,
         bytes_in=event.bytes_in,
         bytes_out=event.bytes_out,
@@ -105,15 +108,17 @@ class Waits:
         self._starts = {lane: [piece.start for piece in its] for lane, its in self._lanes.items()}
 
     def before(self, number: int) -> tuple[int, bool] | None:
-        """The piece that was the last to bring what this one needs, and True; or the last before, and False.
+        """The piece that was the last to bring what this one needs, and True. None if it needed none of the others.
 
-        The latter where nothing is known of what it needs. Either stands before this one in the list, so whoever goes
-        on asking comes to an end. None at the begin.
+        What a branch or an iteration is given comes from no node of its own: then the last piece before, and False.
+        Either stands before this one in the list, so whoever goes on asking comes to an end.
         """
         piece = self._pieces[number]
         made = [maker for maker in self._makers_for(piece) if maker < number]
         if made:
             return max(made, key=lambda maker: self._pieces[maker].arrival(piece.lane)), True
+        if all([op.section is None for op in piece.ops]):
+            return None
         earlier = min(bisect_right(self._ends, piece.ready or piece.sent or piece.start), number) - 1
         return (earlier, False) if earlier >= 0 else None
 

@@ -72,14 +72,16 @@ def critical_path(events: Sequence[Event]) -> list[Span]:
     number = max(range(len(found)), key=lambda number: (found[number].back, number), default=None)
     arrival = found[number].back if number is not None else begin
     while number is not None:
-        piece, ready = found[number], found[number].ready or found[number].sent or found[number].start
+        piece, crossed = found[number], False
+        ready = piece.ready or piece.sent or begin
         way.rest(arrival)
         before = waits.before(number)
         if before is not None:
-            arrival = found[before[0]].arrival(piece.lane)
+            maker = found[before[0]]
+            arrival, crossed = maker.arrival(piece.lane), before[1] and maker.lane != piece.lane
             if before[1] or not piece.ready:  # a batch tells when the last of its nodes was ready
                 ready = arrival
-        way.through(piece, min(ready, piece.start), waits)
+        way.through(piece, min(ready, piece.start), crossed, waits)
         number = before[0] if before is not None else None
     way.rest(begin)
     return way.spans[::-1]
@@ -122,8 +124,11 @@ class _Way:
             self._apart.pop()
         self.cut(share, until, piece)
 
-    def through(self, piece: Piece, ready: float, waits: Waits) -> None:
-        """Go back through a piece: its way here, its work, its way there, and its wait for a free lane."""
+    def through(self, piece: Piece, ready: float, crossed: bool, waits: Waits) -> None:
+        """Go back through a piece: its way here, its work, its way there, and its wait for a free lane.
+
+        crossed: what made it ready came from another lane.
+        """
         start = min(piece.start, self.now)
         sent = min(max(piece.sent or start, ready), start)
         hop = "Ray" if piece.lane.place in _THROUGH_RAY else "hop"
@@ -136,8 +141,12 @@ class _Way:
         self.cut("pickling", self.now - fro, piece)
         self.cut("queue" if piece.lane.place == "queue" else "work", start + beside, piece)
         self.cut("pickling", start - to, piece)
-        self.cut("waiting for a core", start - to - behind, piece)
-        self.cut(hop if piece.sent >= ready else "rest", sent, piece)
+        if piece.sent >= ready:  # it was sent as a whole: what is longer than the way of its batch is a wait
+            self.cut("waiting for a core", min(start - to - behind, max(piece.came, sent)), piece)
+            self.cut(hop, sent, piece)
+        else:
+            self.cut("waiting for a core", start - to - behind, piece)
+            self.cut(hop if crossed else "rest", sent, piece)
         self._wait(piece, ready, waits)
 
     def _wait(self, piece: Piece, ready: float, waits: Waits) -> None:

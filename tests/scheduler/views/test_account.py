@@ -80,6 +80,16 @@ def test_waiting_for_a_core_says_what_more_cores_would_gain(nodes):
     assert text == "70 % of the run waited for a core: more cores would gain that much at most."
 
 
+def test_short_nodes_in_one_thread_would_not_gain_from_more_cores(graph):
+    make = tf.op(lambda: 0, name="make")
+    ends = [make() for _ in range(10)]
+    last = tf.op(lambda *x: x, name="last")(*ends)
+    short = [ran(node, n / 2000, 1 / 2000) for n, node in enumerate([*ends[1:], ends[0], last])]
+    text = sentences(*short, seconds=11 / 2000)
+    assert "nodes that could run side by side ran one after another. They take 500 us on average" in text
+    assert "more cores" not in text
+
+
 def test_large_values_on_the_way_are_named_with_who_reads_them(nodes):
     far = [
         ran(node, 6, 2, worker(5, "task", "far"), sent=2.0, ready=2.0, back=9.0, bytes_in=9 * 10**7)

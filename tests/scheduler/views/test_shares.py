@@ -112,12 +112,24 @@ def test_a_wait_in_a_queue_is_no_work(chain):
     assert shares_of(whole(2.0, ran(a, 0, 2, worker(1, "queue")))) == {"queue": 2.0}
 
 
-def test_a_nested_operation_is_what_runs_inside_it(chain):
-    a, b, c = chain
-    nested = ran(b, 1, 3, worker(9, "nested"))
-    events = whole(5.0, ran(a, 0, 1), nested, ran(c, 2, 1), ran(c, 4, 1))
-    assert shares_of(events) == {"work": 3.0, "rest": 2.0}
-    assert shares_of(whole(4.0, ran(a, 0, 1), nested)) == {"work": 4.0}, "unless nothing is known of that"
+def test_a_nested_operation_is_what_runs_inside_it(graph):
+    a, inside = tf.op(lambda: 0, name="a")(), []
+    work = tf.op(lambda x: x, name="work")
+    b = tf.cond(tf.placeholder(tf.bool, []), lambda: inside.append(work(a)) or inside[0], lambda: a)
+    c = work(b)
+    branch = ran(b, 1, 3, worker(9, "nested"))
+    path = critical_path(whole(5.0, ran(a, 0, 1), branch, ran(inside[0], 2, 1), ran(c, 4, 1)))
+    assert [(span.share, span.seconds) for span in path] == [
+        ("work", 1.0), ("rest", 1.0), ("work", 1.0), ("rest", 1.0), ("work", 1.0),
+    ]  # fmt: skip
+    assert shares_of(whole(4.0, ran(a, 0, 1), branch)) == {"work": 4.0}, "unless nothing is known of that"
+
+
+def test_a_node_that_needs_nothing_waits_for_a_lane_and_not_for_those_before_it(graph):
+    first, second = [tf.op(lambda: 0, name=name)() for name in ("first", "second")]
+    assert shares_of(whole(3.0, ran(first, 0, 1), ran(second, 1.5, 1.5))) == {
+        "work": 1.5, "waiting for a core": 1.0, "rest": 0.5,
+    }  # fmt: skip
 
 
 def test_nodes_that_were_told_are_looked_at_instead_of_their_segment(chain):
