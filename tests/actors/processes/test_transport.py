@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import numpy as np
@@ -105,6 +106,14 @@ def test_a_folder_is_left_once_the_process_in_its_first_slot_has_gone(tmp_path):
     assert not is_left(str(tmp_path))
     first.close()
     assert is_left(str(tmp_path))
+
+
+def test_a_program_that_hangs_keeps_no_other_one_waiting(tmp_path):
+    with socket.socket(socket.AF_UNIX) as hangs:
+        hangs.bind(str(tmp_path / "0"))
+        hangs.listen(1)
+        for _ in range(5):  # nobody accepts: its queue is full after some
+            assert not is_left(str(tmp_path))
 
 
 def test_a_process_that_comes_after_another_one_in_its_slot_gets_what_is_sent_to_it(ends, tmp_path):
