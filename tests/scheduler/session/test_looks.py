@@ -64,7 +64,9 @@ def test_the_shares_of_a_run_are_its_wall_time(total):
         wall = time.perf_counter() - start
     (account,) = accounts(told)
     assert sum(account.shares.values()) == pytest.approx(account.seconds)
-    assert 0.02 <= account.shares["work"] <= account.seconds <= wall
+    assert account.seconds <= wall
+    assert account.shares["work"] >= 0.005, "one of the calls is on the critical path"
+    assert account.shares["waiting for a core"] >= 0.015, "the others ran before it in the only lane"
     assert account.totals[0].label == "`load`"
     assert account.totals[0].calls == 4
 
