@@ -32,7 +32,7 @@ for _word, _ufunc in (("floordiv", np.floor_divide), ("mod", np.remainder), ("di
     setattr(Operators, f"__r{_word}__", _divides(_ufunc, True))
 
 
-def _old_division(self, other):
+def _old_division(self: Any, other: Any) -> Any:
     """`__div__` of Python 2: of whole numbers it rounds down, of others it does not."""
     return self // other if self.dtype.is_integer else self / other
 

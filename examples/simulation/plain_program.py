@@ -37,7 +37,7 @@ def main():
     estimate = Estimate()
     for number in range(4):
         print(f"round {number}: pi is about {estimate.round(number * SEEDS, POINTS):.4f}")
-    print(f"{estimate.points.get()} points, traced {estimate.round.trace_count} time")
+    print(f"{estimate.points.get()} points, traced {estimate.round.trace_count} time")  # type: ignore[attr-defined]
     return abs(4 * estimate.hits.get() / estimate.points.get() - np.pi)
 
 

@@ -7,7 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weftwork.graph.stacks import get_default_graph
 
@@ -31,14 +31,16 @@ def variable_creator_scope(variable_creator: Callable[..., Any]) -> Iterator[Non
 class Created(type):
     """Calling the class goes through the creators of the open scopes."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        stack = getattr(_creators, "stack", ())
-        if not stack:
-            return super().__call__(*args, **kwargs)
-        made: Callable = super().__call__
-        for graph, creator in stack:
-            if graph is get_default_graph():
-                made = functools.partial(creator, made)
-        bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
-        bound.apply_defaults()
-        return made(**{name: value for name, value in bound.arguments.items() if name != "self"})
+    if not TYPE_CHECKING:  # a checker takes what a call gives from __init__: a Variable
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            stack = getattr(_creators, "stack", ())
+            if not stack:
+                return super().__call__(*args, **kwargs)
+            made: Callable = super().__call__
+            for graph, creator in stack:
+                if graph is get_default_graph():
+                    made = functools.partial(creator, made)
+            bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
+            bound.apply_defaults()
+            return made(**{name: value for name, value in bound.arguments.items() if name != "self"})

@@ -515,7 +515,7 @@ def function(
     max_traces: int = ...,
 ) -> Callable[[Callable[P, R]], Function[P, R]]: ...
 def function(
-    function: Callable | None = None,
+    function: Callable[..., Any] | None = None,
     /,
     *,
     static: str | Sequence[str] = (),

@@ -70,7 +70,7 @@ class Looks:
         """
         write_timeline(self._engine.events.recent(run, nodes=True), path)
 
-    def explain(self, fetches: Any, feed_dict: Mapping | None = None) -> Explanation:
+    def explain(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Explanation:
         """The plan of a run, for a reader: print it. Nothing runs.
 
         It lists the segments, where each runs and why, what it costs, the critical path and what bounds the run.
