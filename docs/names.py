@@ -15,7 +15,6 @@ WHOLE = {
     "app": "absl's, see `weftwork.app`",
     "audio": "no audio formats",
     "autograph": "graphs are made by calls, not from Python's code",
-    "compat": "TensorFlow 2's names",
     "distribute": "strategies; `train.ClusterSpec` and `train.replica_device_setter` are there",
     "distributions": "moved to TensorFlow Probability",
     "estimator": "no Estimators",

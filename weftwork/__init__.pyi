@@ -88,6 +88,9 @@ from weftwork import (
     random as random,
 )
 from weftwork import (
+    resource_loader as resource_loader,
+)
+from weftwork import (
     saved_model as saved_model,
 )
 from weftwork import (
@@ -338,6 +341,18 @@ from weftwork.graph.graph import (
     GraphKeys as GraphKeys,
 )
 from weftwork.graph.interchange.reading import import_graph_def as import_graph_def
+from weftwork.graph.interchange.tensors import (
+    make_ndarray as make_ndarray,
+)
+from weftwork.graph.interchange.tensors import (
+    make_tensor_proto as make_tensor_proto,
+)
+from weftwork.graph.interchange.tensors import (
+    parse_tensor as parse_tensor,
+)
+from weftwork.graph.interchange.tensors import (
+    serialize_tensor as serialize_tensor,
+)
 from weftwork.graph.lookup.tables import tables_initializer as _tables_initializer
 from weftwork.graph.lookup.tables import (
     tables_initializer as tables_initializer,
@@ -1649,6 +1664,9 @@ from weftwork.scheduler.views.spans import (
 )
 from weftwork.scheduler.views.stats import (
     export_metrics as export_metrics,
+)
+from weftwork.switches import (
+    control_flow_v2_enabled as control_flow_v2_enabled,
 )
 from weftwork.switches import (
     disable_control_flow_v2 as disable_control_flow_v2,

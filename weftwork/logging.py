@@ -17,6 +17,7 @@ __all__ = [
     "debug",
     "error",
     "fatal",
+    "flush",
     "get_verbosity",
     "info",
     "log",
@@ -24,6 +25,7 @@ __all__ = [
     "log_first_n",
     "log_if",
     "set_verbosity",
+    "vlog",
     "warn",
     "warning",
 ]
@@ -61,3 +63,14 @@ def log_first_n(level: int, msg: str, n: int, *args: object) -> None:
     """Log the first n calls with this message."""
     count = _counts[level, msg] = _counts.get((level, msg), -1) + 1
     log_if(level, msg, count < n, *args)
+
+
+def flush() -> None:
+    """Write out what the handlers hold."""
+    for handler in [*_logger.handlers, *_logging.getLogger().handlers]:
+        handler.flush()
+
+
+def vlog(level: int, msg: str, *args: object, **kwargs: object) -> None:
+    """Log at a level of one's own."""
+    _logger.log(level, msg, *args, **kwargs)  # type: ignore[arg-type]

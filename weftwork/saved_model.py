@@ -6,6 +6,11 @@ word in the middle.
 
 from types import SimpleNamespace
 
+from weftwork.graph.lookup.tables import tables_initializer
+from weftwork.graph.operation import Operation
+from weftwork.graph.ops.flow import group
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.variables.collected import global_variables_initializer, local_variables_initializer
 from weftwork.scheduler.training import saved_model as _model
 from weftwork.scheduler.training.saved_model import (
     DEFAULT_SERVING_SIGNATURE_DEF_KEY,
@@ -45,19 +50,83 @@ signature_constants = SimpleNamespace(
     }
 )
 
+CLASSIFY_INPUTS, CLASSIFY_METHOD_NAME = _model.CLASSIFY_INPUTS, _model.CLASSIFY_METHOD_NAME
+CLASSIFY_OUTPUT_CLASSES, CLASSIFY_OUTPUT_SCORES = _model.CLASSIFY_OUTPUT_CLASSES, _model.CLASSIFY_OUTPUT_SCORES
+PREDICT_INPUTS, PREDICT_OUTPUTS = _model.PREDICT_INPUTS, _model.PREDICT_OUTPUTS
+PREDICT_METHOD_NAME, REGRESS_METHOD_NAME = _model.PREDICT_METHOD_NAME, _model.REGRESS_METHOD_NAME
+REGRESS_INPUTS, REGRESS_OUTPUTS = _model.REGRESS_INPUTS, _model.REGRESS_OUTPUTS
+GPU, SERVING, TPU, TRAINING = _model.GPU, _model.SERVING, _model.TPU, _model.TRAINING
+ASSETS_DIRECTORY, ASSETS_KEY = "assets", "saved_model_assets"
+LEGACY_INIT_OP_KEY, MAIN_OP_KEY = "legacy_init_op", "saved_model_main_op"
+SAVED_MODEL_FILENAME_PB, SAVED_MODEL_FILENAME_PBTXT = "saved_model.pb", "saved_model.pbtxt"
+SAVED_MODEL_SCHEMA_VERSION = 1
+VARIABLES_DIRECTORY, VARIABLES_FILENAME = "variables", "variables"
+constants = SimpleNamespace(
+    ASSETS_DIRECTORY=ASSETS_DIRECTORY,
+    ASSETS_KEY=ASSETS_KEY,
+    LEGACY_INIT_OP_KEY=LEGACY_INIT_OP_KEY,
+    MAIN_OP_KEY=MAIN_OP_KEY,
+    SAVED_MODEL_FILENAME_PB=SAVED_MODEL_FILENAME_PB,
+    SAVED_MODEL_FILENAME_PBTXT=SAVED_MODEL_FILENAME_PBTXT,
+    SAVED_MODEL_SCHEMA_VERSION=SAVED_MODEL_SCHEMA_VERSION,
+    VARIABLES_DIRECTORY=VARIABLES_DIRECTORY,
+    VARIABLES_FILENAME=VARIABLES_FILENAME,
+)
+
+
+def _main_op() -> Operation:
+    """The operation that initialises global and local variables, and tables."""
+    return group(global_variables_initializer(), local_variables_initializer(), tables_initializer())
+
+
+def main_op_with_restore(restore_op_name: str) -> Operation:
+    """As `main_op.main_op`, after the operation of that name has restored the global variables."""
+    restored = get_default_graph().get_operation_by_name(restore_op_name)
+    with get_default_graph().control_dependencies([restored]):
+        return group(local_variables_initializer(), tables_initializer())
+
+
+main_op = SimpleNamespace(main_op=_main_op, main_op_with_restore=main_op_with_restore)
+
 __all__ = [
+    "ASSETS_DIRECTORY",
+    "ASSETS_KEY",
+    "CLASSIFY_INPUTS",
+    "CLASSIFY_METHOD_NAME",
+    "CLASSIFY_OUTPUT_CLASSES",
+    "CLASSIFY_OUTPUT_SCORES",
     "DEFAULT_SERVING_SIGNATURE_DEF_KEY",
     "Builder",
+    "GPU",
+    "LEGACY_INIT_OP_KEY",
+    "MAIN_OP_KEY",
+    "PREDICT_INPUTS",
+    "PREDICT_METHOD_NAME",
+    "PREDICT_OUTPUTS",
+    "REGRESS_INPUTS",
+    "REGRESS_METHOD_NAME",
+    "REGRESS_OUTPUTS",
+    "SAVED_MODEL_FILENAME_PB",
+    "SAVED_MODEL_FILENAME_PBTXT",
+    "SAVED_MODEL_SCHEMA_VERSION",
+    "SERVING",
+    "TPU",
+    "TRAINING",
+    "VARIABLES_DIRECTORY",
+    "VARIABLES_FILENAME",
     "SavedModelBuilder",
     "build_signature_def",
     "build_tensor_info",
     "builder",
     "classification_signature_def",
+    "constants",
     "contains_saved_model",
     "get_tensor_from_tensor_info",
     "is_valid_signature",
     "load",
     "loader",
+    "main_op",
+    "main_op_with_restore",
     "maybe_saved_model_directory",
     "predict_signature_def",
     "regression_signature_def",

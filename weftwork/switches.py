@@ -14,6 +14,11 @@ disable_control_flow_v2 = enable_control_flow_v2 = disable_tensor_equality = dis
 )
 
 
+def control_flow_v2_enabled() -> bool:
+    """False: branches and loops are functional in any case."""
+    return False
+
+
 def resource_variables_enabled() -> bool:
     """False. There is one kind of variable: see "Order of reads and writes" for what a read gives."""
     return False

@@ -1,5 +1,6 @@
 """tf.train: what a training program needs around its graph."""
 
+from types import SimpleNamespace
 from typing import Any
 
 from weftwork.actors.checkpoints.reader import CheckpointReader as NewCheckpointReader
@@ -81,6 +82,7 @@ from weftwork.scheduler.training.batching import (
 )
 from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
 from weftwork.scheduler.training.creators import ChiefSessionCreator, SessionCreator, WorkerSessionCreator
+from weftwork.scheduler.training.event_files import summary_iterator
 from weftwork.scheduler.training.from_checkpoint import init_from_checkpoint, warm_start
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
 from weftwork.scheduler.training.input_producers import (
@@ -115,7 +117,13 @@ from weftwork.scheduler.training.supervisor import (
 from weftwork.scheduler.training.sync_replicas import SyncReplicasOptimizer
 from weftwork.scheduler.training.variables_file import export_variables, import_variables
 
+queue_runner = SimpleNamespace(
+    QueueRunner=QueueRunner, add_queue_runner=add_queue_runner, start_queue_runners=start_queue_runners
+)
+
 __all__ = [
+    "queue_runner",
+    "summary_iterator",
     "AdagradDAOptimizer",
     "SyncReplicasOptimizer",
     "basic_train_loop",

@@ -333,8 +333,9 @@ def dynamic_decode(
                 following = _chosen(finished, state, following)
             if limit is not None:
                 over = math_ops.logical_or(over, time + 1 >= limit)
+            following, next_inputs = _as_before(state, following), _as_before(inputs, next_inputs)
             written = [array.write(time, t) for array, t in zip(arrays, flatten(outputs), strict=True)]
-            return time + 1, written, following, next_inputs, over, lengths
+            return time + 1, written, following, next_inputs, _as_before(finished, over), lengths
 
         carried = (convert_to_tensor(np.int32(0)), arrays, state, inputs, finished, lengths)
         _, arrays, state, _, _, lengths = while_loop(
@@ -376,6 +377,14 @@ def _chosen(condition: Tensor, one: Any, other: Any) -> Any:
 
     pairs = zip(flatten(one), flatten(other), strict=True)
     return pack_sequence_as(other, [choose(old, new) for old, new in pairs])
+
+
+def _as_before(old: Any, new: Any) -> Any:
+    """The next tensors, of which is known what was known of the last ones' shapes."""
+    for before, after in zip(flatten(old), flatten(new), strict=True):
+        if not isinstance(after, TensorArray) and as_tensor(after) is not None:
+            after.set_shape(before.shape)
+    return new
 
 
 def _open(carried: tuple) -> Any:

@@ -14,8 +14,10 @@ import socket
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
+from weftwork.graph.files.records import tf_record_iterator
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.protos import protos
@@ -167,6 +169,12 @@ class FileWriter:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+def summary_iterator(path: Any) -> Iterator[Any]:
+    """The Events of an event file, one after another. Raises DataLossError for what is none."""
+    for record in tf_record_iterator(path):
+        yield protos("event").Event.FromString(record)
 
 
 def metadata_proto(metadata: Any) -> Any:

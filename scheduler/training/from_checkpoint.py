@@ -50,14 +50,15 @@ def warm_start(
     if var_name_to_vocab_info:
         raise NotImplementedError("warm_start maps no vocabularies: var_name_to_vocab_info must be None.")
     names = dict(var_name_to_prev_var_name or {})
-    chosen = {}
+    chosen: dict[str, list[Variable]] = {}
     for variable in _chosen(vars_to_warm_start):
         info = variable.save_slice_info
-        name = variable.op.name if info is None else info.full_name
-        chosen.setdefault(names.pop(name, name), []).append(variable)
-    if names:
-        raise ValueError(f"You provided previous variable names that were not used: {sorted(names)}")
-    init_from_checkpoint(ckpt_to_initialize_from, {key: v if len(v) > 1 else v[0] for key, v in chosen.items()})
+        chosen.setdefault(variable.op.name if info is None else info.full_name, []).append(variable)
+    unused = sorted(set(names) - set(chosen))
+    if unused:
+        raise ValueError(f"You provided previous variable names that were not used: {unused}")
+    for name, parts in chosen.items():
+        init_from_checkpoint(ckpt_to_initialize_from, {names.get(name, name): parts if len(parts) > 1 else parts[0]})
 
 
 def _chosen(wanted: Any) -> list[Variable]:

@@ -483,3 +483,33 @@ def test_the_variables_to_train_come_in_any_iterable(graph, given):
         session.run(tf.global_variables_initializer())
         session.run(step)
         assert session.run(v) == 0.0
+
+
+def test_dual_averaging(graph):
+    step = tf.Variable(np.int64(0), trainable=False)
+    v = tf.Variable([0.0, 0.0, 0.0])
+    grads = tf.constant([0.1, 0.2, 0.001])
+    optimizer = tf.train.AdagradDAOptimizer(3.0, step, 0.1, l1_regularization_strength=0.001)
+    train = optimizer.apply_gradients([(grads, v)], step)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(train)
+        total = np.float32([0.1, 0.2, 0.001])
+        expected = -3 * np.maximum(total - 0.001, 0) / np.sqrt(0.1 + total**2)
+        np.testing.assert_allclose(session.run(v), expected, rtol=1e-5, atol=1e-7)
+        assert session.run(v)[2] == 0
+
+
+def test_cosines_that_begin_again(graph):
+    rates = [
+        tf.train.cosine_decay_restarts(1.0, step, 100, t_mul=2.0, m_mul=0.5) for step in (0, 50, 100, 200, 299, 300)
+    ]
+    line = tf.train.linear_cosine_decay(1.0, 250, 1000)
+    noisy = tf.train.noisy_linear_cosine_decay(1.0, 250, 1000, initial_variance=0.0)
+    with tf.Session() as session:
+        found = session.run(rates)
+        np.testing.assert_allclose(found[:4], [1, 0.5, 0.5, 0.25], atol=1e-6)
+        assert found[4] < 1e-3
+        np.testing.assert_allclose(found[5], 0.25, atol=1e-6)
+        expected = 0.75 * 0.5 * (1 + np.cos(np.pi * 0.25)) + 0.001
+        np.testing.assert_allclose(session.run([line, noisy]), [expected] * 2, rtol=1e-5)

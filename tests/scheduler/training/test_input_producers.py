@@ -170,9 +170,8 @@ def test_what_cannot_be_batched_is_refused(graph):
         tf.train.batch([1], 2, num_threads=0)
     with pytest.raises(TypeError, match="Expected types to be consistent"):
         tf.train.batch_join([[1], [1.0]], 2)
-    sparse = tf.SparseTensor([[0]], [1], [1])
-    with pytest.raises(TypeError, match="SparseTensor"):
-        tf.train.batch([sparse], 2)
+    with pytest.raises(ValueError, match="examples of as many tensors each"):
+        tf.train.batch_join([[1], [1, 2]], 2)
 
 
 def test_batches_are_named_after_the_function_that_made_them(graph):
@@ -184,3 +183,59 @@ def test_batches_are_named_after_the_function_that_made_them(graph):
         tf.train.shuffle_batch_join([[x]], 2, 10, 1),
     ]
     assert [tensor.op.name for tensor in made] == ["batch", "batch_join", "shuffle_batch", "shuffle_batch_join"]
+
+
+def batches_of(batch):
+    """The batches of an input, until it ends."""
+    found = []
+    with tf.Session() as session:
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        coordinator = tf.train.Coordinator()
+        threads = tf.train.start_queue_runners(session, coordinator)
+        try:
+            while True:
+                found.append(session.run(batch))
+        except tf.errors.OutOfRangeError:
+            coordinator.request_stop()
+        coordinator.join(threads)
+    return found
+
+
+def numbers(count):
+    return tf.train.range_input_producer(count, num_epochs=1, shuffle=False).dequeue()
+
+
+def test_batches_of_sparse_tensors(graph):
+    n = tf.cast(numbers(4), tf.int64)
+    sparse = tf.SparseTensor([[n]], [tf.cast(n, tf.float32)], [n + 1])
+    first, second = batches_of(tf.train.batch([n, sparse], 2))
+    assert first[1].indices.tolist() == [[0, 0], [1, 1]]
+    assert (first[1].values.tolist(), first[1].dense_shape.tolist()) == ([0, 1], [2, 2])
+    assert second[1].dense_shape.tolist() == [2, 4]
+
+
+def test_rows_of_a_sparse_tensor_are_examples(graph):
+    n = tf.cast(numbers(1), tf.int64)
+    rows = tf.SparseTensor([[0, 1], [2, 0]], [5, 6], [3, n + 2])
+    (batch,) = batches_of(tf.train.batch({"x": rows}, 3, enqueue_many=True))
+    assert (batch["x"].indices.tolist(), batch["x"].values.tolist()) == ([[0, 1], [2, 0]], [5, 6])
+
+
+def test_only_examples_that_are_to_be_kept_are_batched(graph):
+    n = numbers(6)
+    assert [b.tolist() for b in batches_of(tf.train.maybe_batch([n], tf.equal(n % 2, 0), 3))] == [[0, 2, 4]]
+
+
+def test_of_many_examples_each_is_kept_or_not(graph):
+    n = numbers(2)
+    many = tf.stack([n * 10, n * 10 + 1, n * 10 + 2])
+    kept = tf.train.maybe_batch([many], tf.constant([True, False, True]), 4, enqueue_many=True)
+    assert batches_of(kept)[0].tolist() == [0, 2, 10, 12]
+    with pytest.raises(ValueError, match="cannot be a vector"):
+        tf.train.maybe_batch([n], tf.constant([True, False]), 2)
+    for batch in (
+        tf.train.maybe_shuffle_batch([n], 2, 10, 2, keep_input=True),
+        tf.train.maybe_batch_join([[n]], True, 2),
+        tf.train.maybe_shuffle_batch_join([[n]], 2, 10, 2, True),
+    ):
+        assert batch.shape.as_list() == [2]

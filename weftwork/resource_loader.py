@@ -1,0 +1,30 @@
+"""tf.resource_loader: files beside the program's own."""
+
+import os
+import sys
+
+from weftwork.graph.files.system import GFile
+
+
+def get_data_files_path() -> str:
+    """The folder of the module that calls it."""
+    return os.path.dirname(os.path.abspath(sys._getframe(1).f_code.co_filename))
+
+
+def get_path_to_datafile(path: str) -> str:
+    """The path of a file in the folder of the module that calls it."""
+    return os.path.join(os.path.dirname(os.path.abspath(sys._getframe(1).f_code.co_filename)), path)
+
+
+def load_resource(path: str) -> bytes:
+    """The content of a file. Raises NotFoundError when there is none."""
+    with GFile(path, "rb") as file:
+        return file.read()
+
+
+def readahead_file_path(path: str, readahead: str = "128M") -> str:
+    """The path itself."""
+    return path
+
+
+__all__ = ["get_data_files_path", "get_path_to_datafile", "load_resource", "readahead_file_path"]
