@@ -240,12 +240,12 @@ class Transport:
 def is_left(folder: str) -> bool:
     """True for a folder whose slot 0 had a process, which has gone."""
     with socket.socket(socket.AF_UNIX) as stream:
-        stream.setblocking(False)
+        stream.setblocking(False)  # a program that stands still accepts nobody: others shall not wait for it
         try:
             stream.connect(os.path.join(folder, "0"))
         except ConnectionRefusedError:
             return True
-        except OSError:  # another user's, or just being made, or of a program that hangs: its queue is full
+        except OSError:  # it stands still, is another user's, or is just being made
             return False
     return False
 

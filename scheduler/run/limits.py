@@ -17,7 +17,6 @@ import ctypes
 import functools
 import logging
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ import numpy as np
 
 from weftwork.actors.processes.code import pack_code
 from weftwork.actors.programs.program import Stopped
+from weftwork.actors.programs.stack import frames_of_threads
 from weftwork.graph.forks import fresh, in_child
 from weftwork.graph.ownership import is_atom
 from weftwork.graph.user_function import UserFunction
@@ -309,7 +309,7 @@ def _root(run: Any) -> Any:
 
 def _frames() -> dict[int, FrameType]:
     """What the other threads do. This one's own frame would hold the others for as long as it is held itself."""
-    frames = sys._current_frames()
+    frames = frames_of_threads()
     frames.pop(threading.get_ident(), None)
     return frames
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any, NamedTuple
 
-from weftwork.actors.programs.stack import under_way
+from weftwork.actors.programs.stack import frames_of_threads, under_way
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.events.event import Event
@@ -208,7 +208,7 @@ class _Piece(NamedTuple):
         """Which of them are done by now, and the seconds that the one after these is taken to have done."""
         if self.seen:
             return self.ops[:-1], 0.0
-        step = under_way(sys._current_frames().get(self.thread))[0] if self.thread and self.owners else None
+        step = under_way(frames_of_threads().get(self.thread))[0] if self.thread and self.owners else None
         if step is not None:
             return [self.flow.ops[node] for node in self.owners[:step] if node >= 0], 0.0
         over: list[Operation] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import ExitStack, suppress
 
 import numpy as np
 import pytest
@@ -98,6 +99,22 @@ def test_half_a_message_is_never_taken_for_one(ends):
 def test_a_thread_that_waits_goes_on_when_it_is_woken_and_has_got_nothing(ends):
     ends[0].wake()
     assert ends[0].next(None) is None
+
+
+def test_nobody_waits_for_a_program_that_stands_still(tmp_path):
+    with socket.socket(socket.AF_UNIX) as idle:
+        idle.bind(str(tmp_path / "0"))
+        idle.listen(0)
+        with suppress(BlockingIOError), ExitStack() as others:  # others have asked until there is no room
+            for _ in range(100):
+                other = others.enter_context(socket.socket(socket.AF_UNIX))
+                other.setblocking(False)
+                other.connect(str(tmp_path / "0"))
+        found: list[bool] = []
+        asking = threading.Thread(target=lambda: found.append(is_left(str(tmp_path))), daemon=True)
+        asking.start()
+        asking.join(10)
+        assert found == [False]
 
 
 def test_a_folder_is_left_once_the_process_in_its_first_slot_has_gone(tmp_path):

@@ -1,0 +1,45 @@
+"""What the threads of a process do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import faulthandler, gc, os, threading, time
+from weftwork.actors.programs.stack import frames_of_threads
+
+faulthandler.dump_traceback_later(20, exit=True)
+
+class Slow:
+    def __init__(self):
+        self.me = self
+
+    def __del__(self):
+        time.sleep(0.0005)
+
+def look():
+    while True:
+        frames_of_threads()
+        [Slow() for _ in range(3)]
+
+def start():
+    while True:
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+
+gc.set_threshold(5)
+for function in (look, start, start):
+    threading.Thread(target=function, daemon=True).start()
+time.sleep(1)
+print("it goes on", flush=True)
+os._exit(0)
+"""
+
+
+def test_to_look_at_threads_while_the_collector_has_work_does_not_stop_the_program():
+    root = Path(__file__).parents[3]
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, cwd=root)
+    assert ended.stdout == "it goes on\n", ended.stderr[-1000:]
