@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -44,50 +45,70 @@ class Said(NamedTuple):
     text: str = ""
 
 
-def has_annotations(function: Callable) -> bool:
-    """Whether a function says anything, as far as a quick look tells."""
-    plain = function
-    while isinstance(plain, functools.partial):
-        plain = plain.func
-    silent = isinstance(plain, (types.FunctionType, types.MethodType)) and not plain.__annotations__
-    return not silent
+Taken = tuple[tuple[str, ...], dict[str, Said], Said | None]
+_taken: WeakKeyDictionary[Callable, Taken] = WeakKeyDictionary()
+_given: WeakKeyDictionary[UserFunction, Said | tuple[Said | None, ...] | None] = WeakKeyDictionary()
+"""What was found of functions, for as long as they live."""
+_NOTHING: Taken = ((), {}, None)
 
 
-def takes(function: Callable) -> tuple[tuple[str, ...], dict[str, Said], Said | None]:
+def takes(function: Callable) -> Taken:
     """The names of a function's positional parameters, what it says of each, and of those that `*args` takes.
 
     Only what is said for sure.
     """
+    if isinstance(function, types.MethodType) and isinstance(function.__func__, types.FunctionType):
+        names, told, rest = takes(function.__func__)
+        return names[1:], {name: said for name, said in told.items() if name not in names[:1]}, rest
     try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return (), {}, None
+        known = _taken.get(function)
+        if known is None:
+            known = _taken[function] = _takes(function)
+        return known
+    except TypeError:  # it has no hash, or nothing refers to it weakly
+        return _takes(function)
+
+
+def _takes(function: Callable) -> Taken:
+    signature = _signature(function)
+    if signature is None:
+        return _NOTHING
     told: dict[str, Said] = {}
     rest = None
-    for parameter in parameters:
+    for parameter in signature.parameters.values():
         said = _said_by(function, parameter.annotation)
         if said is not None and parameter.kind is parameter.VAR_POSITIONAL:
             rest = said
         elif said is not None and parameter.kind is not parameter.VAR_KEYWORD:
             told[parameter.name] = said
+    parameters = signature.parameters.values()
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return tuple(positional), told, rest
 
 
-@functools.lru_cache(maxsize=1024)
+def _signature(function: Callable) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except Exception:  # it has none, or its annotations name what is not there
+        return None
+
+
 def _gives(kernel: UserFunction) -> Said | tuple[Said | None, ...] | None:
     """What a function says of what it returns: of several outputs of each."""
-    try:
-        annotation = inspect.signature(kernel.function).return_annotation
-    except (TypeError, ValueError):
-        return None
+    if kernel in _given:
+        return _given[kernel]
+    signature = _signature(kernel.function)
+    annotation = inspect.Signature.empty if signature is None else signature.return_annotation
+    said: Said | tuple[Said | None, ...] | None = None
     if kernel.outputs is None:
-        return _said_by(kernel.function, annotation)
-    resolved = _resolved(kernel.function, annotation)
-    parts = typing.get_args(resolved)
-    if typing.get_origin(resolved) is tuple and len(parts) == kernel.outputs and ... not in parts:
-        return tuple(map(_said, parts))
-    return None
+        said = _said_by(kernel.function, annotation)
+    else:
+        resolved = _resolved(kernel.function, annotation)
+        parts = typing.get_args(resolved)
+        if typing.get_origin(resolved) is tuple and len(parts) == kernel.outputs and ... not in parts:
+            said = tuple(map(_said, parts))
+    _given[kernel] = said
+    return said
 
 
 def given(tensor: Tensor) -> Said | None:

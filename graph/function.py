@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from weftwork.graph import dtypes, nest, shapes
-from weftwork.graph.agreement import check, has_annotations, takes
+from weftwork.graph.agreement import check, takes
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
 from weftwork.graph.dtypes import DType, as_dtype
@@ -194,8 +194,8 @@ class Op(Generic[P, R]):
     @functools.cached_property
     def _says(self) -> tuple:
         """What the function says of its parameters, for sure; empty for nothing."""
-        says = takes(self.function) if has_annotations(self.function) else None
-        return says if says is not None and (says[1] or says[2]) else ()
+        says = takes(self.function)
+        return says if says[1] or says[2] else ()
 
     @functools.cached_property
     def _takes_name(self) -> bool:

@@ -25,6 +25,8 @@ from weftwork.graph.operation import Operation, Tensor
 
 _STEERING = (enum.Enum, type, ModuleType, FunctionType, BuiltinFunctionType, MethodType, Op, DType, np.dtype, Graph)
 _FIXED = frozenset([bool, type(None), str, bytes, type(...)])
+_TEXTS = {"U": np.dtype("U"), "S": np.dtype("S")}
+"""What an array of text counts as, however long its texts are."""
 _INT64 = range(-(2**63), 2**63)
 _NUMBERS = {int: dtypes.int64, float: dtypes.float64, complex: dtypes.complex128}
 """The dtype that Python's numbers have in a trace. Beside typed tensors they take their dtype."""
@@ -64,7 +66,8 @@ def describe(value: Any, key: list, data: list, exact: bool) -> None:
     """
     kind = type(value)
     if kind is np.ndarray or issubclass(kind, np.generic):
-        key.append((value.dtype, value.shape) if exact else value.dtype)
+        dtype = _TEXTS.get(value.dtype.kind, value.dtype)
+        key.append((dtype, value.shape) if exact else dtype)
         data.append(value)
     elif kind in _NUMBERS:
         key.append(kind if kind is not int or value in _INT64 else object)

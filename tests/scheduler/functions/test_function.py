@@ -84,7 +84,8 @@ def test_a_function_is_traced_once_for_each_structure_and_each_type():
         ([{"a": 1}, {"a": 2}], 7),
         ([{"b": 1}], 8),
         ([threading.Lock(), threading.Lock()], 9),
-        ([1, 1.5, [5, 6]], 9),
+        ([np.array(["a"]), np.array(["longer", "text"])], 10),
+        ([1, 1.5, [5, 6]], 10),
     ):
         for value in calls:
             result = f(value)
