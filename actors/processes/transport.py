@@ -240,11 +240,12 @@ class Transport:
 def is_left(folder: str) -> bool:
     """True for a folder whose slot 0 had a process, which has gone."""
     with socket.socket(socket.AF_UNIX) as stream:
+        stream.setblocking(False)  # a process that does not go on takes nobody in
         try:
             stream.connect(os.path.join(folder, "0"))
         except ConnectionRefusedError:
             return True
-        except OSError:  # another user's, or just being made
+        except OSError:  # another user's, or just being made, or busy
             return False
     return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import numpy as np
@@ -112,3 +113,12 @@ def test_a_process_that_comes_after_another_one_in_its_slot_gets_what_is_sent_to
     ends[1] = Transport(str(tmp_path), 1)
     ends[0].send(1, [b"to the new one"])
     assert received(ends[1]) == [(0, [b"to the new one"])]
+
+
+def test_a_process_that_takes_nobody_in_keeps_nobody_waiting(tmp_path):
+    """Its folder is not left, and who looks whether it is does not wait: it may be stopped, or stuck."""
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(str(tmp_path / "0"))
+        busy.listen(0)
+        waiting.connect(str(tmp_path / "0"))
+        assert not is_left(str(tmp_path))
