@@ -14,11 +14,13 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 ITEM = "[]"
+CLASS = ("__class__", "type()")
+"""Steps of a path to an object's class."""
 ROOT_SELF = ("self", "")
 CHANGES = frozenset(
     "append appendleft extend extendleft insert pop popleft popitem remove discard clear add update setdefault sort "
     "reverse rotate subtract move_to_end difference_update intersection_update symmetric_difference_update fill put "
-    "itemset resize partition frombytes fromlist writelines".split()
+    "itemset resize partition frombytes fromlist writelines set reset".split()
 )
 """Methods that change a container in place."""
 _VIEWS = frozenset("get items values".split())
@@ -29,7 +31,7 @@ _MOST = 20_000
 
 
 class Change(NamedTuple):
-    """Something that code changes in place. how: "attribute", "item", "method" or "inplace".   name: of what."""
+    """Something that code changes in place. how: "attribute", "item", "method", "inplace" or "argument"; name: of."""
 
     root: tuple[str, str]
     path: tuple[str, ...]
@@ -326,8 +328,14 @@ class _Follower:
         elif name in ("CALL_FUNCTION_KW", "CALL_KW"):
             self._pop(count + 2)
         else:
+            argument = self._peek(count) if count else None
             self._pop(count)
             called = self._pop()
+            if called is not None and called[1][-1:] == _AT:
+                self._changed(argument, "argument")
+            if called == _TYPE and count == 1 and argument is not None:
+                self.stack.append((argument[0], (*argument[1], CLASS[1])))
+                return
             if called is not None and called[1][-1:] and called[1][-1] in _VIEWS:
                 self.stack.append((called[0], (*called[1][:-1], ITEM)))
                 return
@@ -340,6 +348,8 @@ class _Follower:
         self.stack.append(None)
 
 
+_TYPE, _AT = (("global", "type"), ()), ("at",)
+"""What gives the class of its argument; `numpy.add.at` and the like, which write to theirs, be it read-only or not."""
 _JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs])
 
 

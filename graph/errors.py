@@ -293,6 +293,14 @@ class InaccessibleTensorError(ValueError):
     """The inside of a function or control-flow construct was asked for from outside."""
 
 
+def add_remote(error: BaseException, text: str) -> None:
+    """Let the last exception in a chain of causes tell of the traceback in the process where it was raised."""
+    last = error
+    while last.__cause__ is not None:
+        last = last.__cause__
+    last.__cause__ = RemoteTraceback(text)
+
+
 class RemoteTraceback(Exception):
     """The cause of an exception that was raised in another process: str() is the traceback there."""
 

@@ -1,13 +1,17 @@
 """Forks: what must be anew in a process that is forked off a program, for it has none of the program's threads.
 
 A lock that another thread held would be held for ever, and nobody serves what a thread of the program's served.
+SIGTERM ends such a process, as multiprocessing's pools expect: Ray's handlers, if there are any, are its parent's, and
+one that comes while a process is being forked off waits, or it would be lost in what Python calls then.
 """
 
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -42,12 +46,29 @@ def children_end() -> Iterator[None]:
             os._exit(0)
 
 
+_forking = threading.local()
+"""The signals that the thread which forks had blocked before."""
+
+
+def _before_fork() -> None:
+    _forking.blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def _in_parent() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.blocked)
+
+
 def _after_fork() -> None:
     for lock in list(_locks):
         lock._at_fork_reinit()
     for task in _tasks:
         task()
+    handler = signal.getsignal(signal.SIGTERM)
+    if not callable(handler) or (getattr(handler, "__module__", None) or "").partition(".")[0] == "ray":
+        with suppress(ValueError):  # not where a signal may be set
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if handler is not signal.SIG_IGN else handler)
+    _in_parent()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_after_fork)

@@ -15,6 +15,7 @@ from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.agreement import check, takes
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
+from weftwork.graph.captured import given
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, R, Tensor, Traits
 from weftwork.graph.retries import Retry
@@ -140,12 +141,12 @@ class Op(Generic[P, R]):
         tracing = local.tracing
         convert = as_tensor if tracing is None else tracing.argument
         lifted, named_args = nest.lift_call(args, kwargs, found, convert)
-        if kwargs:
-            attrs: Mapping[str, Any] = {"template": (lifted, named_args)}
-        elif len(found) == len(args) and all([type(item) is nest.Slot for item in lifted]):
-            attrs = _straight(len(args))
+        kernel = self._kernel
+        if not kwargs and len(found) == len(args) and all([type(item) is nest.Slot for item in lifted]):
+            attrs: Mapping[str, Any] = _straight(len(args))
         else:
-            attrs = {"template": (lifted, {})}
+            attrs = {"template": (lifted, named_args)}
+            kernel = self._kernel_for([*lifted, *named_args.values()])
         if found:
             graph = found[0].op.graph
             if self._says:
@@ -154,7 +155,6 @@ class Op(Generic[P, R]):
             return self._computed(args, kwargs)
         else:
             graph = get_default_graph()
-        kernel = self._kernel
         node = graph.add(
             self._kind,
             self._type,
@@ -168,6 +168,16 @@ class Op(Generic[P, R]):
         if kernel.outputs is None:
             return node.outputs[0]
         return node if not node.outputs else list(node.outputs)
+
+    def _kernel_for(self, items: list) -> UserFunction:
+        """The kernel of a call with constant arguments: one of its own where they hold functions, or objects."""
+        parts = tuple(given(nest.constants(items)))
+        known = self._kernel
+        if not parts:
+            return known
+        return kernel_of(
+            self.function, known.outputs, known.types, self._traits, self._gradient, known.numpy, given=parts
+        )
 
     def _computed(self, args: tuple, kwargs: dict) -> Any:
         """What the node would give, at once: a function that runs as a node calls this one.

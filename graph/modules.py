@@ -16,7 +16,7 @@ _INSTALLED = tuple({os.path.join(_PATHS[name], "") for name in ("stdlib", "plats
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 _own: dict[str, bool] = {}
-_looked_at = 0
+_looked_at: tuple = ()
 
 
 def is_own(name: Any) -> bool:
@@ -49,9 +49,10 @@ def settle_modules() -> None:
     """
     global _looked_at
     modules = sys.modules
-    if len(modules) == _looked_at:
+    now = len(modules), next(reversed(modules))
+    if now == _looked_at:
         return
-    _looked_at = len(modules)
+    _looked_at = now
     for name in list(modules):
         if name not in _settled:
             _settled.add(name)

@@ -10,9 +10,13 @@ import copy
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from weftwork.graph.ownership import ATOMS, alike, copied, is_atom
+
+_HOLD_NOTHING = ATOMS - {FunctionType}
+"""Types of constants that refer to no state."""
 
 
 class Slot(NamedTuple):
@@ -62,27 +66,29 @@ class Fixed:
         return repr(self.value)
 
 
-def _fixed(value: Any) -> Any:
+def _fixed(value: Any, memo: dict) -> Any:
     """A copy, as it stands in a template."""
-    mine = copied(value)
+    mine = copied(value, memo)
     return mine if is_atom(mine) else Fixed(mine, value)
 
 
-def lift(structure: Any, found: list, convert: Callable[[Any], Any]) -> Any:
+def lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict | None = None) -> Any:
     """The template of `structure`; tensors (what `convert` does not give None for) are appended to `found`.
 
-    What holds no tensor is copied, so that the template stays what it is now. Raises TypeError for a tensor among the
-    keys of a mapping, ValueError for a structure with tensors that holds itself, or is nested very deep.
+    What holds no tensor is copied, so that the template stays what it is now. memo: what was copied already.
+    Raises TypeError for a tensor among the keys of a mapping, ValueError for a structure with tensors that holds
+    itself, or is nested very deep.
     """
     if type(structure) in ATOMS:
         return structure
     tensor = convert(structure)
     if tensor is not None:
         return _slot_of(tensor, found)
+    memo = {} if memo is None else memo
     if not _holds(structure, convert):
-        return _fixed(structure)
+        return _fixed(structure, memo)
     try:
-        return _lift(structure, found, convert)
+        return _lift(structure, found, convert, memo)
     except RecursionError:
         raise ValueError(
             f"a {type(structure).__name__} with tensors in it holds itself, or is nested too deep to find them all"
@@ -90,10 +96,11 @@ def lift(structure: Any, found: list, convert: Callable[[Any], Any]) -> Any:
 
 
 def lift_call(args: Sequence, kwargs: Mapping, found: list, convert: Callable[[Any], Any]) -> tuple[tuple, dict]:
-    """The template of a call's arguments."""
+    """The template of a call's arguments. What comes twice is one object in it."""
+    memo: dict = {}
     return (
-        tuple([lift(item, found, convert) for item in args]),
-        {name: lift(item, found, convert) for name, item in kwargs.items()},
+        tuple([lift(item, found, convert, memo) for item in args]),
+        {name: lift(item, found, convert, memo) for name, item in kwargs.items()},
     )
 
 
@@ -103,13 +110,13 @@ def _slot_of(tensor: Any, found: list) -> Slot:
     return SLOTS[number] if number < len(SLOTS) else Slot(number)
 
 
-def _lift(structure: Any, found: list, convert: Callable[[Any], Any]) -> Any:
+def _lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict) -> Any:
     if type(structure) in ATOMS:
         return structure
     tensor = convert(structure)
     if tensor is not None:
         return _slot_of(tensor, found)
-    return rebuild(structure, lambda item: _lift(item, found, convert), _fixed)
+    return rebuild(structure, lambda item: _lift(item, found, convert, memo), lambda item: _fixed(item, memo))
 
 
 def _holds(structure: Any, convert: Callable[[Any], Any]) -> bool:
@@ -132,16 +139,34 @@ def _holds(structure: Any, convert: Callable[[Any], Any]) -> bool:
     return False
 
 
-def fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any] = copied) -> Any:
+def fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any] | None = None) -> Any:
     """The structure again, with `values` where the tensors stood.
 
-    give: what stands for a part that can be changed, and holds no tensor: a copy, unless nobody will change it.
+    give: what stands for a part that can be changed, and holds no tensor: a copy, unless nobody will change it. What
+    is in it twice is one copy.
     """
+    if give is None:
+        memo: dict = {}
+        give = lambda value: copied(value, memo)  # noqa: E731
     if type(template) is Slot:
         return values[template.index]
     if type(template) is Fixed:
         return give(template.value)
     return rebuild(template, lambda item: fill(item, values, give))
+
+
+def constants(templates: Sequence[Any]) -> list:
+    """The parts of templates that hold no tensor; numbers and the like are left out."""
+    found, stack = [], list(templates)
+    while stack:
+        item = stack.pop()
+        if type(item) is Fixed:
+            found.append(item.value)
+        elif type(item) is not Slot and type(item) not in _HOLD_NOTHING:
+            parts = _parts(item)
+            found += [] if parts else [item]
+            stack += parts
+    return found
 
 
 def as_it_is(value: Any) -> Any:

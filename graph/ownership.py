@@ -20,6 +20,7 @@ import fractions
 import functools
 import gc
 import pathlib
+import random
 import re
 import sys
 import threading
@@ -33,12 +34,14 @@ import numpy as np
 
 _HEAP = 1 << 9
 """The flag of types that are made at run time."""
+GENERATORS = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
+"""Those that `random` and `numpy.random` draw from: there is one of each."""
 _SAYING = ("__getstate__", "__setstate__", "__getnewargs_ex__")
 """By which a class says what its objects' state is."""
 ATOMS: frozenset[type] = frozenset(
     [
         *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, object),
-        *(types.FunctionType, types.BuiltinFunctionType, types.ModuleType, types.CodeType, types.GeneratorType),
+        *(types.FunctionType, types.ModuleType, types.CodeType, types.GeneratorType),
         *(types.CoroutineType, types.AsyncGeneratorType, types.GetSetDescriptorType, types.MappingProxyType),
         *(types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType, types.GenericAlias),
         *(type, weakref.ref, property, staticmethod, classmethod, memoryview, types.FrameType, types.TracebackType),
@@ -81,26 +84,33 @@ def is_atom(value: Any) -> bool:
         if kind is tuple or kind is frozenset:
             if not ATOMS.issuperset(map(type, item)):
                 stack.extend(item)
-        elif not is_atomic(kind):
+        elif not is_atomic(kind) and not (kind is types.BuiltinFunctionType and _is_loose(item)):
             return False
     return True
+
+
+def _is_loose(function: Any) -> bool:
+    """True for a function in C that is not the method of an object, but for the generators that all draw from."""
+    owner = function.__self__
+    return owner is None or isinstance(owner, (types.ModuleType, type)) or any([owner is one for one in GENERATORS])
 
 
 # Copies
 
 
-def copied(value: Any) -> Any:
+def copied(value: Any, memo: dict | None = None) -> Any:
     """A copy that shares nothing which can be changed, as `copy.deepcopy` makes it. Its arrays can be written to.
 
+    memo: of what was copied before, with which this may share parts.
     Raises ValueError for a value that is nested too deep for it.
     """
     kind = type(value)
     if kind in ATOMS:
         return value
-    if kind is np.ndarray and not value.dtype.hasobject:
+    if kind is np.ndarray and memo is None and not value.dtype.hasobject:
         return value.copy(order="K")
     try:
-        return value if is_atom(value) else _copy(value, {})
+        return value if is_atom(value) else _copy(value, {} if memo is None else memo)
     except RecursionError:
         raise ValueError(
             f"a {kind.__name__} is nested too deep to be copied, and it must be: others see it too"
@@ -176,8 +186,20 @@ _COPIERS: dict[type, Callable[[Any, dict], Any]] = {
     frozenset: lambda value, memo: frozenset([_copy(item, memo) for item in value]),
     bytearray: lambda value, memo: value[:],
     np.ndarray: _copy_array,
-    types.MethodType: lambda value, memo: types.MethodType(value.__func__, _copy(value.__self__, memo)),
+    types.MethodType: lambda value, memo: _copy_method(value, memo),
+    types.BuiltinFunctionType: lambda value, memo: _copy_method(value, memo),
 }
+
+
+def _copy_method(value: Any, memo: dict) -> Any:
+    """One of a copy of its object; a function of a module, and the generators' that all draw from, as they are."""
+    owner = value.__self__
+    if any([owner is one for one in GENERATORS]):
+        return value
+    made = _copy(owner, memo)
+    if made is owner:
+        return value
+    return types.MethodType(value.__func__, made) if type(value) is types.MethodType else getattr(made, value.__name__)
 
 
 def _of_type(kind: type, name: str) -> Any:
@@ -200,11 +222,15 @@ def answers_all(kind: type) -> bool:
     """
     if not kind.__dictoffset__ or kind.__itemsize__ or kind in copyreg.dispatch_table:
         return False
-    if any([isinstance(_of_type(kind, name), types.FunctionType) for name in _SAYING]):
+    if _says_its_state(kind):
         return False
     if any([base is not object and not base.__flags__ & _HEAP for base in kind.__mro__]):
         return False
     return any([isinstance(_of_type(kind, name), types.FunctionType) for name in ("__getattr__", "__getattribute__")])
+
+
+def _says_its_state(kind: type) -> bool:
+    return any([isinstance(_of_type(kind, name), types.FunctionType) for name in _SAYING])
 
 
 def _copy_object(value: Any, memo: dict) -> Any:
@@ -214,6 +240,12 @@ def _copy_object(value: Any, memo: dict) -> Any:
     try:
         if by_itself is not None:
             return by_itself(value, memo)
+        if (
+            type(_of_type(kind, "__del__")) is types.FunctionType
+            and _is_reduced_as(kind, object)
+            and not _says_its_state(kind)
+        ):
+            return value  # what it holds is let go once
         if answers_all(kind) and _is_reduced_as(kind, object):
             reduced: Any = (object.__new__, (kind,), object.__getattribute__(value, "__dict__"))
         else:

@@ -56,9 +56,11 @@ class UserFunction:
         retries: int | Retry = 0,
         timeout: float | None = None,
         numpy: bool = False,
+        given: tuple = (),
     ):
+        """given: functions, and classes of objects, among its constant arguments."""
         self.function, self.outputs, self.types, self.retries, self.timeout = function, outputs, types, retries, timeout
-        self.numpy = numpy
+        self.numpy, self._given = numpy, given
         self.__name__ = named(function)
         self.node_name = _node_name(self.__name__)
         self._async = is_async(function)
@@ -74,10 +76,10 @@ class UserFunction:
     @functools.cached_property
     def captured(self) -> Captured:
         """What the function refers to: looked for when it is first asked for."""
-        return Captured(self.function)
+        return Captured(self.function, given=self._given)
 
     def __getstate__(self) -> dict:
-        state = {**self.__dict__, "gradient": None, "token": None}
+        state = {**self.__dict__, "gradient": None, "token": None, "_given": ()}
         state.pop("captured", None)
         return state
 
@@ -294,13 +296,17 @@ def kernel_of(
     traits: Traits,
     gradient: Callable | None = None,
     numpy: bool = False,
+    given: tuple = (),
 ) -> UserFunction:
-    """The one kernel of a function and its options: what was learned of its cost, and that it is pure, is its own."""
+    """The one kernel of a function and its options: what was learned of its cost, and that it is pure, is its own.
+
+    given: functions, and classes of objects, among the constant arguments of a node: they may refer to state.
+    """
     options = (outputs, types, traits, numpy)
-    key = (identity(function), options, None if gradient is None else identity(gradient))
+    key = (identity(function), options, None if gradient is None else identity(gradient), tuple(map(id, given)))
     kernel = _kernels.get(key)
     if kernel is None:
-        kernel = UserFunction(function, outputs, types, traits.retries, traits.timeout, numpy)
+        kernel = UserFunction(function, outputs, types, traits.retries, traits.timeout, numpy, given)
         kernel.gradient, kernel.token = gradient, _token(function, options)
         _kernels[key] = kernel
     return kernel

@@ -18,7 +18,15 @@ class _Places(dict):
 
 
 class Unsendable(Exception):
-    """A value does not pickle, so it cannot cross between processes."""
+    """A value does not pickle, or does not load where it comes, so it cannot cross between processes."""
+
+
+def read(parts: list) -> list:
+    """A message. Raises Unsendable where a value in it does not load here."""
+    try:
+        return unpack_parts(parts)
+    except Exception as error:
+        raise Unsendable(f"a value does not load: {error}") from error
 
 
 class ProcessExchange:
@@ -54,8 +62,8 @@ class ProcessExchange:
         """Take the next message, if one comes within so many seconds."""
         came = self.transport.next(seconds)
         if came is not None:
-            slot, message = came
-            self.take(slot, None if message is None else unpack_parts(message))
+            slot, parts = came
+            self.take(slot, None if parts is None else read(parts))
 
     def take(self, slot: int, message: list | None) -> None:
         """A message came from a slot; None: its process has gone."""

@@ -22,7 +22,7 @@ from time import monotonic, perf_counter, sleep, thread_time
 from typing import Any
 
 from weftwork.actors.processes.code import BlockMissing, unpack_code
-from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
+from weftwork.actors.processes.exchange import ProcessExchange, Unsendable, read
 from weftwork.actors.processes.messages import Request, Watch, describe, pack_parts, unpack_parts
 from weftwork.actors.processes.replay import tell_inputs
 from weftwork.actors.processes.transport import Gone, Transport
@@ -95,7 +95,7 @@ class _Exchange(ProcessExchange):
         came = self.transport.next(seconds)
         if came is not None:
             slot, parts = came
-            message = None if parts is None else unpack_parts(parts)
+            message = None if parts is None else read(parts)
             if message is not None and message[0] == "share":
                 self._later.append(parts)
             else:
@@ -389,7 +389,7 @@ def _packed(reply: list) -> list:
 
 def main(folder: str, slot: int) -> None:
     """What the process does: it serves, and ends when the program has gone."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="weftwork-end", daemon=True).start()
+    threading.Thread(target=_end_with, args=(os.getppid(), _without_input()), name="weftwork-end", daemon=True).start()
     limit(1)
     with suppress(Gone, OSError):
         LocalWorker().serve(folder, slot)
@@ -397,13 +397,21 @@ def main(folder: str, slot: int) -> None:
     _end()
 
 
-def _end_with(parent: int) -> None:
+def _end_with(parent: int, life: int) -> None:
     """End this process once its standard input is closed, which the program does not do while it lives."""
     poll = select.poll()
-    poll.register(0, select.POLLIN | select.POLLHUP)
+    poll.register(life, select.POLLIN | select.POLLHUP)
     while os.getppid() == parent and not poll.poll(_PARENT_EVERY * 1000):
         pass
     _end()
+
+
+def _without_input() -> int:
+    """Let functions, and what they start, find the end of their standard input: they would wait. What it was."""
+    was, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return was
 
 
 def _end() -> None:

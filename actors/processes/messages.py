@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ from weftwork.graph.errors import printed, shown, text_of
 
 _APART = 1 << 16
 """Bytes of data from which it is a part of its own."""
+_MOST_CAUSES = 16
+"""Exceptions that go with one that was raised from them."""
 _DEPTH = 4
 """Containers in each other that are looked into for plain values."""
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
@@ -211,17 +214,34 @@ def check_pickles(value: Any) -> None:
 
 
 def describe(error: BaseException) -> tuple[bytes, str]:
-    """An exception as (pickled exception, text of its traceback).
+    """An exception as (pickled exception, text of its traceback). Those that it was raised from go with it.
 
     One that does not pickle goes without what does not pickle in it; where that does not help either, it is told by its
     type and text.
     """
+    chain = [(_told(each), is_cause) for each, is_cause in _raised_from(error)]
+    return chain[0][0] if len(chain) == 1 else pack(chain), printed(error)
+
+
+def _raised_from(error: BaseException) -> list[tuple[BaseException, bool]]:
+    """An exception, and those before it: whether each was named as the cause, or was being handled only."""
+    chain, seen, is_cause = [], set(), True
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen and len(chain) < _MOST_CAUSES:
+        chain.append((at, is_cause))
+        seen.add(id(at))
+        is_cause = at.__cause__ is not None
+        at = at.__cause__ if is_cause or at.__suppress_context__ else at.__context__
+    return chain
+
+
+def _told(error: BaseException) -> bytes:
     bare = _packed_error(error)
     if bare is None:
         args = tuple([arg if _pickles(arg) else shown(arg) for arg in error.args])
         state = {name: value for name, value in vars(error).items() if _pickles(value)}
         bare = _packed_error(pickling.Bare(type(error), args, state))
-    return bare or pack(RuntimeError(f"{type(error).__name__}: {text_of(error)}")), printed(error)
+    return bare or pack(RuntimeError(f"{type(error).__name__}: {text_of(error)}"))
 
 
 def _packed_error(error: Any) -> bytes | None:
@@ -244,8 +264,21 @@ def _pickles(value: Any) -> bool:
 
 def described(bare: bytes, text: str) -> BaseException:
     """The exception that `describe` told, or what it printed where it cannot be made here."""
+    made = _made(bare)
+    chain = [(made, True)] if type(made) is not list else [(_made(each), is_cause) for each, is_cause in made]
+    errors = [(each, is_cause) for each, is_cause in chain if isinstance(each, BaseException)]
+    if not isinstance(chain[0][0], BaseException):
+        errors.insert(0, (RuntimeError(text.strip().rpartition("\n")[2]), True))
+    for (later, _), (earlier, is_cause) in pairwise(errors):
+        if is_cause:
+            later.__cause__ = earlier
+        else:
+            later.__context__ = earlier
+    return errors[0][0]
+
+
+def _made(bare: bytes) -> Any:
     try:
-        error = unpack(bare)
+        return unpack(bare)
     except BaseException:
-        error = None
-    return error if isinstance(error, BaseException) else RuntimeError(text.strip().rpartition("\n")[2])
+        return None

@@ -66,6 +66,15 @@ def dumps(value: Any, buffer_callback: Callable | None = None, is_code: bool = F
 loads = pickle.loads
 
 
+_ONE_OF_EACH = frozenset([memoryview, weakref.ProxyType, weakref.CallableProxyType])
+"""Types of what cloudpickle, or Python, would replace by what it stands for."""
+
+
+def _is_file(obj: Any) -> bool:
+    """True for an open file, of which cloudpickle would send the contents; the standard output is each process's."""
+    return isinstance(obj, io.TextIOWrapper) and obj is not sys.stdout and obj is not sys.stderr
+
+
 def use_reducers(reducers: Any) -> None:
     """Take over how some types are pickled, from a table by type: Ray's, for its references and handles."""
     if not any([known is reducers for known in _reducers.maps]):
@@ -91,9 +100,11 @@ class Pickler(cloudpickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         """As cloudpickle's, with ids."""
         kind = type(obj)
-        wrapped = wrappers.reduced(obj)
+        wrapped = wrappers.reduced(obj, self.is_code)
         if wrapped is not None:
             return wrapped
+        if kind in _ONE_OF_EACH or (issubclass(kind, io.IOBase) and _is_file(obj)):
+            raise TypeError(f"cannot pickle a {kind.__name__}: there is one of it, in this process")
         if kind is object:
             return _bare_of, (_bare_id(obj), object)
         if kind is FunctionType:

@@ -52,6 +52,10 @@ class ProgramMissing(Exception):
     """The process has not got the program of a request that came without its code."""
 
 
+class Unreadable(Exception):
+    """A value does not load in this process; its cause says why."""
+
+
 @dataclass
 class _Known:
     program: Program
@@ -193,6 +197,11 @@ def _missing(request: Request) -> list:
     return _reply(request, ["missing"], [])
 
 
+def _unreadable(request: Request, error: Unreadable) -> list:
+    """The reply to a request of which a value does not load."""
+    return _reply(request, ["unloadable", *describe(error.__cause__ or error)], [])
+
+
 def perform(
     request: Request, values: list, programs: Programs, said: list, watch: Watch, device: bool = False
 ) -> tuple[list, list]:
@@ -282,14 +291,20 @@ def _place_among(output: Any, inputs: list, arrived: Iterable[int]) -> int | Non
 
 
 def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
-    """A program's input values from those in the request, beside it (its code may be, too) and in the actor."""
+    """A program's input values from those in the request, beside it (its code may be, too) and in the actor.
+
+    Raises Unreadable; KeyError for one that the actor has not got.
+    """
     if request.code_beside:
         request.code, arrived = arrived[-1].data, arrived[:-1]
     request.take_blocks(arrived[len(arrived) - sum(request.beside) :])
     arrived = arrived[: len(arrived) - sum(request.beside)]
-    values = unpack(request.small)
-    for position, value in zip(request.arrived, arrived, strict=True):
-        values[position] = unwrap(value)
+    try:
+        values = unpack(request.small)
+        for position, value in zip(request.arrived, arrived, strict=True):
+            values[position] = unwrap(value)
+    except Exception as error:
+        raise Unreadable from error
     for position, name, version in request.held:
         values[position] = held(name, version)
     return values
@@ -302,9 +317,13 @@ def run_segment(message: bytes, *arrived: Any) -> Any:
     limit(1)  # others run beside it
     with RECORDER.listening() as said:
         PLACE.enter(*request.around)  # a task is always given them
-        values = inputs_of(request, arrived)
-        watch.unpacked()
-        reply, _ = perform(request, values, _TASKS, said, watch)
+        try:
+            values = inputs_of(request, arrived)
+        except Unreadable as error:
+            reply = _unreadable(request, error)
+        else:
+            watch.unpacked()
+            reply, _ = perform(request, values, _TASKS, said, watch)
     return reply[0] if len(reply) == 1 else tuple(reply)
 
 
@@ -340,6 +359,8 @@ class VariableServer:
                 reply = _missing(request)
             except KeyError as lacking:
                 reply = _reply(request, ["lacking", lacking.args[0]], [])
+            except Unreadable as error:
+                reply = _unreadable(request, error)
             else:
                 watch.unpacked()
                 reply = self._perform(request, values, said, watch)

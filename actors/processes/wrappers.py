@@ -17,20 +17,22 @@ from typing import Any
 
 import cloudpickle
 
+from weftwork.graph.captured import is_generic
+from weftwork.graph.modules import is_own
+
 _CACHED = type(functools.lru_cache(len))
-_GENERIC = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 _BOUND = type(functools.singledispatchmethod(len).__get__(None, int))
 """A generic method that is bound: a class of its own from Python 3.14 on, before that a function."""
 
 
-def reduced(obj: Any) -> Any:
-    """How `obj` is pickled, if it is one of these; None for anything else."""
+def reduced(obj: Any, is_code: bool = False) -> Any:
+    """How `obj` is pickled, if it is one of these; None for anything else. is_code: to be called elsewhere."""
     kind = type(obj)
     if kind is FunctionType or kind is _CACHED or issubclass(kind, type):
         _look_at(obj.__module__)
     if kind is _CACHED:
         return obj.__qualname__ if _is_found(obj) else (_cached, (obj.__wrapped__, obj.cache_parameters()))
-    if kind is FunctionType and obj.__code__ is _GENERIC and not _is_found(obj):
+    if kind is FunctionType and is_generic(obj) and not (_is_found(obj) and not (is_code and is_own(obj.__module__))):
         return _generic, (obj.__wrapped__, list(obj.registry.items()))  # type: ignore[attr-defined]
     if kind is _BOUND and kind is not FunctionType:
         return _bound_generic, (obj._unbound, obj._obj, obj._cls)

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import decimal
 import hashlib
+import locale
 import logging
 import os
 import platform
+import socket
 import sys
+import tempfile
+import time
 import warnings
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple
 
@@ -41,6 +46,8 @@ class Surroundings(NamedTuple):
     started_with: those of the moment at which the program imported this.   path: `sys.path`.
     filters: of warnings.   context: of decimal numbers.   errors, printing: of NumPy.   levels: of loggers, by name.
     main: the file and the name of the main module, with which processes begin that functions start.
+    arguments: of the program's command line.   digits: of an integer that text may have.   speech: the locale.
+    patience: seconds for which sockets wait.   temporary: the folder for temporary files, if the program has set it.
     """
 
     machine: str
@@ -54,8 +61,16 @@ class Surroundings(NamedTuple):
     printing: dict
     levels: dict[str, int]
     main: tuple[str | None, str | None]
+    arguments: list[str]
+    digits: int
+    speech: str
+    patience: float | None
+    temporary: str | None
 
 
+_digits: Any = getattr(sys, "get_int_max_str_digits", int)
+_set_digits: Any = getattr(sys, "set_int_max_str_digits", int)
+"""From Python 3.10.7 on."""
 _environment: Any = getattr(os.environ, "_data", None)
 _STARTED_WITH = dict(os.environ)
 """The environment of the moment at which this was imported."""
@@ -93,6 +108,11 @@ def look() -> Surroundings:
         np.get_printoptions(),
         _levels(),
         _main(),
+        sys.argv[:],
+        _digits(),
+        locale.setlocale(locale.LC_ALL),
+        socket.getdefaulttimeout(),
+        tempfile.tempdir,
     )
 
 
@@ -202,7 +222,7 @@ class Place:
         folder = wanted.folder if wanted.folder and os.path.isdir(wanted.folder) else None
         wanted = wanted._replace(path=[*wanted.path, *beside], environment=data, filters=filters, folder=folder)
         if not here:
-            wanted = wanted._replace(main=_main())
+            wanted = wanted._replace(main=_main(), temporary=tempfile.tempdir)
         return wanted, environment
 
     def _make_good(self, wanted: Surroundings, environment: dict) -> None:
@@ -215,6 +235,7 @@ class Place:
             for name, value in environment.items():
                 if os.environ.get(name) != value:
                     os.environ[name] = value
+            time.tzset()
         if now.path != wanted.path:
             sys.path[:] = wanted.path
         if now.recursion != wanted.recursion:
@@ -234,6 +255,17 @@ class Place:
             _set_levels(now.levels, wanted.levels)
         if now.main != wanted.main:
             _set_main(*wanted.main)
+        if now.arguments != wanted.arguments:
+            sys.argv[:] = wanted.arguments
+        if now.digits != wanted.digits:
+            _set_digits(wanted.digits)
+        if now.patience != wanted.patience:
+            socket.setdefaulttimeout(wanted.patience)
+        if now.temporary != wanted.temporary:
+            tempfile.tempdir = wanted.temporary
+        if now.speech != wanted.speech:
+            with suppress(locale.Error):  # another machine may not have it
+                locale.setlocale(locale.LC_ALL, wanted.speech)
 
 
 def _loud(action: str) -> str:

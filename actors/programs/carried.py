@@ -2,7 +2,12 @@
 
 What functions that travel by value refer to lies in their pickled form. What the others refer to, the names of modules
 and classes that each process has its own of, is set there before each run, to what it was in the program when the run
-began. A change in place of a captured object is found after the run: the function must run in the program then.
+began. A change of captured state is found after the run: the function must run in the program then. Such a change is
+
+in place     of a small object: its bytes are others
+bound anew   a global of a function that travels by value, a closure cell, a name of a module or a class
+of a large   object: an array is read-only while the function runs, so it raises, and goes to the program; of a
+             container the length is compared
 """
 
 from __future__ import annotations
@@ -11,17 +16,19 @@ import copyreg
 import random
 import sys
 import uuid
-from collections.abc import Iterable
-from contextvars import ContextVar
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context, ContextVar
+from functools import partial
 from importlib import import_module
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import cloudpickle
 import numpy as np
 
-from weftwork.graph.captured import Captured, pickled
-from weftwork.graph.inspection import MISSING
+from weftwork.graph.captured import SMALL, Captured, is_changed, is_generic, pickled
+from weftwork.graph.inspection import MISSING, content, space_of, value_of
 from weftwork.graph.modules import is_own
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None))
@@ -50,46 +57,121 @@ def _as(word: str) -> _As:
 class Carried:
     """The state of some functions at one moment.
 
-    names: (module's name or class, name, value).   variables: (context variable, value).
-    objects: what may be changed in place, for each function.   spoiled: a run leaves it changed, as its code says.
+    names: (module's name or class, name, value).   of: for each the number of the function that refers to it.
+    variables: (number, context variable, value).   objects: what may be changed in place, for each function.
+    owners: of each that is a method or an object of the program, that object; else None.
+    spaces: (function by value, names of its globals), of those that each calls.
+    spoiled: a run leaves it changed, as its code says.
     """
 
     def __init__(self, captured: Iterable[Captured], apart: bool):
         """apart: the functions run in another process whatever they write."""
         self.names: list[tuple[Any, str, Any]] = []
-        self.variables: list[tuple[ContextVar, Any]] = []
+        self.of: list[int] = []
+        self.spaces: list[list[tuple[FunctionType, tuple[str, ...]]]] = []
+        self.owners: list[Any] = []
+        self.variables: list[tuple[int, ContextVar, Any]] = []
         self.objects: list[list] = []
         self.apart = apart
         self.spoiled = False
-        for each in captured:
-            self.names += [item for holder, name, value in each.names if (item := _named(holder, name, value))]
-            self.variables += [(v, _ABSENT if value is MISSING else value) for v, value in each.variables]
+        for number, each in enumerate(captured):
+            named = [item for holder, name, value in each.names if (item := _named(holder, name, value))]
+            self.names += named
+            self.of += [number] * len(named)
+            self.spaces.append([(f, names) for f, names in each.spaces if not _is_by_name(f)])
+            self.variables += [(number, v, _ABSENT if value is MISSING else value) for v, value in each.variables]
             self.objects.append(each.objects)
+            self.owners.append(_owner(each.function))
             self.spoiled = self.spoiled or bool(each.writes)
         self._before: list | None = None
+        self._bound: list[_Bound] = []
 
     def __bool__(self) -> bool:
-        return bool(self.names or self.variables or any(self.objects) or self.spoiled)
+        owners = [owner for owner in self.owners if owner is not None]
+        return bool(self.names or self.variables or any(self.objects) or any(self.spaces) or owners or self.spoiled)
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_before": None}
+        return {**self.__dict__, "_before": None, "_bound": []}
 
     def arrive(self) -> None:
         """Before a run: set the names, and remember the objects."""
         _undo()
         for holder, name, value in self.names:
             _set(holder, name, value)
-        for variable, value in self.variables:
+        for _, variable, value in self.variables:
             if value is not _ABSENT:
                 variable.set(value)
         if self._before is None:
             self._before = [[pickled(value) for value in objects] for objects in self.objects]
+        self._bound = [] if self.apart else [_Bound(*each) for each in self._bindings()]
 
     def changed(self) -> list[int]:
-        """After a run: the numbers of the functions whose objects are not what they were. Names are as imported."""
+        """After a run: the numbers of the functions whose state is not what it was. Names are as imported."""
+        anew = {each.number for each in self._bound if each.is_changed()}
+        self._bound = []
         _undo()
         after = [[pickled(value) for value in objects] for objects in self.objects]
-        return [n for n, (old, new) in enumerate(zip(self._before or after, after, strict=True)) if old != new]
+        anew.update([n for n, (old, new) in enumerate(zip(self._before or after, after, strict=True)) if old != new])
+        return sorted(anew)
+
+    def _bindings(self) -> Iterator[tuple]:
+        """(number of the function, what looks a name up, the name)."""
+        for number, (holder, name, value) in zip(self.of, self.names, strict=True):
+            if value is not _IMPORTED and value is not _ABSENT:
+                yield number, vars(_place(holder)).get, name
+        for number, spaces in enumerate(self.spaces):
+            for function, names in spaces:
+                for name in names:
+                    yield number, function.__globals__.get, name
+                for cell in function.__closure__ or ():
+                    yield number, content, cell
+        for number, variable, _ in self.variables:
+            yield number, value_of, variable
+        for number in range(len(self.owners)):
+            yield number, self.owners.__getitem__, number
+
+
+class _Bound:
+    """What a name is bound to while functions run; a large array is read-only meanwhile."""
+
+    __slots__ = ("_mark", "_look", "_name", "_value", "number")
+
+    def __init__(self, number: int, look: Callable, name: Any):
+        self.number, self._look, self._name = number, look, name
+        self._value = value = look(name)
+        self._mark = _mark(value)
+        for array in _large(value):
+            array.flags.writeable = False
+            _locked.append(array)
+
+    def is_changed(self) -> bool:
+        """Whether it is bound to something else now, or that has another length, or other attributes."""
+        return self._look(self._name) is not self._value or _mark(self._value) != self._mark
+
+
+_SIZED = frozenset([list, dict, set, bytearray, deque])
+
+
+def _mark(value: Any) -> Any:
+    """What tells some changes of a value in place, quickly."""
+    if type(value) in _SIZED:
+        return len(value)
+    return list(map(id, (space_of(value) or {}).values())) if is_own(type(value).__module__) else None
+
+
+_locked: list[np.ndarray] = []
+"""Arrays that are read-only until the run is over."""
+
+
+def _large(value: Any) -> list[np.ndarray]:
+    """The large arrays that can be written to which a value is, or has among its attributes."""
+    if type(value) is np.ndarray:
+        found = [value]
+    elif is_own(type(value).__module__):
+        found = [item for item in (space_of(value) or {}).values() if type(item) is np.ndarray]
+    else:
+        return []
+    return [array for array in found if array.nbytes > SMALL and array.flags.writeable]
 
 
 # In the program
@@ -108,6 +190,10 @@ def _named(holder: Any, name: str, value: Any) -> tuple | None:
         full = f"{holder.__qualname__}.{name}"
     if value is MISSING:
         return where, name, _ABSENT
+    if isinstance(holder, ModuleType) and is_changed(holder, name):
+        return where, name, value  # if it does not pickle, the function runs where it is
+    if isinstance(value, FunctionType) and is_generic(value):
+        return where, name, value
     if isinstance(value, _CODE) and (value.__module__, value.__qualname__) == (home, full):
         return where, name, value if where == "__main__" else _IMPORTED
     if isinstance(value, (ModuleType, property, classmethod, staticmethod)) or _is_made_by(value, holder):
@@ -115,6 +201,25 @@ def _named(holder: Any, name: str, value: Any) -> tuple | None:
     if not isinstance(value, (*_PLAIN, FunctionType)) and not _is_to_go(where, name, value):
         return None
     return where, name, value
+
+
+def _owner(function: Any) -> Any:
+    while isinstance(function, partial):
+        function = function.func
+    if isinstance(function, MethodType):
+        function = function.__self__
+    return function if not isinstance(function, _CODE) and is_own(type(function).__module__) else None
+
+
+def _is_by_name(function: FunctionType) -> bool:
+    """True for a function that other processes import: then its globals are names of a module."""
+    name = function.__module__
+    if name == "__main__" or name in cloudpickle.list_registry_pickle_by_value():
+        return False
+    found: Any = sys.modules.get(name)
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is function
 
 
 def _is_made_by(value: Any, holder: Any) -> bool:
@@ -149,6 +254,8 @@ _originals: dict[tuple[Any, str], Any] = {}
 
 def _undo() -> None:
     """Let names be what the modules were imported with: what is unpickled by name must find it."""
+    while _locked:
+        _locked.pop().flags.writeable = True
     while _originals:
         (holder, name), value = _originals.popitem()
         _put(_place(holder), name, value)
@@ -189,17 +296,20 @@ def _reduced(variable: ContextVar) -> tuple:
                     return _variable_of, (name, attribute)
     token = _ids.setdefault(variable, uuid.uuid4().hex)
     _variables[token] = variable
-    return _variable, (token, variable.name)
+    try:
+        return _variable, (token, variable.name, Context().run(variable.get))
+    except LookupError:  # it has no default
+        return _variable, (token, variable.name)
 
 
 def _variable_of(module: str, attribute: str) -> ContextVar:
     return getattr(import_module(module), attribute)
 
 
-def _variable(token: str, name: str) -> ContextVar:
+def _variable(token: str, name: str, *default: Any) -> ContextVar:
     known = _variables.get(token)
     if known is None:
-        known = _variables[token] = ContextVar(name)
+        known = _variables[token] = ContextVar(name, default=default[0]) if default else ContextVar(name)
         _ids[known] = token
     return known
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from weftwork.actors.programs.control import Control
-from weftwork.graph.captured import SURROUNDINGS
+from weftwork.graph import dtypes
+from weftwork.graph.captured import SURROUNDINGS, given
 from weftwork.graph.operation import Kind, Operation
 from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
@@ -58,6 +59,7 @@ def need_one_thread(functions: Iterable[UserFunction]) -> bool:
 def settle_effects(flow: Dataflow) -> None:
     """Find `flow.functions` and `flow.here`, and let the nodes that share state wait for each other."""
     flow.functions = functions_of(flow.kernels)
+    _hand_on(flow)
     flow.here = frozenset([node for node, op in enumerate(flow.ops) if op.traits.here])
     flow.awaited = frozenset([node for node, op in enumerate(flow.ops) if op.traits.awaited])
     bound = bound_together(flow.functions)
@@ -67,6 +69,30 @@ def settle_effects(flow: Dataflow) -> None:
     nodes = [n for n, k in enumerate(flow.kernels) if n not in apart and not bound.isdisjoint(functions_of([k]))]
     flow.here |= frozenset(nodes)
     take_turns(flow, nodes)
+
+
+def _hand_on(flow: Dataflow) -> None:
+    """Who takes a value may call methods of it: the classes that its maker refers to are captured state there too."""
+    if not any([function.captured.classes for function in flow.functions]):
+        return
+    made: dict[int, dict[int, type]] = {}
+    for node, inputs in enumerate(flow.inputs):
+        came = {key: kind for value in inputs for key, kind in made.get(flow.producer[value], {}).items()}
+        for function in functions_of([flow.kernels[node]]):
+            function.captured.take(came.values())
+            came.update([(id(kind), kind) for kind in function.captured.classes])
+        if came:
+            made[node] = came
+
+
+def take_fed(flow: Dataflow, values: Sequence) -> None:
+    """Functions that are fed, and the classes of fed objects, are captured state of who takes them."""
+    for tensor, number in flow.feeds.items():
+        parts = list(given([values[number]])) if tensor.dtype is dtypes.object else []
+        if parts:
+            takers = [flow.kernels[node] for node, inputs in enumerate(flow.inputs) if number in inputs]
+            for function in functions_of(takers):
+                function.captured.take(parts)
 
 
 def in_turn(op: Operation) -> bool:

@@ -44,7 +44,7 @@ def _facts() -> tuple[frozenset[str], int, int]:
         alive = nodes()
         cpus = {node["NodeID"]: node["Resources"].get("CPU", 0.0) for node in alive}
         own = int(cpus.get(this_machine(), 0.0))
-        _known_facts = (now, (frozenset(cpus), max(1, int(sum(cpus.values()))), own))
+        _known_facts = (now, (frozenset(cpus), int(sum(cpus.values())), own))
     return _known_facts[1]
 
 
@@ -89,8 +89,13 @@ def local_gpus() -> int:
 def cpus() -> int:
     """The CPUs that tasks may use: the cluster's, or this machine's while Ray is not running."""
     if backend.is_running():
-        return _facts()[1]
+        return max(1, _facts()[1])
     return os.cpu_count() or 1
+
+
+def has_cpus() -> bool:
+    """Whether any machine of the cluster has one: without, no task ever begins."""
+    return not backend.is_running() or _facts()[1] > 0
 
 
 def local_cpus() -> int:
@@ -113,7 +118,7 @@ def own_cpus() -> int:
 
 def slots() -> int:
     """How many nodes can run at a time: on the cluster's CPUs, as last seen, or on this process's if these are more."""
-    seen = _known_facts[1][1] if _known_facts is not None and backend.is_running() else cpus()
+    seen = max(1, _known_facts[1][1]) if _known_facts is not None and backend.is_running() else cpus()
     return max(seen, local_cpus())
 
 

@@ -127,7 +127,7 @@ def place(
     if is_free(flow) and all([s is not None and s < WORTH_A_TASK for s in estimate.seconds]):
         places: list[Place | None] = [here] * len(flow.ops)
     else:
-        places = [_alone(flow, estimate, node) for node in range(len(flow.ops))]
+        places = [_alone(flow, estimate, node, slots) for node in range(len(flow.ops))]
     if slots > 1 and any(p is None for p in places) and _gain(flow, estimate) >= PARALLEL_GAIN:
         chosen = [Place.TASK if p is None else p for p in places]
     else:
@@ -161,8 +161,11 @@ def place_needed(flow: Dataflow, node: int) -> Place | None:
     return Place.TASK
 
 
-def _alone(flow: Dataflow, estimate: Estimate, node: int) -> Place | None:
-    """The place that a node's own nature asks for; None: a task if anything can run beside it."""
+def _alone(flow: Dataflow, estimate: Estimate, node: int, slots: int) -> Place | None:
+    """The place that a node's own nature asks for; None: a task if anything can run beside it.
+
+    A function that was never called is tried in a task, unless the cluster has no CPU for any.
+    """
     op = flow.ops[node]
     needed = place_needed(flow, node)
     if needed is not None:
@@ -171,7 +174,7 @@ def _alone(flow: Dataflow, estimate: Estimate, node: int) -> Place | None:
         return Place.CALLER
     seconds = estimate.seconds[node]
     if seconds is None:
-        return Place.TASK if op.traits.user else Place.CALLER
+        return Place.TASK if op.traits.user and slots else Place.CALLER
     return None if seconds >= WORTH_A_TASK and op.kind not in WRITES else Place.CALLER
 
 

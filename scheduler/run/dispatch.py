@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.messages import described, unpack
+from weftwork.actors.processes.messages import describe, described, unpack
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError, at_node, text_of
@@ -277,7 +277,7 @@ class Dispatcher:
         self.scarcity.goes_on()
         back = monotonic()
         try:
-            reply = unpack(backend.result(attempt.handle))
+            packed = backend.result(attempt.handle)
         except ValueLost as error:
             raise Restart(lost([self._op(node) for node in attempt.segment.nodes], 1, str(error))) from None
         except WorkerLost as error:
@@ -290,7 +290,7 @@ class Dispatcher:
             raise does_not_fit(self._op(attempt.segment.nodes[0]), "An output", str(error)) from error
         else:
             self._give_up(attempt.copy)
-            self._take_reply(attempt, reply, back)
+            self._take_reply(attempt, self._read(packed), back)
 
     def _ended(self, attempt: Attempt) -> None:
         """An attempt is no longer on its way."""
@@ -324,6 +324,13 @@ class Dispatcher:
             block([self.plan.flow.kernels[node] for node in segment.nodes if self._op(node).traits.user])
             raise lost([self._op(node) for node in segment.nodes], tries, reason, only_call(self.run, segment))
         self._ready(segment)
+
+    def _read(self, packed: Any) -> list:
+        """A reply; where it does not load here, one that says so."""
+        try:
+            return unpack(packed)
+        except Exception as error:
+            return ["unloadable", *describe(error)]
 
     def _take_reply(self, attempt: Attempt, reply: list, back: float) -> None:
         segment = attempt.segment

@@ -19,7 +19,7 @@ from weftwork.graph.errors import UnavailableError, text_of
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.modules import settle_modules
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.effects import settle_effects
+from weftwork.scheduler.compile.effects import settle_effects, take_fed
 from weftwork.scheduler.compile.needs import settle_needs
 from weftwork.scheduler.events.stream import LOG, Listening, Stream
 from weftwork.scheduler.machines import backend
@@ -305,6 +305,7 @@ class Engine:
         """
         settle_modules()
         run.look_around()
+        take_fed(flow, run.values)
         state = tuple([function.captured.look() for function in flow.functions])
         if state != flow.state:
             before, flow.state, flow.key = flow.here, state, None

@@ -14,9 +14,9 @@ from weftwork.graph.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     OpError,
-    RemoteTraceback,
     ResourceExhaustedError,
     UnavailableError,
+    add_remote,
     at_node,
     from_exception,
     message_of,
@@ -33,8 +33,8 @@ from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.specializations import forget_plans
 
 _LOG = logging.getLogger("weftwork")
-_OF_THE_PLACE = ("main thread", "event loop", "Ray has not been")
-"""What errors say of a thread or a process that is not the program's."""
+_OF_THE_PLACE = ("main thread", "event loop", "Ray has not been", "read-only", "read only")
+"""What errors say of a thread or a process that is not the program's; and of a large captured array there."""
 
 
 def node_error(
@@ -49,7 +49,7 @@ def node_error(
         call = error.call
     failure = at_node(from_exception(error), op, message_of(error), call)
     if remote is not None:
-        error.__cause__ = RemoteTraceback(remote)
+        add_remote(error, remote)
     failure.__cause__ = error
     return failure
 
@@ -136,14 +136,14 @@ def does_not_fit(op: Operation, what: str, reason: str) -> OpError:
 
 
 def unloadable(ops: list[Operation], error: BaseException, remote: str) -> OpError:
-    """The code of a segment could not be loaded where it was to run."""
+    """The code of a segment, or a value that it takes, could not be loaded where it was to run."""
     failure = at_node(
         InvalidArgumentError,
         ops[0],
-        f"The function of node {ops[0].name} could not be loaded in a worker: {type(error).__name__}: {error}. What it "
-        "needs must be importable on every machine of the cluster.",
+        f"The function of node {ops[0].name}, or what it takes, could not be loaded in a worker: "
+        f"{type(error).__name__}: {text_of(error)}. What it needs must be importable on every machine of the cluster.",
     )
-    error.__cause__ = RemoteTraceback(remote)
+    add_remote(error, remote)
     failure.__cause__ = error
     return failure
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import os
-import pickle
 import shutil
 import tempfile
 import threading
@@ -321,7 +320,9 @@ class _Team(ProcessExchange):
                 text = code.text if code.text is not None else objects.fetch(code.reference).tobytes()
                 data = [memoryview(objects.fetch(block.reference)) for block in new]
             inputs = pack_parts([self.run.local(value) for value in segment.inputs[1:]])
-        except (TypeError, AttributeError, pickle.PicklingError) as error:
+        except OpError:
+            raise
+        except Exception as error:  # what pickling raises may be anything
             raise self._unfit(error) from error
         blocks = () if text is None else code.blocks
         request = Request(

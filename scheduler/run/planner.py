@@ -129,6 +129,7 @@ class Planner:
         self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str
     ) -> Plan:
         slots = self.lanes.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
+        slots = slots if inventory.has_cpus() else 0
         machines = inventory.machine_count()
         places = place(flow, estimate, forced, remote, slots, machines, nested)
         return make_plan(flow, places, estimate)

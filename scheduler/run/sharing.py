@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.messages import described, pack_parts, unpack, unpack_parts
+from weftwork.actors.processes.messages import describe, described, pack_parts, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped, is_from_outside
@@ -226,9 +226,17 @@ class Sharing:
                 self._lost(slot, [])
             else:
                 back = monotonic()
-                self._told(slot, unpack_parts(parts), back)
+                self._told(slot, self._message(slot, parts), back)
             came = self.transport.next(0)
         self._take_what_came()
+
+    def _message(self, slot: int, parts: list) -> list:
+        """What a worker says. A result that does not load here ends its batch, as one that does not pickle."""
+        try:
+            return unpack_parts(parts)
+        except Exception as error:
+            number = min([n for n, batch in self.lanes[slot].batches.items() if not batch.in_thread])
+            return ["shared", self.number, number, ("unloaded", *describe(error)), [], [], [], []]
 
     def _told(self, slot: int, message: list, back: float) -> None:
         kind, number, *rest = message
@@ -277,14 +285,12 @@ class Sharing:
             lane.held.clear()
             self._again(rest)
         elif why == "unreadable":
-            token, error, _ = what
+            token, *told = what
             lane.tokens.discard(token)
             lane.held.clear()
-            if token == -1 and len(rest) > 1:  # some value of these does not load there: which, shows one by one
-                self.frontier.singly.update(rest)
-                self._again(rest)
-            else:
-                self._stay(rest, unpack(error), [n for n in rest if token in (-1, token_of(self.flow.kernels[n]))])
+            self._unread(rest, described(*told), [n for n in rest if token in (-1, token_of(self.flow.kernels[n]))])
+        elif why == "unloaded":
+            self._unread(rest, described(*what), rest)
         elif why == "wrote":
             self._wrote(lane, rest, what[0])
         elif why == "unsendable":
@@ -295,6 +301,14 @@ class Sharing:
             if not is_of_the_place(cause):
                 raise node_error(self.flow.ops[rest[0]], cause, text, call_in_run(self.run, rest[0]))
             self._stay(rest, cause, rest[:1])
+
+    def _unread(self, rest: list[int], error: BaseException, those: list[int]) -> None:
+        """A value of some of these nodes does not load where it comes: of which, shows when they come one by one."""
+        if len(those) == len(rest) > 1:
+            self.frontier.singly.update(rest)
+            self._again(rest)
+        else:
+            self._stay(rest, error, those)
 
     def _wrote(self, lane: Lane, rest: list[int], numbers: list[int]) -> None:
         """A call has changed captured state: its functions, and what shares their state, run here from now on."""
@@ -437,7 +451,7 @@ class Sharing:
                 self.gone.add(slot)
                 busy.discard(slot)
                 continue
-            kind, number, *rest = unpack_parts(parts)
+            kind, number, *rest = self._message(slot, parts)
             if kind == "shared" and number == self.number and slot in self.lanes:
                 self.lanes[slot].batches.pop(rest[0], None)
                 if not self.lanes[slot].batches:

@@ -20,7 +20,7 @@ from time import time
 from typing import Any, NamedTuple
 
 from weftwork.actors.processes.code import BlockMissing, pack_code, unpack_code
-from weftwork.actors.processes.messages import describe, pack, pack_values, unpack
+from weftwork.actors.processes.messages import describe, described, pack, pack_values, unpack
 from weftwork.graph.errors import AbortedError, CancelledError, OpError, UnavailableError
 from weftwork.graph.graph import Graph
 from weftwork.scheduler.compile.needs import missing_devices
@@ -398,8 +398,8 @@ class SharedEngine:
             self._sent = version
             if kind == "done":
                 return None, rest
-            error, _, told = rest
-            error = unpack(error)
+            bare, text, told = rest
+            error: Any = described(bare, text)
             if self.closed and isinstance(error, CancelledError):
                 error = CancelledError(None, None, "Step was cancelled by an explicit call to `Session::Close()`.")
             return self._located(error), [told]

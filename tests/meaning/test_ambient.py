@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import decimal
 import importlib.util
+import locale
 import logging
 import os
 import signal
 import sys
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -33,6 +35,10 @@ def around():
         "printing": str(np.array([1.23456789])),
         "filters": [action in ("error", "ignore") and action for action, *_ in warnings.filters][:2],
         "level": logging.getLogger("weft.case").getEffectiveLevel(),
+        "arguments": sys.argv[:],
+        "digits": sys.get_int_max_str_digits(),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "clock": time.localtime(0).tm_hour,
     }
 
 
@@ -54,12 +60,20 @@ def other_surroundings(folder, k):
         stack.callback(sys.setrecursionlimit, limit)
         logger.setLevel(logging.DEBUG + k)
         sys.setrecursionlimit(limit + k)
+        stack.callback(sys.set_int_max_str_digits, sys.get_int_max_str_digits())
+        sys.set_int_max_str_digits(5000 + k)
+        stack.callback(locale.setlocale, locale.LC_ALL, locale.setlocale(locale.LC_ALL))
+        locale.setlocale(locale.LC_ALL, "C" if k % 2 else "C.UTF-8")
+        patch.setattr(sys, "argv", ["weft", str(k)])
+        patch.setenv("TZ", f"WFT{k}")
+        time.tzset()
         yield
+    time.tzset()
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_all_that_is_around_a_function_is_as_in_the_program(ray_session, place, tmp_path):
-    """Folder, environment, path, recursion, decimal and NumPy, filters, levels: those of the run's begin."""
+    """Folder, environment, path, numbers, filters, levels, arguments, locale, time zone: those of the run's begin."""
     with tf.Graph().as_default():
         node = op_in(place, around)()
         with session_in(place) as session:

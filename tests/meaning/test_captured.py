@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import contextvars
 import functools
+import heapq
 import itertools
 import os
 import random
 import sys
+import time
 import types
 import weakref
 
@@ -41,7 +44,37 @@ class Counter:
         return self.n
 
 
-COUNTER = Counter()
+class Tally:
+    """Counts in its class, by each of the ways that a method has."""
+
+    n, rows = 0, []
+
+    def by_type(self):
+        type(self).n += 1
+        return self.n
+
+    def by_class(self):
+        self.__class__.n += 1
+        return self.n
+
+    def in_list(self):
+        self.rows.append(1)
+        return len(self.rows)
+
+    @classmethod
+    def of_class(cls):
+        cls.n += 1
+        return cls.n
+
+    def level(self):
+        return LEVEL
+
+    def quiet(self):
+        self.mine = 1
+        return self.mine
+
+
+COUNTER, TALLY = Counter(), Tally()
 
 
 def read_level():
@@ -74,7 +107,7 @@ def _as_before():
     yield
     globals().update(LEVEL=2, read_level=_READ_LEVEL)
     globals().pop("appears_later", None)
-    Config.level, TABLE["n"] = 2, 2
+    Config.level, TABLE["n"], Tally.n, Tally.rows = 2, 2, 0, []
 
 
 _READ_LEVEL = read_level
@@ -126,6 +159,70 @@ def test_a_name_that_was_missing_is_seen_once_it_is_there(ray_session, place):
                 session.run(node)
             patch.setattr(sys.modules[__name__], "appears_later", 5, raising=False)
             assert [session.run(node) for _ in range(3)] == [5] * 3
+
+
+@functools.singledispatch
+def generic(value):
+    return "any"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_changed_in_a_function_is_seen(ray_session, place):
+    """Code, defaults, attributes, as tools that load a module again do; what a generic function dispatches to."""
+
+    def helper(x=0):
+        return x, helper.level  # type: ignore[attr-defined]
+
+    def change(run):
+        helper.__defaults__, helper.level = (run,), run  # type: ignore[attr-defined]
+        if run == 2:
+            helper.__code__ = (lambda x=0: (x, "new")).__code__.replace(co_freevars=helper.__code__.co_freevars)
+        generic.register(int, lambda value: run)
+
+    seen = values(place, lambda: (helper(), generic(1)), runs=4, between=change)
+    assert seen == [((0, 0), 0), ((1, 1), 1), ((2, "new"), 2), ((3, "new"), 3)]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_names_that_no_module_of_the_program_has_are_seen(ray_session, place):
+    """One among Python's builtins, one of a namespace without a module, one of Python's own module, patched before."""
+    space = {"level": 0}
+    exec("def read(): return level, added, time.time()", space)
+    space["time"] = time
+
+    def change(run):
+        space["level"] = run
+        patch.setattr(builtins, "added", run, raising=False)
+        patch.setattr(time, "time", lambda: run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        assert values(place, space["read"], runs=4, between=change) == [(run,) * 3 for run in range(4)]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_attribute_of_a_large_object_that_is_bound_anew_is_seen(ray_session, place):
+    """Its contents are taken as constant."""
+    large = Config()
+    large.rows = np.zeros(20_000)  # type: ignore[attr-defined]
+
+    def change(run):
+        large.level = run
+
+    assert values(place, lambda: large.level, runs=4, between=change) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_comes_as_an_argument_uses_the_state_of_the_program_too(ray_session, place):
+    """A function, an object with methods: a constant, a feed, another node's value."""
+    with tf.Graph().as_default():
+        fed, given = tf.placeholder(tf.object), op_in(place, lambda: Tally())()
+        call, ask = op_in(place, lambda function: function()), op_in(place, lambda tally: tally.level())
+        nodes = [call(read_level), call([read_level][0]), call(fed), ask(TALLY), ask(given)]
+        with session_in(place) as session:
+            for level in range(4):
+                bind(level)
+                assert session.run(nodes, {fed: read_level}) == [level] * 5
+                assert session.run(nodes, {fed: TALLY.level}) == [level] * 5
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -189,13 +286,66 @@ def test_a_function_that_writes_state_runs_in_the_program_in_order(ray_session, 
         return len(heap) - 1
 
     counter = Counter()
-    functions = [item, nonlocal_, default, attribute, counter.step, lambda: next(numbers), hidden]
+    variable = contextvars.ContextVar("count", default=0)
+
+    def in_variable():
+        variable.set(variable.get() + 1)
+        return variable.get()
+
+    functions = [item, nonlocal_, default, attribute, counter.step, lambda: next(numbers), hidden, in_variable]
     runs = 45 if place == "auto" else 4
     with tf.Graph().as_default():
         nodes = [op_in(place, function)() for function in functions]
         with session_in(place) as session:
             seen = [session.run(nodes) for _ in range(runs)]
     assert seen == [[k] * len(functions) for k in range(1, runs + 1)]
+
+
+@pytest.mark.parametrize("way", ["by_type", "by_class", "in_list", "of_class"])
+@pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
+def test_what_an_argument_s_method_writes_is_written_in_the_program(ray_session, place, way):
+    """Of a constant, a feed, another node's value, and of an object that the function makes."""
+    with tf.Graph().as_default():
+        fed = tf.placeholder(tf.object)
+        direct = {
+            "by_type": lambda tally: tally.by_type(),
+            "by_class": lambda tally: tally.by_class(),
+            "in_list": lambda tally: tally.in_list(),
+            "of_class": lambda tally: tally.of_class(),
+        }[way]
+        hit, make = op_in(place, direct), op_in(place, lambda: Tally())()
+        nodes = [hit(Tally()), hit(fed), hit(make), op_in(place, lambda: direct(Tally()))()]
+        with session_in(place) as session:
+            seen = [session.run(nodes, {fed: TALLY}) for _ in range(4)]
+    assert seen == [[4 * run + k for k in range(1, 5)] for run in range(4)]
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place not in ("isolated", "actor")])
+def test_what_the_code_does_not_show_is_seen_after_the_call(ray_session, place):
+    """A name bound by way of its module, a large array or list that another function changes."""
+    rows, items = np.zeros(20_000), [0] * 20_000
+    patch = pytest.MonkeyPatch()
+    patch.setattr(sys.modules[__name__], "hidden_count", 0, raising=False)
+
+    def by_name():
+        globals()["hidden_count"] += 1
+        return hidden_count  # type: ignore[name-defined]  # noqa: F821
+
+    def by_module():
+        setattr(sys.modules[__name__], "LEVEL", LEVEL + 1)  # noqa: B010
+        return LEVEL - 2
+
+    def large_array():
+        np.add(rows, 1, out=rows)
+        return int(rows[7])
+
+    def large_list():
+        heapq.heappush(items, 1)
+        return len(items) - 20_000
+
+    seen = [values(place, function, runs=4) for function in (by_name, by_module, large_array, large_list)]
+    patch.undo()
+    assert seen == [[1, 2, 3, 4]] * 4
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
@@ -301,6 +451,11 @@ def writers():
         (functools.partial(alias), True),
         (COUNTER.step, True),
         (Counter, False),
+        (lambda: Tally().by_type(), True),
+        (lambda: Tally().level(), True),  # the class has methods that write: one may be called
+        (TALLY.in_list, True),
+        (Tally.of_class, True),
+        (lambda tally: tally.by_type(), False),  # what comes as an argument is not known yet
         (lambda: sorted([3, 1]).sort(), False),
     ]
 
@@ -324,6 +479,12 @@ def test_code_tells_whether_it_writes_captured_state(function, writes):
 def test_code_tells_whether_it_may_draw(function, draws):
     """Only such functions pay for a seed."""
     assert bool(Captured(function).draws) is draws
+
+
+@pytest.mark.parametrize(("function", "writes"), [(lambda t: t.by_type(), True), (lambda t: t.quiet(), False)])
+def test_of_an_argument_s_class_only_the_methods_count_that_are_called(function, writes):
+    """So a class that counts somewhere keeps nobody in the program who does not let it count."""
+    assert bool(Captured(function, given=[Tally]).writes) is writes
 
 
 def test_a_look_sees_changes_and_nothing_else():

@@ -87,6 +87,34 @@ RAISED = {
 }
 
 
+def raises_from():
+    try:
+        raise Odd(1, "inner", c=0.5)
+    except Odd as error:
+        raise ValueError("outer") from error
+
+
+def raises_while_handling():
+    try:
+        raise Odd(1, "inner", c=0.5)
+    except Odd:
+        raise ValueError("outer")  # noqa: B904
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_error_comes_with_those_that_it_was_raised_from(ray_session, place):
+    """The exception that the function named as the cause, or was handling, is of its class too."""
+    for function in (raises_from, raises_while_handling):
+        with tf.Graph().as_default(), session_in(place) as session:
+            node = op_in(place, function)()
+            for _ in range(2):
+                with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+                    session.run(node)
+                outer: Any = caught.value.__cause__
+                inner = outer.__cause__ if function is raises_from else outer.__context__
+                assert (type(outer), type(inner), str(inner)) == (ValueError, Odd, "1 inner 0.5")
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_whatever_a_function_raises_is_an_error_of_its_node(place):
     def fails(which: str) -> None:

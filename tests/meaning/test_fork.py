@@ -56,6 +56,11 @@ def has_a_pool() -> int:
         return sum(pool.map(square, range(4)))
 
 
+def ends_a_pool() -> int:
+    with FORK.Pool(2) as pool:  # it ends them at once, some before they have begun
+        return sum(pool.map(square, range(3)))
+
+
 def has_a_process() -> int:
     queue = FORK.Queue()
     process = FORK.Process(target=lambda: queue.put(5))
@@ -73,6 +78,7 @@ def runs_a_program() -> int:
 def test_functions_may_start_processes_wherever_they_run(place):
     runs = 3
     assert set(values(place, forks, runs=runs)) == {7}
+    assert set(values(place, ends_a_pool, runs=runs)) == {5}
     assert set(values(place, has_a_pool, runs=runs)) == {14}
     assert set(values(place, has_a_process, runs=runs)) == {5}
     assert set(values(place, runs_a_program, runs=runs)) == {3}

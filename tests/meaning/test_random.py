@@ -115,3 +115,19 @@ def test_a_function_that_seeds_the_generators_does_so_for_its_call(ray_session):
         random.getrandbits(64)
         np.random.bytes(8)
     assert after == (random.random(), np.random.rand())
+
+
+@pytest.mark.parametrize("place", ["caller", "task", "resident"])
+def test_a_drawing_function_that_comes_as_an_argument_draws_as_a_captured_one(ray_session, place):
+    """It is a method of the generator that all draw from: no copy of it."""
+
+    def drawn():
+        random.seed(3)
+        np.random.seed(3)
+        with tf.Graph().as_default(), session_in(place) as session:
+            draw = op_in(place, lambda draw: float(draw()))
+            return [session.run([draw(random.random), draw(np.random.rand)]) for _ in range(3)]
+
+    first = drawn()
+    assert first == drawn()
+    assert len({number for numbers in first for number in numbers}) == 6

@@ -6,10 +6,13 @@ The first line of each test states the rule.
 from __future__ import annotations
 
 import collections
+import ctypes
 import dataclasses
 import enum
+import multiprocessing
 import sys
 import threading
+import weakref
 from unittest import mock
 
 import cloudpickle
@@ -20,6 +23,7 @@ import pytest
 import scipy.sparse
 
 import weftwork as tf
+from tests.meaning import places
 from tests.meaning.places import PLACES, RUNS, op_in, session_in
 
 pytestmark = pytest.mark.usefixtures("ray_session", "graph")
@@ -220,6 +224,13 @@ def test_a_function_that_comes_back_is_the_function_that_left(place):
 
 
 # Inputs belong to the function for this call
+
+
+class Named:
+    pass
+
+
+PROXIED = Named()
 
 
 def append(values):
@@ -468,6 +479,69 @@ def test_what_cannot_be_copied_is_passed_as_it_is():
     assert first["lock"] is lock
     assert second["lock"] is lock
     assert first["list"] is not second["list"]
+
+
+class Owner:
+    """Holds something that must be let go once."""
+
+    def __init__(self):
+        self.is_let_go = [False]
+
+    def __del__(self):
+        self.is_let_go.append(True)
+
+
+def test_what_is_let_go_in_the_end_is_passed_as_it_is(place):
+    """A class with `__del__`: with a copy, what it holds would be let go twice."""
+    owner = Owner()
+    with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        node = tf.op(lambda held: held)([owner])
+        assert session.run(node)[0] is owner
+        del node
+    assert owner.is_let_go == [False]
+
+
+def test_a_bound_method_of_a_list_is_one_of_a_copy(place):
+    """A builtin one as well as one of a class."""
+    mine = [1]
+    with tf.Graph().as_default():
+        node = op_in(place, lambda add: (add(2), add.__self__)[1])(mine.append)
+        with session_in(place) as session:
+            assert [session.run(node) for _ in range(3)] == [[1, 2]] * 3
+    assert mine == [1]
+
+
+def test_a_call_gets_one_object_for_one_constant(place):
+    """As a plain call does: also where one argument holds the other."""
+    shared = np.zeros(2)
+
+    def compare(one, other, holder):
+        return one is other, holder[0] is one
+
+    assert set(places.values(place, compare, shared, shared, [shared], runs=3)) == {(True, True)}
+
+
+@pytest.mark.parametrize("place", ["caller", "task", "resident", "dynamic"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: open(__file__),
+        lambda: memoryview(b"abc"),
+        lambda: weakref.proxy(PROXIED),
+        lambda: multiprocessing.get_context("spawn").Lock(),
+        lambda: ctypes.CFUNCTYPE(ctypes.c_int)(int),
+        lambda: ctypes.CDLL(None),
+    ],
+    ids=["file", "view", "proxy", "lock of processes", "function in C", "library"],
+)
+def test_what_does_not_travel_stays_here_as_it_is(ray_session, place, make):
+    """A result, a captured value, a constant: it is not replaced by what it stands for, whatever pickling it raises."""
+    here = make()
+    for function, args in ((make, ()), (lambda: here, ()), (lambda value: value, (here,)), (lambda v: v[0], ([here],))):
+        made = places.values(place, function, *args, runs=3)
+        assert {type(value) for value in made} == {type(here)}
+        for value in made:
+            getattr(value, "close", int)()
 
 
 # Values keep their kind

@@ -125,25 +125,8 @@ def test_a_folder_is_left_once_the_process_in_its_first_slot_has_gone(tmp_path):
     assert is_left(str(tmp_path))
 
 
-def test_a_program_that_hangs_keeps_no_other_one_waiting(tmp_path):
-    with socket.socket(socket.AF_UNIX) as hangs:
-        hangs.bind(str(tmp_path / "0"))
-        hangs.listen(1)
-        for _ in range(5):  # nobody accepts: its queue is full after some
-            assert not is_left(str(tmp_path))
-
-
 def test_a_process_that_comes_after_another_one_in_its_slot_gets_what_is_sent_to_it(ends, tmp_path):
     ends[1].close()
     ends[1] = Transport(str(tmp_path), 1)
     ends[0].send(1, [b"to the new one"])
     assert received(ends[1]) == [(0, [b"to the new one"])]
-
-
-def test_a_program_that_is_stopped_keeps_nobody_waiting(tmp_path):
-    """It takes no connections any more, so who looks at its folder would wait for ever."""
-    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
-        listener.bind(str(tmp_path / "0"))
-        listener.listen(0)
-        first.connect(str(tmp_path / "0"))
-        assert not is_left(str(tmp_path))

@@ -432,7 +432,7 @@ def test_code_that_a_worker_cannot_import_is_named(graph, ray_session, placement
     node = tf.op(isolated=True)(importlib.import_module("only_here").secret)(1)
     with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
         caught = failure(session, node, kind=errors.InvalidArgumentError)
-        assert "The function of node secret could not be loaded in a worker" in caught.message
+        assert "The function of node secret, or what it takes, could not be loaded in a worker" in caught.message
         assert "ImportError: only_here" in caught.message
         assert caught.op is node.op
         assert "only_here" in str(caught.__cause__.__cause__)

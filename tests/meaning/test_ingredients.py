@@ -1,0 +1,334 @@
+"""Functions made of ingredients mean in every place and in every run what they mean in a plain loop.
+
+An example is a small program: a module of state, functions of some lines each, and a graph of calls of them. The rule
+(docs/functions.md): each call gets values of its own, each result is the caller's, the state is that of the moment at
+which the run began, what is written is written in creation order, and what is said comes out once. `WEFTWORK_CHAOS=n`
+tries n times as many programs.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import itertools
+import logging
+import os
+import random
+import sys
+import types
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import weftwork as tf
+from tests.meaning.places import op_in, session_in
+
+PLACES = ["caller", "thread", "resident", "task", "dynamic", "auto"]
+EXAMPLES = 6 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
+"""For each place."""
+RUNS = {"auto": 8}
+
+MODULE = '''
+import contextvars, dataclasses, enum, logging, os, random, sys, warnings
+import numpy as np
+
+LEVEL, COUNT, TALLY, TABLE = 1, 0, [0], {"n": 1}
+WORD = contextvars.ContextVar("word", default="none")
+LOG = logging.getLogger("ingredients")
+
+class Status(enum.Enum):
+    OK = 1
+    BAD = 2
+
+class Box:
+    total = 0
+    def __init__(self, items):
+        self.items = items
+    def add(self):
+        Box.total += 1
+        return Box.total
+    def count(self):
+        type(self).total += 1
+        return self.total
+    def level(self):
+        return LEVEL, Box.total
+
+@dataclasses.dataclass
+class Point:
+    at: list
+
+class Wrong(Exception):
+    def __init__(self, text, *, odd):
+        super().__init__(text)
+        self.odd = odd
+
+def helper():
+    return "helper", LEVEL
+
+def bump():
+    global COUNT
+    COUNT += 1
+    return COUNT
+
+def show(value):
+    """A value as plain data, with what its class is here."""
+    if isinstance(value, np.ndarray):
+        return "array", str(value.dtype), value.tolist()
+    if callable(value):
+        return next((name for name in ("Box", "show", "helper", "bump") if globals()[name] is value), "method")
+    if type(value) in (Box, Point):
+        return type(value).__name__, [(name, show(item)) for name, item in vars(value).items()]
+    if type(value) in (list, tuple):
+        return type(value).__name__, [show(item) for item in value]
+    if type(value) is dict:
+        return [(show(key), show(item)) for key, item in value.items()]
+    if isinstance(value, enum.Enum):
+        return [name for name, member in Status.__members__.items() if member is value]
+    return type(value).__name__, value
+
+def spoil(value):
+    """Change a value in place, and what is in it."""
+    if type(value) is list:
+        for item in value[:]:
+            spoil(item)
+        value.append(7)
+    elif type(value) is dict:
+        for item in list(value.values()):
+            spoil(item)
+        value["spoiled"] = value.get("spoiled", 0) + 1
+    elif isinstance(value, np.ndarray) and value.dtype != object:
+        value += 1
+    elif type(value) in (Box, Point):
+        for item in vars(value).values():
+            spoil(item)
+    elif type(value) is tuple:
+        for item in value:
+            spoil(item)
+
+def make():
+    cell, kept, calls = [1], {"rows": [0]}, 0
+'''
+"""What a program begins with; its functions follow inside of `make`."""
+LINES = {
+    "global": "seen.append(LEVEL)",
+    "closure": "seen.append(cell[0])",
+    "class": "seen.append(Box.total)",
+    "helper": "seen.append(helper())",
+    "variable": "seen.append(WORD.get())",
+    "table": "seen.append(TABLE['n'])",
+    "environment": "seen.append(os.environ.get('INGREDIENT'))",
+    "method": "seen.append(Box([]).level())",
+    "write global": "COUNT += 1; seen.append(COUNT)",
+    "write cell": "calls += 1; seen.append(calls)",
+    "write list": "TALLY.append(1); seen.append(len(TALLY))",
+    "write class": "Box.total += 1; seen.append(Box.total)",
+    "write by helper": "seen.append(bump())",
+    "write by method": "seen.append(Box([]).add())",
+    "write closure": "cell[0] += 1; seen.append(cell[0])",
+    "write by class": "seen.append(Box([]).count())",
+    "call arguments": "seen.append([value() for value in given if callable(value) and value is not Box])",
+    "ask arguments": "seen.append([value.level() for value in given if type(value) is Box])",
+    "count in arguments": "seen.append([value.count() for value in given if type(value) is Box])",
+    "spoil": "spoil(list(given))",
+    "look": "seen.append([show(value) for value in given])",
+    "same": "seen.append([one is other for one in given for other in given])",
+    "print": "print('print', NUMBER)",
+    "error": "print('error', NUMBER, file=sys.stderr)",
+    "log": "LOG.warning('log %s', NUMBER)",
+    "warn": "warnings.warn('warn NUMBER', stacklevel=1)",
+    "python": "drawn.append(random.random())",
+    "numpy": "drawn.append(float(np.random.rand()))",
+}
+ENDS = {
+    "plain": "return seen",
+    "twice": "return [seen, seen]",
+    "kept": "kept['rows'] = kept['rows'] or seen; return kept",
+    "table": "return TABLE",
+    "alias": "return given[0] if given else seen",
+    "status": "return {'ok': Status.OK, Status.BAD: seen}",
+    "object": "return Box([seen, Point(seen)])",
+    "array": "return np.arange(3.0) + len(seen)",
+    "class": "return (Box, seen)",
+    "function": "return helper",
+    "functions": "return [show, bump, seen]",
+    "raise": "raise Wrong('wrong NUMBER', odd=seen)",
+}
+CONSTANTS = {
+    "number": "3",
+    "list": "[1, [2]]",
+    "dict": "{'a': [1], 'b': {}}",
+    "array": "np.arange(3.0)",
+    "object": "Box([1])",
+    "dataclass": "Point([1, 2])",
+    "status": "Status.OK",
+    "function": "helper",
+    "method": "Box([1]).level",
+    "writer": "bump",
+    "nested": "([1], {'k': (Box([np.zeros(2)]),)})",
+}
+CHANGES = {
+    "nothing": lambda module, run: None,
+    "global": lambda module, run: setattr(module, "LEVEL", run),
+    "helper": lambda module, run: setattr(module, "helper", lambda: ("new", run)),
+    "class": lambda module, run: setattr(module.Box, "total", 10 * run),
+    "table": lambda module, run: module.TABLE.update(n=run),
+    "list": lambda module, run: module.TALLY.append(0),
+    "variable": lambda module, run: module.WORD.set(f"word {run}"),
+    "environment": lambda module, run: os.environ.update(INGREDIENT=str(run)),
+}
+"""What the program does between two runs."""
+NAMES = itertools.count()
+
+
+class Program:
+    """A program that was drawn. calls: for each of its functions where its arguments come from: a call, or a text."""
+
+    def __init__(self, chance):
+        self.bodies, self.calls = [], []
+        for number in range(chance.randint(2, 5)):
+            self.bodies.append((chance.sample(sorted(LINES), chance.randint(1, 5)), chance.choice(sorted(ENDS))))
+            sources = [*range(number)] * 3 + sorted(CONSTANTS)
+            self.calls.append([chance.choice(sources) for _ in range(chance.randint(0, 3))])
+        self.change = CHANGES[chance.choice(sorted(CHANGES))]
+        self.imported = chance.random() < 0.5
+        self.fetched = chance.sample(range(len(self.calls)), chance.randint(1, len(self.calls)))
+
+    @property
+    def text(self):
+        functions = ""
+        for number, (lines, end) in enumerate(self.bodies):
+            body = [LINES[line].replace("NUMBER", str(number)) for line in lines]
+            body = ["global COUNT; nonlocal calls; seen, drawn = [], []", *body, "seen.append(len(drawn))"]
+            text = "\n        ".join([*body, ENDS[end].replace("NUMBER", str(number))])
+            functions += f"    def function_{number}(*given):\n        {text}\n"
+        names = "".join([f"function_{number}, " for number in range(len(self.bodies))])
+        return f"{MODULE}{functions}    return [{names}]\n"
+
+    @contextmanager
+    def module(self, folder):
+        """A fresh module of the program."""
+        name = f"ingredients_{next(NAMES)}"
+        if self.imported:
+            (folder / f"{name}.py").write_text(self.text)
+            importlib.invalidate_caches()
+            module = importlib.import_module(name)
+        else:
+            module = sys.modules[name] = types.ModuleType(name)
+            exec(compile(self.text, f"<{name}>", "exec"), vars(module))
+        random.seed(3)
+        np.random.seed(3)
+        os.environ.pop("INGREDIENT", None)
+        try:
+            yield module
+        finally:
+            del sys.modules[name]
+
+    def needed(self):
+        """The calls that a run makes, in creation order."""
+        found = set(self.fetched)
+        for number in reversed(range(len(self.calls))):
+            if number in found:
+                found.update([source for source in self.calls[number] if isinstance(source, int)])
+        return sorted(found)
+
+    def in_a_loop(self, module, runs):
+        """What the runs give, by the rule, without the library."""
+        functions, outcomes = module.make(), []
+        fixed = {source: eval(CONSTANTS[source], vars(module)) for source in CONSTANTS}
+        for run in range(runs):
+            self.change(module, run)
+            values = {**fixed}
+            try:
+                for number in self.needed():
+                    given = copy.deepcopy([values[source] for source in self.calls[number]])
+                    values[number] = copy.deepcopy(functions[number](*given))
+            except module.Wrong as error:
+                outcomes.append((True, str(error), error.odd))
+                break
+            outcomes.append([module.show(values[number]) for number in self.fetched])
+        return outcomes
+
+    def in_a_graph(self, module, runs, place):
+        """What the runs give in a place; each fetched value is changed then."""
+        outcomes = []
+        with tf.Graph().as_default(), session_in(place) as session:
+            made: dict = {source: eval(CONSTANTS[source], vars(module)) for source in CONSTANTS}
+            for number, function in enumerate(module.make()):
+                made[number] = op_in(place, function)(*[made[source] for source in self.calls[number]])
+            for run in range(runs):
+                self.change(module, run)
+                try:
+                    values = session.run([made[number] for number in self.fetched])
+                except tf.errors.OpError as error:
+                    cause: object = error.__cause__
+                    outcomes.append((type(cause) is module.Wrong, str(cause), getattr(cause, "odd", None)))
+                    break
+                outcomes.append([module.show(value) for value in values])
+                module.spoil(values)
+        return outcomes
+
+
+class Heard(logging.Handler):
+    """What is logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.texts: list = []
+
+    def emit(self, record):
+        self.texts.append(record.getMessage())
+
+
+@contextmanager
+def hearing(capsys):
+    """A list that holds afterwards what was printed, logged and warned of."""
+    said: list = []
+    heard, logger = Heard(), logging.getLogger("ingredients")
+    logger.addHandler(heard)
+    capsys.readouterr()
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            yield said
+    finally:
+        logger.removeHandler(heard)
+        said += [
+            *capsys.readouterr(),
+            *heard.texts,
+            *[str(each.message) for each in warned if each.category is UserWarning],
+        ]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_program_of_functions_gives_in_a_graph_what_it_gives_in_a_loop(ray_session, place, folder, capsys):
+    runs = RUNS.get(place, 3)
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.randoms(use_true_random=True))  # else most of the programs are alike
+    def compare(chance):
+        program = Program(chance)
+        with program.module(folder) as module, hearing(capsys) as expected:
+            rule = program.in_a_loop(module, runs)
+        with program.module(folder) as module, hearing(capsys) as said:
+            ours = program.in_a_graph(module, runs, place)
+        assert ours == rule, program.text
+        if isinstance(rule[-1], list):  # else others may have begun, or not
+            assert sorted("\n".join(said).split()) == sorted("\n".join(expected).split()), program.text
+
+    compare()
