@@ -163,7 +163,9 @@ class Engine:
         ears: list[Listening] = []
         if listener is not None:
             Listening(listener, listener.nodes, ears)
-        return Telling(self.events, signature.fetches.elements, monotonic(), ears)
+        telling = Telling(self.events, signature.fetches.elements, monotonic(), ears)
+        telling.begin()
+        return telling
 
     def _new_run(
         self, signature: Signature, fed: Sequence[Any], timeout: float | None, moved: dict, telling: Telling | None

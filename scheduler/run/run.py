@@ -6,7 +6,6 @@ to its commit it holds the locks of its write set. If anything goes wrong it pub
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from operator import itemgetter
@@ -22,7 +21,6 @@ from weftwork.actors.programs.output import replay
 from weftwork.actors.programs.program import StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import CancelledError, DeadlineExceededError, text_of
-from weftwork.graph.forks import fresh
 from weftwork.graph.operation import UNINITIALIZED, Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.events.event import Lane
@@ -39,7 +37,6 @@ from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 
 CANCELLED = "Run call was cancelled"
 _AS_IT_IS = nullcontext()
-_ONE = fresh(threading.RLock())  # who listens may run something
 TIMED_OUT = "Timed out waiting for notification"
 _COMMITS = "commits"
 _NOTHING: Any = MappingProxyType({})
@@ -127,13 +124,11 @@ class Run:
     def teller(self) -> Telling:
         """What tells of the run: made now, where nothing was told of it yet."""
         if self.telling is None:
-            with _ONE:  # threads that run parts of it may come at a time
-                if self.telling is None:
-                    self.telling = self._new_teller()
+            made = Telling(*(self._asked or (Stream(), ())), self.began)
+            if self.__dict__.setdefault("telling", made) is made:  # one step: threads may come at a time
+                made.begin()
+        assert self.telling is not None
         return self.telling
-
-    def _new_teller(self) -> Telling:
-        return Telling(*(self._asked or (Stream(), ())), self.began)
 
     # Sources
 

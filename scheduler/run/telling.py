@@ -63,16 +63,20 @@ HERE = Sent()
 class Telling:
     """What tells of one run. number: of the run."""
 
-    __slots__ = ("_began", "_ears", "_epoch", "_stream", "number")
+    __slots__ = ("_asked", "_began", "_ears", "_epoch", "_stream", "number")
 
     def __init__(
         self, stream: Stream, asked: Sequence[Tensor | Operation], began: float, ears: Sequence[Listening] = ()
     ):
         """asked: the run's fetches.   began: in ticks."""
-        self._stream, self._ears, self._began = stream, ears, began
+        self._stream, self._ears, self._asked, self._began = stream, ears, asked, began
         self._epoch, self.number = epoch(), new_run()
-        ops = tuple(dict.fromkeys([getattr(element, "op", element) for element in asked]))
-        self.tell("began", began, lane=lane(), ops=ops, text=_listed([element.name for element in asked]))
+
+    def begin(self) -> None:
+        """Tell that the run began."""
+        ops = tuple(dict.fromkeys([getattr(element, "op", element) for element in self._asked]))
+        text = _listed([element.name for element in self._asked])
+        self.tell("began", self._began, lane=lane(), ops=ops, text=text)
 
     @property
     def heard(self) -> bool:
