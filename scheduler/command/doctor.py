@@ -6,6 +6,7 @@ finding    a line for the reader, and what to do about it, if anything is
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import platform
 import resource
@@ -209,10 +210,14 @@ def _ray() -> Finding:
 
 
 def _answers(address: str) -> bool:
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # Ray says so where it finds several
     try:
         life.check(address)
     except Exception:
         return False
+    finally:
+        logging.disable(level)
     return True
 
 
