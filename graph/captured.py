@@ -339,7 +339,7 @@ class _Walk:
             return
         facts = facts_of(function.__code__)
         self.attributes |= facts.attributes
-        module = sys.modules.get(space.get("__name__"))
+        module = sys.modules.get(space.get("__name__", ""))
         data: list[str] = []
         roots: dict[Any, Any] = {}
         for name in facts.globals:

@@ -146,7 +146,8 @@ class Op(Generic[P, R]):
             attrs: Mapping[str, Any] = _straight(len(args))
         else:
             attrs = {"template": (lifted, named_args)}
-            kernel = self._kernel_for([*lifted, *named_args.values()])
+            if not (nest.PLAIN.issuperset(map(type, lifted)) and nest.PLAIN.issuperset(map(type, named_args.values()))):
+                kernel = self._kernel_for([*lifted, *named_args.values()])
         if found:
             graph = found[0].op.graph
             if self._says:

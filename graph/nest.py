@@ -15,9 +15,6 @@ from typing import Any, NamedTuple
 
 from weftwork.graph.ownership import ATOMS, alike, copied, is_atom
 
-_HOLD_NOTHING = ATOMS - {FunctionType}
-"""Types of constants that refer to no state."""
-
 
 class Slot(NamedTuple):
     """The place of the tensor number `index` in a template."""
@@ -25,6 +22,8 @@ class Slot(NamedTuple):
     index: int
 
 
+PLAIN = (ATOMS - {FunctionType}) | {Slot}
+"""Types of parts of a template that refer to no state."""
 SLOTS = tuple(map(Slot, range(256)))
 """The slots that nearly all templates have: a slot is made once."""
 
@@ -162,7 +161,7 @@ def constants(templates: Sequence[Any]) -> list:
         item = stack.pop()
         if type(item) is Fixed:
             found.append(item.value)
-        elif type(item) is not Slot and type(item) not in _HOLD_NOTHING:
+        elif type(item) not in PLAIN:
             parts = _parts(item)
             found += [] if parts else [item]
             stack += parts

@@ -147,6 +147,8 @@ def _need(op: Operation, config: Any) -> Need:
         home = ANYWHERE
     if asks:
         _check(op, [machine for machine in machines() if home.machine in ("", machine.id)])
+    elif traits.isolated and not inventory.has_cpus():
+        raise _cannot_place(op, "it is isolated, so it needs a CPU for a task, and no machine of the cluster has one")
     return Need(traits.resources, traits.labels, home, traits.isolated, traits.timeout)
 
 

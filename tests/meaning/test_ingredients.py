@@ -28,7 +28,7 @@ import weftwork as tf
 from tests.meaning.places import op_in, session_in
 
 PLACES = ["caller", "thread", "resident", "task", "dynamic", "auto"]
-EXAMPLES = 6 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
+EXAMPLES = 12 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
 """For each place."""
 RUNS = {"auto": 8}
 

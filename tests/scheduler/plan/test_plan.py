@@ -425,3 +425,10 @@ def test_a_chain_is_scheduled_as_one(x):
     foreseen = found.expanded(schedule(found.seconds, found.before, ranks(found.seconds, found.after), 2, 0.0), costs)
     assert foreseen.makespan == pytest.approx(9e-3)
     check_plan(make_slot_plan(flow, foreseen, estimate_of(flow, costs), Place.THREAD))
+
+
+def test_where_no_machine_has_a_cpu_nothing_is_tried_in_a_task(x):
+    """It would wait for ever; the caller is always there."""
+    flow = lower([note(x)], [x])
+    assert place(flow, estimate_of(flow), "auto", set(), 4) == [Place.TASK]
+    assert place(flow, estimate_of(flow), "auto", set(), 0) == [Place.CALLER]
