@@ -223,7 +223,7 @@ def rebuild(structure: Any, function: Callable[[Any], Any], other: Callable[[Any
     return structure if other is None else other(structure)
 
 
-def flatten(structure: Any) -> list:
+def flatten(structure: Any) -> list[Any]:
     """The leaves of lists, tuples and mappings, in order (mappings by sorted key where the keys can be sorted)."""
     if isinstance(structure, Mapping):
         try:

@@ -60,7 +60,7 @@ class SyncReplicasOptimizer(Optimizer):
 
     # What it is around
 
-    def compute_gradients(self, *args: Any, **kwargs: Any) -> list:
+    def compute_gradients(self, *args: Any, **kwargs: Any) -> list[Any]:
         """As `opt` computes them."""
         return self._opt.compute_gradients(*args, **kwargs)
 
