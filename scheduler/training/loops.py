@@ -14,9 +14,9 @@ log = logging.getLogger("weftwork")
 
 def basic_train_loop(
     supervisor: Any,
-    train_step_fn: Callable,
-    args: Sequence | None = None,
-    kwargs: Mapping | None = None,
+    train_step_fn: Callable[..., Any],
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
     master: str = "",
 ) -> None:
     """Call `train_step_fn(session, *args, **kwargs)` in a session of a Supervisor, until that says stop."""
