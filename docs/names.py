@@ -14,6 +14,7 @@ PAGE = Path(__file__).parent / "names.md"
 WHOLE = {
     "app": "absl's, see `weftwork.app`",
     "audio": "no audio formats",
+    "compat": "TensorFlow 2's names",
     "autograph": "graphs are made by calls, not from Python's code",
     "distribute": "strategies; `train.ClusterSpec` and `train.replica_device_setter` are there",
     "distributions": "moved to TensorFlow Probability",
@@ -35,6 +36,7 @@ WHOLE = {
 """Modules that are not here as a whole, and why."""
 DIFFERS = {
     "TensorArray": "a cell may be read again; `grad` is not there, `gradients` goes through by itself",
+    "compat": "text and bytes, and `v1`, which is this library",
     "contrib": "the names that stand for something outside of it",
     "executing_eagerly": "always False",
     "function": "Python's numbers are data, control flow is not rewritten, and there is no `input_signature`",

@@ -48,7 +48,7 @@ def _ordered(mapping: Mapping) -> list:
         return list(mapping)
 
 
-def map_structure(func: Callable, *structure: Any, **kwargs: Any) -> Any:
+def map_structure(func: Callable[..., Any], *structure: Any, **kwargs: Any) -> Any:
     """A structure of func(item, ...), of the items of one structure or of several of the same kind.
 
     check_types=False: lists and tuples are the same.   Raises TypeError or ValueError for structures that differ.
@@ -71,24 +71,23 @@ def assert_same_structure(nest1: Any, nest2: Any, check_types: bool = True, expa
     """Raise ValueError for structures that nest in different ways, TypeError for other types of sequences."""
     if (reason := _difference(nest1, nest2, check_types)) is not None:
         kind, text = reason
-        raise kind(
-            f"The two structures don't have the same {text}.\n\nFirst structure: {nest1}\n\nSecond structure: {nest2}"
-        )
+        both = f"First structure: {nest1}\n\nSecond structure: {nest2}"
+        raise kind(f"The two structures don't have the same nested structure: they differ in {text}.\n\n{both}")
 
 
 def _difference(one: Any, other: Any, check_types: bool) -> tuple[type[Exception], str] | None:
     if is_nested(one) != is_nested(other):
-        return ValueError, "nested structure"
+        return ValueError, "depth"
     if not is_nested(one):
         return None
     if check_types and type(one) is not type(other) and not (isinstance(one, Mapping) and isinstance(other, Mapping)):
-        return TypeError, f"sequence type: {type(one).__name__} and {type(other).__name__}"
+        return TypeError, f"the type of a sequence: {type(one).__name__} and {type(other).__name__}"
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         if set(one) != set(other):
-            return ValueError, f"set of keys: {sorted(map(str, one))} and {sorted(map(str, other))}"
+            return ValueError, f"keys: {sorted(map(str, one))} and {sorted(map(str, other))}"
         pairs = [(one[key], other[key]) for key in one]
     else:
         if len(one) != len(other):
-            return ValueError, "number of elements"
+            return ValueError, "the number of elements"
         pairs = list(zip(one, other, strict=True))
     return next((found for a, b in pairs if (found := _difference(a, b, check_types))), None)

@@ -23,6 +23,7 @@ from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section
+from weftwork.graph.structures import assert_same_structure
 
 _OTHER_STRUCTURE = "The two structures don't have the same nested structure."
 
@@ -136,29 +137,10 @@ def _check_structures(one: Any, two: Any, strict: bool) -> None:
     """Raise ValueError or TypeError unless both branches give the same structure."""
     if not strict:
         one, two = [x[0] if type(x) in (list, tuple) and len(x) == 1 else x for x in (one, two)]
-    reason = _difference(one, two)
-    if reason is not None:
-        kind = TypeError if reason.startswith("types") else ValueError
-        raise kind(
-            f"Incompatible return types/values of true_fn and false_fn: {_OTHER_STRUCTURE} "
-            f"First structure: {one!r}. Second structure: {two!r}. They differ in {reason}."
-        )
-
-
-def _difference(one: Any, two: Any) -> str | None:
-    """How two structures differ, None where they do not."""
-    if isinstance(one, dict) and isinstance(two, dict):
-        if set(one) != set(two):
-            return "keys"
-        return next((found for key in one if (found := _difference(one[key], two[key]))), None)
-    if isinstance(one, (list, tuple)) and isinstance(two, (list, tuple)):
-        if type(one) is not type(two):
-            return f"types: {type(one).__name__} and {type(two).__name__}"
-        if len(one) != len(two):
-            return "numbers of elements"
-        return next((found for a, b in zip(one, two, strict=True) if (found := _difference(a, b))), None)
-    nested = [isinstance(item, (dict, list, tuple)) for item in (one, two)]
-    return "depth" if any(nested) else None
+    try:
+        assert_same_structure(one, two)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"Incompatible return types/values of true_fn and false_fn: {error}") from None
 
 
 def _check_alike(results: list, flats: list) -> None:

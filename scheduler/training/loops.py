@@ -16,7 +16,7 @@ def basic_train_loop(
     supervisor: Any,
     train_step_fn: Callable[..., Any],
     args: Sequence[Any] | None = None,
-    kwargs: Mapping[Any, Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
     master: str = "",
 ) -> None:
     """Call `train_step_fn(session, *args, **kwargs)` in a session of a Supervisor, until that says stop."""
