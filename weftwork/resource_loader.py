@@ -1,19 +1,25 @@
 """tf.resource_loader: files beside the program's own."""
 
 import os
-import sys
+from inspect import currentframe
+from types import FrameType
 
 from weftwork.graph.files.system import GFile
 
 
 def get_data_files_path() -> str:
     """The folder of the module that calls it."""
-    return os.path.dirname(os.path.abspath(sys._getframe(1).f_code.co_filename))
+    return _folder_of(currentframe())
 
 
 def get_path_to_datafile(path: str) -> str:
     """The path of a file in the folder of the module that calls it."""
-    return os.path.join(os.path.dirname(os.path.abspath(sys._getframe(1).f_code.co_filename)), path)
+    return os.path.join(_folder_of(currentframe()), path)
+
+
+def _folder_of(frame: FrameType | None) -> str:
+    caller = None if frame is None else frame.f_back
+    return os.path.dirname(os.path.abspath(caller.f_code.co_filename)) if caller is not None else os.getcwd()
 
 
 def load_resource(path: str) -> bytes:

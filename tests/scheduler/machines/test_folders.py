@@ -38,5 +38,5 @@ def test_another_one_is_used_where_the_path_is_long_or_not_ascii_or_nothing(temp
 
 def test_the_error_says_what_to_set_where_no_folder_can_be_written_to(temporary, monkeypatch):
     monkeypatch.setattr("weftwork.scheduler.machines.folders.is_writable", lambda folder: False)
-    with pytest.raises(OSError, match="set TMPDIR to"):
+    with pytest.raises(OSError, match="Set TMPDIR to"):
         socket_folder()

@@ -26,7 +26,7 @@ def hang():
 def test_an_explanation_lists_every_segment_with_its_place_and_reason(ray_session, graph):
     branches = [weigh(float(k)) for k in range(3)]
     total = tf.add_n([tf.cast(b, tf.float32) for b in branches])
-    with tf.Session() as session:
+    with tf.Session(config=tf.ConfigProto(placement="task")) as session:
         before = session.explain(total)
         assert before.runs == 0
         session.run(total)

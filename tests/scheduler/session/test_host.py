@@ -10,7 +10,7 @@ import pytest
 import weftwork as tf
 from tests.waiting import until
 from weftwork.actors.processes.code import pack_code
-from weftwork.actors.processes.messages import pack_values, unpack
+from weftwork.actors.processes.messages import described, pack_values, unpack
 from weftwork.scheduler.session.host import Asked, Host
 
 
@@ -51,8 +51,8 @@ def test_variables_are_one_for_all_clients_and_what_ran_is_told(host):
     one, other = Client(host, "one"), Client(host, "other")
     one.ask([v.initializer])
     one.ask([v.assign_add(4)])
-    kind, ran, told, value = other.ask([v])
-    assert (kind, value, told) == ("done", 5, None)
+    kind, ran, _, value = other.ask([v])
+    assert (kind, value) == ("done", 5)
     assert one.ask([v + 1])[1][0][0] == "caller"
 
 
@@ -74,8 +74,8 @@ def test_a_run_that_fails_tells_its_error_and_nodes_and_changes_nothing(host):
     client.ask([v.initializer])
     with tf.control_dependencies([broken]):
         kind, error, text, _ = client.ask([v.assign(7)])
-    assert (kind, type(unpack(error))) == ("failed", tf.errors.UnknownError)
-    assert "ZeroDivisionError" in str(unpack(error))
+    assert (kind, type(described(error, text))) == ("failed", tf.errors.UnknownError)
+    assert "ZeroDivisionError" in str(described(error, text))
     assert client.ask([v])[-1] == 1
 
 

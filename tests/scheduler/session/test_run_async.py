@@ -108,7 +108,12 @@ def test_a_loop_that_ends_takes_its_runs_with_it(graph):
 def test_a_loop_that_is_closed_under_a_run_ends_it(graph, caplog):
     """Its coroutine is given up, which nobody can tell it otherwise; nothing is logged, and nothing goes on."""
     counter = tf.Variable(0)
-    with tf.control_dependencies([tf.op(time.sleep)(30)]):
+
+    def wait():
+        for _ in range(3000):  # in steps: what cannot be ended in a thread is warned of
+            time.sleep(0.01)
+
+    with tf.control_dependencies([tf.op(wait)()]):
         late = tf.assign_add(counter, 1)
     with tf.Session(config=tf.ConfigProto(cancel_grace_in_ms=100)) as session:
         session.run(counter.initializer)
