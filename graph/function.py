@@ -15,7 +15,7 @@ from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.agreement import check, takes
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
-from weftwork.graph.captured import given
+from weftwork.graph.captured_kinds import given
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Kind, R, Tensor, Traits
 from weftwork.graph.retries import Retry

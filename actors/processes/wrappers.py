@@ -17,7 +17,7 @@ from typing import Any
 
 import cloudpickle
 
-from weftwork.graph.captured import is_generic
+from weftwork.graph.captured_kinds import is_generic
 from weftwork.graph.modules import is_own
 
 _CACHED = type(functools.lru_cache(len))

@@ -27,7 +27,8 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from weftwork.graph.captured import SMALL, Captured, is_changed, is_generic, pickled
+from weftwork.graph.captured import SMALL, Captured, pickled
+from weftwork.graph.captured_kinds import is_changed, is_generic
 from weftwork.graph.inspection import MISSING, content, space_of, value_of
 from weftwork.graph.modules import is_own
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from weftwork.actors.programs.control import Control
 from weftwork.graph import dtypes
-from weftwork.graph.captured import SURROUNDINGS, given
+from weftwork.graph.captured_kinds import SURROUNDINGS, given
 from weftwork.graph.operation import Kind, Operation
 from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction

@@ -16,7 +16,7 @@ from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.exchange import expect, newest, receive, send, signal
 from weftwork.actors.programs.float_errors import hush, set_state, states
 from weftwork.actors.programs.program import Program, Step
-from weftwork.graph.captured import SURROUNDINGS
+from weftwork.graph.captured_kinds import SURROUNDINGS
 from weftwork.graph.nest import Slot
 from weftwork.graph.operation import Kind
 from weftwork.graph.ownership import Lent, is_atom, own, own_each, own_made

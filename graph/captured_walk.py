@@ -1,0 +1,387 @@
+"""The walk over what a function refers to: what it reads, what it writes, and what it may change in place."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from weftwork.graph.captured_kinds import (
+    CHANGED,
+    DRAW,
+    EACH,
+    ENDS,
+    FIRST_SEEN,
+    FIXED,
+    FORKS,
+    GENERATORS,
+    INSIDE,
+    ITEMS,
+    ITSELF,
+    MAIN,
+    MAKING,
+    MINE,
+    NONE,
+    NUMPYS,
+    PARTS,
+    PUBLIC,
+    PYTHONS,
+    REBOUND,
+    ROOT,
+    SETTERS,
+    SILENT,
+    SURROUNDINGS,
+    SYSTEM,
+    ObjectOf,
+    is_data,
+    is_generic,
+    is_of_main,
+    is_put,
+    step_of,
+)
+from weftwork.graph.codes import CHANGES, ROOT_SELF, Change, facts_of
+from weftwork.graph.inspection import (
+    ATOMS,
+    MISSING,
+    content,
+    defaults,
+    found_in,
+    has_own,
+    inside,
+    space_of,
+    value_of,
+)
+from weftwork.graph.modules import is_own
+from weftwork.graph.ownership import is_atomic
+from weftwork.graph.seeded import NUMPY, PYTHON
+
+
+class Walk:
+    """One walk over all that a function refers to. given: functions, and classes of objects, that come to it."""
+
+    def __init__(self, function: Callable, whole: tuple[type, ...], given: list):
+        self._kinds = whole
+        self.sources: list[tuple[Callable, Any]] = []
+        self.values: list[Any] = []
+        self.writes: set = set()
+        self.reads: set = set()
+        self.data: set = set()
+        self.spaces: list[tuple[FunctionType, tuple[str, ...]]] = []
+        self.classes: dict[int, type] = {}
+        self.attributes: set[str] = set()
+        self.objects: dict[int, Any] = {}
+        self.names: list[tuple[Any, str, Any]] = []
+        self.variables: list[tuple[ContextVar, Any]] = []
+        self.draws, self.main = 0, False
+        self.ends = self.forks = False
+        self._seen: set = set()
+        self._todo: list[tuple[Any, frozenset, int]] = []
+        self.visit(function, frozenset(), ROOT)
+        for part in given:
+            if not isinstance(part, type):
+                self.visit(part, frozenset())
+        self._go_on()
+        classes = [part for part in given if isinstance(part, type) and id(part) not in self.classes]
+        known = -1
+        while known < len(self.attributes):  # the methods that are called may call others
+            known = len(self.attributes)
+            for kind in classes:
+                self._methods_of(kind)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        while self._todo:
+            self._look_at(*self._todo.pop())
+
+    def visit(self, value: Any, names: frozenset, state: int = NONE) -> None:
+        """Look at a value that code refers to, later.
+
+        names: the attributes that this code asks for.   state: whether it is captured state, by itself or in something.
+        """
+        if type(value) not in ATOMS and self._is_new((id(value), names, state)):
+            self._todo.append((value, names, state))
+
+    def _look_at(self, value: Any, names: frozenset, state: int) -> None:
+        kind = type(value)
+        if kind is FunctionType:
+            self._function(value)
+        elif kind is MethodType and type(value.__func__) is not FunctionType:  # a partial, or any object, may bind
+            for part in (value.__func__, value.__self__):
+                self.visit(part, names, state)
+        elif kind is MethodType:
+            self.visit(value.__self__, frozenset([value.__func__.__name__]), state)
+            self._function(value.__func__, value.__self__)
+        elif kind is ModuleType or isinstance(value, ModuleType):
+            self._module(value, names)
+        elif isinstance(value, type):
+            self._class(value, names)
+        elif kind is BuiltinFunctionType:
+            self._foreign(value)
+        elif kind is functools.partial:
+            for part in (value.func, *value.args, *value.keywords.values()):
+                self.visit(part, names, state)
+        elif kind is ContextVar:
+            self.variables.append((value, self._refer(value_of, value, ("variable", id(value)))))
+            self.visit(self.variables[-1][1], names, ROOT)
+        elif kind in (staticmethod, classmethod):
+            self.visit(value.__func__, names, state)
+        elif kind is property:
+            for part in (value.fget, value.fset):
+                self.visit(part, names, state)
+        elif not issubclass(kind, self._kinds):
+            self._instance(value, names, state)
+
+    def _refer(self, source: Callable, name: Any, key: Any) -> Any:
+        value = source(name)
+        self.sources.append((source, name))
+        self.values.append(value)
+        self.reads.add(key)
+        if is_data(value):
+            self.data.add(key)
+        return value
+
+    def _function(self, function: FunctionType, self_: Any = MISSING) -> None:
+        space = function.__globals__
+        if not is_own(space.get("__name__", "__main__")):
+            self._foreign(function)
+            if is_generic(function):
+                self._generic(vars(function)["registry"])
+            return
+        facts = facts_of(function.__code__)
+        self.attributes |= facts.attributes
+        module = sys.modules.get(space.get("__name__", ""))
+        data: list[str] = []
+        roots: dict[Any, Any] = {}
+        for name in facts.globals:
+            value = self._refer(functools.partial(found_in, space), name, ("name", id(space), name))
+            roots["global", name] = value
+            if is_data(value):
+                data.append(name)
+            if module is not None and vars(module) is space and (module.__name__ != "__main__" or is_of_main(value)):
+                self.names.append((module, name, value))
+            if value is MISSING:
+                value = self._builtin(name)
+            if value is not MISSING:
+                self.visit(value, facts.attributes, ROOT)
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            value = self._refer(content, cell, ("cell", id(cell)))
+            roots["free", name] = value
+            self.visit(value, facts.attributes, ROOT)
+        for name in PARTS:
+            self._refer(functools.partial(getattr, function), name, ("object", id(function)))
+        for name in vars(function):
+            value = self._refer(functools.partial(found_in, vars(function)), name, ("object", id(function)))
+            self.visit(value, facts.attributes, ROOT)
+        for name, value in defaults(function):
+            roots["local", name] = value
+            self.visit(value, facts.attributes, ROOT)
+        if self_ is not MISSING:
+            roots[ROOT_SELF] = self_
+        for name in facts.imports:
+            module = sys.modules.get(name)
+            roots["import", name] = MISSING if module is None else module
+            if module is not None:
+                self.visit(module, facts.attributes)
+            elif name.partition(".")[0] in ("random", "signal", "asyncio"):
+                self._named(name)
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        self.writes.update([("name", id(space), name) for name in facts.stored_globals])
+        self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
+        for change in facts.changes:
+            self._changes(change, roots)
+        if data or any([is_data(content(cell)) for cell in cells.values()]):
+            self.spaces.append((function, tuple(data)))
+        self._wrapped(function)
+
+    def _builtin(self, name: str) -> Any:
+        """What Python finds under a name that no module has. Others are told of what the program has put there."""
+        value = self._refer(functools.partial(found_in, vars(builtins)), name, ("builtin", name))
+        own = not isinstance(value, (BuiltinFunctionType, type)) and type(value).__module__ != "_sitebuiltins"
+        if own and value is not MISSING and name[:2] != "__" and value is not Ellipsis and value is not NotImplemented:
+            self.names.append((builtins, name, value))
+            return value
+        return value if value is input else MISSING
+
+    def _generic(self, registry: Mapping) -> None:
+        """What a generic function calls, as far as it is registered by now."""
+        self._refer(len, registry, ("registered", id(registry)))
+        for kind in list(registry):
+            self.visit(self._refer(registry.get, kind, ("registered", id(registry), kind)), frozenset())
+
+    def _changes(self, change: Change, roots: dict) -> None:
+        """Code changes something in place: it is a write where that is captured state."""
+        value = roots.get(change.root, MISSING)
+        if value is MISSING:
+            return
+        holder, exact = value, True
+        for step in change.path:
+            found = step_of(holder, step) if exact else MISSING
+            exact = found is not MISSING
+            holder = found if exact else holder
+        if type(holder) is ObjectOf:
+            return
+        if change.how == "method":
+            if isinstance(holder, (ModuleType, type)) or type(holder) in FIXED or has_own(holder, change.name):
+                return
+        elif change.how == "inplace":
+            if not exact or not hasattr(type(holder), "__iadd__") or type(holder) in FIXED:
+                return
+        if type(holder) is ContextVar:
+            self.writes.add(("variable", id(holder)))
+        elif isinstance(holder, ModuleType):
+            self.writes.add(("name", id(vars(holder)), change.name))
+        elif isinstance(holder, type) and change.how == "attribute":
+            self.writes.update([("attribute", id(base), change.name) for base in holder.__mro__])
+        else:
+            self.writes.add(("object", id(value)))
+            self.writes.add(("object", id(holder)))
+
+    def _module(self, module: ModuleType, names: frozenset) -> None:
+        name, space = module.__name__, vars(module)
+        own = is_own(name)
+        for asked in sorted(names & space.keys()) if not own else sorted(names):
+            value = self._refer(functools.partial(found_in, space), asked, ("name", id(space), asked))
+            first = FIRST_SEEN.setdefault((name, asked), id(value))
+            if not own and name not in EACH and (first != id(value) or is_put(value)):
+                REBOUND.add((name, asked))
+            if (own and name != "__main__") or (name, asked) in REBOUND:
+                self.names.append((module, asked, value))
+            if own or isinstance(value, (ModuleType, BuiltinFunctionType, FunctionType, MethodType)):
+                self.visit(value, names, ROOT if own else NONE)
+            if asked in SETTERS.get(name, "").split():
+                self.writes.add(SURROUNDINGS)
+            if name == "sys" and asked in MINE:
+                self.writes.add((MINE, asked))
+        if name == "__main__":
+            self.writes.add((MINE, "modules"))
+        self._named(name)
+
+    def _named(self, name: str) -> None:
+        """Code refers to a module, or to something of it."""
+        top = name.partition(".")[0]
+        if top == "random":
+            self.draws |= PYTHON
+        elif name in DRAW:
+            self.draws |= NUMPY
+        elif top in MAIN:
+            self.main = True
+        elif not is_own(name) and top not in SILENT and top not in sys.stdlib_module_names:
+            self.draws |= PYTHON | NUMPY
+
+    def _foreign(self, function: Any) -> None:
+        owner = getattr(function, "__self__", None)
+        if owner is PYTHONS:
+            self.draws |= PYTHON
+        elif owner is NUMPYS:
+            self.draws |= NUMPY
+        elif isinstance(owner, GENERATORS) or (function.__name__ in CHANGES and isinstance(owner, CHANGED)):
+            self.writes.add(("object", id(owner)))  # a method of an object, taken from it
+        name = getattr(function, "__module__", None)
+        if function is input:
+            self.writes.add((MINE, "stdin"))
+        if isinstance(name, str):
+            self._named(name)
+            self.ends = self.ends or (name in SYSTEM and function.__name__ in ENDS)
+            self.forks = self.forks or (name in SYSTEM and function.__name__ in FORKS)
+            if function.__name__ in SETTERS.get(PUBLIC.get(name, name), "").split():
+                self.writes.add(SURROUNDINGS)
+
+    def _class(self, kind: type, names: frozenset) -> None:
+        known = set().union(*[vars(base) for base in kind.__mro__])
+        for asked in sorted(names - known) if is_own(kind.__module__) else ():
+            self._refer(functools.partial(found_in, vars(kind)), asked, ("attribute", id(kind), asked))
+        if is_own(kind.__module__):
+            self.classes[id(kind)] = kind
+        for base in kind.__mro__:
+            if not is_own(base.__module__):
+                if base is kind:
+                    self._named(base.__module__)
+                continue
+            space = vars(base)
+            for name in list(space):
+                value = space[name]
+                if name in ITSELF or (name[:2] == "__" and type(value) is not FunctionType) or name[:5] == "_abc_":
+                    continue
+                self._refer(functools.partial(found_in, space), name, ("attribute", id(base), name))
+                self.names.append((base, name, value))
+                self._member(value, kind)
+
+    def _member(self, value: Any, kind: type) -> None:
+        """What stands in a class: its methods get an object of it, or the class."""
+        function, self_ = (value.__func__, kind) if type(value) is classmethod else (value, ObjectOf(kind))
+        if type(function) is not FunctionType:
+            state = is_data(value) and not is_atomic(type(value)) and not hasattr(type(value), "__get__")
+            self.visit(value, frozenset(), ROOT if state else NONE)
+        elif self._is_new((id(function), id(kind))):
+            self._function(function, self_)
+
+    def _methods_of(self, kind: type) -> None:
+        """The methods that code may call of an object of a class that it gets."""
+        for base in kind.__mro__:
+            for name, value in list(vars(base).items()) if is_own(base.__module__) else ():
+                special = name[:2] == name[-2:] == "__" and name not in MAKING and name not in ITSELF
+                if (special or name in self.attributes) and self._is_new((id(base), name, id(kind))):
+                    self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
+                    self.names.append((base, name, value))
+                    self._member(value, kind)
+
+    def _is_new(self, key: tuple) -> bool:
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def _instance(self, value: Any, names: frozenset, state: int) -> None:
+        kind = type(value)
+        if value is PYTHONS or value is NUMPYS:
+            self.draws |= PYTHON if value is PYTHONS else NUMPY
+            return
+        if state and kind not in FIXED:
+            if state == ROOT:
+                self.objects[id(value)] = value
+            self.reads.add(("object", id(value)))
+            if isinstance(value, GENERATORS) or (hasattr(kind, "__next__") and hasattr(kind, "__iter__")):
+                self.writes.add(("object", id(value)))
+        self._wrapped(value)
+        if is_own(kind.__module__):
+            self._class(kind, frozenset())
+            if state:
+                self._methods(value, names)
+        for item in inside(value):
+            self.visit(item, names, INSIDE if state else NONE)
+
+    def attributes_of(self, value: Any) -> None:
+        """Those of a large object: it is seen when one is bound anew."""
+        space = space_of(value) if is_own(type(value).__module__) else None
+        for name in list(space or ())[:ITEMS]:
+            self._refer(functools.partial(found_in, space), name, ("object", id(value)))
+
+    def _methods(self, value: Any, names: frozenset) -> None:
+        """The methods that code may call of a captured instance: what they change of it is captured state."""
+        for base in type(value).__mro__:
+            if is_own(base.__module__):
+                for name, method in list(vars(base).items()):
+                    special = name[:2] == name[-2:] == "__" and name not in MAKING
+                    if type(method) is FunctionType and (name in names or special):
+                        self._self_changes(method, value, names)
+
+    def _self_changes(self, method: FunctionType, value: Any, names: frozenset) -> None:
+        if not self._is_new((method.__code__, id(value))):
+            return
+        facts = facts_of(method.__code__)
+        for change in facts.changes:
+            if change.root == ROOT_SELF:
+                self._changes(change, {ROOT_SELF: value})
+        self._methods(value, facts.attributes - names)
+
+    def _wrapped(self, value: Any) -> None:
+        """What a decorator has wrapped, or a cache."""
+        try:
+            inner = object.__getattribute__(value, "__wrapped__")
+        except AttributeError:
+            return
+        self.visit(inner, frozenset(), NONE)
