@@ -21,6 +21,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import _NO_ATTRS, Kind, Operation, Tensor
 from weftwork.graph.ownership import ATOMS, copied
 from weftwork.graph.seams import seams
+from weftwork.graph.seeds import get_seed
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.values import dtype_of, filled, freeze, to_value
 
@@ -240,10 +241,10 @@ def _weak(value: Any, dtype: DType | None, graph: Graph) -> Tensor:
         if dtype.numpy.kind in "biufc":
             dtype = _weak_result(dtype, kind, value)
         value = value if dtype is dtypes.string else dtype.numpy.type(value)
-        return _constant(value, dtype, _const_name(value), graph)
+        return _constant(value, dtype, "Const", graph)
     with graph.as_default():
         if dtype is None or isinstance(value, (np.ndarray, np.generic)):
-            return convert_to_tensor(value, name=_const_name(value))
+            return convert_to_tensor(value, name="Const")
         try:
             return convert_to_tensor(value, dtype)
         except TypeError:
@@ -269,13 +270,6 @@ def _weak_dtype(dtype: DType, kind: type) -> tuple[DType, tuple[int, int] | None
         return (dtypes.int32, dtypes.int32.limits) if kind is int else (dtypes.float32, None)
     result = as_dtype((np.zeros(1, dtype.numpy) + kind(1)).dtype)
     return result, result.limits if result.is_integer else None
-
-
-def _const_name(value: Any) -> str:
-    return "Const"
-
-
-# Nodes
 
 
 def apply(
@@ -317,14 +311,6 @@ def apply_random(
     key = get_seed(seed, graph)
     attrs = {**(attrs or {}), "_seed": key}
     return _node(Kind.RANDOM, kernel, inputs, attrs, type, name, dtype, shape, None, graph)
-
-
-def get_seed(op_seed: int | None, graph: Graph | None = None) -> tuple[int, int] | None:
-    """(graph seed, op seed) of the next random op; None when neither was set: a stream that differs by session."""
-    graph = graph or get_default_graph()
-    if graph.seed is not None:
-        return (graph.seed, graph._last_id if op_seed is None else op_seed)
-    return None if op_seed is None else (87654321, op_seed)
 
 
 def _node(kind, kernel, inputs, attrs, type, name, dtype, shape, outputs, graph=None) -> Any:

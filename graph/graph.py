@@ -14,7 +14,8 @@ from weftwork.graph import shapes, stacks
 from weftwork.graph.collections import Collections
 from weftwork.graph.drawn import Drawn
 from weftwork.graph.dtypes import DType, as_dtype
-from weftwork.graph.errors import UnimplementedError
+from weftwork.graph.keys import GraphKeys as GraphKeys  # older pickles find these here
+from weftwork.graph.keys import NoKernel as NoKernel
 from weftwork.graph.names import Names, check_op_name, check_scope_name, find
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ownership import add_atoms
@@ -26,54 +27,6 @@ from weftwork.graph.statistics import GraphStatistics
 
 GRADIENT_OVERRIDES = ("_weftwork_gradient_overrides",)
 """The collection of what `gradient_override_map` was told: (first operation, end, names)."""
-
-
-class GraphKeys:
-    """The standard names of collections."""
-
-    GLOBAL_VARIABLES = "variables"
-    VARIABLES = "variables"
-    LOCAL_VARIABLES = "local_variables"
-    MODEL_VARIABLES = "model_variables"
-    TRAINABLE_VARIABLES = "trainable_variables"
-    TRAINABLE_RESOURCE_VARIABLES = "trainable_resource_variables"
-    SUMMARIES = "summaries"
-    METRIC_VARIABLES = "metric_variables"
-    MOVING_AVERAGE_VARIABLES = "moving_average_variables"
-    CONCATENATED_VARIABLES = "concatenated_variables"
-    LOCAL_RESOURCES = "local_resources"
-    RESOURCES = "resources"
-    WEIGHTS = "weights"
-    BIASES = "biases"
-    ACTIVATIONS = "activations"
-    ASSET_FILEPATHS = "asset_filepaths"
-    EVAL_STEP = "eval_step"
-    SAVEABLE_OBJECTS = "saveable_objects"
-    QUEUE_RUNNERS = "queue_runners"
-    TABLE_INITIALIZERS = "table_initializer"
-    REGULARIZATION_LOSSES = "regularization_losses"
-    LOSSES = "losses"
-    UPDATE_OPS = "update_ops"
-    GLOBAL_STEP = "global_step"
-    INIT_OP = "init_op"
-    LOCAL_INIT_OP = "local_init_op"
-    READY_OP = "ready_op"
-    READY_FOR_LOCAL_INIT_OP = "ready_for_local_init_op"
-    SUMMARY_OP = "summary_op"
-    SAVERS = "savers"
-    TRAIN_OP = "train_op"
-    COND_CONTEXT = "cond_context"
-    WHILE_CONTEXT = "while_context"
-
-
-class NoKernel:
-    """The kernel of an operation whose type is not known here."""
-
-    def __init__(self, op_type: str):
-        self.op_type = op_type
-
-    def __call__(self, *values: Any, **attrs: Any) -> Any:
-        raise UnimplementedError(None, None, f"No kernel is known for operations of type {self.op_type!r}.")
 
 
 class Graph(Collections, Drawn):

@@ -132,9 +132,6 @@ from weftwork.graph.build import (
     convert_to_tensor as convert_to_tensor,
 )
 from weftwork.graph.build import (
-    get_seed as get_seed,
-)
-from weftwork.graph.build import (
     placeholder as placeholder,
 )
 from weftwork.graph.build import (
@@ -1426,6 +1423,7 @@ from weftwork.graph.scopes import (
 from weftwork.graph.scopes import (
     op_scope as op_scope,
 )
+from weftwork.graph.seeds import get_seed as get_seed
 from weftwork.graph.shapes import (
     Dimension as Dimension,
 )

@@ -36,7 +36,7 @@ from weftwork.actors.programs.program import StepFailed, Stopped, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
-from weftwork.graph.ownership import all_lent
+from weftwork.graph.lending import all_lent
 from weftwork.graph.stacks import working
 
 _LOOKS_EVERY = 5e-3

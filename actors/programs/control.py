@@ -53,8 +53,7 @@ class Body:
         try:
             return self.program(values, stop)
         except StepFailed as failed:
-            cause = failed.__cause__
-            assert cause is not None
+            cause = failed.__cause__ or failed
             raise self.explained(cause, failed.step, failed.taken) from cause
 
     def explained(self, cause: BaseException, step: int, taken: list | None) -> Exception:

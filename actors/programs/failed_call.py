@@ -11,7 +11,7 @@ from typing import Any
 
 from weftwork.actors.programs.float_errors import quiet, spoken
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.ownership import all_lent
+from weftwork.graph.lending import all_lent
 from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 

@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 
 from weftwork.actors.programs.float_errors import quiet, spoken
 from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.lending import Lent
 from weftwork.graph.modules import is_own
-from weftwork.graph.ownership import ATOMS, Lent
+from weftwork.graph.ownership import ATOMS
 
 _INFIX: dict[Callable, str] = {
     operator.add: "+",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes
-from weftwork.graph.build import convert_to_tensor, get_seed, static_value
+from weftwork.graph.build import convert_to_tensor, static_value
 from weftwork.graph.data import structure as structures
 from weftwork.graph.data.description import captured_by
 from weftwork.graph.data.functions import traced
@@ -26,6 +26,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section
+from weftwork.graph.seeds import get_seed
 
 AUTOTUNE = -1
 """As a number of parallel calls, or of elements to prefetch: what the machine has room for."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes
-from weftwork.graph.build import convert_to_tensor, get_seed
+from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.data import structure as structures
 from weftwork.graph.data.dataset import AUTOTUNE, Dataset, check_truth, made_dataset, of_dataset
 from weftwork.graph.data.functions import traced
@@ -17,6 +17,7 @@ from weftwork.graph.data.stages import whole_number
 from weftwork.graph.data.structure import DATASET, Leaf, flatten, mapped, tensor_leaf
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.reductions import reduce_sum
+from weftwork.graph.seeds import get_seed
 
 Transformation = Callable[[Dataset], Dataset]
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from weftwork.graph import dtypes as types
 from weftwork.graph import shapes as dims
-from weftwork.graph.build import convert_to_tensor, get_seed, static_value
+from weftwork.graph.build import convert_to_tensor, static_value
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.seeds import get_seed
 from weftwork.graph.stacks import get_default_graph
 
 

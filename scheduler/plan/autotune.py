@@ -21,47 +21,28 @@ from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.lanes import UNBOUNDED, Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, scattered
 from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan, make_slot_plan
+from weftwork.scheduler.plan.policy import (
+    AGAIN_AFTER,
+    AGAIN_LATER,
+    CLUSTERS_A_SLOT,
+    DISPATCHES,
+    DOUBT,
+    GAIN,
+    HOPELESS,
+    LONG_NODE,
+    MOST_OF,
+    MOST_SLOTS,
+    MOVED_WORK,
+    NEAR,
+    NEARLY_ALL,
+    PROCESS_HOP,
+    SECONDS_A_BYTE,
+    SHARED_NODE,
+    TRIES,
+    WORTH_TASKS,
+    WORTH_THREADS,
+)
 from weftwork.scheduler.plan.schedule import Contracted, Schedule, clusters, neighbours, ranks, schedule
-
-_TRIES = 3
-"""Runs that a candidate gets, of which the median counts."""
-_AGAIN, _LATER = 40, 10
-"""Runs after which those that had a chance are tried again, and then after ten times as many and so on.
-
-A program's first runs are slow, three can be lucky, and a machine may be busy for a while.
-"""
-_HOPELESS = 1.1
-"""A candidate that is predicted to take so many times what another took is not tried: a try is a run of the user's."""
-_NEAR = 1.5
-"""One that took up to so many times what the best took is tried again later: it may have met a busy time."""
-_DOUBT = 1.05
-"""Several workers must be faster than the caller alone by so much: three runs can be lucky."""
-_MOVED = 0.3
-"""Of the predicted work: a change by less makes no new plan."""
-_GAIN = 0.85
-"""A way with more than one worker must be predicted to take at most so much of the seconds of the caller alone."""
-_CERTAIN_GAIN = 0.7
-"""As `_GAIN`, where nothing else is tried."""
-_WORTH_THREADS = 150e-6
-"""Seconds of work, in nodes that are long, from which more than one worker is thought about."""
-_MOST_OF, _NEARLY_ALL = 0.5, 0.9
-"""Of the work: from so much on that keeps the GIL threads are no use; a static plan wants so much that is stable."""
-_LONG = 3e-6
-"""Seconds of a node that can do something beside the interpreter's work of calling it."""
-_WORTH_TASKS = 8e-3
-"""Seconds of work from which tasks are thought about."""
-_PROCESS_HOP = 60e-6
-"""Seconds that a value takes from one process to another, pickled and unpickled."""
-_SECONDS_A_BYTE = 1e-9
-"""What it takes longer for each byte: it is copied twice, to memory that is new and must be made first."""
-_A_NODE = 15e-6
-"""Seconds in the caller for each node that is given to a worker in a batch."""
-_MOST_SLOTS = 16
-"""Slots of a plan for residents: each is a process of some 100 MB."""
-_DISPATCHES = 4
-"""A cluster for a task is worth so many dispatches where there are many, and half of that on average at least."""
-_CLUSTERS = 8
-"""Clusters for each slot, at least, where they are worth it: costs are not foreseen so well that slots never wait."""
 
 
 @dataclass(eq=False)
@@ -90,7 +71,7 @@ class Autotuner:
         self.certain = len(candidates) == 1
         """There is nothing to try."""
         self._settled = self.certain
-        self._runs, self._again_at = 0, _AGAIN
+        self._runs, self._again_at = 0, AGAIN_AFTER
 
     @property
     def measured(self) -> Candidate:
@@ -108,7 +89,7 @@ class Autotuner:
     def still_holds(self, seconds: list[float | None]) -> bool:
         """True when what is known now of the nodes' seconds would lead to the same candidates, or nearly so."""
         work = sum([s or 0.0 for s in seconds])
-        return abs(work - self.work) < _MOVED * self.work
+        return abs(work - self.work) < MOVED_WORK * self.work
 
     def renew(self, fresh: list[Candidate]) -> None:
         """The nodes' seconds are better known: each candidate gets its plan made anew, and keeps its place."""
@@ -129,28 +110,28 @@ class Autotuner:
         """Another one for this run: the next to try, or the fastest."""
         others = [c for c in self.candidates if c is not candidate]
         best = min(c.typical for c in others)
-        untried = [c for c in others if len(c.took) < _TRIES and c.predicted < _HOPELESS * best]
+        untried = [c for c in others if len(c.took) < TRIES and c.predicted < HOPELESS * best]
         return untried[0] if untried else min(others, key=lambda c: c.typical)
 
     def record(self, candidate: Candidate, seconds: float) -> None:
         """A candidate's plan took so long; the next run may use another one."""
         if candidate is not self.current:
-            if len(candidate.took) < _TRIES:
+            if len(candidate.took) < TRIES:
                 candidate.took.append(seconds)
             return
         self._runs += 1
         if self._runs == self._again_at:
-            self._again_at *= _LATER
+            self._again_at *= AGAIN_LATER
             self._again()
         elif not self._settled:
             took = self.current.took
             took.append(seconds)
-            if len(took) >= _TRIES:
+            if len(took) >= TRIES:
                 self._next()
 
     def _again(self) -> None:
         best = min(c.typical for c in self.candidates)
-        near = [c for c in self.candidates if c.typical < _NEAR * best]
+        near = [c for c in self.candidates if c.typical < NEAR * best]
         if len(near) > 1:
             for candidate in near:
                 candidate.took.clear()
@@ -159,11 +140,11 @@ class Autotuner:
     def _next(self) -> None:
         best = min(c.typical for c in self.candidates)
         for candidate in self.candidates:
-            if len(candidate.took) < _TRIES and candidate.predicted < _HOPELESS * best:
+            if len(candidate.took) < TRIES and candidate.predicted < HOPELESS * best:
                 self.current = candidate
                 return
         self._settled = True
-        self.current = min(self.candidates, key=lambda c: c.typical * (1.0 if c.name == "caller" else _DOUBT))
+        self.current = min(self.candidates, key=lambda c: c.typical * (1.0 if c.name == "caller" else DOUBT))
 
 
 def candidates(
@@ -180,23 +161,23 @@ def candidates(
     else:
         everywhere = [Place.CALLER] * len(seconds)
         found = [Candidate("caller", total, make_plan(flow, everywhere, estimate))]
-    if sum([s for s in seconds if s > _LONG]) < max(_WORTH_THREADS, 0.5 * total):
+    if sum([s for s in seconds if s > LONG_NODE]) < max(WORTH_THREADS, 0.5 * total):
         return found
     sharing = _Sharing.of(flow, estimate, seconds, lanes)
-    if max(sharing.rank) > _GAIN * total:
+    if max(sharing.rank) > GAIN * total:
         return found
     if placed is not None:
         way = sharing.at_run_time()
-        return [*found, way] if way is not None and way.predicted < _GAIN * total else found
+        return [*found, way] if way is not None and way.predicted < GAIN * total else found
     holding, releasing, stable = _known_work(flow, seconds)
-    shared, steady = sharing.at_run_time(), stable > _NEARLY_ALL * total
+    shared, steady = sharing.at_run_time(), stable > NEARLY_ALL * total
     ways = [
         shared,
-        sharing.in_threads() if steady and holding < _MOST_OF * total else None,
-        sharing.in_residents() if steady and releasing < _MOST_OF * total else None,
+        sharing.in_threads() if steady and holding < MOST_OF * total else None,
+        sharing.in_residents() if steady and releasing < MOST_OF * total else None,
         sharing.in_tasks() if steady or shared is None else None,
     ]
-    return [*found, *[way for way in ways if way is not None and way.predicted < _GAIN * total]]
+    return [*found, *[way for way in ways if way is not None and way.predicted < GAIN * total]]
 
 
 def _known_work(flow: Dataflow, seconds: Sequence[float]) -> tuple[float, float, float]:
@@ -236,10 +217,10 @@ class _Sharing:
 
     def at_run_time(self) -> Candidate | None:
         """Local workers, to which nodes are given while they run."""
-        workers = min(self.lanes.own_cpus(), _MOST_SLOTS)
+        workers = min(self.lanes.own_cpus(), MOST_SLOTS)
         if workers < 2 or inventory.machine_count() > 1:
             return None
-        foreseen = max(max(self.rank), self.total / workers) + _A_NODE * len(self.seconds)
+        foreseen = max(max(self.rank), self.total / workers) + SHARED_NODE * len(self.seconds)
         return Candidate("dynamic", foreseen, make_dynamic_plan(self.flow, self.estimate))
 
     def in_threads(self) -> Candidate | None:
@@ -252,26 +233,26 @@ class _Sharing:
 
     def in_residents(self) -> Candidate | None:
         """The caller, and residents."""
-        cpus = min(self.lanes.own_cpus(), _MOST_SLOTS)
+        cpus = min(self.lanes.own_cpus(), MOST_SLOTS)
         if cpus < 2:
             return None
-        foreseen = self._schedule(cpus, _PROCESS_HOP, self.bound)
+        foreseen = self._schedule(cpus, PROCESS_HOP, self.bound)
         plan = self._slot_plan(foreseen, Place.RESIDENT)
-        took = foreseen.makespan + _PROCESS_HOP + _SECONDS_A_BYTE * self._crossing(plan)
+        took = foreseen.makespan + PROCESS_HOP + SECONDS_A_BYTE * self._crossing(plan)
         # Another process never holds our GIL: where both look alike, prefer it to threads.
         return Candidate("resident", 0.9 * took, plan)
 
     def in_tasks(self) -> Candidate | None:
         """Ray tasks, on any machine."""
         slots = self.lanes.cpus()
-        if slots < 2 or self.total < _WORTH_TASKS or not backend.is_running():
+        if slots < 2 or self.total < WORTH_TASKS or not backend.is_running():
             return None
         hop = backend.task_hop()
         chained, bound = self.chained, self.bound
         foreseen = self._schedule(slots, hop)
-        limit = max(_DISPATCHES * hop, self.total / (_CLUSTERS * slots))
+        limit = max(DISPATCHES * hop, self.total / (CLUSTERS_A_SLOT * slots))
         groups = clusters(foreseen, chained.seconds, chained.before, bound, limit, hop)
-        if self.total / len(groups) < 0.5 * _DISPATCHES * hop:
+        if self.total / len(groups) < 0.5 * DISPATCHES * hop:
             return None
         places = [Place.CALLER] * len(self.seconds)
         expanded = []

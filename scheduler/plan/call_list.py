@@ -12,31 +12,32 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from weftwork.actors.programs.float_errors import hush, loud
 from weftwork.graph.operation import Kind, Operation, Tensor
-from weftwork.graph.statistics import GraphStatistics
+from weftwork.graph.statistics import CALLED, GraphStatistics
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.effects import bound_together
 from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
+from weftwork.scheduler.plan.policy import (
+    CHUNK,
+    COLD_OVERHEAD_A_NODE,
+    FIRST_CALLS,
+    HEAVY_CALL,
+    LEAST_COLD_NODES,
+    MOST_SPREAD,
+    PLANNING_A_NODE,
+)
 
-_LEAST = 20
-"""Nodes from which it is worth it, and nodes for each unseen function: to try one takes 0.5 to 4 ms."""
-_SPREAD = 16
-"""Tensors of the graph for each node of the run up to which it is: a run has a place for each of them."""
-TRIED = 4
-"""First calls at most that try a function: one alone would leave the other slots idle, however long it takes."""
-_SURE = 1e-3
-"""Seconds from which the first calls tell that a function is heavy: what shorter ones took may have been the start."""
-_PLANNING, _OVERHEAD = 12e-6, 0.2e-6
-"""Seconds a node that a plan takes, and that a run without one takes longer than one with it."""
-CHUNK = 256
 _STRIDE = 16 * CHUNK
 """One in so many nodes is measured, and the first one of each function."""
 _NEVER = 2**62
 
 ABSENT = object()
 """Stands for a value that is not there yet, or not any more."""
+TURN = object()
+"""Stands first in a call that turns NumPy's errors on or off, and belongs to no node."""
 
 
 class CallList:
@@ -76,10 +77,10 @@ class CallList:
     def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> CallList | None:
         """The calls for these elements with these feeds, if a plan is neither needed nor likely to pay in one run."""
         wanted = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
-        if not wanted or wanted[0].graph.version < _LEAST:
+        if not wanted or wanted[0].graph.version < LEAST_COLD_NODES:
             return None
         ops, statistics = _needed(wanted, fed)
-        if len(ops) < _LEAST or statistics.tensors > _SPREAD * len(ops):
+        if len(ops) < LEAST_COLD_NODES or statistics.tensors > MOST_SPREAD * len(ops):
             return None
         makers = {tensor.op for tensor in fed}
         if not all([op in makers for op in statistics.others]):
@@ -92,7 +93,7 @@ class CallList:
         if any([function.captured.draws or function.captured.ends for function in functions]):
             return None  # each call needs a seed, or a process of its own: a plan has one for each
         bound = bound_together(functions)
-        if len(ops) < _LEAST * len(unseen(statistics.counts) - bound) or are_heavy(statistics.counts):
+        if len(ops) < LEAST_COLD_NODES * len(unseen(statistics.counts) - bound) or are_heavy(statistics.counts):
             return None
         return cls(elements, ops, statistics, bound)
 
@@ -121,8 +122,8 @@ class CallList:
         It should once plans, which run `slots` nodes at a time, might have saved as much as making one takes: so both
         together take at most twice what the better of the two would have taken, however often the graph is run.
         """
-        self._saved += _OVERHEAD * called + seconds * (1 - 1 / slots)
-        return self._saved >= _PLANNING * len(self.ops)
+        self._saved += COLD_OVERHEAD_A_NODE * called + seconds * (1 - 1 / slots)
+        return self._saved >= PLANNING_A_NODE * len(self.ops)
 
 
 def _needed(wanted: Sequence[Operation], fed: set[Tensor]) -> tuple[list[Operation], GraphStatistics]:
@@ -152,6 +153,26 @@ def are_heavy(counts: Mapping[Any, int]) -> bool:
     total = 0.0
     for kernel, count in counts.items():
         record = COSTS.find(kernel, 0)
-        if record is not None and (record.calls > TRIED or record.seconds >= _SURE):
+        if record is not None and (record.calls > FIRST_CALLS or record.seconds >= HEAVY_CALL):
             total += count * record.seconds
     return worth_sharing_once(total, sum(counts.values()))
+
+
+def with_turns(rows: list[Operation], calls: list[tuple]) -> tuple[list, list[tuple]]:
+    """Nodes and their calls, with calls between them that turn NumPy's errors on for users' functions; None stands
+    for the node of such a call.
+    """
+    all_rows: list[Operation | None] = []
+    all_calls: list[tuple] = []
+    users = False
+    for op, call in zip(rows, calls, strict=True):
+        if op.traits.user is not users and op.kind in CALLED:
+            users = not users
+            all_rows.append(None)
+            all_calls.append((TURN, loud if users else hush))
+        all_rows.append(op)
+        all_calls.append(call)
+    if users:
+        all_rows.append(None)
+        all_calls.append((TURN, hush))
+    return all_rows, all_calls

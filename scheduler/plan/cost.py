@@ -23,11 +23,8 @@ from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
 from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
+from weftwork.scheduler.plan.policy import NEW_CALL_WEIGHT, OUTLIER
 
-_WEIGHT = 0.3
-"""Of a new measurement against the record's mean."""
-_OUTLIER = 4.0
-"""A measurement counts at most so many times the mean: one interruption must not move a node to another machine."""
 _MOST_LASTING = 2048
 """Functions that cannot be weakly referenced, of which something is known: NumPy and SciPy have some hundreds."""
 
@@ -49,8 +46,8 @@ class Record:
         """Take a further measurement in."""
         self.calls += 1
         self.total += seconds
-        weight = max(_WEIGHT, 1.0 / self.calls)
-        self.seconds += weight * (min(seconds, _OUTLIER * self.seconds + 1e-6) - self.seconds)
+        weight = max(NEW_CALL_WEIGHT, 1.0 / self.calls)
+        self.seconds += weight * (min(seconds, OUTLIER * self.seconds + 1e-6) - self.seconds)
         self.bytes += weight * (made - self.bytes)
 
     @property

@@ -10,10 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from weftwork.graph.operation import Kind
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.plan.placement import WORTH_A_TASK, Estimate, Place
-
-_MUCH = 64 * 1024 * 1024
-"""Bytes that the values of a segment have together, from which it matters how soon they are used."""
+from weftwork.scheduler.plan.placement import Estimate, Place
+from weftwork.scheduler.plan.policy import DEPTH_FIRST_BYTES, WORTH_A_TASK
 
 
 def after_locks(flow: Dataflow) -> set[int]:
@@ -151,7 +149,7 @@ def _chainable(flow: Dataflow, first: int, then: int) -> bool:
 def depth_first(flow: Dataflow, nodes: list[int], estimate: Estimate) -> list[int]:
     """The nodes in an order in which what is large is used soon after it was made; as they are if little is large."""
     sizes = estimate.bytes
-    if sum([sizes[v] for node in nodes for v in flow.outputs[node]]) < _MUCH:
+    if sum([sizes[v] for node in nodes for v in flow.outputs[node]]) < DEPTH_FIRST_BYTES:
         return nodes
     inside = set(nodes)
     order: list[int] = []

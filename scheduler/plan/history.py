@@ -13,13 +13,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from weftwork.graph.forks import fresh
 from weftwork.graph.operation import Operation
-
-_KNOWN_AFTER, _STABLE = 3, 0.2
-"""Calls of a node after which it may be called stable, and the spread up to which it is."""
-_SURE = 3
-"""Times that a function must have been seen to keep the GIL."""
-_WEIGHT = 0.3
-"""Of a new measurement against the mean."""
+from weftwork.scheduler.plan.policy import GIL_HOLDS, NEW_RUN_WEIGHT, STABLE_AFTER, STABLE_SPREAD
 
 
 class NodeCost:
@@ -33,7 +27,7 @@ class NodeCost:
     def add(self, seconds: float) -> None:
         """Take a further measurement in."""
         self.calls += 1
-        weight = max(_WEIGHT, 1.0 / self.calls)
+        weight = max(NEW_RUN_WEIGHT, 1.0 / self.calls)
         off = abs(seconds - self.seconds) / max(seconds, self.seconds, 1e-9)
         self.spread += weight * (off - self.spread)
         self.seconds += weight * (seconds - self.seconds)
@@ -84,18 +78,18 @@ class History:
             seen = self._holding.get(kernel)
         except TypeError:  # nothing refers to it weakly
             return None
-        return seen == _SURE if seen in (0, _SURE) else None
+        return seen == GIL_HOLDS if seen in (0, GIL_HOLDS) else None
 
     def tell_gil(self, kernel: Any, holds: bool) -> None:
         """A function was seen to keep the GIL, or to release it: what is busy on the machine makes the first likely."""
         with self._lock:
             seen = self._holding.get(kernel)
-            self._holding[kernel] = min(_SURE, (seen or 0) + 1) if holds and seen != 0 else 0
+            self._holding[kernel] = min(GIL_HOLDS, (seen or 0) + 1) if holds and seen != 0 else 0
 
     def is_stable(self, op: Operation) -> bool:
         """True for a node that has taken about as long each time."""
         cost = self._nodes.get(op)
-        return cost is not None and cost.calls >= _KNOWN_AFTER and cost.spread < _STABLE
+        return cost is not None and cost.calls >= STABLE_AFTER and cost.spread < STABLE_SPREAD
 
 
 HISTORY = History()

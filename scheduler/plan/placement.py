@@ -14,6 +14,15 @@ from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_free
 from weftwork.scheduler.plan.cost import COSTS, Costs, shape_bytes
 from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.plan.policy import (
+    PARALLEL_GAIN,
+    REMOTE_BYTES,
+    UNKNOWN_BYTES,
+    WORTH_A_JOURNEY,
+    WORTH_A_TASK,
+    WORTH_PLANNING_ONCE,
+    WORTH_SHARING_ONCE,
+)
 
 
 class Place(enum.Enum):
@@ -38,25 +47,11 @@ class Place(enum.Enum):
 
 _HERE = (Place.CALLER, Place.QUEUE, Place.LOOP, Place.NESTED)
 """Places whose values lie in the caller."""
-WORTH_A_TASK = 5e-3
-"""Seconds from which a node is worth a Ray task of its own where something can run beside it: several dispatches."""
-_WORTH_SHARING_ONCE = 0.1
-"""Seconds of work from which what runs once is shared out: to plan that and to start it elsewhere takes some 20 ms."""
-_WORTH_PLANNING_ONCE = 40e-6
-"""Seconds of an average node from which it may be: a node costs some 10 us until it is planned."""
-REMOTE_BYTES = 100 * 1024
-"""Values larger than this stay where they were made: Ray copies smaller ones with the message."""
-_WORTH_A_JOURNEY = 1_000_000
-"""Bytes from which work goes to where its inputs lie: between machines they take as long as the dispatch of a task."""
-_UNKNOWN_BYTES = 1e6
-"""Of a value of unknown shape from a function that was never seen: it may be large."""
-PARALLEL_GAIN = 1.15
-"""Work over critical path from which leaving the caller pays."""
 
 
 def worth_sharing_once(seconds: float, nodes: int) -> bool:
     """Whether work of so many seconds and nodes is worth sharing out among processes though it is done once."""
-    return seconds >= max(_WORTH_SHARING_ONCE, _WORTH_PLANNING_ONCE * nodes)
+    return seconds >= max(WORTH_SHARING_ONCE, WORTH_PLANNING_ONCE * nodes)
 
 
 class Estimate:
@@ -100,10 +95,10 @@ class Estimate:
             for value, tensor in zip(flow.outputs[node], flow.ops[node].outputs, strict=False):
                 size = shape_bytes(tensor)
                 if size is None:
-                    size = record.bytes if record is not None else _UNKNOWN_BYTES
+                    size = record.bytes if record is not None else UNKNOWN_BYTES
                 sizes[value] = size
         for value, tensor in flow.extra.items():
-            sizes[value] = shape_bytes(tensor) or _UNKNOWN_BYTES
+            sizes[value] = shape_bytes(tensor) or UNKNOWN_BYTES
 
 
 def place(
@@ -204,7 +199,7 @@ def _end_in_tasks(flow: Dataflow, estimate: Estimate, places: list[Place]) -> No
         op = flow.ops[node]
         if places[node] is not Place.CALLER or op.kind in WRITES or flow.is_here(node):
             continue
-        large = [v for v in inputs if sizes[v] > _WORTH_A_JOURNEY and flow.producer[v] >= 0]
+        large = [v for v in inputs if sizes[v] > WORTH_A_JOURNEY and flow.producer[v] >= 0]
         if len(large) == 1 and uses[large[0]] == 1 and places[flow.producer[large[0]]] is Place.TASK:
             if sum([sizes[v] for v in flow.outputs[node]]) < 0.5 * sizes[large[0]]:
                 places[node] = Place.TASK
@@ -222,7 +217,7 @@ def _follow_large(flow: Dataflow, estimate: Estimate, places: list[Place], remot
         op = flow.ops[node]
         if places[node] is Place.CALLER and op.kind not in WRITES and not flow.is_here(node):
             coming = sum([sizes[v] for v in inputs if v in away])
-            if coming > _WORTH_A_JOURNEY and made < 0.5 * coming:
+            if coming > WORTH_A_JOURNEY and made < 0.5 * coming:
                 places[node] = Place.TASK
         if places[node] not in _HERE:
             away.update(flow.outputs[node])

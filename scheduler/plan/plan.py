@@ -19,13 +19,9 @@ from weftwork.scheduler.compile.emit import Crossings, write_program, write_slot
 from weftwork.scheduler.compile.needs import ANYWHERE, Home, Need
 from weftwork.scheduler.plan.cost import shape_bytes
 from weftwork.scheduler.plan.grouping import after_locks, depth_first, groups
-from weftwork.scheduler.plan.placement import REMOTE_BYTES, Estimate, Place
+from weftwork.scheduler.plan.placement import Estimate, Place
+from weftwork.scheduler.plan.policy import MOST_UNWATCHED, REMOTE_BYTES, UNWATCHED_SECONDS
 from weftwork.scheduler.plan.schedule import Schedule
-
-_UNWATCHED = 200e-6
-"""Seconds for which a run that is told to stop may go on with short nodes."""
-_MOST_UNWATCHED = 32
-"""Nodes, for short ones may turn out long."""
 
 
 @dataclass(eq=False)
@@ -223,7 +219,7 @@ def _unwatched(estimate: Estimate, segment: Segment) -> int:
     seconds = [estimate.seconds[node] for node in segment.nodes]
     if None in seconds:
         return 1
-    return max(1, min(_MOST_UNWATCHED, int(_UNWATCHED / (max(seconds, default=0.0) + 1e-9))))  # type: ignore[type-var]
+    return max(1, min(MOST_UNWATCHED, int(UNWATCHED_SECONDS / (max(seconds, default=0.0) + 1e-9))))  # type: ignore[type-var]
 
 
 def _segment(

@@ -19,9 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weftwork.scheduler.compile.dataflow import Dataflow
-
-_CANDIDATES = 8
-"""Slots up to which each is tried for each node; with more, those of the predecessors and the one free first."""
+from weftwork.scheduler.plan.policy import SLOTS_LOOKED_AT
 
 
 @dataclass
@@ -131,14 +129,14 @@ def schedule(
     count = len(seconds)
     order = sorted(range(count), key=rank.__getitem__, reverse=True)
     free = [0.0] * slots
-    soonest = [(0.0, number) for number in range(slots)] if slots > _CANDIDATES else []
+    soonest = [(0.0, number) for number in range(slots)] if slots > SLOTS_LOOKED_AT else []
     """A heap of slots by when they are free; of one that is taken since, an entry is stale."""
     slot, start, end = [0] * count, [0.0] * count, [0.0] * count
     for node in order:
         preds = before[node]
         if bound is not None and bound[node]:
             candidates: Sequence[int] = (0,)
-        elif slots <= _CANDIDATES:
+        elif slots <= SLOTS_LOOKED_AT:
             candidates = range(slots)
         else:
             while free[soonest[0][1]] != soonest[0][0]:

@@ -16,8 +16,6 @@ from weftwork.graph.forks import fresh
 from weftwork.scheduler.plan.autotune import Autotuner
 from weftwork.scheduler.plan.cost import size_class
 
-REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
-"""Runs of a specialization after which its plan is made again, if the history or the cluster has changed."""
 _KEPT = 16
 _SMALL = 1024
 """Bytes of a value up to which its size makes no difference."""

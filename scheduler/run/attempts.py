@@ -12,15 +12,12 @@ from weftwork.graph.operation import Kind
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines.backend import Handle, Word
 from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.plan.policy import FAR_LONGER, LATE_AFTER
 from weftwork.scheduler.run.telling import HERE, Sent
 from weftwork.scheduler.state.actor_link import ActorLink
 
-_LATE = 1.0
-"""Seconds before which no attempt is a straggler."""
 _PRECISION, _LOOKS_AFTER, _LOOKS_WITHIN = 0.1, 0.02, 1.0
 """Of a time limit: how long after its begin a call may be noticed; at least, and at most, so many seconds."""
-_FAR_LONGER = 4.0
-"""Times the predicted seconds after which an attempt is a straggler."""
 
 
 @dataclass(eq=False)
@@ -66,7 +63,7 @@ class Attempt:
     @property
     def may_have_said(self) -> bool:
         """True when a word of it may have come: it has a limit, or took long."""
-        return self.looks_at is not None or monotonic() - self.since > _LATE / 2
+        return self.looks_at is not None or monotonic() - self.since > LATE_AFTER / 2
 
     def late_at(self, plan: Plan) -> float | None:
         """When it becomes a straggler; None where it has a copy, or may not be made twice."""
@@ -75,4 +72,4 @@ class Attempt:
             return None
         if any([plan.flow.ops[node].kind is Kind.FUNCTION for node in segment.nodes]):
             return None
-        return self.since + max(_LATE, _FAR_LONGER * segment.seconds)
+        return self.since + max(LATE_AFTER, FAR_LONGER * segment.seconds)

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import functools
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from weftwork.scheduler.machines import inventory
+from weftwork.scheduler.machines import inventory, objects
 from weftwork.scheduler.plan.plan import Plan, Segment
-
-_SHARE = 0.5
-"""Of the object store that a run may fill: Ray begins to spill at 0.8, and other runs and variables are there too."""
-_NEGLIGIBLE = 32 * 1024 * 1024
-"""Bytes of all large values of a plan together below which nobody counts."""
+from weftwork.scheduler.plan.policy import BUDGET_SHARE, NEGLIGIBLE_BYTES
 
 
 class Budget:
@@ -27,17 +24,18 @@ class Budget:
         self._live = 0.0
         self._promised = 0.0
         expected = sum([segment.large for segment in plan.segments])
-        self._given = limit or (float("inf") if expected < _NEGLIGIBLE else None)
+        self._given = limit or (float("inf") if expected < NEGLIGIBLE_BYTES else None)
 
     @functools.cached_property
     def _limit(self) -> float:
         """Asked for once Ray runs."""
-        return self._given or _SHARE * inventory.store_bytes()
+        return self._given or BUDGET_SHARE * inventory.store_bytes()
 
-    @property
-    def counts(self) -> bool:
-        """True where there is so much that some of it may go to disk."""
-        return self._given != float("inf")
+    def spilled(self, values: Iterable[Any]) -> int:
+        """The bytes of some values that have gone to disk, where there is so much that some may."""
+        if self._given == float("inf"):
+            return 0
+        return objects.spilled([value for value in values if objects.is_reference(value)])
 
     @property
     def live(self) -> list[int]:

@@ -12,7 +12,7 @@ from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.kernels.team import single_blas
-from weftwork.graph.ownership import all_lent
+from weftwork.graph.lending import all_lent
 from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.emit import is_users, users_function
 from weftwork.scheduler.events.event import Lane

@@ -23,22 +23,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.actors.programs.failed_call import FailedCall
-from weftwork.actors.programs.float_errors import hush, loud, quiet, spoken, turn
+from weftwork.actors.programs.float_errors import quiet, spoken, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.lending import last_taken, lent
 from weftwork.graph.operation import Kind, Operation, Tensor
-from weftwork.graph.ownership import ATOMS, last_taken, lent, own
+from weftwork.graph.ownership import ATOMS, own
 from weftwork.graph.statistics import CALLED
-from weftwork.scheduler.plan.call_list import ABSENT, CHUNK, TRIED, CallList, are_heavy, unseen
+from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, unseen, with_turns
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
+from weftwork.scheduler.plan.policy import CHUNK, FIRST_CALLS, FIRST_CALLS_AMONG, OFTEN_CALLED
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.telling import Node
-
-_AHEAD = 300
-"""Nodes among which first calls are looked for."""
-_OFTEN = 10
-"""Calls for each slot from which a function is only tried: else its calls are so few that some do more than to try."""
 
 _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()]) - {
     np.void,
@@ -47,30 +44,6 @@ _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctyp
     np.bytes_,
 }
 """Types of values that are small, and that nobody can change."""
-
-
-_TURN = object()
-"""The first of a call that is none: it turns NumPy's errors on or off."""
-
-
-def _with_turns(rows: list[Operation], calls: list[tuple]) -> tuple[list, list[tuple]]:
-    """Nodes and their calls, with calls between them that turn NumPy's errors on for users' functions; None stands
-    for the node of such a call.
-    """
-    all_rows: list[Operation | None] = []
-    all_calls: list[tuple] = []
-    users = False
-    for op, call in zip(rows, calls, strict=True):
-        if op.traits.user is not users and op.kind in CALLED:
-            users = not users
-            all_rows.append(None)
-            all_calls.append((_TURN, loud if users else hush))
-        all_rows.append(op)
-        all_calls.append(call)
-    if users:
-        all_rows.append(None)
-        all_calls.append((_TURN, hush))
-    return all_rows, all_calls
 
 
 class Next(enum.Enum):
@@ -214,7 +187,7 @@ class ColdRun:
                 if self._swift and len(rows) > 1 and not self.stretch.watched:
                     self._calls = self._call_list.calls_of(rows)
                     if self._call_list.mixed:
-                        rows, self._calls = _with_turns(rows, self._calls)
+                        rows, self._calls = with_turns(rows, self._calls)
                     calls = iter(self._calls)
                     self._calling = rows, calls
                     if not stop:
@@ -295,7 +268,7 @@ class ColdRun:
                 continue
             else:
                 number, function, *places = call
-                if number is _TURN:
+                if number is TURN:
                     function()
                     continue
                 result = function(*[values[a] for a in places])
@@ -382,13 +355,13 @@ class ColdRun:
         be large, stays where it is made. Then these functions are no longer unseen.
         """
         counts = self._call_list.counts
-        window = [op for op in self._call_list.ops[self._at : self._at + _AHEAD] if op not in self._ahead]
+        window = [op for op in self._call_list.ops[self._at : self._at + FIRST_CALLS_AMONG] if op not in self._ahead]
         for op in window:
             if op.kind is Kind.CONSTANT:
                 self._keep(op, op.attrs["value"])
         nodes: list[Operation] = []
         elements: list[Tensor | Operation] = []
-        left = {k: min(slots, TRIED) if counts[k] >= _OFTEN * slots else slots for k in self._unseen}
+        left = {k: min(slots, FIRST_CALLS) if counts[k] >= OFTEN_CALLED * slots else slots for k in self._unseen}
         for op in window:
             waits = op is not window[0] and op.controls
             if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):

@@ -27,11 +27,12 @@ from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError, at_node, text_of
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.events.event import Lane
-from weftwork.scheduler.machines import backend, inventory, objects
+from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, WorkerLost
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
+from weftwork.scheduler.plan.policy import ATTEMPTS
 from weftwork.scheduler.run.attempts import Attempt
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.budget import Budget
@@ -54,8 +55,6 @@ from weftwork.scheduler.run.scarcity import Scarcity
 from weftwork.scheduler.run.telling import Sent
 from weftwork.scheduler.state.actor_link import Links
 
-ATTEMPTS = 3
-"""Tries of a segment whose process dies under it."""
 _KILLS = 10
 """How often, a second apart, what does not stop is killed by force: Ray misses a cancel now and then."""
 _WAITS = 0.2
@@ -126,7 +125,7 @@ class Dispatcher:
             raise
         finally:
             self.requests.clean()
-        self._look_for_spills(self.budget.live)
+        self.spilled += self.budget.spilled([self.run.values[n] for n in self.budget.live])
         if self.spilled:
             self.run.teller().tell("spilled", bytes_out=self.spilled, text=f"{self.spilled} bytes")
 
@@ -415,14 +414,8 @@ class Dispatcher:
                 self.requests.references.pop(number, None)
                 self.budget.dropped(number)
                 if self.plan.flow.producer[number] >= 0:
-                    self._look_for_spills([number])
+                    self.spilled += self.budget.spilled([self.run.values[n] for n in [number]])
                     self.run.values[number] = None
-
-    def _look_for_spills(self, numbers: list[int]) -> None:
-        """See which of some values have gone to disk; they are about to be dropped, or the run is about to end."""
-        if self.budget.counts:
-            values = [self.run.values[number] for number in numbers]
-            self.spilled += objects.spilled([value for value in values if objects.is_reference(value)])
 
     # Coming to rest
 

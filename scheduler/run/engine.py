@@ -29,19 +29,28 @@ from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place
 from weftwork.scheduler.plan.plan import Plan
+from weftwork.scheduler.plan.policy import (
+    ATTEMPTS,
+    COMPILED_IN_A_RUN,
+    HOT_RUNS,
+    MEASURED_RUNS,
+    MOST_FED,
+    MOST_WORKERS,
+    REPLAN_AT,
+)
 from weftwork.scheduler.plan.signatures import Signature, Signatures
-from weftwork.scheduler.plan.specializations import REPLAN_AT, Specialization
+from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.calling import run_locally
-from weftwork.scheduler.run.dispatch import ATTEMPTS, Dispatcher
+from weftwork.scheduler.run.dispatch import Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.run.limits import STRIKES, abandon, expiring, is_bound, within
 from weftwork.scheduler.run.local_workers import LocalWorkers, Unfit, local_workers
 from weftwork.scheduler.run.nested import Nesting
-from weftwork.scheduler.run.planner import MOST_FED, Planner
+from weftwork.scheduler.run.planner import Planner
 from weftwork.scheduler.run.retried import tell_of_retries
 from weftwork.scheduler.run.run import Moved, Restart, Run
 from weftwork.scheduler.run.telling import WORTH, Telling, lane, reason
@@ -58,14 +67,6 @@ FORKED = (
     "This session belongs to the process that this one was forked off: its threads, locks and workers are there. Make "
     "a session in this process, or fork before the program makes its first one."
 )
-_MEASURED_RUNS = 2
-"""Runs of a signature in which every node is measured."""
-_HOT_RUNS = 40
-"""Runs of a signature after which all its programs are compiled: 20 us a node, to save a fraction of one a run."""
-_COMPILED_IN_A_RUN = 64
-"""Nodes: a program of so many is compiled a run sooner, so that no run takes very much longer for it."""
-_MOST_WORKERS = 64
-"""Local workers that a run is shared out among: each is a process of some 60 MB."""
 _LOOK = 0.1
 _RESIDENTS_WITHIN = 90.0
 """Seconds for which residents are waited for where there is no other way to run."""
@@ -253,7 +254,7 @@ class Engine:
             began = perf_counter()
             autotuner = self.planner.plan(run, flow, specialization)
             took = perf_counter() - began
-        measure = specialization.runs < _MEASURED_RUNS
+        measure = specialization.runs < MEASURED_RUNS
         candidate = autotuner.measured if measure else autotuner.current
         if flow.functions and not candidate.plan.local and not self._carried(run, flow, candidate.plan):
             specialization.autotuner = None
@@ -274,7 +275,7 @@ class Engine:
             if team is None and not candidate.plan.local:
                 candidate.plan.carry(flow.state)
         if run.telling is not None or took >= WORTH or (began and LOG.isEnabledFor(logging.DEBUG)):
-            telling, first = run.teller(), specialization.runs < _MEASURED_RUNS
+            telling, first = run.teller(), specialization.runs < MEASURED_RUNS
             text = reason(autotuner, candidate, first)
             telling.planned(flow.ops, text, began or perf_counter(), took, candidate.plan)
             measure = measure or telling.wants_nodes
@@ -324,7 +325,7 @@ class Engine:
             return None
         within = _RESIDENTS_WITHIN if forced else 0.0
         if candidate.plan.is_dynamic:
-            if team.borrow_some(min(self.lanes.own_cpus(), _MOST_WORKERS), run.stop):
+            if team.borrow_some(min(self.lanes.own_cpus(), MOST_WORKERS), run.stop):
                 return team
             if forced:
                 return None
@@ -430,8 +431,8 @@ def _compile(plan: Plan, runs: int) -> None:
     """Compile a plan's programs that run in this process: the longer, the more often they must have run."""
     if plan.compiled:
         return
-    hot = plan.compiled = runs >= _HOT_RUNS
+    hot = plan.compiled = runs >= HOT_RUNS
     for segment in plan.segments:
         if segment.place in (Place.CALLER, Place.THREAD) or (segment.place is Place.RESIDENT and segment.slot == 0):
-            if (hot or len(segment.nodes) <= _COMPILED_IN_A_RUN * runs) and not segment.program.compile():
+            if (hot or len(segment.nodes) <= COMPILED_IN_A_RUN * runs) and not segment.program.compile():
                 plan.compiled = False

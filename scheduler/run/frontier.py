@@ -13,20 +13,16 @@ from math import inf
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.plan.policy import (
+    BATCHES_A_LANE,
+    CALLS_BEFORE_HERE,
+    GUESSED_SECONDS,
+    HOP,
+    LONGEST_BATCH,
+    SHORTEST_BATCH,
+    UNSEEN_IN_A_ROW,
+)
 from weftwork.scheduler.plan.schedule import neighbours, ranks
-
-HOP = 150e-6
-"""Seconds of ready work from which a message to a worker pays: it takes a third of that, packed and unpacked."""
-_SHORTEST, _LONGEST = 0.3e-3, 4e-3
-"""Seconds of work in a batch, at least and at most, if its nodes are shorter."""
-_SHARE = 8
-"""A batch is at most such a part of the work that is left, for each lane."""
-_SURE = 8
-"""Calls of a function that must have been seen before others of it run in the caller: it feeds the lanes."""
-_BEHIND = 8
-"""Nodes that were never seen which go to a lane behind another such one, at most."""
-_GUESS = 1e-3
-"""Seconds of a function that was never seen, to order nodes by."""
 
 
 class Frontier:
@@ -36,7 +32,7 @@ class Frontier:
         """seconds: predicted of each node; None for what was never seen."""
         self.flow, self.seconds = flow, list(seconds)
         self.before, self._after = neighbours(flow)
-        self._rank = ranks([_GUESS if s is None else s for s in seconds], self._after)
+        self._rank = ranks([GUESSED_SECONDS if s is None else s for s in seconds], self._after)
         self._waits = [len(preds) for preds in self.before]
         self.left = len(flow.ops)
         """How many nodes are not done."""
@@ -96,7 +92,9 @@ class Frontier:
 
     def are_short(self, nodes: Iterable[int], seconds: float | None) -> bool:
         """True for nodes that are not worth a message, as enough calls have shown."""
-        return seconds is not None and seconds < HOP and all([self.known(node)[1] >= _SURE for node in nodes])
+        return (
+            seconds is not None and seconds < HOP and all([self.known(node)[1] >= CALLS_BEFORE_HERE for node in nodes])
+        )
 
     def begun(self, seconds: float | None) -> None:
         """Nodes that were predicted to take so long have begun."""
@@ -108,7 +106,7 @@ class Frontier:
         A function whose calls differ is found out about in small steps: no more nodes go together than half of the
         calls that were seen. may_follow: whether a node may go where the batch goes.
         """
-        wanted = min(_LONGEST, max(_SHORTEST, self.work / (_SHARE * max(1, lanes))))
+        wanted = min(LONGEST_BATCH, max(SHORTEST_BATCH, self.work / (BATCHES_A_LANE * max(1, lanes))))
         nodes: list[int] = []
         total = 0.0
         while self.ready and total < wanted:
@@ -134,8 +132,8 @@ class Frontier:
         Behind what was never seen goes what was never seen either: its value, which may be large, stays there.
         """
         first = self.known(node)[0]
-        seconds, last = first or 0.0, len(nodes) + _BEHIND
-        while len(self._after[node]) == 1 and seconds < _SHORTEST and (first is not None or len(nodes) < last):
+        seconds, last = first or 0.0, len(nodes) + UNSEEN_IN_A_ROW
+        while len(self._after[node]) == 1 and seconds < SHORTEST_BATCH and (first is not None or len(nodes) < last):
             node = self._after[node][0]
             more = self.known(node)[0]
             if self._waits[node] != 1 or (more is None) != (first is None) or not may_follow(node):

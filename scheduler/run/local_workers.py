@@ -29,6 +29,7 @@ from weftwork.scheduler.machines import objects
 from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
+from weftwork.scheduler.plan.policy import WORKER_START
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.failures import call_told, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.run import Restart, Run
@@ -36,8 +37,6 @@ from weftwork.scheduler.run.sharing import Sharing
 from weftwork.scheduler.run.shipping import Lane
 from weftwork.scheduler.run.telling import Sent, resident
 
-_START = 0.3
-"""Seconds of a CPU that the start of one takes, most of it for imports."""
 _UP_WITHIN = 60.0
 """Seconds that a resident may take to start; then the program does without."""
 _DEATHS, _AGAIN_AFTER = 4, 60.0
@@ -94,7 +93,7 @@ class LocalWorkers:
     def are_worth_starting(self, seconds: float) -> bool:
         """A run could share so many seconds of work with them. True once such runs would have paid for their start."""
         self._missed += seconds
-        return self._missed > _START
+        return self._missed > WORKER_START
 
     def borrow(self, slots: int, seconds: float = 0.0, patience: float | None = None, stop: Sequence = ()) -> bool:
         """Take the residents of slots 1 to `slots` - 1, if they are up and free; `give_back` follows.

@@ -32,27 +32,26 @@ from weftwork.scheduler.machines import objects
 from weftwork.scheduler.machines.backend import ValueLost
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.placement import PARALLEL_GAIN, WORTH_A_TASK, Estimate
+from weftwork.scheduler.plan.placement import Estimate
 from weftwork.scheduler.plan.plan import Plan, Segment
-from weftwork.scheduler.plan.specializations import REPLAN_AT, Specialization, Specializations
+from weftwork.scheduler.plan.policy import (
+    ELEMENTS_TOGETHER,
+    NESTED_AGAIN,
+    NESTED_AT_ONCE,
+    NESTED_GAIN,
+    NESTED_LOSSES,
+    NESTED_TRIES,
+    PARALLEL_GAIN,
+    REPLAN_AT,
+    WORTH_A_TASK,
+)
+from weftwork.scheduler.plan.specializations import Specialization, Specializations
 from weftwork.scheduler.run.explain import Explanation
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.overlap import OverlappedLoop, OverlappedSweep
 from weftwork.scheduler.run.run import CANCELLED, TIMED_OUT, Restart, Run
 from weftwork.scheduler.run.telling import Node, Telling
 from weftwork.scheduler.state.mirror import Cells
-
-_TRIED = 2
-"""Runs of a body after which it is known what its nodes cost."""
-_GAIN = 0.9
-"""Of the seconds that a nested operation's nodes take: if it does not take less so many times in a row, it is vain."""
-_LOSSES = 12
-_TOGETHER = 64
-"""Iterations that are unrolled at most, whatever `parallel_iterations` allows: each is planned."""
-_AT_ONCE = 16
-"""Calls of a run that are on their way at a time: each is a thread."""
-_MORE = 4.0
-"""Times the seconds for which it was vain, from which a nested operation is tried again: the inputs have grown."""
 
 
 class Call(list):
@@ -150,7 +149,7 @@ class PlannedBody:
     def plain(self) -> bool:
         """True when the caller alone is the only way to run it, as far as is known."""
         autotuner = self.specialization.autotuner
-        if autotuner is None or self.specialization.runs < _TRIED:
+        if autotuner is None or self.specialization.runs < NESTED_TRIES:
             return False
         plan = autotuner.current.plan
         return autotuner.certain and plan.local and plan.slots == 1
@@ -236,15 +235,15 @@ class Nested:
         """Whether to run it nested, where it is predicted to take so long; None: it was never seen."""
         if seconds is None:
             return user and not self.vain
-        return seconds >= WORTH_A_TASK and seconds > _MORE * self.vain
+        return seconds >= WORTH_A_TASK and seconds > NESTED_AGAIN * self.vain
 
     def took(self, seconds: float, work: float) -> bool:
         """A call took so many seconds, for so many seconds of work. True when it turns out to be vain."""
         if self.waits:
             return False
-        self._losses = self._losses + 1 if seconds > _GAIN * work else 0
+        self._losses = self._losses + 1 if seconds > NESTED_GAIN * work else 0
         tried = [body for body in self.bodies if body.specialization.runs]
-        if self._losses < _LOSSES and not (tried and all([body.plain for body in tried])):
+        if self._losses < NESTED_LOSSES and not (tried and all([body.plain for body in tried])):
             return False
         self._losses = 0
         self.vain = max(self.vain, work)
@@ -331,7 +330,7 @@ class Calls:
     def begin(self, segment: Segment) -> None:
         """Begin a nested node, or do it later if many are on their way."""
         run = self._run
-        if len(run.calls) >= _AT_ONCE:
+        if len(run.calls) >= NESTED_AT_ONCE:
             self._later.append(segment)
             return
         if segment.locked:
@@ -371,7 +370,7 @@ class Calls:
 
 def _together(asked: int, cores: int) -> int:
     """How many iterations to unroll where so many may overlap: as many as leave no core idle at their end."""
-    many = min(asked, _TOGETHER)
+    many = min(asked, ELEMENTS_TOGETHER)
     return many - many % cores if many > cores else many
 
 

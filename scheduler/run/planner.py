@@ -19,14 +19,12 @@ from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
 from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan
+from weftwork.scheduler.plan.policy import MOST_FED
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.failures import block
 from weftwork.scheduler.run.local_workers import local_workers
 from weftwork.scheduler.run.nested import Nesting
 from weftwork.scheduler.run.run import Run
-
-MOST_FED = 10_000_000
-"""Bytes of feeds of a run without a plan: each of its parts that runs elsewhere sends them there anew."""
 
 
 class Planner:

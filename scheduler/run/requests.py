@@ -15,8 +15,8 @@ from weftwork.actors.processes.messages import Request, pack_values
 from weftwork.actors.processes.worker import KEPT_BYTES
 from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.machines import objects
-from weftwork.scheduler.plan.placement import REMOTE_BYTES
 from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.plan.policy import REMOTE_BYTES
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.state.actor_link import ActorLink
 

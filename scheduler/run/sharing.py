@@ -30,18 +30,17 @@ from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place, stateful
 from weftwork.scheduler.plan.plan import Segment, found_writing
+from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.calling import Threaded, call_node, fits_a_thread
 from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.shipping import KEPT, Batch, Lane, Parcel, token_of, travels
+from weftwork.scheduler.run.shipping import Batch, Lane, Parcel, idlest, token_of, travels
 from weftwork.scheduler.run.telling import HERE, Sent, resident
 
 _UP_WITHIN = 60.0
 """Seconds for which a run that has no worker any more waits for one."""
-ATTEMPTS = 3
-"""Tries of a batch whose worker dies under it."""
 
 
 class Sharing:
@@ -105,7 +104,6 @@ class Sharing:
         return 1.0
 
     def _busy(self) -> int:
-        """How many workers have something to do."""
         return len([lane for lane in self.lanes.values() if lane.batches])
 
     # Choosing
@@ -162,7 +160,7 @@ class Sharing:
         """Give ready nodes to the lanes that have room; those that are not worth a message are run here."""
         frontier = self.frontier
         while frontier.ready:
-            slot = self._idlest()
+            slot = idlest(self.lanes, self.flow.inputs[frontier.ready[0][1]])
             if slot is None:
                 return
             in_thread = fits_a_thread(self.run, frontier.ready[0][1])
@@ -175,15 +173,6 @@ class Sharing:
 
     def _fits_a_thread(self, node: int) -> bool:
         return self._may_leave(node) and fits_a_thread(self.run, node)
-
-    def _idlest(self) -> int | None:
-        """The lane with the least to do, if one has room: of several, who holds most of what the next node takes."""
-        free = [slot for slot, lane in self.lanes.items() if lane.has_room]
-        if len(free) < 2:
-            return free[0] if free else None
-        inputs = self.flow.inputs[self.frontier.ready[0][1]]
-        lanes = self.lanes
-        return min(free, key=lambda slot: (len(lanes[slot].batches), -len(lanes[slot].held.intersection(inputs))))
 
     def _gil_unknown(self, node: int) -> bool:
         """True for a user's function of which nobody has seen yet whether it keeps the GIL."""
@@ -265,7 +254,7 @@ class Sharing:
             for value, one in zip(outputs, (result,) if len(outputs) == 1 else result, strict=True):
                 self.run.values[value] = one
             ran.append(self.run.learn_node(node, cost))
-            lane.large = lane.large or cost[3] >= KEPT
+            lane.large = lane.large or cost[3] >= DROPPED_FROM_BYTES
             if releases is not None and self.flow.ops[node].traits.user:
                 HISTORY.tell_gil(self.flow.kernels[node], not releases)
         if ran:
@@ -412,11 +401,9 @@ class Sharing:
             uses[number] -= 1
             if not uses[number] and flow.producer[number] >= 0:
                 value, self.run.values[number] = self.run.values[number], None
-                if size_of(value) >= KEPT:
+                if size_of(value) >= DROPPED_FROM_BYTES:
                     for lane in self.lanes.values():
-                        if number in lane.held:
-                            lane.held.discard(number)
-                            lane.dropped.append(number)
+                        lane.drop(number)
         return self.frontier.done(node)
 
     # The end

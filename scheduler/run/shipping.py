@@ -6,7 +6,7 @@ token    stands for a kernel, with what its functions refer to: it is another on
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,12 +22,9 @@ from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import is_users
+from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE, DROPPED_FROM_BYTES
 from weftwork.scheduler.run.telling import HERE, Sent
 
-KEPT = 64 * 1024
-"""Bytes of a value from which workers are told that nobody needs it any more."""
-_AHEAD = 1e-3
-"""Seconds of work that a worker has left when it is sent the next batch."""
 _MOST_TOKENS = 2048
 """Kernels that a worker keeps; then it begins anew."""
 _TOKENS: WeakKeyDictionary[Any, tuple[tuple, int]] = WeakKeyDictionary()
@@ -72,6 +69,12 @@ class Lane:
         if len(self.tokens) > _MOST_TOKENS:
             self.forget()
 
+    def drop(self, number: int) -> None:
+        """Nobody needs a value any more: the worker is told with the next batch."""
+        if number in self.held:
+            self.held.discard(number)
+            self.dropped.append(number)
+
     def forget(self) -> None:
         """Let it begin anew with kernels and rows."""
         self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), Lru(FLOWS), True
@@ -82,7 +85,15 @@ class Lane:
         if not self.batches:
             return True
         known = [batch.seconds for batch in self.batches.values()]
-        return None not in known and sum(known) < _AHEAD  # type: ignore[arg-type]
+        return None not in known and sum(known) < AHEAD_OF_A_LANE  # type: ignore[arg-type]
+
+
+def idlest(lanes: Mapping[int, Lane], inputs: Sequence[int]) -> int | None:
+    """The lane with the least to do, if one has room: of several, who holds most of what a node takes."""
+    free = [slot for slot, lane in lanes.items() if lane.has_room]
+    if len(free) < 2:
+        return free[0] if free else None
+    return min(free, key=lambda slot: (len(lanes[slot].batches), -len(lanes[slot].held.intersection(inputs))))
 
 
 class Parcel:
@@ -120,7 +131,7 @@ class Parcel:
         lane.blocks |= self._blocks
         self._rows.update(self._nodes)
         lane.held.update(self._given, self._inside)
-        lane.large = lane.large or any([size_of(value) >= KEPT for value in self._given.values()])
+        lane.large = lane.large or any([size_of(value) >= DROPPED_FROM_BYTES for value in self._given.values()])
 
 
 def key_of(flow: Dataflow) -> str:

@@ -14,7 +14,10 @@ from weftwork.graph.errors import FailedPreconditionError
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Listening
+from weftwork.scheduler.machines.devices import list_devices
+from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.run.explain import Explanation, Waiting
+from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.views.account import accounts, told
 from weftwork.scheduler.views.costs import write_text
 from weftwork.scheduler.views.live import Live
@@ -32,8 +35,16 @@ class Looks:
     _closed: bool
     _pages: list[Serving]
     _counting: Counting
+    _config: ConfigProto
+    _cluster: ClusterSpec | None
     _check_open: Any
     _find: Any
+
+    def list_devices(self) -> list[Any]:
+        """The devices of every machine, in TensorFlow 1's form."""
+        self._check_open()
+        spec = self._cluster or ClusterSpec(self._config.cluster_def)
+        return list_devices(max(1, self._config.device_count.get("CPU", 1)), spec.tasks())
 
     @property
     def placements(self) -> dict[str, tuple[int, int]]:

@@ -17,14 +17,13 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts
-from weftwork.scheduler.machines.devices import check_packages, list_devices
+from weftwork.scheduler.machines.devices import check_packages
 from weftwork.scheduler.plan.signatures import Signature
 from weftwork.scheduler.request.config import ConfigProto, RunMetadata, RunOptions
 from weftwork.scheduler.request.feeds import convert_feed, parse_feed_key, parse_feeds
 from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_of
 from weftwork.scheduler.run.engine import CLOSED
 from weftwork.scheduler.run.limits import listen
-from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.session.future import RunFuture
 from weftwork.scheduler.session.looks import Looks
 from weftwork.scheduler.session.partial import PartialRuns
@@ -95,12 +94,6 @@ class BaseSession(Looks):
     def sess_str(self) -> bytes:
         """The target it was made with."""
         return self._target
-
-    def list_devices(self) -> list[Any]:
-        """The devices of every machine, in TensorFlow 1's form."""
-        self._check_open()
-        spec = self._cluster or ClusterSpec(self._config.cluster_def)
-        return list_devices(max(1, self._config.device_count.get("CPU", 1)), spec.tasks())
 
     # Running
 

@@ -82,18 +82,12 @@ def train(
     summary_writer, startup_delay_steps, sync_optimizer, trace_every_n_steps, ignore_live_threads: of no effect.
     Raises ValueError for arguments that make no sense.
     """
-    if train_op is None:
-        raise ValueError("train_op cannot be None.")
-    if number_of_steps is not None and number_of_steps <= 0:
-        raise ValueError("`number_of_steps` must be either None or a positive number.")
-    graph = graph or get_default_graph()
-    with graph.as_default():
+    _check(train_op, number_of_steps)
+    with (graph or get_default_graph()).as_default() as graph:
         step: Any = get_or_create_global_step() if global_step is None else global_step
         saver = saver or Saver()
-        if train_step_kwargs is None:
-            train_step_kwargs = _stops(step, number_of_steps, log_every_n_steps)
-        given: dict[str, Any] = {"init_op": init_op, "local_init_op": local_init_op, "ready_op": ready_op}
-        chosen = {name: value for name, value in given.items() if value is not None}
+        asked = _stops(step, number_of_steps, log_every_n_steps) if train_step_kwargs is None else train_step_kwargs
+        chosen = _given(init_op=init_op, local_init_op=local_init_op, ready_op=ready_op)
         supervisor = Supervisor(
             graph=graph, is_chief=is_chief, logdir=logdir, init_feed_dict=init_feed_dict, saver=saver,
             global_step=step, save_summaries_secs=int(save_summaries_secs), save_model_secs=int(save_interval_secs),
@@ -106,12 +100,23 @@ def train(
                 supervisor.start_standard_services(session)
             supervisor.start_queue_runners(session)
             while not supervisor.should_stop():
-                loss, last = train_step_fn(used, train_op, step, train_step_kwargs)
+                loss, last = train_step_fn(used, train_op, step, asked)
                 if last:
                     supervisor.request_stop()
             if is_chief and logdir is not None:
                 saver.save(session, supervisor.save_path, global_step=step)
     return loss
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _check(train_op: Any, number_of_steps: int | None) -> None:
+    if train_op is None:
+        raise ValueError("train_op cannot be None.")
+    if number_of_steps is not None and number_of_steps <= 0:
+        raise ValueError("`number_of_steps` must be either None or a positive number.")
 
 
 def _stops(step: Any, number_of_steps: int | None, log_every_n_steps: int) -> dict[str, Any]:

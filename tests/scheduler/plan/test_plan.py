@@ -15,8 +15,9 @@ from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.compile.needs import Need, settle_needs
 from weftwork.scheduler.plan.cost import Costs
 from weftwork.scheduler.plan.grouping import after_locks, depth_first
-from weftwork.scheduler.plan.placement import REMOTE_BYTES, WORTH_A_TASK, Estimate, Place, place
+from weftwork.scheduler.plan.placement import Estimate, Place, place
 from weftwork.scheduler.plan.plan import check_plan, make_plan, make_slot_plan
+from weftwork.scheduler.plan.policy import REMOTE_BYTES, WORTH_A_TASK
 from weftwork.scheduler.plan.schedule import Contracted, neighbours, ranks, schedule
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.threads import run_in_threads

@@ -83,7 +83,7 @@ def random_graph(data):
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_first_run_without_a_plan_gives_what_the_reference_interpreter_gives(ray_session, monkeypatch, data):
-    monkeypatch.setattr(listings, "_LEAST", 1)
+    monkeypatch.setattr(listings, "LEAST_COLD_NODES", 1)
     with tf.Graph().as_default(), tf.Session() as session:
         tensors, ops = random_graph(data)
         feeds = {f"feed{i}:0": np.int64(data.draw(st.integers(0, 3))) for i in range(2)}
