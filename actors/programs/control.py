@@ -23,8 +23,7 @@ from weftwork.graph.seeded import Seeded
 from weftwork.graph.streams import Places
 from weftwork.graph.user_function import UserFunction
 
-_COMPILED_AFTER = 2
-"""Runs of a body after which it is compiled."""
+_COMPILED_AFTER = 2  # runs of a body
 
 
 class Body:
