@@ -179,7 +179,11 @@ class LocalWorkers:
             if not process.is_alive:
                 self._end(slot)
                 self._deaths += 1
-        if self._deaths >= _DEATHS or (starting and monotonic() > self._since + _UP_WITHIN):
+        if starting and monotonic() > self._since + _UP_WITHIN:  # they hang, or nobody took in that they are up
+            self._deaths += _DEATHS // 2
+            for slot in starting:
+                self._end(slot)
+        if self._deaths >= _DEATHS:
             self._give_up()
             for slot in starting:
                 self._end(slot)

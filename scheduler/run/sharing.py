@@ -96,10 +96,8 @@ class Sharing:
 
     def _until_one_is_up(self) -> float:
         """Seconds for which a worker is waited for that is started anew. Raises when none has come up."""
-        if self.under_way:
-            return 1.0
         self.alone_since = self.alone_since or monotonic()
-        if monotonic() > self.alone_since + _UP_WITHIN:
+        if not self.under_way and monotonic() > self.alone_since + _UP_WITHIN:
             raise lost(self.flow.ops[:1], 1, "no local worker has started")
         return 1.0
 
@@ -439,7 +437,9 @@ class Sharing:
                 busy.discard(slot)
                 continue
             kind, number, *rest = self._message(slot, parts)
-            if kind == "shared" and number == self.number and slot in self.lanes:
+            if kind == "up":
+                self.lanes.setdefault(slot, Lane(number))
+            elif kind == "shared" and number == self.number and slot in self.lanes:
                 self.lanes[slot].batches.pop(rest[0], None)
                 if not self.lanes[slot].batches:
                     busy.discard(slot)

@@ -283,3 +283,14 @@ def test_none_is_started_where_there_is_no_cpu_for_any():
     before = {child.pid for child in psutil.Process().children()}
     assert not LocalWorkers().borrow_some(0, [])
     assert {child.pid for child in psutil.Process().children()} == before
+
+
+def test_one_whose_start_nobody_took_in_is_started_anew_and_the_others_are_not_given_up(ray_session):
+    team = local_workers()
+    until(lambda: team.borrow(2, 1))
+    team._up.discard(1)
+    team._since -= 120
+    team.give_back()
+    until(lambda: team.borrow(2, 1), 30)
+    team.give_back()
+    assert not team.failed
