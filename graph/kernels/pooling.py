@@ -36,7 +36,8 @@ def max_pool_grad(grad, x, y, sizes, strides, padding):
     out = np.empty(x.shape, grad.dtype)
     lowest = _lowest(x.dtype)
     once = all([size <= stride for size, stride in zip(sizes, strides, strict=True)])
-    covered = once and (y.shape[1] * sizes[0], y.shape[2] * sizes[1]) == x.shape[1:3]
+    tiled = all([size == stride for size, stride in zip(sizes, strides, strict=True)])
+    covered = tiled and (y.shape[1] * sizes[0], y.shape[2] * sizes[1]) == x.shape[1:3]
     margins = _margins(x, sizes, strides, padding)
     inner = _inner(x, margins)
 
