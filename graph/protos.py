@@ -23,7 +23,17 @@ MESSAGES = {
     "OpDef": "op_def",
     "TensorInfo": "meta_graph",
 }
-"""The messages that programs name, and the module of each."""
+"""The messages of graphs that programs name, and the module of each."""
+SUMMARY_MESSAGES = {
+    "Event": "event",
+    "SessionLog": "event",
+    "TaggedRunMetadata": "event",
+    "HistogramProto": "summary",
+    "Summary": "summary",
+    "SummaryDescription": "summary",
+    "SummaryMetadata": "summary",
+}
+"""Those of `tf.summary`, which programs also name without it."""
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from weftwork.graph import nest
@@ -28,20 +28,22 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
             f"{count} elements, but flat_sequence had {len(flat_sequence)} elements.  Structure: {structure}, "
             f"flat_sequence: {flat_sequence}."
         )
-    return _packed(structure, iter(flat_sequence))
+    return packed(structure, iter(flat_sequence))
 
 
-def _packed(structure: Any, items: Any) -> Any:
+def packed(structure: Any, items: Iterator[Any]) -> Any:
+    """A structure like this one, of the next items."""
     if isinstance(structure, Mapping):
-        made = {key: _packed(structure[key], items) for key in _ordered(structure)}
+        made = {key: packed(structure[key], items) for key in ordered(structure)}
         return type(structure)([(key, made[key]) for key in structure])  # type: ignore[call-arg]
     if isinstance(structure, (list, tuple)):
-        parts = [_packed(item, items) for item in structure]
+        parts = [packed(item, items) for item in structure]
         return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
     return next(items)
 
 
-def _ordered(mapping: Mapping) -> list:
+def ordered(mapping: Mapping) -> list:
+    """The keys of a mapping in the order of `flatten`."""
     try:
         return sorted(mapping)
     except TypeError:

@@ -64,12 +64,10 @@ def _from_home(module: str, name: str) -> Any:
 def _message(name: str) -> Any:
     """A protocol buffer. Raises AttributeError for any other name, which says what is here instead."""
     if not name.startswith("_"):
-        from_summary = importlib.import_module("weftwork.summary")
-        if name in from_summary.MESSAGES:
-            return getattr(from_summary, name)
         protos = importlib.import_module("weftwork.graph.protos")
-        if name in protos.MESSAGES:
-            return getattr(protos.protos(protos.MESSAGES[name]), name)
+        module = {**protos.MESSAGES, **protos.SUMMARY_MESSAGES}.get(name)
+        if module is not None:
+            return getattr(protos.protos(module), name)
     reason = f": {_NOT_HERE[name]}" if name in _NOT_HERE else ""
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{reason}")
 

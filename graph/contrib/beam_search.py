@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from weftwork.graph import dtypes
 from weftwork.graph.build import apply, convert_to_tensor
-from weftwork.graph.contrib.decoders import Decoder
+from weftwork.graph.contrib.decoders import Decoder, embedder, start_and_end
 from weftwork.graph.nn import ops as nn
-from weftwork.graph.nn.ops import embedding_lookup
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.tensor_array import TensorArray
@@ -71,13 +69,8 @@ class BeamSearchDecoder(Decoder):
         if coverage_penalty_weight:
             raise NotImplementedError("coverage_penalty_weight must be 0.")
         self._cell, self._output_layer, self._width = cell, output_layer, int(beam_width)
-        self._embed: Callable = embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
-        self._start = convert_to_tensor(start_tokens, dtypes.int32, name="start_tokens")
-        self._end = convert_to_tensor(end_token, dtypes.int32, name="end_token")
-        if self._start.raw_shape is not None and len(self._start.raw_shape) != 1:
-            raise ValueError("start_tokens must be a vector")
-        if self._end.raw_shape not in (None, ()):
-            raise ValueError("end_token must be a scalar")
+        self._embed = embedder(embedding)
+        self._start, self._end = start_and_end(start_tokens, end_token)
         self._penalty = length_penalty_weight
         self._batch = array_ops.size(self._start)
         self._state = map_structure(self._split, initial_state)

@@ -127,7 +127,7 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
         self, inputs: Any, sequence_length: Any, embedding: Any, sampling_probability: Any, time_major: bool = False,
         seed: int | None = None, scheduling_seed: int | None = None, name: str | None = None,
     ):  # fmt: skip
-        self._embed = embedding if callable(embedding) else _lookup(embedding)
+        self._embed = embedder(embedding)
         self._probability, self._seeds = convert_to_tensor(sampling_probability), (seed, scheduling_seed)
         super().__init__(inputs, sequence_length, time_major, name)
 
@@ -172,13 +172,8 @@ class GreedyEmbeddingHelper(Helper):
     """
 
     def __init__(self, embedding: Any, start_tokens: Any, end_token: Any):
-        self._embed = embedding if callable(embedding) else _lookup(embedding)
-        self._start = convert_to_tensor(start_tokens, dtypes.int32, name="start_tokens")
-        self._end = convert_to_tensor(end_token, dtypes.int32, name="end_token")
-        if self._start.raw_shape is not None and len(self._start.raw_shape) != 1:
-            raise ValueError("start_tokens must be a vector")
-        if self._end.raw_shape not in (None, ()):
-            raise ValueError("end_token must be a scalar")
+        self._embed = embedder(embedding)
+        self._start, self._end = start_and_end(start_tokens, end_token)
         self.batch_size = array_ops.size(self._start)
 
     def initialize(self, name: str | None = None) -> tuple:
@@ -229,8 +224,20 @@ class InferenceHelper(Helper):
         return self._end(sample_ids), self._next(sample_ids), state
 
 
-def _lookup(table: Any) -> Callable:
-    return lambda ids: embedding_lookup(table, ids)
+def embedder(embedding: Any) -> Callable[[Any], Tensor]:
+    """What embeds ids: a function as it is, or lookups in a table."""
+    return embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
+
+
+def start_and_end(start_tokens: Any, end_token: Any) -> tuple[Tensor, Tensor]:
+    """Tokens [batch] and one token, int32. Raises ValueError for other shapes."""
+    start = convert_to_tensor(start_tokens, dtypes.int32, name="start_tokens")
+    end = convert_to_tensor(end_token, dtypes.int32, name="end_token")
+    if start.raw_shape is not None and len(start.raw_shape) != 1:
+        raise ValueError("start_tokens must be a vector")
+    if end.raw_shape not in (None, ()):
+        raise ValueError("end_token must be a scalar")
+    return start, end
 
 
 def _drawn(logits: Any, seed: int | None) -> Tensor:

@@ -20,8 +20,8 @@ from weftwork.graph import nest
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.graph import GRADIENT_OVERRIDES, GraphKeys
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
-from weftwork.graph.ops.control_flow import _rebuilt
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.structures import packed
 from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.variable import Variable
 
@@ -189,7 +189,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         op = made[0].op
         back = _custom_rule(grad_fn, len(tensors), variables)
         op.graph.get_collection_ref(_CUSTOM_RULES).append(_Local(op.name, back))
-        return _rebuilt(result, iter(made))
+        return packed(result, iter(made))
 
     return call
 

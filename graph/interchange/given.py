@@ -16,6 +16,7 @@ from weftwork.graph.errors import UnimplementedError
 from weftwork.graph.interchange.signatures import UNSAID, Signature
 from weftwork.graph.interchange.values import attr_value
 from weftwork.graph.operation import Kind
+from weftwork.graph.seams import seams
 from weftwork.graph.stacks import get_default_graph
 
 
@@ -35,6 +36,12 @@ Reader = Callable[[Given], Any]
 
 READERS: dict[str, Reader] = {}
 """What makes the nodes of an operation, by type."""
+
+
+def reader_of(type: str) -> Reader | None:
+    """What makes the nodes of an operation; None for one that Weftwork lacks."""
+    known = type in READERS or seams.saving  # to ask for it imports those of nodes that save and restore
+    return READERS.get(type) if known else None
 
 
 def reads(*types: str) -> Callable[[Reader], Reader]:

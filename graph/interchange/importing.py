@@ -14,14 +14,13 @@ from weftwork.graph.errors import NotFoundError, UnimplementedError
 from weftwork.graph.graph import Graph
 from weftwork.graph.interchange import native
 from weftwork.graph.interchange.frames import CONTROL_FLOW, ENTERS, EXITS, NEXTS, Branch, Loop, Place, Places, source
-from weftwork.graph.interchange.given import READERS, Given, attributes, lacking, types
+from weftwork.graph.interchange.given import Given, attributes, lacking, reader_of, types
 from weftwork.graph.interchange.signatures import Signature, signature
 from weftwork.graph.interchange.writing import SECTION
 from weftwork.graph.operation import Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.flow import group
 from weftwork.graph.ops.owners import add_owner
-from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section
 
 
@@ -127,7 +126,7 @@ class Import:
         self._check(name, node, inputs, declared, expected)
         given = Given(self.full(name), node.op, inputs, attrs, [dtype for dtype, _ in outputs])
         try:
-            made = (READERS.get(node.op) or (seams.saving and READERS.get(node.op)) or lacking)(given)
+            made = (reader_of(node.op) or lacking)(given)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{error} (for node '{self.full(name)}', op: '{node.op}')") from error
         return _named(made, given)

@@ -24,6 +24,12 @@ def one(value: Any, name: str) -> int:
     return values[0]
 
 
+def along_one(kernel_size: Any, strides: Any, dilation_rate: Any) -> list[tuple[int, int]]:
+    """What a convolution along one axis is told, for one of two axes of which the first has one element."""
+    given = {"kernel_size": kernel_size, "strides": strides, "dilation_rate": dilation_rate}
+    return [(1, one(value, name)) for name, value in given.items()]
+
+
 class Conv1D(Conv2D):
     """activation(convolution of sequences with filters + bias).
 
@@ -45,8 +51,7 @@ class Conv1D(Conv2D):
         **kwargs: Any,
     ):
         """Further arguments are those of Conv2D."""
-        sizes = [one(kernel_size, "kernel_size"), one(strides, "strides"), one(dilation_rate, "dilation_rate")]
-        size, step, spacing = [(1, value) for value in sizes]
+        size, step, spacing = along_one(kernel_size, strides, dilation_rate)
         super().__init__(filters, size, step, padding, data_format, spacing, *args, **kwargs)
 
     def _kernel_shape(self, depth: int) -> list[int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weftwork.graph.layers.convolutions import SeparableConv2D, one
+from weftwork.graph.layers.convolutions import SeparableConv2D, along_one
 from weftwork.graph.layers.windows import Conv2D, Pooling2D
 from weftwork.graph.nn import volumes
 from weftwork.graph.nn.pools import pool
@@ -131,9 +131,8 @@ class SeparableConv1D(SeparableConv2D):
         *args: Any,
         **kwargs: Any,
     ):
-        sizes = [one(kernel_size, "kernel_size"), one(strides, "strides"), one(dilation_rate, "dilation_rate")]
-        size, step, spacing = sizes
-        super().__init__(filters, (1, size), (step, step), padding, data_format, (1, spacing), *args, **kwargs)
+        size, (_, step), spacing = along_one(kernel_size, strides, dilation_rate)
+        super().__init__(filters, size, (step, step), padding, data_format, spacing, *args, **kwargs)
 
     def _make_kernels(self, depth: int) -> None:
         multiplied, size = depth * self.depth_multiplier, self.kernel_size[1]

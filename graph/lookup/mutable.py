@@ -15,7 +15,7 @@ from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.lookup.entries import Entries
-from weftwork.graph.lookup.tables import LookupInterface
+from weftwork.graph.lookup.tables import VariableTable
 from weftwork.graph.operation import UNINITIALIZED, Kind, Operation, Tensor
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
@@ -23,7 +23,7 @@ from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.writes import peek, write
 
 
-class MutableHashTable(LookupInterface):
+class MutableHashTable(VariableTable):
     """A table to insert into, to remove from and to export. default_value: a value, of any shape, for other keys.
 
     shared_name, checkpoint: accepted, and of no effect.
@@ -39,23 +39,6 @@ class MutableHashTable(LookupInterface):
             nothing = apply(nobody, [], type="EmptyTable", dtype=dtypes.object, shape=())
             self._variable = Variable(nothing, trainable=False, collections=[], name=scope)
         self._value_shape: Any = self._default.raw_shape
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._variable.op.name
-
-    @property
-    def initializer(self) -> Operation:
-        """The operation that makes it empty."""
-        return self._variable.initializer
-
-    init = initializer
-
-    @property
-    def resource_handle(self) -> Tensor:
-        """What stands for the table in the graph."""
-        return self._variable._ref()
 
     def size(self, name: str | None = None) -> Tensor:
         """How many entries it has, int64."""

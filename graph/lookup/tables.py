@@ -75,7 +75,30 @@ class LookupInterface(Keyed):
         return given
 
 
-class StaticHashTable(LookupInterface):
+class VariableTable(LookupInterface):
+    """A table whose entries are the value of a variable."""
+
+    _variable: Variable
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._variable.op.name
+
+    @property
+    def initializer(self) -> Operation:
+        """The operation that makes its entries."""
+        return self._variable.initializer
+
+    init = initializer
+
+    @property
+    def resource_handle(self) -> Tensor:
+        """What stands for the table in the graph."""
+        return self._variable._ref()
+
+
+class StaticHashTable(VariableTable):
     """A table whose entries are made once, by an initializer; `default_value` stands for what is not in it.
 
     Raises TypeError for a default of another dtype than the values'.
@@ -92,28 +115,11 @@ class StaticHashTable(LookupInterface):
         graph.add_to_collection(GraphKeys.TABLE_INITIALIZERS, self._variable.initializer)
 
     @property
-    def name(self) -> str:
-        """Its name."""
-        return self._variable.op.name
-
-    @property
-    def initializer(self) -> Operation:
-        """The operation that makes its entries."""
-        return self._variable.initializer
-
-    init = initializer
-
-    @property
     def default_value(self) -> Tensor:
         """What stands for a key that is not in it."""
         return self._default
 
-    @property
-    def resource_handle(self) -> Tensor:
-        """What stands for the table in the graph."""
-        return self._variable._ref()
-
-    table_ref = resource_handle
+    table_ref = VariableTable.resource_handle
 
     def size(self, name: str | None = None) -> Tensor:
         """How many entries it has, int64."""

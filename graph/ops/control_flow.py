@@ -23,7 +23,7 @@ from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section
-from weftwork.graph.structures import assert_same_structure
+from weftwork.graph.structures import assert_same_structure, ordered, packed
 
 _OTHER_STRUCTURE = "The two structures don't have the same nested structure."
 
@@ -190,24 +190,7 @@ def _repacked(structure: Any, items: Any) -> Any:
     made = []
     for leaf in nest.flatten(structure):
         made.append(_of_parts(leaf, [next(items) for _ in _parts(leaf)]))
-    return _rebuilt(structure, iter(made))
-
-
-def _rebuilt(structure: Any, items: Any) -> Any:
-    if isinstance(structure, dict):
-        made = {key: _rebuilt(structure[key], items) for key in _ordered(structure)}
-        return type(structure)([(key, made[key]) for key in structure])
-    if isinstance(structure, (list, tuple)):
-        made = [_rebuilt(item, items) for item in structure]
-        return type(structure)(*made) if hasattr(structure, "_fields") else type(structure)(made)
-    return next(items)
-
-
-def _ordered(mapping: dict) -> list:
-    try:
-        return sorted(mapping)
-    except TypeError:
-        return list(mapping)
+    return packed(structure, iter(made))
 
 
 def case(
@@ -387,7 +370,7 @@ def _shapes_of(structure: Any, given: Any) -> list:
     if isinstance(structure, dict):
         if not isinstance(given, dict) or set(given) != set(structure):
             raise ValueError(_OTHER_STRUCTURE)
-        return [shape for key in _ordered(structure) for shape in _shapes_of(structure[key], given[key])]
+        return [shape for key in ordered(structure) for shape in _shapes_of(structure[key], given[key])]
     if isinstance(structure, (list, tuple)):
         if not isinstance(given, (list, tuple)) or len(given) != len(structure):
             raise ValueError(_OTHER_STRUCTURE)

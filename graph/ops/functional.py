@@ -14,10 +14,10 @@ from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Tensor
-from weftwork.graph.ops.control_flow import _rebuilt
 from weftwork.graph.ops.joining import concat
 from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.structures import packed
 
 
 def sweep(
@@ -97,7 +97,7 @@ def map_fn(
     shape_of: list[Any] = []
 
     def one(_: list, element: list) -> tuple[list, list]:
-        result = fn(_rebuilt(elems, iter(element)) if isinstance(elems, (list, tuple, dict)) else element[0])
+        result = fn(packed(elems, iter(element)))
         shape_of.append(result)
         made = nest.flatten(result)
         types = [t.dtype for t in flat] if dtype is None else [as_dtype(d) for d in nest.flatten(dtype)]
@@ -108,7 +108,7 @@ def map_fn(
     with name_scope(name, "map", flat):
         _, stacked = sweep(one, [], flat, parallel=parts)
     result = shape_of[0]
-    return _rebuilt(result, iter(stacked)) if isinstance(result, (list, tuple, dict)) else stacked[0]
+    return packed(result, iter(stacked))
 
 
 def _of_type(item: Any, dtype: Any) -> Tensor:
@@ -135,7 +135,7 @@ def _fold(
             first, rest = _tensors(initializer), flat
 
         def one(carried: list, element: list) -> tuple[list, list]:
-            ends = _tensors(fn(_packed(structure, carried), _packed(elems, element)))
+            ends = _tensors(fn(packed(structure, iter(carried)), packed(elems, iter(element))))
             return ends, ends if collect else []
 
         last, stacked = sweep(one, first, rest, reverse, parallel=parallel)
@@ -143,11 +143,7 @@ def _fold(
             start = [t[-1:] if reverse else t[:1] for t in flat]
             pairs = zip(start, stacked, strict=True)
             stacked = [concat([s, a] if reverse is False else [a, s], 0) for s, a in pairs]
-    return _packed(structure, stacked if collect else last)
-
-
-def _packed(structure: Any, tensors: list[Tensor]) -> Any:
-    return _rebuilt(structure, iter(tensors)) if isinstance(structure, (list, tuple, dict)) else tensors[0]
+    return packed(structure, iter(stacked if collect else last))
 
 
 def foldl(

@@ -114,8 +114,7 @@ def _on_loop(make: Callable) -> Future:
 
     def told(task: asyncio.Task) -> None:
         if task.cancelled():
-            future.cancel()
-            if not future.done() or future.cancelled():
+            if future.cancel():
                 future.set_running_or_notify_cancel()
         elif not future.cancelled():
             error = task.exception()

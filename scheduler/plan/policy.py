@@ -34,9 +34,9 @@ WORKER_START = 0.2
 # First runs of large graphs: `benchmarks.bound`, `benchmarks.oneshot`
 
 LEAST_COLD_NODES = 20
-"""Nodes from which it is worth it, and nodes for each unseen function: to try one takes 0.5 to 4 ms."""
+"""Nodes from which a graph may run without a plan, and nodes for each unseen function: to try one takes 0.5 to 4 ms."""
 MOST_SPREAD = 16
-"""Tensors of the graph for each node of the run up to which it is: a run has a place for each of them."""
+"""Tensors of the graph for each node of a run, up to which it may: a run has a place for each of them."""
 FIRST_CALLS = 4
 """First calls at most that try a function: one alone would leave the other slots idle, however long it takes."""
 HEAVY_CALL = 1e-3
@@ -44,6 +44,7 @@ HEAVY_CALL = 1e-3
 PLANNING_A_NODE, COLD_OVERHEAD_A_NODE = 12e-6, 0.2e-6
 """Seconds a node that a plan takes, and that a run without one takes longer than one with it."""
 CHUNK = 256
+"""Calls between two looks at the clock."""
 FIRST_CALLS_AMONG = 300
 """Nodes among which first calls are looked for."""
 OFTEN_CALLED = 10
@@ -51,7 +52,7 @@ OFTEN_CALLED = 10
 WORTH_SHARING_ONCE = 0.1
 """Seconds of work from which what runs once is shared out: to plan that and to start it elsewhere takes some 20 ms."""
 WORTH_PLANNING_ONCE = 40e-6
-"""Seconds of an average node from which it may be: a node costs some 10 us until it is planned."""
+"""Seconds of an average node from which what runs once is shared out: a node costs some 10 us until it is planned."""
 
 # Where a node runs: `benchmarks.coarse`, `benchmarks.mixed`, `benchmarks.big_arrays`
 
@@ -85,8 +86,6 @@ MOVED_WORK = 0.3
 """Of the predicted work: a change by less makes no new plan."""
 GAIN = 0.85
 """A way with more than one worker must be predicted to take at most so much of the seconds of the caller alone."""
-CERTAIN_GAIN = 0.7
-"""As `GAIN`, where nothing else is tried."""
 WORTH_THREADS = 150e-6
 """Seconds of work, in nodes that are long, from which more than one worker is thought about."""
 MOST_OF, NEARLY_ALL = 0.5, 0.9
@@ -111,7 +110,7 @@ CLUSTERS_A_SLOT = 8
 # What is measured, and how it is remembered: `benchmarks.replays`, `benchmarks.oneshot`
 
 NEW_CALL_WEIGHT = 0.3
-"""Of a new measurement against the record's mean."""
+"""Of a new measurement of a function against its mean so far."""
 OUTLIER = 4.0
 """A measurement counts at most so many times the mean: one interruption must not move a node to another machine."""
 STABLE_AFTER, STABLE_SPREAD = 3, 0.2
@@ -119,7 +118,7 @@ STABLE_AFTER, STABLE_SPREAD = 3, 0.2
 GIL_HOLDS = 3
 """Times that a function must have been seen to keep the GIL."""
 NEW_RUN_WEIGHT = 0.3
-"""Of a new measurement against the mean."""
+"""Of a new measurement of a node against its mean so far."""
 REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
 """Runs of a specialization after which its plan is made again, if the history or the cluster has changed."""
 MEASURED_RUNS = 2
@@ -134,7 +133,7 @@ COMPILED_IN_A_RUN = 64
 UNWATCHED_SECONDS = 200e-6
 """Seconds for which a run that is told to stop may go on with short nodes."""
 MOST_UNWATCHED = 32
-"""Nodes, for short ones may turn out long."""
+"""Nodes that it may go on with, for short ones may turn out long."""
 SLOTS_LOOKED_AT = 8
 """Slots up to which each is tried for each node; with more, those of the predecessors and the one free first."""
 DEPTH_FIRST_BYTES = 64 * 1024 * 1024
@@ -148,9 +147,8 @@ NEGLIGIBLE_BYTES = 32 * 1024 * 1024
 
 NESTED_TRIES = 2
 """Runs of a body after which it is known what its nodes cost."""
-NESTED_GAIN = 0.9
+NESTED_GAIN, NESTED_LOSSES = 0.9, 12
 """Of the seconds that a nested operation's nodes take: if it does not take less so many times in a row, it is vain."""
-NESTED_LOSSES = 12
 ELEMENTS_TOGETHER = 64
 """Iterations that are unrolled at most, whatever `parallel_iterations` allows: each is planned."""
 NESTED_AT_ONCE = 16

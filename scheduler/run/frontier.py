@@ -121,17 +121,17 @@ class Frontier:
             nodes.append(node)
             if node in self.singly:
                 return nodes, seconds
-            total += self._follow(node, nodes, may_follow)
+            total += self._follow(node, seconds, nodes, may_follow)
             if seconds is None:
                 return nodes, None
         return nodes, total
 
-    def _follow(self, node: int, nodes: list[int], may_follow: Callable[[int], bool]) -> float:
+    def _follow(self, node: int, first: float | None, nodes: list[int], may_follow: Callable[[int], bool]) -> float:
         """What alone takes a node's value, and waits for nothing else, goes with it: the seconds of all.
 
-        Behind what was never seen goes what was never seen either: its value, which may be large, stays there.
+        first: those of the node. Behind what was never seen goes what was never seen either: its value, which may be
+        large, stays there.
         """
-        first = self.known(node)[0]
         seconds, last = first or 0.0, len(nodes) + UNSEEN_IN_A_ROW
         while len(self._after[node]) == 1 and seconds < SHORTEST_BATCH and (first is not None or len(nodes) < last):
             node = self._after[node][0]

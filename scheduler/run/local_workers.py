@@ -179,12 +179,12 @@ class LocalWorkers:
             if not process.is_alive:
                 self._end(slot)
                 self._deaths += 1
-        if starting and monotonic() > self._since + _UP_WITHIN:  # they hang, or nobody took in that they are up
+        late = bool(starting) and monotonic() > self._since + _UP_WITHIN
+        if late:  # they hang, or nobody took in that they are up
             self._deaths += _DEATHS // 2
-            for slot in starting:
-                self._end(slot)
-        if self._deaths >= _DEATHS:
+        if given_up := self._deaths >= _DEATHS:
             self._give_up()
+        if late or given_up:
             for slot in starting:
                 self._end(slot)
         return not missing

@@ -96,8 +96,9 @@ class Sharing:
 
     def _until_one_is_up(self) -> float:
         """Seconds for which a worker is waited for that is started anew. Raises when none has come up."""
-        self.alone_since = self.alone_since or monotonic()
-        if not self.under_way and monotonic() > self.alone_since + _UP_WITHIN:
+        if self.under_way or not self.alone_since:
+            self.alone_since = monotonic()
+        elif monotonic() > self.alone_since + _UP_WITHIN:
             raise lost(self.flow.ops[:1], 1, "no local worker has started")
         return 1.0
 
@@ -183,16 +184,16 @@ class Sharing:
         probe = any([self._gil_unknown(node) for node in nodes])
         self._lock_for(nodes)
         self.batches += 1
+        parcel = Parcel(self.run, lane, nodes)
         try:
-            parcel = Parcel(self.run, lane, nodes)
+            content = parcel.packed()
         except Exception as error:
             self._stay(nodes, error)
             return
-        around = self.run.around(lane.known)
-        header = pack_parts(["share", self.number, self.batches, lane.dropped, lane.clear, probe, around])
+        told = [self.number, self.batches, lane.dropped, lane.clear, probe, self.run.around(lane.known)]
         now = monotonic()
         try:
-            self.transport.send(slot, [*header, *parcel.parts], self.run.stop)
+            self.transport.send(slot, [*pack_parts(["share", *told]), *content], self.run.stop)
         except Gone:
             self._lost(slot, nodes)
             return
@@ -309,9 +310,8 @@ class Sharing:
     def _stay(self, nodes: list[int], error: BaseException, those: list[int] | None = None) -> None:
         """Some nodes cannot run in a worker: they run here from now on; the other `nodes` are tried again."""
         run, flow = self.run, self.flow
-        for node in (
-            those or [n for n in nodes if not travels(flow, n, [run.values[v] for v in flow.inputs[n]])] or nodes
-        ):
+        those = those or [n for n in nodes if not travels(flow, n, [run.values[v] for v in flow.inputs[n]])]
+        for node in those or nodes:
             self.mine.add(node)
             self.run.stays(node, error)
         self._again(nodes)

@@ -97,14 +97,17 @@ def idlest(lanes: Mapping[int, Lane], inputs: Sequence[int]) -> int | None:
 
 
 class Parcel:
-    """Nodes of a run for a worker: what it lacks of their kernels, rows and inputs. Raises what pickling raises."""
+    """Nodes of a run for a worker: what it lacks of their kernels, rows and inputs, which are brought here."""
 
     def __init__(self, run: Any, lane: Lane, nodes: Sequence[int]):
-        flow, code, rows = run.flow, [], []
-        key = key_of(flow)
-        known = lane.rows.find(key)
-        self._lane, self._nodes, self._tokens = lane, nodes, set[int]()
-        self._rows: set[int] = lane.rows.keep(key, set()) if known is None else known
+        flow = run.flow
+        self._lane, self._nodes, self._key = lane, nodes, key_of(flow)
+        known = lane.rows.find(self._key)
+        self._known: set[int] = lane.rows.keep(self._key, set()) if known is None else known
+        self._rows: list = []
+        self._code: list = []
+        self._tokens: set[int] = set()
+        self._blocks: set[str] = set()
         self._inside = {value for node in nodes for value in flow.outputs[node]}
         self._given: dict[int, Any] = {}
         for node in nodes:
@@ -112,16 +115,19 @@ class Parcel:
             for number in flow.inputs[node]:
                 if number not in lane.held and number not in self._inside and number not in self._given:
                     self._given[number] = run.local(number)
-            if node in self._rows:
-                rows.append(node)
+            if node in self._known:
+                self._rows.append(node)
                 continue
             token = token_of(kernel)
             if token not in lane.tokens and token not in self._tokens:
                 self._tokens.add(token)
-                code.append(kernel)
-            rows.append((node, token, flow.attrs[node], flow.inputs[node], flow.outputs[node]))
-        kernels, self._blocks = shipped(code, lane.blocks)
-        self.parts = pack_parts([key, kernels, rows, self._given])
+                self._code.append(kernel)
+            self._rows.append((node, token, flow.attrs[node], flow.inputs[node], flow.outputs[node]))
+
+    def packed(self) -> list:
+        """The parts of a message that hold it. Raises what pickling raises."""
+        kernels, self._blocks = shipped(self._code, self._lane.blocks)
+        return pack_parts([self._key, kernels, self._rows, self._given])
 
     def has_left(self) -> None:
         """The worker has all that from now on."""
@@ -129,7 +135,7 @@ class Parcel:
         lane.dropped, lane.clear = [], False
         lane.tokens |= self._tokens
         lane.blocks |= self._blocks
-        self._rows.update(self._nodes)
+        self._known.update(self._nodes)
         lane.held.update(self._given, self._inside)
         lane.large = lane.large or any([size_of(value) >= DROPPED_FROM_BYTES for value in self._given.values()])
 
