@@ -10,6 +10,9 @@ import pytest
 
 import weftwork as tf
 from weftwork.actors.processes.local_worker import FLOWS
+from weftwork.scheduler.machines.backend import ValueLost
+from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.run.run import Run
 
 
 @pytest.fixture
@@ -124,3 +127,21 @@ def test_a_cancelled_run_waits_for_its_threads(session):
     with pytest.raises(tf.errors.CancelledError):
         future.result(30)
     assert session.run(nodes[:4]) == [0, 1, 2, 3]
+
+
+def test_a_value_that_is_lost_while_a_batch_is_put_together_lets_the_run_begin_again(session, monkeypatch):
+    """Its functions travel as before: nothing is kept in the caller for it."""
+    function = tf.op(lambda k: k + 1)
+    local, lost = Run.local, []
+
+    def loses_one(run, number):
+        if not lost and run.flow.kernels and number in run.flow.feeds.values():
+            lost.append(number)
+            raise ValueLost("its machine has gone")
+        return local(run, number)
+
+    monkeypatch.setattr(Run, "local", loses_one)
+    x = tf.placeholder(object, [])
+    assert session.run([function(x) for _ in range(4)], {x: 1}) == [2] * 4
+    assert lost
+    assert not HISTORY.stays(function.kernel)
