@@ -48,6 +48,7 @@ def _connected(where: Any) -> socket.socket:
     if not isinstance(where, str):
         return socket.create_connection(where, BACK_WITHIN)
     made = socket.socket(socket.AF_UNIX)
+    made.settimeout(BACK_WITHIN)  # a process that stands still takes nobody in
     try:
         made.connect(where)
     except BaseException:

@@ -17,6 +17,7 @@ from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.emit import is_users, users_function
 from weftwork.scheduler.events.event import Lane
 from weftwork.scheduler.machines.helpers import borrow
+from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.run.run import Run
@@ -71,8 +72,8 @@ def call_node(run: Run, node: int) -> Cost:
 def fits_a_thread(run: Run, node: int) -> bool:
     """True for a node that runs beside others in a thread of this process: it releases the GIL while it computes.
 
-    Not for functions that share their process's generators, or look at the thread that they are in; and not where the
-    caller has other runs to serve.
+    Not for functions that share their process's generators, look at the thread that they are in, or may end their
+    process; and not where the caller has other runs to serve.
     """
     flow = run.flow
     if flow.beside:
@@ -80,7 +81,7 @@ def fits_a_thread(run: Run, node: int) -> bool:
     kernel = flow.kernels[node]
     if not flow.ops[node].traits.user:
         return not isinstance(kernel, Control)
-    if HISTORY.holds_gil(kernel) is not False:
+    if HISTORY.holds_gil(kernel) is not False or COSTS.blocks(kernel):
         return False
     return not need_one_thread(functions_of([kernel]))
 

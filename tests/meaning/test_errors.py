@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -171,6 +172,27 @@ def test_a_function_that_ends_its_process_fails_and_the_program_goes_on(place):
             with pytest.raises(tf.errors.UnavailableError, match="node"):
                 session.run(node, {x: 1})
             assert session.run(node, {x: 0}) == 0
+
+
+@pytest.mark.parametrize("place", ["dynamic", "auto"])
+def test_that_is_so_for_a_function_that_releases_the_gil_which_others_of_its_kind_run_in_threads(place):
+    mine = os.getpid()
+
+    def naps(k: Any) -> Any:
+        time.sleep(0.01)
+        if k and os.getpid() != mine:
+            os._exit(3)
+        return os.getpid()
+
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.int32, [])
+        made = tf.op(naps, name="node")
+        nodes = [made(x), *[made(0) for _ in range(5)]]
+        with session_in(place) as session:
+            for _ in range(4):
+                assert mine not in session.run(nodes, {x: 0})
+            with pytest.raises(tf.errors.UnavailableError, match="node"):
+                session.run(nodes, {x: 1})
 
 
 def test_a_function_that_has_crashed_a_worker_is_never_called_in_the_program():
