@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from weftwork.graph import dtypes
@@ -94,6 +94,13 @@ class Parts:
             self._builds.append(parsed.build)
         self.fetches = Fetches(tuple(numbers), list)
         self._uses = Counter([number for needs in self._needs for number in needs])
+        self.missing = [len(set(needs)) for needs in self._needs]
+        """How many values each part waits for."""
+        self.takers: list[list[int]] = [[] for _ in numbers]
+        """The parts that take each value."""
+        for part, needs in enumerate(self._needs):
+            for number in set(needs):
+                self.takers[number].append(part)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -105,10 +112,6 @@ class Parts:
             mine.update({n: copied(value) for n, value in mine.items() if self._uses[n] > 1})
         made = dict(zip(mine, owned(list(mine.values()), copy, [True] * len(mine)), strict=True))
         return self.keys[part], self._builds[part]([made[number] for number in self._needs[part]])
-
-    def ready(self, values: Mapping[int, Any], left: Sequence[int]) -> list[int]:
-        """Which of some parts have all their values."""
-        return [part for part in left if all([number in values for number in self._needs[part]])]
 
 
 def _items(fetches: Any) -> Iterator[tuple[Any, Any]]:
@@ -133,9 +136,9 @@ class ResultStream:
     def __init__(self, parts: Parts, channel: Channel, copy: bool, future: RunFuture):
         """copy: values that others see are copied.   future: of the run, whose result is the list of all values."""
         self._parts, self._channel, self._copy, self._future = parts, channel, copy, future
-        self._left = list(range(len(parts)))
+        self._missing = list(parts.missing)
         self._values: dict[int, Any] = {}
-        self._ready: deque[int] = deque()
+        self._ready = deque([part for part, missing in enumerate(parts.missing) if not missing])
         future.add_done_callback(lambda _: channel.listener())
 
     # Iteration
@@ -181,19 +184,26 @@ class ResultStream:
         """The next pair, _END, or None where nothing has come. Raises the run's error once all that came was given."""
         over = self._future.done()  # looked at first: what comes before the end is seen
         while self._channel.came:
-            place, value = self._channel.came.popleft()
-            self._values.setdefault(place, value)  # there is one if the run began again
-        if over and self._left and not self._future.cancelled() and self._future.exception() is None:
-            self._values = {**dict(enumerate(self._future.result())), **self._values}
-        for part in self._parts.ready(self._values, self._left):
-            self._left.remove(part)
-            self._ready.append(part)
+            self._take(*self._channel.came.popleft())
+        lacking = len(self._values) < len(self._parts.takers)
+        if over and lacking and not self._future.cancelled() and self._future.exception() is None:
+            for place, value in enumerate(self._future.result()):
+                self._take(place, value)
         if self._ready:
             return self._parts.result(self._ready.popleft(), self._values, self._copy)
         if over:
             self._future.result()
             return _END
         return None
+
+    def _take(self, place: int, value: Any) -> None:
+        """A value is there, for the first time unless the run began again."""
+        if place not in self._values:
+            self._values[place] = value
+            for part in self._parts.takers[place]:
+                self._missing[part] -= 1
+                if not self._missing[part]:
+                    self._ready.append(part)
 
     # The end
 
