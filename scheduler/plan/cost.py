@@ -23,22 +23,28 @@ from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
 from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
-from weftwork.scheduler.plan.policy import NEW_CALL_WEIGHT, OUTLIER
+from weftwork.scheduler.plan.policy import EVEN_AFTER, NEW_CALL_WEIGHT, OUTLIER, STABLE_SPREAD
 
 _MOST_LASTING = 2048
 """Functions that cannot be weakly referenced, of which something is known: NumPy and SciPy have some hundreds."""
+
+
+_SAVED = ("seconds", "bytes", "calls", "spread")
+"""What `save` writes of a record."""
 
 
 class Record:
     """Mean seconds and bytes of the output of one function on inputs of one size class.
 
     seconds: a mean in which late calls count more, and outliers less.   total: of all calls together.
+    spread: how far calls are from the mean, as a part of it.
     """
 
-    __slots__ = ("bytes", "calls", "seconds", "told", "total")
+    __slots__ = ("bytes", "calls", "seconds", "spread", "told", "total")
 
-    def __init__(self, seconds: float, made: int, calls: int = 1):
+    def __init__(self, seconds: float, made: int, calls: int = 1, spread: float = 0.0):
         self.seconds, self.bytes, self.calls, self.total = seconds, float(made), calls, seconds * calls
+        self.spread = spread
         self.told = seconds
         """The seconds when it was last said that they have changed."""
 
@@ -47,6 +53,7 @@ class Record:
         self.calls += 1
         self.total += seconds
         weight = max(NEW_CALL_WEIGHT, 1.0 / self.calls)
+        self.spread += weight * (spread_of(seconds, self.seconds) - self.spread)
         self.seconds += weight * (min(seconds, OUTLIER * self.seconds + 1e-6) - self.seconds)
         self.bytes += weight * (made - self.bytes)
 
@@ -54,6 +61,20 @@ class Record:
     def careful(self) -> float:
         """Seconds that a call may be expected to take whose own cost nobody knows: a few long ones weigh in full."""
         return max(self.seconds, self.total / self.calls)
+
+    @property
+    def is_even(self) -> bool:
+        """True for a function whose calls have all taken about as long: the next one will, too."""
+        return (
+            self.calls >= EVEN_AFTER
+            and self.spread < STABLE_SPREAD
+            and self.careful < (1 + STABLE_SPREAD) * self.seconds
+        )
+
+
+def spread_of(seconds: float, mean: float) -> float:
+    """How far a measurement is from the mean of those before it, as a part of the larger one: 0 to 1."""
+    return abs(seconds - mean) / max(seconds, mean, 1e-9)
 
 
 def size_class(size: float) -> int:
@@ -176,7 +197,14 @@ class Costs:
         """
         with self._lock:
             rows = [
-                {"function": name, "class": size, "seconds": r.seconds, "bytes": r.bytes, "calls": r.calls}
+                {
+                    "function": name,
+                    "class": size,
+                    "seconds": r.seconds,
+                    "bytes": r.bytes,
+                    "calls": r.calls,
+                    "spread": r.spread,
+                }
                 for history in [*self._histories.values(), *self._lasting.values()]
                 if (name := _importable_name(history.kernel())) is not None
                 for size, r in history.records.items()
@@ -196,7 +224,9 @@ class Costs:
         for row in content["records"]:
             kernel = _import(row["function"])
             if kernel is not None:
-                record = Record(float(row["seconds"]), int(row["bytes"]), int(row["calls"]))
+                record = Record(
+                    float(row["seconds"]), int(row["bytes"]), int(row["calls"]), float(row.get("spread", 1.0))
+                )
                 with self._lock:
                     records = self._history(kernel).records
                     if int(row["class"]) not in records:

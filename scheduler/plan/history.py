@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from weftwork.graph.forks import fresh
 from weftwork.graph.operation import Operation
+from weftwork.scheduler.plan.cost import spread_of
 from weftwork.scheduler.plan.policy import GIL_HOLDS, NEW_RUN_WEIGHT, STABLE_AFTER, STABLE_SPREAD
 
 
@@ -28,8 +29,7 @@ class NodeCost:
         """Take a further measurement in."""
         self.calls += 1
         weight = max(NEW_RUN_WEIGHT, 1.0 / self.calls)
-        off = abs(seconds - self.seconds) / max(seconds, self.seconds, 1e-9)
-        self.spread += weight * (off - self.spread)
+        self.spread += weight * (spread_of(seconds, self.seconds) - self.spread)
         self.seconds += weight * (seconds - self.seconds)
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 HOP = 150e-6
 """Seconds of ready work from which a message to a worker pays: it takes a third of that, packed and unpacked."""
-SHORTEST_BATCH, LONGEST_BATCH = 0.3e-3, 4e-3
-"""Seconds of work in a batch, at least and at most, if its nodes are shorter."""
+SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.3e-3, 4e-3, 10e-3
+"""Seconds of work in a batch, at least and at most, if its nodes are shorter. The last is for nodes of known cost whose
+values no other node waits for."""
 BATCHES_A_LANE = 8
 """A batch is at most such a part of the work that is left, for each lane."""
 CALLS_BEFORE_HERE = 8
@@ -23,7 +24,7 @@ GUESSED_SECONDS = 1e-3
 DROPPED_FROM_BYTES = 64 * 1024
 """Bytes of a value from which workers are told that nobody needs it any more."""
 AHEAD_OF_A_LANE = 1e-3
-"""Seconds of work that a worker has left when it is sent the next batch."""
+"""Seconds of work that a lane has left when it is given the next batch, where it is known what batches take."""
 MOST_FED = 10_000_000
 """Bytes of feeds of a run without a plan: each of its parts that runs elsewhere sends them there anew."""
 MOST_WORKERS = 64
@@ -115,6 +116,8 @@ OUTLIER = 4.0
 """A measurement counts at most so many times the mean: one interruption must not move a node to another machine."""
 STABLE_AFTER, STABLE_SPREAD = 3, 0.2
 """Calls of a node after which it may be called stable, and the spread up to which it is."""
+EVEN_AFTER = 8
+"""Calls of a function after which its calls may be said to take equally long, if their spread is that small."""
 GIL_HOLDS = 3
 """Times that a function must have been seen to keep the GIL."""
 NEW_RUN_WEIGHT = 0.3

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextvars import copy_context
-from dataclasses import dataclass, field
 from time import perf_counter
 
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.kernels.team import single_blas
 from weftwork.graph.lending import all_lent
 from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.emit import is_users, users_function
-from weftwork.scheduler.events.event import Lane
-from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.telling import lane
 
 Cost = tuple[float, float, int, int]
 """Of a node that was called: when it began, its seconds, the bytes that it took and made."""
@@ -84,36 +77,3 @@ def fits_a_thread(run: Run, node: int) -> bool:
     if HISTORY.holds_gil(kernel) is not False or COSTS.blocks(kernel):
         return False
     return not need_one_thread(functions_of([kernel]))
-
-
-@dataclass
-class Threaded:
-    """Nodes that a helper thread runs, one after another, until `halt` fills up or the run is stopped.
-
-    costs: of those that are done.   lane: where they ran.   error: what ended it early.
-    """
-
-    run: Run
-    nodes: list[int]
-    halt: list
-    costs: list[Cost] = field(default_factory=list)
-    lane: Lane = Lane()
-    error: BaseException | None = None
-
-    def start(self, done: Callable[[], None]) -> None:
-        """Begin; `done` is called in the thread."""
-        context = copy_context()
-        borrow(1)[0].put(lambda: context.run(self._work, done))
-
-    def _work(self, done: Callable[[], None]) -> None:
-        self.lane = lane("thread")
-        try:
-            with quiet(), single_blas():
-                for node in self.nodes:
-                    if self.run.stop or self.halt:
-                        break
-                    self.costs.append(call_node(self.run, node))
-        except BaseException as error:
-            self.error = error
-        finally:
-            done()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
+from typing import NamedTuple
 
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.cost import COSTS
@@ -19,10 +20,23 @@ from weftwork.scheduler.plan.policy import (
     GUESSED_SECONDS,
     HOP,
     LONGEST_BATCH,
+    LONGEST_FINAL_BATCH,
     SHORTEST_BATCH,
     UNSEEN_IN_A_ROW,
 )
 from weftwork.scheduler.plan.schedule import neighbours, ranks
+from weftwork.scheduler.run.lane import Batch
+
+
+class Known(NamedTuple):
+    """What is known of the seconds of a node.
+
+    calls: how many calls that rests on; infinity where it is known of the node itself.   certain: calls agree.
+    """
+
+    seconds: float | None
+    calls: float
+    certain: bool
 
 
 class Frontier:
@@ -36,8 +50,12 @@ class Frontier:
         self._waits = [len(preds) for preds in self.before]
         self.left = len(flow.ops)
         """How many nodes are not done."""
-        self.work = sum([s or 0.0 for s in seconds])
+        self._work = sum([s or 0.0 for s in seconds])
         """Predicted seconds of the nodes that have not begun."""
+        self._unseen = len([s for s in seconds if s is None])
+        """How many nodes that have not begun have no prediction."""
+        self._measured, self._calls = 0.0, 0
+        """Seconds and number of such nodes that are done."""
         self.ready: list[tuple[float, int]] = []
         """A heap of nodes that may go to any lane."""
         self.here: list[tuple[float, int]] = []
@@ -57,7 +75,15 @@ class Frontier:
 
     def pop_here(self) -> int:
         """The next node for the caller."""
-        return heapq.heappop(self.here)[1]
+        node = heapq.heappop(self.here)[1]
+        self._count([node], -1)
+        return node
+
+    def keep_here(self, batch: Batch) -> None:
+        """The caller runs the nodes of a batch: they are not worth a message."""
+        self._count(batch.nodes, 1)
+        for node in batch.nodes:
+            self.push(self.here, node)
 
     def done(self, node: int) -> list[int]:
         """A node is done: those that waited for it alone."""
@@ -73,72 +99,93 @@ class Frontier:
     def again(self, nodes: Sequence[int]) -> list[int]:
         """Nodes of a batch were not done: those that wait for no others of them."""
         inside = set(nodes)
+        self._count(nodes, 1)
         for node in nodes:
             self._waits[node] = len([p for p in self.before[node] if p in inside])
         return [node for node in nodes if not self._waits[node]]
 
-    def known(self, node: int) -> tuple[float | None, float]:
-        """Seconds that a node is predicted to take, by what is known now, and how many calls that rests on.
-
-        They are infinitely many where it is known of the node itself.
-        """
-        seconds = self.seconds[node]
+    def known(self, node: int) -> Known:
+        """What is known by now of the seconds of a node."""
+        seconds, op = self.seconds[node], self.flow.ops[node]
         if node in self._own and seconds is not None:
-            return seconds, inf
+            return Known(seconds, inf, not op.traits.user or HISTORY.is_stable(op))
         record = COSTS.find(self.flow.kernels[node], 0)
         if record is not None:
-            return record.careful, record.calls
-        return (seconds, 0) if self.flow.ops[node].traits.user else (0.0, inf)
+            return Known(record.careful, record.calls, record.is_even)
+        return Known(seconds, 0, False) if op.traits.user else Known(0.0, inf, True)
 
-    def are_short(self, nodes: Iterable[int], seconds: float | None) -> bool:
+    def are_short(self, batch: Batch) -> bool:
         """True for nodes that are not worth a message, as enough calls have shown."""
-        return (
-            seconds is not None and seconds < HOP and all([self.known(node)[1] >= CALLS_BEFORE_HERE for node in nodes])
-        )
+        if batch.seconds is None or batch.seconds >= HOP:
+            return False
+        return all([self.known(node).calls >= CALLS_BEFORE_HERE for node in batch.nodes])
 
-    def begun(self, seconds: float | None) -> None:
-        """Nodes that were predicted to take so long have begun."""
-        self.work -= seconds or 0.0
+    def took(self, node: int, seconds: float) -> None:
+        """A node has taken so long."""
+        if self.seconds[node] is None:
+            self._measured += seconds
+            self._calls += 1
 
-    def next_batch(self, lanes: int, may_follow: Callable[[int], bool]) -> tuple[list[int], float | None]:
-        """Ready nodes that are worth a message to one of so many lanes, or all that there are; their predicted seconds.
+    def _count(self, nodes: Iterable[int], sign: int) -> None:
+        """Count nodes among those that have not begun, or no longer."""
+        for node in nodes:
+            seconds = self.seconds[node]
+            if seconds is None:
+                self._unseen += sign
+            else:
+                self._work += sign * seconds
+
+    @property
+    def work(self) -> float:
+        """Seconds of the nodes that have not begun: unseen ones count as those that are done took on average."""
+        return self._work + self._unseen * (self._measured / self._calls if self._calls else 0.0)
+
+    def next_batch(self, lanes: int, may_follow: Callable[[int], bool]) -> Batch:
+        """Ready nodes that are worth a message to one of so many lanes, or all that there are.
 
         A function whose calls differ is found out about in small steps: no more nodes go together than half of the
-        calls that were seen. may_follow: whether a node may go where the batch goes.
+        calls that were seen. Nor do they go with what is so long that their results would wait for it.
+        may_follow: whether a node may go where the batch goes.
         """
-        wanted = min(LONGEST_BATCH, max(SHORTEST_BATCH, self.work / (BATCHES_A_LANE * max(1, lanes))))
-        nodes: list[int] = []
-        total = 0.0
-        while self.ready and total < wanted:
+        batch = Batch([], 0.0, certain=True)
+        share = max(SHORTEST_BATCH, self.work / (BATCHES_A_LANE * max(1, lanes)))
+        while self.ready:
             node = self.ready[0][1]
-            seconds, calls = self.known(node)
-            alone = seconds is None or node in self.singly
-            if nodes and (alone or total + seconds > wanted or not may_follow(node)):  # type: ignore[operator]
-                break  # what is done would wait for a long one to end, and with it all that needs it
-            if nodes and 2 * len(nodes) >= calls:
+            known = self.known(node)
+            last = known.seconds is None or node in self.singly
+            if batch.nodes and (last or 2 * len(batch.nodes) >= known.calls or not may_follow(node)):
+                break
+            batch.certain = batch.certain and known.certain
+            final = batch.certain and not self._after[node]
+            wanted = min(LONGEST_FINAL_BATCH if final else LONGEST_BATCH, share)
+            if batch.nodes and batch.seconds + known.seconds > wanted:  # type: ignore[operator]
                 break
             heapq.heappop(self.ready)
-            nodes.append(node)
+            batch.nodes.append(node)
             if node in self.singly:
-                return nodes, seconds
-            total += self._follow(node, seconds, nodes, may_follow)
-            if seconds is None:
-                return nodes, None
-        return nodes, total
+                batch.seconds = known.seconds
+                break
+            followed = self._follow(node, known.seconds, batch, may_follow)
+            batch.seconds = None if known.seconds is None else batch.seconds + followed  # type: ignore[operator]
+            if last or batch.seconds >= wanted:  # type: ignore[operator]
+                break
+        self._count(batch.nodes, -1)
+        return batch
 
-    def _follow(self, node: int, first: float | None, nodes: list[int], may_follow: Callable[[int], bool]) -> float:
-        """What alone takes a node's value, and waits for nothing else, goes with it: the seconds of all.
+    def _follow(self, node: int, first: float | None, batch: Batch, may_follow: Callable[[int], bool]) -> float:
+        """Add the nodes that take a node's value alone, and wait for nothing else; returns the seconds of all.
 
-        first: those of the node. Behind what was never seen goes what was never seen either: its value, which may be
-        large, stays there.
+        first: the seconds of the node. An unseen node is followed by unseen ones: its value may be large, and stays.
         """
+        nodes = batch.nodes
         seconds, last = first or 0.0, len(nodes) + UNSEEN_IN_A_ROW
         while len(self._after[node]) == 1 and seconds < SHORTEST_BATCH and (first is not None or len(nodes) < last):
             node = self._after[node][0]
-            more = self.known(node)[0]
-            if self._waits[node] != 1 or (more is None) != (first is None) or not may_follow(node):
+            known = self.known(node)
+            if self._waits[node] != 1 or (known.seconds is None) != (first is None) or not may_follow(node):
                 break
             self._waits[node] = 0
             nodes.append(node)
-            seconds += more or 0.0
+            batch.certain = batch.certain and known.certain
+            seconds += known.seconds or 0.0
         return seconds

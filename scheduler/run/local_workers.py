@@ -32,9 +32,9 @@ from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.plan.policy import WORKER_START
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.failures import call_told, is_of_the_place, lost, node_error
+from weftwork.scheduler.run.lane import Lane
 from weftwork.scheduler.run.run import Restart, Run
 from weftwork.scheduler.run.sharing import Sharing
-from weftwork.scheduler.run.shipping import Lane
 from weftwork.scheduler.run.telling import Sent, resident
 
 _UP_WITHIN = 60.0

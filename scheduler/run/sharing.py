@@ -19,25 +19,27 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.messages import describe, described, pack_parts, unpack_parts
+from weftwork.actors.processes.messages import describe, pack_parts, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped, is_from_outside
 from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place, stateful
-from weftwork.scheduler.plan.plan import Segment, found_writing
+from weftwork.scheduler.plan.plan import Segment
 from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES
 from weftwork.scheduler.run.apart import Apart
-from weftwork.scheduler.run.calling import Threaded, call_node, fits_a_thread
+from weftwork.scheduler.run.calling import call_node, fits_a_thread
 from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.frontier import Frontier
+from weftwork.scheduler.run.lane import Batch, Lane, idlest, until_room
+from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.shipping import Batch, Lane, Parcel, idlest, token_of, travels
-from weftwork.scheduler.run.telling import HERE, Sent, resident
+from weftwork.scheduler.run.shipping import Parcel
+from weftwork.scheduler.run.telling import HERE, Node, Sent, resident
+from weftwork.scheduler.run.thread_lanes import ThreadBatch, ThreadLanes
 
 _UP_WITHIN = 60.0
 """Seconds for which a run that has no worker any more waits for one."""
@@ -64,15 +66,14 @@ class Sharing:
         self.gone: set[int] = set()
         """The slots whose worker has died."""
         self.locked = after_locks(flow)
-        self.mine: set[int] = set()
-        """Nodes that must run here."""
+        self.refusals = Refusals(run, flow, self.frontier)
         self.uses = flow.uses()
         self.apart, self.most = apart, most
         self.under_way: set[Any] = set()
         """The nodes that run apart, and the numbers of the batches that threads run."""
         self.came: SimpleQueue[tuple[Any, Callable[[], None]]] = SimpleQueue()
         """What of these is done, and what to do then."""
-        self.halt: list[bool] = []
+        self.threads, self.halt = ThreadLanes(), list[bool]()
         """It fills up once threads are to end what they have."""
         self.tries: dict[int, int] = {}
         self.since = [0.0] * len(flow.ops)
@@ -92,7 +93,7 @@ class Sharing:
                     self._run_here(self.frontier.pop_here())
                     self._take(0)
                 elif self.frontier.left:
-                    self._take(None if self.lanes else self._until_one_is_up())
+                    self._take(self._until_room() if self.lanes else self._until_one_is_up())
 
     def _until_one_is_up(self) -> float:
         """Seconds for which a worker is waited for that is started anew. Raises when none has come up."""
@@ -101,6 +102,10 @@ class Sharing:
         elif monotonic() > self.alone_since + _UP_WITHIN:
             raise lost(self.flow.ops[:1], 1, "no local worker has started")
         return 1.0
+
+    def _until_room(self) -> float | None:
+        """Seconds for which a message is waited for, until a lane may be given more; None for ever."""
+        return until_room(self.lanes.values()) if self.frontier.ready else None
 
     def _busy(self) -> int:
         return len([lane for lane in self.lanes.values() if lane.batches])
@@ -151,7 +156,7 @@ class Sharing:
 
     def _must_stay(self, node: int) -> bool:
         op = self.flow.ops[node]
-        if node in self.mine or stateful(op.kind) or self.flow.is_here(node):
+        if node in self.refusals.kept or stateful(op.kind) or self.flow.is_here(node):
             return True
         return HISTORY.stays(self.flow.kernels[node])
 
@@ -159,16 +164,16 @@ class Sharing:
         """Give ready nodes to the lanes that have room; those that are not worth a message are run here."""
         frontier = self.frontier
         while frontier.ready:
-            slot = idlest(self.lanes, self.flow.inputs[frontier.ready[0][1]])
+            first = frontier.ready[0][1]
+            in_thread = fits_a_thread(self.run, first)
+            slot = idlest(self.lanes, self.flow.inputs[first], in_thread)
             if slot is None:
                 return
-            in_thread = fits_a_thread(self.run, frontier.ready[0][1])
-            nodes, seconds = frontier.next_batch(len(self.lanes), self._fits_a_thread if in_thread else self._may_leave)
-            if frontier.are_short(nodes, seconds):
-                for node in nodes:
-                    frontier.push(frontier.here, node)
+            batch = frontier.next_batch(len(self.lanes), self._fits_a_thread if in_thread else self._may_leave)
+            if frontier.are_short(batch):
+                frontier.keep_here(batch)
                 return
-            (self._begin_thread if in_thread else self._send)(slot, nodes, seconds)
+            (self._begin_thread if in_thread else self._send)(slot, batch)
 
     def _fits_a_thread(self, node: int) -> bool:
         return self._may_leave(node) and fits_a_thread(self.run, node)
@@ -179,8 +184,8 @@ class Sharing:
 
     # In workers
 
-    def _send(self, slot: int, nodes: list[int], seconds: float | None) -> None:
-        lane, began = self.lanes[slot], monotonic()
+    def _send(self, slot: int, batch: Batch) -> None:
+        lane, nodes, began = self.lanes[slot], batch.nodes, monotonic()
         probe = any([self._gil_unknown(node) for node in nodes])
         self._lock_for(nodes)
         self.batches += 1
@@ -188,7 +193,8 @@ class Sharing:
         try:
             content = parcel.packed()
         except Exception as error:
-            self._stay(nodes, error)
+            self.refusals.does_not_pack(nodes, error)
+            self._again(nodes)
             return
         told = [self.number, self.batches, lane.dropped, lane.clear, probe, self.run.around(lane.known)]
         now = monotonic()
@@ -198,12 +204,15 @@ class Sharing:
             self._lost(slot, nodes)
             return
         parcel.has_left()
-        lane.batches[self.batches] = Batch(nodes, seconds, self._on_its_way(nodes, now, now - began))
-        self.run.here[self.batches, slot] = (Segment(self.batches, Place.RESIDENT, nodes, False, slot), now, 0)
-        self.frontier.begun(seconds)
+        self._give(slot, batch, now, now - began)
 
-    def _on_its_way(self, nodes: list[int], now: float, packing: float) -> Sent:
-        return Sent(self.since[nodes[0]], now, packing, 1 + self.tries.get(nodes[0], 0))
+    def _give(self, slot: int, batch: Batch, now: float, packing: float = 0.0) -> None:
+        """A batch leaves for a lane now."""
+        first = batch.nodes[0]
+        batch.sent = Sent(self.since[first], now, packing, 1 + self.tries.get(first, 0))
+        self.lanes[slot].give(self.batches, batch)
+        place = Place.THREAD if batch.in_thread else Place.RESIDENT
+        self.run.here[self.batches, slot] = (Segment(self.batches, place, batch.nodes, False, slot), now, 0)
 
     def _take(self, seconds: float | None) -> None:
         """Take in what workers say; the first message is waited for `seconds`, or for ever."""
@@ -243,7 +252,7 @@ class Sharing:
 
     def _finished(self, slot: int, number: int, end: Any, made: list, costs: list, told: Sequence, back: float) -> None:
         lane = self.lanes[slot]
-        batch = lane.batches.pop(number)
+        batch = lane.done(number)
         del self.run.here[number, slot]
         nodes, rest = batch.nodes[: len(made)], batch.nodes[len(made) :]
         self.run.count("resident", len(nodes))
@@ -252,7 +261,7 @@ class Sharing:
             outputs = self.flow.outputs[node]
             for value, one in zip(outputs, (result,) if len(outputs) == 1 else result, strict=True):
                 self.run.values[value] = one
-            ran.append(self.run.learn_node(node, cost))
+            ran.append(self._learn(node, cost))
             lane.large = lane.large or cost[3] >= DROPPED_FROM_BYTES
             if releases is not None and self.flow.ops[node].traits.user:
                 HISTORY.tell_gil(self.flow.kernels[node], not releases)
@@ -260,61 +269,10 @@ class Sharing:
             self.run.ran_there("resident", nodes, ran, batch.sent, told, back)
         if end is not None:
             lane.held.difference_update([value for node in rest for value in self.flow.outputs[node]])
-            self._ended_early(slot, lane, rest, *end)
+            self.refusals.ended_early(lane, rest, *end)
+            self._again(rest)
         for node in nodes:
             self._ready(self._done(node))
-
-    def _ended_early(self, slot: int, lane: Lane, rest: list[int], why: str, *what: Any) -> None:
-        """A batch ended before `rest`."""
-        if why == "stopped":
-            raise Stopped
-        if why == "missing":
-            lane.forget()
-            lane.held.clear()
-            self._again(rest)
-        elif why == "unreadable":
-            token, *told = what
-            lane.tokens.discard(token)
-            lane.held.clear()
-            self._unread(rest, described(*told), [n for n in rest if token in (-1, token_of(self.flow.kernels[n]))])
-        elif why == "unloaded":
-            self._unread(rest, described(*what), rest)
-        elif why == "wrote":
-            self._wrote(lane, rest, what[0])
-        elif why == "unsendable":
-            self._stay(rest, described(*what), rest[:1])
-        else:
-            error, text = what
-            cause = described(error, text)
-            if not is_of_the_place(cause):
-                raise node_error(self.flow.ops[rest[0]], cause, text, call_in_run(self.run, rest[0]))
-            self._stay(rest, cause, rest[:1])
-
-    def _unread(self, rest: list[int], error: BaseException, those: list[int]) -> None:
-        """A value of some of these nodes does not load where it comes: of which, shows when they come one by one."""
-        if len(those) == len(rest) > 1:
-            self.frontier.singly.update(rest)
-            self._again(rest)
-        else:
-            self._stay(rest, error, those)
-
-    def _wrote(self, lane: Lane, rest: list[int], numbers: list[int]) -> None:
-        """A call has changed captured state: its functions, and what shares their state, run here from now on."""
-        lane.tokens.discard(token_of(self.flow.kernels[rest[0]]))
-        found = found_writing(self.flow, rest[:1], numbers)
-        those = [n for n, k in enumerate(self.flow.kernels) if not found.isdisjoint(functions_of([k]))]
-        self.mine.update(those)
-        self.run.wrote(those)
-        self._again(rest)
-
-    def _stay(self, nodes: list[int], error: BaseException, those: list[int] | None = None) -> None:
-        """Some nodes cannot run in a worker: they run here from now on; the other `nodes` are tried again."""
-        run, flow = self.run, self.flow
-        those = those or [n for n in nodes if not travels(flow, n, [run.values[v] for v in flow.inputs[n]])]
-        for node in those or nodes:
-            self.mine.add(node)
-            self.run.stays(node, error)
-        self._again(nodes)
 
     def _again(self, nodes: Sequence[int]) -> None:
         """Nodes of a batch that was not done are ready again, but for those that wait for others of them."""
@@ -340,37 +298,37 @@ class Sharing:
 
     # In this process
 
-    def _begin_thread(self, slot: int, nodes: list[int], seconds: float | None) -> None:
-        """Let a thread run nodes; the lane's worker has nothing to do meanwhile."""
-        self._lock_for(nodes)
+    def _begin_thread(self, slot: int, batch: Batch) -> None:
+        """Let the lane's thread run nodes; its worker has nothing to do meanwhile."""
+        self._lock_for(batch.nodes)
         self.batches += 1
-        number, job = self.batches, Threaded(self.run, nodes, self.halt)
-        now = monotonic()
-        self.lanes[slot].batches[number] = Batch(nodes, seconds, self._on_its_way(nodes, now, 0.0), in_thread=True)
-        self.run.here[number, slot] = (Segment(number, Place.THREAD, nodes, False, slot), now, 0)
-        self.frontier.begun(seconds)
+        batch.in_thread = True
+        number, work = self.batches, ThreadBatch(self.run, batch.nodes, self.halt)
+        self._give(slot, batch, monotonic())
         self.under_way.add(("thread", number))
-        job.start(lambda: self._tell(("thread", number), partial(self._thread_done, slot, number, job)))
+        done = partial(self._thread_done, slot, number, work)
+        self.threads.start(slot, work, lambda: self._tell(("thread", number), done))
 
-    def _thread_done(self, slot: int, number: int, job: Threaded) -> None:
+    def _thread_done(self, slot: int, number: int, batch: ThreadBatch) -> None:
         sent = HERE
         if slot in self.lanes:  # else its worker has died meanwhile
-            sent = self.lanes[slot].batches.pop(number).sent
+            sent = self.lanes[slot].done(number).sent
         del self.run.here[number, slot]
-        nodes, rest = job.nodes[: len(job.costs)], job.nodes[len(job.costs) :]
+        nodes, rest = batch.nodes[: len(batch.costs)], batch.nodes[len(batch.costs) :]
         self.run.count("thread", len(nodes))
         ran = []
-        for node, cost in zip(nodes, job.costs, strict=True):
-            ran.append(self.run.learn_node(node, cost))
+        for node, cost in zip(nodes, batch.costs, strict=True):
+            ran.append(self._learn(node, cost))
             self._ready(self._done(node))
-        self.run.ran_here(ran, job.lane, sent)
-        if job.error is not None and is_of_the_place(job.error):
-            self._stay(rest, job.error, rest[:1])
-        elif job.error is not None and is_from_outside(job.error):
-            raise job.error
-        elif job.error is not None:
+        self.run.ran_here(ran, batch.lane, sent)
+        if batch.error is not None and is_of_the_place(batch.error):
+            self.refusals.keep_here(rest[:1], batch.error)
+            self._again(rest)
+        elif batch.error is not None and is_from_outside(batch.error):
+            raise batch.error
+        elif batch.error is not None:
             call = call_in_run(self.run, rest[0])
-            raise node_error(self.flow.ops[rest[0]], job.error, call=call) from job.error
+            raise node_error(self.flow.ops[rest[0]], batch.error, call=call) from batch.error
         elif rest and not self.halt:
             raise Stopped
 
@@ -382,11 +340,14 @@ class Sharing:
             if is_from_outside(error):
                 raise
             raise node_error(self.flow.ops[node], error, call=call_in_run(self.run, node)) from error
-        ran = self.run.learn_node(node, cost)
+        ran = self._learn(node, cost)
         self.run.ran_here([ran], None, Sent(self.since[node]))
         self.run.count("caller", 1)
-        self.frontier.begun(self.frontier.seconds[node])
         self._ready(self._done(node))
+
+    def _learn(self, node: int, cost: Sequence) -> Node:
+        self.frontier.took(node, cost[1])
+        return self.run.learn_node(node, cost)
 
     def _lock_for(self, nodes: list[int]) -> None:
         if not self.locked.isdisjoint(nodes):
@@ -407,7 +368,8 @@ class Sharing:
     # The end
 
     def let_go(self) -> None:
-        """Tell workers to keep no large value of a run that is over."""
+        """Give threads back, and tell workers to keep no large value of a run that is over."""
+        self.threads.end()
         for slot, lane in self.lanes.items():
             if lane.large:
                 with suppress(Gone, Stopped):  # then there is nothing to keep

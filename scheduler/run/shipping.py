@@ -6,7 +6,7 @@ token    stands for a kernel, with what its functions refer to: it is another on
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,86 +14,20 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from weftwork.actors.processes.code import pack_code
-from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.actors.processes.messages import pack_parts
 from weftwork.actors.programs.carried import Carried
-from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import is_users
-from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE, DROPPED_FROM_BYTES
-from weftwork.scheduler.run.telling import HERE, Sent
+from weftwork.scheduler.plan.policy import DROPPED_FROM_BYTES
+from weftwork.scheduler.run.lane import Lane
 
-_MOST_TOKENS = 2048
-"""Kernels that a worker keeps; then it begins anew."""
 _TOKENS: WeakKeyDictionary[Any, tuple[tuple, int]] = WeakKeyDictionary()
 """The kernels that were sent to workers: the versions of what they refer to, and their tokens."""
 _LASTING: dict[int, tuple[Any, int]] = {}
 """Of kernels to which nothing refers weakly: themselves, and their tokens."""
 _NUMBERS = count()
-
-
-class Batch:
-    """Nodes that a lane was given."""
-
-    __slots__ = ("in_thread", "nodes", "seconds", "sent")
-
-    def __init__(self, nodes: list[int], seconds: float | None, sent: Sent = HERE, in_thread: bool = False):
-        self.nodes, self.seconds, self.sent, self.in_thread = nodes, seconds, sent, in_thread
-        """Predicted seconds; None where one of the nodes was never seen."""
-
-
-class Lane:
-    """What one worker has, and has to do. pid: its process."""
-
-    def __init__(self, pid: int = 0):
-        self.pid = pid
-        self.batches: dict[int, Batch] = {}
-        self.held: set[int] = set()
-        self.dropped: list[int] = []
-        self.tokens: set[int] = set()
-        self.large = False
-        """It holds a value that is large."""
-        self.blocks: set[str] = set()
-        self.known: set[str] = set()
-        """The surroundings that it has."""
-        self.rows: Lru[str, set[int]] = Lru(FLOWS)
-        """The rows that it keeps: it drops the same dataflows' as this does."""
-        self.clear = False
-        """It shall forget kernels and rows before the next batch."""
-
-    def begin(self) -> None:
-        """A run begins: no value is held."""
-        self.batches, self.held, self.dropped, self.large = {}, set(), [], False
-        if len(self.tokens) > _MOST_TOKENS:
-            self.forget()
-
-    def drop(self, number: int) -> None:
-        """Nobody needs a value any more: the worker is told with the next batch."""
-        if number in self.held:
-            self.held.discard(number)
-            self.dropped.append(number)
-
-    def forget(self) -> None:
-        """Let it begin anew with kernels and rows."""
-        self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), Lru(FLOWS), True
-
-    @property
-    def has_room(self) -> bool:
-        """True when it is idle, or soon will be."""
-        if not self.batches:
-            return True
-        known = [batch.seconds for batch in self.batches.values()]
-        return None not in known and sum(known) < AHEAD_OF_A_LANE  # type: ignore[arg-type]
-
-
-def idlest(lanes: Mapping[int, Lane], inputs: Sequence[int]) -> int | None:
-    """The lane with the least to do, if one has room: of several, who holds most of what a node takes."""
-    free = [slot for slot, lane in lanes.items() if lane.has_room]
-    if len(free) < 2:
-        return free[0] if free else None
-    return min(free, key=lambda slot: (len(lanes[slot].batches), -len(lanes[slot].held.intersection(inputs))))
 
 
 class Parcel:

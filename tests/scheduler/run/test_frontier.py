@@ -12,6 +12,7 @@ from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.run.frontier import Frontier
+from weftwork.scheduler.run.lane import Batch
 
 
 def frontier_of(costs: Sequence[float | None], reads: list[tuple[int, ...]]) -> Frontier:
@@ -31,27 +32,27 @@ def frontier_of(costs: Sequence[float | None], reads: list[tuple[int, ...]]) -> 
     return frontier
 
 
-def take(frontier: Frontier) -> tuple[list[int], float | None]:
+def take(frontier: Frontier) -> Batch:
     return frontier.next_batch(2, lambda node: True)
 
 
 def test_short_nodes_go_together_and_a_long_one_goes_alone():
-    frontier = frontier_of([1e-4, 1e-4, 1e-4, 50e-3], [()] * 4)
-    batches = [take(frontier)[0] for _ in range(2)]
+    frontier = frontier_of([9e-5, 9e-5, 9e-5, 50e-3], [()] * 4)
+    batches = [take(frontier).nodes for _ in range(2)]
     assert sorted(map(sorted, batches)) == [[0, 1, 2], [3]]
 
 
 def test_what_follows_alone_goes_with_its_maker_and_counts():
     frontier = frontier_of([1e-4, 50e-3, 1e-4], [(), (0,), ()])
-    nodes, seconds = take(frontier)
-    assert nodes == [0, 1]
-    assert seconds == pytest.approx(50.1e-3)
-    assert take(frontier)[0] == [2]  # it would have waited for the long one
+    batch = take(frontier)
+    assert batch.nodes == [0, 1]
+    assert batch.seconds == pytest.approx(50.1e-3)
+    assert take(frontier).nodes == [2]  # it would have waited for the long one
 
 
 def test_what_was_never_seen_goes_alone():
     frontier = frontier_of([1e-4, None, 1e-4], [()] * 3)
-    batches = [take(frontier)[0] for _ in range(2)]
+    batches = [take(frontier).nodes for _ in range(2)]
     assert sorted(map(sorted, batches)) == [[0, 2], [1]]
 
 
@@ -73,7 +74,7 @@ def test_two_lanes_that_take_batches_come_close_to_the_bound(window: int):
     now = 0.0
     while frontier.left:
         while frontier.ready and len(lanes) < 2:
-            nodes, _ = take(frontier)
+            nodes = take(frontier).nodes
             lanes.append((now + sum([costs[node] for node in nodes]), nodes))
         lanes.sort(reverse=True)
         now, nodes = lanes.pop()
@@ -89,10 +90,10 @@ def test_batches_of_a_function_grow_with_the_calls_that_were_seen():
     kernel = frontier.flow.kernels[0]
     sizes = []
     while frontier.ready:
-        nodes, seconds = take(frontier)
-        sizes.append(len(nodes))
-        assert not frontier.are_short(nodes, seconds) or sum(sizes) > 8
-        for _ in nodes:
+        batch = take(frontier)
+        sizes.append(len(batch.nodes))
+        assert not frontier.are_short(batch) or sum(sizes) > 8
+        for _ in batch.nodes:
             COSTS.learn(kernel, 0, 1e-6, 8)
     assert sizes[:5] == [1, 1, 1, 2, 3]
     assert len(sizes) < 20
@@ -102,14 +103,38 @@ def test_a_few_long_calls_of_a_function_weigh_in_full():
     frontier = frontier_of([None] * 50, [()] * 50)
     for seconds in [0.1] + [1e-5] * 30:
         COSTS.learn(frontier.flow.kernels[0], 0, seconds, 8)
-    nodes, seconds = take(frontier)
-    assert seconds == pytest.approx(0.1003 / 31 * len(nodes), rel=0.01)
-    assert len(nodes) == 1
+    batch = take(frontier)
+    assert batch.seconds == pytest.approx(0.1003 / 31 * len(batch.nodes), rel=0.01)
+    assert len(batch.nodes) == 1
+    assert not batch.certain
 
 
 def test_a_function_that_is_blocked_is_one_that_was_never_seen_whatever_its_nodes_took():
     frontier = frontier_of([1e-6] * 4, [()] * 4)
     COSTS.block(frontier.flow.kernels[0])
     frontier = Frontier(frontier.flow, [None] * 4)
-    assert frontier.known(0) == (None, 0)
-    assert not frontier.are_short([0], 1e-6)
+    assert frontier.known(0)[:2] == (None, 0)
+    assert not frontier.are_short(Batch([0], 1e-6))
+
+
+def test_batches_of_even_nodes_that_nobody_waits_for_are_longer_and_shrink_towards_the_end():
+    frontier = frontier_of([1e-3] * 400, [()] * 400)
+    for op in frontier.flow.ops:
+        for _ in range(3):
+            HISTORY.learn(op, 1e-3)
+    sizes = []
+    while frontier.ready:
+        batch = take(frontier)
+        assert batch.certain
+        sizes.append(len(batch.nodes))
+    assert max(sizes) == sizes[0] == 9
+    assert sizes[-1] == 1
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_first_run_knows_how_much_is_left_from_what_is_done():
+    frontier = frontier_of([None] * 400, [()] * 400)
+    assert frontier.work == 0.0
+    for node in take(frontier).nodes:
+        frontier.took(node, 1e-3)
+    assert frontier.work == pytest.approx(0.399)

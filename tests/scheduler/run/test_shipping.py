@@ -9,7 +9,8 @@ import numpy as np
 import weftwork as tf
 from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.scheduler.compile.lowering import lower
-from weftwork.scheduler.run.shipping import Batch, Lane, key_of, shipped, token_of
+from weftwork.scheduler.run.lane import Lane
+from weftwork.scheduler.run.shipping import key_of, shipped, token_of
 
 FACTOR = 2
 
@@ -31,17 +32,6 @@ def test_a_kernel_has_one_token_until_what_it_refers_to_changes():
 def test_a_dataflow_has_one_key_and_no_other_one_the_same(graph):
     one, other = lower([tf.constant(1) + tf.constant(2)], ()), lower([tf.constant(1)], ())
     assert key_of(one) == key_of(one) != key_of(other)
-
-
-def test_a_lane_has_room_while_little_is_left_to_do_and_that_is_known():
-    lane = Lane()
-    assert lane.has_room
-    lane.batches[0] = Batch([0], 1e-5)
-    assert lane.has_room
-    lane.batches[1] = Batch([1], 1e-2)
-    assert not lane.has_room
-    lane.batches = {0: Batch([0], None)}
-    assert not lane.has_room
 
 
 def test_a_run_that_begins_finds_no_values_but_what_was_sent_before():

@@ -1,0 +1,87 @@
+"""Refusals: why a worker could not run nodes of a batch, and where they run instead.
+
+A node that cannot run in a worker runs in the caller from then on: its code, an input or an output does not travel, it
+asks for what only the caller has, or it writes to state that other functions share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from weftwork.actors.processes.messages import described
+from weftwork.actors.programs.program import Stopped
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import functions_of
+from weftwork.scheduler.plan.plan import found_writing
+from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
+from weftwork.scheduler.run.frontier import Frontier
+from weftwork.scheduler.run.lane import Lane
+from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.shipping import token_of, travels
+
+
+class Refusals:
+    """The refusals of one run. kept: the nodes that run in the caller because of them."""
+
+    def __init__(self, run: Run, flow: Dataflow, frontier: Frontier):
+        self._run, self._flow, self._frontier = run, flow, frontier
+        self.kept: set[int] = set()
+
+    def ended_early(self, lane: Lane, rest: list[int], why: str, *details: Any) -> None:
+        """A worker has ended a batch before the nodes `rest`, which are to be ready again once this returns.
+
+        Raises Stopped, or the error of a node that failed.
+        """
+        if why == "stopped":
+            raise Stopped
+        if why == "missing":  # the worker has forgotten what it was believed to have
+            lane.forget()
+            lane.held.clear()
+        elif why == "unreadable":
+            token, *error = details
+            lane.tokens.discard(token)
+            lane.held.clear()
+            suspects = [node for node in rest if token in (-1, token_of(self._flow.kernels[node]))]
+            self._does_not_load(rest, described(*error), suspects)
+        elif why == "unloaded":
+            self._does_not_load(rest, described(*details), rest)
+        elif why == "wrote":
+            self._writes(lane, rest[0], details[0])
+        elif why == "unsendable":
+            self.keep_here(rest[:1], described(*details))
+        else:
+            error, text = details
+            cause = described(error, text)
+            if not is_of_the_place(cause):
+                raise node_error(self._flow.ops[rest[0]], cause, text, call_in_run(self._run, rest[0]))
+            self.keep_here(rest[:1], cause)
+
+    def does_not_pack(self, nodes: Sequence[int], error: BaseException) -> None:
+        """A batch cannot be sent: the nodes that do not travel stay in the caller, or all if each one alone does."""
+        flow, values = self._flow, self._run.values
+        stuck = [node for node in nodes if not travels(flow, node, [values[v] for v in flow.inputs[node]])]
+        self.keep_here(stuck or nodes, error)
+
+    def keep_here(self, nodes: Sequence[int], error: BaseException) -> None:
+        """These nodes run in the caller from now on, in later runs too."""
+        for node in nodes:
+            self.kept.add(node)
+            self._run.stays(node, error)
+
+    def _does_not_load(self, rest: list[int], error: BaseException, suspects: list[int]) -> None:
+        """A value of one of the suspects does not load. Sent one by one, the nodes show whose value it is."""
+        if len(suspects) == len(rest) > 1:
+            self._frontier.singly.update(rest)
+        elif suspects:
+            self.keep_here(suspects, error)
+        else:
+            self.does_not_pack(rest, error)
+
+    def _writes(self, lane: Lane, node: int, numbers: list[int]) -> None:
+        """A call has changed captured state: all functions that share the state run in the caller from now on."""
+        lane.tokens.discard(token_of(self._flow.kernels[node]))
+        found = found_writing(self._flow, [node], numbers)
+        writers = [n for n, kernel in enumerate(self._flow.kernels) if not found.isdisjoint(functions_of([kernel]))]
+        self.kept.update(writers)
+        self._run.wrote(writers)

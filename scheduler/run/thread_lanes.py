@@ -1,0 +1,79 @@
+"""Thread lanes: the threads of this process that run nodes of a run which is shared out.
+
+A lane keeps its thread for the whole run. A thread that has just become idle gets its old core back when it is woken;
+another thread may be woken on the core of a busy lane, and share that core for some milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+
+from weftwork.actors.programs.float_errors import quiet
+from weftwork.graph.kernels.team import single_blas
+from weftwork.scheduler.events.event import Lane
+from weftwork.scheduler.machines.helpers import borrow
+from weftwork.scheduler.run.calling import Cost, call_node
+from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.telling import lane
+
+Job = Callable[[], None]
+
+
+@dataclass
+class ThreadBatch:
+    """Nodes that a thread runs one after another, until the run or `halt` tells it to stop.
+
+    costs: one for each node that is done.   lane: the thread that ran them.   error: what ended the batch early.
+    """
+
+    run: Run
+    nodes: list[int]
+    halt: list
+    costs: list[Cost] = field(default_factory=list)
+    lane: Lane = Lane()
+    error: BaseException | None = None
+
+    def work(self, done: Job) -> None:
+        """Run the nodes, then call `done`."""
+        self.lane = lane("thread")
+        try:
+            with quiet(), single_blas():
+                for node in self.nodes:
+                    if self.run.stop or self.halt:
+                        break
+                    self.costs.append(call_node(self.run, node))
+        except BaseException as error:
+            self.error = error
+        finally:
+            done()
+
+
+class ThreadLanes:
+    """The threads of one run: one for each lane that has needed one."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[int, SimpleQueue[Job | None]] = {}
+
+    def start(self, slot: int, batch: ThreadBatch, done: Job) -> None:
+        """Run a batch in the thread of a lane; the thread calls `done` at its end."""
+        jobs = self._jobs.get(slot)
+        if jobs is None:
+            jobs = self._jobs[slot] = SimpleQueue()
+            borrow(1)[0].put(partial(_serve, jobs))
+        context = copy_context()
+        jobs.put(lambda: context.run(batch.work, done))
+
+    def end(self) -> None:
+        """Give the threads back, once they have done what they were given."""
+        for jobs in self._jobs.values():
+            jobs.put(None)
+        self._jobs.clear()
+
+
+def _serve(jobs: SimpleQueue[Job | None]) -> None:
+    while (job := jobs.get()) is not None:
+        job()
