@@ -44,9 +44,11 @@ _LOOKS_EVERY = 5e-3
 _PARENT_EVERY = 2.0
 """Seconds between two looks whether the program is still there, should its pipe not tell."""
 _TICK, _LONG_ENOUGH = 1e-3, 4e-3
-"""Seconds between two ticks, and of a node from which they tell whether it releases the GIL."""
+"""Seconds between two ticks, and of calls of a kernel from which they tell whether it releases the GIL."""
 _TICKS = 0.5
-"""Of the ticks that there could have been: so many, and the node released the GIL."""
+"""Of the ticks that there could have been: so many, and the kernel released the GIL."""
+_BUSY = 0.8
+"""Of its seconds: a kernel that has a core for so many of them computes all the time."""
 FLOWS = 64
 """Dataflows of which rows are kept."""
 
@@ -103,10 +105,15 @@ class _Exchange(ProcessExchange):
 
 
 class _Ticker:
-    """Counts ticks in a thread of its own: while a node holds the GIL, there are hardly any."""
+    """Counts ticks in a thread of its own: while a kernel holds the GIL, there are hardly any.
+
+    A short call sees one tick or none, so the calls of a kernel are added up until they are long enough.
+    """
 
     def __init__(self):
         self.ticks = 0
+        self._calls: dict[int, tuple[int, float, float]] = {}
+        """By kernel the ticks, seconds and seconds of CPU time of the calls about which nothing was told."""
         self._wanted = threading.Event()
         self._started = False
 
@@ -120,6 +127,25 @@ class _Ticker:
     def stop(self) -> None:
         """Count no more."""
         self._wanted.clear()
+
+    def verdict(self, token: int, ticks: int, seconds: float, busy: float) -> tuple[bool, bool] | None:
+        """Whether a kernel keeps the GIL, and whether it computes all the time; None while its calls do not tell.
+
+        ticks, seconds, busy: of this call the ticks, the seconds, and those for which its thread had a core.
+        """
+        before = self._calls.pop(token, (0, 0.0, 0.0))
+        ticks, seconds, busy = ticks + before[0], seconds + before[1], min(seconds, busy) + before[2]
+        if seconds < _LONG_ENOUGH:
+            self._calls[token] = ticks, seconds, busy
+            return None
+        computes = busy >= _BUSY * seconds
+        if ticks >= _TICKS * seconds / _TICK:
+            return False, computes
+        return (True, computes) if ticks < _TICKS * busy / _TICK else None  # between these the machine was busy
+
+    def forget(self) -> None:
+        """Other kernels have the tokens from now on."""
+        self._calls.clear()
 
     def _count(self) -> None:
         while True:
@@ -260,6 +286,7 @@ class LocalWorker:
             stops_with(self._stop)
         if clear:
             self._kernels.clear()
+            self._ticker.forget()
             self._rows = Lru(FLOWS)
         for number in dropped:
             self._values.pop(number, None)
@@ -347,13 +374,9 @@ class LocalWorker:
         if carried is not None and (changed := carried.changed()):
             del self._kernels[token]
             return changed
-        releases = None
-        if probe and seconds >= _LONG_ENOUGH:
-            there_were, busy = self._ticker.ticks - ticks, min(seconds, thread_time() - busy)
-            if there_were >= _TICKS * seconds / _TICK:
-                releases = True
-            elif there_were < _TICKS * busy / _TICK:  # between these the machine was busy, and nothing is known
-                releases = False
+        gil = None
+        if probe:
+            gil = self._ticker.verdict(token, self._ticker.ticks - ticks, seconds, thread_time() - busy)
         if len(makes) == 1:
             values[makes[0]] = result
             made.append(result)
@@ -362,7 +385,7 @@ class LocalWorker:
             spread(values, makes, result)
             made.append(tuple(result))
             size = sum(map(size_of, result))
-        costs.append((start, seconds, sum(map(size_of, args)), size, releases))
+        costs.append((start, seconds, sum(map(size_of, args)), size, gil))
         return []
 
     def _forget(self) -> None:

@@ -14,7 +14,7 @@ from weftwork.graph.forks import children_end, fresh, in_child
 
 _USUAL = 10e-6
 """Seconds below which a measured hop is believed at once."""
-_TRIES, _PAUSE = 10, 3e-3
+_TRIES, _PAUSE = 3, 3e-3
 """How often it is measured again, and the seconds between."""
 
 _idle: list[SimpleQueue] = []
@@ -61,7 +61,7 @@ def thread_hop() -> float:
 
 def _measured_hop() -> float:
     """The best quarter of some round trips, halved."""
-    rounds = 25
+    rounds = 12
     exchange = Exchange(None, 2 * rounds, 2)
 
     def answer() -> None:

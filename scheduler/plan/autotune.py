@@ -1,9 +1,8 @@
 """Strategies: several ways to run the same dataflow, which compete.
 
 candidate   a plan, with the seconds that it was predicted to take and those that it took
-autotuner   the candidates of one kind of run. Each that has a chance gets a few runs, and a few again later; the one
-            that was fastest stays. So nothing needs to be known of what cannot be predicted, such as whether a function
-            releases the GIL: threads are tried, and kept if they were faster.
+autotuner   the candidates of one kind of run. The one that promises most is tried first, and left as soon as another
+            one promises more than it kept. A candidate gets a few runs, and a few again later; the fastest one stays.
 """
 
 from __future__ import annotations
@@ -11,11 +10,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import need_one_thread
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines.helpers import thread_hop
+from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.lanes import UNBOUNDED, Lanes
@@ -36,13 +37,18 @@ from weftwork.scheduler.plan.policy import (
     NEAR,
     NEARLY_ALL,
     PROCESS_HOP,
+    ROUND_TRIP,
     SECONDS_A_BYTE,
     SHARED_NODE,
+    THREAD_ROUND_TRIP,
     TRIES,
     WORTH_TASKS,
     WORTH_THREADS,
 )
 from weftwork.scheduler.plan.schedule import Contracted, Schedule, clusters, neighbours, ranks, schedule
+
+_SLOW_AT_FIRST = frozenset(["thread", "resident", "task"])
+"""Static plans: their programs are new at first, and so are threads."""
 
 
 @dataclass(eq=False)
@@ -59,6 +65,11 @@ class Candidate:
         """The median of its runs; infinite while it had none."""
         return statistics.median(self.took) if self.took else float("inf")
 
+    @property
+    def estimate(self) -> float:
+        """What a run may be expected to take: what its runs took, or the prediction while it had none."""
+        return self.typical if self.took else self.predicted
+
 
 class Autotuner:
     """The candidates of one kind of run."""
@@ -71,6 +82,7 @@ class Autotuner:
         self.certain = len(candidates) == 1
         """There is nothing to try."""
         self._settled = self.certain
+        self._dropped: set[str] = set()
         self._runs, self._again_at = 0, AGAIN_AFTER
 
     @property
@@ -92,14 +104,23 @@ class Autotuner:
         return abs(work - self.work) < MOVED_WORK * self.work
 
     def renew(self, fresh: list[Candidate]) -> None:
-        """The nodes' seconds are better known: each candidate gets its plan made anew, and keeps its place."""
-        made = {candidate.name: candidate for candidate in fresh}
+        """More is known of the nodes: each candidate keeps its runs and gets a new plan; new candidates join.
+
+        The lower prediction counts: nodes that were measured beside others look longer than they are.
+        """
+        made = {candidate.name: candidate for candidate in fresh if candidate.name not in self._dropped}
         for candidate in self.candidates:
             if candidate.name in made:
-                candidate.predicted, candidate.plan = made[candidate.name].predicted, made[candidate.name].plan
+                again = made.pop(candidate.name)
+                candidate.predicted, candidate.plan = min(candidate.predicted, again.predicted), again.plan
+        if made:
+            self.candidates += made.values()
+            self.certain = self._settled = False
+            self._next()
 
     def drop(self, candidate: Candidate) -> None:
         """A candidate cannot be run."""
+        self._dropped.add(candidate.name)
         self.candidates = [c for c in self.candidates if c is not candidate]
         self.certain = len(self.candidates) == 1
         self._settled = self._settled or self.certain
@@ -110,8 +131,8 @@ class Autotuner:
         """Another one for this run: the next to try, or the fastest."""
         others = [c for c in self.candidates if c is not candidate]
         best = min(c.typical for c in others)
-        untried = [c for c in others if len(c.took) < TRIES and c.predicted < HOPELESS * best]
-        return untried[0] if untried else min(others, key=lambda c: c.typical)
+        untried = [c for c in others if len(c.took) < TRIES and c.estimate < HOPELESS * best]
+        return min(untried or others, key=lambda c: c.estimate)
 
     def record(self, candidate: Candidate, seconds: float) -> None:
         """A candidate's plan took so long; the next run may use another one."""
@@ -126,7 +147,9 @@ class Autotuner:
         elif not self._settled:
             took = self.current.took
             took.append(seconds)
-            if len(took) >= TRIES:
+            others = min([c.estimate for c in self.candidates if c is not self.current])
+            broken = min(took) > HOPELESS * others and (len(took) > 1 or self.current.name not in _SLOW_AT_FIRST)
+            if broken or len(took) >= TRIES:
                 self._next()
 
     def _again(self) -> None:
@@ -139,10 +162,10 @@ class Autotuner:
 
     def _next(self) -> None:
         best = min(c.typical for c in self.candidates)
-        for candidate in self.candidates:
-            if len(candidate.took) < TRIES and candidate.predicted < HOPELESS * best:
-                self.current = candidate
-                return
+        hopeful = [c for c in self.candidates if len(c.took) < TRIES and c.estimate < HOPELESS * best]
+        if hopeful:
+            self.current = min(hopeful, key=lambda c: c.estimate)
+            return
         self._settled = True
         self.current = min(self.candidates, key=lambda c: c.typical * (1.0 if c.name == "caller" else DOUBT))
 
@@ -167,10 +190,11 @@ def candidates(
     if max(sharing.rank) > GAIN * total:
         return found
     if placed is not None:
-        way = sharing.at_run_time()
+        way = sharing.at_run_time(ROUND_TRIP)
         return [*found, way] if way is not None and way.predicted < GAIN * total else found
     holding, releasing, stable = _known_work(flow, seconds)
-    shared, steady = sharing.at_run_time(), stable > NEARLY_ALL * total
+    hop = THREAD_ROUND_TRIP if releasing > MOST_OF * total else ROUND_TRIP
+    shared, steady = sharing.at_run_time(hop), stable > NEARLY_ALL * total
     ways = [
         shared,
         sharing.in_threads() if steady and holding < MOST_OF * total else None,
@@ -183,11 +207,17 @@ def candidates(
 def _known_work(flow: Dataflow, seconds: Sequence[float]) -> tuple[float, float, float]:
     """Seconds of the nodes that are known to keep the GIL, of those known to release it, of those that are stable."""
     holding = releasing = stable = 0.0
+    known: dict[Any, tuple[bool | None, bool]] = {}
     for op, kernel, spent in zip(flow.ops, flow.kernels, seconds, strict=True):
-        holds = HISTORY.holds_gil(kernel)
+        if kernel is None:
+            continue
+        if kernel not in known:
+            record = COSTS.find(kernel, 0)
+            known[kernel] = HISTORY.holds_gil(kernel), record is not None and record.is_even
+        holds, even = known[kernel]
         if holds is not None:
             holding, releasing = holding + spent * holds, releasing + spent * (not holds)
-        if HISTORY.is_stable(op):
+        if even or HISTORY.is_stable(op):
             stable += spent
     return holding, releasing, stable
 
@@ -215,12 +245,12 @@ class _Sharing:
         bound = [apart[nodes[0]] for nodes in chained.chains]
         return cls(flow, estimate, seconds, lanes, sum(seconds), chained, rank, bound)
 
-    def at_run_time(self) -> Candidate | None:
-        """Local workers, to which nodes are given while they run."""
+    def at_run_time(self, hop: float) -> Candidate | None:
+        """Lanes to which nodes are given while they run. hop: seconds from a node to one in another lane."""
         workers = min(self.lanes.own_cpus(), MOST_SLOTS)
         if workers < 2 or inventory.machine_count() > 1:
             return None
-        foreseen = max(max(self.rank), self.total / workers) + SHARED_NODE * len(self.seconds)
+        foreseen = self._schedule(workers, hop).makespan + SHARED_NODE * len(self.seconds)
         return Candidate("dynamic", foreseen, make_dynamic_plan(self.flow, self.estimate))
 
     def in_threads(self) -> Candidate | None:

@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
@@ -23,7 +23,7 @@ from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
 from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
-from weftwork.scheduler.plan.policy import EVEN_AFTER, NEW_CALL_WEIGHT, OUTLIER, STABLE_SPREAD
+from weftwork.scheduler.plan.policy import EVEN_AFTER, FAR_OFF, NEW_CALL_WEIGHT, OUTLIER, STABLE_SPREAD
 
 _MOST_LASTING = 2048
 """Functions that cannot be weakly referenced, of which something is known: NumPy and SciPy have some hundreds."""
@@ -56,6 +56,10 @@ class Record:
         self.spread += weight * (spread_of(seconds, self.seconds) - self.spread)
         self.seconds += weight * (min(seconds, OUTLIER * self.seconds + 1e-6) - self.seconds)
         self.bytes += weight * (made - self.bytes)
+
+    def scale(self, factor: float) -> None:
+        """Calls take so many times what was measured."""
+        self.seconds, self.total, self.told = self.seconds * factor, self.total * factor, self.told * factor
 
     @property
     def careful(self) -> float:
@@ -144,6 +148,20 @@ class Costs:
             if abs(record.seconds - record.told) > 0.5 * record.told + 1e-6:
                 record.told = record.seconds
                 self.epoch += 1
+
+    def learn_together(self, counts: Mapping[Any, int], seconds: float) -> None:
+        """So many calls of some functions took `seconds` in all: their means are scaled to that.
+
+        The calls were not timed one by one. What is known of the functions may rest on first calls, which are slow.
+        """
+        found = [(record, count) for kernel, count in counts.items() if (record := self.find(kernel, 0)) is not None]
+        predicted = sum([record.seconds * count for record, count in found])
+        if not predicted or not seconds or 1 / FAR_OFF < seconds / predicted < FAR_OFF:
+            return
+        with self._lock:
+            for record, _ in found:
+                record.scale(seconds / predicted)
+            self.epoch += 1
 
     def find(self, kernel: Callable, taken: float) -> Record | None:
         """What is known of `kernel` on so many bytes: its own size class, else the nearest one; None when unseen."""

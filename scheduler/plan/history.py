@@ -41,6 +41,7 @@ class History:
         self._staying: WeakSet[Any] = WeakSet()
         self._holding: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         """How often a function was seen to keep the GIL; 0 once it was seen to release it."""
+        self._computing: WeakSet[Any] = WeakSet()
         self._lock = fresh(threading.Lock())
 
     def learn(self, op: Operation, seconds: float) -> None:
@@ -80,9 +81,23 @@ class History:
             return None
         return seen == GIL_HOLDS if seen in (0, GIL_HOLDS) else None
 
-    def tell_gil(self, kernel: Any, holds: bool) -> None:
-        """A function was seen to keep the GIL, or to release it: what is busy on the machine makes the first likely."""
+    def computes(self, kernel: Any) -> bool:
+        """True for a function that was seen to use the CPU all the time, so in a thread it waits for the GIL alone."""
+        try:
+            return kernel in self._computing
+        except TypeError:  # nothing refers to it weakly
+            return False
+
+    def tell_gil(self, kernel: Any, holds: bool, computes: bool = False) -> None:
+        """A function was seen to keep the GIL, or to release it: what is busy on the machine makes the first likely.
+
+        computes: it used the CPU all the time.
+        """
         with self._lock:
+            if computes:
+                self._computing.add(kernel)
+            else:
+                self._computing.discard(kernel)
             seen = self._holding.get(kernel)
             self._holding[kernel] = min(GIL_HOLDS, (seen or 0) + 1) if holds and seen != 0 else 0
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 HOP = 150e-6
 """Seconds of ready work from which a message to a worker pays: it takes a third of that, packed and unpacked."""
+ROUND_TRIP, THREAD_ROUND_TRIP = 0.6e-3, 0.2e-3
+"""Seconds from one batch of a worker, or of a thread, to the next one that takes its values: less work is not split."""
 SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.3e-3, 4e-3, 10e-3
 """Seconds of work in a batch, at least and at most, if its nodes are shorter. The last is for nodes of known cost whose
 values no other node waits for."""
@@ -89,7 +91,7 @@ GAIN = 0.85
 """A way with more than one worker must be predicted to take at most so much of the seconds of the caller alone."""
 WORTH_THREADS = 150e-6
 """Seconds of work, in nodes that are long, from which more than one worker is thought about."""
-MOST_OF, NEARLY_ALL = 0.5, 0.9
+MOST_OF, NEARLY_ALL = 0.5, 0.75
 """Of the work: from so much on that keeps the GIL threads are no use; a static plan wants so much that is stable."""
 LONG_NODE = 3e-6
 """Seconds of a node that can do something beside the interpreter's work of calling it."""
@@ -114,7 +116,9 @@ NEW_CALL_WEIGHT = 0.3
 """Of a new measurement of a function against its mean so far."""
 OUTLIER = 4.0
 """A measurement counts at most so many times the mean: one interruption must not move a node to another machine."""
-STABLE_AFTER, STABLE_SPREAD = 3, 0.2
+FAR_OFF = 1.25
+"""Times that many calls together may take more or less than predicted before predictions are scaled to it."""
+STABLE_AFTER, STABLE_SPREAD = 2, 0.2
 """Calls of a node after which it may be called stable, and the spread up to which it is."""
 EVEN_AFTER = 8
 """Calls of a function after which its calls may be said to take equally long, if their spread is that small."""
@@ -124,6 +128,9 @@ NEW_RUN_WEIGHT = 0.3
 """Of a new measurement of a node against its mean so far."""
 REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
 """Runs of a specialization after which its plan is made again, if the history or the cluster has changed."""
+COMPARING_A_NODE, COMPARING_SHARE = 30e-6, 0.25
+"""Seconds a node that it takes to compare all ways to run a dataflow, and the part of its work up to which that is done
+after the first runs though no mean has moved much."""
 MEASURED_RUNS = 2
 """Runs of a signature in which every node is measured."""
 HOT_RUNS = 40

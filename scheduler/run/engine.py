@@ -250,7 +250,7 @@ class Engine:
     def run_flow(self, run: Run, flow: Dataflow, specialization: Specialization) -> None:
         """Run a dataflow whose sources are there, in the way that seems best. Raises what went wrong."""
         autotuner, began, took = specialization.autotuner, 0.0, 0.0
-        if autotuner is None or (specialization.runs in REPLAN_AT and specialization.known != self.planner.known()):
+        if autotuner is None or (specialization.runs in REPLAN_AT and self.planner.knows_more(flow, specialization)):
             began = perf_counter()
             autotuner = self.planner.plan(run, flow, specialization)
             took = perf_counter() - began
@@ -297,7 +297,7 @@ class Engine:
         finally:
             if team is not None:
                 team.give_back()
-        if not (measure or autotuner.certain):
+        if not autotuner.certain and (candidate.plan.is_dynamic or not measure):  # a dynamic plan is always measured
             autotuner.record(candidate, perf_counter() - start)
         specialization.runs += 1
 

@@ -25,7 +25,7 @@ from weftwork.scheduler.plan.policy import (
     UNSEEN_IN_A_ROW,
 )
 from weftwork.scheduler.plan.schedule import neighbours, ranks
-from weftwork.scheduler.run.lane import Batch
+from weftwork.scheduler.run.lane import Batch, Lane
 
 
 class Known(NamedTuple):
@@ -114,11 +114,19 @@ class Frontier:
             return Known(record.careful, record.calls, record.is_even)
         return Known(seconds, 0, False) if op.traits.user else Known(0.0, inf, True)
 
-    def are_short(self, batch: Batch) -> bool:
-        """True for nodes that are not worth a message, as enough calls have shown."""
-        if batch.seconds is None or batch.seconds >= HOP:
+    def is_better_here(self, batch: Batch, lanes: Iterable[Lane]) -> bool:
+        """True for a batch that the caller runs sooner than a lane would, as enough calls have shown.
+
+        It is not worth a message, or there is nothing that a lane could do beside it. A function goes to workers until
+        they have found out whether it keeps the GIL: threads may suit it better than both.
+        """
+        if batch.seconds is None or any([self.known(node).calls < CALLS_BEFORE_HERE for node in batch.nodes]):
             return False
-        return all([self.known(node).calls >= CALLS_BEFORE_HERE for node in batch.nodes])
+        if batch.seconds < HOP:
+            return True
+        if self.ready or any([lane.batches for lane in lanes]):
+            return False
+        return not any([self.gil_unknown(node) for node in batch.nodes])
 
     def took(self, node: int, seconds: float) -> None:
         """A node has taken so long."""
@@ -140,14 +148,20 @@ class Frontier:
         """Seconds of the nodes that have not begun: unseen ones count as those that are done took on average."""
         return self._work + self._unseen * (self._measured / self._calls if self._calls else 0.0)
 
-    def next_batch(self, lanes: int, may_follow: Callable[[int], bool]) -> Batch:
+    def gil_unknown(self, node: int) -> bool:
+        """True for a user's function of which nobody has seen yet whether it keeps the GIL."""
+        return self.flow.ops[node].traits.user and HISTORY.holds_gil(self.flow.kernels[node]) is None
+
+    def next_batch(self, lanes: int, free: int, hop: float, may_follow: Callable[[int], bool]) -> Batch:
         """Ready nodes that are worth a message to one of so many lanes, or all that there are.
 
         A function whose calls differ is found out about in small steps: no more nodes go together than half of the
-        calls that were seen. Nor do they go with what is so long that their results would wait for it.
-        may_follow: whether a node may go where the batch goes.
+        calls that were seen. Nor do they go with what is so long that their results would wait for it. Other lanes
+        that are free get their part of what is ready.
+        free: how many lanes have room.   hop: seconds of work from which they share it.   may_follow: whether a node
+        may go where the batch goes.
         """
-        batch = Batch([], 0.0, certain=True)
+        batch, part = Batch([], 0.0, certain=True), len(self.ready) / free
         share = max(SHORTEST_BATCH, self.work / (BATCHES_A_LANE * max(1, lanes)))
         while self.ready:
             node = self.ready[0][1]
@@ -168,6 +182,8 @@ class Frontier:
             followed = self._follow(node, known.seconds, batch, may_follow)
             batch.seconds = None if known.seconds is None else batch.seconds + followed  # type: ignore[operator]
             if last or batch.seconds >= wanted:  # type: ignore[operator]
+                break
+            if len(batch.nodes) >= part and batch.seconds >= hop:  # type: ignore[operator]
                 break
         self._count(batch.nodes, -1)
         return batch

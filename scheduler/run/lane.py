@@ -55,7 +55,8 @@ class Lane:
         """Rows that it keeps, by dataflow: the worker drops the same ones."""
         self.clear = False
         """It must forget kernels and rows before the next batch."""
-        self._free_at = 0.0
+        self.free_at = 0.0
+        """When it will have done what it has, by `time.monotonic`, if predictions hold."""
 
     def begin(self) -> None:
         """A run begins: the worker holds no value of it."""
@@ -66,14 +67,14 @@ class Lane:
     def give(self, number: int, batch: Batch) -> None:
         """A batch is on its way to the lane."""
         now = monotonic()
-        begins = max(now, self._free_at) if self.batches else now
-        self._free_at = begins + (inf if batch.seconds is None else batch.seconds)
+        begins = max(now, self.free_at) if self.batches else now
+        self.free_at = begins + (inf if batch.seconds is None else batch.seconds)
         self.batches[number] = batch
 
     def done(self, number: int) -> Batch:
         """A batch is done."""
         batch = self.batches.pop(number)
-        self._free_at = monotonic() + sum([inf if b.seconds is None else b.seconds for b in self.batches.values()])
+        self.free_at = monotonic() + sum([inf if b.seconds is None else b.seconds for b in self.batches.values()])
         return batch
 
     def drop(self, number: int) -> None:
@@ -99,18 +100,22 @@ class Lane:
         if None not in seconds and sum(seconds) < AHEAD_OF_A_LANE:  # type: ignore[arg-type]
             return 0.0
         (first, *more) = self.batches.values()
-        return inf if more or not first.certain else self._free_at - AHEAD_OF_A_LANE
+        return inf if more or not first.certain else self.free_at - AHEAD_OF_A_LANE
 
 
-def idlest(lanes: Mapping[int, Lane], inputs: Sequence[int], in_thread: bool) -> int | None:
-    """The lane with the least to do, if one has room: among equals, the one that holds most of a node's inputs.
+def with_room(lanes: Mapping[int, Lane], in_thread: bool) -> list[int]:
+    """The lanes that may be given a batch for their threads, or else for their workers.
 
     A thread's batch does not wait for that of the lane's worker, nor the other way: the two would share the core.
     """
     now = monotonic()
-    free = [slot for slot, lane in lanes.items() if lane.room_at <= now and lane.serves(in_thread)]
-    if len(free) < 2:
-        return free[0] if free else None
+    return [slot for slot, lane in lanes.items() if lane.room_at <= now and lane.serves(in_thread)]
+
+
+def idlest(lanes: Mapping[int, Lane], free: Sequence[int], inputs: Sequence[int]) -> int:
+    """The lane with the least to do of those with room: among equals, the one that holds most of a node's inputs."""
+    if len(free) == 1:
+        return free[0]
     return min(free, key=lambda slot: (len(lanes[slot].batches), -len(lanes[slot].held.intersection(inputs))))
 
 

@@ -125,11 +125,10 @@ class InnerRun(Run):
         self.work += segment.measured or 0.0
         return nodes
 
-    def learn_node(self, node: int, cost: Sequence) -> Node:
+    def learn_node(self, node: int, cost: Sequence, seconds: float) -> Node:
         """As that of any run, and the sum is kept."""
-        learned = super().learn_node(node, cost)
-        self.work += learned.seconds
-        return learned
+        self.work += seconds
+        return super().learn_node(node, cost, seconds)
 
 
 class PlannedBody:

@@ -19,7 +19,7 @@ from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
 from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan
-from weftwork.scheduler.plan.policy import MOST_FED
+from weftwork.scheduler.plan.policy import COMPARING_A_NODE, COMPARING_SHARE, MEASURED_RUNS, MOST_FED
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.failures import block
 from weftwork.scheduler.run.local_workers import local_workers
@@ -36,6 +36,13 @@ class Planner:
     def known(self) -> tuple:
         """What plans are made for: the cluster, the history, and what is known of nested control flow."""
         return inventory.cluster(), COSTS.epoch, self._nesting.epoch
+
+    def knows_more(self, flow: Dataflow, specialization: Specialization) -> bool:
+        """Whether the plans of a dataflow are worth making anew: each of the first runs tells more of its nodes."""
+        if specialization.known != self.known():
+            return True
+        cheap = len(flow.ops) * COMPARING_A_NODE < COMPARING_SHARE * specialization.work
+        return cheap and specialization.runs <= MEASURED_RUNS and self.config.placement == "auto"
 
     def can_share(self, flow: Dataflow, sizes: Mapping[int, int]) -> bool:
         """Whether local workers may run a dataflow of which nothing is known yet."""
@@ -69,7 +76,7 @@ class Planner:
                 ):
                     with collecting_later():
                         autotuner = Autotuner(self._candidates(flow, estimate, remote))
-                elif autotuner.current.plan.needs_residents:
+                else:
                     autotuner.renew(self._candidates(flow, estimate, remote))
         if autotuner is None:
             with collecting_later():

@@ -294,9 +294,12 @@ class Run:
                     COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
         return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
 
-    def learn_node(self, node: int, cost: Sequence) -> Node:
-        """Put one node's measurement into the history. cost: its start, seconds, bytes taken and made."""
-        _, seconds, taken, made = cost
+    def learn_node(self, node: int, cost: Sequence, seconds: float) -> Node:
+        """Put one node's measurement into the history, by which it takes `seconds`.
+
+        cost: its start, the seconds that it took this time, bytes taken and made.
+        """
+        _, _, taken, made = cost
         op = self.flow.ops[node]
         COSTS.learn(self.flow.kernels[node], taken, seconds, made)
         HISTORY.learn(op, seconds)

@@ -29,12 +29,12 @@ from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place, stateful
 from weftwork.scheduler.plan.plan import Segment
-from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES
+from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES, ROUND_TRIP, THREAD_ROUND_TRIP
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.calling import call_node, fits_a_thread
 from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.frontier import Frontier
-from weftwork.scheduler.run.lane import Batch, Lane, idlest, until_room
+from weftwork.scheduler.run.lane import Batch, Lane, idlest, until_room, with_room
 from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.shipping import Parcel
@@ -166,27 +166,25 @@ class Sharing:
         while frontier.ready:
             first = frontier.ready[0][1]
             in_thread = fits_a_thread(self.run, first)
-            slot = idlest(self.lanes, self.flow.inputs[first], in_thread)
-            if slot is None:
+            free = with_room(self.lanes, in_thread)
+            if not free:
                 return
-            batch = frontier.next_batch(len(self.lanes), self._fits_a_thread if in_thread else self._may_leave)
-            if frontier.are_short(batch):
+            how = (THREAD_ROUND_TRIP, self._fits_a_thread) if in_thread else (ROUND_TRIP, self._may_leave)
+            batch = frontier.next_batch(len(self.lanes), len(free), *how)
+            if frontier.is_better_here(batch, self.lanes.values()):
                 frontier.keep_here(batch)
                 return
+            slot = idlest(self.lanes, free, self.flow.inputs[first])
             (self._begin_thread if in_thread else self._send)(slot, batch)
 
     def _fits_a_thread(self, node: int) -> bool:
         return self._may_leave(node) and fits_a_thread(self.run, node)
 
-    def _gil_unknown(self, node: int) -> bool:
-        """True for a user's function of which nobody has seen yet whether it keeps the GIL."""
-        return self.flow.ops[node].traits.user and HISTORY.holds_gil(self.flow.kernels[node]) is None
-
     # In workers
 
     def _send(self, slot: int, batch: Batch) -> None:
         lane, nodes, began = self.lanes[slot], batch.nodes, monotonic()
-        probe = any([self._gil_unknown(node) for node in nodes])
+        probe = any([self.frontier.gil_unknown(node) for node in nodes])
         self._lock_for(nodes)
         self.batches += 1
         parcel = Parcel(self.run, lane, nodes)
@@ -257,14 +255,14 @@ class Sharing:
         nodes, rest = batch.nodes[: len(made)], batch.nodes[len(made) :]
         self.run.count("resident", len(nodes))
         ran = []
-        for node, result, (*cost, releases) in zip(nodes, made, costs, strict=True):
+        for node, result, (*cost, gil) in zip(nodes, made, costs, strict=True):
             outputs = self.flow.outputs[node]
             for value, one in zip(outputs, (result,) if len(outputs) == 1 else result, strict=True):
                 self.run.values[value] = one
             ran.append(self._learn(node, cost))
             lane.large = lane.large or cost[3] >= DROPPED_FROM_BYTES
-            if releases is not None and self.flow.ops[node].traits.user:
-                HISTORY.tell_gil(self.flow.kernels[node], not releases)
+            if gil is not None and self.flow.ops[node].traits.user:
+                HISTORY.tell_gil(self.flow.kernels[node], *gil)
         if ran:
             self.run.ran_there("resident", nodes, ran, batch.sent, told, back)
         if end is not None:
@@ -317,8 +315,8 @@ class Sharing:
         nodes, rest = batch.nodes[: len(batch.costs)], batch.nodes[len(batch.costs) :]
         self.run.count("thread", len(nodes))
         ran = []
-        for node, cost in zip(nodes, batch.costs, strict=True):
-            ran.append(self._learn(node, cost))
+        for node, cost, seconds in zip(nodes, batch.costs, batch.seconds, strict=True):
+            ran.append(self._learn(node, cost, seconds))
             self._ready(self._done(node))
         self.run.ran_here(ran, batch.lane, sent)
         if batch.error is not None and is_of_the_place(batch.error):
@@ -345,9 +343,11 @@ class Sharing:
         self.run.count("caller", 1)
         self._ready(self._done(node))
 
-    def _learn(self, node: int, cost: Sequence) -> Node:
-        self.frontier.took(node, cost[1])
-        return self.run.learn_node(node, cost)
+    def _learn(self, node: int, cost: Sequence, seconds: float | None = None) -> Node:
+        """A node is done. seconds: what it is to be known to take, if that is not what it took."""
+        seconds = cost[1] if seconds is None else seconds
+        self.frontier.took(node, seconds)
+        return self.run.learn_node(node, cost, seconds)
 
     def _lock_for(self, nodes: list[int]) -> None:
         if not self.locked.isdisjoint(nodes):

@@ -11,11 +11,13 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
+from time import thread_time
 
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.graph.kernels.team import single_blas
 from weftwork.scheduler.events.event import Lane
 from weftwork.scheduler.machines.helpers import borrow
+from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.run.calling import Cost, call_node
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import lane
@@ -27,13 +29,15 @@ Job = Callable[[], None]
 class ThreadBatch:
     """Nodes that a thread runs one after another, until the run or `halt` tells it to stop.
 
-    costs: one for each node that is done.   lane: the thread that ran them.   error: what ended the batch early.
+    costs: one for each node that is done.   seconds: what each would take alone, without waiting for the GIL.
+    lane: the thread that ran them.   error: what ended the batch early.
     """
 
     run: Run
     nodes: list[int]
     halt: list
     costs: list[Cost] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
     lane: Lane = Lane()
     error: BaseException | None = None
 
@@ -45,7 +49,11 @@ class ThreadBatch:
                 for node in self.nodes:
                     if self.run.stop or self.halt:
                         break
-                    self.costs.append(call_node(self.run, node))
+                    busy = thread_time()
+                    cost = call_node(self.run, node)
+                    busy, computes = thread_time() - busy, HISTORY.computes(self.run.flow.kernels[node])
+                    self.seconds.append(min(busy, cost[1]) if computes else cost[1])
+                    self.costs.append(cost)
         except BaseException as error:
             self.error = error
         finally:

@@ -12,6 +12,7 @@ from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_sharable
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 from weftwork.scheduler.plan.call_list import CallList
+from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate
 from weftwork.scheduler.plan.plan import make_dynamic_plan
 from weftwork.scheduler.plan.signatures import Signature, settled
@@ -55,6 +56,8 @@ class Unplanned:
             raise run.stopped() from None
         if work.called:
             run.count("caller", work.called)
+        if not work.heavy:
+            COSTS.learn_together(call_list.counts, work.seconds)
         if work.heavy or call_list.is_worth_a_plan(work.called, work.seconds, slots):
             signature.call_list = None
         return work.values()

@@ -37,3 +37,24 @@ def test_who_was_slow_in_a_busy_time_gets_further_chances():
 def test_chances_are_few():
     chosen = names(lambda name, run: {"caller": 1.0, "thread": 1.4}[name], 5000)
     assert chosen.count("thread") < 15
+
+
+def test_a_way_that_does_not_keep_its_promise_is_left_after_one_run_a_static_plan_after_two():
+    autotuner = Autotuner([Candidate("caller", 1.0, NO_PLAN), Candidate("dynamic", 0.6, NO_PLAN)])
+    autotuner.record(autotuner.current, 1.4)
+    assert autotuner.current.name == "caller"
+    chosen = names(lambda name, run: {"caller": 1.0, "thread": 1.4}[name], 5)
+    assert chosen == ["thread", "thread", "caller", "caller", "caller"]
+    assert names(lambda name, run: 1.0 if name == "caller" else 0.6 if run else 3.0, 5) == ["thread"] * 5
+
+
+def test_a_way_that_becomes_known_later_is_tried_if_it_promises_more():
+    autotuner = Autotuner([Candidate("caller", 1.0, NO_PLAN)])
+    autotuner.renew([Candidate("caller", 1.0, NO_PLAN), Candidate("thread", 0.6, NO_PLAN)])
+    assert (autotuner.current.name, autotuner.certain) == ("thread", False)
+    autotuner.record(autotuner.current, 0.7)
+    autotuner.renew([Candidate("resident", 0.9, NO_PLAN)])
+    assert autotuner.current.name == "thread"
+    autotuner.drop(autotuner.current)
+    autotuner.renew([Candidate("thread", 0.6, NO_PLAN)])
+    assert "thread" not in [candidate.name for candidate in autotuner.candidates]

@@ -215,3 +215,28 @@ def test_feeds_of_other_sizes_have_plans_of_their_own(ray_session, graph):
         dear = session.explain(y, {x: large})
     assert dear.runs == 7
     assert dear.work > 10 * cheap.work
+
+
+def test_calls_that_were_timed_together_correct_what_rests_on_slow_first_calls():
+    costs = Costs()
+    quick, slow, other = (lambda: 0), (lambda: 1), (lambda: 2)
+    costs.learn(quick, 0, 4e-3, 8)
+    costs.learn(slow, 0, 8e-3, 8)
+    costs.learn_together({quick: 100, slow: 50, other: 10}, 0.2)  # as known, it would have taken 0.8
+    assert costs.find(quick, 0).seconds == pytest.approx(1e-3)
+    assert costs.find(slow, 0).careful == pytest.approx(2e-3)
+    assert costs.find(other, 0) is None
+    costs.learn_together({quick: 100, slow: 50}, 0.21)
+    assert costs.find(quick, 0).seconds == pytest.approx(1e-3)  # they are near enough
+
+
+def test_calls_are_even_once_enough_of_them_have_taken_as_long():
+    costs = Costs()
+    even, odd, tail = (lambda: 0), (lambda: 1), (lambda: 2)
+    for number in range(20):
+        costs.learn(even, 0, 1e-3, 8)
+        costs.learn(odd, 0, 1e-3 * (1 + number % 2), 8)
+        costs.learn(tail, 0, 0.3 if number == 2 else 1e-3, 8)
+        assert costs.find(even, 0).is_even is (number >= 7)
+    assert not costs.find(odd, 0).is_even
+    assert not costs.find(tail, 0).is_even  # a long one weighs in full, however long ago it was

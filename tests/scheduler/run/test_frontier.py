@@ -11,8 +11,9 @@ import weftwork as tf
 from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.plan.policy import GIL_HOLDS
 from weftwork.scheduler.run.frontier import Frontier
-from weftwork.scheduler.run.lane import Batch
+from weftwork.scheduler.run.lane import Batch, Lane
 
 
 def frontier_of(costs: Sequence[float | None], reads: list[tuple[int, ...]]) -> Frontier:
@@ -32,8 +33,8 @@ def frontier_of(costs: Sequence[float | None], reads: list[tuple[int, ...]]) -> 
     return frontier
 
 
-def take(frontier: Frontier) -> Batch:
-    return frontier.next_batch(2, lambda node: True)
+def take(frontier: Frontier, free: int = 1) -> Batch:
+    return frontier.next_batch(2, free, 0.1e-3, lambda node: True)
 
 
 def test_short_nodes_go_together_and_a_long_one_goes_alone():
@@ -92,7 +93,7 @@ def test_batches_of_a_function_grow_with_the_calls_that_were_seen():
     while frontier.ready:
         batch = take(frontier)
         sizes.append(len(batch.nodes))
-        assert not frontier.are_short(batch) or sum(sizes) > 8
+        assert not frontier.is_better_here(batch, []) or sum(sizes) > 8
         for _ in batch.nodes:
             COSTS.learn(kernel, 0, 1e-6, 8)
     assert sizes[:5] == [1, 1, 1, 2, 3]
@@ -114,7 +115,7 @@ def test_a_function_that_is_blocked_is_one_that_was_never_seen_whatever_its_node
     COSTS.block(frontier.flow.kernels[0])
     frontier = Frontier(frontier.flow, [None] * 4)
     assert frontier.known(0)[:2] == (None, 0)
-    assert not frontier.are_short(Batch([0], 1e-6))
+    assert not frontier.is_better_here(Batch([0], 1e-6), [])
 
 
 def test_batches_of_even_nodes_that_nobody_waits_for_are_longer_and_shrink_towards_the_end():
@@ -138,3 +139,33 @@ def test_a_first_run_knows_how_much_is_left_from_what_is_done():
     for node in take(frontier).nodes:
         frontier.took(node, 1e-3)
     assert frontier.work == pytest.approx(0.399)
+
+
+def test_lanes_that_are_free_share_what_is_ready_where_it_is_worth_a_message_to_each():
+    assert [len(take(frontier_of([0.5e-3] * 8, [()] * 8), free).nodes) for free in (4, 2)] == [1, 1]
+    kernel = tf.op(lambda *values: 0)
+    for _ in range(20):
+        COSTS.learn(kernel.kernel, 0, 50e-6, 8)
+    with tf.Graph().as_default():
+        flow = lower([kernel(k) for k in range(8)], [])
+    for free, size in ((4, 2), (2, 4), (1, 5)):  # two of them are worth a message
+        frontier = Frontier(flow, [50e-6] * 8)
+        for node in frontier.first():
+            frontier.push(frontier.ready, node)
+        assert len(take(frontier, free).nodes) == size
+
+
+def test_the_caller_runs_what_no_lane_could_do_beside_something_else():
+    frontier = frontier_of([1e-3] * 2, [()] * 2)
+    for op in frontier.flow.ops:
+        for _ in range(8):
+            HISTORY.learn(op, 1e-3)
+    idle, busy = Lane(), Lane()
+    busy.give(0, Batch([0], 1.0))
+    assert not frontier.is_better_here(take(frontier), [idle, idle])  # it feeds another lane meanwhile
+    last = take(frontier)
+    assert not frontier.is_better_here(last, [idle, idle])  # whether it keeps the GIL is to be found out
+    for _ in range(GIL_HOLDS):
+        HISTORY.tell_gil(frontier.flow.kernels[0], True)
+    assert frontier.is_better_here(last, [idle, idle])
+    assert not frontier.is_better_here(last, [idle, busy])

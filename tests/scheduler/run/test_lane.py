@@ -6,7 +6,7 @@ from math import inf
 from time import monotonic
 
 from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE
-from weftwork.scheduler.run.lane import Batch, Lane, idlest, until_room
+from weftwork.scheduler.run.lane import Batch, Lane, until_room, with_room
 
 
 def test_a_lane_has_room_while_little_is_left_to_do_and_that_is_known():
@@ -38,5 +38,5 @@ def test_a_lane_has_room_shortly_before_it_has_done_a_batch_whose_seconds_are_ce
 def test_a_batch_does_not_wait_in_a_lane_behind_one_that_another_thread_or_process_runs():
     lane = Lane()
     lane.give(0, Batch([0], 1e-5, in_thread=True))
-    assert idlest({1: lane}, (), in_thread=True) == 1
-    assert idlest({1: lane}, (), in_thread=False) is None
+    assert with_room({1: lane}, in_thread=True) == [1]
+    assert with_room({1: lane}, in_thread=False) == []
