@@ -1,9 +1,9 @@
 """A worker of Ray's, forked off a process that has imported what it needs. Ray runs this file as a worker's program.
 
-The server, a process of the test run, forks off a template for each job of each Ray: Ray's library reads its environment
-when it is loaded, so no template serves two jobs. The template imports, and forks off a worker for each process that Ray
-starts: that hands over its arguments, its environment and its files, and ends. Until the template listens, and for
-workers that belong to no job yet, Ray's own program runs here.
+The server, a process of the test run, forks off a template for each job of each Ray: Ray's library reads its
+environment when it is loaded, so no template serves two jobs. The template imports, and forks off a worker for each
+process that Ray starts: that hands over its arguments, its environment and its files, and ends. Until the template
+listens, and for workers that belong to no job yet, Ray's own program runs here.
 """
 
 from __future__ import annotations
