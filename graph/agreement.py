@@ -1,10 +1,10 @@
-"""Agreement: whether what one function says it returns can be what another one says it takes.
+"""Agreement: can the value that one function is annotated to return be the argument of another?
 
-family     types that may stand for each other for all that is sure: numbers, text, bytes, lists and tuples ...
-said       what an annotation says for sure: families, and dtypes of arrays; None where it says nothing for sure
+family     types that may pass for each other: numbers, text, bytes, lists and tuples ...
+said       the certain content of an annotation: families, and dtypes of arrays; None if nothing is certain
 
-Only plain contradictions count: every family on one side differs from every one on the other. Any, protocols, classes
-of the program's own, abstract types and what does not resolve say nothing, and a union says all of its members.
+Only plain contradictions count: every family on one side differs from every family on the other. Any, protocols, the
+program's own classes, abstract types and names that do not resolve say nothing. A union stands for all its members.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _FAMILIES: dict[Any, str] = {
     dict: "a dict",
 }
 _LOOSE = ("a number", "a list or tuple", "an array")
-"""What an array may be taken for, or made of: a scalar of rank 0, and what is iterated over."""
+"""Families that an array may belong to as well: a scalar is an array of rank 0, and arrays are iterable."""
 
 
 class Said(NamedTuple):
-    """What an annotation says for sure: families, as words, and the dtypes of arrays, if it says them of all."""
+    """The certain content of an annotation: family names, and the array dtypes if every member states them."""
 
     families: frozenset[str]
     types: frozenset[type] = frozenset()
@@ -48,15 +48,12 @@ class Said(NamedTuple):
 Taken = tuple[tuple[str, ...], dict[str, Said], Said | None]
 _taken: WeakKeyDictionary[Callable, Taken] = WeakKeyDictionary()
 _given: WeakKeyDictionary[UserFunction, Said | tuple[Said | None, ...] | None] = WeakKeyDictionary()
-"""What was found of functions, for as long as they live."""
+"""Cached annotations of return values, for as long as their functions live."""
 _NOTHING: Taken = ((), {}, None)
 
 
 def takes(function: Callable) -> Taken:
-    """The names of a function's positional parameters, what it says of each, and of those that `*args` takes.
-
-    Only what is said for sure.
-    """
+    """A function's positional parameters: their names, the content of each annotation, and that of `*args`."""
     if isinstance(function, types.MethodType) and isinstance(function.__func__, types.FunctionType):
         names, told, rest = takes(function.__func__)
         return names[1:], {name: said for name, said in told.items() if name not in names[:1]}, rest
@@ -65,7 +62,7 @@ def takes(function: Callable) -> Taken:
         if known is None:
             known = _taken[function] = _takes(function)
         return known
-    except TypeError:  # it has no hash, or nothing refers to it weakly
+    except TypeError:  # not hashable, or no weak references to it
         return _takes(function)
 
 
@@ -89,12 +86,12 @@ def _takes(function: Callable) -> Taken:
 def _signature(function: Callable) -> inspect.Signature | None:
     try:
         return inspect.signature(function)
-    except Exception:  # it has none, or its annotations name what is not there
+    except Exception:  # no signature, or an annotation names something undefined
         return None
 
 
 def _gives(kernel: UserFunction) -> Said | tuple[Said | None, ...] | None:
-    """What a function says of what it returns: of several outputs of each."""
+    """The annotated return value of a function; a tuple of these for several outputs."""
     if kernel in _given:
         return _given[kernel]
     signature = _signature(kernel.function)
@@ -112,7 +109,7 @@ def _gives(kernel: UserFunction) -> Said | tuple[Said | None, ...] | None:
 
 
 def given(tensor: Tensor) -> Said | None:
-    """What is said for sure of a tensor's values: by its dtype, else by the function that makes them."""
+    """What is certain about a tensor's values: from its dtype, or else from the function that computes them."""
     dtype = tensor.dtype.base_dtype
     if dtype.numpy.kind in "biufc":
         return Said(frozenset(_LOOSE), frozenset([dtype.numpy.type]), f"{dtype.name} values")
@@ -124,7 +121,7 @@ def given(tensor: Tensor) -> Said | None:
 
 
 def check(name: str, parameter: str, said: Said, tensor: Tensor) -> None:
-    """Raise TypeError where a tensor's values contradict what a function says of a parameter, with both lines."""
+    """Raise TypeError if a tensor contradicts the annotation of a parameter. The message names both lines."""
     gives = given(tensor)
     if gives is None or _agree(gives, said):
         return
@@ -147,7 +144,7 @@ def _said_by(function: Callable, annotation: Any) -> Said | None:
 
 
 def _resolved(function: Callable, annotation: Any) -> Any:
-    """An annotation that may be text, as the object that it names; Any where it names nothing that is there."""
+    """Resolve an annotation that may be a string; Any if it names something undefined."""
     if annotation is inspect.Signature.empty:
         return Any
     if not isinstance(annotation, str):
@@ -158,7 +155,7 @@ def _resolved(function: Callable, annotation: Any) -> Any:
     plain = getattr(plain, "__func__", plain)
     space = getattr(plain, "__globals__", {})
     try:
-        return eval(annotation, space, _cells(plain))  # its own module's code
+        return eval(annotation, space, _cells(plain))  # code of the function's own module
     except Exception:
         return Any
 
@@ -175,7 +172,7 @@ def _cells(function: Any) -> dict[str, Any]:
 
 
 def _said(annotation: Any) -> Said | None:
-    """What an annotation says for sure."""
+    """The certain content of an annotation."""
     parts = [_part(each) for each in _members(annotation)]
     if None in parts:
         return None
@@ -218,7 +215,7 @@ def _part(annotation: Any) -> Said | None:
 
 
 def _element(annotation: Any) -> frozenset[type]:
-    """The concrete dtype in np.ndarray[shape, np.dtype[...]], if it has one."""
+    """The concrete dtype in `np.ndarray[shape, np.dtype[...]]`, if any."""
     for part in typing.get_args(annotation)[1:]:
         for element in typing.get_args(part):
             if isinstance(element, type) and issubclass(element, np.generic):

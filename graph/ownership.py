@@ -1,13 +1,13 @@
-"""Whose a value is: a function may change what it gets as in a plain call, and nobody else sees it.
+"""Ownership: a function may modify its arguments as in a plain call, and nobody else sees the change.
 
-atom      a value that nobody can change, or that cannot be copied: it is handed to anybody as it is
-own       what a user's function returned, as nobody else's: a copy of it if somebody still holds it, or a part of it
-lent      a value that others see too, as a function gets it: a copy. Only an array whose function shows by its code
-          that it changes none (`reading`) is not copied, but handed on as a read-only view
+atom      a value that cannot be modified, or cannot be copied: everybody gets the value itself
+own       a user's function's result, made exclusive: copied if somebody else still holds it or a part of it
+lent      how a function gets a value that others see, too: as a copy, or as a read-only view of an array if the
+  function's code shows that it modifies none (`reading`)
 
-Atoms are numbers, text, bytes, classes, functions, modules, Enum members, exceptions and the like; so are tuples and
-frozen sets of atoms. What cannot be copied (a lock, an open file, a generator) is passed as it is, also inside of what
-is copied.
+Atoms are numbers, text, bytes, classes, functions, modules, Enum members, exceptions and the like, and tuples and
+frozen sets of atoms. Values that cannot be copied (a lock, an open file, a generator) are passed as they are, also
+inside a copied value.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from typing import Any
 import numpy as np
 
 _HEAP = 1 << 9
-"""The flag of types that are made at run time."""
+"""The flag of types created at run time."""
 GENERATORS = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
-"""Those that `random` and `numpy.random` draw from: there is one of each."""
+"""The global generators of `random` and `numpy.random`."""
 _SAYING = ("__getstate__", "__setstate__", "__getnewargs_ex__")
-"""By which a class says what its objects' state is."""
+"""Methods by which a class defines its objects' state."""
 ATOMS: frozenset[type] = frozenset(
     [
         *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, object),
@@ -50,34 +50,34 @@ ATOMS: frozenset[type] = frozenset(
         *{np.bool_, *np.sctypeDict.values()} - {np.void, np.object_},
     ]
 )
-"""Types of atoms: what is looked at first, for it is all that a number costs."""
+"""Types of atoms. Checked first: this is all that a number costs."""
 _DEPTH = 100
-"""Levels of an object that are compared with its copy."""
+"""The depth to which an object is compared with its copy."""
 _ATOM_BASES: list[type] = [
     *(type, enum.Enum, BaseException, types.ModuleType, np.dtype, np.ufunc, pathlib.PurePath, datetime.tzinfo)
 ]
-"""Types of atoms, with those derived from them."""
+"""Types that are atoms along with their subclasses."""
 
 
 def add_atoms(*kinds: type) -> None:
-    """Let objects of further types, and of types derived from them, be handed on as they are."""
+    """Treat objects of further types, and of their subclasses, as atoms."""
     _ATOM_BASES.extend([kind for kind in kinds if kind not in _ATOM_BASES])
     is_atomic.cache_clear()
 
 
 @functools.lru_cache(maxsize=1024)
 def is_atomic(kind: type) -> bool:
-    """True for a type of which all objects are atoms."""
+    """True for a type all of whose objects are atoms."""
     return kind in ATOMS or is_bare(kind) or issubclass(kind, tuple(_ATOM_BASES))
 
 
 def is_bare(kind: type) -> bool:
-    """True for a type whose objects have no room for anything: all that there is of one is who it is."""
+    """True for a type whose objects cannot hold anything: only their identity matters."""
     return kind.__basicsize__ == object.__basicsize__ and not kind.__dictoffset__ and not kind.__itemsize__
 
 
 def is_atom(value: Any) -> bool:
-    """True for a value that anybody may get as it is."""
+    """True for a value that may be shared as it is."""
     stack = [value]
     for item in stack:
         kind = type(item)
@@ -90,7 +90,7 @@ def is_atom(value: Any) -> bool:
 
 
 def _is_loose(function: Any) -> bool:
-    """True for a function in C that is not the method of an object, but for the generators that all draw from."""
+    """True for a C function that is not bound to an object, or is bound to one of the global generators."""
     owner = function.__self__
     return owner is None or isinstance(owner, (types.ModuleType, type)) or any([owner is one for one in GENERATORS])
 
@@ -99,10 +99,10 @@ def _is_loose(function: Any) -> bool:
 
 
 def copied(value: Any, memo: dict | None = None) -> Any:
-    """A copy that shares nothing which can be changed, as `copy.deepcopy` makes it. Its arrays can be written to.
+    """A deep copy, as `copy.deepcopy` makes it, that shares nothing mutable. Its arrays are writable.
 
-    memo: of what was copied before, with which this may share parts.
-    Raises ValueError for a value that is nested too deep for it.
+    memo: earlier copies, with which this one may share parts.
+    Raises ValueError for a value that is nested too deeply.
     """
     kind = type(value)
     if kind in ATOMS:
@@ -129,12 +129,12 @@ def _copy(value: Any, memo: dict) -> Any:
         copier = _copy_tuple if issubclass(kind, tuple) and _is_reduced_as(kind, object) else _copy_object
     made = copier(value, memo)
     memo[id(value)] = made
-    memo.setdefault(id(memo), []).append(value)  # as long as the memo lives nobody else may have its id
+    memo.setdefault(id(memo), []).append(value)  # its id must not be reused while the memo lives
     return made
 
 
 def _copy_container(value: list | dict, memo: dict) -> list | dict:
-    """Lists and dicts in each other, however deep."""
+    """Copy nested lists and dicts of any depth."""
     left: list[tuple] = []
 
     def begun(item: Any) -> Any:
@@ -159,7 +159,7 @@ def _copy_container(value: list | dict, memo: dict) -> list | dict:
 
 def _copy_tuple(value: tuple, memo: dict) -> tuple:
     items = [_copy(item, memo) for item in value]
-    if id(value) in memo:  # it holds itself, by way of a list
+    if id(value) in memo:  # it contains itself, through a list
         return memo[id(value)]
     state = getattr(value, "__dict__", None)
     if not state and all([one is other for one, other in zip(items, value, strict=True)]):
@@ -192,7 +192,7 @@ _COPIERS: dict[type, Callable[[Any, dict], Any]] = {
 
 
 def _copy_method(value: Any, memo: dict) -> Any:
-    """One of a copy of its object; a function of a module, and the generators' that all draw from, as they are."""
+    """A method bound to the copy of its object; module functions and global generators' methods stay as they are."""
     owner = value.__self__
     if any([owner is one for one in GENERATORS]):
         return value
@@ -203,7 +203,7 @@ def _copy_method(value: Any, memo: dict) -> Any:
 
 
 def _of_type(kind: type, name: str) -> Any:
-    """What a class says under a name. An object is not asked: it might answer anything."""
+    """A class's own entry under a name. The object is not asked: it might answer anything."""
     return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
 
 
@@ -215,10 +215,10 @@ def _is_reduced_as(kind: type, base: type) -> bool:
 
 
 def answers_all(kind: type) -> bool:
-    """True for a class whose objects may answer to any name, so that nothing may be read off the answer.
+    """True for a class whose objects may answer to any attribute name, so the answers mean nothing.
 
-    All that such an object is are its attributes. One whose class says itself how it is pickled, as data frames do,
-    knows what it answers; and of one that has slots, or is derived from dict, say, the attributes are not all.
+    Such an object is fully described by its attributes. Not so if its class defines how it is pickled, as data frames
+    do: then its answers can be trusted; or if it has slots or derives from dict, say: then it has other contents.
     """
     if not kind.__dictoffset__ or kind.__itemsize__ or kind in copyreg.dispatch_table:
         return False
@@ -234,7 +234,7 @@ def _says_its_state(kind: type) -> bool:
 
 
 def _copy_object(value: Any, memo: dict) -> Any:
-    """As `copy.deepcopy`; itself where that is not possible."""
+    """As `copy.deepcopy`; the object itself if it cannot be copied."""
     kind = type(value)
     by_itself = _of_type(kind, "__deepcopy__")
     try:
@@ -245,7 +245,7 @@ def _copy_object(value: Any, memo: dict) -> Any:
             and _is_reduced_as(kind, object)
             and not _says_its_state(kind)
         ):
-            return value  # what it holds is let go once
+            return value  # its contents must be released only once
         if answers_all(kind) and _is_reduced_as(kind, object):
             reduced: Any = (object.__new__, (kind,), object.__getattribute__(value, "__dict__"))
         else:
@@ -254,7 +254,7 @@ def _copy_object(value: Any, memo: dict) -> Any:
         return value if type(reduced) is str else _rebuilt(value, memo, *reduced)
     except RecursionError:
         raise
-    except Exception:  # a lock, a file: there is one of it
+    except Exception:  # a lock or a file: there is only one
         return value
 
 
@@ -268,7 +268,7 @@ def _rebuilt(
     pairs: Iterable | None = None,
     set_state: Callable | None = None,
 ) -> Any:
-    """What `__reduce_ex__` says, done with copies."""
+    """Rebuild an object from copies, as its `__reduce_ex__` specifies."""
     memo[id(value)] = made = make(*[_copy(arg, memo) for arg in args])
     if state is not None:
         state = _copy(state, memo)
@@ -291,7 +291,7 @@ def _rebuilt(
 
 
 def alike(one: Any, two: Any, depth: int = 0) -> bool:
-    """True when two copies of one object show to be the same. They are not asked; where that cannot be seen: False."""
+    """True if two copies of one object are provably equal. No code of theirs is run; False if it cannot be seen."""
     kind = type(one)
     if one is two or kind is not type(two) or depth > _DEPTH:
         return one is two
@@ -317,12 +317,12 @@ def alike(one: Any, two: Any, depth: int = 0) -> bool:
 
 
 def own(box: list, more: int = 0) -> Any:
-    """A value that a node has just made, as nobody else's: a copy when the node still holds it or a part of it.
+    """A value that a node has just returned, made exclusive: copied if the function still holds it or a part of it.
 
-    box: a list of the value alone. Beside it only a local variable of the caller may hold the value, and `more` that
-    are known of: the number of references is compared with that of a fresh value that is held so. List and variable
-    count in every version of Python; what the interpreter counts of a value on its way to a function differs. An array
-    of rank 0 becomes a scalar.
+    box: a list that holds only the value. Apart from it, only a local variable of the caller, and `more` known others,
+    may hold the value: its reference count is compared with that of a fresh value held in the same way. List and
+    variable are counted in every version of Python; references from the interpreter while it passes an argument differ.
+    An array of rank 0 becomes a scalar.
     """
     kind = type(box[0])
     if kind in ATOMS:
@@ -341,17 +341,17 @@ def own(box: list, more: int = 0) -> Any:
 
 
 def writable(value: Any) -> Any:
-    """A value of the function's own: a copy of an array that cannot be written to."""
+    """A value that the function may modify: an array that is read-only is copied."""
     return value.copy(order="K") if type(value) is np.ndarray and not value.flags.writeable else value
 
 
 def own_made(box: list) -> Any:
-    """The same for what a node of the library made, which may be a view that cannot be written to."""
+    """As `own`, for the result of a library node, which may be a read-only view."""
     return writable(own(box))
 
 
 def own_each(values: Sequence) -> Sequence:
-    """The same for a node of the library with several outputs; they share nothing with each other either."""
+    """As `own`, for a library node with several outputs; the results share nothing with each other either."""
     return values if ATOMS.issuperset(map(type, values)) else [_own_part(values, at) for at in range(len(values))]
 
 
@@ -361,12 +361,12 @@ def _own_part(values: Sequence, at: int) -> Any:
 
 
 def _holders(box: list) -> tuple[int, int]:
-    """The numbers of references to the value in a box, and to its base if it is an array."""
+    """The reference counts of the boxed value and, if it is an array, of its base."""
     return sys.getrefcount(box[0]), sys.getrefcount(box[0].base) if type(box[0]) is np.ndarray else 0
 
 
 def _is_alone(value: Any) -> bool:
-    """True when nobody else holds a part of a value. Parts that each one other part holds are looked at in bulk."""
+    """True if nobody else holds a part of a value. Parts held by exactly one other part are checked in bulk."""
     level, seen = [value], {id(value)}
     while True:
         level = _parts_of(level)
@@ -374,13 +374,13 @@ def _is_alone(value: Any) -> bool:
             return True
         ids = set(map(id, level))
         if len(ids) < len(level) or not ids.isdisjoint(seen) or max(map(sys.getrefcount, level)) > _HELD_ONCE:
-            level = []  # else they are held by it, too
+            level = []  # or the list would hold the parts, too
             return _is_alone_in_all(value)
         seen |= ids
 
 
 def _is_alone_in_all(value: Any) -> bool:
-    """The same for any value: each part is held as often as other parts hold it."""
+    """As `_is_alone`, for any value: each part must be held exactly as often as other parts hold it."""
     parts, held = [value], {id(value): 0}
     for part in parts:
         for child in _parts_of([part]):
@@ -396,7 +396,7 @@ def _is_alone_in_all(value: Any) -> bool:
 
 
 def _parts_of(objects: list) -> list:
-    """What some objects hold that is not an atom."""
+    """The contents of some objects, except atoms."""
     arrays = [each for each in objects if isinstance(each, np.ndarray)]
     parts = gc.get_referents(*objects) if len(arrays) < len(objects) else []
     for array in arrays:
@@ -412,7 +412,7 @@ def _parts_of(objects: list) -> list:
 
 
 def _references() -> tuple[int, int, int, int]:
-    """The references to a fresh value in a box, to the base of a fresh view, and to parts as they are looked at."""
+    """The reference counts of a fresh value in a box, of a fresh view's base, and of parts under inspection."""
     fresh, view = np.zeros(1), np.zeros(2)[:1]
     parts = [np.zeros(1)]
     level = [[]]
@@ -421,4 +421,4 @@ def _references() -> tuple[int, int, int, int]:
 
 
 _FRESH, _FRESH_BASE, _HELD, _HELD_ONCE = _references()
-"""A part in `_is_alone` is held by its whole besides."""
+"""A part in `_is_alone` is also held by the whole that contains it."""
