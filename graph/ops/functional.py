@@ -1,7 +1,7 @@
 """Functions over the elements of arrays: `map_fn`, `foldl`, `foldr`, `scan`, as one operation that owns a section.
 
-element    what an array holds along its first axis; the function is called once, with a tensor that stands for one
-carried    what the function passes from one element to the next
+element    a slice along an array's first axis. The function is called once, with a tensor that stands for an element
+carried    the values that the function passes from one element to the next
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def sweep(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Apply function(carried, element) -> (carried, collected) along the first axis of `elements`.
 
-    parallel: in how many parts the elements may go, at the same time, where nothing is passed from one to the next;
-    else how many calls may run at the same time, as far as one does not need what another gives.
-    Returns the last carried tensors, and the collected ones stacked along a new first axis.
-    Raises ValueError for scalars, TypeError for a carried value that changes its dtype.
+    parallel: if nothing is carried, the number of parts into which the elements are split, to run concurrently; else
+        the number of calls that may run concurrently, as far as they do not depend on each other.
+    Returns the final carried tensors, and the collected ones stacked along a new first axis.
+    Raises ValueError for scalars, TypeError if a carried value changes its dtype.
     """
     graph = graph_of([*initial, *elements])
     for tensor in elements:
@@ -82,11 +82,11 @@ def map_fn(
     infer_shape: bool = True,
     name: str | None = None,
 ) -> Any:
-    """`fn` of each element of `elems` (a tensor, or a structure of tensors of the same length), stacked.
+    """Apply `fn` to each element of `elems` (a tensor, or a structure of tensors of the same length), and stack.
 
-    dtype: of the result, or a structure of dtypes, where it differs from that of `elems`.
-    parallel_iterations: in how many parts the elements go, which run at the same time where that pays; 10 if None.
-    Raises TypeError when `fn` cannot be called or gives another dtype than was said, or for parts below 1.
+    dtype: of the result, or a structure of dtypes, if it differs from that of `elems`.
+    parallel_iterations: the number of parts into which the elements are split, to run concurrently if it pays; None
+    means 10. Raises TypeError if `fn` is not callable or returns another dtype than stated, or for fewer than 1 part.
     """
     if not callable(fn):
         raise TypeError("fn must be callable.")
@@ -155,7 +155,7 @@ def foldl(
     swap_memory: bool = False,
     name: str | None = None,
 ) -> Any:
-    """fn(...fn(fn(initializer, elems[0]), elems[1])..., elems[-1]); without an initializer it begins with elems[0]."""
+    """fn(...fn(fn(initializer, elems[0]), elems[1])..., elems[-1]); without an initializer, starts with elems[0]."""
     return _fold(fn, elems, initializer, parallel_iterations, False, False, name, "foldl")
 
 
@@ -168,7 +168,7 @@ def foldr(
     swap_memory: bool = False,
     name: str | None = None,
 ) -> Any:
-    """As foldl, from the last element to the first."""
+    """As foldl, but from the last element to the first."""
     return _fold(fn, elems, initializer, parallel_iterations, True, False, name, "foldr")
 
 
@@ -183,5 +183,5 @@ def scan(
     reverse: bool = False,
     name: str | None = None,
 ) -> Any:
-    """As foldl, with all the values on the way, stacked: as many as there are elements."""
+    """As foldl, but returns all intermediate values, stacked: one for each element."""
     return _fold(fn, elems, initializer, parallel_iterations, reverse, True, name, "scan")
