@@ -87,8 +87,7 @@ def _node_name(function: Callable) -> str:
 
 def _ask(function: Callable, template: Any, tensors: list[Tensor]) -> tuple[list, Callable | None]:
     """(dtype, shape) of each output and a function that packs several; an object of unknown shape if NumPy fails."""
-    # type: ignore[arg-type]
-    known = all(shapes.is_full(t.raw_shape) and math.prod(t.raw_shape or ()) <= _ASK_AT_MOST for t in tensors)
+    known = all(shapes.is_full(t.raw_shape) and math.prod(t.raw_shape or ()) <= _ASK_AT_MOST for t in tensors)  # type: ignore[arg-type]
     certain = known and function.__name__ not in _DATA_DEPENDENT
     if any(t.raw_shape is None or t.dtype.numpy.kind not in "biufc" for t in tensors):
         return [(dtypes.object, None)], None

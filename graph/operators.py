@@ -38,8 +38,7 @@ def _old_division(self: Any, other: Any) -> Any:
 
 
 Operators.__div__ = _old_division  # type: ignore[attr-defined]
-# type: ignore[attr-defined]
-Operators.__rdiv__ = lambda self, other: other // self if self.dtype.is_integer else other / self
+Operators.__rdiv__ = lambda self, other: other // self if self.dtype.is_integer else other / self  # type: ignore[attr-defined]
 
 for _word in "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split():
     setattr(Operators, f"__i{_word}__", getattr(Operators, f"__{_word}__"))

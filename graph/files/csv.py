@@ -1,4 +1,4 @@
-"""Lines of comma-separated values, taken apart as RFC 4180 says it: what `decode_csv` computes."""
+"""The kernel of `decode_csv`: splits lines of comma-separated values according to RFC 4180."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _QUOTE, _ENDS = b'"', (b"\n", b"\r")
 def decode_csv(
     records: Any, *defaults: Any, dtypes: tuple, delim: bytes, quotes: bool, missing: bytes, columns: tuple | None
 ) -> Any:
-    """The columns of some records, one array for each of `dtypes`."""
+    """The columns of the records, one array for each of `dtypes`."""
     made = [np.empty(np.shape(records), object if d.kind == "O" else d) for d in dtypes]
     flat = [column.reshape(-1) for column in made]
     for i, record in enumerate(np.ravel(np.asarray(records, object))):
@@ -68,7 +68,7 @@ def _fields(record: bytes, delim: bytes, quotes: bool, i: int) -> list[bytes]:
 
 
 def _quoted(record: bytes, at: int, delim: bytes, i: int) -> tuple[bytes, int]:
-    """A field from after its quote on, and where the next one begins."""
+    """A field, starting after its opening quote, and the position of the next field."""
     parts = []
     while True:
         end = record.find(_QUOTE, at)

@@ -1,4 +1,4 @@
-"""What the nodes of lookup tables compute. A table is a value like any other, which nobody changes."""
+"""Kernels of lookup tables. A table is a value like any other, and immutable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHOLE_LINE, LINE_NUMBER = -2, -1
 
 
 class Entries:
-    """The entries of a table, which are never changed."""
+    """The entries of a table; immutable."""
 
     __slots__ = ("found",)
 
@@ -28,7 +28,7 @@ add_atoms(Entries)
 
 
 def _listed(array: Any) -> list:
-    """The elements as Python's own, which are the same key whatever their dtype."""
+    """The elements as Python objects, which are equal keys whatever their dtype."""
     return [array] if isinstance(array, bytes) else np.ravel(array).tolist()
 
 
@@ -46,7 +46,7 @@ def _text(value: Any) -> str:
 
 
 def from_tensors(keys: Any, values: Any) -> Entries:
-    """The kernel of a table of keys and values. Raises FailedPreconditionError for a key of two values."""
+    """The kernel of a table of keys and values. Raises FailedPreconditionError if a key has two values."""
     if np.shape(keys) != np.shape(values):
         text = f"keys and values must have one shape, not {list(np.shape(keys))} and {list(np.shape(values))}"
         raise InvalidArgumentError(None, None, text)

@@ -102,8 +102,7 @@ def eye(
         inputs = [convert_to_tensor(num_rows), convert_to_tensor(columns)]
     else:
         attrs["rows"], attrs["columns"] = known
-    # type: ignore[arg-type]
-    return apply(kernels.eye, inputs, attrs, type="Eye", name=name or "eye", dtype=dtype, shape=(*batch, *known))
+    return apply(kernels.eye, inputs, attrs, type="Eye", name=name or "eye", dtype=dtype, shape=(*batch, *known))  # type: ignore[arg-type]
 
 
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool, name: str | None = None) -> Tensor:

@@ -314,8 +314,7 @@ def one_hot(
     if at.raw_shape is not None:
         place = axis % (len(at.raw_shape) + 1)
         shape = (*at.raw_shape[:place], count, *at.raw_shape[place:])
-    # type: ignore[arg-type]
-    return apply(kernels.one_hot, inputs, attrs, type="OneHot", name=name or "one_hot", dtype=wanted, shape=shape)
+    return apply(kernels.one_hot, inputs, attrs, type="OneHot", name=name or "one_hot", dtype=wanted, shape=shape)  # type: ignore[arg-type]
 
 
 # Masks

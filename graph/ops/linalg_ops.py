@@ -1,8 +1,7 @@
 """Linear algebra: the functions of `tf.linalg`, implemented by NumPy and SciPy.
 
 A matrix is the last two axes of a tensor, [..., rows, columns]; the axes before them are a batch. Inputs are floats or
-complex numbers, and the result has the same dtype. A matrix that NumPy cannot handle (a singular one) raises at run
-time.
+complex numbers, and the result has the same dtype. A singular matrix raises at run time, not here.
 """
 
 from __future__ import annotations

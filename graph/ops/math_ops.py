@@ -336,8 +336,7 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Tensor
         raise ValueError(f"Requires num > 0: {count}")
     else:
         attrs["num"] = count
-    # type: ignore[arg-type]
-    return apply(kernels.linspace, inputs, attrs, type="LinSpace", name=name, dtype=dtype, shape=(count,))
+    return apply(kernels.linspace, inputs, attrs, type="LinSpace", name=name, dtype=dtype, shape=(count,))  # type: ignore[arg-type]
 
 
 lin_space = linspace

@@ -57,8 +57,7 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     raw = None
     if known is not None:
         dims = x.raw_shape or (None,) * len(known)
-        # type: ignore[operator]
-        raw = tuple([None if None in (d, t) else d * t for d, t in zip(dims, known, strict=True)])
+        raw = tuple([None if None in (d, t) else d * t for d, t in zip(dims, known, strict=True)])  # type: ignore[operator]
     inputs, attrs = ([x], {"reps": times}) if vector is None else ([x, vector], None)
     return apply(np.tile, inputs, attrs, type="Tile", name=name, dtype=x.dtype, shape=raw)
 
@@ -87,8 +86,7 @@ def pad(
         if not pairs or n not in (None, len(widths)):  # type: ignore[arg-type]
             raise ValueError(f"paddings must have shape [{'?' if n is None else n}, 2], but are {widths!r}.")
         dims = x.raw_shape or (None,) * len(widths)  # type: ignore[arg-type]
-        # type: ignore[arg-type]
-        raw = tuple([None if d is None else d + b + e for d, (b, e) in zip(dims, widths, strict=True)])
+        raw = tuple([None if d is None else d + b + e for d, (b, e) in zip(dims, widths, strict=True)])  # type: ignore[arg-type]
     return apply(kernels.pad, inputs, attrs, type="Pad", name=name, dtype=x.dtype, shape=raw)
 
 
@@ -119,8 +117,7 @@ def reverse_sequence(
     if seq is None:
         raise ValueError("reverse_sequence needs a seq_axis.")
     seq, batch = known_axis(seq, rank_of(x), "seq_dim"), known_axis(batch or 0, rank_of(x), "batch_dim")
-    # type: ignore[index]
-    if x.raw_shape is not None and lengths.raw_shape and None not in (x.raw_shape[batch], lengths.raw_shape[0]):
+    if x.raw_shape is not None and lengths.raw_shape and None not in (x.raw_shape[batch], lengths.raw_shape[0]):  # type: ignore[index]
         if x.raw_shape[batch] != lengths.raw_shape[0]:  # type: ignore[index]
             raise ValueError(
                 f"seq_lengths must have one entry for each of {x.raw_shape[batch]}, not {lengths.raw_shape[0]}."

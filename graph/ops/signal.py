@@ -109,8 +109,7 @@ def _shift(x: Any, axes: Any, sign: int, name: str) -> Tensor:
         axes = list(range(len(x.shape.as_list())))
     axes = [axes] if isinstance(axes, int) else list(whole_numbers(axes))  # type: ignore[arg-type]
     if x.raw_shape is not None and None not in [x.raw_shape[axis] for axis in axes]:
-        # type: ignore[operator]
-        by: Any = [x.raw_shape[axis] // 2 if sign > 0 else -(x.raw_shape[axis] // 2) for axis in axes]
+        by: Any = [x.raw_shape[axis] // 2 if sign > 0 else -(x.raw_shape[axis] // 2) for axis in axes]  # type: ignore[operator]
     else:
         by = array_ops.gather(array_ops.shape(x), [axis % len(x.shape.as_list()) for axis in axes]) // 2 * sign
     return array_ops.roll(x, by, axes, name=name)

@@ -94,8 +94,7 @@ def required_space_to_batch_paddings(
     """(paddings, crops) that make `space_to_batch_nd` possible, and invert it: [m, 2] each."""
     with name_scope(name, "required_space_to_batch_paddings"):
         dims, block = _vector(input_shape, "input_shape"), _vector(block_shape, "block_shape")
-        # type: ignore[index]
-        base = _vector(np.zeros((block.raw_shape[0], 2), np.int32) if base_paddings is None else base_paddings, "base")
+        base = _vector(np.zeros((block.raw_shape[0], 2), np.int32) if base_paddings is None else base_paddings, "base")  # type: ignore[index]
         start, end = base[:, 0], base[:, 1]
         more = math_ops.mod(block - math_ops.mod(dims + start + end, block), block)
         zeros = array_ops.zeros_like(more)

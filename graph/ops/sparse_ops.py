@@ -149,8 +149,7 @@ def sparse_transpose(sp_input: Any, perm: Any = None, name: str | None = None) -
         indices, source, dims = apply(kernels.transpose, inputs, attrs, type="SparseTranspose", outputs=outputs)
         known = static_value(sp.dense_shape)
         if known is not None and attrs:
-            # type: ignore[arg-type]
-            dims = constant(known[::-1] if perm is None else known[list(attrs["perm"])], dtypes.int64)
+            dims = constant(known[::-1] if perm is None else known[list(attrs["perm"])], dtypes.int64)  # type: ignore[arg-type]
         return SparseTensor(indices, _taken(sp.values, source), dims)
 
 

@@ -1,4 +1,4 @@
-"""What a shared variable begins with."""
+"""Initial values of shared variables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from weftwork.graph.variables.partitioned import PartitionInfo
 
 
 def part_initializer(initializer: Any, info: PartitionInfo) -> Any:
-    """An initializer that is told which part it makes, if it takes that."""
+    """Tell the initializer which part it is for, if it accepts that."""
     made = initializer() if isinstance(initializer, type) else initializer
     if made is None:
         return None
@@ -49,7 +49,7 @@ def initial_value(name: str, shape: Any, dtype: DType, initializer: Any, wanted:
 
 
 def _parameters(function: Any) -> dict[str, inspect.Parameter]:
-    """What a function takes; one that does not tell takes a shape."""
+    """A function's parameters; without a signature, it is assumed to take a shape."""
     try:
         return dict(inspect.signature(function).parameters)
     except (TypeError, ValueError):

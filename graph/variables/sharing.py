@@ -1,8 +1,9 @@
-"""Variables that are shared by name: `get_variable` inside `sharing`.
+"""Variables shared by name: `get_variable`, and the scopes that `variable_scope` opens.
 
-store    the variables of a graph that `get_variable` made, by full name
-scope    a prefix of names and defaults (initializer, regularizer, reuse ...) for what is made inside; the thread's own
-reuse    None: a variable of that name must be new.  True: it must be there.  AUTO_REUSE: either
+store    the variables of a graph that `get_variable` has created, by full name
+scope    a name prefix and defaults (initializer, regularizer, reuse ...) for variables created inside; each thread
+         has its own
+reuse    None: the variable must be new.  True: it must exist.  AUTO_REUSE: either
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _STORE = ("_weftwork_variable_store",)
 
 
 def get_variable_scope() -> VariableScope:
-    """The scope in which the next variable of the default graph is made."""
+    """The scope in which the default graph's next variable is created."""
     graph = get_default_graph()
     if graph.variable_scope is None:
         graph.variable_scope = VariableScope(False)
@@ -54,10 +55,10 @@ def variable_scope(
 ) -> Iterator[VariableScope]:
     """Open a scope for variables and a name scope of the same name; yields the scope.
 
-    name_or_scope: a name inside the current scope, or a VariableScope to enter again; None takes `default_name`, made
+    name_or_scope: a name within the current scope, or a VariableScope to re-enter; None uses `default_name`, made
         unique among the scopes of its parent.
-    reuse: None keeps what the outer scope says, else True, or AUTO_REUSE.
-    Raises ValueError or TypeError for arguments that make no sense.
+    reuse: None keeps the outer scope's setting; else True or AUTO_REUSE.
+    Raises ValueError or TypeError for invalid arguments.
     """
     _check_arguments(name_or_scope, default_name, reuse)
     if not isinstance(auxiliary_name_scope, bool):
@@ -92,7 +93,7 @@ def variable_scope(
                 yield scope
             finally:
                 graph.variable_scope = outer
-                # Default names begin again in a scope that is entered again, so that its variables can be shared.
+                # Default names start over in a re-entered scope, so that its variables can be shared.
                 opened.difference_update(
                     opened - before if again else [other for other in opened if other.startswith(f"{name}/")]
                 )
@@ -130,7 +131,7 @@ def _scope_name(graph: Graph, outer: VariableScope, name_or_scope: Any, default_
 
 
 def _opened(graph: Graph) -> set[str]:
-    """The names of scopes that were opened, which default names avoid."""
+    """The names of the scopes opened so far, which default names avoid."""
     holder = graph.get_collection_ref(("_weftwork_opened_scopes",))
     if not holder:
         holder.append(set())
@@ -138,7 +139,7 @@ def _opened(graph: Graph) -> set[str]:
 
 
 def _chained(inner: Callable | None, outer: Callable | None) -> Callable | None:
-    """Both custom getters as one: the inner one gets its variables through the outer one."""
+    """Combine two custom getters: the inner one gets its variables through the outer one."""
     if inner is None or outer is None:
         return inner or outer
     return lambda getter, *args, **kwargs: inner(lambda *a, **k: outer(getter, *a, **k), *args, **kwargs)
@@ -146,7 +147,7 @@ def _chained(inner: Callable | None, outer: Callable | None) -> Callable | None:
 
 @contextmanager
 def variable_op_scope(values: Any, name_or_scope: Any, default_name: str | None = None, **kwargs: Any):
-    """TensorFlow's older spelling of `sharing`."""
+    """TensorFlow's older spelling of `variable_scope`."""
     with variable_scope(name_or_scope, default_name, values, **kwargs) as scope:
         yield scope
 
@@ -168,13 +169,13 @@ def get_variable(
     synchronization: VariableSynchronization = VariableSynchronization.AUTO,
     aggregation: VariableAggregation = VariableAggregation.NONE,
 ) -> Any:
-    """The variable `name` of the current scope: made, or shared, as the scope's `reuse` says.
+    """The variable `name` of the current scope, created or shared according to the scope's `reuse`.
 
-    shape: fully defined, unless the initializer is a value. dtype: the scope's (float32) when it is None.
-    initializer: a function of (shape, dtype) or a value; else the scope's; else Glorot uniform for floats and zeros for
-        integers and booleans.
-    regularizer: a function of the variable's tensor; what it returns goes into REGULARIZATION_LOSSES.
-    Raises ValueError when the variable exists and may not, does not and must, or has another shape or dtype.
+    shape: fully defined, unless the initializer is a value. dtype: None for the scope's (float32).
+    initializer: a function of (shape, dtype) or a value; else the scope's; else Glorot uniform for floats, and zeros
+        for integers and booleans.
+    regularizer: a function of the variable's tensor; its result is added to REGULARIZATION_LOSSES.
+    Raises ValueError if the variable exists but must be new, must exist but does not, or has another shape or dtype.
     """
     scope = get_variable_scope()
     if custom_getter is not None and not callable(custom_getter):
@@ -196,14 +197,14 @@ def get_variable(
 def get_local_variable(
     name: str, shape: Any = None, dtype: Any = None, *args: Any, collections: Any = None, **kwargs: Any
 ) -> Variable:
-    """As `get_variable`, of a variable that is not part of the model: in LOCAL_VARIABLES, and not trainable."""
+    """As `get_variable`, for a variable that is not part of the model: in LOCAL_VARIABLES, and not trainable."""
     names = [*(collections or ()), GraphKeys.LOCAL_VARIABLES]
     return get_variable(name, shape, dtype, *args, **{**kwargs, "collections": names, "trainable": False})
 
 
 @dataclass
 class _Request:
-    """What `get_variable` is asked for, beside the name. Custom getters see it as keyword arguments."""
+    """The arguments of `get_variable`, except the name. Custom getters receive them as keyword arguments."""
 
     shape: Any = None
     dtype: Any = None
@@ -221,7 +222,7 @@ class _Request:
 
 
 def _get(name: str, *args: Any, **kwargs: Any) -> Any:
-    """What custom getters call. What they add to the request of their own is left out."""
+    """The function that custom getters call. Additional arguments of theirs are ignored."""
     known = _Request.__dataclass_fields__
     return _made_or_shared(name, _Request(*args, **{key: kwargs[key] for key in kwargs if key in known}))
 
@@ -264,7 +265,7 @@ def _made_or_shared(name: str, request: _Request) -> Any:
 
 
 def _divided(name: str, request: _Request) -> PartitionedVariable | None:
-    """A variable in as many parts as the partitioner says; None where it has no axis to be divided along."""
+    """A variable partitioned by the scope's partitioner; None if it has no axis to be partitioned along."""
     store, scope = _store(get_default_graph()), get_variable_scope()
     known = store.get(f"{name}/parts")
     if known is not None and request.shape is None:
@@ -306,7 +307,7 @@ def create_partitioned_variables(
     name: str | None = None,
     reuse: Any = None,
 ) -> list[Variable]:
-    """The parts of a variable, `slicing` says how many along each axis; see `get_variable(partitioner=)`."""
+    """The parts of a variable, with `slicing` parts along each axis; see `get_variable(partitioner=)`."""
     with variable_scope(name, "PartitionedVariable", reuse=reuse):
         made = get_variable(
             None, shape, dtype, initializer, trainable=trainable, collections=collections,
@@ -316,7 +317,7 @@ def create_partitioned_variables(
 
 
 def _first(*given: Any) -> Any:
-    """The first that is not None."""
+    """The first argument that is not None."""
     return next((item for item in given if item is not None), None)
 
 
