@@ -1,8 +1,8 @@
-"""Derivatives of branches and loops: operations like them, whose sections go backwards.
+"""Derivatives of branches and loops: operations of the same kind, whose sections run backwards.
 
-replay     the operations of a section, made again in another one: a gradient needs the values on the way, and computes
-           them again. So what changes variables has no gradient here; random numbers are drawn from the same places.
-back       the section that goes backwards: from gradients of outputs to those of parameters and captures
+replay     create the operations of a section again in another section. A gradient needs intermediate values, and
+  recomputes them. So a section that changes variables has no gradient; random numbers are drawn from the same places
+back       the section that runs backwards: from gradients of outputs to those of parameters and captures
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from weftwork.graph.sections import Section, captures, sections_of
 
 
 def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draws: bool = True) -> list[Tensor]:
-    """The section's outputs, made again where operations are created now; `known` says what its parameters are.
+    """Create the section's operations again in the current section, and return the outputs; `known` maps its
+    parameters.
 
-    draws: whether it may draw random numbers, which are those that the section itself draws in the same run.
+    draws: it may draw random numbers: the same ones that the section itself draws in the same run.
     """
     graph = owner.graph
     needed: set[Operation] = set()
@@ -72,7 +73,7 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draw
 
 
 def _copied(owner: Operation, section: Section, known: dict[Tensor, Tensor], draws: bool) -> int:
-    """The number of a copy of a section within the one that is replayed."""
+    """The index of a copy of a section nested in the one being replayed."""
     with section_of(owner.graph, section.word) as copy:
         for parameter in section.parameters:
             spec = (parameter.dtype, parameter.raw_shape)
@@ -87,7 +88,7 @@ def _differentiable(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _found(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list:
-    """Gradients inside a section, as they come: tensors, IndexedSlices, None."""
+    """Gradients inside a section in any form: tensors, IndexedSlices, None."""
     graph = xs[0].graph
     section = graph.section
     assert section is not None
@@ -98,7 +99,7 @@ def _found(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) 
 
 
 def _backwards(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients inside a section: a tensor for each x."""
+    """Gradients inside a section, as one tensor for each x."""
     return [_whole(g, x) for g, x in zip(_found(ys, xs, grads), xs, strict=True)]
 
 
@@ -142,7 +143,7 @@ def _cond_gradient(op: Operation, *grads: Tensor) -> list:
 
 
 def _rows_dtype(grads: list) -> DType | None:
-    """The dtype of the indices where all that the branches give are rows, or nothing; None where one gives a tensor."""
+    """The dtype of the indices if all branches return rows or nothing; None if one returns a tensor."""
     rows = [g for g in grads if isinstance(g, IndexedSlices)]
     if not rows or len(rows) + grads.count(None) < len(grads):
         return None
@@ -150,7 +151,7 @@ def _rows_dtype(grads: list) -> DType | None:
 
 
 def _ended(grad: Any, x: Tensor, kind: DType | None) -> list[Tensor]:
-    """What a branch gives for a gradient: a tensor, or rows and their indices of a dtype."""
+    """The outputs of a branch for a gradient: a tensor, or rows and their indices with a dtype."""
     if kind is None:
         return [_whole(grad, x)]
     if grad is None:
@@ -159,7 +160,7 @@ def _ended(grad: Any, x: Tensor, kind: DType | None) -> list[Tensor]:
 
 
 def _placeholders(section: Section, op: Operation, like: Sequence[Tensor]) -> list[Tensor]:
-    """Parameters of a section that stand for values like these."""
+    """Parameters of a section for values like these."""
     made = [
         op.graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, t.raw_shape)]).outputs[0]
         for t in like
@@ -198,7 +199,7 @@ def _loop_gradient(op: Operation, *grads: Tensor) -> list:
 
 @rule("WhileGrad")
 def _loop_gradient_twice(op: Operation, *grads: Tensor) -> list:
-    """As sweeps, whose gradients are known: one forth that keeps the states, which must be of one shape, one back."""
+    """As sweeps, whose gradients are known: one forward that records the states (of one shape), one backward."""
     test, step, back = sections_of(op)
     n, m = op.attrs["_carried"], op.attrs["_grads"]
     inputs, captured = _apart(op)
@@ -228,9 +229,9 @@ def _loop_gradient_twice(op: Operation, *grads: Tensor) -> list:
 
 
 def _apart(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]:
-    """An operation's inputs, each a tensor of its own though one may come twice, and which stands for what is captured.
+    """Give each input a tensor of its own, even if it occurs twice, and map captured tensors to them.
 
-    What is asked for are partial derivatives.
+    This is needed for partial derivatives.
     """
     inputs = [identity(t) if is_trainable(t) else t for t in op.inputs]
     given = op.attrs["_given"]
@@ -238,7 +239,7 @@ def _apart(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]:
 
 
 def _of_shape(t: Tensor, parameter: Tensor) -> Tensor:
-    """The same value, of which no more is known than of the parameter that it is given to."""
+    """The same value with the less specific shape of the parameter that it is passed to."""
     return apply(as_it_is, [t], type="Identity", dtype=t.dtype.base_dtype, shape=parameter.raw_shape)
 
 
@@ -284,7 +285,7 @@ def _sweep_gradient(op: Operation, *grads: Tensor) -> list:
 
 @rule("SweepGrad")
 def _sweep_gradient_twice(op: Operation, *grads: Tensor) -> list:
-    """As two sweeps, whose gradients are known: one that keeps what is carried, one back."""
+    """As two sweeps, whose gradients are known: one forward that records the carried values, one backward."""
     forth, back = sections_of(op)
     c, e, g, k = [op.attrs[word] for word in ("_carried", "_elements", "_grads", "_collected")]
     wanted, reverse = len(op.attrs["_wanted"]), op.attrs["_reverse"]
@@ -313,7 +314,7 @@ def _sweep_gradient_twice(op: Operation, *grads: Tensor) -> list:
 def _gradient_of(
     op: Operation, type: str, sections: list, inputs: list, like: list, captured: list, attrs: dict
 ) -> Sequence[Tensor]:
-    """The operation that runs a loop forth and back; its outputs are gradients of tensors `like` these."""
+    """The operation that runs a loop forward and backward; its outputs are gradients of tensors `like` these."""
     every = captures(sections)
     places = tuple([len(inputs) + every.index(t) if t in every else -1 for t in captured])
     outputs = [(t.dtype.base_dtype, t.raw_shape) for t in like]

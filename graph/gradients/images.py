@@ -1,4 +1,4 @@
-"""Derivatives of images in another size: all are linear in the pixels."""
+"""Derivatives of resizing images: all are linear in the pixels."""
 
 from __future__ import annotations
 

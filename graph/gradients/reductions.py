@@ -1,4 +1,4 @@
-"""Derivatives of the operations that run along axes: sums, means, extremes, products, scans, segments, traces."""
+"""Derivatives of operations along axes: sums, means, extremes, products, scans, segments, traces."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def _keeps(op: Operation) -> bool:
 
 
 def _alone(op: Operation, grad: Any) -> list:
-    """The gradient of the first input; the others, an axis, have none."""
+    """The gradient of the first input; the axis, if it is an input, has none."""
     return [grad] + [None] * (len(op.inputs) - 1)
 
 
 def _back(op: Operation, value: Tensor, mean: bool = False) -> Tensor:
-    """A value of the reduced shape in each place of the input."""
+    """A value of the reduced shape, broadcast back to the input's."""
     return spread(value, op.inputs[0], _axis(op), _keeps(op), mean)
 
 
@@ -57,7 +57,7 @@ def _mean(op: Operation, g: Tensor):
 
 @rule("Max", "Min")
 def _extreme(op: Operation, g: Tensor):
-    """Equals share the gradient, as in TensorFlow."""
+    """Equal elements share the gradient, as in TensorFlow."""
     x = op.inputs[0]
     same = m.cast(m.equal(x, _back(op, op.outputs[0])), g.dtype.base_dtype)
     count = reduce_sum(same, _axis(op), _keeps(op))
@@ -93,7 +93,7 @@ def _variance(op: Operation, g: Tensor):
 @rule("ReduceStd")
 def _std(op: Operation, g: Tensor):
     y = op.outputs[0]
-    some = m.not_equal(y, 0.0)  # all equal: no slope, not a division by zero
+    some = m.not_equal(y, 0.0)  # avoid dividing by zero if all are equal: the slope is 0
     return _alone(op, _centred(op) * _back(op, where(some, g / where(some, y, 1.0), 0.0), mean=True))
 
 
@@ -104,7 +104,7 @@ def _centred(op: Operation) -> Tensor:
 
 @rule("ReduceLogsumexp")
 def _logsumexp(op: Operation, g: Tensor):
-    """The softmax, times g: from x less its maximum, as x less the result would be off by what the result is off."""
+    """The softmax times g, computed from x minus its maximum: x minus the result would inherit the result's error."""
     x = op.inputs[0]
     top = stop_gradient(reduce_max(x, _axis(op), keepdims=True))
     each = m.exp(x - where(m.is_finite(top), top, 0.0))
@@ -123,7 +123,7 @@ def _cumsum(op: Operation, g: Tensor):
 
 @rule("Cumprod")
 def _cumprod(op: Operation, g: Tensor):
-    """As TensorFlow's: 0 where an element is zero."""
+    """As in TensorFlow, 0 where an element is zero."""
     x, y = op.inputs[0], op.outputs[0]
     total = cumsum(g * m.conj(y), _axis(op), bool(op.attrs.get("exclusive")), not op.attrs.get("reverse"))
     return _alone(op, m.div_no_nan(total, m.conj(x)))
@@ -144,7 +144,7 @@ def _trace_grad(op: Operation, g: Tensor):
 
 
 def kept(x: Tensor, ids: Tensor) -> Tensor:
-    """x[ids], and zeros where an id is not a row of x."""
+    """x[ids], and zeros for ids out of range."""
     raw = None if x.raw_shape is None or ids.raw_shape is None else (*ids.raw_shape, *x.raw_shape[1:])
     return apply(kernels.gather_kept, [x, ids], type="GatherKept", dtype=x.dtype.base_dtype, shape=raw)
 
@@ -184,7 +184,7 @@ def _segment_extreme(op: Operation, g: Tensor):
 
 @rule("SegmentProd", "UnsortedSegmentProd")
 def _segment_prod(op: Operation, g: Tensor):
-    """Where an element is zero it gets the product of the others, which is zero if another is."""
+    """A zero element gets the product of the others, which is zero if another one is zero."""
     x, ids = op.inputs[:2]
     zero = m.equal(x, 0.0)
     zeros = segment_sum(m.cast(zero, g.dtype.base_dtype), ids, _rows(op))
@@ -207,7 +207,7 @@ def _bincount(op: Operation, g: Tensor):
 
 @rule("Unique", "UniqueWithCounts")
 def _unique(op: Operation, g: Tensor, *_: Any):
-    """Equals share the gradient."""
+    """Equal elements share the gradient."""
     places = op.outputs[1]
     count = segment_sum(ones_like(op.inputs[0]), places, _rows(op))
     return [kept(g / count, places)]

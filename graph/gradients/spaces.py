@@ -1,4 +1,4 @@
-"""Derivatives of blocks, windows, bands and replaced elements: all linear, and most of them each other's opposite."""
+"""Derivatives of block moves, windows, bands and replaced elements: linear, and mostly each other's inverses."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _added(op: Operation, g: Tensor):
 
 @rule("TensorScatterMax", "TensorScatterMin")
 def _greatest(op: Operation, g: Tensor):
-    """To those that equal the result, in equal parts."""
+    """Divide the gradient equally among the elements that equal the result."""
     x, indices, updates = op.inputs
     y = op.outputs[0]
     ours = math_ops.cast(math_ops.equal(x, y), g.dtype)

@@ -1,4 +1,4 @@
-"""raw_rnn: a recurrent network whose inputs, states and outputs a function of the program decides, step by step."""
+"""raw_rnn: a recurrent network for which a function of the program provides inputs, states and outputs at each step."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def raw_rnn(
     swap_memory: bool = False,
     scope: Any = None,
 ) -> tuple[Any, Any, Any]:
-    """(outputs, last state, last loop state) of a cell, whose steps `loop_fn` joins.
+    """(outputs, final state, final loop state) of a cell whose steps are connected by `loop_fn`.
 
-    loop_fn(time, output, state, loop_state) is asked before each step, and gives (finished, next_input, next_state,
-    emitted, next_loop_state): finished is a bool for each row of the batch, emitted what the outputs get. The first
-    time output, state and loop_state are None; then next_state is the first state, and emitted an example of one row's
-    output, or None for the cell's own.
-    From where a row is finished its state stays and zeros are emitted; the loop ends when all are.
-    The outputs are TensorArrays (in the structure of what is emitted), a cell for each step.
+    loop_fn(time, output, state, loop_state) is called before each step and returns (finished, next_input, next_state,
+    emitted, next_loop_state): finished is a boolean for each row of the batch, emitted is added to the outputs. In the
+    first call output, state and loop_state are None; it returns the initial state, and for emitted an example of one
+    row's output, or None for the cell's own output.
+    Once a row is finished, its state does not change and zeros are emitted. The loop ends when all rows are finished.
+    The outputs are TensorArrays (in the structure of emitted), with a cell for each step.
     """
     check_cell(cell)
     if not callable(loop_fn):
@@ -39,7 +39,7 @@ def raw_rnn(
     with variable_scope(scope or "rnn") as current:
         finished, given, state, example, loop_state = loop_fn(constant(0, name="time"), None, None, None)
         batch = _batch(flatten(given)[0])
-        output, _ = cell(given, state)  # makes the variables, outside of the loop; the nodes are not needed
+        output, _ = cell(given, state)  # creates the variables outside the loop; the nodes are not needed
         current.reuse_variables()
         emitted = _zeros_emitted(output if example is None else example, example is None, batch)
         arrays = [
@@ -76,13 +76,13 @@ def _batch(first: Any) -> Any:
 
 
 def _whole(structure: Any) -> Any:
-    """A structure of tensors, of what may be none yet."""
+    """The structure with its leaves as tensors; TensorArrays are unchanged."""
     made = [item if isinstance(item, TensorArray) else convert_to_tensor(item) for item in flatten(structure)]
     return filled(structure, made) if isinstance(structure, (list, tuple)) else made[0]
 
 
 def _zeros_emitted(example: Any, is_batch: bool, batch: Any) -> Any:
-    """Zeros for all rows like an example, of one row or of all."""
+    """Zeros for all rows, like an example for one row or for all."""
     made = []
     for item in flatten(example):
         one = item if hasattr(item, "dtype") else convert_to_tensor(item)

@@ -1,7 +1,7 @@
-"""Metrics of yes and no: true and false positives and negatives, and what is made of these four numbers.
+"""Metrics of binary predictions: true and false positives and negatives, and functions of these four counts.
 
-threshold   what a prediction from 0 to 1 must exceed to be a yes
-Counts     the four numbers, each with its update; at thresholds each is a vector
+threshold   a prediction from 0 to 1 counts as positive if it exceeds the threshold
+Counts     the four counts, each with its update; with thresholds each is a vector
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EPSILON = 1e-7
 
 
 class Counts(NamedTuple):
-    """The four numbers, as they were (tensors of variables) or after this run's update."""
+    """The four counts: either the accumulated values, or those after this run's update."""
 
     tp: Any
     fn: Any
@@ -47,7 +47,7 @@ _WORDS = {
     "tn": "true_negatives",
     "fp": "false_positives",
 }
-_MEANING = {  # which labels and which predictions are counted
+_MEANING = {  # the (label, prediction) pair that each metric counts
     "tp": (True, True),
     "fn": (True, False),
     "tn": (False, False),
@@ -55,7 +55,7 @@ _MEANING = {  # which labels and which predictions are counted
 }
 
 
-# One number each
+# Single counts
 
 
 def _counter(which: str) -> Callable[..., Metric]:
@@ -97,7 +97,7 @@ def precision(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of how many of the positive predictions are right; 0 before there are any."""
+    """(value, update_op) of the fraction of positive predictions that are right; 0 until there are any."""
     return _part_of_two(
         "precision", true_positives, false_positives, labels, predictions, weights,
         metrics_collections, updates_collections, name,
@@ -112,7 +112,7 @@ def recall(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of how many of the positive labels are predicted; 0 before there are any."""
+    """(value, update_op) of the fraction of positive labels that are predicted; 0 until there are any."""
     return _part_of_two(
         "recall", true_positives, false_negatives, labels, predictions, weights,
         metrics_collections, updates_collections, name,
@@ -127,11 +127,11 @@ def _part_of_two(word, first, second, labels, predictions, weights, metrics_coll
         return given_out(value, update_op, metrics_collections, updates_collections)
 
 
-# At thresholds
+# With thresholds
 
 
 def counted_at(labels: Any, predictions: Any, *weights: Any, thresholds: Any) -> tuple:
-    """The kernel of ThresholdCounts: (tp, fn, tn, fp), each for each threshold, of float32."""
+    """The kernel of ThresholdCounts: (tp, fn, tn, fp), each a float32 for each threshold."""
     yes = np.ravel(predictions)[None, :] > np.asarray(thresholds)[:, None]
     truth = np.ravel(labels).astype(bool)
     weight = np.ravel(weights[0]).astype(np.float32) if weights else np.ones(truth.size, np.float32)
@@ -141,7 +141,7 @@ def counted_at(labels: Any, predictions: Any, *weights: Any, thresholds: Any) ->
 
 
 def _at_thresholds(labels: Any, predictions: Any, thresholds: Sequence[float], weights: Any, kept: str) -> tuple:
-    """(Counts of variables, Counts of updates) of the numbers in `kept`, a space between each; None for the others."""
+    """(Counts of variables, Counts of updates) for the names in `kept`, separated by spaces; None for the others."""
     predictions = math_ops.cast(convert_to_tensor(predictions), dtypes.float32)
     checks = [
         assertions.assert_greater_equal(predictions, 0.0, message="predictions must be in [0, 1]"),
@@ -203,7 +203,7 @@ def precision_at_thresholds(
 ) -> Metric:
     """(value, update_op) of the precision for each threshold, a vector.
 
-    predictions: from 0 to 1, else InvalidArgumentError when it runs.
+    predictions: from 0 to 1; others raise InvalidArgumentError at run time.
     """
     with variable_scope(name, "precision_at_thresholds", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, thresholds, weights, "tp fp")
@@ -222,7 +222,7 @@ def recall_at_thresholds(
 ) -> Metric:
     """(value, update_op) of the recall for each threshold, a vector.
 
-    predictions: from 0 to 1, else InvalidArgumentError when it runs.
+    predictions: from 0 to 1; others raise InvalidArgumentError at run time.
     """
     with variable_scope(name, "recall_at_thresholds", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, thresholds, weights, "tp fn")
@@ -243,9 +243,9 @@ def sensitivity_at_specificity(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of the recall at the threshold whose specificity is nearest to the one that is asked for.
+    """(value, update_op) of the recall at the threshold whose specificity is nearest to the given one.
 
-    specificity: true negatives / all negatives, from 0 to 1; ValueError outside of it.
+    specificity: true negatives / all negatives, from 0 to 1. Raises ValueError for any other.
     """
     _check_part(specificity, "specificity")
 
@@ -269,9 +269,9 @@ def specificity_at_sensitivity(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of the specificity at the greatest threshold whose recall is nearest to the one asked for.
+    """(value, update_op) of the specificity at the greatest threshold whose recall is nearest to the given one.
 
-    sensitivity: true positives / all positives, from 0 to 1; ValueError outside of it.
+    sensitivity: true positives / all positives, from 0 to 1. Raises ValueError for any other.
     """
     _check_part(sensitivity, "sensitivity")
 
@@ -307,12 +307,12 @@ def auc(
     summation_method: str = "trapezoidal",
     thresholds: Sequence[float] | None = None,
 ) -> Metric:
-    """(value, update_op) of the area under a curve of thresholds.
+    """(value, update_op) of the area under a curve, computed from thresholds.
 
-    labels: cast to bool.   predictions: from 0 to 1, else InvalidArgumentError when it runs.
-    curve: "ROC", recall over the rate of false positives, or "PR", precision over recall.
+    labels: cast to bool.   predictions: from 0 to 1; others raise InvalidArgumentError at run time.
+    curve: "ROC", recall over false positive rate, or "PR", precision over recall.
     summation_method: "trapezoidal", "careful_interpolation" (Davis and Goadrich 2006, for PR), "minoring", "majoring".
-    thresholds: those in between 0 and 1, instead of num_thresholds of one distance.
+    thresholds: those between 0 and 1, instead of num_thresholds evenly spaced ones.
     Raises ValueError for another curve or method.
     """
     if curve not in ("ROC", "PR"):
@@ -347,7 +347,7 @@ def _area(c: Counts, curve: str, method: str, name: str) -> Tensor:
 
 
 def _interpolated(c: Counts, name: str) -> Tensor:
-    """The area under precision and recall, where true positives, not precision, go straight from point to point."""
+    """The area under precision and recall, interpolating true positives, not precision, linearly between points."""
     p = c.tp + c.fp
     step = c.tp[:-1] - c.tp[1:]
     slope = no_nan(step, math_ops.maximum(p[:-1] - p[1:], 0))

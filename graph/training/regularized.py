@@ -1,4 +1,4 @@
-"""Optimizers with regularisers that make weights exactly zero: Ftrl and the proximal ones."""
+"""Optimizers with regularizers that make weights exactly zero: Ftrl and the proximal ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from weftwork.graph.variables.variable import Variable
 
 
 class FtrlOptimizer(Optimizer):
-    """Follow the regularised leader: weights of little use are exactly zero with an l1 strength.
+    """Follow the regularized leader. With an l1 strength, weights of little use are exactly zero.
 
     Source: McMahan et al. 2013, "Ad click prediction: a view from the trenches". Slots: accum, linear.
     """
@@ -62,7 +62,7 @@ class FtrlOptimizer(Optimizer):
 
 
 class ProximalGradientDescentOptimizer(Optimizer):
-    """Gradient descent, after each step of which the weights shrink towards zero by l1 and l2 strengths.
+    """Gradient descent that shrinks the weights towards zero after each step, by l1 and l2 strengths.
 
     Source: Duchi and Singer 2009, "Efficient learning using forward-backward splitting".
     """
@@ -86,7 +86,7 @@ class ProximalGradientDescentOptimizer(Optimizer):
 
 
 class ProximalAdagradOptimizer(AdagradOptimizer):
-    """Adagrad, after each step of which the weights shrink towards zero by l1 and l2 strengths. Slot: accumulator."""
+    """Adagrad that shrinks the weights towards zero after each step, by l1 and l2 strengths. Slot: accumulator."""
 
     def __init__(
         self, learning_rate: Any, initial_accumulator_value: float = 0.1, l1_regularization_strength: float = 0.0,
@@ -103,9 +103,9 @@ class ProximalAdagradOptimizer(AdagradOptimizer):
 
 
 class AdagradDAOptimizer(Optimizer):
-    """Adagrad with dual averaging: the weights follow from the sums of all gradients, so an l1 strength makes zeros.
+    """Adagrad with dual averaging: weights are computed from sums of all gradients, so an l1 strength makes zeros.
 
-    global_step: the steps so far, int64.   Source: Duchi, Hazan and Singer 2011, JMLR 12. Slots:
+    global_step: the number of steps so far, int64.   Source: Duchi, Hazan and Singer 2011, JMLR 12. Slots:
     gradient_accumulator, gradient_squared_accumulator.
     """
 
