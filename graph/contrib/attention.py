@@ -1,9 +1,9 @@
-"""Attention: a cell that looks, at each step, at where in a memory it is worth to look.
+"""Attention: a cell that focuses, at each step, on the relevant positions of a memory.
 
-memory      [batch, time, depth]: what an encoder gave
-query       what a cell gave: a score of each place in the memory follows from it
-alignments  [batch, time]: the scores as weights that sum up to one
-context     the mean of the memory by these weights
+memory      [batch, time, depth]: the output of an encoder
+query       the output of a cell, from which a score for each position in the memory is computed
+alignments  [batch, time]: the scores normalized to weights that sum to one
+context     the mean of the memory with these weights
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ AttentionWrapperState_ = namedtuple(
 
 
 class AttentionWrapperState(AttentionWrapperState_):
-    """The state of an AttentionWrapper: the cell's, and what it has attended to."""
+    """The state of an AttentionWrapper: the cell's state, and the attention."""
 
     __slots__ = ()
 
     def clone(self, **kwargs: Any) -> AttentionWrapperState:
-        """A copy with other parts."""
+        """A copy with some parts replaced."""
         return self._replace(**kwargs)
 
 
 def hardmax(logits: Any, name: str | None = None) -> Tensor:
-    """One where the greatest along the last axis is, else zero."""
+    """One at the largest element along the last axis, zero elsewhere."""
     with name_scope(name, "Hardmax", [logits]):
         logits = convert_to_tensor(logits)
         depth = logits.shape.as_list()[-1]
@@ -51,7 +51,7 @@ def hardmax(logits: Any, name: str | None = None) -> Tensor:
 
 
 def tile_batch(t: Any, multiplier: int, name: str | None = None) -> Any:
-    """A structure of tensors [batch, ...] as [batch * multiplier, ...]: each row so many times, one after another."""
+    """Repeat each row of tensors [batch, ...] `multiplier` times in sequence: [batch * multiplier, ...]."""
     with name_scope(name, "tile_batch"):
         return map_structure(lambda x: _tiled(x, multiplier), t)
 
@@ -75,10 +75,10 @@ def _tiled(t: Any, multiplier: int) -> Any:
 
 
 class AttentionMechanism:
-    """Scores of the places in a memory for a query. A subclass has `score(query)`.
+    """Computes scores for the positions in a memory from a query. A subclass defines `score(query)`.
 
-    memory_sequence_length: [batch], beyond which there is nothing to look at.   probability_fn: from scores to weights,
-    softmax by default.   score_mask_value: the score of what is beyond.
+    memory_sequence_length: [batch]; positions beyond it are ignored.   probability_fn: maps scores to weights, softmax
+    by default.   score_mask_value: the score of ignored positions.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class AttentionMechanism:
 
     @property
     def batch_size(self) -> Any:
-        """How many memories there are."""
+        """The number of memories."""
         return self.keys.shape.as_list()[0] or array_ops.shape(self.keys)[0]
 
     def score(self, query: Tensor) -> Tensor:
-        """[batch, time], of a query [batch, depth]."""
+        """The scores [batch, time] for a query [batch, depth]."""
         raise NotImplementedError
 
     def __call__(self, query: Tensor, state: Any) -> tuple[Tensor, Tensor]:
@@ -115,14 +115,14 @@ class AttentionMechanism:
         return alignments, alignments
 
     def initial_alignments(self, batch_size: Any, dtype: Any) -> Tensor:
-        """Zeros."""
+        """Zero alignments."""
         return zeros(array_ops.stack([batch_size, self.alignments_size]), dtype)
 
     initial_state = initial_alignments
 
 
 def _masked(memory: Tensor, lengths: Tensor | None) -> Tensor:
-    """The memory, zeros beyond the lengths."""
+    """The memory with zeros beyond the lengths."""
     if lengths is None:
         return memory
     there = sequence_mask(lengths, array_ops.shape(memory)[1], dtype=memory.dtype.base_dtype)
@@ -132,7 +132,7 @@ def _masked(memory: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 class LuongAttention(AttentionMechanism):
-    """The products of keys and query. `scale`: times a weight that is learned.
+    """Scores are the products of keys and query. scale: multiply them by a trained weight.
 
     Source: Luong, Pham and Manning 2015, arXiv:1508.04025.
     """
@@ -163,7 +163,7 @@ class LuongAttention(AttentionMechanism):
 
 
 class BahdanauAttention(AttentionMechanism):
-    """Scores by a small network of keys and query. `normalize`: with a weight of norm one times one that is learned.
+    """Scores from a small network over keys and query. normalize: use a normalized weight times a trained scale.
 
     Source: Bahdanau, Cho and Bengio 2014, arXiv:1409.0473; Salimans and Kingma 2016, arXiv:1602.07868.
     """
@@ -207,12 +207,12 @@ def _root(units: int) -> Callable:
 
 
 class AttentionWrapper(RNNCell):
-    """A cell whose inputs are joined with the last attention, and whose outputs ask for the next one.
+    """A cell whose inputs are joined with the previous attention, and whose outputs query the next one.
 
-    attention_mechanism: one, or a list of them.   attention_layer_size: of a layer over cell output and context; None:
-    the attention is the context.   alignment_history: the state keeps the alignments of all steps.
-    cell_input_fn(inputs, attention): what the cell takes, both joined by default.   output_attention: the output is
-    the attention, else the cell's.
+    attention_mechanism: one, or a list of them.   attention_layer_size: of a layer over cell output and context; if
+    None, the attention is the context.   alignment_history: record the alignments of all steps in the state.
+    cell_input_fn(inputs, attention): the cell's input, by default both concatenated.   output_attention: output the
+    attention instead of the cell's output.
     """
 
     def __init__(
@@ -281,7 +281,7 @@ class AttentionWrapper(RNNCell):
             )  # fmt: skip
 
     def call(self, inputs: Any, state: AttentionWrapperState) -> tuple[Tensor, AttentionWrapperState]:
-        """(output, next state) of a step."""
+        """(output, next state) of one step."""
         if not isinstance(state, AttentionWrapperState):
             raise TypeError(f"Expected state to be instance of AttentionWrapperState. Received type {type(state)}")
         output, cell_state = self._cell(self._cell_input_fn(inputs, state.attention), state.cell_state)

@@ -1,4 +1,4 @@
-"""Beam search: of each sequence the `beam_width` most likely ways to go on are kept, step by step."""
+"""Beam search: step by step, keep the `beam_width` most likely continuations of each sequence."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ FinalBeamSearchDecoderOutput = namedtuple(
 
 
 def gather_tree(step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_token: Any) -> Tensor:
-    """The whole sequences of each beam, [time, batch, beam]: what was chosen, followed back through the parents.
+    """The complete sequences of each beam, [time, batch, beam], traced back through the parents of the chosen words.
 
-    max_sequence_lengths: [batch].   Beyond the first end token there are end tokens.
+    max_sequence_lengths: [batch].   After the first end token, all tokens are end tokens.
     """
     inputs = [convert_to_tensor(item) for item in (step_ids, parent_ids, max_sequence_lengths, end_token)]
     ids = inputs[0]
@@ -52,10 +52,10 @@ def _followed(ids, parents, lengths, end):
 
 
 class BeamSearchDecoder(Decoder):
-    """Decodes with a beam; `dynamic_decode` gives a FinalBeamSearchDecoderOutput, [batch, time, beam].
+    """Decodes with a beam; `dynamic_decode` returns a FinalBeamSearchDecoderOutput, [batch, time, beam].
 
-    embedding: a table, or a function of ids.   start_tokens: [batch].   initial_state: of the cell, of batch *
-    beam_width rows: see `tile_batch`.   length_penalty_weight: 0 for none; else scores are divided by
+    embedding: a table, or a function of ids.   start_tokens: [batch].   initial_state: of the cell, with batch *
+    beam_width rows; see `tile_batch`.   length_penalty_weight: 0 for none; else scores are divided by
     ((5 + length) / 6) ** weight: Wu et al. 2016, arXiv:1609.08144.   coverage_penalty_weight must be 0.
     """
 
@@ -77,7 +77,7 @@ class BeamSearchDecoder(Decoder):
 
     @property
     def batch_size(self) -> Tensor:
-        """How many sequences there are."""
+        """The number of sequences."""
         return self._batch
 
     def _split(self, tensor: Any) -> Any:
@@ -119,7 +119,7 @@ class BeamSearchDecoder(Decoder):
             return output, following, self._embed(output.predicted_ids), following.finished
 
     def _search(self, logits: Tensor, cell_state: Any, state: Any) -> tuple:
-        """(the step's output, the next state) of logits [batch, beam, vocabulary]."""
+        """(output of the step, next state) for logits [batch, beam, vocabulary]."""
         likely = [math_ops.cast(nn.log_softmax(logits), dtypes.float32), state.log_probs, state.finished]
         attrs = {"width": self._width, "penalty": self._penalty}
         row = (None, self._width)
@@ -135,7 +135,7 @@ class BeamSearchDecoder(Decoder):
         )
 
     def _reordered(self, tensor: Any, parents: Tensor) -> Any:
-        """The states of the beams that go on."""
+        """The states of the surviving beams."""
         if isinstance(tensor, TensorArray) or tensor.raw_shape == ():
             return tensor
         made = array_ops.gather(tensor, parents, batch_dims=1)
@@ -149,9 +149,9 @@ class BeamSearchDecoder(Decoder):
 
 
 def _best(likely, before, finished, lengths, end, *, width, penalty):
-    """The kernel of a step: (scores, words, parents, log probabilities, whether finished, lengths) of the best."""
+    """The kernel of a step: (scores, words, parents, log probabilities, finished, lengths) of the best beams."""
     batch, _, words = likely.shape
-    # What is finished goes on with its end token alone, at no cost.
+    # A finished beam continues only with its end token, at no cost.
     likely = np.where(finished[:, :, None], np.where(np.arange(words) == end, 0.0, -np.inf), likely)
     total = before[:, :, None] + likely
     counted = lengths[:, :, None] + np.where(finished[:, :, None] | (np.arange(words) == end), 0, 1)

@@ -1,4 +1,4 @@
-"""tf.contrib.layers: convolutions, of images and of what has one or three axes."""
+"""tf.contrib.layers: convolutions over one to three axes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def convolution(
     scope: Any = None,
     conv_dims: int | None = None,
 ) -> Tensor:
-    """activation_fn(inputs * weights + biases), a convolution over one to three axes, channels last."""
+    """activation_fn(convolution of inputs and weights + biases), over one to three axes, channels last."""
     check_format(data_format)
     with variable_scope(scope, "Conv", [inputs], reuse=reuse) as current:
         x = convert_to_tensor(inputs)
@@ -160,7 +160,7 @@ def separable_convolution2d(
     trainable: bool = True,
     scope: Any = None,
 ) -> Tensor:
-    """A depthwise convolution of images, whose channels are then mixed; num_outputs None leaves the mixing out."""
+    """A depthwise convolution of images, then a pointwise one, which num_outputs=None omits."""
     check_format(data_format)
     with variable_scope(scope, "SeparableConv2d", [inputs], reuse=reuse) as current:
         x = convert_to_tensor(inputs)

@@ -1,8 +1,8 @@
-"""Decoding: a step after another, until all sequences of a batch are finished; what each step takes is a helper's say.
+"""Decoding: step by step, until all sequences of a batch are finished. A helper provides the inputs of each step.
 
-helper    gives the first inputs, chooses (`sample`) from a step's outputs, and gives the inputs of the next step
-decoder   makes a step of a cell and a helper
-finished  [batch], booleans: outputs and states of a sequence that is finished stay as they are, if so wished
+helper    provides the initial inputs, samples from a step's outputs (`sample`), and provides the next step's inputs
+decoder   performs a step with a cell and a helper
+finished  [batch], booleans: optionally, outputs and states of a finished sequence no longer change
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ BasicDecoderOutput = namedtuple("BasicDecoderOutput", ["rnn_output", "sample_id"
 
 
 class Helper:
-    """What a decoder asks. A subclass has batch_size, initialize, sample and next_inputs.
+    """The base class of helpers for a decoder. A subclass has batch_size, initialize, sample and next_inputs.
 
-    sample_ids_shape, sample_ids_dtype: of what `sample` gives, without the batch.
+    sample_ids_shape, sample_ids_dtype: of the result of `sample`, without the batch axis.
     """
 
     batch_size: Any = None
@@ -44,20 +44,20 @@ class Helper:
     sample_ids_dtype = dtypes.int32
 
     def initialize(self, name: str | None = None) -> tuple:
-        """(finished, the inputs of the first step)."""
+        """(finished, inputs of the first step)."""
         raise NotImplementedError
 
     def sample(self, time: Any, outputs: Any, state: Any, name: str | None = None) -> Tensor:
-        """What is chosen from a step's outputs."""
+        """Sample ids from a step's outputs."""
         raise NotImplementedError
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any, name: str | None = None) -> tuple:
-        """(finished, the inputs of the next step, the state)."""
+        """(finished, inputs of the next step, state)."""
         raise NotImplementedError
 
 
 class CustomHelper(Helper):
-    """A helper of three functions."""
+    """A helper made from three functions."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class CustomHelper(Helper):
 
 
 class TrainingHelper(Helper):
-    """Gives the steps of known inputs, [batch, time, ...] (or time first), of `sequence_length`; samples by argmax."""
+    """Provides the steps of known inputs [batch, time, ...] (or time-major); samples by argmax."""
 
     def __init__(self, inputs: Any, sequence_length: Any, time_major: bool = False, name: str | None = None):
         with name_scope(name, "TrainingHelper"):
@@ -121,7 +121,7 @@ class TrainingHelper(Helper):
 
 
 class ScheduledEmbeddingTrainingHelper(TrainingHelper):
-    """A TrainingHelper that gives, with `sampling_probability`, what the last step's outputs chose, embedded."""
+    """A TrainingHelper that uses, with `sampling_probability`, an embedded sample from the previous outputs instead."""
 
     def __init__(
         self, inputs: Any, sequence_length: Any, embedding: Any, sampling_probability: Any, time_major: bool = False,
@@ -142,7 +142,7 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
 
 
 class ScheduledOutputTrainingHelper(TrainingHelper):
-    """A TrainingHelper that gives, with `sampling_probability`, the last step's outputs, through `next_inputs_fn`."""
+    """A TrainingHelper that uses, with `sampling_probability`, `next_inputs_fn` of the previous outputs instead."""
 
     sample_ids_dtype = dtypes.bool
 
@@ -166,7 +166,7 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
 
 
 class GreedyEmbeddingHelper(Helper):
-    """Gives what was chosen as the most likely, embedded, from `start_tokens` [batch] until `end_token`.
+    """Provides the embedded most likely ids, from `start_tokens` [batch] until `end_token`.
 
     embedding: a table, or a function of ids.   Raises ValueError for tokens of other shapes.
     """
@@ -187,7 +187,7 @@ class GreedyEmbeddingHelper(Helper):
 
 
 class SampleEmbeddingHelper(GreedyEmbeddingHelper):
-    """As GreedyEmbeddingHelper, of draws by the outputs as logits, divided by `softmax_temperature`."""
+    """As GreedyEmbeddingHelper, but samples with the outputs as logits, divided by `softmax_temperature`."""
 
     def __init__(
         self, embedding: Any, start_tokens: Any, end_token: Any, softmax_temperature: Any = None,
@@ -202,7 +202,7 @@ class SampleEmbeddingHelper(GreedyEmbeddingHelper):
 
 
 class InferenceHelper(Helper):
-    """A helper whose next inputs are what `sample_fn` gave, through `next_inputs_fn`, until `end_fn` of it is true."""
+    """Provides `next_inputs_fn` of the results of `sample_fn`, until `end_fn` of them is true."""
 
     def __init__(
         self, sample_fn: Callable, sample_shape: Any, sample_dtype: Any, start_inputs: Any, end_fn: Callable,
@@ -225,12 +225,12 @@ class InferenceHelper(Helper):
 
 
 def embedder(embedding: Any) -> Callable[[Any], Tensor]:
-    """What embeds ids: a function as it is, or lookups in a table."""
+    """The function that embeds ids: `embedding` itself if callable, else lookups in a table."""
     return embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
 
 
 def start_and_end(start_tokens: Any, end_token: Any) -> tuple[Tensor, Tensor]:
-    """Tokens [batch] and one token, int32. Raises ValueError for other shapes."""
+    """Tokens [batch] and a single token, int32. Raises ValueError for other shapes."""
     start = convert_to_tensor(start_tokens, dtypes.int32, name="start_tokens")
     end = convert_to_tensor(end_token, dtypes.int32, name="end_token")
     if start.raw_shape is not None and len(start.raw_shape) != 1:
@@ -241,7 +241,7 @@ def start_and_end(start_tokens: Any, end_token: Any) -> tuple[Tensor, Tensor]:
 
 
 def _drawn(logits: Any, seed: int | None) -> Tensor:
-    """A class of each row, by logits [batch, classes]."""
+    """A class for each row, drawn by logits [batch, classes]."""
     return array_ops.squeeze(multinomial(logits, 1, seed=seed), [1])
 
 
@@ -255,28 +255,28 @@ def _turned(tensor: Tensor) -> Tensor:
 
 
 class Decoder:
-    """What `dynamic_decode` asks. A subclass has batch_size, output_size, output_dtype, initialize and step.
+    """The base class for `dynamic_decode`. A subclass has batch_size, output_size, output_dtype, initialize and step.
 
-    tracks_own_finished: `step` says of all sequences whether they are finished, also of those that were.
+    tracks_own_finished: `step` reports finished for all sequences, including those that already were.
     """
 
     tracks_own_finished = False
 
     def initialize(self, name: str | None = None) -> tuple:
-        """(finished, the first inputs, the first state)."""
+        """(finished, initial inputs, initial state)."""
         raise NotImplementedError
 
     def step(self, time: Any, inputs: Any, state: Any, name: str | None = None) -> tuple:
-        """(outputs, the next state, the next inputs, finished)."""
+        """(outputs, next state, next inputs, finished)."""
         raise NotImplementedError
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> tuple:
-        """(outputs, state) of the whole, from those of the steps. Raises NotImplementedError where there is none."""
+        """(outputs, state) as a whole, from those of all steps. Raises NotImplementedError by default."""
         raise NotImplementedError
 
 
 class BasicDecoder(Decoder):
-    """A decoder of a cell and a helper; `output_layer` is applied to the cell's outputs before they are sampled."""
+    """A decoder with a cell and a helper; `output_layer` is applied to the cell's outputs before sampling."""
 
     def __init__(self, cell: RNNCell, helper: Any, initial_state: Any, output_layer: Any = None):
         if not isinstance(helper, Helper):
@@ -285,7 +285,7 @@ class BasicDecoder(Decoder):
 
     @property
     def batch_size(self) -> Any:
-        """How many sequences there are."""
+        """The number of sequences."""
         return self._helper.batch_size
 
     def initialize(self, name: str | None = None) -> tuple:
@@ -312,11 +312,11 @@ def dynamic_decode(
     swap_memory: bool = False,
     scope: Any = None,
 ) -> tuple:
-    """Step until all sequences are finished: (outputs, the last state, the lengths of the sequences).
+    """Decode until all sequences are finished: (outputs, final state, lengths of the sequences).
 
-    The outputs are [batch, time, ...], or time first.   impute_finished: the outputs of finished sequences are zeros,
-    and their states stay.   maximum_iterations: at most so many steps.
-    Raises TypeError for what is no Decoder.
+    The outputs are [batch, time, ...], or time-major.   impute_finished: finished sequences output zeros, and keep
+    their states.   maximum_iterations: the largest number of steps.
+    Raises TypeError unless it is a Decoder.
     """
     if not isinstance(decoder, Decoder):
         raise TypeError(f"Expected decoder to be type Decoder, but saw: {type(decoder)}")
@@ -366,14 +366,14 @@ def _tensor(item: Any) -> Any:
 
 
 def _outputs_of(decoder: Decoder, inputs: Any, state: Any) -> Any:
-    """The outputs of a step, for their dtypes and shapes; it also makes the variables of the cell, outside of loops."""
+    """The outputs of one step, for their dtypes and shapes. This also creates the cell's variables outside the loop."""
     with name_scope("shapes", None):
         outputs, *_ = decoder.step(convert_to_tensor(np.int32(0)), inputs, state)
     return outputs
 
 
 def _chosen(condition: Tensor, one: Any, other: Any) -> Any:
-    """Of each pair of tensors with a batch the one where the condition is true; TensorArrays and numbers are new."""
+    """For each pair of tensors with a batch, select by the condition; TensorArrays and scalars are always new."""
 
     def choose(old: Any, new: Any) -> Any:
         if isinstance(new, TensorArray) or new.raw_shape == ():
@@ -387,7 +387,7 @@ def _chosen(condition: Tensor, one: Any, other: Any) -> Any:
 
 
 def _as_before(old: Any, new: Any) -> Any:
-    """The next tensors, of which is known what was known of the last ones' shapes."""
+    """The next tensors, with the static shapes of the previous ones."""
     for before, after in zip(flatten(old), flatten(new), strict=True):
         if not isinstance(after, TensorArray) and as_tensor(after) is not None:
             after.set_shape(before.shape)
@@ -395,5 +395,5 @@ def _as_before(old: Any, new: Any) -> Any:
 
 
 def _open(carried: tuple) -> Any:
-    """The shapes that the loop's variables keep: batches may be of any size."""
+    """The shape invariants of the loop variables: batches may have any size."""
     return map_structure(lambda item: None if isinstance(item, TensorArray) else item.shape, carried)

@@ -1,8 +1,8 @@
-"""tf.contrib.layers: functions that make a layer's variables and its nodes.
+"""tf.contrib.layers: functions that create a layer's variables and nodes.
 
-weights, biases   the variables of a layer, in the collection MODEL_VARIABLES, in a scope that is named after the layer
-normalizer_fn     what stands in place of the biases, such as batch_norm
-outputs_collections   where the outputs go under their layer's name
+weights, biases   the variables of a layer, in the collection MODEL_VARIABLES, in a scope named after the layer
+normalizer_fn     replaces the biases, e.g. batch_norm
+outputs_collections   collections to which the outputs are added, under the layer's name
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ def variance_scaling_initializer(
     seed: int | None = None,
     dtype: Any = dtypes.float32,
 ) -> Any:
-    """Weights whose variance is factor / n, n being FAN_IN, FAN_OUT or FAN_AVG; ValueError for another mode."""
+    """Weights with variance factor / n, n being FAN_IN, FAN_OUT or FAN_AVG. Raises ValueError for another mode."""
     if mode not in ("FAN_IN", "FAN_OUT", "FAN_AVG"):
         raise ValueError(f"Unknown mode {mode} [FAN_IN, FAN_OUT, FAN_AVG]")
     spread = "uniform" if uniform else "truncated_normal"
     return VarianceScaling(factor, mode.lower(), spread, seed=seed, dtype=dtype)
 
 
-# What layers share
+# Helpers
 
 
 def _collections(given: Any, name: str) -> list:
-    """The collections for the variable `name`: those given for all, or for this one."""
+    """The collections for the variable `name`: given for all variables, or for this one."""
     if isinstance(given, dict):
         given = given.get(name)
     if given is None:
@@ -73,7 +73,7 @@ def finished(
     outputs: Tensor, x: Tensor, size: int, activation_fn: Any, normalizer_fn: Any, normalizer_params: Any,
     biases_initializer: Any, biases_regularizer: Any, variables_collections: Any, trainable: bool,
 ) -> Tensor:  # fmt: skip
-    """The outputs with their biases, or normalized, and then the activation."""
+    """Add biases to the outputs, or normalize them, then apply the activation."""
     if normalizer_fn is not None:
         outputs = normalizer_fn(outputs, **(normalizer_params or {}))
     elif biases_initializer is not None:
@@ -85,7 +85,7 @@ def finished(
 
 
 def collect_named_outputs(collections: Any, alias: str, outputs: Tensor) -> Tensor:
-    """The outputs, after they went into collections."""
+    """Add the outputs to collections, and return them."""
     if collections:
         get_default_graph().add_to_collections(collections, outputs)
     return outputs
@@ -154,7 +154,7 @@ linear = functools.partial(fully_connected, activation_fn=None)
 
 
 class _Moved(BatchNormalization):
-    """A layer that keeps its updates to itself: its function says where they go."""
+    """A layer that collects its updates itself; its function decides where they go."""
 
     def add_update(self, updates: Any, inputs: Any = None) -> None:
         self._updates += list(updates) if isinstance(updates, (list, tuple)) else [updates]
@@ -188,9 +188,9 @@ def batch_norm(
 ) -> Tensor:
     """Batch normalization with moving averages; see `tf.layers.batch_normalization`.
 
-    decay: of the averages.   scale: whether there is a gamma.   updates_collections: where the averages' updates go;
-    None makes the outputs wait for them.   is_training: a bool, or a tensor.
-    Raises ValueError for renorm, batch_weights and adjustment, which are not here.
+    decay: of the averages.   scale: use a gamma.   updates_collections: where to add the updates of the averages; None
+    makes the outputs wait for them.   is_training: a bool, or a tensor.
+    Raises ValueError for renorm, batch_weights and adjustment, which are not supported.
     """
     if batch_weights is not None or adjustment is not None or renorm:
         raise ValueError("batch_norm has no batch_weights, adjustment or renorm here.")
@@ -221,7 +221,7 @@ def batch_norm(
 
 
 def _of_model(collections: Any) -> Callable:
-    """A custom getter whose variables are in MODEL_VARIABLES too."""
+    """A custom getter that also adds variables to MODEL_VARIABLES."""
 
     def getter(get: Callable, name: str, *args: Any, **kwargs: Any) -> Any:
         names = [GraphKeys.GLOBAL_VARIABLES, GraphKeys.MODEL_VARIABLES]
@@ -245,7 +245,7 @@ def layer_norm(
     begin_params_axis: int = -1,
     scope: Any = None,
 ) -> Tensor:
-    """Each example brought to zero mean and unit variance over its axes from begin_norm_axis on (arXiv:1607.06450)."""
+    """Normalize each example to zero mean and unit variance over axes from begin_norm_axis on (arXiv:1607.06450)."""
     with variable_scope(scope, "LayerNorm", [inputs], reuse=reuse) as at:
         x = convert_to_tensor(inputs)
         dims = x.shape.as_list()
@@ -267,7 +267,7 @@ def layer_norm(
 
 @add_arg_scope
 def unit_norm(inputs: Any, dim: int, epsilon: float = 1e-7, scope: str | None = None) -> Tensor:
-    """The inputs, of length 1 along an axis."""
+    """Normalize the inputs to length 1 along an axis."""
     with name_scope(scope, "UnitNorm", [inputs]):
         x = convert_to_tensor(inputs)
         return x / math_ops.sqrt(epsilon + math_ops.reduce_sum(math_ops.square(x), dim, keepdims=True))
@@ -286,7 +286,7 @@ def _pool(public: str, kind: str, title: str) -> Callable[..., Tensor]:
             return collect_named_outputs(outputs_collections, at, made)
 
     pool.__name__ = pool.__qualname__ = public
-    what = "greatest element" if kind == "MAX" else "mean"
+    what = "largest element" if kind == "MAX" else "mean"
     pool.__doc__ = f"The {what} of each window of images [batch, height, width, channels]."
     return add_arg_scope(pool)
 
@@ -305,7 +305,7 @@ def dropout(
     scope: str | None = None,
     seed: int | None = None,
 ) -> Tensor:
-    """`nn.dropout` in training, else the inputs. is_training: a bool, or a tensor."""
+    """`nn.dropout` in training, else the unchanged inputs. is_training: a bool, or a tensor."""
     with name_scope(scope, "Dropout", [inputs]) as at:
         x = convert_to_tensor(inputs)
         if isinstance(is_training, bool) or is_training is None:
@@ -318,7 +318,7 @@ def dropout(
 
 @add_arg_scope
 def flatten(inputs: Any, outputs_collections: Any = None, scope: str | None = None) -> Tensor:
-    """All axes but the first as one: [batch, ...] -> [batch, elements]."""
+    """Flatten all axes but the first: [batch, ...] -> [batch, elements]."""
     with name_scope(scope, "Flatten", [inputs]) as at:
         x = convert_to_tensor(inputs)
         dims = x.shape.as_list()
@@ -382,7 +382,7 @@ def embed_sequence(
     scope: Any = None,
     reuse: Any = None,
 ) -> Tensor:
-    """Rows of a table for whole numbers: [batch, length] -> [batch, length, embed_dim]."""
+    """Look up integers in a table: [batch, length] -> [batch, length, embed_dim]."""
     if not (reuse or (vocab_size and embed_dim)):
         raise ValueError(
             "Must specify vocab size and embedding dimension when not reusing. Got vocab_size="
@@ -396,11 +396,11 @@ def embed_sequence(
         return nn_ops.embedding_lookup(table, ids)
 
 
-# Several layers
+# Repeated layers
 
 
 def repeat(inputs: Any, repetitions: int, layer: Callable, *args: Any, **kwargs: Any) -> Tensor:
-    """A layer so many times, one after another, in scopes NAME/NAME_1, NAME/NAME_2..."""
+    """Apply a layer repeatedly, in the scopes NAME/NAME_1, NAME/NAME_2..."""
     scope = kwargs.pop("scope", None)
     with variable_scope(scope, "Repeat", [inputs]):
         name = scope or getattr(layer, "__name__", None) or getattr(getattr(layer, "func", None), "__name__", "repeat")
@@ -411,7 +411,7 @@ def repeat(inputs: Any, repetitions: int, layer: Callable, *args: Any, **kwargs:
 
 
 def stack(inputs: Any, layer: Callable, stack_args: Sequence, **kwargs: Any) -> Tensor:
-    """A layer with each of some arguments, one after another, in scopes NAME/NAME_1, NAME/NAME_2..."""
+    """Apply a layer once for each item of stack_args, in the scopes NAME/NAME_1, NAME/NAME_2..."""
     scope = kwargs.pop("scope", None)
     if not isinstance(stack_args, (list, tuple)):
         raise ValueError("stack_args need to be a list or tuple")

@@ -1,4 +1,4 @@
-"""contrib.losses and contrib.metrics: what `tf.losses` and `tf.metrics` do, with the predictions first."""
+"""contrib.losses and contrib.metrics: `tf.losses` and `tf.metrics` with the predictions first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weftwork.graph.training import counted_metrics, losses, metrics, ranked_met
 
 
 def _turned(public: str, function: Callable, words: tuple[str, str], options: tuple[str, ...] = ()) -> Callable:
-    """A function of (predictions, labels, options...) that calls one of (labels, predictions, ...)."""
+    """Wrap a function of (labels, predictions, ...) as one of (predictions, labels, options...)."""
     first, second = words
 
     def turned(predictions, labels=None, *args, **kwargs):
@@ -53,7 +53,7 @@ sparse_softmax_cross_entropy = _turned(
 
 
 def accuracy(predictions: Any, labels: Any, weights: Any = None, name: str | None = None) -> Tensor:
-    """How much of this run's predictions are the labels, weighted."""
+    """The weighted fraction of this run's predictions that equal the labels."""
     right = math_ops.cast(math_ops.equal(predictions, labels), "float32")
     if weights is None:
         return math_ops.reduce_mean(right, name=name)
@@ -89,7 +89,7 @@ streaming_sparse_precision_at_k = _turned(
 
 
 def aggregate_metrics(*value_update_tuples: Any) -> tuple[tuple, tuple]:
-    """(the values, the updates) of some metrics."""
+    """(values, updates) of several metrics."""
     if not value_update_tuples:
         raise ValueError("Expected at least one value_tensor/update_op pair")
     values, updates = zip(*value_update_tuples, strict=True)
@@ -97,7 +97,7 @@ def aggregate_metrics(*value_update_tuples: Any) -> tuple[tuple, tuple]:
 
 
 def aggregate_metric_map(names_to_tuples: dict[str, Any]) -> tuple[dict, dict]:
-    """(the values by name, the updates by name) of metrics by name."""
+    """(values by name, updates by name) of named metrics."""
     return (
         {name: value for name, (value, _) in names_to_tuples.items()},
         {name: update for name, (_, update) in names_to_tuples.items()},

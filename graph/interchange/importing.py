@@ -1,4 +1,4 @@
-"""One import: the nodes of a GraphDef are made in the graph, one after the other.
+"""One import: creates the nodes of a GraphDef in the graph, one after another.
 
 Branches and loops (Switch, Merge, Enter ...) become operations that own sections, as `tf.cond` makes them.
 """
@@ -25,9 +25,9 @@ from weftwork.graph.sections import Section
 
 
 class Import:
-    """One import: the nodes, where they are, and what has been made of them.
+    """One import: the nodes, their places, and what has been created for them.
 
-    made: tensors by (node, output).   ops: operations by node, for control inputs; None for what is none here.
+    made: tensors by (node, output).   ops: operations by node, for control inputs; None if a node has none here.
     """
 
     def __init__(self, graph: Graph, nodes: dict[str, Any], prefix: str, mapped: dict, functions: native.Functions):
@@ -42,7 +42,7 @@ class Import:
         self.branches: dict[Any, _Cond] = {}
 
     def full(self, name: str) -> str:
-        """A node's name in the graph."""
+        """The name of a node in the graph."""
         return f"{self.prefix}/{name}" if self.prefix else name
 
     def run(self) -> None:
@@ -63,7 +63,7 @@ class Import:
     # Inputs
 
     def tensor(self, name: str, output: int) -> Tensor:
-        """The tensor that stands for a node's output."""
+        """The tensor for a node's output."""
         key = (name, output)
         if key in self.mapped:
             self.used.add(key)
@@ -161,10 +161,10 @@ class Import:
         if op is not None and op.kind is not Kind.READ and names:
             op.colocation = tuple([self.full(each) for each in names])
 
-    # What only Weftwork has
+    # Operations that only Weftwork has
 
     def _native_sections(self) -> None:
-        """Make the sections of operations that were written with them."""
+        """Create the sections of operations that were written with sections."""
         told: dict[int, dict] = {}
         for name, node in self.nodes.items():
             if native.ATTRIBUTE in node.attr and b'"sections"' in node.attr[native.ATTRIBUTE].s:
@@ -198,7 +198,7 @@ class Import:
         return list(made.outputs) or made
 
     def _renamed(self, key: str, value: Any) -> Any:
-        """An attribute that names another node."""
+        """An attribute that refers to another node by name."""
         named = key in ("_variable", "_stream", "_queue") and isinstance(value, str) and value in self.nodes
         return self.full(value) if named else value
 
@@ -212,19 +212,22 @@ class Import:
     # Branches and loops
 
     def _section(self, place: Place) -> Section | None:
-        """The section of a place; made when it is first asked for."""
+        """The section for a place, created on first use."""
         if place in self.sections:
             return self.sections[place]
         last, outer = place[-1], self._section(place[:-1])
         word = "while loop" if isinstance(last, Loop) else "a branch of a cond"
         self.sections[place] = Section(self.graph, word, outer)
         if isinstance(last, Loop):
-            # Both exist before either has nodes: the condition's is the first.
+            # Both must exist before either gets nodes, and the condition's must be the first.
             self._section((*place[:-1], Loop(last.frame, not last.inside)))
         return self.sections[place]
 
     def _in_place(self, name: str, other: str, output: int) -> Tensor:
-        """An input; in a loop's body a loop variable is the body's own, though the graph takes it from the Merge."""
+        """An input.
+
+        Inside a loop's body, a loop variable is the body's own parameter, even if it comes from the Merge.
+        """
         if (other, output) not in self.mapped and self.places.is_loop_merge(other):
             frame = self._frame(self.places.inside[other])
             return frame.parameter(other, inside=self._is_inside(name, self.places.inside[other]))
@@ -243,7 +246,7 @@ class Import:
         return self.frames[key]
 
     def _flow(self, name: str, node: Any) -> None:
-        """A node of control flow: none of its own, but a name for what there is."""
+        """A node of control flow. It creates no node, but names an existing tensor."""
         self.ops[name] = None
         edges = [edge for edge in self.places.inputs[name] if edge[1] >= 0]
         place = self.places.inside[name]
@@ -280,7 +283,7 @@ class Import:
             self.made[name, 1] = cast(self.tensor(*last.pred), dtypes.int32)
 
     def _stand_in(self, name: str, tensor: Tensor, place: Place) -> None:
-        """Give a tensor the name that the graph has for it."""
+        """Register a tensor under the name that the graph uses for it."""
         if tensor.op.name != self.full(name):
             with self.graph.in_section(self._section(place)):
                 tensor = _same(tensor, self.full(name) + "/")
@@ -288,7 +291,7 @@ class Import:
 
 
 class _Cond:
-    """A cond: the values that meet in its Merges are the outputs of its two branches."""
+    """A cond. The values that meet in its Merges are the outputs of its two branches."""
 
     def __init__(self, work: Import, outer: Place, branch: Branch):
         self._work, self._outer = work, outer
@@ -313,7 +316,7 @@ class _Cond:
             self._op = add_owner(graph, "If", sections, [work.tensor(*branch.pred)], specs, first, {})
 
     def _value(self, merge: str, side: int) -> Tensor:
-        """What a Merge gets from one side."""
+        """The value that a Merge gets from one side."""
         places = self._work.places
         for edge in places.inputs[merge]:
             place: Place = places.seen_by(*edge) if edge[1] >= 0 else ()
@@ -324,7 +327,7 @@ class _Cond:
         raise UnimplementedError(None, None, f"Merge '{merge}' lacks a value of one side of its cond")
 
     def output(self, merge: str) -> Tensor:
-        """What a Merge gives."""
+        """The output of a Merge."""
         return self._op.outputs[self._merges.index(merge)]
 
 
@@ -333,7 +336,7 @@ def _same_cond(part: Any, branch: Branch) -> bool:
 
 
 class _Frame:
-    """A loop: its variables are its Merges, in the order in which they are first seen."""
+    """A loop. Its variables are its Merges, in the order in which they occur."""
 
     def __init__(self, work: Import, outer: Place, frame: str):
         self._work, self._outer = work, outer
@@ -346,7 +349,7 @@ class _Frame:
         self._made: Operation | None = None
 
     def add(self, merge: str, node: Any) -> None:
-        """A loop variable."""
+        """Add a loop variable."""
         work = self._work
         edges = work.places.inputs[merge]
         enter = next(edge for edge in edges if work.places.type(edge[0]) not in NEXTS)
@@ -365,11 +368,11 @@ class _Frame:
         self._enters.append(start)
 
     def parameter(self, merge: str, inside: bool) -> Tensor:
-        """A loop variable, in the body or in the condition."""
+        """A loop variable as a parameter of the body or the condition."""
         return self._parameters[inside][self.merges.index(merge)]
 
     def owner(self, name: str) -> Operation:
-        """The operation that runs the loop; made when everything in it is there."""
+        """The operation that runs the loop, created once everything in it exists."""
         if self._made is not None:
             return self._made
         work = self._work
@@ -402,7 +405,7 @@ def _free(work: Import, name: str) -> str:
 
 
 def _named(made: Any, given: Given) -> Any:
-    """What a reader made, with the node's own name and the dtypes that are declared."""
+    """A reader's result, with the node's own name and the declared dtypes."""
     name = given.name[:-1]
     if isinstance(made, Operation):
         return made if made.name == name else group(made, name=given.name)

@@ -181,7 +181,7 @@ def _count_at(which: str) -> Callable[..., Metric]:
     count.__name__ = count.__qualname__ = f"{word}_at_thresholds"
     count.__doc__ = (
         f"(value, update_op) of the number of {word.replace('_', ' ')} for each threshold, a vector.\n\n"
-        "labels: cast to bool.   predictions: from 0 to 1, else InvalidArgumentError when it runs."
+        "labels: cast to bool.   predictions: from 0 to 1; others raise InvalidArgumentError at run time."
     )
     return count
 
