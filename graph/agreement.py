@@ -55,8 +55,8 @@ _NOTHING: Taken = ((), {}, None)
 def takes(function: Callable) -> Taken:
     """A function's positional parameters: their names, the content of each annotation, and that of `*args`."""
     if isinstance(function, types.MethodType) and isinstance(function.__func__, types.FunctionType):
-        names, told, rest = takes(function.__func__)
-        return names[1:], {name: said for name, said in told.items() if name not in names[:1]}, rest
+        names, annotated, star_args = takes(function.__func__)
+        return names[1:], {name: said for name, said in annotated.items() if name not in names[:1]}, star_args
     try:
         known = _taken.get(function)
         if known is None:
@@ -70,17 +70,17 @@ def _takes(function: Callable) -> Taken:
     signature = _signature(function)
     if signature is None:
         return _NOTHING
-    told: dict[str, Said] = {}
-    rest = None
+    annotated: dict[str, Said] = {}
+    star_args = None
     for parameter in signature.parameters.values():
         said = _said_by(function, parameter.annotation)
         if said is not None and parameter.kind is parameter.VAR_POSITIONAL:
-            rest = said
+            star_args = said
         elif said is not None and parameter.kind is not parameter.VAR_KEYWORD:
-            told[parameter.name] = said
+            annotated[parameter.name] = said
     parameters = signature.parameters.values()
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return tuple(positional), told, rest
+    return tuple(positional), annotated, star_args
 
 
 def _signature(function: Callable) -> inspect.Signature | None:

@@ -163,12 +163,12 @@ def _registered(value: Any, dtype: DType | None, name: str | None) -> Tensor | N
 
 def _checked_conversion(tensor: Any, convert: Callable, base_type: Any, dtype: DType | None) -> Tensor:
     """Check the result of a registered conversion: RuntimeError unless it is a tensor of the requested dtype."""
-    who = f"Conversion function {convert!r} for type {base_type} returned"
+    subject = f"Conversion function {convert!r} for type {base_type} returned"
     if not isinstance(tensor, Tensor):
-        raise RuntimeError(f"{who} non-Tensor: {tensor!r}")
+        raise RuntimeError(f"{subject} non-Tensor: {tensor!r}")
     if dtype is not None and tensor.dtype.base_dtype is not dtype:
         text = f"requested = {dtype.name}, actual = {tensor.dtype.name}"
-        raise RuntimeError(f"{who} incompatible dtype: {text}")
+        raise RuntimeError(f"{subject} incompatible dtype: {text}")
     return tensor
 
 
@@ -391,10 +391,10 @@ def elementwise(
         kernel = OPERATORS.get(ufunc, ufunc)
     if ufunc.nout > 1:
         return apply(kernel, tensors, type=kind, name=name, outputs=[(d, shape) for d in result])
-    made = apply(kernel, tensors, type=kind, name=name, dtype=result[0], shape=shape)
-    if made.op.graph.weak and result[0].numpy.kind in _PYTHON:
-        _keep_weak(made, args)
-    return made
+    output = apply(kernel, tensors, type=kind, name=name, dtype=result[0], shape=shape)
+    if output.op.graph.weak and result[0].numpy.kind in _PYTHON:
+        _keep_weak(output, args)
+    return output
 
 
 def _keep_weak(made: Tensor, args: Sequence[Any]) -> None:

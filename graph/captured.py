@@ -57,8 +57,8 @@ class Captured:
     def look(self) -> int:
         """Check for rebindings and mutations, and return the version."""
         now = [id(source(name)) for source, name in self._sources]
-        gone = [None for value in self._weak if value() is None]
-        if now != self._ids or gone or self._pickled() != self._bytes:
+        dead = [None for value in self._weak if value() is None]
+        if now != self._ids or dead or self._pickled() != self._bytes:
             self._walk()
             self.version += 1
         return self.version

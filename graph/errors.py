@@ -169,13 +169,13 @@ def message_of(error: BaseException) -> str:
     if isinstance(error, OpError):
         return error.message
     text = text_of(error)
-    told = f"{type(error).__name__}: {text}"
+    description = f"{type(error).__name__}: {text}"
     if text.startswith("operands could not be broadcast together with shapes "):
         shapes = [f"[{shape.rstrip(',')}]" for shape in _SHAPE.findall(text)]
-        return f"Incompatible shapes: {' vs. '.join(shapes)}: {told}"
+        return f"Incompatible shapes: {' vs. '.join(shapes)}: {description}"
     if text.startswith("matmul: Input operand 1 has a mismatch in its core dimension"):
-        return f"Matrix size-incompatible: {told}"
-    return told
+        return f"Matrix size-incompatible: {description}"
+    return description
 
 
 def shown(value: Any) -> str:

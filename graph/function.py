@@ -194,10 +194,10 @@ class Op(Generic[P, R]):
 
     def _check(self, args: tuple, kwargs: dict, convert: Callable[[Any], Tensor | None]) -> None:
         """Raise TypeError for a tensor that contradicts the annotation of its parameter."""
-        names, told, rest = self._says
+        names, annotated, star_args = self._says
         given = [(names[at] if at < len(names) else None, value) for at, value in enumerate(args)]
         for name, value in (*given, *kwargs.items()):
-            said = rest if name is None else told.get(name)
+            said = star_args if name is None else annotated.get(name)
             tensor = None if said is None else convert(value)
             if said is not None and tensor is not None:
                 check(self._kernel.__name__, name or "*args", said, tensor)
@@ -313,9 +313,9 @@ def op(
 
     def lift(function: Callable) -> Op:
         check_callable(function)
-        mine = coroutine if is_coroutine_function(function) else traits
-        mine.check_place("@op")
-        return Op(function, outputs, types, raw, pure, mine, name)
+        own_traits = coroutine if is_coroutine_function(function) else traits
+        own_traits.check_place("@op")
+        return Op(function, outputs, types, raw, pure, own_traits, name)
 
     return lift if function is None else lift(function)
 
@@ -325,8 +325,8 @@ def _traits(isolated: bool, here: bool, retries: Any, timeout: Any, resources: A
     Retry.of(retries)
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout must be seconds above 0, not {timeout!r}.")
-    asked = {"isolated": isolated, "here": here, "retries": retries, "timeout": timeout}
-    return Traits(user=True, resources=resources, labels=labels, limits=limits, **asked)
+    options = {"isolated": isolated, "here": here, "retries": retries, "timeout": timeout}
+    return Traits(user=True, resources=resources, labels=labels, limits=limits, **options)
 
 
 def _declared(outputs: Any, dtype: Any, shape: Any) -> tuple[tuple[DType, ...], tuple[shapes.RawShape, ...]]:
@@ -354,25 +354,25 @@ def needed(
     num_cpus: float | None, num_gpus: float | None, memory: float | None, resources: Mapping[str, float] | None
 ) -> tuple[tuple[str, float], ...]:
     """Ray resources from the usual options, sorted by name. Raises ValueError for a negative or unnamed amount."""
-    asked = dict(resources or {})
+    amounts = dict(resources or {})
     for key, value in (("CPU", num_cpus), ("GPU", num_gpus), ("memory", memory)):
-        if key in asked:
+        if key in amounts:
             raise ValueError(f"Ask for {key} by its own option, not in resources.")
         if value is not None:
-            asked[key] = value
-    for key, value in asked.items():
+            amounts[key] = value
+    for key, value in amounts.items():
         if not isinstance(key, str) or not isinstance(value, (int, float)) or value < 0:
             raise ValueError(f"resources maps a name to an amount, 0 or more, but got {key!r}: {value!r}.")
-    return tuple(sorted(asked.items()))
+    return tuple(sorted(amounts.items()))
 
 
 def limited(limits: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
     """Named limits, sorted by name. Raises ValueError unless a mapping of text to whole numbers of 1 or more."""
-    asked = dict(limits or {})
-    for key, value in asked.items():
+    amounts = dict(limits or {})
+    for key, value in amounts.items():
         if not isinstance(key, str) or not isinstance(value, int) or value < 1:
             raise ValueError(f"limits maps a name to a whole number, 1 or more, but got {key!r}: {value!r}.")
-    return tuple(sorted(asked.items()))
+    return tuple(sorted(amounts.items()))
 
 
 def selected(label_selector: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:

@@ -22,13 +22,13 @@ class Lent(NamedTuple):
 
     def __call__(self, args: list) -> list:
         """The arguments as the function gets them. One that occurs twice is one object."""
-        made: dict[int, Any] = {}
+        copies: dict[int, Any] = {}
         for at in self.shared:
             value = args[at]
             if type(value) not in ATOMS:
-                if id(value) not in made:
-                    made[id(value)] = lent(value, self.reads)
-                args[at] = made[id(value)]
+                if id(value) not in copies:
+                    copies[id(value)] = lent(value, self.reads)
+                args[at] = copies[id(value)]
         if not self.reads:
             for at in self.alone:
                 args[at] = writable(args[at])

@@ -67,8 +67,8 @@ class Fixed:
 
 def _fixed(value: Any, memo: dict) -> Any:
     """A copy for use in a template."""
-    mine = copied(value, memo)
-    return mine if is_atom(mine) else Fixed(mine, value)
+    duplicate = copied(value, memo)
+    return duplicate if is_atom(duplicate) else Fixed(duplicate, value)
 
 
 def lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict | None = None) -> Any:
@@ -205,21 +205,21 @@ def rebuild(structure: Any, function: Callable[[Any], Any], other: Callable[[Any
     if kind is slice:
         return slice(function(structure.start), function(structure.stop), function(structure.step))
     if issubclass(kind, tuple):
-        made = tuple.__new__(kind, [function(item) for item in tuple.__iter__(structure)])
-        vars(made).update(vars(structure)) if hasattr(made, "__dict__") else None
-        return made
+        result = tuple.__new__(kind, [function(item) for item in tuple.__iter__(structure)])
+        vars(result).update(vars(structure)) if hasattr(result, "__dict__") else None
+        return result
     if issubclass(kind, (set, frozenset)):
         return kind([function(item) for item in structure])
     if issubclass(kind, (list, dict, deque)):
-        made = copy.copy(structure)
+        result = copy.copy(structure)
         for key, item in dict.items(structure) if issubclass(kind, dict) else enumerate(structure):
-            made[key] = function(item)
-        return made
+            result[key] = function(item)
+        return result
     if "__dataclass_fields__" in vars(kind):
-        made = copy.copy(structure)
+        result = copy.copy(structure)
         for name in vars(kind)["__dataclass_fields__"]:
-            object.__setattr__(made, name, function(object.__getattribute__(structure, name)))
-        return made
+            object.__setattr__(result, name, function(object.__getattribute__(structure, name)))
+        return result
     return structure if other is None else other(structure)
 
 

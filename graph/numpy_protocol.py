@@ -77,8 +77,8 @@ def array_function(function: Callable, args: tuple, kwargs: dict) -> Any:
     template = nest.lift_call(args, kwargs, tensors, as_tensor)
     outputs, pack = _ask(function, template, tensors)
     attrs = {"function": function, "template": template, "several": pack is not None}
-    made = apply(call_numpy, tensors, attrs, type=function.__name__, name=_node_name(function), outputs=outputs)
-    return made[0] if pack is None else pack(made)
+    result = apply(call_numpy, tensors, attrs, type=function.__name__, name=_node_name(function), outputs=outputs)
+    return result[0] if pack is None else pack(result)
 
 
 def _node_name(function: Callable) -> str:

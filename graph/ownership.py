@@ -127,10 +127,10 @@ def _copy(value: Any, memo: dict) -> Any:
     copier = _COPIERS.get(kind)
     if copier is None:
         copier = _copy_tuple if issubclass(kind, tuple) and _is_reduced_as(kind, object) else _copy_object
-    made = copier(value, memo)
-    memo[id(value)] = made
+    duplicate = copier(value, memo)
+    memo[id(value)] = duplicate
     memo.setdefault(id(memo), []).append(value)  # its id must not be reused while the memo lives
-    return made
+    return duplicate
 
 
 def _copy_container(value: list | dict, memo: dict) -> list | dict:
@@ -143,17 +143,17 @@ def _copy_container(value: list | dict, memo: dict) -> list | dict:
             return item
         if (kind is not list and kind is not dict) or id(item) in memo:
             return _copy(item, memo)
-        made = memo[id(item)] = kind()
-        left.append((item, made))
-        return made
+        duplicate = memo[id(item)] = kind()
+        left.append((item, duplicate))
+        return duplicate
 
     whole = begun(value)
-    for source, made in left:
+    for source, result in left:
         if type(source) is list:
-            made.extend(source if ATOMS.issuperset(map(type, source)) else [begun(item) for item in source])
+            result.extend(source if ATOMS.issuperset(map(type, source)) else [begun(item) for item in source])
         else:
             for key, item in source.items():
-                made[key if type(key) in ATOMS else _copy(key, memo)] = begun(item)
+                result[key if type(key) in ATOMS else _copy(key, memo)] = begun(item)
     return whole
 
 
@@ -164,18 +164,18 @@ def _copy_tuple(value: tuple, memo: dict) -> tuple:
     state = getattr(value, "__dict__", None)
     if not state and all([one is other for one, other in zip(items, value, strict=True)]):
         return value
-    made = tuple.__new__(type(value), items)
+    duplicate = tuple.__new__(type(value), items)
     if state:
-        made.__dict__.update(_copy(state, memo))
-    return made
+        duplicate.__dict__.update(_copy(state, memo))
+    return duplicate
 
 
 def _copy_array(value: np.ndarray, memo: dict) -> np.ndarray:
-    memo[id(value)] = made = value.copy(order="K")
+    memo[id(value)] = result = value.copy(order="K")
     if value.dtype == object and not ATOMS.issuperset(map(type, value.ravel().tolist())):
         for index in np.ndindex(value.shape):
-            made[index] = _copy(value[index], memo)
-    return made
+            result[index] = _copy(value[index], memo)
+    return result
 
 
 _COPIERS: dict[type, Callable[[Any, dict], Any]] = {
@@ -196,10 +196,14 @@ def _copy_method(value: Any, memo: dict) -> Any:
     owner = value.__self__
     if any([owner is one for one in GENERATORS]):
         return value
-    made = _copy(owner, memo)
-    if made is owner:
+    duplicate = _copy(owner, memo)
+    if duplicate is owner:
         return value
-    return types.MethodType(value.__func__, made) if type(value) is types.MethodType else getattr(made, value.__name__)
+    return (
+        types.MethodType(value.__func__, duplicate)
+        if type(value) is types.MethodType
+        else getattr(duplicate, value.__name__)
+    )
 
 
 def _of_type(kind: type, name: str) -> Any:
@@ -269,25 +273,25 @@ def _rebuilt(
     set_state: Callable | None = None,
 ) -> Any:
     """Rebuild an object from copies, as its `__reduce_ex__` specifies."""
-    memo[id(value)] = made = make(*[_copy(arg, memo) for arg in args])
+    memo[id(value)] = result = make(*[_copy(arg, memo) for arg in args])
     if state is not None:
         state = _copy(state, memo)
-        by_itself = _of_type(type(made), "__setstate__")
+        by_itself = _of_type(type(result), "__setstate__")
         if set_state is not None:
-            set_state(made, state)
+            set_state(result, state)
         elif by_itself is not None:
-            by_itself(made, state)
+            by_itself(result, state)
         else:
             attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
             if attributes:
-                object.__getattribute__(made, "__dict__").update(attributes)
+                object.__getattribute__(result, "__dict__").update(attributes)
             for name, item in (slots or {}).items():
-                object.__setattr__(made, name, item)
+                object.__setattr__(result, name, item)
     for item in items or ():
-        made.append(_copy(item, memo))
+        result.append(_copy(item, memo))
     for key, item in pairs or ():
-        made[_copy(key, memo)] = _copy(item, memo)
-    return made
+        result[_copy(key, memo)] = _copy(item, memo)
+    return result
 
 
 def alike(one: Any, two: Any, depth: int = 0) -> bool:
@@ -381,18 +385,18 @@ def _is_alone(value: Any) -> bool:
 
 def _is_alone_in_all(value: Any) -> bool:
     """As `_is_alone`, for any value: each part must be held exactly as often as other parts hold it."""
-    parts, held = [value], {id(value): 0}
+    parts, counts = [value], {id(value): 0}
     for part in parts:
         for child in _parts_of([part]):
             if type(child) is tuple and is_atom(child):
                 continue
-            if id(child) not in held:
-                held[id(child)] = 0
+            if id(child) not in counts:
+                counts[id(child)] = 0
                 parts.append(child)
-            held[id(child)] += 1
+            counts[id(child)] += 1
     part = child = None
     del parts[0]
-    return all([sys.getrefcount(part) - _HELD <= held[id(part)] for part in parts])
+    return all([sys.getrefcount(part) - _HELD <= counts[id(part)] for part in parts])
 
 
 def _parts_of(objects: list) -> list:

@@ -69,10 +69,10 @@ def messages(package: str, definitions: Mapping[str, Mapping[str, str]], uses: A
     kinds = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
     for name, fields in definitions.items():
-        made = file.message_type.add(name=name)
+        message = file.message_type.add(name=name)
         for field, text in fields.items():
             number, *repeated, kind = text.split()
-            entry = made.field.add(name=field, number=int(number), label=kinds.LABEL_OPTIONAL)
+            entry = message.field.add(name=field, number=int(number), label=kinds.LABEL_OPTIONAL)
             if repeated:
                 entry.label = kinds.LABEL_REPEATED
             if kind in definitions or kind.startswith("."):

@@ -44,8 +44,8 @@ class _State:
         self.active = False
 
     def refresh(self) -> None:
-        asked = self.resources or self.labels
-        self.active = bool(self.controllers or self.devices or self.colocation or self.container or asked)
+        requested = self.resources or self.labels
+        self.active = bool(self.controllers or self.devices or self.colocation or self.container or requested)
 
 
 class _ThreadState(threading.local):
@@ -148,13 +148,13 @@ class Scopes:
             devices.DeviceSpec.from_string(device)
         state = self._state
         outer = state.devices
-        mine = [*outer, device]
-        state.devices = mine
+        stack = [*outer, device]
+        state.devices = stack
         state.refresh()
         try:
             yield
         finally:
-            if state.devices is not mine:
+            if state.devices is not stack:
                 raise RuntimeError("Exiting device scope without proper scope nesting.")
             state.devices = outer
             state.refresh()

@@ -62,8 +62,8 @@ class Section:
 
     def controls(self) -> list[Operation]:
         """The operations outside that operations inside wait for."""
-        mine = set(self.ops)
-        return list(dict.fromkeys([c for op in self.ops for c in op.controls if c not in mine]))
+        own_ops = set(self.ops)
+        return list(dict.fromkeys([c for op in self.ops for c in op.controls if c not in own_ops]))
 
 
 def sections_of(op: Operation) -> list[Section]:
@@ -79,10 +79,10 @@ def captures(sections: Sequence[Section]) -> list[Tensor]:
     changing = {name for section in sections for name in section.changes()}
     found: dict[Tensor, None] = {}
     for section in sections:
-        mine = set(section.ops)
+        own_ops = set(section.ops)
         for tensor in [*[t for op in section.ops for t in op.inputs], *section.outputs]:
             op = tensor.op
-            if op not in mine and (op.kind not in REFERENCES or op.attrs.get("_variable", op.name) not in changing):
+            if op not in own_ops and (op.kind not in REFERENCES or op.attrs.get("_variable", op.name) not in changing):
                 found[tensor] = None
     return list(found)
 

@@ -93,9 +93,9 @@ class _Numpy:
 
     def __init__(self):
         with _lock:
-            mine = _spare.pop() if _spare else np.random.MT19937()
-        self._mine, self._its = mine, np.random.get_bit_generator()  # type: ignore[attr-defined]
-        np.random.set_bit_generator(mine)  # type: ignore[attr-defined]
+            generator = _spare.pop() if _spare else np.random.MT19937()
+        self._mine, self._its = generator, np.random.get_bit_generator()  # type: ignore[attr-defined]
+        np.random.set_bit_generator(generator)  # type: ignore[attr-defined]
 
     def back(self) -> None:
         """Restore the bit generator."""

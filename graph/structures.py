@@ -34,8 +34,8 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
 def packed(structure: Any, items: Iterator[Any]) -> Any:
     """A structure like this one, filled from an iterator."""
     if isinstance(structure, Mapping):
-        made = {key: packed(structure[key], items) for key in ordered(structure)}
-        return type(structure)([(key, made[key]) for key in structure])  # type: ignore[call-arg]
+        result = {key: packed(structure[key], items) for key in ordered(structure)}
+        return type(structure)([(key, result[key]) for key in structure])  # type: ignore[call-arg]
     if isinstance(structure, (list, tuple)):
         parts = [packed(item, items) for item in structure]
         return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)

@@ -37,8 +37,8 @@ class Traits:
     anywhere: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
-        asked = self.isolated or self.timeout is not None or self.resources or self.labels or self.here
-        object.__setattr__(self, "anywhere", not (asked or self.waits or self.limits))
+        restricted = self.isolated or self.timeout is not None or self.resources or self.labels or self.here
+        object.__setattr__(self, "anywhere", not (restricted or self.waits or self.limits))
 
     @property
     def awaited(self) -> bool:
@@ -48,13 +48,13 @@ class Traits:
     @property
     def elsewhere(self) -> list[str]:
         """The options that require a process other than the caller's."""
-        asked = {
+        options = {
             "isolated": self.isolated,
             "resources": self.resources,
             "label_selector": self.labels,
             "timeout": self.timeout is not None,
         }
-        return [option for option, given in asked.items() if given]
+        return [option for option, given in options.items() if given]
 
     def check_place(self, word: str) -> None:
         """Raise ValueError if the options require the caller's process and another one at the same time."""

@@ -144,12 +144,12 @@ class UserFunction:
 
     async def _within(self, args: Any, kwargs: Any) -> Any:
         """Await the function's result, up to its time limit."""
-        made = self.function(*args, **kwargs)
-        if not inspect.isawaitable(made):
-            return made
+        result = self.function(*args, **kwargs)
+        if not inspect.isawaitable(result):
+            return result
         if self.timeout is None:
-            return await made
-        task = asyncio.ensure_future(made)
+            return await result
+        task = asyncio.ensure_future(result)
         try:
             done, _ = await asyncio.wait([task], timeout=self.timeout)
         except asyncio.CancelledError:
@@ -197,8 +197,8 @@ class UserFunction:
         return UserFunction(self.function, self.outputs, self.types, 0, self.timeout, self.numpy)
 
     def _once(self, args: Any, kwargs: Any) -> Any:
-        made = self.function(*args, **kwargs)
-        return awaited(made) if self._async else made
+        result = self.function(*args, **kwargs)
+        return awaited(result) if self._async else result
 
     def _watched(self, args: Any, kwargs: Any) -> Any:
         """Call the function once, and tell the watchers."""

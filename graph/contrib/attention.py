@@ -66,9 +66,9 @@ def _tiled(t: Any, multiplier: int) -> Any:
         return x
     rows, rest = x.raw_shape[0], x.raw_shape[1:]
     wide = array_ops.tile(array_ops.expand_dims(x, 1), [1, multiplier] + [1] * len(rest))
-    made = array_ops.reshape(wide, array_ops.concat([[-1], array_ops.shape(x)[1:]], 0))
-    made.set_shape([None if rows is None else rows * multiplier, *rest])
-    return made
+    result = array_ops.reshape(wide, array_ops.concat([[-1], array_ops.shape(x)[1:]], 0))
+    result.set_shape([None if rows is None else rows * multiplier, *rest])
+    return result
 
 
 # Mechanisms
@@ -109,8 +109,8 @@ class AttentionMechanism:
         """(alignments, the next attention state)."""
         scores = self.score(query)
         if self._lengths is not None:
-            there = sequence_mask(self._lengths, array_ops.shape(scores)[1])
-            scores = array_ops.where(there, scores, ones(array_ops.shape(scores), self.dtype) * self._least)
+            valid = sequence_mask(self._lengths, array_ops.shape(scores)[1])
+            scores = array_ops.where(valid, scores, ones(array_ops.shape(scores), self.dtype) * self._least)
         alignments = self._probability_fn(scores)
         return alignments, alignments
 
@@ -125,10 +125,10 @@ def _masked(memory: Tensor, lengths: Tensor | None) -> Tensor:
     """The memory with zeros beyond the lengths."""
     if lengths is None:
         return memory
-    there = sequence_mask(lengths, array_ops.shape(memory)[1], dtype=memory.dtype.base_dtype)
-    made = memory * array_ops.expand_dims(there, 2)
-    made.set_shape(memory.shape)
-    return made
+    valid = sequence_mask(lengths, array_ops.shape(memory)[1], dtype=memory.dtype.base_dtype)
+    masked = memory * array_ops.expand_dims(valid, 2)
+    masked.set_shape(memory.shape)
+    return masked
 
 
 class LuongAttention(AttentionMechanism):
@@ -181,14 +181,14 @@ class BahdanauAttention(AttentionMechanism):
 
     def score(self, query: Tensor) -> Tensor:
         with variable_scope(None, "bahdanau_attention", [query]):
-            asked = array_ops.expand_dims(self.query_layer(query), 1)
+            projected = array_ops.expand_dims(self.query_layer(query), 1)
             v = get_variable("attention_v", [self._num_units], self.dtype)
             if not self._normalize:
-                return math_ops.reduce_sum(v * math_ops.tanh(self.keys + asked), [2])
+                return math_ops.reduce_sum(v * math_ops.tanh(self.keys + projected), [2])
             g = get_variable("attention_g", [], self.dtype, initializer=_root(self._num_units))
             bias = get_variable("attention_b", [self._num_units], self.dtype, initializer=_zeros)
             unit = g * v * math_ops.rsqrt(math_ops.reduce_sum(math_ops.square(v)))
-            return math_ops.reduce_sum(unit * math_ops.tanh(self.keys + asked + bias), [2])
+            return math_ops.reduce_sum(unit * math_ops.tanh(self.keys + projected + bias), [2])
 
 
 def _one(shape: Any, dtype: Any = dtypes.float32, **_: Any) -> Tensor:

@@ -36,19 +36,19 @@ def gather_tree(step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_t
 
 
 def _followed(ids, parents, lengths, end):
-    made = np.full_like(ids, end)
+    sequences = np.full_like(ids, end)
     batches, beams = ids.shape[1:]
     for batch in range(batches):
         last = min(int(np.max(lengths[batch])), len(ids)) - 1
         for beam in range(beams):
             at = beam
             for time in range(last, -1, -1):
-                made[time, batch, beam] = ids[time, batch, at]
+                sequences[time, batch, beam] = ids[time, batch, at]
                 at = parents[time, batch, at]
-            ends = np.flatnonzero(made[:, batch, beam] == end)
+            ends = np.flatnonzero(sequences[:, batch, beam] == end)
             if len(ends):
-                made[ends[0] :, batch, beam] = end
-    return made
+                sequences[ends[0] :, batch, beam] = end
+    return sequences
 
 
 class BeamSearchDecoder(Decoder):
@@ -86,17 +86,17 @@ class BeamSearchDecoder(Decoder):
             return tensor
         x = convert_to_tensor(tensor)
         wanted = array_ops.concat([array_ops.stack([self._batch, self._width]), array_ops.shape(x)[1:]], 0)
-        made = array_ops.reshape(x, wanted)
-        made.set_shape([None, self._width, *x.shape.as_list()[1:]])
-        return made
+        reshaped = array_ops.reshape(x, wanted)
+        reshaped.set_shape([None, self._width, *x.shape.as_list()[1:]])
+        return reshaped
 
     def _merged(self, tensor: Any) -> Any:
         """[batch, beam, ...] as [batch * beam, ...]."""
         if isinstance(tensor, TensorArray) or tensor.raw_shape == ():
             return tensor
-        made = array_ops.reshape(tensor, array_ops.concat([[-1], array_ops.shape(tensor)[2:]], 0))
-        made.set_shape([None, *tensor.shape.as_list()[2:]])
-        return made
+        reshaped = array_ops.reshape(tensor, array_ops.concat([[-1], array_ops.shape(tensor)[2:]], 0))
+        reshaped.set_shape([None, *tensor.shape.as_list()[2:]])
+        return reshaped
 
     def initialize(self, name: str | None = None) -> tuple:
         starts = array_ops.tile(array_ops.expand_dims(self._start, 1), [1, self._width])
@@ -127,8 +127,8 @@ class BeamSearchDecoder(Decoder):
             (dtypes.float32, row), (dtypes.int32, row), (dtypes.int32, row), (dtypes.float32, row),
             (dtypes.bool, row), (dtypes.int64, row),
         ]  # fmt: skip
-        made = apply(_best, [*likely, state.lengths, self._end], attrs, type="BeamSearchStep", outputs=outputs)
-        scores, words, parents, log_probs, finished, lengths = made
+        result = apply(_best, [*likely, state.lengths, self._end], attrs, type="BeamSearchStep", outputs=outputs)
+        scores, words, parents, log_probs, finished, lengths = result
         kept = map_structure(lambda tensor: self._reordered(tensor, parents), cell_state)
         return BeamSearchDecoderOutput(scores, words, parents), BeamSearchDecoderState(
             kept, log_probs, finished, lengths
@@ -138,9 +138,9 @@ class BeamSearchDecoder(Decoder):
         """The states of the surviving beams."""
         if isinstance(tensor, TensorArray) or tensor.raw_shape == ():
             return tensor
-        made = array_ops.gather(tensor, parents, batch_dims=1)
-        made.set_shape(tensor.shape)
-        return made
+        gathered = array_ops.gather(tensor, parents, batch_dims=1)
+        gathered.set_shape(tensor.shape)
+        return gathered
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> tuple:
         longest = math_ops.cast(math_ops.reduce_max(final_state.lengths, 1), dtypes.int32)

@@ -116,8 +116,8 @@ class TrainingHelper(Helper):
     def _inputs_at(self, time: Any, over: Tensor) -> Any:
         at = where(over, 0, time)
         steps = [array_ops.gather(whole, at) for whole in flatten(self.inputs)]
-        made = [where(over, blank, step) for blank, step in zip(flatten(self._zeros), steps, strict=True)]
-        return pack_sequence_as(self.inputs, made)
+        inputs = [where(over, blank, step) for blank, step in zip(flatten(self._zeros), steps, strict=True)]
+        return pack_sequence_as(self.inputs, inputs)
 
 
 class ScheduledEmbeddingTrainingHelper(TrainingHelper):
@@ -378,9 +378,9 @@ def _chosen(condition: Tensor, one: Any, other: Any) -> Any:
     def choose(old: Any, new: Any) -> Any:
         if isinstance(new, TensorArray) or new.raw_shape == ():
             return new
-        made = where(condition, old, new)
-        made.set_shape(new.shape)
-        return made
+        chosen = where(condition, old, new)
+        chosen.set_shape(new.shape)
+        return chosen
 
     pairs = zip(flatten(one), flatten(other), strict=True)
     return pack_sequence_as(other, [choose(old, new) for old, new in pairs])

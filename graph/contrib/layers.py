@@ -137,12 +137,12 @@ def fully_connected(
         weights = weights_of(
             "weights", shape, x, weights_initializer, weights_regularizer, variables_collections, trainable
         )
-        made = math_ops.matmul(x, weights) if x.shape.ndims == 2 else tensordot(x, weights, 1)
-        made = finished(
-            made, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
+        outputs = math_ops.matmul(x, weights) if x.shape.ndims == 2 else tensordot(x, weights, 1)
+        outputs = finished(
+            outputs, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
             biases_initializer, biases_regularizer, variables_collections, trainable,
         )  # fmt: skip
-        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
+        return collect_named_outputs(outputs_collections, current.original_name_scope, outputs)
 
 
 relu = functools.partial(fully_connected, activation_fn=nn_ops.relu)
@@ -209,15 +209,15 @@ def batch_norm(
             beta_regularizer=losses.get("beta"), gamma_regularizer=losses.get("gamma"),
             trainable=trainable, name=at.name.rpartition("/")[2], _scope=at, fused=fused, _reuse=reuse,
         )  # fmt: skip
-        made = layer.apply(x, training=is_training)
+        outputs = layer.apply(x, training=is_training)
         if updates_collections is None:
             with control_dependencies(list(layer.updates)):
-                made = identity(made)
+                outputs = identity(outputs)
         else:
             for update in layer.updates:
                 get_default_graph().add_to_collections(updates_collections, update)
-        made = made if activation_fn is None else activation_fn(made)
-        return collect_named_outputs(outputs_collections, at.original_name_scope, made)
+        outputs = outputs if activation_fn is None else activation_fn(outputs)
+        return collect_named_outputs(outputs_collections, at.original_name_scope, outputs)
 
 
 def _of_model(collections: Any) -> Callable:
@@ -259,10 +259,10 @@ def layer_norm(
         if scale:
             gamma = weights_of("gamma", shape, x, Ones(), None, variables_collections, trainable)
         mean, variance = nn_ops.moments(x, axes, keep_dims=True)
-        made = nn_ops.batch_normalization(x, mean, variance, beta, gamma, variance_epsilon=1e-12)
-        made.set_shape(x.shape)
-        made = made if activation_fn is None else activation_fn(made)
-        return collect_named_outputs(outputs_collections, at.original_name_scope, made)
+        outputs = nn_ops.batch_normalization(x, mean, variance, beta, gamma, variance_epsilon=1e-12)
+        outputs.set_shape(x.shape)
+        outputs = outputs if activation_fn is None else activation_fn(outputs)
+        return collect_named_outputs(outputs_collections, at.original_name_scope, outputs)
 
 
 @add_arg_scope
@@ -282,8 +282,8 @@ def _pool(public: str, kind: str, title: str) -> Callable[..., Tensor]:
     def pool(inputs, kernel_size, stride=2, padding="VALID", data_format="NHWC", outputs_collections=None, scope=None):
         check_format(data_format)
         with name_scope(scope, title, [inputs]) as at:
-            made = function(inputs, pair_of(kernel_size), pair_of(stride), padding.upper())
-            return collect_named_outputs(outputs_collections, at, made)
+            outputs = function(inputs, pair_of(kernel_size), pair_of(stride), padding.upper())
+            return collect_named_outputs(outputs_collections, at, outputs)
 
     pool.__name__ = pool.__qualname__ = public
     what = "largest element" if kind == "MAX" else "mean"
@@ -309,11 +309,11 @@ def dropout(
     with name_scope(scope, "Dropout", [inputs]) as at:
         x = convert_to_tensor(inputs)
         if isinstance(is_training, bool) or is_training is None:
-            made = nn_ops.dropout(x, keep_prob, noise_shape, seed) if is_training else identity(x)
+            outputs = nn_ops.dropout(x, keep_prob, noise_shape, seed) if is_training else identity(x)
         else:
             flag = convert_to_tensor(is_training)
-            made = cond(flag, lambda: nn_ops.dropout(x, keep_prob, noise_shape, seed), lambda: identity(x))
-        return collect_named_outputs(outputs_collections, at, made)
+            outputs = cond(flag, lambda: nn_ops.dropout(x, keep_prob, noise_shape, seed), lambda: identity(x))
+        return collect_named_outputs(outputs_collections, at, outputs)
 
 
 @add_arg_scope
@@ -326,9 +326,9 @@ def flatten(inputs: Any, outputs_collections: Any = None, scope: str | None = No
             raise ValueError("Inputs must be at least rank 1.")
         rest = None if None in dims[1:] else functools.reduce(lambda a, b: a * b, dims[1:], 1)
         first = dims[0] if dims[0] is not None else array_ops.shape(x)[0]
-        made = array_ops.reshape(x, [first, -1 if rest is None else rest])
-        made.set_shape([dims[0], rest])
-        return collect_named_outputs(outputs_collections, at, made)
+        outputs = array_ops.reshape(x, [first, -1 if rest is None else rest])
+        outputs.set_shape([dims[0], rest])
+        return collect_named_outputs(outputs_collections, at, outputs)
 
 
 @add_arg_scope
@@ -343,8 +343,8 @@ def one_hot_encoding(
     """A one-hot row for each label, float32."""
     with name_scope(scope, "OneHotEncoding", [labels, num_classes]) as at:
         ids = math_ops.cast(convert_to_tensor(labels), dtypes.int64)
-        made = array_ops.one_hot(ids, num_classes, on_value=on_value, off_value=off_value)
-        return collect_named_outputs(outputs_collections, at, made)
+        outputs = array_ops.one_hot(ids, num_classes, on_value=on_value, off_value=off_value)
+        return collect_named_outputs(outputs_collections, at, outputs)
 
 
 @add_arg_scope
@@ -366,9 +366,9 @@ def bias_add(
         biases = weights_of(
             "biases", [channels_of(x, "bias_add")], x, initializer, regularizer, variables_collections, trainable
         )
-        made = nn_ops.bias_add(x, biases)
-        made = made if activation_fn is None else activation_fn(made)
-        return collect_named_outputs(outputs_collections, at.original_name_scope, made)
+        outputs = nn_ops.bias_add(x, biases)
+        outputs = outputs if activation_fn is None else activation_fn(outputs)
+        return collect_named_outputs(outputs_collections, at.original_name_scope, outputs)
 
 
 def embed_sequence(

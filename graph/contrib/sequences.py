@@ -156,8 +156,8 @@ class _Around(RNNCell):
 def _projected(x: Tensor, size: int, activation: Callable | None) -> Tensor:
     weights = get_variable("kernel", [x.shape.as_list()[-1], size], dtype=x.dtype.base_dtype)
     bias = get_variable("bias", [size], dtype=x.dtype.base_dtype, initializer=Zeros())
-    made = math_ops.matmul(x, weights) + bias
-    return made if activation is None else activation(made)
+    result = math_ops.matmul(x, weights) + bias
+    return result if activation is None else activation(result)
 
 
 class OutputProjectionWrapper(_Around):

@@ -162,9 +162,9 @@ def _optimizer(optimizer: Any, rate: Any) -> Optimizer:
             raise ValueError(f"Learning rate is None, but should be specified for {optimizer.__name__}.")
         return optimizer(learning_rate=rate)  # type: ignore[call-arg]
     if callable(optimizer):
-        made = optimizer(rate) if rate is not None else optimizer()
-        if isinstance(made, Optimizer):
-            return made
+        instance = optimizer(rate) if rate is not None else optimizer()
+        if isinstance(instance, Optimizer):
+            return instance
     raise ValueError(
         f"Unrecognized optimizer: should be string, subclass of Optimizer, instance, or function: {optimizer}"
     )
@@ -255,9 +255,9 @@ def create_train_op(
     train: Operation = optimizer.apply_gradients(pairs, global_step=step)
     checked = _checked(loss) if check_numerics else loss
     with control_dependencies([train]):
-        made = identity(checked, name="train_op")
-    get_default_graph().add_to_collection(GraphKeys.TRAIN_OP, made)
-    return made
+        result = identity(checked, name="train_op")
+    get_default_graph().add_to_collection(GraphKeys.TRAIN_OP, result)
+    return result
 
 
 def _checked(loss: Tensor) -> Tensor:
@@ -303,8 +303,8 @@ class HParams:
             kind_of = "multi" if several else "single"
             word = "Must pass" if several else "Must not pass"
             raise ValueError(f"{word} a list for {kind_of}-valued parameter: {name}.")
-        made = [_cast(name, kind, item) for item in value] if several else _cast(name, kind, value)
-        self.__dict__[name] = made
+        cast = [_cast(name, kind, item) for item in value] if several else _cast(name, kind, value)
+        self.__dict__[name] = cast
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._types:
@@ -329,8 +329,8 @@ class HParams:
             if text.startswith("[") != several:
                 raise ValueError(f"Could not parse {name}={text}: it should be {'a list' if several else 'one value'}.")
             parts = [part.strip() for part in text.strip("[]").split(",") if part.strip()] if several else [text]
-            made = [_parsed(name, kind, part) for part in parts]
-            self.set_hparam(name, made if several else made[0])
+            parsed = [_parsed(name, kind, part) for part in parts]
+            self.set_hparam(name, parsed if several else parsed[0])
         return self
 
     def override_from_dict(self, values_dict: dict[str, Any]) -> HParams:

@@ -111,8 +111,8 @@ def get_variables_to_restore(include: Any = None, exclude: Any = None) -> list[V
         kept = get_variables()
     else:
         kept = [v for scope in include for v in get_variables(scope)]
-    gone = {v for scope in exclude or () for v in get_variables(scope)}
-    return [v for v in kept if v not in gone]
+    excluded = {v for scope in exclude or () for v in get_variables(scope)}
+    return [v for v in kept if v not in excluded]
 
 
 filter_variables_by = get_variables

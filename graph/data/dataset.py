@@ -67,9 +67,9 @@ class Dataset(structures.Structured):
 
     def with_options(self, options: Options) -> Dataset:
         """The same dataset with additional options."""
-        made = Dataset(self.variant_tensor, self.structure)
-        made._options = self._options.merge(options)
-        return made
+        copy = Dataset(self.variant_tensor, self.structure)
+        copy._options = self._options.merge(options)
+        return copy
 
     def __iter__(self):
         raise RuntimeError("A dataset is not iterated over in Python: make an iterator, and run its get_next().")
@@ -175,9 +175,9 @@ class Dataset(structures.Structured):
     def concatenate(self, dataset: Dataset) -> Dataset:
         """These elements, then those of another dataset. Raises TypeError if types or classes differ."""
         for word in ("types", "classes"):
-            mine, other = getattr(self, f"output_{word}"), getattr(dataset, f"output_{word}")
-            if mine != other:
-                raise TypeError(f"Two datasets to concatenate have different {word} {mine} and {other}")
+            own, other = getattr(self, f"output_{word}"), getattr(dataset, f"output_{word}")
+            if own != other:
+                raise TypeError(f"Two datasets to concatenate have different {word} {own} and {other}")
         structure = structures.in_common(self.structure, dataset.structure)
         return made_dataset("Concatenate", structure, sources=[self, dataset])
 

@@ -90,18 +90,18 @@ def scan(initial_state: Any, scan_func: Callable[..., Any]) -> Transformation:
 
     def apply(dataset: Dataset) -> Dataset:
         state = structures.as_components(initial_state)
-        made: list[Any] = []
+        outcome: list[Any] = []
 
         def step(before: Any, *element: Any) -> Any:
             result = scan_func(before, *element)
             if not isinstance(result, tuple) or len(result) != 2:
                 raise TypeError("The scan function must return a pair comprising the new state and the output value.")
-            made[:] = [structures.as_components(result[1])]
-            return (structures.as_components(result[0]), made[0])
+            outcome[:] = [structures.as_components(result[1])]
+            return (structures.as_components(result[0]), outcome[0])
 
         structure, section = dataset.with_state(state, step, lambda result: result[0])
         values = structures.parts_of(flatten(state))
-        output = mapped(structures.leaf_of, made[0])
+        output = mapped(structures.leaf_of, outcome[0])
         leaves = [*flatten(structure), *flatten(output)]
         parts, many = tuple([len(leaf.parts) for leaf in leaves]), len(flatten(structure))
         return made_dataset("Scan", output, [dataset], values, section, parts=parts, state=many)

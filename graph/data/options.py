@@ -16,6 +16,6 @@ class Options:
 
     def merge(self, options: Options) -> Options:
         """These options combined with others."""
-        made = Options()
-        made.__dict__.update(self.__dict__, **options.__dict__)
-        return made
+        merged = Options()
+        merged.__dict__.update(self.__dict__, **options.__dict__)
+        return merged

@@ -57,7 +57,7 @@ def paddings(structure: Any, given: Any) -> list[Tensor]:
         values = flatten(given)
     else:
         values = [given]
-    made = []
+    result = []
     for leaf, value in zip(leaves, values, strict=True):
         if value is None:
             value = b"" if leaf.dtype is dtypes.string else leaf.dtype.numpy.type(0)
@@ -66,8 +66,8 @@ def paddings(structure: Any, given: Any) -> list[Tensor]:
             raise ValueError(f"Padding value should be a scalar, but is not: {tensor}")
         if tensor.dtype.base_dtype is not leaf.dtype:
             raise TypeError(f"Padding value tensor ({tensor}) does not match output type: {leaf.dtype.name}")
-        made.append(tensor)
-    return made
+        result.append(tensor)
+    return result
 
 
 def _of(value: Any, leaf: Leaf) -> Any:

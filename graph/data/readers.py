@@ -27,10 +27,10 @@ class _Files(Dataset):
             given = convert_to_tensor(filenames, dtypes.string, name="filenames")
             names = Dataset.from_tensor_slices(reshape(given, [-1]))
         if num_parallel_reads is None:
-            made = names.flat_map(read)
+            dataset = names.flat_map(read)
         else:
-            made = names.interleave(read, num_parallel_reads, 1, num_parallel_reads)
-        super().__init__(made.variant_tensor, made.structure)
+            dataset = names.interleave(read, num_parallel_reads, 1, num_parallel_reads)
+        super().__init__(dataset.variant_tensor, dataset.structure)
 
 
 def _kind(compression_type: Any) -> Tensor:

@@ -75,8 +75,8 @@ def _packed(structure: Any, leaves: Any) -> Any:
         return next(leaves)
     items = [_packed(item, leaves) for item in _items(structure)]
     if isinstance(structure, Mapping):
-        made = dict(zip(sorted(structure), items, strict=True))
-        return type(structure)([(key, made[key]) for key in structure])  # type: ignore[call-arg]
+        result = dict(zip(sorted(structure), items, strict=True))
+        return type(structure)([(key, result[key]) for key in structure])  # type: ignore[call-arg]
     plain = type(structure) is tuple
     return tuple(items) if plain else type(structure)(*items)
 
@@ -133,13 +133,13 @@ def leaf_of(component: Any) -> Leaf:
 
 def parts_of(components: Sequence[Any]) -> list[Tensor]:
     """The tensors of the components."""
-    made: list[Tensor] = []
+    parts: list[Tensor] = []
     for component in components:
         if isinstance(component, SparseTensor):
-            made += [component.indices, component.values, component.dense_shape]
+            parts += [component.indices, component.values, component.dense_shape]
         else:
-            made.append(getattr(component, "variant_tensor", component))
-    return made
+            parts.append(getattr(component, "variant_tensor", component))
+    return parts
 
 
 class _Made:
@@ -178,14 +178,14 @@ class Structured:
 def whole(structure: Any, parts: Sequence[Tensor]) -> Any:
     """Assemble a structure of tensors, SparseTensors and datasets from their parts."""
     left = iter(parts)
-    made: list[Any] = []
+    components: list[Any] = []
     for leaf in flatten(structure):
         tensors = [next(left) for _ in leaf.parts]
         if leaf.word == SPARSE:
-            made.append(SparseTensor(*tensors))
+            components.append(SparseTensor(*tensors))
         else:
-            made.append(MADE.dataset(tensors[0], leaf.inner) if leaf.word == DATASET else tensors[0])
-    return pack(structure, made)
+            components.append(MADE.dataset(tensors[0], leaf.inner) if leaf.word == DATASET else tensors[0])
+    return pack(structure, components)
 
 
 def placeholders(graph: Graph, structure: Any) -> list[Tensor]:

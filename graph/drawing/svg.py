@@ -91,10 +91,10 @@ def _boxes(
 ) -> list[str]:
     parts = []
     for box, ink, (title, small), width, (x, y) in zip(boxes, inks, texts, widths, layout.middles, strict=True):
-        told = "\n".join([part for part in (box.title, box.text, ink.text, box.first.source.text) if part])
+        tooltip = "\n".join([part for part in (box.title, box.text, ink.text, box.first.source.text) if part])
         radius = 14 if box.is_variable else 0 if box.is_constant else 4
         parts.append(
-            f'<g><title>{escape(told)}</title><rect class="b" x="{x - width / 2:.1f}" y="{y - _HEIGHT / 2:.1f}" '
+            f'<g><title>{escape(tooltip)}</title><rect class="b" x="{x - width / 2:.1f}" y="{y - _HEIGHT / 2:.1f}" '
             f'width="{width:.1f}" height="{_HEIGHT:g}" rx="{radius}" fill="{ink.fill}"/>'
             f'<text class="t" x="{x:.1f}" y="{y - 2 if small else y + 4:.1f}">{escape(title)}</text>'
             + (f'<text class="s" x="{x:.1f}" y="{y + 12:.1f}">{escape(small)}</text>' if small else "")

@@ -88,12 +88,12 @@ Columns = tuple[int, ...]
 
 
 def _moved(register: int, columns: Columns) -> int:
-    made, bit = 0, 0
+    image, bit = 0, 0
     while register:
         if register & 1:
-            made ^= columns[bit]
+            image ^= columns[bit]
         register, bit = register >> 1, bit + 1
-    return made
+    return image
 
 
 @lru_cache(maxsize=1024)
@@ -120,10 +120,10 @@ def _over_word() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _all_moved(registers: np.ndarray, columns: Columns) -> np.ndarray:
-    made = np.zeros_like(registers)
+    images = np.zeros_like(registers)
     for bit, column in enumerate(columns):
-        made ^= (registers >> np.uint32(bit) & np.uint32(1)) * np.uint32(column)
-    return made
+        images ^= (registers >> np.uint32(bit) & np.uint32(1)) * np.uint32(column)
+    return images
 
 
 def _after_parts(register: int, data: np.ndarray) -> tuple[int, np.ndarray]:

@@ -57,8 +57,8 @@ class _Column:
         if kind is None:
             return None
         if kind != _LISTS[dtype]:
-            told = f"Data types don't match. Expected type: {_TOLD[_LISTS[dtype]]}, actual type: {_TOLD[kind]}"
-            raise self.error(number, told)
+            message = f"Data types don't match. Expected type: {_TOLD[_LISTS[dtype]]}, actual type: {_TOLD[kind]}"
+            raise self.error(number, message)
         return _array(getattr(feature, kind), dtype)
 
 
@@ -81,15 +81,15 @@ def _fixed(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
     """A fixed number of values in each example: [n, ...shape]."""
     column, size = columns[0], int(np.prod(wanted.shape))
     rows = column.values(wanted.dtype)
-    made = np.empty((len(rows), *wanted.shape), _numpy(wanted.dtype))
+    result = np.empty((len(rows), *wanted.shape), _numpy(wanted.dtype))
     for i, row in enumerate(rows):
         if row is None and default is None:
-            told = f"(data type: {_TOLD[_LISTS[wanted.dtype]]}) is required but could not be found."
-            raise column.error(i, f"Feature: {column.key} {told}")
+            message = f"(data type: {_TOLD[_LISTS[wanted.dtype]]}) is required but could not be found."
+            raise column.error(i, f"Feature: {column.key} {message}")
         if row is not None and len(row) != size:
             raise column.error(i, _mismatch(wanted, len(row), bracket_text(wanted.shape)))
-        made[i] = default if row is None else row.reshape(wanted.shape)[()]
-    return (made,)
+        result[i] = default if row is None else row.reshape(wanted.shape)[()]
+    return (result,)
 
 
 def _padded(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
@@ -100,13 +100,13 @@ def _padded(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
         if row is not None and (len(row) % size if size else len(row)):
             raise column.error(i, _mismatch(wanted, len(row), bracket_text((None, *wanted.shape))))
     longest = max([len(row) // max(size, 1) for row in rows if row is not None], default=0)
-    made = np.empty((len(rows), longest, *wanted.shape), _numpy(wanted.dtype))
-    made[...] = _nothing(wanted.dtype) if default is None else default
+    result = np.empty((len(rows), longest, *wanted.shape), _numpy(wanted.dtype))
+    result[...] = _nothing(wanted.dtype) if default is None else default
     for i, row in enumerate(rows):
         if row is not None:
             elements = row.reshape(-1, *wanted.shape)
-            made[i, : len(elements)] = elements
-    return (made,)
+            result[i, : len(elements)] = elements
+    return (result,)
 
 
 def _ragged(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
@@ -199,18 +199,18 @@ def parse_batch(serialized: Any, names: Any, *defaults: Any, wanted: tuple[Wante
 
 
 def _read(wanted: tuple[Wanted, ...], defaults: tuple, column: Callable[[str], _Column]) -> list:
-    made: list[Any] = []
+    outputs: list[Any] = []
     for one in wanted:
         default = None if one.default is None else np.asarray(defaults[one.default], _numpy(one.dtype))[()]
-        made += _WAYS[one.way]([column(key) for key in one.keys], one, default)
-    return made
+        outputs += _WAYS[one.way]([column(key) for key in one.keys], one, default)
+    return outputs
 
 
 def parse_one(serialized: Any, names: Any, *defaults: Any, wanted: tuple[Wanted, ...]) -> Any:
     """The columns of a single example: as for a batch of one, without the batch axis."""
     features = _parsed("Example", serialized).features
-    made = _read(wanted, defaults, lambda key: _Column(key, [_get(features, key)], _one(names)))
-    return _outputs(_without_batch(wanted, made))
+    result = _read(wanted, defaults, lambda key: _Column(key, [_get(features, key)], _one(names)))
+    return _outputs(_without_batch(wanted, result))
 
 
 def _one(names: Any) -> list[bytes]:

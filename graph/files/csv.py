@@ -16,8 +16,8 @@ def decode_csv(
     records: Any, *defaults: Any, dtypes: tuple, delim: bytes, quotes: bool, missing: bytes, columns: tuple | None
 ) -> Any:
     """The columns of the records, one array for each of `dtypes`."""
-    made = [np.empty(np.shape(records), object if d.kind == "O" else d) for d in dtypes]
-    flat = [column.reshape(-1) for column in made]
+    columns_of_values = [np.empty(np.shape(records), object if d.kind == "O" else d) for d in dtypes]
+    flat = [column.reshape(-1) for column in columns_of_values]
     for i, record in enumerate(np.ravel(np.asarray(records, object))):
         fields = _fields(record, delim, quotes, i)
         if columns is not None:
@@ -28,7 +28,7 @@ def decode_csv(
             raise _error(f"Expect {len(dtypes)} fields but have {len(fields)} in record {i}")
         for j, (field, default, dtype) in enumerate(zip(fields, defaults, dtypes, strict=True)):
             flat[j][i] = _value(field, default, dtype, j, i) if field and field != missing else _default(default, j, i)
-    columns_made = [column[()] for column in made]
+    columns_made = [column[()] for column in columns_of_values]
     return columns_made[0] if len(columns_made) == 1 else tuple(columns_made)
 
 

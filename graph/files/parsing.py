@@ -108,8 +108,8 @@ class _Plan:
         return Wanted("padded", (key,), dtype.name, shape, self._default(key, feature, dtype, ()))  # type: ignore[arg-type]
 
     def _sparse(self, key: str, feature: SparseFeature, dtype: DType) -> Wanted:
-        several = isinstance(feature.index_key, (list, tuple))
-        places = tuple(feature.index_key) if several else (feature.index_key,)
+        is_list = isinstance(feature.index_key, (list, tuple))
+        places = tuple(feature.index_key) if is_list else (feature.index_key,)
         size = tuple(feature.size) if isinstance(feature.size, (list, tuple)) else (feature.size,)
         if not feature.value_key or not all(places):
             raise ValueError(f"Missing {'index_key' if feature.value_key else 'value_key'} for SparseFeature {key}.")
@@ -127,15 +127,15 @@ class _Plan:
 
     def outputs(self) -> list[tuple[DType, shapes.RawShape]]:
         """(dtype, raw shape) of all outputs of the node."""
-        made = []
+        specs = []
         for one in self.wanted:
             dtype = as_dtype(one.dtype)
             if one.way in ("fixed", "padded"):
-                made.append((dtype, (*self.batch, *((None,) if one.way == "padded" else ()), *one.shape)))
+                specs.append((dtype, (*self.batch, *((None,) if one.way == "padded" else ()), *one.shape)))
             else:
                 rank = len(self.batch) + (len(one.shape) if one.way == "sparse" else 1)
-                made += [(dtypes.int64, (None, rank)), (dtype, (None,)), (dtypes.int64, (rank,))]
-        return made
+                specs += [(dtypes.int64, (None, rank)), (dtype, (None,)), (dtypes.int64, (rank,))]
+        return specs
 
     def tensors(self, made: list[Tensor]) -> dict[str, Any]:
         """The result for each key, from the node's first outputs, which are consumed."""
@@ -211,5 +211,5 @@ def parse_single_sequence_example(
         attrs = {"context": context.wanted, "steps": steps.wanted}
         outputs = context.outputs() + steps.outputs()
         kind = "ParseSingleSequenceExample"
-        made = apply(columns.parse_sequence, inputs, attrs, type=kind, name=scope, outputs=outputs)
-        return context.tensors(made), steps.tensors(made)
+        result = apply(columns.parse_sequence, inputs, attrs, type=kind, name=scope, outputs=outputs)
+        return context.tensors(result), steps.tensors(result)

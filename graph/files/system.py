@@ -221,13 +221,13 @@ def walk(
             onerror(error)
         return
     folders = [name for name in names if is_directory(_join(top, name))]
-    here = (top, folders, [name for name in names if name not in set(folders)])
+    entry = (top, folders, [name for name in names if name not in set(folders)])
     if in_order:
-        yield here
+        yield entry
     for name in folders:
         yield from walk(_join(top, name), in_order, onerror)
     if not in_order:
-        yield here
+        yield entry
 
 
 # Changes

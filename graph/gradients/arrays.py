@@ -310,8 +310,8 @@ def _rows_of_part(op: Operation, g: Tensor, ids: Tensor, params: list, part: int
 def _rows_of_part_grad(op: Operation, g: Tensor, _: Any):
     ids, rows, *params = op.inputs
     inputs = [g, ids, rows, *params]
-    made = _like(kernels.unrows_of_part, inputs, dict(op.attrs), "RowsOfPartGrad", rows)
-    return [None, made] + [None] * len(params)
+    result = _like(kernels.unrows_of_part, inputs, dict(op.attrs), "RowsOfPartGrad", rows)
+    return [None, result] + [None] * len(params)
 
 
 @rule("DynamicStitch")

@@ -19,8 +19,8 @@ def by_composition(build: Callable[..., Any]) -> Rule:
 
     def composed(op: Operation, *grads: Any) -> list:
         inputs = [identity(t) if t in op.inputs[:i] else t for i, t in enumerate(op.inputs)]
-        made = build(op, *inputs)
+        result = build(op, *inputs)
         # The inputs may depend on each other, but we need partial derivatives.
-        return gradients(made, inputs, list(grads), name="composed", stop_gradients=inputs)
+        return gradients(result, inputs, list(grads), name="composed", stop_gradients=inputs)
 
     return composed

@@ -58,7 +58,7 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draw
             attrs.setdefault("_stream", op.name)
         if op.kind is Kind.CONTROL:
             attrs["_sections"] = tuple([_copied(op, section, known, draws) for section in sections_of(op)])
-        made = graph.add(
+        copy = graph.add(
             op.kind,
             op.type,
             kernel=op.kernel,
@@ -68,7 +68,7 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draw
             name=op.type,
             traits=op.traits,
         )
-        known.update(zip(op.outputs, made.outputs, strict=True))
+        known.update(zip(op.outputs, copy.outputs, strict=True))
     return [known.get(t, t) for t in section.outputs]
 
 
@@ -110,8 +110,8 @@ def _whole(grad: Any, x: Tensor) -> Tensor:
 
 
 def _matched(tensors: Sequence[Tensor], wanted: Sequence[Tensor], found: Sequence[Tensor]) -> list:
-    made = dict(zip(wanted, found, strict=True))
-    return [made.get(t) for t in tensors]
+    by_tensor = dict(zip(wanted, found, strict=True))
+    return [by_tensor.get(t) for t in tensors]
 
 
 @rule("If")
@@ -134,9 +134,9 @@ def _cond_gradient(op: Operation, *grads: Tensor) -> list:
             (a.dtype.base_dtype, shapes.common(a.raw_shape, b.raw_shape))
             for a, b in zip(ways[0][0].outputs, ways[1][0].outputs, strict=True)
         ]
-        made = iter(add_owner(graph, "If", [back for back, _ in ways], [op.inputs[0]], specs, "Merge", {}).outputs)
+        outputs = iter(add_owner(graph, "If", [back for back, _ in ways], [op.inputs[0]], specs, "Merge", {}).outputs)
     joined = [
-        next(made) if kind is None else IndexedSlices(next(made), next(made), shape(x))
+        next(outputs) if kind is None else IndexedSlices(next(outputs), next(outputs), shape(x))
         for x, kind in zip(wanted, kinds, strict=True)
     ]
     return [None, *_matched(op.inputs[1:], wanted, joined)]
@@ -161,12 +161,12 @@ def _ended(grad: Any, x: Tensor, kind: DType | None) -> list[Tensor]:
 
 def _placeholders(section: Section, op: Operation, like: Sequence[Tensor]) -> list[Tensor]:
     """Parameters of a section for values like these."""
-    made = [
+    parameters = [
         op.graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, t.raw_shape)]).outputs[0]
         for t in like
     ]
-    section.parameters += made
-    return made
+    section.parameters += parameters
+    return parameters
 
 
 @rule("While")
@@ -188,12 +188,12 @@ def _loop_gradient(op: Operation, *grads: Tensor) -> list:
     inputs = [*op.inputs[:carried], *[grads[i] for i in flowing], *op.inputs[carried:given]]
     start = [op.inputs[i] for i in flowing]
     attrs = {"_carried": carried, "_grads": len(flowing), "_limited": limited}
-    made = _gradient_of(op, "WhileGrad", [test, step, back], inputs, [*start, *captured], captured, attrs)
-    found = dict(zip(flowing, made, strict=False))
+    grads_made = _gradient_of(op, "WhileGrad", [test, step, back], inputs, [*start, *captured], captured, attrs)
+    found = dict(zip(flowing, grads_made, strict=False))
     return [
         *[found.get(i) for i in range(carried)],
         *[None] * (given - carried),
-        *_matched(op.inputs[given:], captured, made[len(flowing) :]),
+        *_matched(op.inputs[given:], captured, grads_made[len(flowing) :]),
     ]
 
 
@@ -218,10 +218,10 @@ def _loop_gradient_twice(op: Operation, *grads: Tensor) -> list:
     _, states = sweep(lambda state, _: (on(state), state), start, [numbers(count)])
 
     def undo(carried: list, state: list) -> tuple[list, list]:
-        made = replay(
+        result = replay(
             op, back, {**captured, **dict(zip(back.parameters, [*state, *carried[:m]], strict=True))}, draws=False
         )
-        return [*made[:m], *[total + part for total, part in zip(carried[m:], made[m:], strict=True)]], []
+        return [*result[:m], *[total + part for total, part in zip(carried[m:], result[m:], strict=True)]], []
 
     totals = [_nothing_yet(op, place, t) for place, t in zip(op.attrs["_captures"], op.outputs[m:], strict=True)]
     ends, _ = sweep(undo, [*inputs[n : n + m], *totals], states, reverse=True)
@@ -275,11 +275,11 @@ def _sweep_gradient(op: Operation, *grads: Tensor) -> list:
         "_wanted": tuple(wanted),
     }
     start = [op.inputs[i] for i in flowing]
-    made = _gradient_of(op, "SweepGrad", [forth, back], inputs, [*start, *arrays, *captured], captured, attrs)
-    found = dict(zip([*flowing, *[carried + i for i in wanted]], made, strict=False))
+    result = _gradient_of(op, "SweepGrad", [forth, back], inputs, [*start, *arrays, *captured], captured, attrs)
+    found = dict(zip([*flowing, *[carried + i for i in wanted]], result, strict=False))
     return [
         *[found.get(i) for i in range(given)],
-        *_matched(op.inputs[given:], captured, made[len(flowing) + len(wanted) :]),
+        *_matched(op.inputs[given:], captured, result[len(flowing) + len(wanted) :]),
     ]
 
 
@@ -301,9 +301,9 @@ def _sweep_gradient_twice(op: Operation, *grads: Tensor) -> list:
 
     def undo(carried: list, items: list) -> tuple[list, list]:
         values = [*items[: c + e], *carried[:g], *items[c + e :]]
-        made = replay(op, back, {**captured, **dict(zip(back.parameters, values, strict=True))}, draws=False)
-        totals = [total + part for total, part in zip(carried[g:], made[g + wanted :], strict=True)]
-        return [*made[:g], *totals], made[g : g + wanted]
+        result = replay(op, back, {**captured, **dict(zip(back.parameters, values, strict=True))}, draws=False)
+        totals = [total + part for total, part in zip(carried[g:], result[g + wanted :], strict=True)]
+        return [*result[:g], *totals], result[g : g + wanted]
 
     flowing = op.outputs[g + wanted :]
     totals = [_nothing_yet(op, place, t) for place, t in zip(op.attrs["_captures"], flowing, strict=True)]

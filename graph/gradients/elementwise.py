@@ -258,8 +258,8 @@ def _clip(op: Operation, g: Tensor):
 @by_composition
 def _clip_by_norm(op: Operation, x: Tensor, limit: Tensor):
     total = reduce_sum(m.square(x), op.attrs["axes"], keepdims=True)
-    some = m.greater(total, 0.0)
-    norm = where(some, m.sqrt(where(some, total, 1.0)), total)
+    positive = m.greater(total, 0.0)
+    norm = where(positive, m.sqrt(where(positive, total, 1.0)), total)
     return x * limit / m.maximum(norm, limit)
 
 

@@ -41,18 +41,18 @@ def _matmul(op: Operation, g: Tensor):
     def left() -> Tensor:
         factor = b if op.attrs.get("adjoint_b") else m.conj(b)
         if turned_a:
-            made = product(factor, g, transpose_a=turned_b, transpose_b=True)
+            grad = product(factor, g, transpose_a=turned_b, transpose_b=True)
         else:
-            made = product(g, factor, transpose_b=not turned_b)
-        return unbatched(m.conj(made) if op.attrs.get("adjoint_a") else made, a, b)
+            grad = product(g, factor, transpose_b=not turned_b)
+        return unbatched(m.conj(grad) if op.attrs.get("adjoint_a") else grad, a, b)
 
     def right() -> Tensor:
         factor = a if op.attrs.get("adjoint_a") else m.conj(a)
         if turned_b:
-            made = product(g, factor, transpose_a=True, transpose_b=turned_a)
+            grad = product(g, factor, transpose_a=True, transpose_b=turned_a)
         else:
-            made = product(factor, g, transpose_a=not turned_a)
-        return unbatched(m.conj(made) if op.attrs.get("adjoint_b") else made, b, a)
+            grad = product(factor, g, transpose_a=not turned_a)
+        return unbatched(m.conj(grad) if op.attrs.get("adjoint_b") else grad, b, a)
 
     return [left, right]
 
@@ -60,8 +60,8 @@ def _matmul(op: Operation, g: Tensor):
 def unbatched(made: Tensor, x: Tensor, other: Tensor) -> Tensor:
     """Sum a gradient that has the broadcast batch axes of a matrix product over those that x lacks."""
     if x.raw_shape is not None and other.raw_shape is not None:
-        mine, theirs = x.raw_shape[:-2], other.raw_shape[:-2]
-        if (mine == theirs and None not in mine) or not theirs:
+        own_batch, other_batch = x.raw_shape[:-2], other.raw_shape[:-2]
+        if (own_batch == other_batch and None not in own_batch) or not other_batch:
             return made
     return apply(kernels.sum_like, [made, x], type="SumLike", dtype=made.dtype.base_dtype, shape=x.raw_shape)
 

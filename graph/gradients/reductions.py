@@ -71,10 +71,10 @@ def _prod(op: Operation, g: Tensor):
     if len(op.inputs) == 1:
         attrs["axis"] = op.attrs["axis"]
     inputs = [m.conj(t) if t is x else t for t in (g, *op.inputs)]
-    made = apply(
+    result = apply(
         kernels.product_without_each, inputs, attrs, type="ProdGrad", dtype=g.dtype.base_dtype, shape=x.raw_shape
     )
-    return _alone(op, made)
+    return _alone(op, result)
 
 
 @rule("ProdGrad")
@@ -93,8 +93,8 @@ def _variance(op: Operation, g: Tensor):
 @rule("ReduceStd")
 def _std(op: Operation, g: Tensor):
     y = op.outputs[0]
-    some = m.not_equal(y, 0.0)  # avoid dividing by zero if all are equal: the slope is 0
-    return _alone(op, _centred(op) * _back(op, where(some, g / where(some, y, 1.0), 0.0), mean=True))
+    nonzero = m.not_equal(y, 0.0)  # avoid dividing by zero if all are equal: the slope is 0
+    return _alone(op, _centred(op) * _back(op, where(nonzero, g / where(nonzero, y, 1.0), 0.0), mean=True))
 
 
 def _centred(op: Operation) -> Tensor:

@@ -118,9 +118,9 @@ def _override(op: Operation) -> Rule | None:
         if kernel.gradient is not None:
             return _users_rule
     elif op.type == _CUSTOM:
-        for made in op.graph.get_collection(_CUSTOM_RULES):
-            if made.name == op.name and made.function is not None:
-                return made.function
+        for result in op.graph.get_collection(_CUSTOM_RULES):
+            if result.name == op.name and result.function is not None:
+                return result.function
     for start, end, names in reversed(op.graph.get_collection(GRADIENT_OVERRIDES)):
         for of_type, name in names:
             if of_type == op.type and start <= op.index < end:
@@ -185,11 +185,11 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                     f"variables: {variables}"
                 )
             inputs = [*results, *tensors, *map(convert_to_tensor, variables)]
-            made = apply(first_of, inputs, {"count": len(results)}, type=_CUSTOM, name=scope, outputs=specs)
-        op = made[0].op
+            outputs = apply(first_of, inputs, {"count": len(results)}, type=_CUSTOM, name=scope, outputs=specs)
+        op = outputs[0].op
         back = _custom_rule(grad_fn, len(tensors), variables)
         op.graph.get_collection_ref(_CUSTOM_RULES).append(_Local(op.name, back))
-        return packed(result, iter(made))
+        return packed(result, iter(outputs))
 
     return call
 
@@ -215,13 +215,15 @@ def _trainable_behind(results: Sequence[Tensor], args: Sequence[Tensor]) -> list
 
 def _custom_rule(function: Callable, count: int, variables: list[Variable]) -> Rule:
     def found(op: Operation, *grads: Any) -> list:
-        made, of_variables = (function(*grads), []) if not variables else function(*grads, variables=variables)
+        of_args, of_variables = (function(*grads), []) if not variables else function(*grads, variables=variables)
         if variables:
             if len(of_variables) != len(variables):
                 raise ValueError("Must return gradient for each variable from @custom_gradient grad_fn.")
-        made = list(made) if isinstance(made, (list, tuple)) else [made]
-        if len(made) != count:
-            raise ValueError(f"{op.defined_at}: grad_fn must give {count} gradients, one for each arg, not {len(made)}")
-        return [None] * len(op.outputs) + made + list(of_variables)
+        of_args = list(of_args) if isinstance(of_args, (list, tuple)) else [of_args]
+        if len(of_args) != count:
+            raise ValueError(
+                f"{op.defined_at}: grad_fn must give {count} gradients, one for each arg, not {len(of_args)}"
+            )
+        return [None] * len(op.outputs) + of_args + list(of_variables)
 
     return found

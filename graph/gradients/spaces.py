@@ -80,7 +80,7 @@ def _greatest(op: Operation, g: Tensor):
     """Divide the gradient equally among the elements that equal the result."""
     x, indices, updates = op.inputs
     y = op.outputs[0]
-    ours = math_ops.cast(math_ops.equal(x, y), g.dtype)
-    theirs = math_ops.cast(math_ops.equal(updates, array_ops.gather_nd(y, indices)), g.dtype)
-    each = g / scattering.tensor_scatter_add(ours, indices, theirs)
-    return [lambda: each * ours, None, lambda: array_ops.gather_nd(each, indices) * theirs]
+    kept_hits = math_ops.cast(math_ops.equal(x, y), g.dtype)
+    update_hits = math_ops.cast(math_ops.equal(updates, array_ops.gather_nd(y, indices)), g.dtype)
+    each = g / scattering.tensor_scatter_add(kept_hits, indices, update_hits)
+    return [lambda: each * kept_hits, None, lambda: array_ops.gather_nd(each, indices) * update_hits]

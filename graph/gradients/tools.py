@@ -42,11 +42,11 @@ def _summed_axes(shape: shapes.RawShape, others: list[shapes.RawShape]) -> tuple
             return None
         lead = max(lead, len(other) - rank)
     for i in range(1, rank + 1):
-        mine = shape[-i]
-        theirs = [other[-i] for other in others if other is not None and i <= len(other)]
-        if mine not in (1, None) or all([dim == 1 for dim in theirs]):
+        own_dim = shape[-i]
+        other_dims = [other[-i] for other in others if other is not None and i <= len(other)]
+        if own_dim not in (1, None) or all([dim == 1 for dim in other_dims]):
             continue
-        if mine is None:
+        if own_dim is None:
             return None
         ones.append(rank - i)
     return lead, tuple(reversed(ones))

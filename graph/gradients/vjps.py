@@ -196,12 +196,12 @@ def _traced(form: tuple, inputs: tuple, which: int, grads: tuple) -> Any:
     # Like autograd's make_vjp, but without its warning if the result does not depend on the input: a common case here.
     with trace_stack.new_trace() as level:
         box = new_box(x, level, VJPNode.new_root())
-        made = _evaluate(form, (*inputs[:which], box, *inputs[which + 1 :]))
+        value = _evaluate(form, (*inputs[:which], box, *inputs[which + 1 :]))
         if len(grads) > 1:
-            made = sum([anp.sum(g * part) for g, part in zip(grads, made, strict=True)])
-    if not isbox(made) or made._trace != level:
+            value = sum([anp.sum(g * part) for g, part in zip(grads, value, strict=True)])
+    if not isbox(value) or value._trace != level:
         return vspace(x).zeros()
-    return backward_pass(grads[0] if len(grads) == 1 else 1.0, made._node)
+    return backward_pass(grads[0] if len(grads) == 1 else 1.0, value._node)
 
 
 def _evaluate(form: tuple, values: tuple) -> Any:

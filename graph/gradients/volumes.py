@@ -70,10 +70,10 @@ def _fraction(op: Operation, g: Tensor):
 @rule("FractionalAvgPoolGrad")
 def _fraction_again(op: Operation, g: Tensor):
     before, _, *ends = op.inputs
-    made = apply(
+    result = apply(
         kernels.fraction_mean, [g, *ends], op.attrs, type="FractionalAvgPool", dtype=g.dtype, shape=before.raw_shape
     )
-    return [made, None, None, None]
+    return [result, None, None, None]
 
 
 @rule("CTCLoss")

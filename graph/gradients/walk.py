@@ -182,10 +182,10 @@ class _Walk:
                 f"Num gradients {len(found)} generated for op {op.defined_at} do not match num inputs {len(op.inputs)}"
             )
         wanted = [(i, t) for i, t in enumerate(op.inputs) if self.connected(t)]
-        made = [_made(found[i]) for i, _ in wanted]
-        if self.gated and len([g for g in made if g is not None]) > 1:
-            made = gated(made)
-        for (i, tensor), grad in zip(wanted, made, strict=True):
+        evaluated = [_made(found[i]) for i, _ in wanted]
+        if self.gated and len([g for g in evaluated if g is not None]) > 1:
+            evaluated = gated(evaluated)
+        for (i, tensor), grad in zip(wanted, evaluated, strict=True):
             if grad is not None:
                 self.add(tensor, _fitted(op, i, tensor, grad))
 

@@ -144,8 +144,8 @@ def sample_distorted_bounding_box(
             "whole": bool(use_image_if_no_bounding_boxes),
         }
         inputs, kind = [size, places, covered], "SampleDistortedBoundingBoxV2"
-        made = apply_random(kernels.lot, inputs, attrs, seed=seed or None, type=kind, dtype=dtypes.int32, shape=(4,))
-        begin, extent = concat([made[:2], [0]], 0), concat([made[2:], [-1]], 0)
-        ends = cast(stack([made[0], made[1], made[0] + made[2], made[1] + made[3]]), dtypes.float32)
+        result = apply_random(kernels.lot, inputs, attrs, seed=seed or None, type=kind, dtype=dtypes.int32, shape=(4,))
+        begin, extent = concat([result[:2], [0]], 0), concat([result[2:], [-1]], 0)
+        ends = cast(stack([result[0], result[1], result[0] + result[2], result[1] + result[3]]), dtypes.float32)
         box = ends / cast(gather(size, np.array([0, 1, 0, 1])), dtypes.float32)
         return begin, extent, reshape(box, [1, 1, 4])

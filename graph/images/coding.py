@@ -123,14 +123,14 @@ def decoded(contents: bytes, *, channels: int, dtype: np.dtype) -> np.ndarray:
     if kind == "GIF":
         if channels not in (0, 3):
             raise InvalidArgumentError(None, None, f"channels must be 0 or 3 for a GIF, not {channels}")
-        made = decoded_gif(contents)
+        result = decoded_gif(contents)
     elif kind == "JPEG":
-        made = decoded_jpeg(contents, channels=channels, ratio=1)
+        result = decoded_jpeg(contents, channels=channels, ratio=1)
     elif kind == "BMP":
-        made = decoded_bmp(contents, channels=channels)
+        result = decoded_bmp(contents, channels=channels)
     else:
         raise InvalidArgumentError(None, None, "Unable to decode bytes as JPEG, PNG, GIF, or BMP")
-    return made.astype(np.uint16) * np.uint16(257) if dtype == np.uint16 else made
+    return result.astype(np.uint16) * np.uint16(257) if dtype == np.uint16 else result
 
 
 def _contents(value: Any) -> Tensor:
@@ -214,14 +214,14 @@ def decode_image(
     with name_scope(name, "decode_image", [contents]):
         attrs = {"channels": number, "dtype": whole.numpy, "single": not expand_animations}
         raw = None if expand_animations else (None, None, number or None)
-        made = apply(decoded_one, [_contents(contents)], attrs, type="DecodeImage", dtype=whole, shape=raw)
-        return made if wanted is whole else convert_image_dtype(made, wanted)
+        result = apply(decoded_one, [_contents(contents)], attrs, type="DecodeImage", dtype=whole, shape=raw)
+        return result if wanted is whole else convert_image_dtype(result, wanted)
 
 
 def decoded_one(contents: bytes, *, channels: int, dtype: np.dtype, single: bool) -> np.ndarray:
     """The kernel of DecodeImage, optionally for the first frame only."""
-    made = decoded(contents, channels=channels, dtype=dtype)
-    return made[0] if single and made.ndim == 4 else made
+    result = decoded(contents, channels=channels, dtype=dtype)
+    return result[0] if single and result.ndim == 4 else result
 
 
 def decode_and_crop_jpeg(
@@ -231,9 +231,9 @@ def decode_and_crop_jpeg(
     with name_scope(name, "DecodeAndCropJpeg", [contents, crop_window]):
         picture = decode_jpeg(contents, channels, **options)
         window = convert_to_tensor(crop_window, dtypes.int32, name="crop_window")
-        made = part(picture, [window[0], window[1], 0], [window[2], window[3], -1])
-        made.set_shape(picture.raw_shape)
-        return made
+        result = part(picture, [window[0], window[1], 0], [window[2], window[3], -1])
+        result.set_shape(picture.raw_shape)
+        return result
 
 
 def found_jpeg(contents: bytes) -> np.bool_:
@@ -349,8 +349,8 @@ def adjust_jpeg_quality(image: Any, jpeg_quality: Any, name: str | None = None) 
         whole = convert_image_dtype(x, dtypes.uint8, saturate=True)
         quality = convert_to_tensor(jpeg_quality, dtypes.int32)
         inputs, kind = [whole, quality], "AdjustJpegQuality"
-        made = apply(through_jpeg, inputs, type=kind, dtype=dtypes.uint8, shape=x.raw_shape)
-        return convert_image_dtype(made, x.dtype.base_dtype, saturate=True)
+        result = apply(through_jpeg, inputs, type=kind, dtype=dtypes.uint8, shape=x.raw_shape)
+        return convert_image_dtype(result, x.dtype.base_dtype, saturate=True)
 
 
 def random_jpeg_quality(image: Any, min_jpeg_quality: int, max_jpeg_quality: int, seed: int | None = None) -> Tensor:

@@ -50,8 +50,8 @@ def _other_integers(x: Tensor, wanted: dtypes.DType, change: Callable, saturate:
     most, most_wanted = x.dtype.max, wanted.max
     if most > most_wanted:
         return change(x // x.dtype.numpy.type((most + 1) // (most_wanted + 1)), wanted, name=name)
-    made = saturate_cast(x, wanted) if saturate else cast(x, wanted)
-    return made * wanted.numpy.type((most_wanted + 1) // (most + 1))
+    result = saturate_cast(x, wanted) if saturate else cast(x, wanted)
+    return result * wanted.numpy.type((most_wanted + 1) // (most + 1))
 
 
 def _on_floats(image: Any, name: str | None, scope: str, change: Callable[[Tensor], Tensor]) -> Tensor:
@@ -173,8 +173,8 @@ def per_image_standardization(image: Any) -> Tensor:
             least = np.float32(1 / np.sqrt(np.prod(x.raw_shape[-3:])))  # type: ignore[arg-type]
         mean = reduce_mean(x, axes, keepdims=True)
         deviation = sqrt(reduce_mean(square(x - mean), axes, keepdims=True))
-        made = (x - mean) / maximum(deviation, least)
-        return identity(made, name=scope)
+        result = (x - mean) / maximum(deviation, least)
+        return identity(result, name=scope)
 
 
 # Color spaces
@@ -187,8 +187,8 @@ def rgb_to_grayscale(images: Any, name: str | None = None) -> Tensor:
         x = _three_channels(convert_to_tensor(images, name="images"))
         dtype = x.dtype.base_dtype
         floats = convert_image_dtype(x, dtypes.float32)
-        made = expand_dims(tensordot(floats, weights, [[-1], [-1]]), -1)
-        return convert_image_dtype(made, dtype, name=scope)
+        result = expand_dims(tensordot(floats, weights, [[-1], [-1]]), -1)
+        return convert_image_dtype(result, dtype, name=scope)
 
 
 def grayscale_to_rgb(images: Any, name: str | None = None) -> Tensor:
@@ -224,9 +224,9 @@ _YUV = [[0.299, -0.14714119, 0.61497538], [0.587, -0.28886916, -0.51496512], [0.
 
 def _mixed(images: Any, table: Any) -> Tensor:
     x = _three_channels(convert_to_tensor(images, name="images"))
-    made = tensordot(x, np.asarray(table, x.dtype.numpy), [[-1], [0]])
-    made.set_shape(x.raw_shape)
-    return made
+    result = tensordot(x, np.asarray(table, x.dtype.numpy), [[-1], [0]])
+    result.set_shape(x.raw_shape)
+    return result
 
 
 def rgb_to_yiq(images: Any) -> Tensor:

@@ -108,8 +108,8 @@ def pad_to_bounding_box(
             (right, 0, "width must be <= target - offset"),
             (below, 0, "height must be <= target - offset"),
         )
-        made = pad(x, [[0, 0], [offset_height, below], [offset_width, right], [0, 0]])
-        return unbatched(one, _known(x, made, target_height, target_width))
+        result = pad(x, [[0, 0], [offset_height, below], [offset_width, right], [0, 0]])
+        return unbatched(one, _known(x, result, target_height, target_width))
 
 
 def resize_image_with_crop_or_pad(image: Any, target_height: Size, target_width: Size) -> Tensor:
@@ -129,8 +129,8 @@ def resize_image_with_crop_or_pad(image: Any, target_height: Size, target_width:
         kept = _least(target_height, height), _least(target_width, width)
         x = crop_to_bounding_box(x, over_height, over_width, *kept)
         under_height, under_width = _half(target_height - height), _half(target_width - width)
-        made = pad_to_bounding_box(x, under_height, under_width, target_height, target_width)
-        return unbatched(one, made)
+        result = pad_to_bounding_box(x, under_height, under_width, target_height, target_width)
+        return unbatched(one, result)
 
 
 def _half(size: Size) -> Size:

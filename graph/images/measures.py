@@ -68,8 +68,8 @@ def _by_channel(x: Tensor, y: Tensor, most: Tensor, size: int, sigma: float, k1:
     def smooth(z: Tensor) -> Tensor:
         given = z.raw_shape
         flat = z if given and len(given) == 4 else reshape(z, concat([[-1], shape(z)[-3:]], 0))
-        made = depthwise_conv2d(flat, window, [1, 1, 1, 1], "VALID")
-        return made if flat is z else reshape(made, concat([shape(z)[:-3], shape(made)[1:]], 0))
+        result = depthwise_conv2d(flat, window, [1, 1, 1, 1], "VALID")
+        return result if flat is z else reshape(result, concat([shape(z)[:-3], shape(result)[1:]], 0))
 
     first, second = square(most * k1), square(most * k2)
     mean_x, mean_y = smooth(x), smooth(y)
@@ -157,7 +157,7 @@ def sobel_edges(image: Any) -> Tensor:
     kernels = np.stack([down, down.T], -1)[:, :, None, :]
     padded = pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="REFLECT")
     window = constant(np.tile(kernels, [1, 1, channels, 1]), x.dtype.base_dtype)
-    made = depthwise_conv2d(padded, window, [1, 1, 1, 1], "VALID")
-    made = reshape(made, concat([shape(x), [2]], 0))
-    made.set_shape([*x.raw_shape, 2])  # type: ignore[misc]
-    return made
+    result = depthwise_conv2d(padded, window, [1, 1, 1, 1], "VALID")
+    result = reshape(result, concat([shape(x), [2]], 0))
+    result.set_shape([*x.raw_shape, 2])  # type: ignore[misc]
+    return result

@@ -51,9 +51,9 @@ def _perhaps(image: Any, axis: int, seed: int | None, scope: str) -> Tensor:
         else:
             turned = less(random_uniform([shape(x)[0]], seed=seed), 0.5)
             turned = reshape(turned, [-1, 1, 1, 1])
-        made = where(turned, _flipped(x, axis), x)
-        made.set_shape(x.raw_shape)
-        return made
+        result = where(turned, _flipped(x, axis), x)
+        result.set_shape(x.raw_shape)
+        return result
 
 
 def random_flip_left_right(image: Any, seed: int | None = None) -> Tensor:

@@ -166,7 +166,7 @@ class Places:
     def _joined(self, one: Place, two: Place, name: str) -> Place:
         if len(one) < len(two):
             one, two = two, one
-        made = []
+        joined = []
         for at, part in enumerate(two):
             other = one[at]
             if isinstance(part, Loop) and isinstance(other, Loop) and part.frame == other.frame:
@@ -178,8 +178,8 @@ class Places:
                     f"Node '{name}' takes values from two branches or loops of which none is in the other: Weftwork "
                     "reads what tf.cond and tf.while_loop make, not the derivatives of these",
                 )
-            made.append(part)
-        return (*made, *one[len(made) :])
+            joined.append(part)
+        return (*joined, *one[len(joined) :])
 
     def order(self) -> list[str]:
         """The names in an order of creation: the contents of a branch or loop come before its Merges and Exits."""
@@ -200,8 +200,8 @@ class Places:
         return type_ in EXITS or (type_ in MERGES and not self.is_loop_merge(name))
 
     def _ends_same(self, name: str, place: Place) -> bool:
-        mine = self.inside[name]
-        return self.ends(name) and len(mine) == len(place) and _owner_of(mine[-1]) == _owner_of(place[-1])
+        own_place = self.inside[name]
+        return self.ends(name) and len(own_place) == len(place) and _owner_of(own_place[-1]) == _owner_of(place[-1])
 
 
 def _owner_of(part: Branch | Loop) -> Any:

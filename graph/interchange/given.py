@@ -62,7 +62,7 @@ def _no_kernel(*values: Any, type: str) -> Any:
 def lacking(given: Given) -> Any:
     """An operation that TensorFlow declares, but that Weftwork cannot run."""
     graph = given.inputs[0].graph if given.inputs else get_default_graph()
-    made = graph.add(
+    op = graph.add(
         Kind.FUNCTION,
         given.type,
         kernel=_no_kernel,
@@ -71,7 +71,7 @@ def lacking(given: Given) -> Any:
         outputs=[(dtype, None) for dtype in given.outputs],
         name=given.name,
     )
-    return list(made.outputs) or made
+    return list(op.outputs) or op
 
 
 def attributes(name: str, node: Any, declared: Signature) -> dict[str, Any]:

@@ -22,10 +22,10 @@ VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 def _like(given: Any, nodes: Iterable[Any]) -> Any:
     """A GraphDef of these nodes, and of everything that belongs to another GraphDef as a whole."""
-    made = protos("graph").GraphDef(node=nodes)
-    made.library.CopyFrom(given.library)
-    made.versions.CopyFrom(given.versions)
-    return made
+    definition = protos("graph").GraphDef(node=nodes)
+    definition.library.CopyFrom(given.library)
+    definition.versions.CopyFrom(given.versions)
+    return definition
 
 
 def extract_sub_graph(graph_def: Any, dest_nodes: Any) -> Any:
@@ -72,7 +72,7 @@ def convert_variables_to_constants(
     values = dict(zip(frozen, sess.run([f"{name}:0" for name in frozen]) if frozen else [], strict=True))
     log.info("Froze %d variables.", len(frozen))
     constants = set(frozen)
-    made = []
+    nodes = []
     for node in definition.node:
         new = protos("node_def").NodeDef()
         if node.name in values:
@@ -80,8 +80,8 @@ def convert_variables_to_constants(
         else:
             new.CopyFrom(node)
             _read_constants(new, constants)
-        made.append(new)
-    return _like(definition, made)
+        nodes.append(new)
+    return _like(definition, nodes)
 
 
 def _constant(new: Any, node: Any, value: Any) -> None:
@@ -125,14 +125,14 @@ def remove_training_nodes(input_graph: Any, protected_nodes: Any = None) -> Any:
         and node.name not in kept | waited_for
         and not any(text.startswith("^") for text in node.input)
     }
-    made = []
+    nodes = []
     for node in definition.node:
         if node.name not in instead:
             new = protos("node_def").NodeDef()
             new.CopyFrom(node)
             new.input[:] = [_spliced(text, instead) for text in node.input]
-            made.append(new)
-    return _like(definition, made)
+            nodes.append(new)
+    return _like(definition, nodes)
 
 
 def _spliced(text: str, instead: dict[str, str]) -> str:

@@ -98,11 +98,11 @@ class Import:
             if node.device:
                 scopes.enter_context(self.graph.device(node.device))
             if native.ATTRIBUTE in node.attr:
-                made: Any = self._native(name, node, given)
+                result: Any = self._native(name, node, given)
             else:
-                made = self._declared(name, node, given)
-        tensors = made if isinstance(made, (list, tuple)) else [made] if isinstance(made, Tensor) else []
-        self.ops[name] = tensors[0].op if tensors else made if isinstance(made, Operation) else None
+                result = self._declared(name, node, given)
+        tensors = result if isinstance(result, (list, tuple)) else [result] if isinstance(result, Tensor) else []
+        self.ops[name] = tensors[0].op if tensors else result if isinstance(result, Operation) else None
         for output, tensor in enumerate(tensors):
             self.made[name, output] = tensor
         self._colocate(name, node)
@@ -126,10 +126,10 @@ class Import:
         self._check(name, node, inputs, declared, expected)
         given = Given(self.full(name), node.op, inputs, attrs, [dtype for dtype, _ in outputs])
         try:
-            made = (reader_of(node.op) or lacking)(given)
+            result = (reader_of(node.op) or lacking)(given)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{error} (for node '{self.full(name)}', op: '{node.op}')") from error
-        return _named(made, given)
+        return _named(result, given)
 
     def _check(self, name: str, node: Any, inputs: list[Tensor], declared: Signature, expected: list) -> None:
         if len(inputs) != len(expected):
@@ -165,11 +165,11 @@ class Import:
 
     def _native_sections(self) -> None:
         """Create the sections of operations that were written with sections."""
-        told: dict[int, dict] = {}
+        sections: dict[int, dict] = {}
         for name, node in self.nodes.items():
             if native.ATTRIBUTE in node.attr and b'"sections"' in node.attr[native.ATTRIBUTE].s:
-                told |= {about["index"]: about for about in self._read(name, node).get("sections", ())}
-        for _, about in sorted(told.items()):
+                sections |= {about["index"]: about for about in self._read(name, node).get("sections", ())}
+        for _, about in sorted(sections.items()):
             outer = self.native_sections.get(about["outer"], self.graph.section)
             self.native_sections[about["index"]] = Section(self.graph, about["word"], outer)
 
@@ -184,7 +184,7 @@ class Import:
         attrs = {key: self._renamed(key, value) for key, value in about["attrs"].items()}
         if "sections" in about:
             attrs["_sections"] = tuple([self._filled(section) for section in about["sections"]])
-        made = self.graph.add(
+        result = self.graph.add(
             Kind(about["kind"]),
             node.op,
             kernel=about["kernel"],
@@ -194,8 +194,8 @@ class Import:
             name=self.full(name) + "/",
             traits=about.get("traits", Traits()),
         )
-        made.container = about.get("container", "")
-        return list(made.outputs) or made
+        result.container = about.get("container", "")
+        return list(result.outputs) or result
 
     def _renamed(self, key: str, value: Any) -> Any:
         """An attribute that refers to another node by name."""
@@ -320,8 +320,8 @@ class _Cond:
         places = self._work.places
         for edge in places.inputs[merge]:
             place: Place = places.seen_by(*edge) if edge[1] >= 0 else ()
-            mine = list(place[len(self._outer) :])
-            last = mine[-1] if mine else None
+            own_parts = list(place[len(self._outer) :])
+            last = own_parts[-1] if own_parts else None
             if isinstance(last, Branch) and last.side == side:
                 return self._work.tensor(*edge)
         raise UnimplementedError(None, None, f"Merge '{merge}' lacks a value of one side of its cond")
@@ -356,12 +356,12 @@ class _Frame:
         start = work.tensor(*enter)
         self._parallel = int(work.nodes[enter[0]].attr["parallel_iterations"].i) or 10
         shape = start.raw_shape and (None,) * len(start.raw_shape)
-        for section, made in zip(self._sections, self._parameters, strict=True):
+        for section, result in zip(self._sections, self._parameters, strict=True):
             assert section is not None
             with work.graph.in_section(section):
-                name = f"{work.full(merge)}/{'body' if made is self._parameters[1] else 'cond'}"
+                name = f"{work.full(merge)}/{'body' if result is self._parameters[1] else 'cond'}"
                 spec = (start.dtype.base_dtype, shape)
-                made.append(
+                result.append(
                     work.graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[spec], name=_free(work, name)).outputs[0]
                 )
         self.merges.append(merge)

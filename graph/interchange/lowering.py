@@ -94,8 +94,8 @@ class _Side:
         if tensor not in self._known:
             given = self._outer.part(tensor)
             kind = "RefSwitch" if tensor.op.kind is Kind.VARIABLE else "Switch"
-            made = self._writing.emit(self._writing.free(f"{self._folder}/Switch"), kind, [given, self._pred], {})
-            self._known[tensor] = Part(f"{made.name}:{self._side}" if self._side else made.name, given.dtype)
+            result = self._writing.emit(self._writing.free(f"{self._folder}/Switch"), kind, [given, self._pred], {})
+            self._known[tensor] = Part(f"{result.name}:{self._side}" if self._side else result.name, given.dtype)
         return self._known[tensor]
 
 
@@ -150,9 +150,9 @@ def _lower_if(writing: Writing, op: Operation) -> None:
         ends.append([_after(writing, part, section, folder) for part in given])
     for number, (yes, no) in enumerate(zip(*ends, strict=True)):
         name = op.name if number == 0 else writing.free(f"{op.name}_{number}")
-        made = writing.emit(name, "Merge", [no, yes], {})
+        result = writing.emit(name, "Merge", [no, yes], {})
         if op.outputs:
-            writing.rename(op.outputs[number], made)
+            writing.rename(op.outputs[number], result)
 
 
 def _after(writing: Writing, part: Part, section: Section, folder: str) -> Part:
@@ -190,8 +190,8 @@ def _lower_while(writing: Writing, op: Operation) -> None:
         limit = test.part(op.inputs[count])
         less = writing.emit(writing.free(f"{folder}/Less"), "Less", [merges[-1][0], limit], {})
         wanted = writing.emit(writing.free(f"{folder}/LogicalAnd"), "LogicalAnd", [wanted, less], {})
-    going = writing.emit(f"{folder}/LoopCond", "LoopCond", [wanted], {})
-    turns = [_switched(writing, merge, going, folder, number, op) for number, (merge, _) in enumerate(merges)]
+    condition = writing.emit(f"{folder}/LoopCond", "LoopCond", [wanted], {})
+    turns = [_switched(writing, merge, condition, folder, number, op) for number, (merge, _) in enumerate(merges)]
     body.pivot = turns[0].name if turns else ""
     body.variables = dict(zip(body.section.parameters, turns, strict=False))
     writing.within(body, body.section.ops)

@@ -105,8 +105,8 @@ def _user(kernel: UserFunction) -> dict:
 
 def _traits(traits: Traits) -> dict:
     words = ("user", "isolated", "retries", "timeout", "resources", "labels", "here")
-    told = {word: getattr(traits, word) for word in words if getattr(traits, word) != getattr(Traits(), word)}
-    return {**told, "retries": _retries(told["retries"])} if "retries" in told else told
+    changed = {word: getattr(traits, word) for word in words if getattr(traits, word) != getattr(Traits(), word)}
+    return {**changed, "retries": _retries(changed["retries"])} if "retries" in changed else changed
 
 
 def _retries(retries: int | Retry) -> int | dict:
@@ -157,14 +157,14 @@ def _library(path: str) -> Any:
     module, _, name = path.partition(":")
     if module == SAVING and seams.saving:
         return KERNELS.get(path)
-    ours = _OURS.fullmatch(module) is not None
-    if not name.isidentifier() or not (ours or module in _NUMPY) or name in _WRITES_FILES:
+    is_ours = _OURS.fullmatch(module) is not None
+    if not name.isidentifier() or not (is_ours or module in _NUMPY) or name in _WRITES_FILES:
         return None
     try:
         found = getattr(importlib.import_module(module), name, None)
     except ImportError:
         return None
-    if ours:
+    if is_ours:
         return found if isinstance(found, FunctionType) and found.__module__ == module else None
     computes = isinstance(found, np.ufunc) or hasattr(found, "_implementation") or name in _CREATORS
     return found if computes else None
@@ -229,8 +229,8 @@ class _Reader:
     def _named_value(self, content: Any) -> Any:
         path, items = content
         module, _, name = path.partition(":")
-        ours = module.startswith(("weftwork.graph.", "weftwork.actors."))
-        found = getattr(importlib.import_module(module), name, None) if ours else None
+        is_ours = module.startswith(("weftwork.graph.", "weftwork.actors."))
+        found = getattr(importlib.import_module(module), name, None) if is_ours else None
         if not (isinstance(found, type) and issubclass(found, tuple) and hasattr(found, "_fields")):
             raise Refused(f"{path} is not a record of the library's")
         return found(*[self.value(item) for item in items])

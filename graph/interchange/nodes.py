@@ -83,7 +83,7 @@ def _match(args: Iterable[Any], given: list[DType], bind: Callable[[str, Any], N
 
 
 def node_proto(name: str, type: str, inputs: list[Part], bound: dict[str, tuple[Any, str]], declared: Any) -> Any:
-    made = protos("node_def").NodeDef(name=name, op=type, input=[part.name for part in inputs])
+    proto = protos("node_def").NodeDef(name=name, op=type, input=[part.name for part in inputs])
     for key, (value, kind) in bound.items():
-        made.attr[key].CopyFrom(attr_proto(value, kind))
-    return made
+        proto.attr[key].CopyFrom(attr_proto(value, kind))
+    return proto

@@ -39,8 +39,8 @@ _WORDS = {
 
 @writes(*_MAKERS)
 def _write_queue(node: Node) -> tuple[list[Part], dict[str, Any]]:
-    said = {name: node.attrs[name] for name in _MAKERS[node.type]}
-    return [], {**said, "container": node.op.container.encode()}
+    attrs = {name: node.attrs[name] for name in _MAKERS[node.type]}
+    return [], {**attrs, "container": node.op.container.encode()}
 
 
 @writes(*_WORDS)
@@ -105,8 +105,8 @@ def _read_on_queue(given: Given) -> Any:
     if "_definition" not in maker.attrs:
         raise ValueError(f"{maker.name} makes no queue")
     queue, word, inputs = _Read(maker), _WORDS[given.type], given.inputs[1:]
-    made = queue.node(word, inputs, _outputs(queue, word, inputs), given.name, _cancels(given))
-    return list(made.outputs) or made
+    result = queue.node(word, inputs, _outputs(queue, word, inputs), given.name, _cancels(given))
+    return list(result.outputs) or result
 
 
 def _cancels(given: Given) -> bool:

@@ -108,11 +108,11 @@ def _variable(given: Given) -> Any:
     shape = _shape_of(given["shape"], given)
     if given.type == "Variable" and shape == ():
         shape = None
-    made = get_default_graph().add(
+    op = get_default_graph().add(
         Kind.VARIABLE, "VariableV2", outputs=[(kind._as_ref, shape)], name=given.name, pinned=True
     )
-    made.container = given["container"]
-    return made.outputs[0]
+    op.container = given["container"]
+    return op.outputs[0]
 
 
 @reads("ReadVariableOp")
@@ -131,15 +131,15 @@ def _assign(given: Given) -> Any:
     if given.name == f"{variable.name}/Assign/":
         attrs["_initializer"] = True
     out = value.raw_shape if shape is None else shape
-    made = state_ops.write(Kind.ASSIGN, "Assign", state_ops.assign_value, ref, [value], attrs, out, given.name)
-    return made if given.type == "Assign" else made.op
+    result = state_ops.write(Kind.ASSIGN, "Assign", state_ops.assign_value, ref, [value], attrs, out, given.name)
+    return result if given.type == "Assign" else result.op
 
 
 @reads("AssignAdd", "AssignSub", "AssignAddVariableOp", "AssignSubVariableOp")
 def _update(given: Given) -> Any:
     function = state_ops.assign_add if "Add" in given.type else state_ops.assign_sub
-    made = function(*given.inputs, name=given.name)
-    return made.op if given.type.endswith("VariableOp") else made
+    result = function(*given.inputs, name=given.name)
+    return result.op if given.type.endswith("VariableOp") else result
 
 
 @reads("IsVariableInitialized", "VarIsInitializedOp")

@@ -349,8 +349,8 @@ def _shuffled(given: Given) -> Any:
 @reads("Multinomial")
 def _multinomial(given: Given) -> Any:
     logits, count = given.inputs
-    made = random_ops.multinomial(logits, count, seed=_seed(given), name=given.name)
-    return conversion.cast(made, given["output_dtype"])
+    result = random_ops.multinomial(logits, count, seed=_seed(given), name=given.name)
+    return conversion.cast(result, given["output_dtype"])
 
 
 @reads("ZerosLike", "OnesLike")

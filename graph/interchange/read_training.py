@@ -137,8 +137,8 @@ def _updates(*types: str) -> Callable[[Callable], Callable]:
         def read(given: Given) -> Any:
             with name_scope(given.name):
                 step = function(given, *given.inputs[1:])
-                made = state_ops.assign_sub(given.inputs[0], step, name=given.name)
-            return made.op if given.type.startswith("Resource") else made
+                result = state_ops.assign_sub(given.inputs[0], step, name=given.name)
+            return result.op if given.type.startswith("Resource") else result
 
         return reads(*types)(read)
 

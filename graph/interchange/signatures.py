@@ -91,9 +91,9 @@ def _parsed(line: str) -> Signature:
             implied[arg.types] = "list(type)"
         elif arg.type not in dtypes.ALL:
             implied[arg.type] = "type"
-    said = {attr.name: attr for attr in [_attr(text, implied) for text in attrs.split()]}
-    found = {key: said.pop(key, Attr(key, kind, None, False)) for key, kind in implied.items()}
-    return Signature(name.removesuffix("!"), ins, outs, {**found, **said}, name.endswith("!"))
+    explicit = {attr.name: attr for attr in [_attr(text, implied) for text in attrs.split()]}
+    found = {key: explicit.pop(key, Attr(key, kind, None, False)) for key, kind in implied.items()}
+    return Signature(name.removesuffix("!"), ins, outs, {**found, **explicit}, name.endswith("!"))
 
 
 def signature(name: str) -> Signature | None:
@@ -120,8 +120,8 @@ def names() -> list[str]:
 def op_def(declared: Signature) -> Any:
     """The OpDef message of a declaration."""
     module = protos("op_def")
-    made = module.OpDef(name=declared.name, is_stateful=declared.stateful)
-    for args, field in ((declared.inputs, made.input_arg), (declared.outputs, made.output_arg)):
+    definition = module.OpDef(name=declared.name, is_stateful=declared.stateful)
+    for args, field in ((declared.inputs, definition.input_arg), (declared.outputs, definition.output_arg)):
         for arg in args:
             entry = field.add(name=arg.name, number_attr=arg.count, type_list_attr=arg.types, is_ref=arg.ref)
             if arg.type in dtypes.ALL:
@@ -129,5 +129,5 @@ def op_def(declared: Signature) -> Any:
             else:
                 entry.type_attr = arg.type
     for attr in declared.attrs.values():
-        made.attr.add(name=attr.name, type=attr.kind)
-    return made
+        definition.attr.add(name=attr.name, type=attr.kind)
+    return definition

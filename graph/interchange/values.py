@@ -43,18 +43,18 @@ def shape_of(proto: Any) -> RawShape:
 
 def tensor_proto(value: Any, dtype: DType) -> Any:
     """A TensorProto for a run-time value: a single element in its own field, more as raw bytes; text as it is."""
-    made = protos("tensor").TensorProto(dtype=dtype.as_datatype_enum, tensor_shape=shape_proto(np.shape(value)))
+    proto = protos("tensor").TensorProto(dtype=dtype.as_datatype_enum, tensor_shape=shape_proto(np.shape(value)))
     if dtype.numpy.kind == "O":
         items = value.ravel().tolist() if isinstance(value, np.ndarray) else [value]
-        made.string_val.extend([item.encode() if isinstance(item, str) else bytes(item) for item in items])
-        return made
+        proto.string_val.extend([item.encode() if isinstance(item, str) else bytes(item) for item in items])
+        return proto
     array = np.asarray(value, dtype.numpy)
     field = _FIELDS.get(dtype.name)
     if array.size == 1 and field is not None:
-        getattr(made, field).append(array.reshape(()).item())
+        getattr(proto, field).append(array.reshape(()).item())
     else:
-        made.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-    return made
+        proto.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    return proto
 
 
 def array_of(proto: Any) -> Any:
@@ -111,20 +111,20 @@ def number_dtype(number: int) -> DType:
 
 def attr_proto(value: Any, kind: str) -> Any:
     """An AttrValue of a declared kind ("int", "list(shape)" ...) for a Python value."""
-    made = protos("attr_value").AttrValue()
+    proto = protos("attr_value").AttrValue()
     if kind.startswith("list("):
-        made.list.SetInParent()
+        proto.list.SetInParent()
         kind, field = kind[5:-1], _KINDS[kind[5:-1]]
-        getattr(made.list, field).extend([_encoded(item, kind) for item in value])
-        return made
+        getattr(proto.list, field).extend([_encoded(item, kind) for item in value])
+        return proto
     encoded = _encoded(value, kind)
     field = _KINDS[kind]
     if hasattr(encoded, "SerializeToString"):
-        getattr(made, field).CopyFrom(encoded)
-        getattr(made, field).SetInParent()
+        getattr(proto, field).CopyFrom(encoded)
+        getattr(proto, field).SetInParent()
     else:
-        setattr(made, field, encoded)
-    return made
+        setattr(proto, field, encoded)
+    return proto
 
 
 _KINDS = {

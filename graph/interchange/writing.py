@@ -72,7 +72,7 @@ class Node:
         declared = signature(type)
         assert declared is not None
         free, number = f"{self.op.name}/{name}", 0
-        while self._taken(free) or any(made.name == free for made in self.helpers):
+        while self._taken(free) or any(result.name == free for result in self.helpers):
             number += 1
             free = f"{self.op.name}/{name}_{number}"
         bound = bound_attrs(declared, [p.dtype for p in inputs], None, attrs)
@@ -150,11 +150,11 @@ class GraphWriter:
         node = Node(op, self._taken, self.scope.part)
         try:
             last = self._declared(node)
-            made = [*node.helpers, last]
+            nodes = [*node.helpers, last]
         except (Inexpressible, LookupError, TypeError, ValueError, AttributeError):
             # It does not match what the writer expects of its type: this type name may have another origin.
-            made = [self._native(op)]
-        self._finish(made, op)
+            nodes = [self._native(op)]
+        self._finish(nodes, op)
 
     # For `lowering`
 
@@ -191,11 +191,11 @@ class GraphWriter:
 
     def free(self, name: str) -> str:
         """A name that no node has: this one, possibly with a number appended."""
-        made, number = name, 0
-        while self._taken(made):
+        candidate, number = name, 0
+        while self._taken(candidate):
             number += 1
-            made = f"{name}_{number}"
-        return made
+            candidate = f"{name}_{number}"
+        return candidate
 
     def _taken(self, name: str) -> bool:
         return name in self._graph._by_name or name in self._nodes
@@ -226,7 +226,7 @@ class GraphWriter:
     def _native(self, op: Operation) -> Any:
         """The operation in the form that only Weftwork can read."""
         inputs = [self.scope.part(tensor).name for tensor in op.inputs]
-        made = protos("node_def").NodeDef(name=op.name, op=op.type, input=inputs)
+        proto = protos("node_def").NodeDef(name=op.name, op=op.type, input=inputs)
         written: dict[str, Any] = {
             "kind": op.kind.value,
             "kernel": op.kernel,
@@ -239,8 +239,8 @@ class GraphWriter:
             written["container"] = op.container
         if "_sections" in op.attrs:
             written["sections"] = [self._section(section) for section in sections_of(op)]
-        made.attr[native.ATTRIBUTE].s = native.dumps(written)
-        return made
+        proto.attr[native.ATTRIBUTE].s = native.dumps(written)
+        return proto
 
     def _section(self, section: Section) -> dict[str, Any]:
         return {
@@ -253,13 +253,13 @@ class GraphWriter:
         }
 
     def _finish(self, made: list[Any], op: Operation) -> None:
-        node, mine = made[-1], self.scope.section
+        node, section = made[-1], self.scope.section
         node.input.extend([f"^{control.name}" for control in op.controls if control.section is op.section])
         for part in made:
             part.device = op.device
-            if op.section is not mine:
+            if op.section is not section:
                 part.attr[SECTION].i = op.section.index
-            alone = not part.input or (part is node and not any(t.op.section is mine for t in op.inputs))
+            alone = not part.input or (part is node and not any(t.op.section is section for t in op.inputs))
             if self.scope.pivot and alone:
                 part.input.append(f"^{self.scope.pivot}")
             self._append(part)
@@ -274,9 +274,9 @@ class GraphWriter:
 
 def _inside(op: Operation) -> list[Section]:
     """The sections of an operation, and those nested in them."""
-    mine = sections_of(op)
-    return mine + [
-        section for outer in mine for inner in outer.ops if inner.kind is Kind.CONTROL for section in _inside(inner)
+    own = sections_of(op)
+    return own + [
+        section for outer in own for inner in outer.ops if inner.kind is Kind.CONTROL for section in _inside(inner)
     ]
 
 
@@ -294,12 +294,12 @@ def as_graph_def(graph: Graph, from_version: int | None = None, add_shapes: bool
     add_shapes: write each node's output shapes to the attribute `_output_shapes`.
     Raises ImportError if TensorBoard, which ships the protocol buffers, is not installed.
     """
-    made = protos("graph").GraphDef()
-    made.versions.producer = PRODUCER
+    definition = protos("graph").GraphDef()
+    definition.versions.producer = PRODUCER
     writer = GraphWriter(graph, add_shapes)
     writer.all(graph.get_operations()[from_version or 0 :])
-    made.node.extend(writer.out)
-    return made
+    definition.node.extend(writer.out)
+    return definition
 
 
 def node_def(op: Operation) -> Any:
@@ -315,11 +315,14 @@ def op_def(op: Operation) -> Any:
     declared = signature(written.op)
     if declared is not None and native.ATTRIBUTE not in written.attr:
         return signatures.op_def(declared)
-    made = protos("op_def").OpDef(name=op.type, is_stateful=op.kind not in (Kind.PURE, Kind.CONSTANT))
-    for word, tensors, field in (("input", op.inputs, made.input_arg), ("output", op.outputs, made.output_arg)):
+    definition = protos("op_def").OpDef(name=op.type, is_stateful=op.kind not in (Kind.PURE, Kind.CONSTANT))
+    for word, tensors, field in (
+        ("input", op.inputs, definition.input_arg),
+        ("output", op.outputs, definition.output_arg),
+    ):
         for number, tensor in enumerate(tensors):
             field.add(name=f"{word}_{number}", type=tensor.dtype.as_datatype_enum)
-    return made
+    return definition
 
 
 def get_attr(op: Operation, name: str) -> Any:

@@ -85,9 +85,9 @@ _COLORS = np.array(
 
 def draw(images: Any, boxes: Any) -> Any:
     """The kernel of DrawBoundingBoxes: one-pixel lines in ten cycling colors, on copies of the images."""
-    made = images.copy()
+    drawn = images.copy()
     _, height, width, depth = images.shape
-    for image, some in zip(made, boxes, strict=True):
+    for image, some in zip(drawn, boxes, strict=True):
         for number, box in enumerate(some):
             ends = (box * np.array([height - 1, width - 1, height - 1, width - 1], np.float32)).astype(np.int64)
             top, left, bottom, right = (int(end) for end in ends)
@@ -102,7 +102,7 @@ def draw(images: Any, boxes: Any) -> Any:
             for line in (left, right):
                 if 0 <= line < width:
                     image[rows, line] = color
-    return made
+    return drawn
 
 
 def lot(

@@ -219,10 +219,10 @@ def _written(cells: Cells, indices: list[int], values: list, shape: Any) -> Cell
 def place(cells: Cells, indices: Any, grad: Any) -> Cells:
     """Cells like these that hold a gradient at an index, or its rows at a vector of indices; equal indices add up."""
     pairs = [(int(indices), grad)] if not np.ndim(indices) else list(zip(_several(indices), grad, strict=True))
-    held: dict[int, Any] = {}
+    summed: dict[int, Any] = {}
     for index, part in pairs:
-        held[index] = held[index] + part if index in held else kept(part)
-    return Cells(cells.name, cells.size, cells.grows, held)
+        summed[index] = summed[index] + part if index in summed else kept(part)
+    return Cells(cells.name, cells.size, cells.grows, summed)
 
 
 def place_all(cells: Cells, grad: Any) -> Cells:
@@ -239,8 +239,8 @@ def place_joined(cells: Cells, grad: Any) -> Cells:
 
 def without(cells: Cells, indices: Any) -> Cells:
     """These cells without those at an index, or at a vector of indices."""
-    gone = set(_several(indices))
-    left = {index: cell for index, cell in cells.cells.items() if index not in gone}
+    removed = set(_several(indices))
+    left = {index: cell for index, cell in cells.cells.items() if index not in removed}
     return Cells(cells.name, cells.size, cells.grows, left)
 
 

@@ -230,13 +230,13 @@ class _Panels:
         A matrix has one row for each window, line by line, then image by image. It lies in a buffer that the next
         block overwrites.
         """
-        made: dict[tuple[int, int, int], tuple] = {}
+        views: dict[tuple[int, int, int], tuple] = {}
 
         def matrices(block: _Block) -> list[np.ndarray]:
             key = block.height, block.images.stop - block.images.start, block.lines.stop - block.lines.start
-            if key not in made:
-                made[key] = self._buffers(*key)
-            around, windows, panel = made[key]
+            if key not in views:
+                views[key] = self._buffers(*key)
+            around, windows, panel = views[key]
             if self._few and len(self.blocks) > 1:
                 around[...] = 0
             for at, rows in block.groups:

@@ -159,10 +159,10 @@ def _search(log_y: np.ndarray, blank: int, width: int) -> list[tuple[tuple[int, 
         new: dict[tuple[int, ...], list[float]] = {}
         for prefix, (in_blank, in_label) in beams.items():
             total = _plus(in_blank, in_label)
-            here = new.setdefault(prefix, [_NEVER, _NEVER])
-            here[0] = _plus(here[0], total + probabilities[blank])
+            entry = new.setdefault(prefix, [_NEVER, _NEVER])
+            entry[0] = _plus(entry[0], total + probabilities[blank])
             if prefix:
-                here[1] = _plus(here[1], in_label + probabilities[prefix[-1]])
+                entry[1] = _plus(entry[1], in_label + probabilities[prefix[-1]])
             for label, log_p in enumerate(probabilities):
                 if label == blank:
                     continue

@@ -60,8 +60,8 @@ def spread_to(grad, shape, axis, keepdims, mean):
     if axis is None or len(axis) == len(shape):
         return np.full(shape, grad.reshape(()), grad.dtype)[()]
     if not keepdims:
-        gone = {a % len(shape) for a in axis}
-        grad = grad.reshape([1 if i in gone else n for i, n in enumerate(shape)])
+        reduced = {a % len(shape) for a in axis}
+        grad = grad.reshape([1 if i in reduced else n for i, n in enumerate(shape)])
     return np.broadcast_to(grad, shape)
 
 
@@ -217,9 +217,9 @@ def crop(grad, pad_width):
 def rows_of_part(ids, grad, *params, part, by_mod):
     """(rows of `grad`, indices into params[part]) for the ids that lie in one part of a partitioned table."""
     parts, places = places_of(np.ravel(ids), [len(p) for p in params], by_mod)
-    mine = parts == part
+    in_part = parts == part
     rows = grad.reshape((-1, *params[part].shape[1:]))
-    return rows[mine], places[mine]
+    return rows[in_part], places[in_part]
 
 
 def unrows_of_part(grad, ids, rows, *params, part, by_mod):

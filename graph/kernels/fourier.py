@@ -33,8 +33,8 @@ def ifft(x, rank):
 def fft_scaled(x, rank, forward):
     """The conjugated transpose of `ifft` (forward) or of `fft`: the other one, divided or multiplied by the count."""
     count = _count(x.shape, rank)
-    made = np.fft.fftn(x, axes=_axes(rank)) / count if forward else np.fft.ifftn(x, axes=_axes(rank)) * count
-    return _as(made, x.dtype == np.complex128)
+    transformed = np.fft.fftn(x, axes=_axes(rank)) / count if forward else np.fft.ifftn(x, axes=_axes(rank)) * count
+    return _as(transformed, x.dtype == np.complex128)
 
 
 def _fitted(x: np.ndarray, lengths: Any) -> np.ndarray:
@@ -55,8 +55,8 @@ def irfft(x, *length, rank):
     """The real numbers whose transform has this first half."""
     lengths = _real_lengths(x, length, rank)
     half = [*lengths[:-1], lengths[-1] // 2 + 1]
-    made = np.fft.irfftn(_fitted(x, half), s=lengths, axes=_axes(rank))
-    return made.astype(np.float64 if x.dtype == np.complex128 else np.float32, copy=False)
+    signal = np.fft.irfftn(_fitted(x, half), s=lengths, axes=_axes(rank))
+    return signal.astype(np.float64 if x.dtype == np.complex128 else np.float32, copy=False)
 
 
 def _real_lengths(x: Any, length: tuple, rank: int) -> list[int]:
@@ -70,19 +70,19 @@ def rfft_back(grad, x, *length, rank):
     lengths = [int(n) for n in np.ravel(length[0])] if length else list(x.shape[-rank:])
     whole = np.zeros((*grad.shape[:-rank], *lengths), np.complex128)
     whole[(..., *[slice(0, n) for n in grad.shape[-rank:]])] = grad
-    made = np.real(np.fft.ifftn(whole, axes=_axes(rank))) * _count(lengths, rank)
-    return _fitted(made, x.shape[-rank:]).astype(x.dtype)
+    result = np.real(np.fft.ifftn(whole, axes=_axes(rank))) * _count(lengths, rank)
+    return _fitted(result, x.shape[-rank:]).astype(x.dtype)
 
 
 def irfft_back(grad, x, *length, rank):
     """The gradient of `irfft`."""
     lengths = _real_lengths(x, length, rank)
-    made = np.fft.rfftn(grad, axes=_axes(rank)) / _count(lengths, rank)
-    weight = np.full(made.shape[-1], 2.0)
+    result = np.fft.rfftn(grad, axes=_axes(rank)) / _count(lengths, rank)
+    weight = np.full(result.shape[-1], 2.0)
     weight[0] = 1
     if lengths[-1] % 2 == 0:
         weight[-1] = 1
-    return _fitted(made * weight, x.shape[-rank:]).astype(x.dtype)
+    return _fitted(result * weight, x.shape[-rank:]).astype(x.dtype)
 
 
 def dct(x, kind, norm, axis):
@@ -100,13 +100,13 @@ def dct_back(grad, kind, norm, axis):
     if kind == 1:
         ends = np.full(g.shape[-1], 2.0, g.dtype)
         ends[[0, -1]] = 1
-        made = ends * dct(g / ends, 1, None, -1)
+        result = ends * dct(g / ends, 1, None, -1)
     elif kind == 2:
         g[..., 0] *= 2
-        made = dct(g, 3, None, -1)
+        result = dct(g, 3, None, -1)
     elif kind == 3:
-        made = dct(g, 2, None, -1)
-        made[..., 0] /= 2
+        result = dct(g, 2, None, -1)
+        result[..., 0] /= 2
     else:
-        made = dct(g, 4, None, -1)
-    return np.moveaxis(made, -1, axis)
+        result = dct(g, 4, None, -1)
+    return np.moveaxis(result, -1, axis)

@@ -100,19 +100,19 @@ def _matrix(size: int, wanted: int, way: Way, dtype: np.dtype) -> Any:
     """The taps as a matrix [wanted, size]."""
     indices, weights = _TAPS[way.method](size, wanted, way)
     rows = np.repeat(np.arange(wanted), indices.shape[1])
-    made = _sparse().coo_array((weights.ravel(), (rows, indices.ravel())), shape=(wanted, size))
-    return made.tocsr().astype(dtype)
+    matrix = _sparse().coo_array((weights.ravel(), (rows, indices.ravel())), shape=(wanted, size))
+    return matrix.tocsr().astype(dtype)
 
 
 def _applied(rows: Any, columns: Any, images: np.ndarray) -> np.ndarray:
     """Multiply each column of pixels, then each row, by a matrix; image by image, which fits into the cache."""
     (height, given), (width, across), channels = rows.shape, columns.shape, images.shape[3]
-    made = np.empty((len(images), height, width, channels), images.dtype)
-    for one, image in zip(made, images, strict=True):
+    resized = np.empty((len(images), height, width, channels), images.dtype)
+    for one, image in zip(resized, images, strict=True):
         lines = (rows @ image.reshape(given, across * channels)).reshape(height, across, channels)
         turned = lines.transpose(1, 0, 2).reshape(across, height * channels)
         one[...] = (columns @ turned).reshape(width, height, channels).transpose(1, 0, 2)
-    return made
+    return resized
 
 
 def _sizes(images: np.ndarray, size: Any) -> tuple[int, int]:
@@ -132,9 +132,9 @@ def resize(images: Any, *given: Any, way: Way, size: Any = None) -> Any:
     """The kernel of ResizeBilinear, ResizeBicubic and ResizeArea."""
     height, width = _sizes(images, given[0] if given else size)
     dtype = np.dtype(np.float64 if images.dtype == np.float64 else np.float32)
-    made = images if images.dtype == dtype else images.astype(dtype)
+    converted = images if images.dtype == dtype else images.astype(dtype)
     rows, columns = _matrix(images.shape[1], height, way, dtype), _matrix(images.shape[2], width, way, dtype)
-    return _applied(rows, columns, made).astype(np.float32, copy=False)
+    return _applied(rows, columns, converted).astype(np.float32, copy=False)
 
 
 def resize_nearest(images: Any, *given: Any, way: Way, size: Any = None) -> Any:
@@ -198,7 +198,7 @@ def crop_and_resize(
 ) -> Any:
     """The kernel of CropAndResize."""
     height, width = (int(n) for n in (given[0] if given else size))  # type: ignore[union-attr]
-    made = np.full((len(boxes), height, width, images.shape[3]), outside, np.float32)
+    result = np.full((len(boxes), height, width, images.shape[3]), outside, np.float32)
     for b, image, ys, xs in _crops(images, boxes, box_ind, (height, width)):
         rows, columns = _inside(ys, images.shape[1]), _inside(xs, images.shape[2])
         ys, xs = ys[rows], xs[columns]
@@ -210,29 +210,29 @@ def crop_and_resize(
             above = pixels[top[:, None], left] * (1 - across) + pixels[top[:, None], right] * across
             below = pixels[bottom[:, None], left] * (1 - across) + pixels[bottom[:, None], right] * across
             found = above + (below - above) * down
-        made[b][np.ix_(rows, columns)] = found
-    return made
+        result[b][np.ix_(rows, columns)] = found
+    return result
 
 
 def crop_gradient(grad: Any, images: Any, boxes: Any, box_ind: Any, *, method: str) -> Any:
     """The gradient with respect to the images."""
-    made = np.zeros(images.shape, np.float32)
+    result = np.zeros(images.shape, np.float32)
     for b, image, ys, xs in _crops(images, boxes, box_ind, grad.shape[1:3]):
         rows, columns = _inside(ys, images.shape[1]), _inside(xs, images.shape[2])
         ys, xs, one = ys[rows], xs[columns], grad[b][np.ix_(rows, columns)]
         if method == "nearest":
-            np.add.at(made[image], (_rounded(ys)[:, None], _rounded(xs)), one)
+            np.add.at(result[image], (_rounded(ys)[:, None], _rounded(xs)), one)
             continue
         top, bottom, left, right, down, across = _corners(ys, xs)
         for line, part in ((top, 1 - down), (bottom, down)):
-            np.add.at(made[image], (line[:, None], left), one * part * (1 - across))
-            np.add.at(made[image], (line[:, None], right), one * part * across)
-    return made.astype(images.dtype, copy=False)
+            np.add.at(result[image], (line[:, None], left), one * part * (1 - across))
+            np.add.at(result[image], (line[:, None], right), one * part * across)
+    return result.astype(images.dtype, copy=False)
 
 
 def boxes_gradient(grad: Any, images: Any, boxes: Any, box_ind: Any) -> Any:
     """The gradient with respect to the boxes of bilinear crops."""
-    made = np.zeros(boxes.shape, np.float32)
+    result = np.zeros(boxes.shape, np.float32)
     height, width = images.shape[1] - 1, images.shape[2] - 1
     for b, image, ys, xs in _crops(images, boxes, box_ind, grad.shape[1:3]):
         rows, columns = _inside(ys, height + 1), _inside(xs, width + 1)
@@ -247,6 +247,6 @@ def boxes_gradient(grad: Any, images: Any, boxes: Any, box_ind: Any) -> Any:
             (1, 3, by_x, grad.shape[2], columns, width),
         ):
             share = np.flatnonzero(kept) / (count - 1) if count > 1 else np.full(len(slope), 0.5)
-            made[b, low] = (slope * (1 - share)).sum() * size
-            made[b, high] = (slope * share).sum() * size
-    return made
+            result[b, low] = (slope * (1 - share)).sum() * size
+            result[b, high] = (slope * share).sum() * size
+    return result

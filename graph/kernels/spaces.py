@@ -187,9 +187,9 @@ def distance(h: Any, h_values: Any, h_shape: Any, t: Any, t_values: Any, t_shape
     """Levenshtein distance between the sequences along the last axis of two sparse tensors."""
     shape = np.maximum(np.asarray(h_shape)[:-1], np.asarray(t_shape)[:-1]).tolist()
     out = np.zeros(shape, np.float32)
-    ours, theirs = _sequences(h, h_values), _sequences(t, t_values)
+    hypotheses, truths = _sequences(h, h_values), _sequences(t, t_values)
     for place in np.ndindex(*shape):
-        a, b = ours.get(place, []), theirs.get(place, [])
+        a, b = hypotheses.get(place, []), truths.get(place, [])
         number = _levenshtein(a, b)
         out[place] = number if not normalize else number / len(b) if b else (np.inf if a else 0.0)
     return out

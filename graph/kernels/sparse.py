@@ -145,15 +145,15 @@ def split(indices: Any, shape: Any, axis: Any, num: int) -> tuple:
     if dims[axis] < num:
         refuse(f"num_split should be in range [1, {dims[axis]}], got {num}")
     each, more = divmod(dims[axis], num)
-    made: list = []
+    parts: list = []
     begin = 0
     for part in range(num):
         length = each + (part < more)
         start, size = [0] * len(dims), list(dims)
         start[axis], size[axis] = begin, length
-        made += cut(indices, dims, start, size)
+        parts += cut(indices, dims, start, size)
         begin += length
-    return tuple(made)
+    return tuple(parts)
 
 
 def join(*parts: Any, axis: int, expand: bool) -> tuple:
@@ -171,10 +171,10 @@ def join(*parts: Any, axis: int, expand: bool) -> tuple:
         if len(shape) != rank or (not expand and other.any()):
             refuse(f"Input shapes must match: expected {bracket_text(_dims(dims[0]))} but got "
                    f"{bracket_text(_dims(shape))} at position {number}")  # fmt: skip
-        here = rows.copy()
-        here[:, axis] += begin
+        shifted = rows.copy()
+        shifted[:, axis] += begin
         begin += int(shape[axis])
-        moved.append(here)
+        moved.append(shifted)
     out[axis] = begin
     whole = np.concatenate(moved)
     order = np.argsort(linear(whole, out), kind="stable")
@@ -251,15 +251,15 @@ def groups(indices: Any, shape: Any, axes: Any, keepdims: bool) -> tuple:
     """
     dims, indices = _dims(shape), np.asarray(indices)
     rank = len(dims)
-    gone = set(range(rank)) if axes is None else {int(a) % rank for a in np.ravel(axes)}
+    reduced = set(range(rank)) if axes is None else {int(a) % rank for a in np.ravel(axes)}
     for axis in () if axes is None else np.ravel(axes):
         if not -rank <= axis < rank:
             refuse(f"Invalid reduction dimension {axis}, for input with {rank} dimensions.")
-    left = [axis for axis in range(rank) if axis not in gone]
+    left = [axis for axis in range(rank) if axis not in reduced]
     linear(indices, dims)  # checks the indices
     inner = tuple([dims[axis] for axis in left])
     places = linear(indices[:, left], inner) if left else np.zeros(len(indices), np.int64)
-    out = tuple([1 if axis in gone else dims[axis] for axis in range(rank)]) if keepdims else inner
+    out = tuple([1 if axis in reduced else dims[axis] for axis in range(rank)]) if keepdims else inner
     return places, np.array(out, np.int64), unlinear(np.unique(places), out)
 
 

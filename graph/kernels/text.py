@@ -22,11 +22,11 @@ def each(function: Callable[[bytes], Any], strings: Any, dtype: Any = object) ->
     if isinstance(strings, bytes):
         value = function(strings)
         return value if dtype is object else np.dtype(dtype).type(value)
-    made = np.empty(strings.shape, dtype)
-    flat = made.reshape(-1)
+    result = np.empty(strings.shape, dtype)
+    flat = result.reshape(-1)
     for i, string in enumerate(strings.reshape(-1)):
         flat[i] = function(string)
-    return made
+    return result
 
 
 # Numbers
@@ -88,10 +88,10 @@ def join(*parts: Any, separator: bytes) -> Any:
             raise InvalidArgumentError(None, None, text)
     if not shape:
         return separator.join(parts)
-    made = np.empty(shape, object)
+    result = np.empty(shape, object)
     columns = [np.broadcast_to(np.asarray(part, object), shape).reshape(-1) for part in parts]
-    made.reshape(-1)[:] = [separator.join(row) for row in zip(*columns, strict=True)]
-    return made
+    result.reshape(-1)[:] = [separator.join(row) for row in zip(*columns, strict=True)]
+    return result
 
 
 def reduce_join(strings: Any, *axes: Any, axis: tuple[int, ...] | None, separator: bytes, keepdims: bool) -> Any:
@@ -102,10 +102,10 @@ def reduce_join(strings: Any, *axes: Any, axis: tuple[int, ...] | None, separato
     order = range(array.ndim)[::-1] if axis is None else [normal(a, array.ndim) for a in axis]
     for a in order:
         rows = np.moveaxis(array, a, -1)
-        made = np.empty(rows.shape[:-1], object)
-        for place in np.ndindex(made.shape):
-            made[place] = separator.join(rows[place])
-        array = np.expand_dims(made, a)
+        result = np.empty(rows.shape[:-1], object)
+        for place in np.ndindex(result.shape):
+            result[place] = separator.join(rows[place])
+        array = np.expand_dims(result, a)
     return array[()] if keepdims else array.reshape([d for i, d in enumerate(array.shape) if i not in set(order)])[()]
 
 
@@ -151,17 +151,17 @@ def substring(strings: Any, starts: Any, lengths: Any, *, by_character: bool) ->
     """The kernel of Substr."""
     shape = np.broadcast_shapes(np.shape(strings), np.shape(starts))
     parts = [np.broadcast_to(np.asarray(v), shape).reshape(-1) for v in (np.asarray(strings, object), starts, lengths)]
-    made = np.empty(shape, object)
-    flat = made.reshape(-1)
+    result = np.empty(shape, object)
+    flat = result.reshape(-1)
     for i, (string, start, length) in enumerate(zip(*parts, strict=True)):
         text = characters(string) if by_character else string
         if not -len(text) <= start <= len(text):
-            told = f"pos {start} out of range for string {shown(string)!r} at index {i}"
-            raise InvalidArgumentError(None, None, told)
+            message = f"pos {start} out of range for string {shown(string)!r} at index {i}"
+            raise InvalidArgumentError(None, None, message)
         start = int(start) + (len(text) if start < 0 else 0)
         piece = text[start:] if length < 0 else text[start : start + int(length)]
         flat[i] = piece.encode() if isinstance(piece, str) else piece
-    return made[()]
+    return result[()]
 
 
 def length(strings: Any, *, by_character: bool) -> Any:
@@ -272,9 +272,9 @@ def as_string(values: Any, *, pattern: str) -> Any:
         return (pattern % value.item()).encode()
 
     array = np.asarray(values)
-    made = np.empty(array.shape, object)
-    made.reshape(-1)[:] = [one(value) for value in array.reshape(-1)]
-    return made[()]
+    result = np.empty(array.shape, object)
+    result.reshape(-1)[:] = [one(value) for value in array.reshape(-1)]
+    return result[()]
 
 
 def formatted(*values: Any, template: str, placeholder: str, summarize: int) -> bytes:

@@ -87,23 +87,23 @@ def greatest_at(x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: st
 def mean(x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: str) -> np.ndarray:
     """The mean of each window; padding does not count."""
     counts, pads, windows = padded_windows(x.shape[1:-1], kernel, strides, rates, padding)
-    x, there = _padded(x, pads), _padded(np.ones((1, *x.shape[1:-1], 1), x.dtype), pads)
+    x, mask = _padded(x, pads), _padded(np.ones((1, *x.shape[1:-1], 1), x.dtype), pads)
     total = np.zeros((x.shape[0], *counts, x.shape[-1]), x.dtype)
     number = np.zeros((1, *counts, 1), x.dtype)
     for _, window in windows:
         total += x[(slice(None), *window)]
-        number += there[(slice(None), *window)]
+        number += mask[(slice(None), *window)]
     return total / number
 
 
 def mean_back(grad: Any, x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: str) -> np.ndarray:
     """The gradient of `mean` with respect to x."""
     counts, pads, windows = padded_windows(x.shape[1:-1], kernel, strides, rates, padding)
-    there = _padded(np.ones((1, *x.shape[1:-1], 1), grad.dtype), pads)
+    mask = _padded(np.ones((1, *x.shape[1:-1], 1), grad.dtype), pads)
     windows = list(windows)
     number = np.zeros((1, *counts, 1), grad.dtype)
     for _, window in windows:
-        number += there[(slice(None), *window)]
+        number += mask[(slice(None), *window)]
     whole = [dim + a + b for dim, (a, b) in zip(x.shape[1:-1], pads, strict=True)]
     out = np.zeros((x.shape[0], *whole, x.shape[-1]), grad.dtype)
     part = grad / number

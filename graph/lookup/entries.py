@@ -78,16 +78,16 @@ def _field(name: str, line: int, text: bytes, fields: list[bytes], column: int, 
     if column == WHOLE_LINE:
         return text
     if column >= len(fields):
-        told = (
+        message = (
             f"Invalid number of columns in {name} line {line} ({shown(text)}) : expected {column + 1} got {len(fields)}"
         )
-        raise InvalidArgumentError(None, None, told)
+        raise InvalidArgumentError(None, None, message)
     if dtype.kind == "O":
         return fields[column]
     found = number(fields[column], dtype)
     if found is None:
-        told = f"Field {shown(fields[column])} in line {line} of {name} is not a valid {dtype.name}."
-        raise InvalidArgumentError(None, None, told)
+        message = f"Field {shown(fields[column])} in line {line} of {name} is not a valid {dtype.name}."
+        raise InvalidArgumentError(None, None, message)
     return found.item()
 
 
@@ -100,10 +100,10 @@ def _ready(table: Any) -> dict:
 def find(table: Any, keys: Any, default: Any, *, dtype: np.dtype) -> Any:
     """The kernel of LookupTableFind."""
     found = _ready(table)
-    made = np.empty(np.shape(keys), dtype)
-    flat, otherwise = made.reshape(-1), default if isinstance(default, bytes) else np.asarray(default).item()
+    result = np.empty(np.shape(keys), dtype)
+    flat, otherwise = result.reshape(-1), default if isinstance(default, bytes) else np.asarray(default).item()
     flat[:] = [found.get(key, otherwise) for key in _listed(keys)]
-    return made[()]
+    return result[()]
 
 
 def size(table: Any) -> Any:

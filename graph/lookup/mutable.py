@@ -55,10 +55,10 @@ class MutableHashTable(VariableTable):
 
         Raises TypeError for another dtype, ValueError if the shapes do not match.
         """
-        given, told = self._checked(keys), convert_to_tensor(values, self._value_dtype, name="values")
-        if given.raw_shape is not None and self._value_shape is not None:
-            shapes.merge(told.raw_shape, given.raw_shape + self._value_shape)
-        return self._write("LookupTableInsertV2", inserted, [given, told], name)
+        key_tensor, value_tensor = self._checked(keys), convert_to_tensor(values, self._value_dtype, name="values")
+        if key_tensor.raw_shape is not None and self._value_shape is not None:
+            shapes.merge(value_tensor.raw_shape, key_tensor.raw_shape + self._value_shape)
+        return self._write("LookupTableInsertV2", inserted, [key_tensor, value_tensor], name)
 
     def remove(self, keys: Any, name: str | None = None) -> Operation:
         """The operation that removes keys; missing ones are ignored. Raises TypeError for another dtype."""
@@ -129,11 +129,11 @@ def removed(table: Any, keys: Any) -> Entries:
 def find(table: Any, keys: Any, default: Any, *, dtype: np.dtype) -> Any:
     """The kernel of LookupTableFind."""
     found, shape = _found(table), () if isinstance(default, bytes) else np.shape(default)
-    made = np.empty((*np.shape(keys), *shape), dtype)
-    flat = made.reshape(-1, *shape)
+    result = np.empty((*np.shape(keys), *shape), dtype)
+    flat = result.reshape(-1, *shape)
     for number, key in enumerate(_listed(keys)):
         flat[number] = found.get(key, default)
-    return made[()]
+    return result[()]
 
 
 def count(table: Any) -> Any:
@@ -143,9 +143,9 @@ def count(table: Any) -> Any:
 
 def all_keys(table: Any, *, dtype: np.dtype) -> Any:
     """The kernel of LookupTableExport's keys."""
-    made = np.empty(len(_found(table)), dtype)
-    made[:] = list(_found(table))
-    return made
+    result = np.empty(len(_found(table)), dtype)
+    result[:] = list(_found(table))
+    return result
 
 
 def free_keys(keys: Any, *, reserved: tuple) -> Any:

@@ -117,11 +117,11 @@ def ctc_greedy_decoder(
     merge_repeated: merge repeated classes unless there is a blank between them.
     """
     x = _logits(inputs, True)
-    made = apply(
+    result = apply(
         kernels.greedy, [x, convert_to_tensor(sequence_length)], {"merge": bool(merge_repeated)},
         type="CtcDecode", name="CTCGreedyDecoder", outputs=_specs(x, 1),
     )  # fmt: skip
-    return _decoded(made), made[-1]
+    return _decoded(result), result[-1]
 
 
 def ctc_beam_search_decoder(
@@ -133,11 +133,11 @@ def ctc_beam_search_decoder(
     """
     x = _logits(inputs, True)
     attrs = {"width": int(beam_width), "paths": int(top_paths), "merge": bool(merge_repeated)}
-    made = apply(
+    result = apply(
         kernels.beam, [x, convert_to_tensor(sequence_length)], attrs,
         type="CtcDecode", name="CTCBeamSearchDecoder", outputs=_specs(x, int(top_paths)),
     )  # fmt: skip
-    return _decoded(made), made[-1]
+    return _decoded(result), result[-1]
 
 
 def ctc_beam_search_decoder_v2(

@@ -89,16 +89,16 @@ def safe_embedding_lookup_sparse(
         ids, empty = sparse_fill_empty_rows(ids, default_id or 0)
         if weights is not None:
             weights, _ = sparse_fill_empty_rows(weights, 1.0)
-        made = embedding_lookup_sparse(embedding_weights, ids, weights, partition_strategy, None, combiner, max_norm)
+        result = embedding_lookup_sparse(embedding_weights, ids, weights, partition_strategy, None, combiner, max_norm)
         if default_id is None:
-            width = len(made.shape.as_list()) - 1
-            there = array_ops.reshape(math_ops.logical_not(empty), [-1, *[1] * width])
-            made = made * math_ops.cast(there, made.dtype)
+            width = len(result.shape.as_list()) - 1
+            has_ids = array_ops.reshape(math_ops.logical_not(empty), [-1, *[1] * width])
+            result = result * math_ops.cast(has_ids, result.dtype)
         if rank == 1:
-            return made
-        shape = array_ops.concat([math_ops.cast(lead, dtypes.int32), array_ops.shape(made)[1:]], 0)
-        shaped = array_ops.reshape(made, shape)
-        shaped.set_shape([*[None] * rank, *made.shape.as_list()[1:]])
+            return result
+        shape = array_ops.concat([math_ops.cast(lead, dtypes.int32), array_ops.shape(result)[1:]], 0)
+        shaped = array_ops.reshape(result, shape)
+        shaped.set_shape([*[None] * rank, *result.shape.as_list()[1:]])
         return shaped
 
 

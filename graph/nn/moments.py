@@ -103,7 +103,7 @@ def fused_batch_norm(
         turned = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
         if is_training:
             batch_mean, batch_variance = moments(turned, [0, 1, 2])
-            made = batch_normalization(turned, batch_mean, batch_variance, offset, scale, epsilon)
+            result = batch_normalization(turned, batch_mean, batch_variance, offset, scale, epsilon)
             count = math_ops.cast(array_ops.size(turned), x.dtype) / math_ops.cast(array_ops.shape(turned)[3], x.dtype)
             unbiased = batch_variance * (count / math_ops.maximum(count - 1.0, 1.0))
             found = [batch_mean, unbiased]
@@ -114,10 +114,10 @@ def fused_batch_norm(
                 ]
         else:
             found = [convert_to_tensor(mean), convert_to_tensor(variance)]
-            made = batch_normalization(turned, *found, offset, scale, epsilon)
-        made = array_ops.transpose(made, [0, 3, 1, 2]) if data_format == "NCHW" else made
+            result = batch_normalization(turned, *found, offset, scale, epsilon)
+        result = array_ops.transpose(result, [0, 3, 1, 2]) if data_format == "NCHW" else result
         mean, variance = (array_ops.stop_gradient(part) for part in found)
-        return made, mean, variance
+        return result, mean, variance
 
 
 def batch_norm_with_global_normalization(

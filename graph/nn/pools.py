@@ -154,11 +154,11 @@ def max_pool_with_argmax(
         x = convert_to_tensor(input)
         attrs, shape = _window_attrs(x, ksize, strides, padding, 1, 2)
         at = apply(kernels.greatest_at, [x], attrs, type="MaxPoolAt", dtype=dtypes.int64, shape=shape)
-        made = array_ops.gather(array_ops.reshape(x, [-1]), at)
+        result = array_ops.gather(array_ops.reshape(x, [-1]), at)
         if not include_batch_in_index:
             size = math_ops.reduce_prod(array_ops.shape(x, out_type=dtypes.int64)[1:])
             at = math_ops.mod(at, size)
-        return MaxPoolWithArgmax(made, math_ops.cast(at, kind))
+        return MaxPoolWithArgmax(result, math_ops.cast(at, kind))
 
 
 def _fractional(value: Any, ratio: Any, pseudo: bool, deterministic: bool, seed: Any, seed2: Any) -> tuple:
@@ -219,5 +219,5 @@ def fractional_avg_pool(
     with name_scope(name, "FractionalAvgPool", [value]):
         x, ends, shape = _fractional(value, pooling_ratio, pseudo_random, deterministic, seed, seed2)
         attrs = {"overlapping": bool(overlapping)}
-        made = apply(kernels.fraction_mean, [x, *ends], attrs, type="FractionalAvgPool", dtype=x.dtype, shape=shape)
-        return FractionalPool(made, *ends)
+        result = apply(kernels.fraction_mean, [x, *ends], attrs, type="FractionalAvgPool", dtype=x.dtype, shape=shape)
+        return FractionalPool(result, *ends)

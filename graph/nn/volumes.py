@@ -211,8 +211,8 @@ def with_space_to_batch(
     paddings, crops = required_space_to_batch_paddings(space, np.array(rates, np.int32), base)
     block = convert_to_tensor(np.array(rates, np.int32))
     moved = space_to_batch_nd(x, block, paddings)
-    made = op(moved, num_spatial_dims=len(rates), padding="VALID")
-    return batch_to_space_nd(made, block, crops)
+    result = op(moved, num_spatial_dims=len(rates), padding="VALID")
+    return batch_to_space_nd(result, block, crops)
 
 
 def conv2d_backprop_input(

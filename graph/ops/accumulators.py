@@ -203,8 +203,8 @@ class Barrier(_Held):
         outputs: list = [(kinds_of.int64, (None,)), (kinds_of.string, (None,))]
         for kind, shape in zip(self._definition.dtypes, self._definition.shapes or (), strict=True):
             outputs.append((kind, None if shape is None else (None, *shape)))
-        made = self._node("take", [count, small], outputs, name).outputs
-        return made[0], made[1], list(made[2:])
+        result = self._node("take", [count, small], outputs, name).outputs
+        return result[0], result[1], list(result[2:])
 
     def close(self, cancel_pending_enqueues: bool = False, name: str | None = None) -> Operation:
         """Accept no new keys from now on; with cancel_pending_enqueues, no new components either."""

@@ -100,9 +100,9 @@ def assert_rank_in(
                     f"{len(x.raw_shape)}, shape {shapes.bracket_text(x.raw_shape)}"
                 )
             return no_op(name=scope)
-        said = data if data is not None else [message or "", f"Tensor {x.name} must have rank in {tuple(ranks)}"]
+        details = data if data is not None else [message or "", f"Tensor {x.name} must have rank in {tuple(ranks)}"]
         fits = math_ops.reduce_any(math_ops.equal(array_ops.rank(x), np.array(tuple(ranks), np.int32)))
-        return Assert(fits, said, summarize, name=scope)
+        return Assert(fits, details, summarize, name=scope)
 
 
 def assert_shapes(shapes: Any, data: Any = None, summarize: int | None = None, message: str | None = None,
@@ -150,10 +150,10 @@ def assert_same_float_dtype(tensors: Any = None, dtype: Any = None) -> Any:
     for tensor in tensors or ():
         if tensor is None:
             continue
-        mine = tensor.dtype.base_dtype
-        if found is not None and mine is not found:
-            raise ValueError(f"Tensor {tensor} has type {mine.name}, but the others have {found.name}.")
-        found = mine
+        own_dtype = tensor.dtype.base_dtype
+        if found is not None and own_dtype is not found:
+            raise ValueError(f"Tensor {tensor} has type {own_dtype.name}, but the others have {found.name}.")
+        found = own_dtype
     if found is None:
         return dtypes.float32
     if not found.is_floating:
@@ -218,9 +218,9 @@ def vectorized_map(fn: Callable[..., Any], elems: Any, fallback_to_while_loop: b
     seen: list[Any] = []
 
     def one(item: Any) -> Any:
-        made = fn(item)
-        seen.append(made)
-        return made
+        result = fn(item)
+        seen.append(result)
+        return result
 
     # Only the dtypes of this call's results are needed.
     first = [t[0] for t in flat]

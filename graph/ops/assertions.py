@@ -171,10 +171,10 @@ def assert_near(
         x, y = convert_together([x, y])
         eps = float(_TOLERANCE * np.finfo(x.dtype.numpy).eps)
         rtol, atol = (eps if t is None else t for t in (rtol, atol))
-        said = [] if message is None else [message]
+        details = [] if message is None else [message]
         if data is None:
             data = ["x and y not equal to tolerance rtol and atol:", f"x ({x.name}) = ", x, f"y ({y.name}) = ", y]
-        return Assert(np.abs(x - y) <= atol + rtol * np.abs(y), [*said, *data], summarize, name=scope)
+        return Assert(np.abs(x - y) <= atol + rtol * np.abs(y), [*details, *data], summarize, name=scope)
 
 
 # Ranks and types
@@ -201,16 +201,16 @@ def _ranked(what: str, holds: Callable, x: Any, rank: int, data: Any, summarize:
             raise ValueError("Rank must be a scalar.")
         given = static_value(convert_to_tensor(rank))
         rank = rank if given is None else int(given)
-        known, said = x.raw_shape if given is not None else None, message or ""
+        known, text = x.raw_shape if given is not None else None, message or ""
         if known is not None:
             if not holds(len(known), rank):
                 raise ValueError(
-                    f"{said}.  Tensor {x.name} must have {what} {rank}.  Received rank {len(known)}, "
+                    f"{text}.  Tensor {x.name} must have {what} {rank}.  Received rank {len(known)}, "
                     f"shape {shapes.bracket_text(known)}"
                 )
             return no_op(name=scope)
         if data is None:
-            data = [said, f"Tensor {x.name} must have {what}", rank, "Received shape: ", array_ops.shape(x)]
+            data = [text, f"Tensor {x.name} must have {what}", rank, "Received shape: ", array_ops.shape(x)]
         return Assert(holds(array_ops.rank(x), rank), data, summarize, name=scope)
 
 

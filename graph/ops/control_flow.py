@@ -187,10 +187,10 @@ def leaves(structure: Any) -> list:
 
 def _repacked(structure: Any, items: Any) -> Any:
     """A structure of the same kind with other tensors, one for each of its `leaves`."""
-    made = []
+    repacked = []
     for leaf in nest.flatten(structure):
-        made.append(_of_parts(leaf, [next(items) for _ in _parts(leaf)]))
-    return packed(structure, iter(made))
+        repacked.append(_of_parts(leaf, [next(items) for _ in _parts(leaf)]))
+    return packed(structure, iter(repacked))
 
 
 def case(
@@ -392,12 +392,12 @@ def _shapes_of(structure: Any, given: Any) -> list:
 
 
 def _parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
-    made = [
+    parameters = [
         graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, shape)], name="Identity").outputs[0]
         for t, shape in zip(enter, allowed, strict=True)
     ]
-    section.parameters = made
-    return made
+    section.parameters = parameters
+    return parameters
 
 
 def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
@@ -415,7 +415,7 @@ def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], al
     kinds = [list(map(_composite, nest.flatten(structure))) for structure in (list(packed), list(loop_vars))]
     if len(flat) != len(enter) or kinds[0] != kinds[1]:
         raise ValueError(_OTHER_STRUCTURE)
-    made = []
+    tensors = []
     for item, parameter, start, shape in zip(flat, section.parameters, enter, allowed, strict=True):
         tensor = convert_to_tensor(item, None if as_tensor(item) is not None else parameter.dtype)
         if tensor.dtype.base_dtype != start.dtype.base_dtype:
@@ -429,5 +429,5 @@ def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], al
                 f"{shapes.text(tensor.raw_shape)} after one iteration. To allow the shape to vary across iterations, "
                 "use the `shape_invariants` argument of tf.while_loop to specify a less-specific shape."
             )
-        made.append(tensor)
-    return made
+        tensors.append(tensor)
+    return tensors

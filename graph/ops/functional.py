@@ -99,11 +99,11 @@ def map_fn(
     def one(_: list, element: list) -> tuple[list, list]:
         result = fn(packed(elems, iter(element)))
         shape_of.append(result)
-        made = nest.flatten(result)
+        results = nest.flatten(result)
         types = [t.dtype for t in flat] if dtype is None else [as_dtype(d) for d in nest.flatten(dtype)]
-        if len(made) != len(types):
+        if len(results) != len(types):
             raise ValueError("The two structures don't have the same nested structure.")
-        return [], [_of_type(item, wish) for item, wish in zip(made, types, strict=True)]
+        return [], [_of_type(item, wish) for item, wish in zip(results, types, strict=True)]
 
     with name_scope(name, "map", flat):
         _, stacked = sweep(one, [], flat, parallel=parts)

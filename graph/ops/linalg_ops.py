@@ -260,10 +260,10 @@ def _norm_axes(axis: Any, shape: shapes.RawShape) -> tuple[int, ...] | None:
 def _reduced(shape: shapes.RawShape, axes: tuple[int, ...] | None, keepdims: bool) -> shapes.RawShape:
     if shape is None:
         return () if axes is None and not keepdims else None
-    gone = set(range(len(shape))) if axes is None else {a % len(shape) for a in axes}
+    reduced = set(range(len(shape))) if axes is None else {a % len(shape) for a in axes}
     if keepdims:
-        return tuple([1 if i in gone else d for i, d in enumerate(shape)])
-    return tuple([d for i, d in enumerate(shape) if i not in gone])
+        return tuple([1 if i in reduced else d for i, d in enumerate(shape)])
+    return tuple([d for i, d in enumerate(shape) if i not in reduced])
 
 
 def _norm(x, ord, axes, keepdims):

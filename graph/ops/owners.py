@@ -40,11 +40,11 @@ def add_owner(
 
 def _check_places(ops: Sequence[Operation]) -> None:
     """Raise ValueError if one function inside must run in the caller's process, and another one must not."""
-    mine = next((op for op in ops if op.traits.here and op.traits.user), None)
+    bound = next((op for op in ops if op.traits.here and op.traits.user), None)
     other = next((op for op in ops if op.traits.elsewhere), None)
-    if mine is not None and other is not None:
+    if bound is not None and other is not None:
         raise ValueError(
-            f"A branch or loop runs in one place, but {mine.defined_at} must run in the caller's process, and "
+            f"A branch or loop runs in one place, but {bound.defined_at} must run in the caller's process, and "
             f"{other.defined_at} asks with {' and '.join(other.traits.elsewhere)} for another one."
         )
 

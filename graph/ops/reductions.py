@@ -62,10 +62,10 @@ def reduced_shape(shape: shapes.RawShape, axis: Any, keepdims: bool) -> shapes.R
     """The shape after a reduction over known axes (an int, a tuple, or None for all)."""
     if shape is None:
         return () if axis is None and not keepdims else None
-    gone = known_axes(axis, len(shape)) or ()
+    reduced = known_axes(axis, len(shape)) or ()
     if keepdims:
-        return tuple([1 if i in gone else dim for i, dim in enumerate(shape)])
-    return tuple([dim for i, dim in enumerate(shape) if i not in gone])
+        return tuple([1 if i in reduced else dim for i, dim in enumerate(shape)])
+    return tuple([dim for i, dim in enumerate(shape) if i not in reduced])
 
 
 def _reduce(

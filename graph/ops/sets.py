@@ -39,13 +39,13 @@ def _rows(parts: tuple) -> tuple[tuple[int, ...], dict[tuple, set], int]:
 
 def operated(*parts: Any, split: int, word: str, dtype: np.dtype) -> tuple:
     """The kernel of a set operation: (indices, values, shape)."""
-    lead, ours, _ = _rows(parts[:split])
-    other, theirs, _ = _rows(parts[split:])
+    lead, first_sets, _ = _rows(parts[:split])
+    other, second_sets, _ = _rows(parts[split:])
     if lead != other:
         raise InvalidArgumentError(None, None, f"Mismatched group shapes {list(lead)} vs {list(other)}")
     indices, values, longest = [], [], 0
     for place in np.ndindex(*lead):
-        row = sorted(getattr(ours.get(place, set()), word)(theirs.get(place, set())))
+        row = sorted(getattr(first_sets.get(place, set()), word)(second_sets.get(place, set())))
         longest = max(longest, len(row))
         indices += [(*place, at) for at in range(len(row))]
         values += row
@@ -69,9 +69,9 @@ def _operated(a: Any, b: Any, word: str) -> SparseTensor:
     first, rank = _inputs(a)
     second, other = _inputs(b)
     values = first[0] if len(first) == 1 else first[1]
-    theirs = second[0] if len(second) == 1 else second[1]
-    if values.dtype.base_dtype is not theirs.dtype.base_dtype:
-        raise TypeError(f"Types don't match, {values.dtype.name} vs {theirs.dtype.name}.")
+    other_values = second[0] if len(second) == 1 else second[1]
+    if values.dtype.base_dtype is not other_values.dtype.base_dtype:
+        raise TypeError(f"Types don't match, {values.dtype.name} vs {other_values.dtype.name}.")
     rank = other if rank is None else rank
     attrs = {"split": len(first), "word": word, "dtype": values.dtype.numpy}
     outputs = [(dtypes.int64, (None, rank)), (values.dtype.base_dtype, (None,)), (dtypes.int64, (rank,))]

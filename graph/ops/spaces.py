@@ -117,8 +117,8 @@ def _depth_op(public: str, kernel: Callable, kind: str, doc: str, into: bool) ->
                 n, h, w, c = turned.raw_shape
                 space, depth = (_part, _times) if into else (_times, _part)
                 shape = (n, space(h, size), space(w, size), depth(c, size * size))
-            made = apply(kernel, [turned], {"size": size}, type=kind, name=scope, dtype=x.dtype, shape=shape)
-            return array_ops.transpose(made, [0, 3, 1, 2]) if data_format == "NCHW" else made
+            result = apply(kernel, [turned], {"size": size}, type=kind, name=scope, dtype=x.dtype, shape=shape)
+            return array_ops.transpose(result, [0, 3, 1, 2]) if data_format == "NCHW" else result
 
     move.__name__ = move.__qualname__ = public
     move.__doc__ = f"{doc}\n\ndata_format: NHWC or NCHW."

@@ -79,8 +79,8 @@ def sparse_merge(
         columns = [array_ops.expand_dims(math_ops.cast(ids.values, dtypes.int64), 1) for ids in given]
         lengths = [array_ops.reshape(math_ops.cast(convert_to_tensor(size), dtypes.int64), [1]) for size in sizes]
         indices = array_ops.concat([values.indices[:, :-1], *columns], 1)
-        made = SparseTensor(indices, values.values, array_ops.concat([values.dense_shape[:-1], *lengths], 0))
-        return made if already_sorted else sparse_reorder(made)
+        result = SparseTensor(indices, values.values, array_ops.concat([values.dense_shape[:-1], *lengths], 0))
+        return result if already_sorted else sparse_reorder(result)
 
 
 # Rearranging
@@ -190,8 +190,8 @@ def split(sp_input: Any, num_split: Any, axis: Any, name: str | None = None) -> 
     with name_scope(name, "SparseSplit", [sp.values]):
         inputs = [sp.indices, sp.dense_shape, convert_to_tensor(axis)]
         outputs = _specs(rank_of(sp), "ips") * int(num_split)
-        made = apply(kernels.split, inputs, {"num": int(num_split)}, type="SparseSplit", outputs=outputs)
-        parts = [made[at : at + 3] for at in range(0, len(made), 3)]
+        result = apply(kernels.split, inputs, {"num": int(num_split)}, type="SparseSplit", outputs=outputs)
+        parts = [result[at : at + 3] for at in range(0, len(result), 3)]
         return [SparseTensor(indices, _taken(sp.values, source), dims) for indices, source, dims in parts]
 
 
@@ -297,12 +297,12 @@ def sparse_add(a: Any, b: Any, threshold: Any = None, thresh: Any = None) -> Any
         indices, at_a, at_b = _united(a, b)
         places, values = array_ops.concat([at_a, at_b], 0), array_ops.concat([a.values, b.values], 0)
         total = math_ops.unsorted_segment_sum(values, places, array_ops.shape(indices)[0])
-        made = SparseTensor(indices, total, a.dense_shape)
+        result = SparseTensor(indices, total, a.dense_shape)
         if threshold is None or (not isinstance(threshold, Tensor) and threshold == 0):
-            return made
+            return result
         alone = math_ops.less(math_ops.bincount(places, minlength=0, dtype=dtypes.int64), 2)
         large = math_ops.greater_equal(math_ops.abs(total), threshold)
-        return sparse_retain(made, math_ops.logical_or(alone, large))
+        return sparse_retain(result, math_ops.logical_or(alone, large))
 
 
 def _united(a: SparseTensor, b: SparseTensor) -> list[Tensor]:

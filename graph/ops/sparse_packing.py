@@ -47,11 +47,11 @@ def _pack(indices, values, shape):
 
 
 def _pack_rows(indices, values, shape):
-    made = np.empty(int(shape[0]), object)
-    for row in range(len(made)):
-        mine = indices[:, 0] == row
-        made[row] = _Packed(indices[mine][:, 1:], values[mine], shape[1:])
-    return made
+    packed = np.empty(int(shape[0]), object)
+    for row in range(len(packed)):
+        in_row = indices[:, 0] == row
+        packed[row] = _Packed(indices[in_row][:, 1:], values[in_row], shape[1:])
+    return packed
 
 
 def _unpack(packed: Any, dtype: Any) -> tuple:

@@ -49,17 +49,17 @@ def _left(dims: tuple, axes: tuple[int, ...] | None, keepdims: bool) -> tuple:
     for axis in axes or ():
         if not -rank <= axis < rank:
             raise ValueError(f"Invalid reduction dimension {axis}, for input with {rank} dimensions.")
-    gone = set(range(rank)) if axes is None else {axis % rank for axis in axes}
+    reduced = set(range(rank)) if axes is None else {axis % rank for axis in axes}
     if keepdims:
-        return tuple([1 if axis in gone else dim for axis, dim in enumerate(dims)])
-    return tuple([dim for axis, dim in enumerate(dims) if axis not in gone])
+        return tuple([1 if axis in reduced else dim for axis, dim in enumerate(dims)])
+    return tuple([dim for axis, dim in enumerate(dims) if axis not in reduced])
 
 
 def _greatest(values: Tensor, places: Tensor, count: Tensor) -> Tensor:
     """The maximum of each group, 0 for an empty one."""
     most = math_ops.unsorted_segment_max(values, places, count)
-    there = math_ops.unsorted_segment_sum(array_ops.ones_like(places), places, count)
-    return array_ops.where(math_ops.greater(there, 0), most, array_ops.zeros_like(most))
+    group_sizes = math_ops.unsorted_segment_sum(array_ops.ones_like(places), places, count)
+    return array_ops.where(math_ops.greater(group_sizes, 0), most, array_ops.zeros_like(most))
 
 
 def _reduction(public: str, segment: Callable, is_sparse: bool, doc: str) -> Callable[..., Any]:

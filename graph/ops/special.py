@@ -237,8 +237,8 @@ def fake_quantized(x, low, high, bits, narrow):
     start, end, scale = _nudged(low, high, bits, narrow)
     step = np.where(scale == 0, np.float32(1), scale)
     clipped = np.minimum(np.maximum(x, start), end)
-    made = np.floor((clipped - start) / step + np.float32(0.5)) * scale + start
-    return made.astype(x.dtype)
+    result = np.floor((clipped - start) / step + np.float32(0.5)) * scale + start
+    return result.astype(x.dtype)
 
 
 def within(x, low, high, bits, narrow):

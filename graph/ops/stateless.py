@@ -40,8 +40,8 @@ def _scaled(kernel: Callable, kind: str, shape: Any, seed: Any, loc: Any, scale:
         raise ValueError(f"Invalid dtype {kind_of!r}: {name} draws floating-point numbers")
     size, raw = _size(shape)
     attrs = {"loc": 0.0, "scale": 1.0, "dtype": kind_of.numpy}
-    made = _node(kernel, kind, seed, [size], attrs, kind_of, raw, name)
-    return made * convert_to_tensor(scale, kind_of) + convert_to_tensor(loc, kind_of)
+    result = _node(kernel, kind, seed, [size], attrs, kind_of, raw, name)
+    return result * convert_to_tensor(scale, kind_of) + convert_to_tensor(loc, kind_of)
 
 
 def stateless_random_normal(

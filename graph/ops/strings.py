@@ -190,8 +190,8 @@ def _reduced(shape: shapes.RawShape, axes: Any, keep: bool) -> shapes.RawShape:
     for a in axes or ():
         if not -rank <= a < rank:
             raise ValueError(f"Invalid reduction dimension {a} for input with {rank} dimension(s)")
-    gone = set(range(rank)) if axes is None else {a % rank for a in axes}
-    return tuple([1 if i in gone else d for i, d in enumerate(shape) if keep or i not in gone])
+    reduced = set(range(rank)) if axes is None else {a % rank for a in axes}
+    return tuple([1 if i in reduced else d for i, d in enumerate(shape) if keep or i not in reduced])
 
 
 def _vector(value: Any, parameter: str) -> Tensor:

@@ -56,16 +56,16 @@ def raw_rnn(
             ends, following, new, sent, more = loop_fn(time + 1, output, new, extra if carries else None)
             sent = output if sent is None else sent
             kept = [_where(done, zero, t) for zero, t in zip(flatten(emitted), flatten(sent), strict=True)]
-            held = [_where(done, old, t) for old, t in zip(flatten(state), flatten(new), strict=True)]
+            next_state = [_where(done, old, t) for old, t in zip(flatten(state), flatten(new), strict=True)]
             outputs = [array.write(time, t) for array, t in zip(outputs, kept, strict=True)]
             done = math_ops.logical_or(done, ends)
-            return [time + 1, done, following, outputs, filled(state, held), more if carries else extra]
+            return [time + 1, done, following, outputs, filled(state, next_state), more if carries else extra]
 
         first = [constant(0), _whole(finished), _whole(given), arrays, _whole(state)]
         first.append(_whole(loop_state) if carries else constant(0))
         last = while_loop(goes_on, body, first, parallel_iterations=parallel_iterations or 32)
-        made = last[3] if isinstance(last[3], (list, tuple)) else [last[3]]
-        outputs = filled(emitted, list(made)) if isinstance(emitted, (list, tuple)) else made[0]
+        result = last[3] if isinstance(last[3], (list, tuple)) else [last[3]]
+        outputs = filled(emitted, list(result)) if isinstance(emitted, (list, tuple)) else result[0]
         return outputs, last[4], last[5] if carries else None
 
 
@@ -77,18 +77,18 @@ def _batch(first: Any) -> Any:
 
 def _whole(structure: Any) -> Any:
     """The structure with its leaves as tensors; TensorArrays are unchanged."""
-    made = [item if isinstance(item, TensorArray) else convert_to_tensor(item) for item in flatten(structure)]
-    return filled(structure, made) if isinstance(structure, (list, tuple)) else made[0]
+    tensors = [item if isinstance(item, TensorArray) else convert_to_tensor(item) for item in flatten(structure)]
+    return filled(structure, tensors) if isinstance(structure, (list, tuple)) else tensors[0]
 
 
 def _zeros_emitted(example: Any, is_batch: bool, batch: Any) -> Any:
     """Zeros for all rows, like an example for one row or for all."""
-    made = []
+    zeros = []
     for item in flatten(example):
         one = item if hasattr(item, "dtype") else convert_to_tensor(item)
         dims = one.shape.as_list()
-        made.append(array_ops.zeros([batch, *(dims[1:] if is_batch else dims)], one.dtype or dtypes.float32))
-    return filled(example, made) if isinstance(example, (list, tuple)) else made[0]
+        zeros.append(array_ops.zeros([batch, *(dims[1:] if is_batch else dims)], one.dtype or dtypes.float32))
+    return filled(example, zeros) if isinstance(example, (list, tuple)) else zeros[0]
 
 
 def _where(done: Tensor, old: Any, new: Any) -> Any:

@@ -154,13 +154,13 @@ def _at_thresholds(labels: Any, predictions: Any, thresholds: Sequence[float], w
     if weights is not None:
         inputs.append(weighted(array_ops.ones_like(predictions, dtypes.float32), weights))
     limits = tuple([float(np.float32(t)) for t in thresholds])
-    made = apply(
+    result = apply(
         counted_at, inputs, {"thresholds": limits},
         type="ThresholdCounts", outputs=[(dtypes.float32, (len(limits),))] * 4,
     )  # fmt: skip
     values: dict[str, Any] = dict.fromkeys(_WORDS)
     updates = dict(values)
-    for which, now in zip(_WORDS, made, strict=True):
+    for which, now in zip(_WORDS, result, strict=True):
         if which in kept.split():
             variable = metric_variable([len(limits)], dtypes.float32, _WORDS[which])
             values[which], updates[which] = identity(variable), state_ops.assign_add(variable, now)
@@ -276,8 +276,8 @@ def specificity_at_sensitivity(
     _check_part(sensitivity, "sensitivity")
 
     def at_nearest(c: Counts, word: str) -> Tensor:
-        away = math_ops.abs(c.tp / (c.tp + c.fn + EPSILON) - sensitivity)
-        nearest = math_ops.cast(math_ops.equal(away, math_ops.reduce_min(away)), dtypes.int64)
+        distance = math_ops.abs(c.tp / (c.tp + c.fn + EPSILON) - sensitivity)
+        nearest = math_ops.cast(math_ops.equal(distance, math_ops.reduce_min(distance)), dtypes.int64)
         best = math_ops.argmax(math_ops.cumsum(nearest), 0)
         return math_ops.divide(c.tn[best], c.tn[best] + c.fp[best] + EPSILON, name=word)
 

@@ -68,9 +68,9 @@ def in_parts(rule: Callable) -> Callable:
 
         def work(numbers: Iterator[int]) -> None:
             for number in numbers:
-                some = slice(number * PART, (number + 1) * PART)
-                parts = [v[some] if table else v for table, v in zip(tables, flat, strict=True)]
-                rule(old.reshape(-1)[some], *parts, out=new.reshape(-1)[some])
+                elements = slice(number * PART, (number + 1) * PART)
+                parts = [v[elements] if table else v for table, v in zip(tables, flat, strict=True)]
+                rule(old.reshape(-1)[elements], *parts, out=new.reshape(-1)[elements])
 
         share_out(work, -(-old.size // PART), old.size * _STEPS * (1 + sum(tables)))
         return kept(new, old)
@@ -84,8 +84,8 @@ def on_rows(old, at, *values, kernel, tables):
     tables: which of the values are tables with the same rows.
     """
     inside(at, len(old))
-    made = kernel(old[at], *[v[at] if table else v for v, table in zip(values, tables, strict=True)])
-    rows, *others = made if isinstance(made, tuple) else (made,)
+    new_rows = kernel(old[at], *[v[at] if table else v for v, table in zip(values, tables, strict=True)])
+    rows, *others = new_rows if isinstance(new_rows, tuple) else (new_rows,)
     new = np.array(old)
     new[at] = rows
     new.flags.writeable = False

@@ -212,7 +212,7 @@ def mean_pairwise_squared_error(
         first = 2.0 * safe_div(squares, math_ops.maximum(count - 1.0, 0.0))
         second = 2.0 * safe_div(math_ops.square(total), count * math_ops.maximum(count - 1.0, 0.0))
         loss = math_ops.reduce_sum((first - second) * weights)
-        some = math_ops.greater(math_ops.reduce_sum(count), 0.0)
-        loss = array_ops.where(some, loss, array_ops.zeros_like(loss), name="value")
+        has_any = math_ops.greater(math_ops.reduce_sum(count), 0.0)
+        loss = array_ops.where(has_any, loss, array_ops.zeros_like(loss), name="value")
         add_loss(loss, loss_collection)
         return loss

@@ -57,11 +57,11 @@ def of_one_shape(predictions: Any, labels: Any, weights: Any) -> tuple[Tensor, T
     if weights is None:
         return predictions, labels, None
     weights = convert_to_tensor(weights)
-    mine, wanted = rank(weights), rank(predictions)
-    if mine is not None and wanted is not None and mine:
-        if mine == wanted + 1:
+    own_rank, wanted = rank(weights), rank(predictions)
+    if own_rank is not None and wanted is not None and own_rank:
+        if own_rank == wanted + 1:
             weights = array_ops.squeeze(weights, [-1])
-        elif wanted == mine + 1:
+        elif wanted == own_rank + 1:
             weights = array_ops.expand_dims(weights, -1)
     return predictions, labels, weights
 

@@ -149,29 +149,29 @@ class Optimizer:
                 self._prepare()
                 updates = [self._update(g, v) for g, v in pairs if g is not None]
                 if global_step is None:
-                    done = self._finish(updates, scope)
+                    update = self._finish(updates, scope)
                 else:
                     with graph.control_dependencies([self._finish(updates, "update")]):
-                        done = assign_add(global_step, 1, name=scope)
-            done = done.op if isinstance(done, Tensor) else done
+                        update = assign_add(global_step, 1, name=scope)
+            update = update.op if isinstance(update, Tensor) else update
             train_ops = graph.get_collection_ref(GraphKeys.TRAIN_OP)
-            if done not in train_ops:
-                train_ops.append(done)
-        return done
+            if update not in train_ops:
+                train_ops.append(update)
+        return update
 
     def _update(self, grad: Any, variable: Any) -> Any:
         if not isinstance(variable, Variable):
             raise NotImplementedError("Trying to update a Tensor ", variable)
         with name_scope(f"update_{variable.op.name}", None):
             if isinstance(grad, IndexedSlices):
-                done = self._apply_sparse_duplicate_indices(grad, variable)
+                update = self._apply_sparse_duplicate_indices(grad, variable)
             else:
-                done = self._apply_dense(grad, variable)
+                update = self._apply_dense(grad, variable)
             if variable.constraint is not None:
-                new = done if isinstance(done, Tensor) else variable
-                with variable.graph.control_dependencies([done]):
-                    done = assign(variable, variable.constraint(new))
-            return done
+                new = update if isinstance(update, Tensor) else variable
+                with variable.graph.control_dependencies([update]):
+                    update = assign(variable, variable.constraint(new))
+            return update
 
     # For subclasses
 

@@ -58,9 +58,9 @@ def get_or_create_global_step(graph: Graph | None = None) -> Any:
 def get_or_create_global_step_read(graph: Graph | None = None) -> Tensor | None:
     """The value of the global step before the run that fetches it; None if there is no global step."""
     graph = graph or get_default_graph()
-    made = graph.get_collection(_READ)
-    if made:
-        return made[0]
+    reads = graph.get_collection(_READ)
+    if reads:
+        return reads[0]
     step = get_global_step(graph)
     if step is None:
         return None

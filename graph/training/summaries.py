@@ -90,8 +90,8 @@ def _summary(
     tensor = convert_to_tensor(tensor)
     with _tagged(name, family, tensor) as (tag, scope):
         attrs = {"tag": tag, **(attrs or {})}
-        made = apply(kernel, [tensor], attrs, type=kind, name=scope, dtype=dtypes.string, shape=())
-    return _collected(made, collections, (GraphKeys.SUMMARIES,))
+        result = apply(kernel, [tensor], attrs, type=kind, name=scope, dtype=dtypes.string, shape=())
+    return _collected(result, collections, (GraphKeys.SUMMARIES,))
 
 
 @contextmanager

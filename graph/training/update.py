@@ -53,8 +53,8 @@ class Update:
 
     def write_and_tell(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> tuple[Tensor, Tensor]:
         """A node with two outputs: the new value, and a second result of the kernel, of the shape of the gradient."""
-        new, told = self._write(variable, type, kernel, values, [(self.dtype, self.grad.raw_shape)], self.rows)
-        return new, told
+        new, extra = self._write(variable, type, kernel, values, [(self.dtype, self.grad.raw_shape)], self.rows)
+        return new, extra
 
     def _write(
         self, variable: Any, type: str, kernel: Callable, values: tuple, further: list, rows: Tensor | None
@@ -67,11 +67,11 @@ class Update:
             kernel, inputs = kernels.on_rows, (variable._ref(), rows, *values)
         reference = op.outputs[0]
         outputs = [(reference.dtype, reference.raw_shape), *further]
-        made = op.graph.add(
+        result = op.graph.add(
             Kind.UPDATE, type, kernel=kernel, inputs=inputs, attrs=attrs, outputs=outputs, name=type, colocate=op
         )
-        self._tables.add(made.outputs[0])
-        return list(made.outputs)
+        self._tables.add(result.outputs[0])
+        return list(result.outputs)
 
 
 def make_slot(primary: Variable, initial: Any, name: str) -> Variable:

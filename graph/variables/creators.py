@@ -37,10 +37,10 @@ class Created(type):
             stack = getattr(_creators, "stack", ())
             if not stack:
                 return super().__call__(*args, **kwargs)
-            made: Callable = super().__call__
+            create: Callable = super().__call__
             for graph, creator in stack:
                 if graph is get_default_graph():
-                    made = functools.partial(creator, made)
+                    create = functools.partial(creator, create)
             bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
             bound.apply_defaults()
-            return made(**{name: value for name, value in bound.arguments.items() if name != "self"})
+            return create(**{name: value for name, value in bound.arguments.items() if name != "self"})

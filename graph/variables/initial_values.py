@@ -15,13 +15,13 @@ from weftwork.graph.variables.partitioned import PartitionInfo
 
 def part_initializer(initializer: Any, info: PartitionInfo) -> Any:
     """Tell the initializer which part it is for, if it accepts that."""
-    made = initializer() if isinstance(initializer, type) else initializer
-    if made is None:
+    instance = initializer() if isinstance(initializer, type) else initializer
+    if instance is None:
         return None
-    takes = inspect.signature(made).parameters
+    takes = inspect.signature(instance).parameters
     if "partition_info" not in takes and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
-        return made
-    return lambda shape, dtype=None: made(shape, dtype=dtype, partition_info=info)
+        return instance
+    return lambda shape, dtype=None: instance(shape, dtype=dtype, partition_info=info)
 
 
 def initial_value(name: str, shape: Any, dtype: DType, initializer: Any, wanted: DType | None) -> Any:

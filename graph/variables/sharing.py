@@ -243,10 +243,10 @@ def _made_or_shared(name: str, request: _Request) -> Any:
             f"Variable {name} does not exist, or was not created with tf.get_variable(). Did you mean to set "
             "reuse=tf.AUTO_REUSE in VarScope?"
         )
-    made = scope.dtype if wanted is None else wanted
+    new_dtype = scope.dtype if wanted is None else wanted
     initializer = _first(request.initializer, scope.initializer)
     with graph.control_dependencies(None), graph.name_scope(None):
-        value = initial_value(name, request.shape, made, initializer, wanted)
+        value = initial_value(name, request.shape, new_dtype, initializer, wanted)
         variable = Variable(
             value,
             trainable=request.trainable,
@@ -254,7 +254,7 @@ def _made_or_shared(name: str, request: _Request) -> Any:
             collections=request.collections,
             validate_shape=request.validate_shape,
             name=name,
-            dtype=None if as_tensor(value) is not None or value is initializer else made,
+            dtype=None if as_tensor(value) is not None or value is initializer else new_dtype,
             constraint=_first(request.constraint, scope.constraint),
             synchronization=request.synchronization,
             aggregation=request.aggregation,
@@ -309,11 +309,11 @@ def create_partitioned_variables(
 ) -> list[Variable]:
     """The parts of a variable, with `slicing` parts along each axis; see `get_variable(partitioner=)`."""
     with variable_scope(name, "PartitionedVariable", reuse=reuse):
-        made = get_variable(
+        result = get_variable(
             None, shape, dtype, initializer, trainable=trainable, collections=collections,
             partitioner=lambda **_: list(slicing),
         )  # fmt: skip
-    return list(made)
+    return list(result)
 
 
 def _first(*given: Any) -> Any:

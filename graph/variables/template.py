@@ -60,11 +60,11 @@ class Template:
                 self._scope = scope
             before = len(get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES))
             result = self._function(*args, **kwargs)
-            made = get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES)[before:]
-            if self._called and made:
+            created = get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES)[before:]
+            if self._called and created:
                 raise ValueError(
                     "New variable created when calling a template after the first time, perhaps you used tf.Variable "
-                    f"when you meant tf.get_variable: {made}"
+                    f"when you meant tf.get_variable: {created}"
                 )
             self._called = True
             return result

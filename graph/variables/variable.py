@@ -226,10 +226,10 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
         attrs = dict(self._initializer.attrs)
         kind, shape = Kind.ASSIGN, self._variable.raw_shape
         with self.graph.as_default(), self.graph.control_dependencies(None), name_scope(self._op.name + "/"):
-            made = state_ops.write(
+            result = state_ops.write(
                 kind, "Assign", state_ops.assign_value, self._variable, [value], attrs, shape, "Assign"
             )
-        self._initializer = made.op
+        self._initializer = result.op
 
     def initialized_value(self) -> Tensor:
         """The value, or the initial value if there is none yet."""
@@ -362,7 +362,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
         """
         if export_scope and not self.name.startswith(f"{export_scope.rstrip('/')}/"):
             return None
-        made = protos("variable").VariableDef(
+        definition = protos("variable").VariableDef(
             variable_name=without_scope(self.name, export_scope),
             initializer_name=without_scope(self._initializer.name, export_scope),
             snapshot_name=without_scope(self._snapshot.name, export_scope),
@@ -370,8 +370,8 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
             trainable=self.trainable,
         )
         if self.save_slice_info is not None:
-            made.save_slice_info_def.MergeFrom(self.save_slice_info.to_proto(export_scope))
-        return made
+            definition.save_slice_info_def.MergeFrom(self.save_slice_info.to_proto(export_scope))
+        return definition
 
     @classmethod
     def from_proto(cls, variable_def: Any, import_scope: str | None = None) -> Variable:
@@ -393,8 +393,8 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
         variable._initial_value = found(named) if named else variable._initializer.inputs[1]
         variable.trainable, variable.constraint = variable_def.trainable, None
         if variable_def.HasField("save_slice_info_def"):
-            told = variable_def.save_slice_info_def
-            variable.save_slice_info = SaveSliceInfo(save_slice_info_def=told, import_scope=import_scope)
+            slice_def = variable_def.save_slice_info_def
+            variable.save_slice_info = SaveSliceInfo(save_slice_info_def=slice_def, import_scope=import_scope)
         return variable
 
     # Plain data
