@@ -155,10 +155,10 @@ class Graph(Collections, Drawn):
         """All operations and their statistics if a run of `wanted` needs every operation; else None."""
         with self._lock:
             statistics = self._statistics
-            ends = 0
+            end_count = 0
             for op in dict.fromkeys(wanted):
-                ends += sum([statistics.last[t.number] < 0 for t in op.outputs]) if op.outputs else 1
-            return (self._operations[:], statistics.copy()) if ends == statistics.ends else None
+                end_count += sum([statistics.last[t.number] < 0 for t in op.outputs]) if op.outputs else 1
+            return (self._operations[:], statistics.copy()) if end_count == statistics.ends else None
 
     def as_graph_def(self, from_version: int | None = None, add_shapes: bool = False) -> Any:
         """The graph as a GraphDef, a protocol buffer that TensorFlow and its tools can read.

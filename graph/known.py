@@ -74,10 +74,10 @@ def _joined(tensor: Tensor) -> Entries:
 
 
 def _part(tensor: Tensor) -> Entries:
-    whole, spec = entries(tensor.op.inputs[0]), tensor.op.attrs.get("spec")
-    if whole is None or len(tensor.op.inputs) > 1 or spec is None or len(spec) != 1 or spec[0] is None:
+    elements, spec = entries(tensor.op.inputs[0]), tensor.op.attrs.get("spec")
+    if elements is None or len(tensor.op.inputs) > 1 or spec is None or len(spec) != 1 or spec[0] is None:
         return None
-    part = whole[index_of(spec)[0]] if spec[0] is not Ellipsis else whole
+    part = elements[index_of(spec)[0]] if spec[0] is not Ellipsis else elements
     return part if isinstance(part, tuple) else (part,)
 
 

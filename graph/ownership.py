@@ -135,7 +135,7 @@ def _copy(value: Any, memo: dict) -> Any:
 
 def _copy_container(value: list | dict, memo: dict) -> list | dict:
     """Copy nested lists and dicts of any depth."""
-    left: list[tuple] = []
+    pending: list[tuple] = []
 
     def begun(item: Any) -> Any:
         kind = type(item)
@@ -144,11 +144,11 @@ def _copy_container(value: list | dict, memo: dict) -> list | dict:
         if (kind is not list and kind is not dict) or id(item) in memo:
             return _copy(item, memo)
         duplicate = memo[id(item)] = kind()
-        left.append((item, duplicate))
+        pending.append((item, duplicate))
         return duplicate
 
     whole = begun(value)
-    for source, result in left:
+    for source, result in pending:
         if type(source) is list:
             result.extend(source if ATOMS.issuperset(map(type, source)) else [begun(item) for item in source])
         else:

@@ -53,10 +53,10 @@ class GraphStatistics:
             number += 1
         self.tensors = number
         for tensor in op.inputs:
-            taken = tensor.number
-            if last[taken] < 0:
+            input_number = tensor.number
+            if last[input_number] < 0:
                 self.ends -= 1
-            last[taken] = index
+            last[input_number] = index
         self.ends += len(outputs) or 1
         if op.device:
             self.devices.setdefault(op.device, op)

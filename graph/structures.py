@@ -73,8 +73,8 @@ def assert_same_structure(nest1: Any, nest2: Any, check_types: bool = True, expa
     """Raise ValueError if the structures are nested differently, TypeError if their sequences' types differ."""
     if (reason := _difference(nest1, nest2, check_types)) is not None:
         kind, text = reason
-        both = f"First structure: {nest1}\n\nSecond structure: {nest2}"
-        raise kind(f"The two structures don't have the same nested structure: they differ in {text}.\n\n{both}")
+        shown = f"First structure: {nest1}\n\nSecond structure: {nest2}"
+        raise kind(f"The two structures don't have the same nested structure: they differ in {text}.\n\n{shown}")
 
 
 def _difference(one: Any, other: Any, check_types: bool) -> tuple[type[Exception], str] | None:

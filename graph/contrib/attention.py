@@ -285,11 +285,11 @@ class AttentionWrapper(RNNCell):
         if not isinstance(state, AttentionWrapperState):
             raise TypeError(f"Expected state to be instance of AttentionWrapperState. Received type {type(state)}")
         output, cell_state = self._cell(self._cell_input_fn(inputs, state.attention), state.cell_state)
-        before = state.attention_state if self._several else (state.attention_state,)
+        old_states = state.attention_state if self._several else (state.attention_state,)
         arrays = state.alignment_history if self._several else (state.alignment_history,)
         attentions, alignments, states, history = [], [], [], []
         for number, mechanism in enumerate(self._mechanisms):
-            weights, following = mechanism(output, before[number])
+            weights, following = mechanism(output, old_states[number])
             context = array_ops.squeeze(math_ops.matmul(array_ops.expand_dims(weights, 1), mechanism.values), [1])
             layer = self._layers[number]
             attentions.append(context if layer is None else layer(array_ops.concat([output, context], 1)))

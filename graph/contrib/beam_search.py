@@ -129,9 +129,9 @@ class BeamSearchDecoder(Decoder):
         ]  # fmt: skip
         result = apply(_best, [*likely, state.lengths, self._end], attrs, type="BeamSearchStep", outputs=outputs)
         scores, words, parents, log_probs, finished, lengths = result
-        kept = map_structure(lambda tensor: self._reordered(tensor, parents), cell_state)
+        cell_states = map_structure(lambda tensor: self._reordered(tensor, parents), cell_state)
         return BeamSearchDecoderOutput(scores, words, parents), BeamSearchDecoderState(
-            kept, log_probs, finished, lengths
+            cell_states, log_probs, finished, lengths
         )
 
     def _reordered(self, tensor: Any, parents: Tensor) -> Any:
@@ -160,9 +160,9 @@ def _best(likely, before, finished, lengths, end, *, width, penalty):
     order = np.argsort(-flat, axis=1, kind="stable")[:, :width]
     parents, chosen = order // words, order % words
     rows = np.arange(batch)[:, None]
-    over = finished[rows, parents]
-    after = lengths[rows, parents] + np.where(over, 0, 1)
+    ended = finished[rows, parents]
+    new_lengths = lengths[rows, parents] + np.where(ended, 0, 1)
     return (
         flat[rows, order], chosen.astype(np.int32), parents.astype(np.int32),
-        total.reshape(batch, -1)[rows, order].astype(np.float32), over | (chosen == end), after,
+        total.reshape(batch, -1)[rows, order].astype(np.float32), ended | (chosen == end), new_lengths,
     )  # fmt: skip

@@ -109,9 +109,9 @@ class TrainingHelper(Helper):
         return math_ops.cast(math_ops.argmax(outputs, axis=-1), dtypes.int32)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any, name: str | None = None) -> tuple:
-        after = time + 1
-        finished = math_ops.greater_equal(after, self._lengths)
-        return finished, self._inputs_at(after, math_ops.reduce_all(finished)), state
+        next_time = time + 1
+        finished = math_ops.greater_equal(next_time, self._lengths)
+        return finished, self._inputs_at(next_time, math_ops.reduce_all(finished)), state
 
     def _inputs_at(self, time: Any, over: Tensor) -> Any:
         at = where(over, 0, time)
@@ -133,8 +133,8 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
 
     def sample(self, time: Any, outputs: Any, state: Any, name: str | None = None) -> Tensor:
         chosen = math_ops.cast(_drawn(outputs, self._seeds[0]), dtypes.int32)
-        taken = random_uniform(array_ops.shape(chosen), seed=self._seeds[1]) < self._probability
-        return where(taken, chosen, array_ops.zeros_like(chosen) - 1)
+        use_sample = random_uniform(array_ops.shape(chosen), seed=self._seeds[1]) < self._probability
+        return where(use_sample, chosen, array_ops.zeros_like(chosen) - 1)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any, name: str | None = None) -> tuple:
         finished, inputs, state = super().next_inputs(time, outputs, state, sample_ids)
@@ -332,17 +332,17 @@ def dynamic_decode(
 
         def body(time, arrays, state, inputs, finished, lengths):
             outputs, following, next_inputs, ended = decoder.step(time, inputs, state)
-            over = ended if decoder.tracks_own_finished else math_ops.logical_or(ended, finished)
+            now_finished = ended if decoder.tracks_own_finished else math_ops.logical_or(ended, finished)
             counted = array_ops.fill(array_ops.shape(lengths), time + 1)
             lengths = where(math_ops.logical_not(finished), counted, lengths)
             if impute_finished:
                 outputs = _chosen(finished, map_structure(array_ops.zeros_like, outputs), outputs)
                 following = _chosen(finished, state, following)
             if limit is not None:
-                over = math_ops.logical_or(over, time + 1 >= limit)
+                now_finished = math_ops.logical_or(now_finished, time + 1 >= limit)
             following, next_inputs = _as_before(state, following), _as_before(inputs, next_inputs)
             written = [array.write(time, t) for array, t in zip(arrays, flatten(outputs), strict=True)]
-            return time + 1, written, following, next_inputs, _as_before(finished, over), lengths
+            return time + 1, written, following, next_inputs, _as_before(finished, now_finished), lengths
 
         carried = (convert_to_tensor(np.int32(0)), arrays, state, inputs, finished, lengths)
         _, arrays, state, _, _, lengths = while_loop(

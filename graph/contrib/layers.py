@@ -286,8 +286,8 @@ def _pool(public: str, kind: str, title: str) -> Callable[..., Tensor]:
             return collect_named_outputs(outputs_collections, at, outputs)
 
     pool.__name__ = pool.__qualname__ = public
-    what = "largest element" if kind == "MAX" else "mean"
-    pool.__doc__ = f"The {what} of each window of images [batch, height, width, channels]."
+    statistic = "largest element" if kind == "MAX" else "mean"
+    pool.__doc__ = f"The {statistic} of each window of images [batch, height, width, channels]."
     return add_arg_scope(pool)
 
 

@@ -100,8 +100,8 @@ def sequence_loss_of_lists(
 ) -> Tensor:
     """The sum of `sequence_loss_by_example`, by default divided by the batch size: a scalar."""
     with name_scope(name, "sequence_loss", [*logits, *targets, *weights]):
-        each = sequence_loss_by_example(logits, targets, weights, average_across_timesteps, softmax_loss_function)
-        cost = math_ops.reduce_sum(each)
+        losses = sequence_loss_by_example(logits, targets, weights, average_across_timesteps, softmax_loss_function)
+        cost = math_ops.reduce_sum(losses)
         if not average_across_batch:
             return cost
         return cost / math_ops.cast(array_ops.shape(convert_to_tensor(targets[0]))[0], cost.dtype)
@@ -119,16 +119,16 @@ def rnn_decoder(
     loop_function(output, step): computes the input of each step except the first from the previous output.
     """
     with variable_scope(scope or "rnn_decoder") as current:
-        state, outputs, before = initial_state, [], None
+        state, outputs, last_output = initial_state, [], None
         for step, given in enumerate(decoder_inputs):
-            if loop_function is not None and before is not None:
+            if loop_function is not None and last_output is not None:
                 with variable_scope("loop_function", reuse=True):
-                    given = loop_function(before, step)
+                    given = loop_function(last_output, step)
             if step > 0:
                 current.reuse_variables()
             output, state = cell(given, state)
             outputs.append(output)
-            before = output if loop_function is not None else None
+            last_output = output if loop_function is not None else None
     return outputs, state
 
 
@@ -230,7 +230,7 @@ def stack_bidirectional_dynamic_rnn(
             raise ValueError(f"Must specify at least one cell in {word}, as a list.")
     if len(cells_fw) != len(cells_bw):
         raise ValueError("Forward and Backward cells must have the same depth.")
-    ahead, back, layer = [], [], inputs
+    forward, backward, layer = [], [], inputs
     with variable_scope(scope or "stack_bidirectional_rnn"):
         for number, (one, two) in enumerate(zip(cells_fw, cells_bw, strict=True)):
             with variable_scope(f"cell_{number}"):
@@ -241,6 +241,6 @@ def stack_bidirectional_dynamic_rnn(
                     dtype=dtype, time_major=time_major,
                 )  # fmt: skip
                 layer = array_ops.concat(outputs, 2)
-            ahead.append(state_fw)
-            back.append(state_bw)
-    return layer, tuple(ahead), tuple(back)
+            forward.append(state_fw)
+            backward.append(state_bw)
+    return layer, tuple(forward), tuple(backward)

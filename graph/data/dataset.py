@@ -208,9 +208,9 @@ class Dataset(structures.Structured):
 
         reshuffle_each_iteration: use another order in each repetition, unless False.
         """
-        drawn, again = get_seed(seed), reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
+        drawn, reshuffle = get_seed(seed), reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
         return made_dataset(
-            "Shuffle", self.structure, [self], [whole_number(buffer_size, "buffer_size")], seed=drawn, again=again
+            "Shuffle", self.structure, [self], [whole_number(buffer_size, "buffer_size")], seed=drawn, again=reshuffle
         )
 
     def cache(self, filename: Any = "") -> Dataset:
@@ -348,10 +348,10 @@ class Dataset(structures.Structured):
         structure = mapped(leaf_of, state)
         while True:
             section, result = traced(self.graph, function, [structure, self.structure])
-            after = mapped(leaf_of, of(result))
-            structures.check_alike(structure, after)
-            _check_state(structure, after)
-            wider = structures.in_common(structure, after)
+            new_structure = mapped(leaf_of, of(result))
+            structures.check_alike(structure, new_structure)
+            _check_state(structure, new_structure)
+            wider = structures.in_common(structure, new_structure)
             if wider == structure:
                 return structure, section
             structure = wider  # its shape changes between elements

@@ -153,14 +153,14 @@ def bucket_by_sequence_length(
     """
     if len(bucket_batch_sizes) != len(bucket_boundaries) + 1:
         raise ValueError("len(bucket_batch_sizes) must equal len(bucket_boundaries) + 1")
-    ends, sizes = np.asarray(bucket_boundaries, np.int64), np.asarray(bucket_batch_sizes, np.int64)
+    boundaries, sizes = np.asarray(bucket_boundaries, np.int64), np.asarray(bucket_batch_sizes, np.int64)
 
     def size_of(bucket: Any) -> Any:
         return convert_to_tensor(sizes)[bucket]
 
     def apply(dataset: Dataset) -> Dataset:
         def bucket(*args: Any) -> Any:
-            return reduce_sum(cast(cast(element_length_func(*args), dtypes.int64) >= ends, dtypes.int64))
+            return reduce_sum(cast(cast(element_length_func(*args), dtypes.int64) >= boundaries, dtypes.int64))
 
         def batched(bucket: Any, window: Dataset) -> Dataset:
             if no_padding:

@@ -120,12 +120,12 @@ def collapse(graph: Graph, fetches: Iterable[Any] | None = None, by: str = "scop
 def _all_of(ops: list[Operation]) -> list[Operation]:
     """Operations and those in their sections, in creation order."""
     found = dict.fromkeys(ops)
-    left = [op for op in ops if op.kind is Kind.CONTROL]
-    while left:
-        for section in sections_of(left.pop()):
+    pending = [op for op in ops if op.kind is Kind.CONTROL]
+    while pending:
+        for section in sections_of(pending.pop()):
             new = [op for op in section.ops if op not in found]
             found.update(dict.fromkeys(new))
-            left += [op for op in new if op.kind is Kind.CONTROL]
+            pending += [op for op in new if op.kind is Kind.CONTROL]
     return sorted(found, key=lambda op: op.index)
 
 

@@ -89,8 +89,8 @@ def _in_order(layer: Sequence[int], links: Sequence[tuple[int, int]]) -> list[li
         down = sweep % 2 == 0
         place = {item: spot for row in rows for spot, item in enumerate(row)}
         for row in rows if down else rows[::-1]:
-            near = above if down else below
-            middle = {item: _mean([place[other] for other in near[item]], place[item]) for item in row}
+            adjacent = above if down else below
+            middle = {item: _mean([place[other] for other in adjacent[item]], place[item]) for item in row}
             row.sort(key=middle.__getitem__)
             place.update({item: spot for spot, item in enumerate(row)})
         if (crossings := _crossings(rows, below)) < fewest:
@@ -114,9 +114,9 @@ def _crossings(rows: Sequence[Sequence[int]], below: Sequence[Sequence[int]]) ->
     for row in rows:
         seen: list[int] = []
         for item in row:
-            ends = sorted([place[other] for other in below[item]])
-            count += sum([len(seen) - bisect_left(seen, end + 1) for end in ends])
-            for end in ends:
+            targets = sorted([place[other] for other in below[item]])
+            count += sum([len(seen) - bisect_left(seen, end + 1) for end in targets])
+            for end in targets:
                 insort(seen, end)
     return count
 
@@ -129,8 +129,8 @@ def _places(rows: Sequence[Sequence[int]], widths: Sequence[float], links: Seque
         _settle(row, widths, across, across)
     for sweep in range(_SWEEPS):
         for row in rows if sweep % 2 == 0 else rows[::-1]:
-            near = above if sweep % 2 == 0 else below
-            wish = {item: _mean([across[other] for other in near[item]], across[item]) for item in row}
+            adjacent = above if sweep % 2 == 0 else below
+            wish = {item: _mean([across[other] for other in adjacent[item]], across[item]) for item in row}
             _settle(row, widths, wish, across)
     left = min(x - width / 2 for x, width in zip(across, widths, strict=True))
     return [x - left for x in across]
@@ -142,11 +142,11 @@ def _settle(row: Sequence[int], widths: Sequence[float], wish, across: list[floa
     Without the space taken up by the preceding items, positions must not decrease along the row: neighbors with
     contradicting wishes share the mean of these (pool adjacent violators).
     """
-    taken, offset = 0.0, {}
+    used, offset = 0.0, {}
     for before, item in zip([None, *row], row, strict=False):
         if before is not None:
-            taken += (widths[before] + widths[item]) / 2 + BETWEEN
-        offset[item] = taken
+            used += (widths[before] + widths[item]) / 2 + BETWEEN
+        offset[item] = used
     pools: list[tuple[float, int]] = []
     for item in row:
         total, count = wish[item] - offset[item], 1

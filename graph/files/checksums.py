@@ -25,14 +25,14 @@ _MASK_DELTA = 0xA282EAD8
 
 def crc32c(data: Any, before: int = 0) -> int:
     """The 32-bit checksum of a buffer appended to data whose checksum is `before`."""
-    left, register = np.frombuffer(data, np.uint8), before ^ _ALL
-    while len(left) >= _MUCH:
-        register, left = _after_parts(register, left)
-    if len(left) <= _FEW:
-        return _after_bytes(register, left) ^ _ALL
-    head = len(left) % _BLOCK
-    register = (_after_bytes if head < 4 else _after_block)(register, left[:head])
-    for block in left[head:].reshape(-1, _BLOCK):
+    remaining, register = np.frombuffer(data, np.uint8), before ^ _ALL
+    while len(remaining) >= _MUCH:
+        register, remaining = _after_parts(register, remaining)
+    if len(remaining) <= _FEW:
+        return _after_bytes(register, remaining) ^ _ALL
+    head = len(remaining) % _BLOCK
+    register = (_after_bytes if head < 4 else _after_block)(register, remaining[:head])
+    for block in remaining[head:].reshape(-1, _BLOCK):
         register = _after_block(register, block)
     return register ^ _ALL
 
@@ -131,8 +131,8 @@ def _after_parts(register: int, data: np.ndarray) -> tuple[int, np.ndarray]:
     low, high = _over_word()
     parts = min(_MOST_PARTS, 1 << (len(data) // 16).bit_length() - 1)
     words = len(data) // (4 * parts)
-    taken = words * 4 * parts
-    columns = data[:taken].view("<u4").reshape(parts, words)
+    consumed = words * 4 * parts
+    columns = data[:consumed].view("<u4").reshape(parts, words)
     found = np.zeros(parts, np.uint32)
     for word in range(words):
         found ^= columns[:, word]
@@ -141,4 +141,4 @@ def _after_parts(register: int, data: np.ndarray) -> tuple[int, np.ndarray]:
     while len(found) > 1:
         found = _all_moved(found[0::2], _over(length)) ^ found[1::2]
         length *= 2
-    return _moved(register, _over(taken)) ^ int(found[0]), data[taken:]
+    return _moved(register, _over(consumed)) ^ int(found[0]), data[consumed:]

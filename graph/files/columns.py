@@ -218,13 +218,13 @@ def _one(names: Any) -> list[bytes]:
 
 
 def _without_batch(wanted: tuple[Wanted, ...], made: list) -> list:
-    parts, left = iter(made), []
+    parts, squeezed = iter(made), []
     for one in wanted:
         if one.way in ("fixed", "padded"):
-            left.append(next(parts)[0])
+            squeezed.append(next(parts)[0])
         else:
-            left += [next(parts)[:, 1:], next(parts), next(parts)[1:]]
-    return left
+            squeezed += [next(parts)[:, 1:], next(parts), next(parts)[1:]]
+    return squeezed
 
 
 def parse_sequence(
@@ -232,7 +232,7 @@ def parse_sequence(
 ) -> Any:
     """The columns of a SequenceExample: those of its context, like a single example, and one for each feature list."""
     example, one = _parsed("SequenceExample", serialized), _one(names)
-    before = _read(context, defaults, lambda key: _Column(key, [_get(example.context, key)], one))
+    context_columns = _read(context, defaults, lambda key: _Column(key, [_get(example.context, key)], one))
     lists = example.feature_lists.feature_list
     for wanted in steps:
         for key in wanted.keys:
@@ -240,5 +240,5 @@ def parse_sequence(
                 name = (one or [b"<unknown>"])[0].decode("utf-8", "replace")
                 text = f"Name: {name}, Feature list '{key}' is required but could not be found. Is allow_missing meant?"
                 raise InvalidArgumentError(None, None, text)
-    after = _read(steps, defaults, lambda key: _Column(key, lists[key].feature if key in lists else [], one))
-    return _outputs(_without_batch(context, before) + after)
+    step_columns = _read(steps, defaults, lambda key: _Column(key, lists[key].feature if key in lists else [], one))
+    return _outputs(_without_batch(context, context_columns) + step_columns)

@@ -147,14 +147,14 @@ class Unpacked:
 
     def read(self, n: int = -1) -> bytes:
         """The next n bytes, or all; fewer at the end. Raises DataLossError if it is not such a stream."""
-        parts, left = [], n
-        while n < 0 or left > 0:
+        parts, remaining = [], n
+        while n < 0 or remaining > 0:
             if not self._ready and not self._fill():
                 break
-            part = self._ready if n < 0 else self._ready[:left]
+            part = self._ready if n < 0 else self._ready[:remaining]
             self._ready = self._ready[len(part) :]
             parts.append(part)
-            left -= len(part)
+            remaining -= len(part)
         return b"".join(parts)
 
     def _fill(self) -> bool:

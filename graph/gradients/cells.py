@@ -56,8 +56,8 @@ def _join(op: Operation, g: Tensor):
 @rule("TensorArrayWriteV3", "TensorArrayScatterV3")
 def _write(op: Operation, g: Tensor):
     _, index, value = op.inputs
-    before = _flow(kernels.without, [g, index], "CellsWithout")
-    return [before, None, lambda: _value(kernels.pick_like, [g, index, value], "CellsPick", value)]
+    old_flow = _flow(kernels.without, [g, index], "CellsWithout")
+    return [old_flow, None, lambda: _value(kernels.pick_like, [g, index, value], "CellsPick", value)]
 
 
 @rule("CellsWithout")

@@ -78,8 +78,8 @@ def non_max_suppression_with_scores(
     """
     inputs = _candidates(boxes, scores, 4, max_output_size, iou_threshold, score_threshold, soft_nms_sigma)
     outputs: list = [(dtypes.int32, (None,)), (dtypes.float32, (None,))]
-    picked, left = apply(kernels.pick_softly, inputs, type="NonMaxSuppressionV5", name=name, outputs=outputs)
-    return picked, left
+    picked, new_scores = apply(kernels.pick_softly, inputs, type="NonMaxSuppressionV5", name=name, outputs=outputs)
+    return picked, new_scores
 
 
 def non_max_suppression_overlaps(
@@ -146,6 +146,6 @@ def sample_distorted_bounding_box(
         inputs, kind = [size, places, covered], "SampleDistortedBoundingBoxV2"
         result = apply_random(kernels.lot, inputs, attrs, seed=seed or None, type=kind, dtype=dtypes.int32, shape=(4,))
         begin, extent = concat([result[:2], [0]], 0), concat([result[2:], [-1]], 0)
-        ends = cast(stack([result[0], result[1], result[0] + result[2], result[1] + result[3]]), dtypes.float32)
-        box = ends / cast(gather(size, np.array([0, 1, 0, 1])), dtypes.float32)
+        corners = cast(stack([result[0], result[1], result[0] + result[2], result[1] + result[3]]), dtypes.float32)
+        box = corners / cast(gather(size, np.array([0, 1, 0, 1])), dtypes.float32)
         return begin, extent, reshape(box, [1, 1, 4])

@@ -70,8 +70,8 @@ def _own_mode(picture: Any) -> str:
 
 def _with_channels(grey: np.ndarray, channels: int) -> np.ndarray:
     """Gray pixels [height, width] with this many channels."""
-    most = np.iinfo(grey.dtype).max
-    opaque = np.full_like(grey, most)
+    maximum = np.iinfo(grey.dtype).max
+    opaque = np.full_like(grey, maximum)
     return np.stack([*[grey] * (1 if channels < 3 else 3), *([opaque] if channels in (2, 4) else [])], -1)
 
 
@@ -210,12 +210,12 @@ def decode_image(
     Raises the same errors as `decode_png`.
     """
     number, wanted = _channels(channels, 0, 1, 3, 4), as_dtype(dtype)
-    whole = dtypes.uint16 if wanted is dtypes.uint16 else dtypes.uint8
+    image_dtype = dtypes.uint16 if wanted is dtypes.uint16 else dtypes.uint8
     with name_scope(name, "decode_image", [contents]):
-        attrs = {"channels": number, "dtype": whole.numpy, "single": not expand_animations}
+        attrs = {"channels": number, "dtype": image_dtype.numpy, "single": not expand_animations}
         raw = None if expand_animations else (None, None, number or None)
-        result = apply(decoded_one, [_contents(contents)], attrs, type="DecodeImage", dtype=whole, shape=raw)
-        return result if wanted is whole else convert_image_dtype(result, wanted)
+        result = apply(decoded_one, [_contents(contents)], attrs, type="DecodeImage", dtype=image_dtype, shape=raw)
+        return result if wanted is image_dtype else convert_image_dtype(result, wanted)
 
 
 def decoded_one(contents: bytes, *, channels: int, dtype: np.dtype, single: bool) -> np.ndarray:
@@ -346,9 +346,9 @@ def adjust_jpeg_quality(image: Any, jpeg_quality: Any, name: str | None = None) 
     pillow()
     with name_scope(name, "adjust_jpeg_quality", [image]):
         x = convert_to_tensor(image, name="image")
-        whole = convert_image_dtype(x, dtypes.uint8, saturate=True)
+        pixels = convert_image_dtype(x, dtypes.uint8, saturate=True)
         quality = convert_to_tensor(jpeg_quality, dtypes.int32)
-        inputs, kind = [whole, quality], "AdjustJpegQuality"
+        inputs, kind = [pixels, quality], "AdjustJpegQuality"
         result = apply(through_jpeg, inputs, type=kind, dtype=dtypes.uint8, shape=x.raw_shape)
         return convert_image_dtype(result, x.dtype.base_dtype, saturate=True)
 

@@ -94,8 +94,8 @@ def ssim(
     """
     with name_scope(None, "SSIM", [img1, img2]):
         most, x, y = _of_range(max_val, img1, img2)
-        each, _ = _by_channel(x, y, most, filter_size, filter_sigma, k1, k2)
-        return reduce_mean(each, [-1])
+        by_channel, _ = _by_channel(x, y, most, filter_size, filter_sigma, k1, k2)
+        return reduce_mean(by_channel, [-1])
 
 
 _SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -121,8 +121,8 @@ def ssim_multiscale(
         for number, power in enumerate(power_factors):
             if number:
                 x, y = _halved(x), _halved(y)
-            whole, structure = _by_channel(x, y, most, filter_size, filter_sigma, k1, k2)
-            value = whole if number == len(power_factors) - 1 else structure
+            similarity, structure = _by_channel(x, y, most, filter_size, filter_sigma, k1, k2)
+            value = similarity if number == len(power_factors) - 1 else structure
             parts.append(pow(maximum(value, 0.0), np.float32(power)))
         return reduce_mean(reduce_prod(stack(parts, -1), [-1]), [-1])
 

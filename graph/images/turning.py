@@ -47,11 +47,11 @@ def _perhaps(image: Any, axis: int, seed: int | None, scope: str) -> Tensor:
     with name_scope(None, scope, [image]):
         x = image_of(image)
         if _rank(x) == 3:
-            turned = less(random_uniform([], seed=seed), 0.5)
+            flip = less(random_uniform([], seed=seed), 0.5)
         else:
-            turned = less(random_uniform([shape(x)[0]], seed=seed), 0.5)
-            turned = reshape(turned, [-1, 1, 1, 1])
-        result = where(turned, _flipped(x, axis), x)
+            flip = less(random_uniform([shape(x)[0]], seed=seed), 0.5)
+            flip = reshape(flip, [-1, 1, 1, 1])
+        result = where(flip, _flipped(x, axis), x)
         result.set_shape(x.raw_shape)
         return result
 

@@ -69,8 +69,10 @@ def ordered(before: Mapping[str, Collection[str]]) -> list[str]:
             if not missing[other]:
                 heapq.heappush(ready, number[other])
     if len(order) < len(names):
-        left = [name for name in names if missing[name]]
-        raise ValueError(f"The graph has a cycle that is not a loop. It goes through the nodes {', '.join(left[:5])}.")
+        remaining = [name for name in names if missing[name]]
+        raise ValueError(
+            f"The graph has a cycle that is not a loop. It goes through the nodes {', '.join(remaining[:5])}."
+        )
     return order
 
 

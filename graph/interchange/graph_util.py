@@ -116,13 +116,13 @@ def remove_training_nodes(input_graph: Any, protected_nodes: Any = None) -> Any:
 
     A node is kept if it has control edges, or if it is among `protected_nodes`.
     """
-    definition, kept = as_message(input_graph), set(protected_nodes or ())
+    definition, protected = as_message(input_graph), set(protected_nodes or ())
     waited_for = {source(text)[0] for node in definition.node for text in node.input if text.startswith("^")}
     instead = {
         node.name: node.input[0]
         for node in definition.node
         if node.op in ("Identity", "CheckNumerics")
-        and node.name not in kept | waited_for
+        and node.name not in protected | waited_for
         and not any(text.startswith("^") for text in node.input)
     }
     nodes = []

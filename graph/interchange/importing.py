@@ -47,9 +47,9 @@ class Import:
 
     def run(self) -> None:
         order = self.places.order()
-        taken = [name for name in self.nodes if not self._reserve(self.full(name))]
-        if taken:
-            raise ValueError(f"Node name '{self.full(taken[0])}' already exists in the Graph")
+        duplicates = [name for name in self.nodes if not self._reserve(self.full(name))]
+        if duplicates:
+            raise ValueError(f"Node name '{self.full(duplicates[0])}' already exists in the Graph")
         self._native_sections()
         for name in order:
             self._make(name)

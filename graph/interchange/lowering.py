@@ -139,7 +139,7 @@ def _lower_if(writing: Writing, op: Operation) -> None:
     controls = [control.name for control in op.controls if control.section is op.section]
     pred = writing.emit(f"{folder}/pred_id", "Identity", [outer.part(op.inputs[0])], {}, controls)
     turn = writing.emit(writing.free(f"{folder}/Switch"), "Switch", [pred, pred], {})
-    ends: list[list[Part]] = []
+    branch_ends: list[list[Part]] = []
     for side, section in ((1, sections_of(op)[0]), (0, sections_of(op)[1])):
         scope = _Side(writing, outer, section, pred, side, folder)
         name = writing.free(f"{folder}/switch_{'ft'[side]}")
@@ -147,8 +147,8 @@ def _lower_if(writing: Writing, op: Operation) -> None:
         scope.pivot = pivot.name
         writing.within(scope, section.ops)
         given = [scope.part(tensor) for tensor in section.outputs] or [pivot]
-        ends.append([_after(writing, part, section, folder) for part in given])
-    for number, (yes, no) in enumerate(zip(*ends, strict=True)):
+        branch_ends.append([_after(writing, part, section, folder) for part in given])
+    for number, (yes, no) in enumerate(zip(*branch_ends, strict=True)):
         name = op.name if number == 0 else writing.free(f"{op.name}_{number}")
         result = writing.emit(name, "Merge", [no, yes], {})
         if op.outputs:
@@ -178,8 +178,12 @@ def _lower_while(writing: Writing, op: Operation) -> None:
         name = writing.free(f"{folder}/Enter")
         enter = writing.emit(name, "Enter", [start], {**frame, "is_constant": False}, controls)
         following = writing.free(f"{folder}/NextIteration")
-        again = writing.emit(following, "NextIteration", [start], {})  # its input is only known after writing the body
-        merges.append((writing.emit(writing.free(f"{folder}/Merge"), "Merge", [enter, again], {}), again))
+        next_iteration = writing.emit(
+            following, "NextIteration", [start], {}
+        )  # its input is only known after writing the body
+        merges.append(
+            (writing.emit(writing.free(f"{folder}/Merge"), "Merge", [enter, next_iteration], {}), next_iteration)
+        )
     test.pivot = merges[0][0].name if merges else ""
     test.variables = dict(zip(sections_of(op)[0].parameters, [merge for merge, _ in merges], strict=False))
     assert test.section is not None
@@ -199,8 +203,8 @@ def _lower_while(writing: Writing, op: Operation) -> None:
     if attrs["_limited"]:
         one = writing.constant(f"{folder}/one", 1, [body.pivot])
         ends.append(writing.emit(writing.free(f"{folder}/Add"), "Add", [turns[-1], one], {}))
-    for (_, again), end in zip(merges, ends, strict=True):
-        writing.redirect(again, end)
+    for (_, next_iteration), end in zip(merges, ends, strict=True):
+        writing.redirect(next_iteration, end)
 
 
 def _switched(writing: Writing, merge: Part, going: Part, folder: str, number: int, op: Operation) -> Part:

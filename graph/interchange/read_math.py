@@ -194,8 +194,8 @@ def _bias(given: Given) -> Any:
 
 @reads("MatMul")
 def _matmul(given: Given) -> Any:
-    turned = {f"transpose_{side}": given[f"transpose_{side}"] for side in "ab"}
-    return products.matmul(*given.inputs, **turned, name=given.name)
+    transposes = {f"transpose_{side}": given[f"transpose_{side}"] for side in "ab"}
+    return products.matmul(*given.inputs, **transposes, name=given.name)
 
 
 @reads("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")

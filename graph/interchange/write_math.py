@@ -142,10 +142,10 @@ def _matmul(node: Node) -> Written:
     if any(t.raw_shape is not None and len(t.raw_shape) != 2 for t in node.op.inputs):
         raise Inexpressible
     inputs = [_cast(node, part, node.op.outputs[0].dtype.base_dtype, "Cast") for part in node.inputs()]
-    turned = {
+    transposes = {
         f"transpose_{side}": bool(flags.get(f"transpose_{side}") or flags.get(f"adjoint_{side}")) for side in "ab"
     }
-    return inputs, turned
+    return inputs, transposes
 
 
 @writes("BatchMatMulV2")
@@ -183,11 +183,11 @@ def _drawn(node: Node) -> Written:
             "RandomUniform", "RandomUniform", [size], {**attrs, "dtype": dtypes.float32}, dtypes.float32
         )
         rate = _cast(node, rate, dtypes.float32, "rate")
-        kept = node.helper("GreaterEqual", "GreaterEqual", [drawn, rate], {}, dtypes.bool)
+        keep = node.helper("GreaterEqual", "GreaterEqual", [drawn, rate], {}, dtypes.bool)
         one = node.constant("one", 1, dtype)
         share = node.helper("sub", "Sub", [one, _cast(node, rate, dtype, "Cast")], {}, dtype)
         node.type = "RealDiv"
-        return [node.helper("mask", "Cast", [kept], {"DstT": dtype}, dtype), share], {}
+        return [node.helper("mask", "Cast", [keep], {"DstT": dtype}, dtype), share], {}
     loc, scale = node.attrs["loc"], node.attrs["scale"]
     if loc == 0 and scale == 1:
         return node.inputs(), attrs

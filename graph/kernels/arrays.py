@@ -222,13 +222,13 @@ def _picked(x: Any, index: tuple) -> Any:
 
 def _out_of_bounds(shape: tuple[int, ...], index: tuple) -> str:
     """Describe what is wrong with an index of ints, slices, Ellipsis and None."""
-    taken = [part for part in index if part is not None and part is not Ellipsis]
-    if len(taken) > len(shape):
+    consumed = [part for part in index if part is not None and part is not Ellipsis]
+    if len(consumed) > len(shape):
         return f"Index out of range using input dim {len(shape)}; input has only {len(shape)} dims"
     before = index[: index.index(Ellipsis)] if Ellipsis in index else index
     front = len([part for part in before if part is not None])
-    axes = [*range(front), *range(len(shape) - len(taken) + front, len(shape))]
-    for axis, part in zip(axes, taken, strict=True):
+    axes = [*range(front), *range(len(shape) - len(consumed) + front, len(shape))]
+    for axis, part in zip(axes, consumed, strict=True):
         if not isinstance(part, slice) and not -shape[axis] <= part < shape[axis]:
             return f"slice index {part} of dimension {axis} out of bounds: it has {shape[axis]} elements"
     return f"the index {index} does not fit the shape {shape}"

@@ -14,11 +14,11 @@ def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Intersection over union of one box with others. Their corners may be in any order."""
     low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
     mine_low, mine_high = np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])
-    both = np.maximum(np.minimum(high, mine_high) - np.maximum(low, mine_low), 0).prod(1)
+    intersection = np.maximum(np.minimum(high, mine_high) - np.maximum(low, mine_low), 0).prod(1)
     areas, mine = (high - low).prod(1), (mine_high - mine_low).prod()
-    union = areas + mine - both
+    union = areas + mine - intersection
     real = (areas > 0) & (mine > 0)
-    return np.where(real, both / np.where(real, union, 1), 0)
+    return np.where(real, intersection / np.where(real, union, 1), 0)
 
 
 def pick(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any) -> Any:
@@ -41,12 +41,12 @@ def _check(scores: Any, shape: tuple, columns: int, overlap: Any) -> None:
 
 
 def _greedy(scores: Any, most: Any, overlap: Any, least: Any, shared: Callable[[int, np.ndarray], np.ndarray]) -> Any:
-    left = np.flatnonzero(scores > least)
-    left = left[np.argsort(-scores[left], kind="stable")]
+    candidates = np.flatnonzero(scores > least)
+    candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
     picked: list[int] = []
-    while len(left) and len(picked) < most:
-        picked.append(left[0])
-        left = left[1:][shared(left[0], left[1:]) <= overlap]
+    while len(candidates) and len(picked) < most:
+        picked.append(candidates[0])
+        candidates = candidates[1:][shared(candidates[0], candidates[1:]) <= overlap]
     return np.array(picked, np.int32)
 
 
@@ -60,18 +60,18 @@ def pick_padded(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any, *,
 def pick_softly(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any, sigma: Any) -> tuple:
     """The kernel of NonMaxSuppressionV5: overlap lowers a score (soft NMS, arXiv:1704.04503)."""
     _check(scores, boxes.shape, 4, overlap)
-    left, now = np.flatnonzero(scores > least), np.array(scores, np.float32)
+    candidates, now = np.flatnonzero(scores > least), np.array(scores, np.float32)
     picked: list[tuple[int, Any]] = []
-    while len(left) and len(picked) < most:
-        best = int(left[np.argmax(now[left])])
+    while len(candidates) and len(picked) < most:
+        best = int(candidates[np.argmax(now[candidates])])
         picked.append((best, np.float32(now[best])))
-        left = left[left != best]
-        shared = overlaps(boxes[best], boxes[left])
+        candidates = candidates[candidates != best]
+        shared = overlaps(boxes[best], boxes[candidates])
         if sigma > 0:
-            now[left] *= np.exp(-0.5 / sigma * shared**2).astype(np.float32)
-            left = left[now[left] > least]
+            now[candidates] *= np.exp(-0.5 / sigma * shared**2).astype(np.float32)
+            candidates = candidates[now[candidates] > least]
         else:
-            left = left[shared <= overlap]
+            candidates = candidates[shared <= overlap]
     return np.array([n for n, _ in picked], np.int32), np.array([s for _, s in picked], np.float32)
 
 
@@ -140,5 +140,5 @@ def _covers(part: tuple, boxes: np.ndarray, least: float) -> bool:
     """True if the window covers at least this fraction of any box."""
     y, x, tall, wide = part
     low, high = np.maximum(boxes[:, :2], [y, x]), np.minimum(boxes[:, 2:], [y + tall, x + wide])
-    both, own = np.maximum(high - low, 0).prod(1), (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return bool(np.any((own > 0) & (both >= least * own)))
+    intersection, box_areas = np.maximum(high - low, 0).prod(1), (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return bool(np.any((box_areas > 0) & (intersection >= least * box_areas)))

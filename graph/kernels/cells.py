@@ -240,8 +240,8 @@ def place_joined(cells: Cells, grad: Any) -> Cells:
 def without(cells: Cells, indices: Any) -> Cells:
     """These cells without those at an index, or at a vector of indices."""
     removed = set(_several(indices))
-    left = {index: cell for index, cell in cells.cells.items() if index not in removed}
-    return Cells(cells.name, cells.size, cells.grows, left)
+    remaining = {index: cell for index, cell in cells.cells.items() if index not in removed}
+    return Cells(cells.name, cells.size, cells.grows, remaining)
 
 
 def pick_like(cells: Cells, indices: Any, like: Any) -> Any:

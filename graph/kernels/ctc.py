@@ -81,13 +81,13 @@ def _one(log_y: np.ndarray, labels: list[int], blank: int, merge: bool) -> tuple
     may_skip = np.zeros(len(extended), bool)  # from two positions before
     may_skip[3::2] = True if not merge else extended[3::2] != extended[1:-2:2]
     stays = np.ones(len(extended), bool) if merge else extended == blank
-    ahead = _forward(emitted, may_skip, stays)
-    back = _forward(emitted[::-1, ::-1], _turned(may_skip), stays[::-1])[::-1, ::-1]
-    ends = ahead[-1, -2:] if len(extended) > 1 else ahead[-1, -1:]
-    total = np.logaddexp.reduce(ends)
+    forward = _forward(emitted, may_skip, stays)
+    backward = _forward(emitted[::-1, ::-1], _turned(may_skip), stays[::-1])[::-1, ::-1]
+    final = forward[-1, -2:] if len(extended) > 1 else forward[-1, -1:]
+    total = np.logaddexp.reduce(final)
     if not np.isfinite(total):
         return total, np.zeros_like(log_y)
-    share = ahead + back - emitted - total  # the fraction of all paths that pass a position at a time
+    share = forward + backward - emitted - total  # the fraction of all paths that pass a position at a time
     posterior = np.zeros_like(log_y)
     np.add.at(posterior.T, extended, np.exp(share).T)
     return total, np.exp(log_y) - posterior
@@ -95,9 +95,9 @@ def _one(log_y: np.ndarray, labels: list[int], blank: int, merge: bool) -> tuple
 
 def _turned(may_skip: np.ndarray) -> np.ndarray:
     """The positions that may be skipped to when the row is traversed backwards."""
-    turned = np.zeros_like(may_skip)
-    turned[2:] = may_skip[:1:-1]
-    return turned
+    reversed_skips = np.zeros_like(may_skip)
+    reversed_skips[2:] = may_skip[:1:-1]
+    return reversed_skips
 
 
 def _forward(emitted: np.ndarray, may_skip: np.ndarray, stays: np.ndarray) -> np.ndarray:
@@ -105,11 +105,11 @@ def _forward(emitted: np.ndarray, may_skip: np.ndarray, stays: np.ndarray) -> np
     alpha = np.full((time, places), _NEVER)
     alpha[0, : min(2, places)] = emitted[0, : min(2, places)]
     for step in range(1, time):
-        before = alpha[step - 1]
-        now = np.where(stays, before, _NEVER)
-        now[1:] = np.logaddexp(now[1:], before[:-1])
+        previous = alpha[step - 1]
+        now = np.where(stays, previous, _NEVER)
+        now[1:] = np.logaddexp(now[1:], previous[:-1])
         skipped = np.full(places, _NEVER)
-        skipped[2:] = np.where(may_skip[2:], before[:-2], _NEVER)
+        skipped[2:] = np.where(may_skip[2:], previous[:-2], _NEVER)
         alpha[step] = np.logaddexp(now, skipped) + emitted[step]
     return alpha
 

@@ -184,10 +184,10 @@ def rows_kept(rows, ids, shape):
     order = np.argsort(ids, kind="stable")
     ascending = ids[order]
     starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
-    once = ascending[starts]
-    inside = (once >= 0) & (once < shape[0])
+    unique_ids = ascending[starts]
+    inside = (unique_ids >= 0) & (unique_ids < shape[0])
     sums = np.add.reduceat(rows[order], starts, axis=0)
-    out[once[inside]] = sums[inside]
+    out[unique_ids[inside]] = sums[inside]
     return out
 
 

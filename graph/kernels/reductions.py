@@ -85,16 +85,18 @@ def mean_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         if type(total) is np.ndarray:
             return np.true_divide(total, count, out=total, casting="unsafe")
         return total.dtype.type(total / count)
-    whole = x.dtype.kind in "iu"
-    if x.size and not whole:
+    is_integer = x.dtype.kind in "iu"
+    if x.size and not is_integer:
         return np.mean(x, axis=axis, keepdims=keepdims)
-    wide = {"b": np.dtype(np.float64), "i": np.dtype(np.int64), "u": np.dtype(np.uint64)}.get(x.dtype.kind, x.dtype)
-    total = np.sum(x, axis=axis, keepdims=keepdims, dtype=wide)
+    wide_dtype = {"b": np.dtype(np.float64), "i": np.dtype(np.int64), "u": np.dtype(np.uint64)}.get(
+        x.dtype.kind, x.dtype
+    )
+    total = np.sum(x, axis=axis, keepdims=keepdims, dtype=wide_dtype)
     count = x.size // np.size(total) if np.size(total) else 1
-    if not whole:
+    if not is_integer:
         return total if count else total / total.dtype.type(0)
-    quotient = total // wide.type(count) if count else total
-    return (quotient + ((quotient < 0) & (quotient * wide.type(count) != total))).astype(x.dtype)
+    quotient = total // wide_dtype.type(count) if count else total
+    return (quotient + ((quotient < 0) & (quotient * wide_dtype.type(count) != total))).astype(x.dtype)
 
 
 def ends(dtype: np.dtype) -> tuple:

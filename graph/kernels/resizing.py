@@ -110,8 +110,8 @@ def _applied(rows: Any, columns: Any, images: np.ndarray) -> np.ndarray:
     resized = np.empty((len(images), height, width, channels), images.dtype)
     for one, image in zip(resized, images, strict=True):
         lines = (rows @ image.reshape(given, across * channels)).reshape(height, across, channels)
-        turned = lines.transpose(1, 0, 2).reshape(across, height * channels)
-        one[...] = (columns @ turned).reshape(width, height, channels).transpose(1, 0, 2)
+        transposed = lines.transpose(1, 0, 2).reshape(across, height * channels)
+        one[...] = (columns @ transposed).reshape(width, height, channels).transpose(1, 0, 2)
     return resized
 
 

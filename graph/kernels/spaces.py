@@ -98,9 +98,9 @@ def _pads(dims: tuple, kernel: tuple, strides: tuple, rates: tuple, padding: str
             pads.append((0, 0))
         else:
             count = -(-dim // stride)
-            more = max(0, (count - 1) * stride + reach - dim)
+            total_padding = max(0, (count - 1) * stride + reach - dim)
             counts.append(count)
-            pads.append((more // 2, more - more // 2))
+            pads.append((total_padding // 2, total_padding - total_padding // 2))
     return counts, pads
 
 

@@ -144,11 +144,11 @@ def split(indices: Any, shape: Any, axis: Any, num: int) -> tuple:
         refuse(f"Input split_dim should be between 0 and rank ({len(dims)}), got {axis}")
     if dims[axis] < num:
         refuse(f"num_split should be in range [1, {dims[axis]}], got {num}")
-    each, more = divmod(dims[axis], num)
+    base, extra = divmod(dims[axis], num)
     parts: list = []
     begin = 0
     for part in range(num):
-        length = each + (part < more)
+        length = base + (part < extra)
         start, size = [0] * len(dims), list(dims)
         start[axis], size[axis] = begin, length
         parts += cut(indices, dims, start, size)
@@ -255,10 +255,10 @@ def groups(indices: Any, shape: Any, axes: Any, keepdims: bool) -> tuple:
     for axis in () if axes is None else np.ravel(axes):
         if not -rank <= axis < rank:
             refuse(f"Invalid reduction dimension {axis}, for input with {rank} dimensions.")
-    left = [axis for axis in range(rank) if axis not in reduced]
+    remaining = [axis for axis in range(rank) if axis not in reduced]
     linear(indices, dims)  # checks the indices
-    inner = tuple([dims[axis] for axis in left])
-    places = linear(indices[:, left], inner) if left else np.zeros(len(indices), np.int64)
+    inner = tuple([dims[axis] for axis in remaining])
+    places = linear(indices[:, remaining], inner) if remaining else np.zeros(len(indices), np.int64)
     out = tuple([1 if axis in reduced else dims[axis] for axis in range(rank)]) if keepdims else inner
     return places, np.array(out, np.int64), unlinear(np.unique(places), out)
 

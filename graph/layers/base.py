@@ -203,7 +203,7 @@ class Layer:
     ) -> Variable:
         """The variable `name` in the layer's scope, created or shared. Arguments as in `get_variable`."""
         graph = get_default_graph()
-        before = len(graph.get_collection(GraphKeys.REGULARIZATION_LOSSES))
+        count_before = len(graph.get_collection(GraphKeys.REGULARIZATION_LOSSES))
         variable = get_variable(
             name,
             shape=shape,
@@ -213,7 +213,7 @@ class Layer:
             trainable=trainable and self.trainable,
             constraint=constraint,
         )
-        self._losses += graph.get_collection(GraphKeys.REGULARIZATION_LOSSES)[before:]
+        self._losses += graph.get_collection(GraphKeys.REGULARIZATION_LOSSES)[count_before:]
         if variable not in self._weights:
             self._weights.append(variable)
         return variable

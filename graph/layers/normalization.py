@@ -98,8 +98,8 @@ class BatchNormalization(Layer):
         if training is False:
             return self._normalized(inputs, self.moving_mean.value(), self.moving_variance.value())
         axes = [axis for axis in range(self._rank) if axis != self._channel]
-        wide = math_ops.cast(inputs, self.moving_mean.dtype.base_dtype)
-        mean, variance = nn_ops.moments(wide, axes)
+        widened = math_ops.cast(inputs, self.moving_mean.dtype.base_dtype)
+        mean, variance = nn_ops.moments(widened, axes)
         self.add_update(self._updates_of(inputs, mean, variance, training))
         if training is not True:
             mean = array_ops.where(training, mean, self.moving_mean)
@@ -111,8 +111,8 @@ class BatchNormalization(Layer):
         if self._channel != self._rank - 1:
             shape = [-1 if axis == self._channel else 1 for axis in range(self._rank)]
             parts = [None if part is None else array_ops.reshape(part, shape) for part in parts]
-        wide = math_ops.cast(inputs, self.moving_mean.dtype.base_dtype)
-        outputs = nn_ops.batch_normalization(wide, *parts, variance_epsilon=self.epsilon)
+        widened = math_ops.cast(inputs, self.moving_mean.dtype.base_dtype)
+        outputs = nn_ops.batch_normalization(widened, *parts, variance_epsilon=self.epsilon)
         outputs = math_ops.cast(outputs, inputs.dtype)
         outputs.set_shape(inputs.shape)
         return outputs

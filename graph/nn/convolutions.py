@@ -199,8 +199,8 @@ def local_response_normalization(
         if depth is None:
             raise ValueError("local_response_normalization needs to know the number of channels.")
         channels = np.arange(depth)
-        near = abs(channels[:, None] - channels) <= depth_radius
-        sums = tensordot(math_ops.square(x), constant(near.astype(x.dtype.numpy)), 1)
+        in_radius = abs(channels[:, None] - channels) <= depth_radius
+        sums = tensordot(math_ops.square(x), constant(in_radius.astype(x.dtype.numpy)), 1)
         return math_ops.divide(x, math_ops.pow(bias + alpha * sums, beta), name=scope)
 
 

@@ -50,13 +50,13 @@ def embedding_lookup_sparse(
         else:
             weights = math_ops.cast(SparseTensor.from_value(sp_weights).values, rows.dtype)
         more = [1] * (len(rows.shape.as_list()) - 1)
-        wide = array_ops.reshape(weights, [-1, *more])
-        total = math_ops.segment_sum(rows * wide, segments)
+        weight_column = array_ops.reshape(weights, [-1, *more])
+        total = math_ops.segment_sum(rows * weight_column, segments)
         if combiner == "sum":
             return total
         if combiner == "mean":
-            return math_ops.div_no_nan(total, math_ops.segment_sum(wide, segments))
-        return math_ops.div_no_nan(total, math_ops.sqrt(math_ops.segment_sum(math_ops.square(wide), segments)))
+            return math_ops.div_no_nan(total, math_ops.segment_sum(weight_column, segments))
+        return math_ops.div_no_nan(total, math_ops.sqrt(math_ops.segment_sum(math_ops.square(weight_column), segments)))
 
 
 def safe_embedding_lookup_sparse(
@@ -81,11 +81,11 @@ def safe_embedding_lookup_sparse(
         flat = [math_ops.reduce_prod(lead), sparse_ids.dense_shape[-1]]
         ids = sparse_reshape(sparse_ids, array_ops.stack(flat))
         weights = None if sparse_weights is None else SparseTensor(ids.indices, sparse_weights.values, ids.dense_shape)
-        kept = math_ops.greater_equal(ids.values, 0)
+        keep = math_ops.greater_equal(ids.values, 0)
         if weights is not None and combiner != "sum":
-            kept = math_ops.logical_and(kept, math_ops.greater(weights.values, 0))
-        ids = sparse_retain(ids, kept)
-        weights = None if weights is None else sparse_retain(weights, kept)
+            keep = math_ops.logical_and(keep, math_ops.greater(weights.values, 0))
+        ids = sparse_retain(ids, keep)
+        weights = None if weights is None else sparse_retain(weights, keep)
         ids, empty = sparse_fill_empty_rows(ids, default_id or 0)
         if weights is not None:
             weights, _ = sparse_fill_empty_rows(weights, 1.0)

@@ -100,11 +100,13 @@ def fused_batch_norm(
         raise ValueError("Both 'mean' and 'variance' must be a 1D tensor when is_training is False")
     with name_scope(name, "FusedBatchNorm", [x, scale, offset]):
         x = convert_to_tensor(x)
-        turned = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
+        channels_last = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
         if is_training:
-            batch_mean, batch_variance = moments(turned, [0, 1, 2])
-            result = batch_normalization(turned, batch_mean, batch_variance, offset, scale, epsilon)
-            count = math_ops.cast(array_ops.size(turned), x.dtype) / math_ops.cast(array_ops.shape(turned)[3], x.dtype)
+            batch_mean, batch_variance = moments(channels_last, [0, 1, 2])
+            result = batch_normalization(channels_last, batch_mean, batch_variance, offset, scale, epsilon)
+            count = math_ops.cast(array_ops.size(channels_last), x.dtype) / math_ops.cast(
+                array_ops.shape(channels_last)[3], x.dtype
+            )
             unbiased = batch_variance * (count / math_ops.maximum(count - 1.0, 1.0))
             found = [batch_mean, unbiased]
             if exponential_avg_factor != 1.0 and mean is not None:
@@ -114,7 +116,7 @@ def fused_batch_norm(
                 ]
         else:
             found = [convert_to_tensor(mean), convert_to_tensor(variance)]
-            result = batch_normalization(turned, *found, offset, scale, epsilon)
+            result = batch_normalization(channels_last, *found, offset, scale, epsilon)
         result = array_ops.transpose(result, [0, 3, 1, 2]) if data_format == "NCHW" else result
         mean, variance = (array_ops.stop_gradient(part) for part in found)
         return result, mean, variance

@@ -62,10 +62,10 @@ def _pool_function(public: str, rank: int, kind: str, most: bool) -> Callable[..
         return make(input, ksize, strides, padding, 1, rank, name, kind)
 
     pool.__name__ = pool.__qualname__ = public
-    what = "largest element" if most else "mean"
+    statistic = "largest element" if most else "mean"
     space = {1: "time", 2: "height, width", 3: "depth, height, width"}[rank]
     pool.__doc__ = (
-        f"The {what} of each window of [batch, {space}, channels], channel by channel.\n\n"
+        f"The {statistic} of each window of [batch, {space}, channels], channel by channel.\n\n"
         f"ksize, strides: 1, {rank} or {rank + 2} numbers.   padding: SAME or VALID."
     )
     return pool

@@ -205,8 +205,8 @@ def with_space_to_batch(
         if filter_shape is None:
             raise ValueError("filter_shape must be specified for SAME padding")
         sizes = np.ravel(static_value(convert_to_tensor(filter_shape)))[: len(rates)]
-        more = (sizes - 1) * np.array(rates)
-        base = np.stack([more // 2, more - more // 2], 1).astype(np.int32)
+        extra = (sizes - 1) * np.array(rates)
+        base = np.stack([extra // 2, extra - extra // 2], 1).astype(np.int32)
     space = array_ops.shape(x)[1 : len(rates) + 1]
     paddings, crops = required_space_to_batch_paddings(space, np.array(rates, np.int32), base)
     block = convert_to_tensor(np.array(rates, np.int32))
@@ -315,5 +315,5 @@ def dilation2d(
 def erosion2d(value: Any, kernel: Any, strides: Any, rates: Any, padding: Any, name: str | None = None) -> Tensor:
     """The smallest difference of an element and its weight in each window.  kernel: [height, width, channels]."""
     with name_scope(name, "erosion2d", [value, kernel]):
-        turned = array_ops.reverse(convert_to_tensor(kernel), [0, 1])
-        return math_ops.negative(dilation2d(math_ops.negative(value), turned, strides, rates, padding))
+        flipped = array_ops.reverse(convert_to_tensor(kernel), [0, 1])
+        return math_ops.negative(dilation2d(math_ops.negative(value), flipped, strides, rates, padding))

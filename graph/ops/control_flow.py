@@ -404,8 +404,8 @@ def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], al
     """The body's results as the next loop variables. Raises ValueError if they do not match."""
     if isinstance(result, Operation) or result is None:
         raise ValueError("body must return the next loop variables")
-    whole = len(loop_vars) == 1 and isinstance(loop_vars[0], (list, tuple)) and len(result) != 1
-    packed = result if isinstance(result, (list, tuple)) and not whole else [result]
+    is_wrapped = len(loop_vars) == 1 and isinstance(loop_vars[0], (list, tuple)) and len(result) != 1
+    packed = result if isinstance(result, (list, tuple)) and not is_wrapped else [result]
     flat = leaves(packed)
     if len(packed) != len(loop_vars):
         raise ValueError(

@@ -82,8 +82,8 @@ def _lu(x, dtype):
             raise InvalidArgumentError(None, None, "Input is not invertible.")
         factors[place] = found
         order = np.arange(x.shape[-1])
-        for here, there in enumerate(swaps):
-            order[[here, there]] = order[[there, here]]
+        for row, other in enumerate(swaps):
+            order[[row, other]] = order[[other, row]]
         rows[place] = order
     return factors, rows
 
@@ -140,9 +140,9 @@ def sqrtm(input: Any, name: str | None = None) -> Tensor:
 
 
 def _each(x: Any, function: Any) -> np.ndarray:
-    out, wide = np.empty_like(x), np.result_type(x, np.float64)
+    out, double = np.empty_like(x), np.result_type(x, np.float64)
     for place in np.ndindex(*x.shape[:-2]):
-        found = function(x[place].astype(wide))
+        found = function(x[place].astype(double))
         if np.iscomplexobj(found) and not np.iscomplexobj(out):
             if np.abs(np.imag(found)).max(initial=0) > 1e-3 * (1 + np.abs(np.real(found)).max(initial=0)):
                 raise InvalidArgumentError(None, None, "The result of a real matrix is not real.")
@@ -181,8 +181,8 @@ def pinv(a: Any, rcond: Any = None, validate_args: bool = False, name: str | Non
             rcond = 10.0 * max(rows, columns) * np.finfo(x.dtype.numpy).eps
         s, u, v = linalg_ops.svd(x)
         limit = math_ops.reduce_max(s, -1, keepdims=True) * convert_to_tensor(rcond, s.dtype)
-        kept = math_ops.greater(s, limit)
-        inverse = array_ops.where(kept, 1.0 / array_ops.where(kept, s, array_ops.ones_like(s)), array_ops.zeros_like(s))
+        keep = math_ops.greater(s, limit)
+        inverse = array_ops.where(keep, 1.0 / array_ops.where(keep, s, array_ops.ones_like(s)), array_ops.zeros_like(s))
         scaled = v * math_ops.cast(array_ops.expand_dims(inverse, -2), x.dtype)
         return math_ops.matmul(scaled, u, adjoint_b=True)
 

@@ -43,18 +43,19 @@ def sweep(
         carried = [_stands_for(graph, t.dtype, t.raw_shape) for t in initial]
         element = [_stands_for(graph, t.dtype, None if t.raw_shape is None else t.raw_shape[1:]) for t in elements]
         section.parameters = [*carried, *element]
-        ends, collected = function(carried, element)
-        ends = [convert_to_tensor(t) for t in ends]
+        next_carried, collected = function(carried, element)
+        next_carried = [convert_to_tensor(t) for t in next_carried]
         collected = [convert_to_tensor(t) for t in collected]
-        section.outputs = [*ends, *collected]
-    for before, after in zip(initial, ends, strict=True):
+        section.outputs = [*next_carried, *collected]
+    for before, after in zip(initial, next_carried, strict=True):
         if before.dtype.base_dtype != after.dtype.base_dtype:
             raise TypeError(
                 f"The accumulator {before.name} has dtype {before.dtype.name}, but {after.dtype.name} after an element."
             )
     count = next((t.raw_shape[0] for t in elements if t.raw_shape is not None and t.raw_shape[0] is not None), None)
     outputs = [
-        (b.dtype.base_dtype, shapes.common(b.raw_shape, e.raw_shape)) for b, e in zip(initial, ends, strict=True)
+        (b.dtype.base_dtype, shapes.common(b.raw_shape, e.raw_shape))
+        for b, e in zip(initial, next_carried, strict=True)
     ]
     outputs += [(t.dtype.base_dtype, None if t.raw_shape is None else (count, *t.raw_shape)) for t in collected]
     empty = tuple([((0, *[d or 0 for d in t.raw_shape or ()]), t.dtype.base_dtype.numpy) for t in collected])

@@ -88,15 +88,15 @@ def indexed_shape(shape: RawShape, spec: tuple) -> RawShape:
     """The shape of x[spec] for an x of `shape`. Raises ValueError for an int out of range, IndexError for too many."""
     if shape is None:
         return None
-    taken = len([part for part in spec if part is not None and part is not Ellipsis])
-    if taken > len(shape) or spec.count(Ellipsis) > 1:
+    consumed = len([part for part in spec if part is not None and part is not Ellipsis])
+    if consumed > len(shape) or spec.count(Ellipsis) > 1:
         raise ValueError(f"Index out of range using input dim {len(shape)}; input has only {len(shape)} dims")
     out: list[int | None] = []
     dims = list(shape)
     for part in spec:
         if part is Ellipsis:
-            out += dims[: len(shape) - taken]
-            del dims[: len(shape) - taken]
+            out += dims[: len(shape) - consumed]
+            del dims[: len(shape) - consumed]
         elif part is None:
             out.append(1)
         elif isinstance(part, tuple) and not isinstance(part, Input):
@@ -333,12 +333,12 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
     if x is None or y is None:
         raise ValueError("x and y must both be non-None or both be None.")
     a, b = convert_together([x, y])
-    both = shapes.broadcast(a.raw_shape, b.raw_shape)
+    common_shape = shapes.broadcast(a.raw_shape, b.raw_shape)
     shape, kernel = None, kernels.select
-    if both is not None and picks.raw_shape is not None:
-        rows = len(picks.raw_shape) == 1 and len(both) > 1
-        seen = (*picks.raw_shape, *(1,) * (len(both) - 1)) if rows else picks.raw_shape
-        shape = shapes.broadcast(seen, both)
+    if common_shape is not None and picks.raw_shape is not None:
+        rows = len(picks.raw_shape) == 1 and len(common_shape) > 1
+        seen = (*picks.raw_shape, *(1,) * (len(common_shape) - 1)) if rows else picks.raw_shape
+        shape = shapes.broadcast(seen, common_shape)
         kernel = kernels.select if rows else np.where
     return apply(kernel, [picks, a, b], type="Select", name=name, dtype=promoted([a, b]), shape=shape)
 

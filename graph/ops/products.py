@@ -133,8 +133,8 @@ def einsum(equation: str, *inputs: Any, name: str | None = None, **kwargs: Any) 
         raise ValueError(f'Got {len(inputs)} arguments for equation "{equation}", expecting {len(terms.split(","))}')
     tensors = convert_together(list(inputs))
     if not arrow:
-        once = sorted([c for c in set(terms) - {",", "."} if terms.count(c) == 1])
-        result = ("..." if "..." in terms else "") + "".join(once)
+        single_labels = sorted([c for c in set(terms) - {",", "."} if terms.count(c) == 1])
+        result = ("..." if "..." in terms else "") + "".join(single_labels)
     shape = _summed_shape(equation, terms.split(","), result, tensors)
     attrs = {"equation": f"{terms}->{result}"}
     return apply(

@@ -171,8 +171,8 @@ def integers_kernel(rng, shape, low, high, dtype):
 
 
 def drop_mask(rng, shape, rate, dtype):
-    kept = rng.random(tuple(shape), np.float32) >= rate
-    return np.multiply(kept, 1 / (1 - float(rate)), dtype=dtype)
+    keep = rng.random(tuple(shape), np.float32) >= rate
+    return np.multiply(keep, 1 / (1 - float(rate)), dtype=dtype)
 
 
 # Distributions of given parameters

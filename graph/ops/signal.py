@@ -68,13 +68,13 @@ def _real_transform(public: str, rank: int, inverse: bool) -> Callable[..., Tens
         return apply(kernel, inputs, {"rank": rank}, type=kind, name=name, dtype=dtype, shape=shape)
 
     transform.__name__ = transform.__qualname__ = public
-    what = (
+    summary = (
         "The real numbers whose Fourier transform has the input as its first half."
         if inverse
         else "The first half of the Fourier transform of real numbers; the rest follows from it."
     )
     sizes = f"fft_length: [{rank}] lengths of the real side's last {rank} axes, truncated or zero-padded."
-    transform.__doc__ = f"{what}\n\n{sizes}"
+    transform.__doc__ = f"{summary}\n\n{sizes}"
     return transform
 
 
@@ -169,8 +169,8 @@ def _cut_or_padded(x: Tensor, n: int) -> Tensor:
     if have == n:
         return cut
     rank = len(x.shape.as_list())
-    more = n - array_ops.shape(cut)[-1] if have is None else n - have
-    padded = array_ops.pad(cut, [*[[0, 0]] * (rank - 1), [0, more]])
+    missing = n - array_ops.shape(cut)[-1] if have is None else n - have
+    padded = array_ops.pad(cut, [*[[0, 0]] * (rank - 1), [0, missing]])
     padded.set_shape([*x.shape.as_list()[:-1], n])
     return padded
 
@@ -238,12 +238,14 @@ def frame(
             size = array_ops.shape(x)[place]
         if pad_end:
             count = -(-size // step)
-            more = (
+            padding = (
                 math_ops.maximum(0, length + step * (count - 1) - size)
                 if isinstance(size, Tensor)
                 else max(0, length + step * (count - 1) - size)
             )
-            x = array_ops.pad(x, [[0, more] if i == place else [0, 0] for i in range(rank)], constant_values=pad_value)
+            x = array_ops.pad(
+                x, [[0, padding] if i == place else [0, 0] for i in range(rank)], constant_values=pad_value
+            )
         elif isinstance(size, Tensor):
             count = math_ops.maximum(0, 1 + (size - length) // step)
         else:
@@ -325,8 +327,8 @@ def inverse_stft_window_fn(
     def window(frame_length: int, dtype: Any = dtypes.float32) -> Tensor:
         forward = forward_window_fn(frame_length, dtype=dtype)
         overlaps = -(-int(frame_length) // int(frame_step))
-        more = overlaps * int(frame_step) - int(frame_length)
-        squares = array_ops.reshape(array_ops.pad(math_ops.square(forward), [[0, more]]), [overlaps, int(frame_step)])
+        extra = overlaps * int(frame_step) - int(frame_length)
+        squares = array_ops.reshape(array_ops.pad(math_ops.square(forward), [[0, extra]]), [overlaps, int(frame_step)])
         total = math_ops.reduce_sum(squares, 0, keepdims=True)
         whole = array_ops.reshape(array_ops.tile(total, [overlaps, 1]), [-1])[: int(frame_length)]
         return forward / whole

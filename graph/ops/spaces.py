@@ -96,9 +96,9 @@ def required_space_to_batch_paddings(
         dims, block = _vector(input_shape, "input_shape"), _vector(block_shape, "block_shape")
         base = _vector(np.zeros((block.raw_shape[0], 2), np.int32) if base_paddings is None else base_paddings, "base")  # type: ignore[index]
         start, end = base[:, 0], base[:, 1]
-        more = math_ops.mod(block - math_ops.mod(dims + start + end, block), block)
-        zeros = array_ops.zeros_like(more)
-        return array_ops.stack([start, end + more], 1), array_ops.stack([zeros, more], 1)
+        extra = math_ops.mod(block - math_ops.mod(dims + start + end, block), block)
+        zeros = array_ops.zeros_like(extra)
+        return array_ops.stack([start, end + extra], 1), array_ops.stack([zeros, extra], 1)
 
 
 def _depth_op(public: str, kernel: Callable, kind: str, doc: str, into: bool) -> Callable[..., Tensor]:
@@ -109,15 +109,15 @@ def _depth_op(public: str, kernel: Callable, kind: str, doc: str, into: bool) ->
         if data_format not in ("NHWC", "NCHW"):
             raise ValueError(f"data_format must be NHWC or NCHW, not {data_format}")
         with name_scope(name, kind, [x]) as scope:
-            turned = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
+            channels_last = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
             shape = None
-            if turned.raw_shape is not None:
-                if len(turned.raw_shape) != 4:
-                    raise ValueError(f"Shape must be rank 4 but is rank {len(turned.raw_shape)} for {kind}")
-                n, h, w, c = turned.raw_shape
+            if channels_last.raw_shape is not None:
+                if len(channels_last.raw_shape) != 4:
+                    raise ValueError(f"Shape must be rank 4 but is rank {len(channels_last.raw_shape)} for {kind}")
+                n, h, w, c = channels_last.raw_shape
                 space, depth = (_part, _times) if into else (_times, _part)
                 shape = (n, space(h, size), space(w, size), depth(c, size * size))
-            result = apply(kernel, [turned], {"size": size}, type=kind, name=scope, dtype=x.dtype, shape=shape)
+            result = apply(kernel, [channels_last], {"size": size}, type=kind, name=scope, dtype=x.dtype, shape=shape)
             return array_ops.transpose(result, [0, 3, 1, 2]) if data_format == "NCHW" else result
 
     move.__name__ = move.__qualname__ = public
@@ -259,8 +259,8 @@ def argsort(
 def _order(x, axis, down):
     if not down:
         return np.argsort(x, axis=axis, kind="stable").astype(np.int32)
-    turned = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
-    return np.flip(x.shape[axis] - 1 - turned, axis).astype(np.int32)
+    reversed_order = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
+    return np.flip(x.shape[axis] - 1 - reversed_order, axis).astype(np.int32)
 
 
 def sort(values: Any, axis: Any = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
@@ -360,8 +360,8 @@ def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Tensor:
     x, raw = convert_to_tensor(x), shapes.as_raw(shape)
     if not shapes.compatible(x.raw_shape, raw):
         raise ValueError(f"Shapes must be compatible: {shapes.text(x.raw_shape)} and {shapes.text(raw)}")
-    both = shapes.merge(x.raw_shape, raw)
-    return apply(_of_shape, [x], {"shape": raw}, type="EnsureShape", name=name, dtype=x.dtype, shape=both)
+    merged = shapes.merge(x.raw_shape, raw)
+    return apply(_of_shape, [x], {"shape": raw}, type="EnsureShape", name=name, dtype=x.dtype, shape=merged)
 
 
 def _of_shape(x, shape):
@@ -408,7 +408,7 @@ def where_v2(condition: Any, x: Any = None, y: Any = None, name: str | None = No
         return array_ops.where(condition, x, y, name=name)
     picks = convert_to_tensor(condition)
     a, b = convert_together([x, y])
-    both = shapes.broadcast(a.raw_shape, b.raw_shape)
-    if both is not None and picks.raw_shape is not None and len(picks.raw_shape) == 1 < len(both):
-        picks = array_ops.reshape(picks, [*[1] * (len(both) - 1), -1])  # otherwise `where` selects rows
+    common_shape = shapes.broadcast(a.raw_shape, b.raw_shape)
+    if common_shape is not None and picks.raw_shape is not None and len(picks.raw_shape) == 1 < len(common_shape):
+        picks = array_ops.reshape(picks, [*[1] * (len(common_shape) - 1), -1])  # otherwise `where` selects rows
     return array_ops.where(picks, a, b, name=name)

@@ -269,8 +269,8 @@ def sparse_mask(a: Any, mask_indices: Any, name: str | None = None) -> Any:
     """IndexedSlices without the rows whose indices are in `mask_indices`."""
     with name_scope(name, "sparse_mask", [a.values, mask_indices]):
         hidden = math_ops.cast(convert_to_tensor(mask_indices), a.indices.dtype)
-        kept = apply(_not_in, [a.indices, hidden], type="SparseMask", dtype=dtypes.int64, shape=(None,))
-        return type(a)(array_ops.gather(a.values, kept), array_ops.gather(a.indices, kept), a.dense_shape)
+        keep = apply(_not_in, [a.indices, hidden], type="SparseMask", dtype=dtypes.int64, shape=(None,))
+        return type(a)(array_ops.gather(a.values, keep), array_ops.gather(a.indices, keep), a.dense_shape)
 
 
 def _not_in(indices, hidden):
@@ -351,9 +351,9 @@ def sparse_tensor_dense_matmul(
 ) -> Tensor:
     """A sparse matrix times a dense one, or a dense one times a sparse one; each may be replaced by its adjoint."""
     if isinstance(b, (SparseTensor, SparseTensorValue)):
-        turned = sparse_tensor_dense_matmul(b, sp_a, not adjoint_b, not adjoint_a, name)
-        return apply(_adjoint, [turned], type="MatrixAdjoint", dtype=turned.dtype,
-                     shape=None if turned.raw_shape is None else turned.raw_shape[::-1])  # fmt: skip
+        transposed = sparse_tensor_dense_matmul(b, sp_a, not adjoint_b, not adjoint_a, name)
+        return apply(_adjoint, [transposed], type="MatrixAdjoint", dtype=transposed.dtype,
+                     shape=None if transposed.raw_shape is None else transposed.raw_shape[::-1])  # fmt: skip
     sp = as_sparse(sp_a)
     with name_scope(name, "SparseTensorDenseMatMul", [sp.values, b]) as scope:
         b = convert_to_tensor(b)

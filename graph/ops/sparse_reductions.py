@@ -26,21 +26,21 @@ def _reduced(segment: Callable, sp_input: Any, axis: Any, keepdims: Any, is_spar
         if axis is not None and axes is None:
             inputs.append(convert_to_tensor(axis))
             del attrs["axes"]
-        raw, left = known_shape(sp.dense_shape), None
+        raw, remaining = known_shape(sp.dense_shape), None
         if "axes" in attrs and (axes is None or rank_of(sp) is not None):
             known = (None,) * (rank_of(sp) or 0) if raw is None else raw
             rank = None if raw is None and axes is None and rank_of(sp) is None else len(known)
-            left = _left(known, axes, bool(keepdims)) if rank is not None or not keepdims else None
-        outputs = [(dtypes.int64, (None,)), (dtypes.int64, (None if left is None else len(left),))]
-        outputs.append((dtypes.int64, (None, None if left is None else len(left))))
+            remaining = _left(known, axes, bool(keepdims)) if rank is not None or not keepdims else None
+        outputs = [(dtypes.int64, (None,)), (dtypes.int64, (None if remaining is None else len(remaining),))]
+        outputs.append((dtypes.int64, (None, None if remaining is None else len(remaining))))
         places, dims, indices = apply(kernels.groups, inputs, attrs, type="SparseGroups", outputs=outputs)
         total = segment(sp.values, places, math_ops.reduce_prod(dims))
         if is_sparse:
             whole = array_ops.reshape(total, dims)
             return SparseTensor(indices, array_ops.gather_nd(whole, indices), dims)
         dense = array_ops.reshape(total, dims)
-        if left is not None:
-            dense.set_shape(left)
+        if remaining is not None:
+            dense.set_shape(remaining)
         return dense
 
 

@@ -81,15 +81,15 @@ def bidirectional_dynamic_rnn(
 
     with variable_scope(scope or "bidirectional_rnn"):
         with variable_scope("fw") as forwards:
-            ahead, state_fw = dynamic_rnn(
+            forward, state_fw = dynamic_rnn(
                 cell_fw, inputs, sequence_length, initial_state_fw, dtype, time_major=time_major, scope=forwards
             )
         with variable_scope("bw") as backwards:
             given = turned_round(convert_to_tensor(inputs))
-            back, state_bw = dynamic_rnn(
+            backward, state_bw = dynamic_rnn(
                 cell_bw, given, sequence_length, initial_state_bw, dtype, time_major=time_major, scope=backwards
             )
-    return (ahead, filled(back, [turned_round(tensor) for tensor in flatten(back)])), (state_fw, state_bw)
+    return (forward, filled(backward, [turned_round(tensor) for tensor in flatten(backward)])), (state_fw, state_bw)
 
 
 def _turned(tensor: Tensor) -> Tensor:

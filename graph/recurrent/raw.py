@@ -53,13 +53,13 @@ def raw_rnn(
 
         def body(time: Tensor, done: Tensor, now: Any, outputs: list, state: Any, extra: Any) -> list:
             output, new = cell(now, state)
-            ends, following, new, sent, more = loop_fn(time + 1, output, new, extra if carries else None)
-            sent = output if sent is None else sent
-            kept = [_where(done, zero, t) for zero, t in zip(flatten(emitted), flatten(sent), strict=True)]
+            now_finished, following, new, emit, new_extra = loop_fn(time + 1, output, new, extra if carries else None)
+            emit = output if emit is None else emit
+            masked = [_where(done, zero, t) for zero, t in zip(flatten(emitted), flatten(emit), strict=True)]
             next_state = [_where(done, old, t) for old, t in zip(flatten(state), flatten(new), strict=True)]
-            outputs = [array.write(time, t) for array, t in zip(outputs, kept, strict=True)]
-            done = math_ops.logical_or(done, ends)
-            return [time + 1, done, following, outputs, filled(state, next_state), more if carries else extra]
+            outputs = [array.write(time, t) for array, t in zip(outputs, masked, strict=True)]
+            done = math_ops.logical_or(done, now_finished)
+            return [time + 1, done, following, outputs, filled(state, next_state), new_extra if carries else extra]
 
         first = [constant(0), _whole(finished), _whole(given), arrays, _whole(state)]
         first.append(_whole(loop_state) if carries else constant(0))

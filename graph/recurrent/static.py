@@ -63,11 +63,13 @@ def static_bidirectional_rnn(
     """
     with variable_scope(scope or "bidirectional_rnn"):
         with variable_scope("fw") as forwards:
-            ahead, state_fw = static_rnn(cell_fw, inputs, initial_state_fw, dtype, sequence_length, forwards)
+            forward, state_fw = static_rnn(cell_fw, inputs, initial_state_fw, dtype, sequence_length, forwards)
         with variable_scope("bw") as backwards:
             reversed_inputs = _reversed(inputs, sequence_length)
-            back, state_bw = static_rnn(cell_bw, reversed_inputs, initial_state_bw, dtype, sequence_length, backwards)
-    pairs = zip(ahead, _reversed(back, sequence_length), strict=True)
+            backward, state_bw = static_rnn(
+                cell_bw, reversed_inputs, initial_state_bw, dtype, sequence_length, backwards
+            )
+    pairs = zip(forward, _reversed(backward, sequence_length), strict=True)
     return [array_ops.concat(pair, 1) for pair in pairs], state_fw, state_bw
 
 
@@ -124,8 +126,8 @@ def _reversed(items: Sequence, sequence_length: Any) -> list:
         return list(reversed(items))
     together = array_ops.stack(items, axis=0)
     lengths = vector_of_lengths(sequence_length)
-    turned = array_ops.reverse_sequence(together, lengths, seq_axis=0, batch_axis=1)
-    return array_ops.unstack(turned, len(items), axis=0)
+    reversed_rows = array_ops.reverse_sequence(together, lengths, seq_axis=0, batch_axis=1)
+    return array_ops.unstack(reversed_rows, len(items), axis=0)
 
 
 def _check(cell: Any, inputs: Any) -> None:

@@ -112,9 +112,9 @@ class ExponentialMovingAverage:
             averaged = [*trainable_variables(), *graph.get_collection(MOVING_AVERAGE_VARIABLES)]
         averaged = list(dict.fromkeys(averaged))
         names = {self.average_name(v): v for v in averaged}
-        taken = {v.op.name for v in averaged}
+        averaged_names = {v.op.name for v in averaged}
         for v in list(dict.fromkeys(global_variables())):
-            if v.op.name not in taken and v.op.name not in names:
+            if v.op.name not in averaged_names and v.op.name not in names:
                 names[v.op.name] = v
         return names
 

@@ -160,10 +160,10 @@ def _at_thresholds(labels: Any, predictions: Any, thresholds: Sequence[float], w
     )  # fmt: skip
     values: dict[str, Any] = dict.fromkeys(_WORDS)
     updates = dict(values)
-    for which, now in zip(_WORDS, result, strict=True):
-        if which in kept.split():
-            variable = metric_variable([len(limits)], dtypes.float32, _WORDS[which])
-            values[which], updates[which] = identity(variable), state_ops.assign_add(variable, now)
+    for key, now in zip(_WORDS, result, strict=True):
+        if key in kept.split():
+            variable = metric_variable([len(limits)], dtypes.float32, _WORDS[key])
+            values[key], updates[key] = identity(variable), state_ops.assign_add(variable, now)
     return Counts(**values), Counts(**updates)
 
 
@@ -352,7 +352,7 @@ def _interpolated(c: Counts, name: str) -> Tensor:
     step = c.tp[:-1] - c.tp[1:]
     slope = no_nan(step, math_ops.maximum(p[:-1] - p[1:], 0))
     start = c.tp[1:] - slope * p[1:]
-    both = math_ops.logical_and(p[:-1] > 0, p[1:] > 0)
-    ratio = array_ops.where(both, no_nan(p[:-1], math_ops.maximum(p[1:], 0)), array_ops.ones_like(step))
+    both_positive = math_ops.logical_and(p[:-1] > 0, p[1:] > 0)
+    ratio = array_ops.where(both_positive, no_nan(p[:-1], math_ops.maximum(p[1:], 0)), array_ops.ones_like(step))
     part = no_nan(slope * (step + start * math_ops.log(ratio)), math_ops.maximum(c.tp[1:] + c.fn[1:], 0))
     return math_ops.reduce_sum(part, name=name)

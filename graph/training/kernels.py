@@ -283,10 +283,10 @@ def proximal(old, grad, rate, l1, l2, out=None):
 
     rate: scalar or elementwise.
     """
-    ahead = old - rate * grad
-    near = rate * l1
-    out = np.clip(ahead, -near, near, out=out)
-    out = np.subtract(ahead, out, out=out)
+    stepped = old - rate * grad
+    threshold = rate * l1
+    out = np.clip(stepped, -threshold, threshold, out=out)
+    out = np.subtract(stepped, out, out=out)
     out /= 1 + rate * l2
     return out
 

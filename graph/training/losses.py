@@ -102,8 +102,8 @@ def huber_loss(labels: Any, predictions: Any, delta: float = 1.0) -> Tensor:
     """e ** 2 / 2 where e = |predictions - labels| <= delta, else delta e - delta ** 2 / 2 (Huber 1964)."""
     y, p = _floats(labels, predictions)
     error = math_ops.abs(p - y)
-    near = math_ops.minimum(error, delta)
-    return 0.5 * near * near + delta * (error - near)
+    quadratic = math_ops.minimum(error, delta)
+    return 0.5 * quadratic * quadratic + delta * (error - quadratic)
 
 
 @weighted("hinge_loss")

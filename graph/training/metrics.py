@@ -207,9 +207,9 @@ def mean_iou(
         update_op = state_ops.assign_add(
             matrix, confusion_matrix(*flat, num_classes, dtype=dtypes.float64, weights=weights)
         )
-        both = np.add(math_ops.reduce_sum(matrix, 0), math_ops.reduce_sum(matrix, 1))
+        sums = np.add(math_ops.reduce_sum(matrix, 0), math_ops.reduce_sum(matrix, 1))
         right = array_ops.matrix_diag_part(matrix)
-        either = both - right
+        either = sums - right
         number = math_ops.reduce_sum(math_ops.cast(math_ops.not_equal(either, 0), dtypes.float64))
         value = no_nan(math_ops.reduce_sum(no_nan(right, either)), number)
         value = math_ops.cast(value, dtypes.float32, name="mean_iou")

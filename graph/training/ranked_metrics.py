@@ -222,13 +222,13 @@ def average_precision_at_k(
     with variable_scope(None, _scope(name, "average_precision", k, None), (top, labels, weights)):
         rows, sparse = _rows(labels, top)
         shape = None if top.raw_shape is None else top.raw_shape[:-1]
-        each = apply(
+        precisions = apply(
             averaged, [rows, top], {"sparse": sparse}, type="AveragePrecision", dtype=dtypes.float64, shape=shape
         )
         most, total = (metric_variable([], dtypes.float64, word) for word in ("max", "total"))
-        ones = _weighted(array_ops.ones_like(each), weights)
+        ones = _weighted(array_ops.ones_like(precisions), weights)
         new_most = state_ops.assign_add(most, math_ops.reduce_sum(ones))
-        new_total = state_ops.assign_add(total, math_ops.reduce_sum(_weighted(each, weights)))
+        new_total = state_ops.assign_add(total, math_ops.reduce_sum(_weighted(precisions, weights)))
         value = math_ops.div_no_nan(identity(total), identity(most), name="mean")
         update_op = math_ops.div_no_nan(new_total, new_most, name="update")
         return given_out(value, update_op, metrics_collections, updates_collections)

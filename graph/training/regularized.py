@@ -57,8 +57,8 @@ class FtrlOptimizer(Optimizer):
         l1, l2, shrinkage = (update.number(number) for number in (self._l1, self._l2, self._shrinkage))
         squares, linear = self.get_slot(var, "accum"), self.get_slot(var, "linear")
         total, growth = update.write_and_tell(squares, "Squares", kernels.ftrl_squares, grad, rate, power)
-        left = update.write(linear, "Linear", kernels.ftrl_linear, grad, growth, update.old(var), shrinkage)
-        return update.write(var, "ApplyFtrl", kernels.ftrl, left, total, rate, power, l1, l2)
+        new_linear = update.write(linear, "Linear", kernels.ftrl_linear, grad, growth, update.old(var), shrinkage)
+        return update.write(var, "ApplyFtrl", kernels.ftrl, new_linear, total, rate, power, l1, l2)
 
 
 class ProximalGradientDescentOptimizer(Optimizer):

@@ -133,10 +133,10 @@ def _histogram_summary(values, *, tag):
 @lru_cache(maxsize=1)
 def _limits() -> np.ndarray:
     """The upper bounds of the buckets: 0, +-1e-12 times the powers of 1.1 below 1e20, and the largest float."""
-    ends = [1e-12]
-    while ends[-1] * 1.1 < 1e20:
-        ends.append(ends[-1] * 1.1)
-    positive = np.append(ends, np.finfo(np.float64).max)
+    bounds = [1e-12]
+    while bounds[-1] * 1.1 < 1e20:
+        bounds.append(bounds[-1] * 1.1)
+    positive = np.append(bounds, np.finfo(np.float64).max)
     return np.concatenate([-positive[::-1], [0.0], positive])
 
 

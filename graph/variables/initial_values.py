@@ -36,16 +36,16 @@ def initial_value(name: str, shape: Any, dtype: DType, initializer: Any, wanted:
     raw = shapes.as_raw(shape)
     if isinstance(initializer, type):
         initializer = initializer()
-    taken = _parameters(initializer)
-    if raw is None and initializer is not None and not any([p.default is p.empty for p in taken.values()]):
+    parameters = _parameters(initializer)
+    if raw is None and initializer is not None and not any([p.default is p.empty for p in parameters.values()]):
         return initializer
     if not shapes.is_full(raw):
         raise ValueError(f"Shape of a new variable ({name}) must be fully defined, but instead was {shapes.text(raw)}.")
     if initializer is None:
         initializer = _default_initializer(name, dtype)
     assert raw is not None
-    more = {"partition_info": None} if "partition_info" in taken else {}
-    return lambda: initializer(list(raw), dtype=dtype, **more)
+    extra = {"partition_info": None} if "partition_info" in parameters else {}
+    return lambda: initializer(list(raw), dtype=dtype, **extra)
 
 
 def _parameters(function: Any) -> dict[str, inspect.Parameter]:

@@ -169,10 +169,10 @@ def parts_of(name: str, shape: Sequence[int], partitions: Sequence[int]) -> list
     axis, count = divided[0], partitions[divided[0]]
     if count > shape[axis]:
         raise ValueError(f"{name} cannot be divided into {count} parts along axis {axis}, which has {shape[axis]}")
-    each, more = divmod(shape[axis], count)
+    base, extra = divmod(shape[axis], count)
     found, start = [], 0
     for number in range(count):
-        size = each + (number < more)
+        size = base + (number < extra)
         offset, dims = [0] * len(shape), list(shape)
         offset[axis], dims[axis] = start, size
         found.append((offset, dims))

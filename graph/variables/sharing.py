@@ -66,19 +66,19 @@ def variable_scope(
     graph = graph_of(values or ())
     with graph.as_default():
         outer = get_variable_scope()
-        again = isinstance(name_or_scope, VariableScope)
+        reentered = isinstance(name_or_scope, VariableScope)
         name = _scope_name(graph, outer, name_or_scope, default_name)
-        parent = name_or_scope if again else outer
-        local = name_or_scope.name.rpartition("/")[2] if again else (name_or_scope or name.rpartition("/")[2])
+        parent = name_or_scope if reentered else outer
+        local = name_or_scope.name.rpartition("/")[2] if reentered else (name_or_scope or name.rpartition("/")[2])
         naming = graph.name_scope(local) if auxiliary_name_scope and local else _same_names(graph)
         with naming as prefix:
             scope = VariableScope(
-                reuse or (outer.reuse if not again else parent.reuse or outer.reuse),
+                reuse or (outer.reuse if not reentered else parent.reuse or outer.reuse),
                 name,
                 _first(initializer, parent.initializer),
                 _first(regularizer, parent.regularizer),
                 _first(caching_device, parent.caching_device),
-                parent.original_name_scope if again else prefix,
+                parent.original_name_scope if reentered else prefix,
                 _chained(custom_getter, parent.custom_getter),
                 _first(dtype, parent.dtype),
                 _first(constraint, parent.constraint),
@@ -88,14 +88,14 @@ def variable_scope(
             graph.variable_scope = scope
             opened = _opened(graph)
             opened.add(name)
-            before = set(opened)
+            opened_before = set(opened)
             try:
                 yield scope
             finally:
                 graph.variable_scope = outer
                 # Default names start over in a re-entered scope, so that its variables can be shared.
                 opened.difference_update(
-                    opened - before if again else [other for other in opened if other.startswith(f"{name}/")]
+                    opened - opened_before if reentered else [other for other in opened if other.startswith(f"{name}/")]
                 )
 
 
@@ -122,9 +122,9 @@ def _scope_name(graph: Graph, outer: VariableScope, name_or_scope: Any, default_
     prefix = f"{outer.name}/" if outer.name else ""
     if name_or_scope is not None:
         return prefix + name_or_scope
-    taken = _opened(graph)
+    opened_names = _opened(graph)
     name, number = f"{prefix}{default_name}", 0
-    while name in taken:
+    while name in opened_names:
         number += 1
         name = f"{prefix}{default_name}_{number}"
     return name
@@ -273,8 +273,8 @@ def _divided(name: str, request: _Request) -> PartitionedVariable | None:
             raise ValueError(f"Partitioned variable with name {name} already exists. Did you mean to set reuse=True?")
         return known
     initializer = _first(request.initializer, scope.initializer)
-    whole = None if initializer is None or callable(initializer) else np.asarray(initializer)
-    shape = shapes.as_raw(request.shape if whole is None else whole.shape)
+    constant = None if initializer is None or callable(initializer) else np.asarray(initializer)
+    shape = shapes.as_raw(request.shape if constant is None else constant.shape)
     if not shapes.is_full(shape):
         raise ValueError(
             f"Shape of a new partitioned variable ({name}) must be fully defined, but instead was {shape}."
@@ -288,8 +288,8 @@ def _divided(name: str, request: _Request) -> PartitionedVariable | None:
     for number, (offset, part) in enumerate(parts_of(name, dims, counts)):
         info = PartitionInfo(list(dims), offset)
         where = tuple(slice(a, a + n) for a, n in zip(offset, part, strict=True))
-        value = whole[where] if whole is not None else part_initializer(initializer, info)
-        one = replace(request, partitioner=None, shape=None if whole is not None else part, initializer=value)
+        value = constant[where] if constant is not None else part_initializer(initializer, info)
+        one = replace(request, partitioner=None, shape=None if constant is not None else part, initializer=value)
         parts.append(_made_or_shared(f"{name}/part_{number}", one))
         parts[-1].save_slice_info = SaveSliceInfo(name, dims, offset, part)
     if known is None:

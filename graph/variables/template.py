@@ -58,9 +58,9 @@ class Template:
         with self._opened() as scope:
             if self._scope is None:
                 self._scope = scope
-            before = len(get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES))
+            count_before = len(get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES))
             result = self._function(*args, **kwargs)
-            created = get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES)[before:]
+            created = get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES)[count_before:]
             if self._called and created:
                 raise ValueError(
                     "New variable created when calling a template after the first time, perhaps you used tf.Variable "
