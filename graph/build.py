@@ -195,7 +195,7 @@ def convert_together(values: Sequence[Any], dtype: Any = None) -> list[Tensor]:
     tensors = [as_tensor(value) for value in values]
     present = [tensor for tensor in tensors if tensor is not None]
     if present and present[0].op.graph.weak:
-        tensors = _beside_others(tensors, values)
+        tensors = _with_typed_dtype(tensors, values)
         present = [tensor for tensor in tensors if tensor is not None]
     if len(present) == len(tensors):
         return present
@@ -209,7 +209,7 @@ def convert_together(values: Sequence[Any], dtype: Any = None) -> list[Tensor]:
     return [_weak(v, dtype, graph) if t is None else t for t, v in zip(tensors, values, strict=True)]
 
 
-def _beside_others(tensors: list[Tensor | None], values: Sequence[Any]) -> list[Tensor | None]:
+def _with_typed_dtype(tensors: list[Tensor | None], values: Sequence[Any]) -> list[Tensor | None]:
     """Give the tensors that stand for Python numbers the dtype of the typed tensors."""
     weak = [t is not None and t in t.op.graph.weak for t in tensors]
     typed = [t.dtype.base_dtype for t, is_weak in zip(tensors, weak, strict=True) if t is not None and not is_weak]

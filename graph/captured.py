@@ -51,7 +51,7 @@ class Captured:
         self._kinds = whole
         self._found_writing = False
         self._bytes: list[bytes | None] = []
-        self._given = {id(part): _held(part) for part in given}
+        self._given = {id(part): _reference_to(part) for part in given}
         self._walk()
 
     def look(self) -> int:
@@ -68,7 +68,7 @@ class Captured:
         new = [part for part in parts if (known := self._given.get(id(part))) is None or known() is not part]
         if new:
             self._given = {key: known for key, known in self._given.items() if known() is not None}
-            self._given.update({id(part): _held(part) for part in new})
+            self._given.update({id(part): _reference_to(part) for part in new})
             self._walk()
             self.version += 1
 
@@ -103,7 +103,7 @@ class Captured:
         return [pickled(value, self._kinds) for value in self.objects]
 
 
-def _held(part: Any) -> Callable[[], Any]:
+def _reference_to(part: Any) -> Callable[[], Any]:
     """A weak reference; for the global generators, which allow none, a strong one does no harm: they live forever."""
     return (lambda: part) if part is PYTHONS or part is NUMPYS else ref(part)
 

@@ -84,12 +84,12 @@ def is_atom(value: Any) -> bool:
         if kind is tuple or kind is frozenset:
             if not ATOMS.issuperset(map(type, item)):
                 stack.extend(item)
-        elif not is_atomic(kind) and not (kind is types.BuiltinFunctionType and _is_loose(item)):
+        elif not is_atomic(kind) and not (kind is types.BuiltinFunctionType and _is_unbound(item)):
             return False
     return True
 
 
-def _is_loose(function: Any) -> bool:
+def _is_unbound(function: Any) -> bool:
     """True for a C function that is not bound to an object, or is bound to one of the global generators."""
     owner = function.__self__
     return owner is None or isinstance(owner, (types.ModuleType, type)) or any([owner is one for one in GENERATORS])

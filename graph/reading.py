@@ -70,7 +70,7 @@ def _reads(function: FunctionType, seen: set[CodeType]) -> bool:
         elif name not in _STEPS or (name == "BINARY_OP" and step.argrepr.endswith("=")):
             return False
         elif name in ("LOAD_GLOBAL", "LOAD_DEREF"):
-            at = _found(function, step.argval)
+            at = _looked_up(function, step.argval)
             if not _is_harmless(at, seen):
                 return False
             known += callable(at)
@@ -94,20 +94,20 @@ def _reads(function: FunctionType, seen: set[CodeType]) -> bool:
     return calls <= known
 
 
-def _found(function: FunctionType, name: str) -> Any:
+def _looked_up(function: FunctionType, name: str) -> Any:
     """The value of a global or a closure variable; the module's marker if there is none."""
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=False))
     try:
         if name in cells:
             return cells[name].cell_contents
     except ValueError:  # an empty cell
-        return _found
-    return function.__globals__.get(name, getattr(builtins, name, _found))
+        return _looked_up
+    return function.__globals__.get(name, getattr(builtins, name, _looked_up))
 
 
 def _is_harmless(value: Any, seen: set[CodeType]) -> bool:
     """True for a value that a harmless function may use: numbers, arrays, and functions known to be harmless."""
-    if value is _found:
+    if value is _looked_up:
         return False
     if isinstance(value, FunctionType):
         home = value.__module__ or ""

@@ -106,14 +106,14 @@ class UserFunction:
 
     def results(self, args: Any, kwargs: Any, call: Callable | None = None) -> list:
         """Call the function, or `call` in its place, and return its outputs, checked and converted."""
-        return self._settled(self._call(call or self._once, args, kwargs))
+        return self._outputs_from(self._call(call or self._once, args, kwargs))
 
-    def _settled(self, made: Any) -> list:
+    def _outputs_from(self, made: Any) -> list:
         """Split the function's result into outputs, checked and converted."""
-        results = [made] if self.outputs is None else self._several(made)
+        results = [made] if self.outputs is None else self._unpacked(made)
         del made
         if self._convert:
-            results = [self._as(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
+            results = [self._converted(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
         for at in range(len(results)):
             value = results[at]
             if type(value) not in ATOMS:
@@ -126,7 +126,7 @@ class UserFunction:
 
         Raises DeadlineExceededError when the limit expires, and whatever the function raises.
         """
-        results = self._settled(await self._tried(args, kwargs))
+        results = self._outputs_from(await self._tried(args, kwargs))
         return results[0] if len(results) == 1 else tuple(results)
 
     async def _tried(self, args: Any, kwargs: Any) -> Any:
@@ -138,7 +138,7 @@ class UserFunction:
                 raise
             except retry.on as error:  # type: ignore[misc]
                 text = f"{type(error).__name__}: {text_of(error)}"
-            self._say_again(attempt, retry.times + 1, wait, text)
+            self._report_retry(attempt, retry.times + 1, wait, text)
             await asyncio.sleep(wait)
         return await self._within(args, kwargs)
 
@@ -172,19 +172,19 @@ class UserFunction:
                 return call(*copied((args, kwargs)))
             except retry.on as error:
                 text = f"{type(error).__name__}: {text_of(error)}"
-            self._again(attempt, retry.times + 1, wait, text)
+            self._prepare_retry(attempt, retry.times + 1, wait, text)
         return call(args, kwargs)
 
-    def _again(self, attempt: int, most: int, wait: float, text: str) -> None:
+    def _prepare_retry(self, attempt: int, most: int, wait: float, text: str) -> None:
         """After a failed call: report it, and wait for the next attempt. Raises if the run should end meanwhile."""
-        self._say_again(attempt, most, wait, text)
+        self._report_retry(attempt, most, wait, text)
         end = monotonic() + wait
         while (left := end - monotonic()) > 0:
             for look in STOPS:
                 look()
             sleep(min(left, _LOOKS_EVERY))
 
-    def _say_again(self, attempt: int, most: int, wait: float, text: str) -> None:
+    def _report_retry(self, attempt: int, most: int, wait: float, text: str) -> None:
         in_so_long = f"in {wait:.3g} s" if wait else "at once"
         _LOG.info("%s failed with %s. Try %d of %d follows %s.", self.__name__, text, attempt, most, in_so_long)
         for tell in RETRIED:
@@ -215,7 +215,7 @@ class UserFunction:
         """True if the function's code shows that it modifies none of its array arguments."""
         return reads_only(self.function)
 
-    def _several(self, result: Any) -> list:
+    def _unpacked(self, result: Any) -> list:
         """Unpack the declared number of values. Raises ValueError if the function returned another number."""
         if not isinstance(result, (tuple, list)):
             if self.outputs == 1:
@@ -229,7 +229,7 @@ class UserFunction:
             raise ValueError(f"{self.__name__} returned {len(result)} values, but {self.outputs} outputs were declared")
         return list(result)
 
-    def _as(self, value: Any, wanted: DType) -> Any:
+    def _converted(self, value: Any, wanted: DType) -> Any:
         if wanted is dtypes.object:
             return value
         if wanted is dtypes.string:

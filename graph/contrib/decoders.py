@@ -92,7 +92,7 @@ class TrainingHelper(Helper):
             self._lengths = convert_to_tensor(sequence_length, name="sequence_length")
             if self._lengths.raw_shape is not None and len(self._lengths.raw_shape) != 1:
                 raise ValueError(f"Expected sequence_length to be a vector, but received shape: {self._lengths.shape}")
-            self.inputs = given if time_major else map_structure(_turned, given)
+            self.inputs = given if time_major else map_structure(_time_major, given)
             self._zeros = map_structure(lambda steps: array_ops.zeros_like(steps[0]), self.inputs)
             self.batch_size = array_ops.size(self._lengths)
 
@@ -245,7 +245,7 @@ def _drawn(logits: Any, seed: int | None) -> Tensor:
     return array_ops.squeeze(multinomial(logits, 1, seed=seed), [1])
 
 
-def _turned(tensor: Tensor) -> Tensor:
+def _time_major(tensor: Tensor) -> Tensor:
     """[batch, time, ...] as [time, batch, ...]."""
     rank = len(tensor.shape.as_list())
     return array_ops.transpose(tensor, [1, 0, *range(2, rank)])
@@ -358,7 +358,7 @@ def dynamic_decode(
             outputs, state = decoder.finalize(outputs, state, lengths)
         except NotImplementedError:
             pass
-        return (outputs if output_time_major else map_structure(_turned, outputs)), state, lengths
+        return (outputs if output_time_major else map_structure(_time_major, outputs)), state, lengths
 
 
 def _tensor(item: Any) -> Any:

@@ -93,7 +93,7 @@ def optimize_loss(
             colocate_gradients_with_ops=colocate_gradients_with_ops,
         )
         if gradient_noise_scale is not None:
-            pairs = [(_noisy(g, gradient_noise_scale), v) for g, v in pairs]
+            pairs = [(_with_noise(g, gradient_noise_scale), v) for g, v in pairs]
         if gradient_multipliers is not None:
             pairs = _multiplied(pairs, gradient_multipliers)
         found = [g for g, _ in pairs if g is not None]
@@ -174,7 +174,7 @@ def _scalar(name: str, value: Any) -> None:
     summaries.scalar(name, value)
 
 
-def _noisy(grad: Any, scale: float) -> Any:
+def _with_noise(grad: Any, scale: float) -> Any:
     if grad is None:
         return None
     if isinstance(grad, IndexedSlices):

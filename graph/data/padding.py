@@ -61,7 +61,9 @@ def paddings(structure: Any, given: Any) -> list[Tensor]:
     for leaf, value in zip(leaves, values, strict=True):
         if value is None:
             value = b"" if leaf.dtype is dtypes.string else leaf.dtype.numpy.type(0)
-        tensor = value if isinstance(value, Tensor) else convert_to_tensor(_of(value, leaf), name="padding_value")
+        tensor = (
+            value if isinstance(value, Tensor) else convert_to_tensor(_converted(value, leaf), name="padding_value")
+        )
         if tensor.raw_shape not in ((), None):
             raise ValueError(f"Padding value should be a scalar, but is not: {tensor}")
         if tensor.dtype.base_dtype is not leaf.dtype:
@@ -70,7 +72,7 @@ def paddings(structure: Any, given: Any) -> list[Tensor]:
     return result
 
 
-def _of(value: Any, leaf: Leaf) -> Any:
+def _converted(value: Any, leaf: Leaf) -> Any:
     """Convert a Python number to the component's dtype."""
     plain = isinstance(value, (int, float)) and not isinstance(value, bool) and leaf.dtype.numpy.kind in "iufc"
     return leaf.dtype.numpy.type(value) if plain and not (isinstance(value, float) and leaf.dtype.is_integer) else value

@@ -106,7 +106,7 @@ def collapse(graph: Graph, fetches: Iterable[Any] | None = None, by: str = "scop
     ops = _all_of(needed(graph, fetches))
     if by == "node" and len(ops) > MOST:
         raise ValueError(f'{len(ops):,} nodes are more than the {MOST} that can be drawn. by="scope" collapses them.')
-    groupings = {"scope": _by_scope(ops), "function": iter([function_of]), "node": iter([_alone])}[by]
+    groupings = {"scope": _by_scope(ops), "function": iter([function_of]), "node": iter([_each_alone])}[by]
     boxes: dict[Hashable, list[Operation]] = {}
     for grouping in groupings:
         boxes = {}
@@ -129,13 +129,13 @@ def _all_of(ops: list[Operation]) -> list[Operation]:
     return sorted(found, key=lambda op: op.index)
 
 
-def _alone(op: Operation) -> Hashable:
+def _each_alone(op: Operation) -> Hashable:
     return "", op.name
 
 
 def _by_scope(ops: list[Operation]) -> Iterator[Grouping]:
     """Groupings, finest first: nodes, equal functions of a scope, then scopes of decreasing depth."""
-    yield _alone
+    yield _each_alone
     calls = Counter((op.name.rpartition("/")[0], function_of(op)) for op in ops)
     scopes = {op.name.rpartition("/")[0] for op in ops}
     deepest = max([scope.count("/") + 1 for scope in scopes if scope], default=0)

@@ -50,9 +50,9 @@ class _Column:
 
     def values(self, dtype: str) -> list[np.ndarray | None]:
         """The values of each feature, None if it is missing. Raises InvalidArgumentError for another dtype."""
-        return [None if f is None else self._of(i, f, dtype) for i, f in enumerate(self.features)]
+        return [None if f is None else self._array_of(i, f, dtype) for i, f in enumerate(self.features)]
 
-    def _of(self, number: int, feature: Any, dtype: str) -> np.ndarray | None:
+    def _array_of(self, number: int, feature: Any, dtype: str) -> np.ndarray | None:
         kind = feature.WhichOneof("kind")
         if kind is None:
             return None
@@ -209,11 +209,11 @@ def _read(wanted: tuple[Wanted, ...], defaults: tuple, column: Callable[[str], _
 def parse_one(serialized: Any, names: Any, *defaults: Any, wanted: tuple[Wanted, ...]) -> Any:
     """The columns of a single example: as for a batch of one, without the batch axis."""
     features = _parsed("Example", serialized).features
-    result = _read(wanted, defaults, lambda key: _Column(key, [_get(features, key)], _one(names)))
+    result = _read(wanted, defaults, lambda key: _Column(key, [_get(features, key)], _name_list(names)))
     return _outputs(_without_batch(wanted, result))
 
 
-def _one(names: Any) -> list[bytes]:
+def _name_list(names: Any) -> list[bytes]:
     return [names] if isinstance(names, bytes) and names else []
 
 
@@ -231,7 +231,7 @@ def parse_sequence(
     serialized: Any, names: Any, *defaults: Any, context: tuple[Wanted, ...], steps: tuple[Wanted, ...]
 ) -> Any:
     """The columns of a SequenceExample: those of its context, like a single example, and one for each feature list."""
-    example, one = _parsed("SequenceExample", serialized), _one(names)
+    example, one = _parsed("SequenceExample", serialized), _name_list(names)
     context_columns = _read(context, defaults, lambda key: _Column(key, [_get(example.context, key)], one))
     lists = example.feature_lists.feature_list
     for wanted in steps:

@@ -87,7 +87,7 @@ def _differentiable(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [t for t in tensors if is_trainable(t)]
 
 
-def _found(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list:
+def _gradients_inside(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list:
     """Gradients inside a section in any form: tensors, IndexedSlices, None."""
     graph = xs[0].graph
     section = graph.section
@@ -100,10 +100,10 @@ def _found(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) 
 
 def _backwards(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
     """Gradients inside a section, as one tensor for each x."""
-    return [_whole(g, x) for g, x in zip(_found(ys, xs, grads), xs, strict=True)]
+    return [_dense(g, x) for g, x in zip(_gradients_inside(ys, xs, grads), xs, strict=True)]
 
 
-def _whole(grad: Any, x: Tensor) -> Tensor:
+def _dense(grad: Any, x: Tensor) -> Tensor:
     if isinstance(grad, IndexedSlices):
         return dense(grad, x)
     return zeros_like(x) if grad is None else grad
@@ -125,7 +125,7 @@ def _cond_gradient(op: Operation, *grads: Tensor) -> list:
     with graph.as_default(), name_scope(None, "cond"):
         for section in sections:
             with section_of(graph, "a branch of a cond") as back:
-                ways.append((back, _found(replay(op, section, {}), wanted, grads)))
+                ways.append((back, _gradients_inside(replay(op, section, {}), wanted, grads)))
         kinds = [_rows_dtype([found[i] for _, found in ways]) for i in range(len(wanted))]
         for back, found in ways:
             with graph.control_dependencies(None), graph.in_section(back):
@@ -153,7 +153,7 @@ def _rows_dtype(grads: list) -> DType | None:
 def _ended(grad: Any, x: Tensor, kind: DType | None) -> list[Tensor]:
     """The outputs of a branch for a gradient: a tensor, or rows and their indices with a dtype."""
     if kind is None:
-        return [_whole(grad, x)]
+        return [_dense(grad, x)]
     if grad is None:
         return [x[:0], constant(np.zeros(0, kind.numpy), kind)]
     return [grad.values, cast(grad.indices, kind)]
@@ -202,7 +202,7 @@ def _loop_gradient_twice(op: Operation, *grads: Tensor) -> list:
     """As sweeps, whose gradients are known: one forward that records the states (of one shape), one backward."""
     test, step, back = sections_of(op)
     n, m = op.attrs["_carried"], op.attrs["_grads"]
-    inputs, captured = _apart(op)
+    inputs, captured = _separate_inputs(op)
     start = [_of_shape(t, p) for t, p in zip(inputs[:n], step.parameters, strict=True)]
     limit = inputs[n + m] if op.attrs["_limited"] else None
 
@@ -228,7 +228,7 @@ def _loop_gradient_twice(op: Operation, *grads: Tensor) -> list:
     return gradients(ends, inputs, list(grads), stop_gradients=inputs)
 
 
-def _apart(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]:
+def _separate_inputs(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]:
     """Give each input a tensor of its own, even if it occurs twice, and map captured tensors to them.
 
     This is needed for partial derivatives.
@@ -289,7 +289,7 @@ def _sweep_gradient_twice(op: Operation, *grads: Tensor) -> list:
     forth, back = sections_of(op)
     c, e, g, k = [op.attrs[word] for word in ("_carried", "_elements", "_grads", "_collected")]
     wanted, reverse = len(op.attrs["_wanted"]), op.attrs["_reverse"]
-    inputs, captured = _apart(op)
+    inputs, captured = _separate_inputs(op)
     arrays, given = inputs[c : c + e], inputs[c + e + g : c + e + g + k]
     start = [_of_shape(t, p) for t, p in zip(inputs[:c], forth.parameters, strict=False)]
 

@@ -10,7 +10,7 @@ import numpy as np
 from weftwork.graph import nest
 from weftwork.graph.build import apply
 from weftwork.graph.gradients.registry import FALLBACKS, rule, unknown
-from weftwork.graph.gradients.vjps import first_vjp, standing, vjp_of_form, wrapped
+from weftwork.graph.gradients.vjps import differentiability, first_vjp, vjp_of_form, wrapped
 from weftwork.graph.kernels.derivatives import unpick
 from weftwork.graph.numpy_protocol import call_numpy
 from weftwork.graph.operation import Operation, Tensor
@@ -27,7 +27,7 @@ def knows(op: Operation) -> bool:
     """True if the operation is a function that autograd, or this module, can differentiate."""
     function = _function(op)
     try:
-        return function in _PICKS or bool(standing(function))
+        return function in _PICKS or bool(differentiability(function))
     except TypeError:  # not hashable
         return False
 
@@ -37,7 +37,7 @@ def numpy_rule(op: Operation, *grads: Tensor) -> list:
     function = _function(op)
     if function in _PICKS:
         return _picked(op, grads[0])
-    if standing(function) == "constant":
+    if differentiability(function) == "constant":
         return [None] * len(op.inputs)
     call = (op.kernel, tuple(op.attrs.items()), len(op.outputs))
     return [functools.partial(_first, op, call, which, grads) for which in range(len(op.inputs))]
@@ -57,7 +57,7 @@ def _differentiates(op: Operation, which: int) -> bool:
     from autograd.core import primitive_vjps
 
     function = _function(op)
-    if op.kernel is call_numpy or standing(function) != "rule":
+    if op.kernel is call_numpy or differentiability(function) != "rule":
         return True
     try:
         primitive_vjps[wrapped(function)]((which,), 0.5, (0.5,) * len(op.inputs), {})

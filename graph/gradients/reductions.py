@@ -35,7 +35,7 @@ def _keeps(op: Operation) -> bool:
     return bool(op.attrs.get("keepdims"))
 
 
-def _alone(op: Operation, grad: Any) -> list:
+def _first_only(op: Operation, grad: Any) -> list:
     """The gradient of the first input; the axis, if it is an input, has none."""
     return [grad] + [None] * (len(op.inputs) - 1)
 
@@ -47,12 +47,12 @@ def _back(op: Operation, value: Tensor, mean: bool = False) -> Tensor:
 
 @rule("Sum")
 def _sum(op: Operation, g: Tensor):
-    return _alone(op, _back(op, g))
+    return _first_only(op, _back(op, g))
 
 
 @rule("Mean")
 def _mean(op: Operation, g: Tensor):
-    return _alone(op, _back(op, g, mean=True))
+    return _first_only(op, _back(op, g, mean=True))
 
 
 @rule("Max", "Min")
@@ -61,7 +61,7 @@ def _extreme(op: Operation, g: Tensor):
     x = op.inputs[0]
     same = m.cast(m.equal(x, _back(op, op.outputs[0])), g.dtype.base_dtype)
     count = reduce_sum(same, _axis(op), _keeps(op))
-    return _alone(op, same * _back(op, g / count))
+    return _first_only(op, same * _back(op, g / count))
 
 
 @rule("Prod")
@@ -74,7 +74,7 @@ def _prod(op: Operation, g: Tensor):
     result = apply(
         kernels.product_without_each, inputs, attrs, type="ProdGrad", dtype=g.dtype.base_dtype, shape=x.raw_shape
     )
-    return _alone(op, result)
+    return _first_only(op, result)
 
 
 @rule("ProdGrad")
@@ -87,14 +87,14 @@ def _prod_grad(op: Operation, g: Tensor, x: Tensor, *axis: Tensor):
 
 @rule("ReduceVariance")
 def _variance(op: Operation, g: Tensor):
-    return _alone(op, _centred(op) * _back(op, g, mean=True) * 2.0)
+    return _first_only(op, _centred(op) * _back(op, g, mean=True) * 2.0)
 
 
 @rule("ReduceStd")
 def _std(op: Operation, g: Tensor):
     y = op.outputs[0]
     nonzero = m.not_equal(y, 0.0)  # avoid dividing by zero if all are equal: the slope is 0
-    return _alone(op, _centred(op) * _back(op, where(nonzero, g / where(nonzero, y, 1.0), 0.0), mean=True))
+    return _first_only(op, _centred(op) * _back(op, where(nonzero, g / where(nonzero, y, 1.0), 0.0), mean=True))
 
 
 def _centred(op: Operation) -> Tensor:
@@ -110,7 +110,7 @@ def _logsumexp(op: Operation, g: Tensor):
     each = m.exp(x - where(m.is_finite(top), top, 0.0))
     total = reduce_sum(each, _axis(op), keepdims=True)
     g = g if _keeps(op) else reshape_like(g, total)
-    return _alone(op, each * (g / total))
+    return _first_only(op, each * (g / total))
 
 
 # Along one axis
@@ -118,7 +118,7 @@ def _logsumexp(op: Operation, g: Tensor):
 
 @rule("Cumsum")
 def _cumsum(op: Operation, g: Tensor):
-    return _alone(op, cumsum(g, _axis(op), bool(op.attrs.get("exclusive")), not op.attrs.get("reverse")))
+    return _first_only(op, cumsum(g, _axis(op), bool(op.attrs.get("exclusive")), not op.attrs.get("reverse")))
 
 
 @rule("Cumprod")
@@ -126,7 +126,7 @@ def _cumprod(op: Operation, g: Tensor):
     """As in TensorFlow, 0 where an element is zero."""
     x, y = op.inputs[0], op.outputs[0]
     total = cumsum(g * m.conj(y), _axis(op), bool(op.attrs.get("exclusive")), not op.attrs.get("reverse"))
-    return _alone(op, m.div_no_nan(total, m.conj(x)))
+    return _first_only(op, m.div_no_nan(total, m.conj(x)))
 
 
 @rule("Trace")
@@ -151,7 +151,7 @@ def kept(x: Tensor, ids: Tensor) -> Tensor:
 
 @rule("DenseRows")
 def _dense_rows(op: Operation, grad: Tensor):
-    return _alone(op, lambda: kept(grad, op.inputs[1]))
+    return _first_only(op, lambda: kept(grad, op.inputs[1]))
 
 
 @rule("GatherKept")
@@ -171,7 +171,7 @@ def _scatter_kept(op: Operation, g: Tensor):
 
 @rule("SegmentSum", "UnsortedSegmentSum")
 def _segment_sum(op: Operation, g: Tensor):
-    return _alone(op, kept(g, op.inputs[1]))
+    return _first_only(op, kept(g, op.inputs[1]))
 
 
 @rule("SegmentMax", "SegmentMin", "UnsortedSegmentMax", "UnsortedSegmentMin")
@@ -179,7 +179,7 @@ def _segment_extreme(op: Operation, g: Tensor):
     x, ids = op.inputs[:2]
     same = m.cast(m.equal(x, kept(op.outputs[0], ids)), g.dtype.base_dtype)
     count = segment_sum(same, ids, _rows(op))
-    return _alone(op, same * kept(g / m.maximum(count, 1.0), ids))
+    return _first_only(op, same * kept(g / m.maximum(count, 1.0), ids))
 
 
 @rule("SegmentProd", "UnsortedSegmentProd")
@@ -191,7 +191,7 @@ def _segment_prod(op: Operation, g: Tensor):
     g = where(m.greater(zeros, 1.0), zeros_like(g), g)
     others = unsorted_segment_prod(where(zero, ones_like(x), x), ids, _rows(op))
     slope = where(zero, kept(others, ids), kept(op.outputs[0], ids) / where(zero, ones_like(x), x))
-    return _alone(op, kept(g, ids) * slope)
+    return _first_only(op, kept(g, ids) * slope)
 
 
 def _rows(op: Operation) -> Any:

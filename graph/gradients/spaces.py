@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from weftwork.graph.build import apply
 from weftwork.graph.gradients.registry import not_differentiable, rule
-from weftwork.graph.gradients.walk import hand_on
+from weftwork.graph.gradients.walk import pass_on
 from weftwork.graph.kernels import spaces as kernels
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import array_ops, math_ops, scattering, spaces
 
 not_differentiable("ArgSort", "SearchSorted", "RepeatIndex", "UnravelIndex", "EditDistance", "Bitcast")
-rule("EnsureShape", "GuaranteeConst", "PassThrough")(hand_on)
+rule("EnsureShape", "GuaranteeConst", "PassThrough")(pass_on)
 
 
 @rule("SpaceToBatchND")

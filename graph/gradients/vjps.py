@@ -106,23 +106,23 @@ def _versions() -> dict[Any, Callable]:
     return found
 
 
-def standing(function: Callable) -> str:
+def differentiability(function: Callable) -> str:
     """How a function is differentiated: "twin", or autograd's "rule", "constant" (no gradient flows) or "traced".
 
     "" if it has no derivative.
     """
-    return "twin" if function in TWINS else _standings().get(function, "")
+    return "twin" if function in TWINS else _differentiabilities().get(function, "")
 
 
 @functools.cache
-def _standings() -> dict[Any, str]:
+def _differentiabilities() -> dict[Any, str]:
     """How autograd differentiates each function that it supports."""
     from autograd.core import VJPNode, primitive_vjps
     from autograd.tracer import notrace_primitives
 
     constant = notrace_primitives[VJPNode]
 
-    def said(version: Callable) -> str:
+    def described(version: Callable) -> str:
         if version in primitive_vjps:
             return "rule"
         if version in constant:
@@ -130,7 +130,7 @@ def _standings() -> dict[Any, str]:
         # Functions composed from autograd's own have no `fun`; a primitive without a rule cannot be differentiated.
         return "" if hasattr(version, "fun") else "traced"
 
-    return {function: said(version) for function, version in _versions().items()}
+    return {function: described(version) for function, version in _versions().items()}
 
 
 # Kernels
@@ -160,11 +160,11 @@ def _direct(call: tuple, which: int, inputs: tuple) -> tuple | None:
     kernel, attrs, _ = call
     attrs = dict(attrs)
     if kernel is not call_numpy:
-        return (wrapped(kernel), which, inputs, attrs) if standing(kernel) == "rule" else None
+        return (wrapped(kernel), which, inputs, attrs) if differentiability(kernel) == "rule" else None
     function = attrs["function"]
     args, kwargs = attrs["template"]
     place = [i for i, arg in enumerate(args) if type(arg) is nest.Slot and arg.index == which]
-    if standing(function) != "rule" or not place:
+    if differentiability(function) != "rule" or not place:
         return None
     args, kwargs = nest.fill(attrs["template"], inputs, nest.as_it_is)
     return wrapped(function), place[0], args, kwargs

@@ -172,7 +172,7 @@ class _Walk:
                     self._visit(op, outs)
 
     def _visit(self, op: Operation, outs: list) -> None:
-        if RULES.get(op.type) is not hand_on and op.type != "AddN":  # these pass IndexedSlices on as they are
+        if RULES.get(op.type) is not pass_on and op.type != "AddN":  # these pass IndexedSlices on as they are
             outs = [dense(g, t) if isinstance(g, IndexedSlices) else g for g, t in zip(outs, op.outputs, strict=True)]
         outs = [zeros_like(t) if g is None and is_trainable(t) else g for t, g in zip(op.outputs, outs, strict=True)]
         found = rule_of(op)(op, *outs)
@@ -182,7 +182,7 @@ class _Walk:
                 f"Num gradients {len(found)} generated for op {op.defined_at} do not match num inputs {len(op.inputs)}"
             )
         wanted = [(i, t) for i, t in enumerate(op.inputs) if self.connected(t)]
-        evaluated = [_made(found[i]) for i, _ in wanted]
+        evaluated = [_evaluated(found[i]) for i, _ in wanted]
         if self.gated and len([g for g in evaluated if g is not None]) > 1:
             evaluated = gated(evaluated)
         for (i, tensor), grad in zip(wanted, evaluated, strict=True):
@@ -200,13 +200,13 @@ def _scope(op: Operation) -> str:
     return f"{op.type if section is not None and section.naming else op.name}_grad"
 
 
-def hand_on(op: Operation, grad: Any) -> list:
+def pass_on(op: Operation, grad: Any) -> list:
     """The rule for an operation that passes on its first input: the gradient passes through."""
     return [grad] + [None] * (len(op.inputs) - 1)
 
 
 for _type in ("Identity", "PlaceholderWithDefault", "Print", "CheckNumerics"):
-    RULES[_type] = hand_on
+    RULES[_type] = pass_on
 
 
 def is_trainable(tensor: Tensor) -> bool:
@@ -215,7 +215,7 @@ def is_trainable(tensor: Tensor) -> bool:
     return dtype.numpy.kind in "fc" or dtype is dtypes.object or dtype is dtypes.variant
 
 
-def _made(grad: Any) -> Any:
+def _evaluated(grad: Any) -> Any:
     return grad() if callable(grad) else grad
 
 

@@ -43,7 +43,7 @@ def flip_up_down(image: Any) -> Tensor:
     return _flipped(image_of(image), 0)
 
 
-def _perhaps(image: Any, axis: int, seed: int | None, scope: str) -> Tensor:
+def _randomly_flipped(image: Any, axis: int, seed: int | None, scope: str) -> Tensor:
     with name_scope(None, scope, [image]):
         x = image_of(image)
         if _rank(x) == 3:
@@ -58,12 +58,12 @@ def _perhaps(image: Any, axis: int, seed: int | None, scope: str) -> Tensor:
 
 def random_flip_left_right(image: Any, seed: int | None = None) -> Tensor:
     """Flip an image, or each of a batch, left to right with a probability of one half."""
-    return _perhaps(image, 1, seed, "random_flip_left_right")
+    return _randomly_flipped(image, 1, seed, "random_flip_left_right")
 
 
 def random_flip_up_down(image: Any, seed: int | None = None) -> Tensor:
     """Flip an image, or each of a batch, upside down with a probability of one half."""
-    return _perhaps(image, 0, seed, "random_flip_up_down")
+    return _randomly_flipped(image, 0, seed, "random_flip_up_down")
 
 
 def transpose(image: Any, name: str | None = None) -> Tensor:

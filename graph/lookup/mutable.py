@@ -104,7 +104,7 @@ def nobody() -> Entries:
     return Entries({})
 
 
-def _found(table: Any) -> dict:
+def _entries_of(table: Any) -> dict:
     return {} if table is UNINITIALIZED else table.found
 
 
@@ -117,18 +117,18 @@ def inserted(table: Any, keys: Any, values: Any) -> Entries:
     listed = _listed(keys)
     rows = np.asarray(values, object if isinstance(values, bytes) else None)
     rows = rows.reshape(len(listed), *np.shape(values)[np.ndim(keys) :])
-    return Entries({**_found(table), **{key: rows[number] for number, key in enumerate(listed)}})
+    return Entries({**_entries_of(table), **{key: rows[number] for number, key in enumerate(listed)}})
 
 
 def removed(table: Any, keys: Any) -> Entries:
     """The kernel of LookupTableRemove."""
     gone = set(_listed(keys))
-    return Entries({key: value for key, value in _found(table).items() if key not in gone})
+    return Entries({key: value for key, value in _entries_of(table).items() if key not in gone})
 
 
 def find(table: Any, keys: Any, default: Any, *, dtype: np.dtype) -> Any:
     """The kernel of LookupTableFind."""
-    found, shape = _found(table), () if isinstance(default, bytes) else np.shape(default)
+    found, shape = _entries_of(table), () if isinstance(default, bytes) else np.shape(default)
     result = np.empty((*np.shape(keys), *shape), dtype)
     flat = result.reshape(-1, *shape)
     for number, key in enumerate(_listed(keys)):
@@ -138,13 +138,13 @@ def find(table: Any, keys: Any, default: Any, *, dtype: np.dtype) -> Any:
 
 def count(table: Any) -> Any:
     """The kernel of LookupTableSize."""
-    return np.int64(len(_found(table)))
+    return np.int64(len(_entries_of(table)))
 
 
 def all_keys(table: Any, *, dtype: np.dtype) -> Any:
     """The kernel of LookupTableExport's keys."""
-    result = np.empty(len(_found(table)), dtype)
-    result[:] = list(_found(table))
+    result = np.empty(len(_entries_of(table)), dtype)
+    result[:] = list(_entries_of(table))
     return result
 
 

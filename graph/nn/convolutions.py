@@ -168,13 +168,16 @@ def conv1d(
         raise ValueError(f"Only the data format NWC is supported on a CPU, but got {data_format!r}.")
     with name_scope(name, "conv1d", [value, filters, input]) as scope:
         x, weights = convert_together([value if input is None else input, filters])
-        step, spacing = _one(1 if stride is None else stride), _one(1 if dilations is None else dilations)
+        step, spacing = (
+            _single_number(1 if stride is None else stride),
+            _single_number(1 if dilations is None else dilations),
+        )
         rows, filters = array_ops.expand_dims(x, 1), array_ops.expand_dims(weights, 0)
         filtered = conv2d(rows, filters, (1, step), padding, dilations=(1, spacing))
         return array_ops.squeeze(filtered, [1], name=scope)
 
 
-def _one(value: Any) -> int:
+def _single_number(value: Any) -> int:
     """A number, also if given as a list of one, or as the middle one of a list of three."""
     values = list(value) if isinstance(value, (list, tuple)) else [value]
     return int(values[1] if len(values) == 3 else values[0])

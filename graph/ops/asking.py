@@ -225,17 +225,17 @@ def vectorized_map(fn: Callable[..., Any], elems: Any, fallback_to_while_loop: b
     # Only the dtypes of this call's results are needed.
     first = [t[0] for t in flat]
     filled = iter(first)
-    one(_like(elems, filled) if isinstance(elems, (list, tuple, dict)) else first[0])
+    one(_packed_like(elems, filled) if isinstance(elems, (list, tuple, dict)) else first[0])
     kinds = [convert_to_tensor(item).dtype.base_dtype for item in nest.flatten(seen[0])]
-    types = _like(seen[0], iter(kinds)) if isinstance(seen[0], (list, tuple, dict)) else kinds[0]
+    types = _packed_like(seen[0], iter(kinds)) if isinstance(seen[0], (list, tuple, dict)) else kinds[0]
     return map_fn(fn, elems, dtype=types)
 
 
-def _like(structure: Any, items: Any) -> Any:
+def _packed_like(structure: Any, items: Any) -> Any:
     if isinstance(structure, dict):
-        return {key: _like(structure[key], items) for key in sorted(structure)}
+        return {key: _packed_like(structure[key], items) for key in sorted(structure)}
     if isinstance(structure, (list, tuple)):
-        return type(structure)([_like(item, items) for item in structure])
+        return type(structure)([_packed_like(item, items) for item in structure])
     return next(items)
 
 

@@ -221,13 +221,13 @@ def case(
     preds = [pred for pred, _ in pairs]
     with name_scope(name, "case", preds):
         if exclusive:
-            preds = [_alone(pred, preds, pairs) for pred in preds]
+            preds = [_checked_exclusive(pred, preds, pairs) for pred in preds]
         if default is None:
             default = _asserted(preds, pairs[-1][1])
             preds, pairs = preds[:-1], pairs[:-1]
         chosen = default
         for pred, (_, function) in zip(reversed(preds), reversed(pairs), strict=True):
-            chosen = _either(pred, function, chosen, strict)
+            chosen = _chained_branch(pred, function, chosen, strict)
         return chosen()
 
 
@@ -239,7 +239,7 @@ def _asserted(preds: list, function: Callable) -> Callable:
         checked = apply(one_of_them, preds, {"names": names}, type="Assert", dtype="bool", shape=())
         with preds[0].graph.control_dependencies([checked]):
             result = function()
-            return _repacked(result, iter([_held(item) for item in leaves(result)]))
+            return _repacked(result, iter([_after_dependencies(item) for item in leaves(result)]))
 
     return last
 
@@ -251,7 +251,7 @@ def one_of_them(*preds: Any, names: str) -> Any:
     return np.True_
 
 
-def _held(item: Any) -> Any:
+def _after_dependencies(item: Any) -> Any:
     """A result that waits for the control dependencies, even if it existed before."""
     if item is None:
         return None
@@ -259,11 +259,11 @@ def _held(item: Any) -> Any:
     return group(element) if isinstance(element, Operation) else identity(element)
 
 
-def _either(pred: Tensor, function: Callable, otherwise: Callable, strict: bool) -> Callable:
+def _chained_branch(pred: Tensor, function: Callable, otherwise: Callable, strict: bool) -> Callable:
     return lambda: cond(pred, function, otherwise, strict=strict)
 
 
-def _alone(pred: Tensor, preds: list, pairs: list) -> Tensor:
+def _checked_exclusive(pred: Tensor, preds: list, pairs: list) -> Tensor:
     names = ", ".join(p.name for p in preds)
     return apply(_only_one, [pred, *preds], {"names": names}, type="Assert", dtype="bool", shape=())
 

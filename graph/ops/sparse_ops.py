@@ -53,7 +53,7 @@ def _specs(rank: int | None, parts: str, count: int | None = None) -> list:
     return [kinds[part] for part in parts]
 
 
-def _taken(values: Tensor, source: Tensor) -> Tensor:
+def _gathered(values: Tensor, source: Tensor) -> Tensor:
     return array_ops.gather(values, source)
 
 
@@ -97,7 +97,7 @@ def sparse_reorder(sp_input: Any, name: str | None = None) -> SparseTensor:
             type="SparseReorder",
             outputs=_specs(rank_of(sp), "ip", count),
         )
-        return SparseTensor(indices, _taken(sp.values, source), sp.dense_shape)
+        return SparseTensor(indices, _gathered(sp.values, source), sp.dense_shape)
 
 
 def sparse_reshape(sp_input: Any, shape: Any, name: str | None = None) -> SparseTensor:
@@ -150,7 +150,7 @@ def sparse_transpose(sp_input: Any, perm: Any = None, name: str | None = None) -
         known = static_value(sp.dense_shape)
         if known is not None and attrs:
             dims = constant(known[::-1] if perm is None else known[list(attrs["perm"])], dtypes.int64)  # type: ignore[arg-type]
-        return SparseTensor(indices, _taken(sp.values, source), dims)
+        return SparseTensor(indices, _gathered(sp.values, source), dims)
 
 
 def sparse_slice(sp_input: Any, start: Any, size: Any, name: str | None = None) -> SparseTensor:
@@ -160,7 +160,7 @@ def sparse_slice(sp_input: Any, start: Any, size: Any, name: str | None = None) 
         limits = [math_ops.cast(convert_to_tensor(part), dtypes.int64) for part in (start, size)]
         inputs = [sp.indices, sp.dense_shape, *limits]
         indices, source, dims = apply(kernels.cut, inputs, type="SparseSlice", outputs=_specs(rank_of(sp), "ips"))
-        return SparseTensor(indices, _taken(sp.values, source), dims)
+        return SparseTensor(indices, _gathered(sp.values, source), dims)
 
 
 def sparse_split(
@@ -192,7 +192,7 @@ def split(sp_input: Any, num_split: Any, axis: Any, name: str | None = None) -> 
         outputs = _specs(rank_of(sp), "ips") * int(num_split)
         result = apply(kernels.split, inputs, {"num": int(num_split)}, type="SparseSplit", outputs=outputs)
         parts = [result[at : at + 3] for at in range(0, len(result), 3)]
-        return [SparseTensor(indices, _taken(sp.values, source), dims) for indices, source, dims in parts]
+        return [SparseTensor(indices, _gathered(sp.values, source), dims) for indices, source, dims in parts]
 
 
 def sparse_concat(
@@ -219,7 +219,7 @@ def sparse_concat(
         inputs = [*[sp.indices for sp in given], *[sp.dense_shape for sp in given]]
         attrs = {"axis": whole_numbers(axis), "expand": expand}
         indices, source, dims = apply(kernels.join, inputs, attrs, type="SparseConcat", outputs=_specs(rank, "ips"))
-        return SparseTensor(indices, _taken(array_ops.concat([sp.values for sp in given], 0), source), dims)
+        return SparseTensor(indices, _gathered(array_ops.concat([sp.values for sp in given], 0), source), dims)
 
 
 def sparse_retain(sp_input: Any, to_retain: Any) -> SparseTensor:
@@ -230,7 +230,7 @@ def sparse_retain(sp_input: Any, to_retain: Any) -> SparseTensor:
     indices, source = apply(
         kernels.retained, [sp.indices, keep], type="SparseRetain", outputs=_specs(rank_of(sp), "ip")
     )
-    return SparseTensor(indices, _taken(sp.values, source), array_ops.identity(sp.dense_shape))
+    return SparseTensor(indices, _gathered(sp.values, source), array_ops.identity(sp.dense_shape))
 
 
 def sparse_fill_empty_rows(sp_input: Any, default_value: Any, name: str | None = None) -> tuple[SparseTensor, Tensor]:
@@ -245,7 +245,9 @@ def sparse_fill_empty_rows(sp_input: Any, default_value: Any, name: str | None =
         )
         values = array_ops.concat([sp.values, array_ops.expand_dims(default, 0)], 0)
         last = array_ops.shape(sp.values, out_type=dtypes.int64)[0]
-        values = _taken(values, array_ops.where(math_ops.less(source, 0), array_ops.zeros_like(source) + last, source))
+        values = _gathered(
+            values, array_ops.where(math_ops.less(source, 0), array_ops.zeros_like(source) + last, source)
+        )
         return SparseTensor(indices, values, sp.dense_shape), empty
 
 

@@ -30,7 +30,7 @@ def _reduced(segment: Callable, sp_input: Any, axis: Any, keepdims: Any, is_spar
         if "axes" in attrs and (axes is None or rank_of(sp) is not None):
             known = (None,) * (rank_of(sp) or 0) if raw is None else raw
             rank = None if raw is None and axes is None and rank_of(sp) is None else len(known)
-            remaining = _left(known, axes, bool(keepdims)) if rank is not None or not keepdims else None
+            remaining = _remaining_shape(known, axes, bool(keepdims)) if rank is not None or not keepdims else None
         outputs = [(dtypes.int64, (None,)), (dtypes.int64, (None if remaining is None else len(remaining),))]
         outputs.append((dtypes.int64, (None, None if remaining is None else len(remaining))))
         places, dims, indices = apply(kernels.groups, inputs, attrs, type="SparseGroups", outputs=outputs)
@@ -44,7 +44,7 @@ def _reduced(segment: Callable, sp_input: Any, axis: Any, keepdims: Any, is_spar
         return dense
 
 
-def _left(dims: tuple, axes: tuple[int, ...] | None, keepdims: bool) -> tuple:
+def _remaining_shape(dims: tuple, axes: tuple[int, ...] | None, keepdims: bool) -> tuple:
     rank = len(dims)
     for axis in axes or ():
         if not -rank <= axis < rank:

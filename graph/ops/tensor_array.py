@@ -128,13 +128,13 @@ class TensorArray:
         """The cells at a vector of indices, stacked."""
         rows = _index(indices)
         count = rows.raw_shape[0] if rows.raw_shape else None
-        return self._read(kernels.pick, [rows], "TensorArrayGatherV3", self._on(count), name)
+        return self._read(kernels.pick, [rows], "TensorArrayGatherV3", self._stacked_shape(count), name)
 
     def stack(self, name: str | None = None) -> Tensor:
         """All cells, stacked: [size, ...]."""
         count = None if self._size is None else int(self._size)
         with name_scope(name, "TensorArrayStack", [self._flow]) as scope:
-            return self._read(kernels.stack, [], "TensorArrayStack", self._on(count), scope)
+            return self._read(kernels.stack, [], "TensorArrayStack", self._stacked_shape(count), scope)
 
     def concat(self, name: str | None = None) -> Tensor:
         """All cells, concatenated along their first axis, whose length may vary."""
@@ -146,7 +146,7 @@ class TensorArray:
             kernels.join, [self._flow], attrs, type="TensorArrayConcatV3", name=name, dtype=self._dtype, shape=shape
         )
 
-    def _on(self, count: int | None) -> shapes.RawShape:
+    def _stacked_shape(self, count: int | None) -> shapes.RawShape:
         known = self._known[0]
         return None if known is None else (count, *known)
 

@@ -35,7 +35,7 @@ def dynamic_rnn(
     check_cell(cell)
     given = convert_to_tensor(inputs, name="inputs")
     with variable_scope(scope or "rnn") as current:
-        along = given if time_major else _turned(given)
+        along = given if time_major else _time_and_batch_swapped(given)
         first = along[0]
         state = first_state(cell, first, dtype) if initial_state is None else initial_state
         cell(first, state)  # creates the variables outside the loop; the nodes are not needed
@@ -50,7 +50,7 @@ def dynamic_rnn(
             return flatten(new), flatten(output)
 
         last, outputs = sweep(one, [convert_to_tensor(t) for t in flatten(state)], [along, numbers], name="while")
-        outputs = outputs if time_major else [_turned(t) for t in outputs]
+        outputs = outputs if time_major else [_time_and_batch_swapped(t) for t in outputs]
     return filled(structure[0], outputs), filled(state, last)
 
 
@@ -92,7 +92,7 @@ def bidirectional_dynamic_rnn(
     return (forward, filled(backward, [turned_round(tensor) for tensor in flatten(backward)])), (state_fw, state_bw)
 
 
-def _turned(tensor: Tensor) -> Tensor:
+def _time_and_batch_swapped(tensor: Tensor) -> Tensor:
     """Swap the batch and time axes."""
     rank = tensor.shape.ndims
     if rank is None:

@@ -60,7 +60,7 @@ class ExponentialMovingAverage:
             if item not in self._averages:
                 # its initialization must neither wait for anything nor be inside a branch
                 with item.graph.control_dependencies(None), item.graph.in_section(None):
-                    self._averages[item] = self._made(item)
+                    self._averages[item] = self._create_average(item)
         with name_scope(self._name, None, [*items]) as scope:
             decay = convert_to_tensor(self._decay, name="decay")
             if self._num_updates is not None:
@@ -68,7 +68,7 @@ class ExponentialMovingAverage:
                 decay = m.minimum(decay, (1.0 + updates) / (10.0 + updates))
             return group(*[self._update(item, decay) for item in items], name=scope)
 
-    def _made(self, item: Any) -> Variable:
+    def _create_average(self, item: Any) -> Variable:
         graph = item.graph
         if isinstance(item, Variable):
             graph.add_to_collection(MOVING_AVERAGE_VARIABLES, item)

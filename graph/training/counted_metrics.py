@@ -19,8 +19,8 @@ from weftwork.graph.ops import array_ops, assertions, math_ops
 from weftwork.graph.ops.flow import identity
 from weftwork.graph.training.metric_tools import (
     Metric,
+    as_metric,
     even_thresholds,
-    given_out,
     metric_variable,
     no_nan,
     of_one_shape,
@@ -80,7 +80,7 @@ def _counter(which: str) -> Callable[..., Metric]:
 def _summed(hit: Tensor, weights: Any, metrics_collections: Any, updates_collections: Any) -> Metric:
     count = metric_variable([], dtypes.float32, "count")
     update_op = state_ops.assign_add(count, math_ops.reduce_sum(weighted(hit, weights)))
-    return given_out(identity(count), update_op, metrics_collections, updates_collections)
+    return as_metric(identity(count), update_op, metrics_collections, updates_collections)
 
 
 true_positives = _counter("tp")
@@ -124,7 +124,7 @@ def _part_of_two(word, first, second, labels, predictions, weights, metrics_coll
         a, new_a = first(labels, predictions, weights)
         b, new_b = second(labels, predictions, weights)
         value, update_op = no_nan(a, a + b, name="value"), no_nan(new_a, new_a + new_b, name="update_op")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 # With thresholds
@@ -176,7 +176,7 @@ def _count_at(which: str) -> Callable[..., Metric]:
         with variable_scope(name, word, (predictions, labels, weights)):
             values, updates = _at_thresholds(labels, predictions, thresholds, weights, which)
             pair = getattr(values, which), getattr(updates, which)
-            return given_out(*pair, metrics_collections, updates_collections)
+            return as_metric(*pair, metrics_collections, updates_collections)
 
     count.__name__ = count.__qualname__ = f"{word}_at_thresholds"
     count.__doc__ = (
@@ -208,7 +208,7 @@ def precision_at_thresholds(
     with variable_scope(name, "precision_at_thresholds", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, thresholds, weights, "tp fp")
         ratio = [math_ops.divide(c.tp, c.tp + c.fp + EPSILON, name=n) for c, n in zip(pair, _NAMES, strict=True)]
-        return given_out(*ratio, metrics_collections, updates_collections)
+        return as_metric(*ratio, metrics_collections, updates_collections)
 
 
 def recall_at_thresholds(
@@ -227,7 +227,7 @@ def recall_at_thresholds(
     with variable_scope(name, "recall_at_thresholds", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, thresholds, weights, "tp fn")
         ratio = [math_ops.divide(c.tp, c.tp + c.fn + EPSILON, name=n) for c, n in zip(pair, _NAMES, strict=True)]
-        return given_out(*ratio, metrics_collections, updates_collections)
+        return as_metric(*ratio, metrics_collections, updates_collections)
 
 
 _NAMES = ("value", "update_op")
@@ -256,7 +256,7 @@ def sensitivity_at_specificity(
     with variable_scope(name, "sensitivity_at_specificity", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, even_thresholds(num_thresholds), weights, "tp fn tn fp")
         found = [at_nearest(c, word) for c, word in zip(pair, _NAMES, strict=True)]
-        return given_out(*found, metrics_collections, updates_collections)
+        return as_metric(*found, metrics_collections, updates_collections)
 
 
 def specificity_at_sensitivity(
@@ -284,7 +284,7 @@ def specificity_at_sensitivity(
     with variable_scope(name, "specificity_at_sensitivity", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, even_thresholds(num_thresholds), weights, "tp fn tn fp")
         found = [at_nearest(c, word) for c, word in zip(pair, _NAMES, strict=True)]
-        return given_out(*found, metrics_collections, updates_collections)
+        return as_metric(*found, metrics_collections, updates_collections)
 
 
 def _check_part(value: float, what: str) -> None:
@@ -326,7 +326,7 @@ def auc(
     with variable_scope(name, "auc", (labels, predictions, weights)):
         pair = _at_thresholds(labels, predictions, limits, weights, "tp fn tn fp")
         found = [_area(c, curve, summation_method, word) for c, word in zip(pair, _NAMES, strict=True)]
-        return given_out(*found, metrics_collections, updates_collections)
+        return as_metric(*found, metrics_collections, updates_collections)
 
 
 def _area(c: Counts, curve: str, method: str, name: str) -> Tensor:

@@ -33,7 +33,7 @@ def metric_variable(shape: Sequence[int], dtype: Any, name: str) -> Variable:
     )
 
 
-def given_out(value: Any, update: Any, metrics_collections: Any, updates_collections: Any) -> Any:
+def as_metric(value: Any, update: Any, metrics_collections: Any, updates_collections: Any) -> Any:
     """Return the metric after adding both tensors to the requested collections."""
     graph = get_default_graph()
     graph.add_to_collections(metrics_collections or (), value)

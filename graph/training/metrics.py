@@ -18,7 +18,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.training.loss_weights import broadcast_weights, check_weights, safe_div
-from weftwork.graph.training.metric_tools import Metric, given_out, metric_variable, no_nan, of_one_shape, weighted
+from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable, no_nan, of_one_shape, weighted
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.sharing import variable_scope
 
@@ -49,7 +49,7 @@ def mean(
             new_count = state_ops.assign_add(count, number)
         value = safe_div(total, count)
         update_op = safe_div(new_total, new_count, name="update_op")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def accuracy(
@@ -90,7 +90,7 @@ def mean_tensor(
             new_count = state_ops.assign_add(count, number)
         value = no_nan(total, count, name="value")
         update_op = no_nan(new_total, new_count, name="update_op")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def percentage_below(
@@ -148,7 +148,7 @@ def root_mean_squared_error(
     """(value, update_op) of the square root of `mean_squared_error`."""
     value, update_op = mean_squared_error(labels, predictions, weights, name=name or "root_mean_squared_error")
     roots = math_ops.sqrt(value), math_ops.sqrt(update_op)
-    return given_out(*roots, metrics_collections, updates_collections)
+    return as_metric(*roots, metrics_collections, updates_collections)
 
 
 def mean_relative_error(
@@ -179,7 +179,7 @@ def mean_cosine_distance(
     predictions, labels, weights = of_one_shape(predictions, labels, weights)
     cosine = math_ops.reduce_sum(math_ops.multiply(predictions, labels), [dim], keepdims=True)
     value, update_op = mean(cosine, weights, name=name or "mean_cosine_distance")
-    return given_out(1.0 - value, 1.0 - update_op, metrics_collections, updates_collections)
+    return as_metric(1.0 - value, 1.0 - update_op, metrics_collections, updates_collections)
 
 
 # Classes
@@ -213,7 +213,7 @@ def mean_iou(
         number = math_ops.reduce_sum(math_ops.cast(math_ops.not_equal(either, 0), dtypes.float64))
         value = no_nan(math_ops.reduce_sum(no_nan(right, either)), number)
         value = math_ops.cast(value, dtypes.float32, name="mean_iou")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def mean_per_class_accuracy(
@@ -243,7 +243,7 @@ def mean_per_class_accuracy(
         new_count = state_ops.scatter_add(count, labels, right)
         value = math_ops.reduce_mean(no_nan(count, total), name="mean_accuracy")
         update_op = no_nan(new_count, new_total, name="update_op")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def counted(labels: Any, predictions: Any, *weights: Any, classes: int | None, dtype: np.dtype) -> np.ndarray:

@@ -18,7 +18,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
 from weftwork.graph.ops.flow import identity
-from weftwork.graph.training.metric_tools import Metric, given_out, metric_variable, rank
+from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable, rank
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.sharing import variable_scope
 
@@ -126,7 +126,7 @@ def _ratio(labels, top, k, class_id, weights, metrics_collections, updates_colle
             updates.append(state_ops.assign_add(variable, math_ops.reduce_sum(_weighted(numbers, weights))))
         value = math_ops.div_no_nan(values[0], values[0] + values[1], name=word)
         update_op = math_ops.div_no_nan(updates[0], updates[0] + updates[1], name="update")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def _top(predictions: Any, k: int) -> Tensor:
@@ -231,7 +231,7 @@ def average_precision_at_k(
         new_total = state_ops.assign_add(total, math_ops.reduce_sum(_weighted(precisions, weights)))
         value = math_ops.div_no_nan(identity(total), identity(most), name="mean")
         update_op = math_ops.div_no_nan(new_total, new_most, name="update")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def sparse_precision_at_k(

@@ -75,15 +75,15 @@ def variable_scope(
             scope = VariableScope(
                 reuse or (outer.reuse if not reentered else parent.reuse or outer.reuse),
                 name,
-                _first(initializer, parent.initializer),
-                _first(regularizer, parent.regularizer),
-                _first(caching_device, parent.caching_device),
+                _first_given(initializer, parent.initializer),
+                _first_given(regularizer, parent.regularizer),
+                _first_given(caching_device, parent.caching_device),
                 parent.original_name_scope if reentered else prefix,
                 _chained(custom_getter, parent.custom_getter),
-                _first(dtype, parent.dtype),
-                _first(constraint, parent.constraint),
-                _first(use_resource, parent.use_resource),
-                _first(partitioner, parent.partitioner),
+                _first_given(dtype, parent.dtype),
+                _first_given(constraint, parent.constraint),
+                _first_given(use_resource, parent.use_resource),
+                _first_given(partitioner, parent.partitioner),
             )
             graph.variable_scope = scope
             opened = _opened(graph)
@@ -182,7 +182,7 @@ def get_variable(
         raise ValueError(f"Passed a custom_getter which is not callable: {custom_getter}")
     request = _Request(
         shape, dtype, initializer, regularizer, trainable, collections, caching_device, validate_shape, constraint,
-        scope.reuse, _first(partitioner, scope.partitioner), synchronization, aggregation,
+        scope.reuse, _first_given(partitioner, scope.partitioner), synchronization, aggregation,
     )  # fmt: skip
     full = "/".join([part for part in (scope.name, name) if part])
     if not full:
@@ -244,23 +244,23 @@ def _made_or_shared(name: str, request: _Request) -> Any:
             "reuse=tf.AUTO_REUSE in VarScope?"
         )
     new_dtype = scope.dtype if wanted is None else wanted
-    initializer = _first(request.initializer, scope.initializer)
+    initializer = _first_given(request.initializer, scope.initializer)
     with graph.control_dependencies(None), graph.name_scope(None):
         value = initial_value(name, request.shape, new_dtype, initializer, wanted)
         variable = Variable(
             value,
             trainable=request.trainable,
-            caching_device=_first(request.caching_device, scope.caching_device),
+            caching_device=_first_given(request.caching_device, scope.caching_device),
             collections=request.collections,
             validate_shape=request.validate_shape,
             name=name,
             dtype=None if as_tensor(value) is not None or value is initializer else new_dtype,
-            constraint=_first(request.constraint, scope.constraint),
+            constraint=_first_given(request.constraint, scope.constraint),
             synchronization=request.synchronization,
             aggregation=request.aggregation,
         )
         store[name] = variable
-        _regularize(graph, name, variable, _first(request.regularizer, scope.regularizer))
+        _regularize(graph, name, variable, _first_given(request.regularizer, scope.regularizer))
     return variable
 
 
@@ -272,7 +272,7 @@ def _divided(name: str, request: _Request) -> PartitionedVariable | None:
         if not request.reuse:
             raise ValueError(f"Partitioned variable with name {name} already exists. Did you mean to set reuse=True?")
         return known
-    initializer = _first(request.initializer, scope.initializer)
+    initializer = _first_given(request.initializer, scope.initializer)
     constant = None if initializer is None or callable(initializer) else np.asarray(initializer)
     shape = shapes.as_raw(request.shape if constant is None else constant.shape)
     if not shapes.is_full(shape):
@@ -316,7 +316,7 @@ def create_partitioned_variables(
     return list(result)
 
 
-def _first(*given: Any) -> Any:
+def _first_given(*given: Any) -> Any:
     """The first argument that is not None."""
     return next((item for item in given if item is not None), None)
 
