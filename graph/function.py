@@ -223,7 +223,9 @@ if TYPE_CHECKING:
 
 def _checked_name(name: Any, kernel: UserFunction) -> str | None:
     if name is not None and not isinstance(name, str):
-        raise TypeError(f"{kernel.__name__} has no argument `name`, so `name=` names the node: text, not {name!r}.")
+        raise TypeError(
+            f"{kernel.__name__} has no parameter `name`, so `name=` names the node: a string, not {name!r}."
+        )
     return name
 
 
@@ -324,7 +326,7 @@ def _traits(isolated: bool, here: bool, retries: Any, timeout: Any, resources: A
     """The traits for a user's options. Raises TypeError or ValueError for invalid ones."""
     Retry.of(retries)
     if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout must be seconds above 0, not {timeout!r}.")
+        raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}.")
     options = {"isolated": isolated, "here": here, "retries": retries, "timeout": timeout}
     return Traits(user=True, resources=resources, labels=labels, limits=limits, **options)
 

@@ -90,7 +90,7 @@ def lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict 
         return _lift(structure, found, convert, memo)
     except RecursionError:
         raise ValueError(
-            f"a {type(structure).__name__} with tensors in it holds itself, or is nested too deep to find them all"
+            f"a {type(structure).__name__} with tensors in it holds itself, or is nested too deeply to find them all"
         ) from None
 
 

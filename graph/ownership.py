@@ -113,7 +113,7 @@ def copied(value: Any, memo: dict | None = None) -> Any:
         return value if is_atom(value) else _copy(value, {} if memo is None else memo)
     except RecursionError:
         raise ValueError(
-            f"a {kind.__name__} is nested too deep to be copied, and it must be: others see it too"
+            f"a {kind.__name__} must be copied, because others see it too, but is nested too deeply"
         ) from None
 
 

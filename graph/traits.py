@@ -60,12 +60,12 @@ class Traits:
         """Raise ValueError if the options require the caller's process and another one at the same time."""
         if self.here and self.elsewhere:
             raise ValueError(
-                f"{word} must run in the caller's process (here=True), and asks with "
-                f"{' and '.join(self.elsewhere)} for another one. Leave one of them out."
+                f"{word} must run in the caller's process (here=True), but needs another one because of "
+                f"{' and '.join(self.elsewhere)}. Leave one of them out."
             )
         elsewhere = [option for option in self.elsewhere if option != "timeout" or not self.waits]
         if self.limits and elsewhere:
             raise ValueError(
-                f"{word} has limits, which count the calls in the program's own process, and asks with "
-                f"{' and '.join(elsewhere)} for another one. Leave one of them out."
+                f"{word} has limits, which count the calls in the program's own process, but needs another "
+                f"one because of {' and '.join(elsewhere)}. Leave one of them out."
             )

@@ -193,7 +193,7 @@ def batch_norm(
     Raises ValueError for renorm, batch_weights and adjustment, which are not supported.
     """
     if batch_weights is not None or adjustment is not None or renorm:
-        raise ValueError("batch_norm has no batch_weights, adjustment or renorm here.")
+        raise ValueError("batch_norm does not support batch_weights, adjustment or renorm.")
     if data_format not in ("NHWC", "NCHW"):
         raise ValueError("data_format has to be either NCHW or NHWC.")
     starts, losses = param_initializers or {}, param_regularizers or {}

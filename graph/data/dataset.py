@@ -72,7 +72,7 @@ class Dataset(structures.Structured):
         return copy
 
     def __iter__(self):
-        raise RuntimeError("A dataset is not iterated over in Python: make an iterator, and run its get_next().")
+        raise RuntimeError("A dataset cannot be iterated over in Python: make an iterator, and run its get_next().")
 
     def __repr__(self) -> str:
         words = [str(mapped(str, s)) if structures.is_nested(s) else str(s) for s in (self.output_shapes,)]

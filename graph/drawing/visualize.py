@@ -27,7 +27,7 @@ def visualize(graph: Graph, fetches: Any, by: str, color: str | None, path: Any,
     if color not in COLORS:
         raise ValueError(f"color must be 'seconds', 'place' or None, but got {color!r}.")
     if color is not None and format != "svg":
-        raise ValueError(f"Only SVG has colours: color must be None for format {format!r}.")
+        raise ValueError(f"Only SVG has colors: color must be None for format {format!r}.")
     costs = None
     if color is not None:
         costs = seams.costs_of(graph)

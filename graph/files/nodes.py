@@ -146,7 +146,7 @@ def decode_csv(
         if len(columns) != len(defaults):
             raise ValueError(f"The length of select_cols ({len(columns)}) must be that of record_defaults.")
         if any(b <= a for a, b in zip((-1, *columns), columns, strict=False)):
-            raise ValueError(f"select_cols must be numbers from 0 on, in increasing order: {list(columns)}")
+            raise ValueError(f"select_cols must be column numbers from 0 on, in increasing order: {list(columns)}")
     attrs = {"dtypes": tuple([d.dtype.base_dtype.numpy for d in defaults]), "delim": delim, "quotes": use_quote_delim}
     attrs |= {"missing": na_value.encode(), "columns": columns}
     outputs: list = [(d.dtype.base_dtype, lines.raw_shape) for d in defaults]

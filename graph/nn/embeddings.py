@@ -162,7 +162,7 @@ def learned_unigram_candidate_sampler(
 ) -> Candidates:
     """Not available: it learns from all previous runs, but here a run depends only on its inputs and variables."""
     raise NotImplementedError(
-        "learned_unigram_candidate_sampler is not here: count the classes in a variable, or give them to "
+        "learned_unigram_candidate_sampler is not available: count the classes in a variable, or give them to "
         "fixed_unigram_candidate_sampler."
     )
 

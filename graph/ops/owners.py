@@ -45,7 +45,7 @@ def _check_places(ops: Sequence[Operation]) -> None:
     if bound is not None and other is not None:
         raise ValueError(
             f"A branch or loop runs in one place, but {bound.defined_at} must run in the caller's process, and "
-            f"{other.defined_at} asks with {' and '.join(other.traits.elsewhere)} for another one."
+            f"{other.defined_at} needs another one because of {' and '.join(other.traits.elsewhere)}."
         )
 
 

@@ -110,8 +110,8 @@ class TensorArray:
     def grad(self, source: str, flow: Any = None, name: str | None = None) -> TensorArray:
         """Not available: ask `tf.gradients` for the gradients of the written tensors."""
         raise NotImplementedError(
-            "TensorArray.grad is not here: tf.gradients goes through TensorArrays by itself, ask it for the gradient "
-            "of the tensors that were written."
+            "TensorArray.grad is not available: tf.gradients differentiates through TensorArrays, so ask it for the "
+            "gradients of the tensors that were written."
         )
 
     def close(self, name: str | None = None):
