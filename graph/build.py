@@ -214,17 +214,17 @@ def _with_typed_dtype(tensors: list[Tensor | None], values: Sequence[Any]) -> li
     weak = [t is not None and t in t.op.graph.weak for t in tensors]
     typed = [t.dtype.base_dtype for t, is_weak in zip(tensors, weak, strict=True) if t is not None and not is_weak]
     typed += [as_dtype(v.dtype) for v in values if isinstance(v, (np.ndarray, np.generic)) and v.dtype.kind in "biufc"]
-    beside = _promoted(typed) if any(weak) else None
-    if beside is None or beside.numpy.kind not in "biufc":
+    typed_dtype = _promoted(typed) if any(weak) else None
+    if typed_dtype is None or typed_dtype.numpy.kind not in "biufc":
         return tensors
-    return [_strong(t, beside) if w else t for t, w in zip(tensors, weak, strict=True)]  # type: ignore[arg-type]
+    return [_strong(t, typed_dtype) if w else t for t, w in zip(tensors, weak, strict=True)]  # type: ignore[arg-type]
 
 
 _PYTHON = {"i": int, "f": float, "c": complex}
 
 
-def _strong(tensor: Tensor, beside: DType) -> Tensor:
-    dtype, _ = _weak_dtype(beside, _PYTHON[tensor.dtype.numpy.kind])
+def _strong(tensor: Tensor, typed_dtype: DType) -> Tensor:
+    dtype, _ = _weak_dtype(typed_dtype, _PYTHON[tensor.dtype.numpy.kind])
     return seams.cast(tensor, dtype)
 
 
@@ -237,7 +237,7 @@ def _promoted(typed: list[DType]) -> DType | None:
 
 def _weak(value: Any, dtype: DType | None, graph: Graph) -> Tensor:
     kind = type(value)
-    # by far the most common case: save the name scope
+    # By far the most common case, which needs no name scope.
     if kind in _NUMBERS and dtype is not None and dtype is not dtypes.object:
         if dtype.numpy.kind in "biufc":
             dtype = _weak_result(dtype, kind, value)

@@ -107,7 +107,7 @@ def _layers(function: Any) -> list:
 
 
 def on_loop() -> bool:
-    """True in a coroutine, or what it calls."""
+    """True inside a running event loop: in a coroutine, or in a function that it calls."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -115,18 +115,20 @@ def on_loop() -> bool:
     return True
 
 
-def awaited(made: Any) -> Any:
+def awaited(value: Any) -> Any:
     """Run a coroutine to its end in an event loop of its own and return its result; return anything else unchanged.
 
     If this thread's event loop is running, which cannot be nested, a new thread runs the coroutine.
     """
-    if not inspect.iscoroutine(made):
-        return made
+    if not inspect.iscoroutine(value):
+        return value
     if not on_loop():
-        return asyncio.run(made)
+        return asyncio.run(value)
     outcome: list = []
     context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(_finish, made, outcome), name="weftwork-coroutine", daemon=True)
+    thread = threading.Thread(
+        target=context.run, args=(_finish, value, outcome), name="weftwork-coroutine", daemon=True
+    )
     thread.start()
     thread.join()
     error, result = outcome

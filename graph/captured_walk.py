@@ -109,8 +109,8 @@ class Walk:
         kind = type(value)
         if kind is FunctionType:
             self._function(value)
-        # a partial or any callable object can be bound
         elif kind is MethodType and type(value.__func__) is not FunctionType:
+            # A partial or any callable object can be bound.
             for part in (value.__func__, value.__self__):
                 self.visit(part, names, state)
         elif kind is MethodType:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from weftwork.graph import dtypes, nest, shapes
-from weftwork.graph.agreement import check, takes
+from weftwork.graph.agreement import check, parameters_of
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
 from weftwork.graph.captured_kinds import given
@@ -109,8 +109,8 @@ class Op(Generic[P, R]):
             return self
         method = Op.__new__(Op)
         method.__dict__.update(self.__dict__)
-        for learned in ("_takes_name", "_says"):
-            method.__dict__.pop(learned, None)
+        for cached in ("_takes_name", "_claims"):
+            method.__dict__.pop(cached, None)
         method.function = method.__wrapped__ = function  # type: ignore[attr-defined]
         if self._gradient is not None:
             method._gradient = bound(self._gradient, instance, owner)
@@ -150,7 +150,7 @@ class Op(Generic[P, R]):
                 kernel = self._kernel_for([*lifted, *named_args.values()])
         if found:
             graph = found[0].op.graph
-            if self._says:
+            if self._claims:
                 self._check(args, kwargs, convert)
         elif inside_node():
             return self._computed(args, kwargs)
@@ -194,19 +194,19 @@ class Op(Generic[P, R]):
 
     def _check(self, args: tuple, kwargs: dict, convert: Callable[[Any], Tensor | None]) -> None:
         """Raise TypeError for a tensor that contradicts the annotation of its parameter."""
-        names, annotated, star_args = self._says
+        names, annotated, star_args = self._claims
         given = [(names[at] if at < len(names) else None, value) for at, value in enumerate(args)]
         for name, value in (*given, *kwargs.items()):
-            said = star_args if name is None else annotated.get(name)
-            tensor = None if said is None else convert(value)
-            if said is not None and tensor is not None:
-                check(self._kernel.__name__, name or "*args", said, tensor)
+            claim = star_args if name is None else annotated.get(name)
+            tensor = None if claim is None else convert(value)
+            if claim is not None and tensor is not None:
+                check(self._kernel.__name__, name or "*args", claim, tensor)
 
     @functools.cached_property
-    def _says(self) -> tuple:
+    def _claims(self) -> tuple:
         """The certain content of the function's parameter annotations; empty if there is none."""
-        says = takes(self.function)
-        return says if says[1] or says[2] else ()
+        claims = parameters_of(self.function)
+        return claims if claims[1] or claims[2] else ()
 
     @functools.cached_property
     def _takes_name(self) -> bool:

@@ -36,7 +36,7 @@ _HEAP = 1 << 9
 """The flag of types created at run time."""
 GENERATORS = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
 """The global generators of `random` and `numpy.random`."""
-_SAYING = ("__getstate__", "__setstate__", "__getnewargs_ex__")
+_STATE_METHODS = ("__getstate__", "__setstate__", "__getnewargs_ex__")
 """Methods by which a class defines its objects' state."""
 ATOMS: frozenset[type] = frozenset(
     [
@@ -206,15 +206,15 @@ def _copy_method(value: Any, memo: dict) -> Any:
     )
 
 
-def _of_type(kind: type, name: str) -> Any:
+def _class_entry(kind: type, name: str) -> Any:
     """A class's own entry under a name. The object is not asked: it might answer anything."""
     return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
 
 
 def _is_reduced_as(kind: type, base: type) -> bool:
     return (
-        all([_of_type(kind, name) is vars(base).get(name) for name in ("__reduce_ex__", "__reduce__")])
-        and _of_type(kind, "__deepcopy__") is None
+        all([_class_entry(kind, name) is vars(base).get(name) for name in ("__reduce_ex__", "__reduce__")])
+        and _class_entry(kind, "__deepcopy__") is None
     )
 
 
@@ -226,28 +226,30 @@ def answers_all(kind: type) -> bool:
     """
     if not kind.__dictoffset__ or kind.__itemsize__ or kind in copyreg.dispatch_table:
         return False
-    if _says_its_state(kind):
+    if _defines_its_state(kind):
         return False
     if any([base is not object and not base.__flags__ & _HEAP for base in kind.__mro__]):
         return False
-    return any([isinstance(_of_type(kind, name), types.FunctionType) for name in ("__getattr__", "__getattribute__")])
+    return any(
+        [isinstance(_class_entry(kind, name), types.FunctionType) for name in ("__getattr__", "__getattribute__")]
+    )
 
 
-def _says_its_state(kind: type) -> bool:
-    return any([isinstance(_of_type(kind, name), types.FunctionType) for name in _SAYING])
+def _defines_its_state(kind: type) -> bool:
+    return any([isinstance(_class_entry(kind, name), types.FunctionType) for name in _STATE_METHODS])
 
 
 def _copy_object(value: Any, memo: dict) -> Any:
     """As `copy.deepcopy`; the object itself if it cannot be copied."""
     kind = type(value)
-    by_itself = _of_type(kind, "__deepcopy__")
+    own_method = _class_entry(kind, "__deepcopy__")
     try:
-        if by_itself is not None:
-            return by_itself(value, memo)
+        if own_method is not None:
+            return own_method(value, memo)
         if (
-            type(_of_type(kind, "__del__")) is types.FunctionType
+            type(_class_entry(kind, "__del__")) is types.FunctionType
             and _is_reduced_as(kind, object)
-            and not _says_its_state(kind)
+            and not _defines_its_state(kind)
         ):
             return value  # its contents must be released only once
         if answers_all(kind) and _is_reduced_as(kind, object):
@@ -276,11 +278,11 @@ def _rebuilt(
     memo[id(value)] = result = make(*[_copy(arg, memo) for arg in args])
     if state is not None:
         state = _copy(state, memo)
-        by_itself = _of_type(type(result), "__setstate__")
+        own_method = _class_entry(type(result), "__setstate__")
         if set_state is not None:
             set_state(result, state)
-        elif by_itself is not None:
-            by_itself(result, state)
+        elif own_method is not None:
+            own_method(result, state)
         else:
             attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
             if attributes:

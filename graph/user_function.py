@@ -108,10 +108,10 @@ class UserFunction:
         """Call the function, or `call` in its place, and return its outputs, checked and converted."""
         return self._outputs_from(self._call(call or self._once, args, kwargs))
 
-    def _outputs_from(self, made: Any) -> list:
+    def _outputs_from(self, result: Any) -> list:
         """Split the function's result into outputs, checked and converted."""
-        results = [made] if self.outputs is None else self._unpacked(made)
-        del made
+        results = [result] if self.outputs is None else self._unpacked(result)
+        del result
         if self._convert:
             results = [self._converted(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
         for at in range(len(results)):

@@ -168,9 +168,9 @@ def _mismatch(wanted: Wanted, count: int, shape: str) -> str:
 # The kernels
 
 
-def _outputs(made: list) -> Any:
+def _outputs(arrays: list) -> Any:
     """A kernel's result: the value itself for a single output, a tuple for several."""
-    return made[0] if len(made) == 1 else tuple(made)
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
 def _parsed(kind: str, data: Any) -> Any:
@@ -217,8 +217,8 @@ def _name_list(names: Any) -> list[bytes]:
     return [names] if isinstance(names, bytes) and names else []
 
 
-def _without_batch(wanted: tuple[Wanted, ...], made: list) -> list:
-    parts, squeezed = iter(made), []
+def _without_batch(wanted: tuple[Wanted, ...], arrays: list) -> list:
+    parts, squeezed = iter(arrays), []
     for one in wanted:
         if one.way in ("fixed", "padded"):
             squeezed.append(next(parts)[0])

@@ -137,12 +137,12 @@ class _Plan:
                 specs += [(dtypes.int64, (None, rank)), (dtype, (None,)), (dtypes.int64, (rank,))]
         return specs
 
-    def tensors(self, made: list[Tensor]) -> dict[str, Any]:
+    def tensors(self, outputs: list[Tensor]) -> dict[str, Any]:
         """The result for each key, from the node's first outputs, which are consumed."""
         found = {}
         for key, one in zip(self.keys, self.wanted, strict=True):
             dense = one.way in ("fixed", "padded")
-            found[key] = made.pop(0) if dense else SparseTensor(made.pop(0), made.pop(0), made.pop(0))
+            found[key] = outputs.pop(0) if dense else SparseTensor(outputs.pop(0), outputs.pop(0), outputs.pop(0))
         return found
 
 

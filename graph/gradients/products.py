@@ -57,13 +57,13 @@ def _matmul(op: Operation, g: Tensor):
     return [left, right]
 
 
-def unbatched(made: Tensor, x: Tensor, other: Tensor) -> Tensor:
+def unbatched(grad: Tensor, x: Tensor, other: Tensor) -> Tensor:
     """Sum a gradient that has the broadcast batch axes of a matrix product over those that x lacks."""
     if x.raw_shape is not None and other.raw_shape is not None:
         own_batch, other_batch = x.raw_shape[:-2], other.raw_shape[:-2]
         if (own_batch == other_batch and None not in own_batch) or not other_batch:
-            return made
-    return apply(kernels.sum_like, [made, x], type="SumLike", dtype=made.dtype.base_dtype, shape=x.raw_shape)
+            return grad
+    return apply(kernels.sum_like, [grad, x], type="SumLike", dtype=grad.dtype.base_dtype, shape=x.raw_shape)
 
 
 @rule("Cross")

@@ -61,11 +61,11 @@ def _cropped(x: Tensor, top: Size, left: Size, height: Size, width: Size) -> Ten
     return _known(x, slice(x, [0, top, left, 0], [-1, height, width, -1]), height, width)
 
 
-def _known(x: Tensor, made: Tensor, height: Size, width: Size) -> Tensor:
+def _known(x: Tensor, result: Tensor, height: Size, width: Size) -> Tensor:
     """Set the shape of cropped or padded images: batch and channels are those of the original images."""
     batch, _, _, channels = x.raw_shape or (None,) * 4
-    made.set_shape([batch, number_or_none(height), number_or_none(width), channels])
-    return made
+    result.set_shape([batch, number_or_none(height), number_or_none(width), channels])
+    return result
 
 
 def crop_to_bounding_box(

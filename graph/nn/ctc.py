@@ -99,8 +99,8 @@ def ctc_loss_v2(
         return ctc_loss(sparse, x, logit_length, time_major=logits_time_major)
 
 
-def _decoded(made: list[Tensor]) -> list[SparseTensor]:
-    return [SparseTensor(*made[at : at + 3]) for at in range(0, len(made) - 1, 3)]
+def _decoded(tensors: list[Tensor]) -> list[SparseTensor]:
+    return [SparseTensor(*tensors[at : at + 3]) for at in range(0, len(tensors) - 1, 3)]
 
 
 def _specs(x: Tensor, paths: int) -> list:
