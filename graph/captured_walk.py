@@ -84,18 +84,18 @@ class Walk:
         for part in given:
             if not isinstance(part, type):
                 self.visit(part, frozenset())
-        self._go_on()
+        self._drain()
         classes = [part for part in given if isinstance(part, type) and id(part) not in self.classes]
         known = -1
         while known < len(self.attributes):  # methods may call other methods
             known = len(self.attributes)
             for kind in classes:
                 self._methods_of(kind)
-            self._go_on()
+            self._drain()
 
-    def _go_on(self) -> None:
+    def _drain(self) -> None:
         while self._todo:
-            self._look_at(*self._todo.pop())
+            self._visit_now(*self._todo.pop())
 
     def visit(self, value: Any, names: frozenset, state: int = NONE) -> None:
         """Queue a value that code refers to.
@@ -105,7 +105,7 @@ class Walk:
         if type(value) not in ATOMS and self._is_new((id(value), names, state)):
             self._todo.append((value, names, state))
 
-    def _look_at(self, value: Any, names: frozenset, state: int) -> None:
+    def _visit_now(self, value: Any, names: frozenset, state: int) -> None:
         kind = type(value)
         if kind is FunctionType:
             self._function(value)
@@ -121,7 +121,7 @@ class Walk:
         elif isinstance(value, type):
             self._class(value, names)
         elif kind is BuiltinFunctionType:
-            self._foreign(value)
+            self._note_foreign(value)
         elif kind is functools.partial:
             for part in (value.func, *value.args, *value.keywords.values()):
                 self.visit(part, names, state)
@@ -148,7 +148,7 @@ class Walk:
     def _function(self, function: FunctionType, self_: Any = MISSING) -> None:
         space = function.__globals__
         if not is_own(space.get("__name__", "__main__")):
-            self._foreign(function)
+            self._note_foreign(function)
             if is_generic(function):
                 self._generic(vars(function)["registry"])
             return
@@ -188,12 +188,12 @@ class Walk:
             if module is not None:
                 self.visit(module, facts.attributes)
             elif name.partition(".")[0] in ("random", "signal", "asyncio"):
-                self._named(name)
+                self._note_module(name)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self.writes.update([("name", id(space), name) for name in facts.stored_globals])
         self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
         for change in facts.changes:
-            self._changes(change, roots)
+            self._record_change(change, roots)
         if data or any([is_data(content(cell)) for cell in cells.values()]):
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
@@ -213,7 +213,7 @@ class Walk:
         for kind in list(registry):
             self.visit(self._refer(registry.get, kind, ("registered", id(registry), kind)), frozenset())
 
-    def _changes(self, change: Change, roots: dict) -> None:
+    def _record_change(self, change: Change, roots: dict) -> None:
         """Record that code mutates something: it is a write if the thing is captured state."""
         value = roots.get(change.root, MISSING)
         if value is MISSING:
@@ -259,9 +259,9 @@ class Walk:
                 self.writes.add((MINE, asked))
         if name == "__main__":
             self.writes.add((MINE, "modules"))
-        self._named(name)
+        self._note_module(name)
 
-    def _named(self, name: str) -> None:
+    def _note_module(self, name: str) -> None:
         """Code names a module, or an attribute of a module."""
         top = name.partition(".")[0]
         if top == "random":
@@ -273,7 +273,7 @@ class Walk:
         elif not is_own(name) and top not in SILENT and top not in sys.stdlib_module_names:
             self.draws |= PYTHON | NUMPY
 
-    def _foreign(self, function: Any) -> None:
+    def _note_foreign(self, function: Any) -> None:
         owner = getattr(function, "__self__", None)
         if owner is PYTHONS:
             self.draws |= PYTHON
@@ -285,7 +285,7 @@ class Walk:
         if function is input:
             self.writes.add((MINE, "stdin"))
         if isinstance(name, str):
-            self._named(name)
+            self._note_module(name)
             self.ends = self.ends or (name in SYSTEM and function.__name__ in ENDS)
             self.forks = self.forks or (name in SYSTEM and function.__name__ in FORKS)
             if function.__name__ in SETTERS.get(PUBLIC.get(name, name), "").split():
@@ -300,7 +300,7 @@ class Walk:
         for base in kind.__mro__:
             if not is_own(base.__module__):
                 if base is kind:
-                    self._named(base.__module__)
+                    self._note_module(base.__module__)
                 continue
             space = vars(base)
             for name in list(space):
@@ -368,15 +368,15 @@ class Walk:
                 for name, method in list(vars(base).items()):
                     special = name[:2] == name[-2:] == "__" and name not in MAKING
                     if type(method) is FunctionType and (name in names or special):
-                        self._self_changes(method, value, names)
+                        self._record_own_changes(method, value, names)
 
-    def _self_changes(self, method: FunctionType, value: Any, names: frozenset) -> None:
+    def _record_own_changes(self, method: FunctionType, value: Any, names: frozenset) -> None:
         if not self._is_new((method.__code__, id(value))):
             return
         facts = facts_of(method.__code__)
         for change in facts.changes:
             if change.root == ROOT_SELF:
-                self._changes(change, {ROOT_SELF: value})
+                self._record_change(change, {ROOT_SELF: value})
         self._methods(value, facts.attributes - names)
 
     def _wrapped(self, value: Any) -> None:

@@ -103,7 +103,7 @@ def collapse(graph: Graph, fetches: Iterable[Any] | None = None, by: str = "scop
     """
     if by not in BY:
         raise ValueError(f"by must be one of {', '.join(map(repr, BY))}, but got {by!r}.")
-    ops = _all_of(needed(graph, fetches))
+    ops = _with_nested_operations(needed(graph, fetches))
     if by == "node" and len(ops) > MOST:
         raise ValueError(f'{len(ops):,} nodes are more than the {MOST} that can be drawn. by="scope" collapses them.')
     groupings = {"scope": _by_scope(ops), "function": iter([function_of]), "node": iter([_each_alone])}[by]
@@ -117,7 +117,7 @@ def collapse(graph: Graph, fetches: Iterable[Any] | None = None, by: str = "scop
     return _picture([_box(key, its) for key, its in boxes.items()], MOST if by == "node" else _AIM)
 
 
-def _all_of(ops: list[Operation]) -> list[Operation]:
+def _with_nested_operations(ops: list[Operation]) -> list[Operation]:
     """Operations and those in their sections, in creation order."""
     found = dict.fromkeys(ops)
     pending = [op for op in ops if op.kind is Kind.CONTROL]

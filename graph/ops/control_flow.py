@@ -28,7 +28,7 @@ from weftwork.graph.structures import assert_same_structure, ordered, packed
 _OTHER_STRUCTURE = "The two structures don't have the same nested structure."
 
 
-def _ended(graph: Graph, section: Section, result: Any, word: str, taken: bool) -> list:
+def _branch_outputs(graph: Graph, section: Section, result: Any, word: str, taken: bool) -> list:
     """The flat results of a branch as tensors; an operation becomes `taken`, the predicate, after it has run."""
     flat = []
     for item in leaves(result):
@@ -74,12 +74,12 @@ def cond(
         raise TypeError("pred must not be a Python bool")
     graph = graph_of([pred])
     with graph.as_default(), name_scope(name, "cond", [pred]):
-        pred = _truth(convert_to_tensor(pred, name="pred"), "pred")
+        pred = _scalar_predicate(convert_to_tensor(pred, name="pred"), "pred")
         results, flats, sections = [], [], []
         for function, word in ((true_fn, "true_fn"), (false_fn, "false_fn")):
             with section_of(graph, "a branch of a cond") as section:
                 result = function()
-                flats.append(_ended(graph, section, result, word, word == "true_fn"))
+                flats.append(_branch_outputs(graph, section, result, word, word == "true_fn"))
                 results.append(result)
                 sections.append(section)
         _check_structures(*results, strict)
@@ -114,7 +114,7 @@ def _is_indices(leaf: Any) -> list[bool]:
     return [isinstance(leaf, IndexedSlices) and part is leaf.indices for part in parts]
 
 
-def _truth(pred: Tensor, what: str) -> Tensor:
+def _scalar_predicate(pred: Tensor, what: str) -> Tensor:
     """A predicate as a single boolean. Raises ValueError for a known rank other than 0, TypeError for another dtype."""
     if pred.raw_shape:
         raise ValueError(f"Shape must be rank 0 but is rank {len(pred.raw_shape)} for the {what} {pred}")
@@ -172,7 +172,7 @@ def _parts(leaf: Any) -> list:
     return [leaf.flow] if isinstance(leaf, TensorArray) else [leaf]
 
 
-def _of_parts(leaf: Any, parts: list) -> Any:
+def _from_parts(leaf: Any, parts: list) -> Any:
     """A leaf of the same kind with other tensors."""
     if isinstance(leaf, TensorArray):
         return leaf.with_flow(parts[0])
@@ -189,7 +189,7 @@ def _repacked(structure: Any, items: Any) -> Any:
     """A structure of the same kind with other tensors, one for each of its `leaves`."""
     repacked = []
     for leaf in nest.flatten(structure):
-        repacked.append(_of_parts(leaf, [next(items) for _ in _parts(leaf)]))
+        repacked.append(_from_parts(leaf, [next(items) for _ in _parts(leaf)]))
     return packed(structure, iter(repacked))
 
 
@@ -223,7 +223,7 @@ def case(
         if exclusive:
             preds = [_checked_exclusive(pred, preds, pairs) for pred in preds]
         if default is None:
-            default = _asserted(preds, pairs[-1][1])
+            default = _with_assertion(preds, pairs[-1][1])
             preds, pairs = preds[:-1], pairs[:-1]
         chosen = default
         for pred, (_, function) in zip(reversed(preds), reversed(pairs), strict=True):
@@ -231,7 +231,7 @@ def case(
         return chosen()
 
 
-def _asserted(preds: list, function: Callable) -> Callable:
+def _with_assertion(preds: list, function: Callable) -> Callable:
     """The last function of a case without default. It fails at run time if no predicate is true."""
 
     def last() -> Any:
@@ -322,13 +322,13 @@ def while_loop(
         enter = [convert_to_tensor(item) for item in first]
         allowed = _invariants(loop_vars, enter, shape_invariants)
         with section_of(graph, "while loop") as test:
-            given = _parameters(graph, test, enter, allowed)
+            given = _loop_parameters(graph, test, enter, allowed)
             wanted = convert_to_tensor(cond(*_repacked(list(loop_vars), iter(given))))
-            test.outputs = [_truth(wanted, "condition of the loop")]
+            test.outputs = [_scalar_predicate(wanted, "condition of the loop")]
         with section_of(graph, "while loop") as step:
-            given = _parameters(graph, step, enter, allowed)
+            given = _loop_parameters(graph, step, enter, allowed)
             result = body(*_repacked(list(loop_vars), iter(given)))
-            flat = _next(loop_vars, result, step, enter, allowed)
+            flat = _next_variables(loop_vars, result, step, enter, allowed)
         step.outputs = flat
         specs = [(t.dtype.base_dtype, shape) for t, shape in zip(enter, allowed, strict=True)]
         given_inputs = [*enter] if limit is None else [*enter, limit]
@@ -345,7 +345,7 @@ def while_loop(
 
 def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> list:
     if shape_invariants is None:
-        return [shape for leaf in nest.flatten(loop_vars) for shape in _usual(leaf)]
+        return [shape for leaf in nest.flatten(loop_vars) for shape in _default_invariants(leaf)]
     given = _shapes_of(loop_vars, shape_invariants)
     for tensor, shape in zip(enter, given, strict=True):
         if not shapes.less_specific(shape, tensor.raw_shape):
@@ -357,7 +357,7 @@ def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> l
     return given
 
 
-def _usual(leaf: Any) -> list:
+def _default_invariants(leaf: Any) -> list:
     """The default shape invariants of a loop variable. The number of values in a SparseTensor may vary."""
     if isinstance(leaf, SparseTensor):
         rank = None if leaf.dense_shape.raw_shape is None else leaf.dense_shape.raw_shape[0]
@@ -391,7 +391,7 @@ def _shapes_of(structure: Any, given: Any) -> list:
     return [()] if isinstance(structure, TensorArray) else [shape]
 
 
-def _parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
+def _loop_parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
     parameters = [
         graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, shape)], name="Identity").outputs[0]
         for t, shape in zip(enter, allowed, strict=True)
@@ -400,7 +400,7 @@ def _parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: li
     return parameters
 
 
-def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
+def _next_variables(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
     """The body's results as the next loop variables. Raises ValueError if they do not match."""
     if isinstance(result, Operation) or result is None:
         raise ValueError("body must return the next loop variables")
