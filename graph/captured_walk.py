@@ -12,30 +12,30 @@ from typing import Any
 
 from weftwork.graph.captured_kinds import (
     CHANGED,
+    CREATION_METHODS,
     DRAW,
-    EACH,
     ENDS,
     FIRST_SEEN,
-    FIXED,
     FORKS,
+    FUNCTION_PARTS,
     GENERATORS,
+    IMMUTABLE,
     INSIDE,
     ITEMS,
     ITSELF,
-    MAIN,
-    MAKING,
-    MINE,
+    MAIN_ONLY,
     NONE,
     NUMPYS,
-    PARTS,
+    PER_PROCESS,
     PUBLIC,
     PYTHONS,
     REBOUND,
     ROOT,
     SETTERS,
-    SILENT,
     SURROUNDINGS,
     SYSTEM,
+    THREAD_BOUND,
+    WITHOUT_RANDOM,
     ObjectOf,
     is_data,
     is_generic,
@@ -172,7 +172,7 @@ class Walk:
             value = self._refer(content, cell, ("cell", id(cell)))
             roots["free", name] = value
             self.visit(value, facts.attributes, ROOT)
-        for name in PARTS:
+        for name in FUNCTION_PARTS:
             self._refer(functools.partial(getattr, function), name, ("object", id(function)))
         for name in vars(function):
             value = self._refer(functools.partial(found_in, vars(function)), name, ("object", id(function)))
@@ -226,10 +226,10 @@ class Walk:
         if type(holder) is ObjectOf:
             return
         if change.how == "method":
-            if isinstance(holder, (ModuleType, type)) or type(holder) in FIXED or has_own(holder, change.name):
+            if isinstance(holder, (ModuleType, type)) or type(holder) in IMMUTABLE or has_own(holder, change.name):
                 return
         elif change.how == "inplace":
-            if not exact or not hasattr(type(holder), "__iadd__") or type(holder) in FIXED:
+            if not exact or not hasattr(type(holder), "__iadd__") or type(holder) in IMMUTABLE:
                 return
         if type(holder) is ContextVar:
             self.writes.add(("variable", id(holder)))
@@ -247,7 +247,7 @@ class Walk:
         for asked in sorted(names & space.keys()) if not own else sorted(names):
             value = self._refer(functools.partial(found_in, space), asked, ("name", id(space), asked))
             first = FIRST_SEEN.setdefault((name, asked), id(value))
-            if not own and name not in EACH and (first != id(value) or is_put(value)):
+            if not own and name not in PER_PROCESS and (first != id(value) or is_put(value)):
                 REBOUND.add((name, asked))
             if (own and name != "__main__") or (name, asked) in REBOUND:
                 self.names.append((module, asked, value))
@@ -255,10 +255,10 @@ class Walk:
                 self.visit(value, names, ROOT if own else NONE)
             if asked in SETTERS.get(name, "").split():
                 self.writes.add(SURROUNDINGS)
-            if name == "sys" and asked in MINE:
-                self.writes.add((MINE, asked))
+            if name == "sys" and asked in MAIN_ONLY:
+                self.writes.add((MAIN_ONLY, asked))
         if name == "__main__":
-            self.writes.add((MINE, "modules"))
+            self.writes.add((MAIN_ONLY, "modules"))
         self._note_module(name)
 
     def _note_module(self, name: str) -> None:
@@ -268,9 +268,9 @@ class Walk:
             self.draws |= PYTHON
         elif name in DRAW:
             self.draws |= NUMPY
-        elif top in MAIN:
+        elif top in THREAD_BOUND:
             self.main = True
-        elif not is_own(name) and top not in SILENT and top not in sys.stdlib_module_names:
+        elif not is_own(name) and top not in WITHOUT_RANDOM and top not in sys.stdlib_module_names:
             self.draws |= PYTHON | NUMPY
 
     def _note_foreign(self, function: Any) -> None:
@@ -283,7 +283,7 @@ class Walk:
             self.writes.add(("object", id(owner)))  # a bound method
         name = getattr(function, "__module__", None)
         if function is input:
-            self.writes.add((MINE, "stdin"))
+            self.writes.add((MAIN_ONLY, "stdin"))
         if isinstance(name, str):
             self._note_module(name)
             self.ends = self.ends or (name in SYSTEM and function.__name__ in ENDS)
@@ -324,7 +324,7 @@ class Walk:
         """Visit the methods that code may call on an instance of a class that it gets."""
         for base in kind.__mro__:
             for name, value in list(vars(base).items()) if is_own(base.__module__) else ():
-                special = name[:2] == name[-2:] == "__" and name not in MAKING and name not in ITSELF
+                special = name[:2] == name[-2:] == "__" and name not in CREATION_METHODS and name not in ITSELF
                 if (special or name in self.attributes) and self._is_new((id(base), name, id(kind))):
                     self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
                     self.names.append((base, name, value))
@@ -341,7 +341,7 @@ class Walk:
         if value is PYTHONS or value is NUMPYS:
             self.draws |= PYTHON if value is PYTHONS else NUMPY
             return
-        if state and kind not in FIXED:
+        if state and kind not in IMMUTABLE:
             if state == ROOT:
                 self.objects[id(value)] = value
             self.reads.add(("object", id(value)))
@@ -366,7 +366,7 @@ class Walk:
         for base in type(value).__mro__:
             if is_own(base.__module__):
                 for name, method in list(vars(base).items()):
-                    special = name[:2] == name[-2:] == "__" and name not in MAKING
+                    special = name[:2] == name[-2:] == "__" and name not in CREATION_METHODS
                     if type(method) is FunctionType and (name in names or special):
                         self._record_own_changes(method, value, names)
 

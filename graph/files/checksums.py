@@ -16,7 +16,7 @@ import numpy as np
 
 _POLYNOMIAL = 0x82F63B78
 _BLOCK = 1024
-_FEW, _MUCH = 48, 1 << 18
+_LOOP_BYTES, _PARALLEL_BYTES = 48, 1 << 18
 """Up to this number of bytes a loop is faster; from this number on, parts side by side are."""
 _MOST_PARTS = 1 << 15
 _ALL = 0xFFFFFFFF
@@ -26,9 +26,9 @@ _MASK_DELTA = 0xA282EAD8
 def crc32c(data: Any, before: int = 0) -> int:
     """The 32-bit checksum of a buffer appended to data whose checksum is `before`."""
     remaining, register = np.frombuffer(data, np.uint8), before ^ _ALL
-    while len(remaining) >= _MUCH:
+    while len(remaining) >= _PARALLEL_BYTES:
         register, remaining = _after_parts(register, remaining)
-    if len(remaining) <= _FEW:
+    if len(remaining) <= _LOOP_BYTES:
         return _after_bytes(register, remaining) ^ _ALL
     head = len(remaining) % _BLOCK
     register = (_after_bytes if head < 4 else _after_block)(register, remaining[:head])
