@@ -148,7 +148,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
             state_ops.assign_value,
             self._variable,
             [guarded],
-            {"dtype": state_ops._stored_dtype(kind), "shape": check, "_initializer": True},
+            {"dtype": state_ops.stored_dtype(kind), "shape": check, "_initializer": True},
             shape,
             "Assign",
         ).op
