@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -64,7 +65,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start what will be looked at."""
+    """Start what will be looked at. What is there now is left out of every collection of garbage from here on."""
+    gc.collect()
+    gc.freeze()
     if not session.config.option.collectonly:
         for item in session.items:
             for program in programs_of(item):
