@@ -24,7 +24,9 @@ from weftwork.graph.variables.writes import is_variable_initialized
 from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.session.session import BaseSession, Session
 
+K = TypeVar("K")
 T = TypeVar("T")
+U = TypeVar("U")
 _making = fresh(threading.RLock())
 
 
@@ -76,6 +78,16 @@ def session_of(graph: Graph) -> Any:
 
 @overload
 def run(fetches: Tensor[T], feed_dict: Mapping[Any, Any] | None = None) -> T: ...
+@overload
+def run(fetches: Operation, feed_dict: Mapping[Any, Any] | None = None) -> None: ...
+@overload
+def run(fetches: list[Tensor[T]], feed_dict: Mapping[Any, Any] | None = None) -> list[T]: ...
+@overload
+def run(fetches: dict[K, Tensor[T]], feed_dict: Mapping[Any, Any] | None = None) -> dict[K, T]: ...
+@overload
+def run(fetches: tuple[Tensor[T], Tensor[U]], feed_dict: Mapping[Any, Any] | None = None) -> tuple[T, U]: ...
+@overload
+def run(fetches: tuple[Tensor[T], ...], feed_dict: Mapping[Any, Any] | None = None) -> tuple[T, ...]: ...
 @overload
 def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any: ...
 def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:

@@ -16,18 +16,20 @@ from contextlib import suppress
 from contextvars import copy_context
 from html import escape
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from weftwork.graph.errors import CancelledError
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.run.run import CANCELLED
+
+T = TypeVar("T")
 
 
 class RunCancelled(CancelledError, concurrent.futures.CancelledError):
     """What the result of a cancelled future raises: the CancelledError of runs, and that of concurrent.futures."""
 
 
-class RunFuture(Future):
+class RunFuture(Future[T]):
     """The result of a run that a thread of its own waits for. Cancelling it cancels the run, also while it runs.
 
     A cancelled future is done at once, as its callbacks learn. Its `result` raises, and its `exception` is, a
@@ -43,7 +45,7 @@ class RunFuture(Future):
         self._ended = threading.Event()
 
     @classmethod
-    def start(cls, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> RunFuture:
+    def start(cls, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> RunFuture[Any]:
         """Begin `work(started)` in a thread; it calls `started` with the Run.   ends: whether its session is closed."""
         future = cls()
         around = copy_context()
@@ -85,7 +87,7 @@ class RunFuture(Future):
         self._set_cancelled()
         return True
 
-    async def awaited(self) -> Any:
+    async def awaited(self) -> T:
         """What `result` gives, for a coroutine. One that is cancelled, or whose loop is closed, cancels the run.
 
         Raises asyncio.CancelledError where the run was cancelled, else what `result` raises.
@@ -127,7 +129,7 @@ class RunFuture(Future):
         """True until it is done: a run begins when it is submitted."""
         return not self.done()
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> T:
         """What `run` would return, within `timeout` seconds, else TimeoutError. Raises what `run` would raise."""
         if self._is_cancelled(timeout):
             raise RunCancelled(None, None, CANCELLED)
