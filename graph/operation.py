@@ -348,7 +348,7 @@ class Tensor(Operators, Generic[R], _Stands):
     def __array_function__(self, func, types, args, kwargs):
         return seams.array_function(func, args, kwargs)
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: Any, /) -> Tensor:
         return seams.getitem(self, item)
 
     def __array__(self, dtype=None, copy=None):

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from weftwork.graph.seams import seams
+
+if TYPE_CHECKING:
+    from weftwork.graph.operation import Tensor
 
 
 class Operators(np.lib.mixins.NDArrayOperatorsMixin):
     """Python's operators by NumPy's protocol. Nothing is changed in place: `t += x` binds `t` to a new tensor."""
 
     __slots__ = ()
+
+    if TYPE_CHECKING:  # NumPy's stubs say Any
+
+        def _one(self) -> Tensor: ...
+        def _two(self, other: Any, /) -> Tensor: ...
+        def __getitem__(self, item: Any, /) -> Tensor: ...
+
+        __neg__ = __pos__ = __abs__ = __invert__ = _one
+        __add__ = __sub__ = __mul__ = __matmul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = _two
+        __radd__ = __rsub__ = __rmul__ = __rmatmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = _two
+        __and__ = __or__ = __xor__ = __lshift__ = __rshift__ = _two
+        __rand__ = __ror__ = __rxor__ = __rlshift__ = __rrshift__ = _two
+        __lt__ = __le__ = __gt__ = __ge__ = _two
 
 
 def _divides(ufunc: np.ufunc, turned: bool) -> Callable[[Any, Any], Any]:

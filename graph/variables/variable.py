@@ -332,7 +332,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
     def __array_function__(self, func, types, args, kwargs):
         return self.value().__array_function__(func, types, args, kwargs)
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: Any, /) -> Tensor:
         return self.value()[item]
 
     def __array__(self, dtype=None, copy=None):
