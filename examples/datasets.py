@@ -7,7 +7,7 @@ TRAINED = 1500
 """The first so many images are for training, the others for testing."""
 
 
-def digits():
+def digits() -> tuple[np.ndarray, np.ndarray]:
     """8 x 8 images in rows, from 0 to 1, and the digits on them."""
     images, labels = load_digits(return_X_y=True)
     order = np.random.RandomState(0).permutation(len(images))

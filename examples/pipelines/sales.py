@@ -32,43 +32,43 @@ def make_files(folder: Path, shops: int, rows: int) -> list[Path]:
 
 
 @weftwork.op
-def read(path):
+def read(path: str) -> list[dict[str, str]]:
     """The rows of a file."""
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
 
 
 @weftwork.op(outputs=2)
-def clean(rows):
+def clean(rows: list[dict[str, str]]) -> tuple[list[dict[str, str]], int]:
     """The rows whose count is a number, and how many are not."""
     good = [row for row in rows if row["count"].isdigit()]
     return good, len(rows) - len(good)
 
 
 @weftwork.op
-def load(path):
+def load(path: str) -> dict[str, float]:
     """What a JSON file holds."""
     return json.loads(Path(path).read_text())
 
 
 @weftwork.op
-def income(rows, prices):
+def income(rows: list[dict[str, str]], prices: dict[str, float]) -> Counter[int]:
     """{month: money} of a table of rows."""
-    months = Counter()
+    months: Counter[int] = Counter()
     for row in rows:
         months[int(row["month"])] += int(row["count"]) * prices[row["item"]]
     return months
 
 
 @weftwork.op
-def report(months, path):
+def report(months: list[Counter[int]], path: str) -> Counter[int]:
     """Write the sum of all shops, and return it."""
     total = sum(months, Counter())
     Path(path).write_text(json.dumps(total, sort_keys=True))
     return total
 
 
-def main(shops=8, rows=2000):
+def main(shops: int = 8, rows: int = 2000) -> float:
     folder = Path(tempfile.mkdtemp())
     cleaned = [clean(read(str(path))) for path in make_files(folder, shops, rows)]
     prices = load(str(folder / "prices.json"))

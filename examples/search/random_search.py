@@ -12,18 +12,18 @@ import weftwork
 
 
 @weftwork.op(outputs=4)
-def data():
+def data() -> list[np.ndarray]:
     """Images and labels to train with, and to judge by: x, x_test, y, y_test."""
     return train_test_split(*load_digits(return_X_y=True), random_state=0)
 
 
 @weftwork.op
-def accuracy(settings, x, x_test, y, y_test):
+def accuracy(settings: dict[str, int], x: np.ndarray, x_test: np.ndarray, y: np.ndarray, y_test: np.ndarray) -> float:
     """How much of the test images a model with these settings gets right."""
     return ExtraTreesClassifier(random_state=0, **settings).fit(x, y).score(x_test, y_test)
 
 
-def main(tries=16):
+def main(tries: int = 16) -> float:
     rng = np.random.default_rng(0)
     settings = [
         {
