@@ -32,7 +32,10 @@ SUBJECTS = {
     "sessions": ("Sessions, runs and options", ["scheduler", "actors"]),
     "functions": ("Functions as nodes", ["graph.function"]),
     "variables": ("Variables", ["graph.variables"]),
-    "control_flow": ("Branches, loops and order", ["graph.ops.control_flow", "graph.ops.functional", "graph.ops.flow"]),
+    "control_flow": (
+        "Branches, loops and order",
+        ["graph.ops.control_flow", "graph.ops.loops", "graph.ops.functional", "graph.ops.flow"],
+    ),
     "gradients": ("Derivatives", ["graph.gradients", "graph.ops.clipping"]),
     "arrays": (
         "Arrays: making, shaping, indexing",

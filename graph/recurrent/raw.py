@@ -10,7 +10,7 @@ from weftwork.graph.build import constant, convert_to_tensor
 from weftwork.graph.nest import flatten
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
-from weftwork.graph.ops.control_flow import while_loop
+from weftwork.graph.ops.loops import while_loop
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.recurrent.cells import check_cell
 from weftwork.graph.recurrent.dynamic import filled
