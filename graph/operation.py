@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
     R = TypeVar("R", default=Any, covariant=True)
 
-    class _Stands(Any):
-        """A tensor stands for its value wherever a function takes that: it fits all annotations."""
+    class Stands(Any):
+        """Tensors and variables stand for their values wherever a function takes these: they fit all annotations."""
 
 else:
     R = TypeVar("R", covariant=True)
 
-    class _Stands:
+    class Stands:
         __slots__ = ()
 
 
@@ -269,7 +269,7 @@ class Operation:
         return f"<tf.Operation '{self.name}' type={self.type}>"
 
 
-class Tensor(Operators, Generic[R], _Stands):
+class Tensor(Operators, Generic[R], Stands):
     """An output of an operation. Every NumPy function of it makes a new node; it holds no value.
 
     For type checkers and readers, `Tensor[int]` is one whose value is an int.

@@ -7,7 +7,7 @@ TensorShape the same for users, with TensorFlow 1's methods; Dimension is one en
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -109,7 +109,7 @@ def text(shape: RawShape) -> str:
     return f"({dims[0]},)" if len(dims) == 1 else f"({', '.join(dims)})"
 
 
-def bracket_text(shape: RawShape) -> str:
+def bracket_text(shape: Sequence[Any] | None) -> str:
     """As TensorFlow's runtime prints it: `[?,3]`."""
     if shape is None:
         return "<unknown>"

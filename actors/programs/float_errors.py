@@ -113,16 +113,16 @@ def turn(user: bool) -> None:
         loud() if user else hush()
 
 
-def spoken_errors() -> dict:
+def spoken_errors() -> dict[str, Any]:
     """As `np.geterr()`: how the program has set them, in a quiet part too."""
     global _described
     now = _now()
     if _is_quiet(now):
         loud()
         try:
-            return np.geterr()
+            return dict(np.geterr())
         finally:
             hush()
     if _described[0] is not now:
-        _described = (now, np.geterr())
+        _described = (now, dict(np.geterr()))
     return _described[1]

@@ -30,7 +30,7 @@ def available() -> bool:
 def to_device(value: Any) -> Any:
     """A numeric array on the GPU; anything else as it is."""
     if type(value) is np.ndarray and value.ndim and value.dtype.kind in "biufc":
-        import cupy
+        import cupy  # pyright: ignore[reportMissingImports]
 
         return cupy.asarray(value)
     return value
@@ -38,7 +38,7 @@ def to_device(value: Any) -> Any:
 
 def to_host(value: Any) -> Any:
     """A CuPy array as NumPy's, rank 0 as a scalar, in structures too; anything else as it is."""
-    import cupy
+    import cupy  # pyright: ignore[reportMissingImports]
 
     if isinstance(value, cupy.ndarray):
         return cupy.asnumpy(value)[()]

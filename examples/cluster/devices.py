@@ -34,7 +34,9 @@ def build() -> SimpleNamespace:
     """The graph: a tower on each device, the mean of their gradients, the update."""
     x, y = tf.placeholder(tf.float32, [None, 64], name="x"), tf.placeholder(tf.int64, [None], name="y")
     optimizer = tf.train.GradientDescentOptimizer(0.5)
-    parts, gradients, losses = len(DEVICES), [], []
+    parts = len(DEVICES)
+    gradients: list[list[tuple[tf.Tensor, tf.Variable]]] = []
+    losses: list[tf.Tensor] = []
     with tf.variable_scope(tf.get_variable_scope()):
         for part, device in enumerate(DEVICES):
             with tf.device(device):

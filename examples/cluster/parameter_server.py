@@ -33,7 +33,7 @@ def work(target: str, seed: int, steps: int) -> int:
     rng = np.random.RandomState(seed)
     taken = 0
     with tf.Graph().as_default():
-        x, y, _, step, _, train = build()
+        x, y, _, _, _, train = build()
         with tf.train.MonitoredTrainingSession(
             target, is_chief=False, hooks=[tf.train.StopAtStepHook(last_step=steps)]
         ) as session:

@@ -4,6 +4,9 @@ The same program runs on a real cluster: give its address to `sweep`, or run it 
 the share of the variants in which the epidemic infects less than half of the people.
 """
 
+# Ray's test cluster has few types:
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 import argparse
 import random
 
@@ -50,7 +53,7 @@ def three_machines() -> Cluster:
 
 def main(address: str | None = None) -> float:
     cluster = None if address else three_machines()
-    shares, machines = sweep(cluster.address if cluster else address)
+    shares, machines = sweep(address or str(cluster and cluster.address))
     print("chance  " + "  ".join(f"{contacts} contacts" for contacts in CONTACTS))
     for chance in CHANCES:
         print(f"{chance:6}  " + "  ".join(f"{shares[contacts, chance]:10.0%}" for contacts in CONTACTS))

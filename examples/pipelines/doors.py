@@ -3,6 +3,9 @@
 `main` gives the share of the programs whose result is right.
 """
 
+# The other libraries have few types:
+# pyright: basic
+
 import asyncio
 import operator
 import random

@@ -32,7 +32,7 @@ def main(count: int = TESTED) -> float:
     _, labels = digits()
     with tf.Session() as session:
         told = [labels[session.run(model.nearest, feed)] for feed in feeds(model, count)]
-    accuracy = np.mean(np.equal(told, labels[TRAINED : TRAINED + count]))
+    accuracy = float(np.mean(np.equal(told, labels[TRAINED : TRAINED + count])))
     print(f"accuracy {accuracy:.3f}")
     return accuracy
 

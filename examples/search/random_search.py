@@ -3,6 +3,11 @@
 `main` returns the accuracy of the best settings.
 """
 
+# scikit-learn has no types:
+# pyright: basic
+
+from typing import Any
+
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.ensemble import ExtraTreesClassifier
@@ -12,13 +17,13 @@ import weftwork
 
 
 @weftwork.op(outputs=4)
-def data() -> list[np.ndarray]:
+def data():
     """Images and labels to train with, and to judge by: x, x_test, y, y_test."""
     return train_test_split(*load_digits(return_X_y=True), random_state=0)
 
 
 @weftwork.op
-def accuracy(settings: dict[str, int], x: np.ndarray, x_test: np.ndarray, y: np.ndarray, y_test: np.ndarray) -> float:
+def accuracy(settings: dict[str, Any], x: np.ndarray, x_test: np.ndarray, y: np.ndarray, y_test: np.ndarray) -> float:
     """How much of the test images a model with these settings gets right."""
     return ExtraTreesClassifier(random_state=0, **settings).fit(x, y).score(x_test, y_test)
 

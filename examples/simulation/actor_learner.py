@@ -11,13 +11,13 @@ import numpy as np
 import weftwork as tf
 
 SIZE, LEARNERS = 5, 4
-MOVES = np.array([[0, 1], [0, -1], [1, 0], [-1, 0]])
+MOVES = [(0, 1), (0, -1), (1, 0), (-1, 0)]
 GOAL = SIZE * SIZE - 1
 
 
 def walk(place: int, move: int) -> tuple[int, float]:
     """The place after a move, and the reward: 1 at the goal, else a small price."""
-    row, column = np.clip(np.array(divmod(place, SIZE)) + MOVES[move], 0, SIZE - 1)
+    row, column = (min(max(at + step, 0), SIZE - 1) for at, step in zip(divmod(place, SIZE), MOVES[move], strict=True))
     after = row * SIZE + column
     return after, 1.0 if after == GOAL else -0.01
 

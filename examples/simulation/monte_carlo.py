@@ -46,6 +46,7 @@ def main() -> float:
     points = weftwork.Variable(0, dtype=weftwork.int64, name="points")
     found = sum(batch(first + number, deaths) for number in range(BATCHES))
     step = weftwork.group(inside.assign_add(found), points.assign_add(BATCHES * POINTS))
+    hit = drawn = 0
     with weftwork.Session() as session:
         session.run(weftwork.global_variables_initializer())
         for number in range(RUNS):

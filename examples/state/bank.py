@@ -43,7 +43,8 @@ def work(session: weftwork.Session, bank: Bank, seed: int, refused: list[str]) -
 
 
 def main() -> float:
-    bank, refused = Bank(), []
+    bank = Bank()
+    refused: list[str] = []
     with weftwork.Session() as session:
         session.run(weftwork.global_variables_initializer())
         threads = [threading.Thread(target=work, args=(session, bank, seed, refused)) for seed in range(THREADS)]

@@ -34,7 +34,9 @@ def build(towers: int = 2) -> SimpleNamespace:
     x = tf.placeholder(tf.float32, [BATCH, 64], name="x")
     y = tf.placeholder(tf.int64, [BATCH], name="y")
     optimizer = tf.train.GradientDescentOptimizer(0.05)
-    gradients, losses, part = [], [], BATCH // towers
+    part = BATCH // towers
+    gradients: list[list[tuple[tf.Tensor, tf.Variable]]] = []
+    losses: list[tf.Tensor] = []
     for tower in range(towers):
         with tf.variable_scope("model", reuse=tower > 0), tf.name_scope(f"tower{tower}"):
             rows = slice(tower * part, (tower + 1) * part)

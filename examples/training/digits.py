@@ -4,6 +4,8 @@ Each step cuts its batch into shards. The shards' gradients are independent bran
 time as Ray tasks; the weights live in the session's actor; the update of all weights is one atomic run.
 """
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import sys
 
 import numpy as np

@@ -43,13 +43,14 @@ def main(steps: int = 20) -> float:
     model = build()
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
+        found = CENTRES
         for step, feed in enumerate(feeds(model, steps)):
             loss, found = session.run([model.loss, model.train], feed)
             if step % 5 == 0:
                 print(f"step {step}: mean square {loss:.4f}")
     distances = np.linalg.norm(found[:, None] - CENTRES[None], axis=2)
     print(found)
-    return distances.min(axis=0).max()
+    return float(distances.min(axis=0).max())
 
 
 if __name__ == "__main__":

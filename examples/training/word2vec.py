@@ -5,6 +5,7 @@ Skip-gram with negative sampling (Mikolov et al. 2013), on made-up sentences: "t
 
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def main(steps: int = 600) -> float:
             _, loss = session.run([model.train, model.loss], feed)
             if step % 100 == 0:
                 print(f"step {step}: loss {loss:.4f}")
-        similar = session.run(model.similar)
+        similar: Any = session.run(model.similar)
     nearest = np.argsort(-similar, axis=1)[:, 1:5]
     for word in (0, 5, 10, 15):
         print(f"near {WORDS[word]}: {', '.join([WORDS[other] for other in nearest[word]])}")

@@ -7,6 +7,7 @@ finished  [batch], booleans: outputs and states of a sequence that is finished s
 
 from __future__ import annotations
 
+import functools
 from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
@@ -224,9 +225,9 @@ class InferenceHelper(Helper):
         return self._end(sample_ids), self._next(sample_ids), state
 
 
-def embedder(embedding: Any) -> Callable[[Any], Tensor]:
+def embedder(embedding: Any) -> Callable[[Any], Any]:
     """What embeds ids: a function as it is, or lookups in a table."""
-    return embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
+    return embedding if callable(embedding) else functools.partial(embedding_lookup, embedding)
 
 
 def start_and_end(start_tokens: Any, end_token: Any) -> tuple[Tensor, Tensor]:

@@ -117,7 +117,7 @@ def _check_summaries(wanted: Sequence[str]) -> None:
             raise ValueError(f"Summaries should be one of [{', '.join(OPTIMIZER_SUMMARIES)}], you provided {summary}.")
 
 
-def _clipped(pairs: list, clip: Any) -> list:
+def _clipped(pairs: list[Any], clip: Callable[[list[Any]], Any] | float | None) -> list[Any]:
     """The pairs with gradients of at most the norm `clip` together, or as the function `clip` makes them."""
     if callable(clip):
         return list(clip(pairs))
@@ -277,6 +277,8 @@ class HParams:
 
     Raises ValueError for a value of another type, or a name that is not there.
     """
+
+    _types: dict[str, tuple[type, bool]]
 
     def __init__(self, hparam_def: Any = None, model_structure: Any = None, **kwargs: Any):
         self.__dict__["_types"] = {}

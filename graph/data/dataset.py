@@ -366,14 +366,14 @@ class Dataset(structures.Structured):
 
     # Iterators
 
-    def make_one_shot_iterator(self) -> Iterator[Any]:
+    def make_one_shot_iterator(self) -> Iterator:
         """An iterator that needs no initialiser, and goes through the elements once in a session.
 
         Raises ValueError where the dataset depends on a placeholder or a variable.
         """
         return one_shot_iterator(self.variant_tensor, self.structure)
 
-    def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator[Any]:
+    def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator:
         """An iterator that begins whenever its `initializer` runs. shared_name: iterators of one name are one."""
         return initializable_iterator(self.variant_tensor, self.structure, shared_name)
 

@@ -65,7 +65,7 @@ class Iterator(structures.Structured):
     @staticmethod
     def from_structure(
         output_types: Any, output_shapes: Any = None, shared_name: str | None = None, output_classes: Any = None
-    ) -> Iterator[Any]:
+    ) -> Iterator:
         """An iterator that `make_initializer` sets to the beginning of a dataset of these types and shapes."""
         structure = structures.of(output_types, output_shapes, output_classes, _words())
         return Iterator(_named(get_default_graph()), structure, shared_name=shared_name)
@@ -73,7 +73,7 @@ class Iterator(structures.Structured):
     @staticmethod
     def from_string_handle(
         string_handle: Any, output_types: Any, output_shapes: Any = None, output_classes: Any = None
-    ) -> Iterator[Any]:
+    ) -> Iterator:
         """The iterator whose `string_handle()` had the value that `string_handle` has in a run.
 
         When it runs: NotFoundError for a handle that the session does not know, InvalidArgumentError for an iterator of
@@ -156,7 +156,7 @@ class Iterator(structures.Structured):
 class IteratorState(Saveable):
     """How far an iterator has come, as a Saver keeps it: a string."""
 
-    def __init__(self, iterator: Iterator[Any]):
+    def __init__(self, iterator: Iterator):
         super().__init__(iterator._iterator_resource, dtypes.string, ())
         self._iterator = iterator
         self._value: Tensor | None = None
@@ -180,7 +180,7 @@ class IteratorState(Saveable):
         return node_of(self.op.graph, type, inputs, iterator._attrs(word), outputs, type)
 
 
-def make_saveable_from_iterator(iterator: Iterator[Any]) -> IteratorState:
+def make_saveable_from_iterator(iterator: Iterator) -> IteratorState:
     """How far an iterator has come, for `tf.train.Saver`'s list, or the collection "saveable_objects"."""
     return IteratorState(iterator)
 

@@ -23,11 +23,11 @@ def get_output_classes(dataset_or_iterator: Any) -> Any:
     return dataset_or_iterator.output_classes
 
 
-def make_one_shot_iterator(dataset: Dataset) -> Iterator[Any]:
+def make_one_shot_iterator(dataset: Dataset) -> Iterator:
     """As the dataset's method."""
     return dataset.make_one_shot_iterator()
 
 
-def make_initializable_iterator(dataset: Dataset, shared_name: str | None = None) -> Iterator[Any]:
+def make_initializable_iterator(dataset: Dataset, shared_name: str | None = None) -> Iterator:
     """As the dataset's method."""
     return dataset.make_initializable_iterator(shared_name)

@@ -114,7 +114,7 @@ def fused_batch_norm(
                 ]
         else:
             found = [convert_to_tensor(mean), convert_to_tensor(variance)]
-            made = batch_normalization(turned, *found, offset, scale, epsilon)
+            made = batch_normalization(turned, found[0], found[1], offset, scale, epsilon)
         made = array_ops.transpose(made, [0, 3, 1, 2]) if data_format == "NCHW" else made
         mean, variance = (array_ops.stop_gradient(part) for part in found)
         return made, mean, variance

@@ -315,7 +315,9 @@ def embedding_lookup(
             )  # fmt: skip
         if max_norm is None:
             return rows
-        axes = list(range(ids.shape.ndims, rows.shape.ndims))
+        first: Any = ids.shape.ndims
+        last: Any = rows.shape.ndims
+        axes = list(range(first, last))
         norm = math_ops.sqrt(math_ops.reduce_sum(math_ops.square(rows), axes, keepdims=True))
         return math_ops.divide(math_ops.multiply(rows, max_norm), math_ops.maximum(norm, max_norm))
 

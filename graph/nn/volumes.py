@@ -306,7 +306,7 @@ def dilation2d(
         given = sized(x, 2, "input")
         window = (None,) * 3 if w.raw_shape is None else w.raw_shape
         shape = (given[0], *window_counts(given[1:3], window[:2], attrs), given[3])
-        outputs = [(dtypes.int64, shape)] * 2
+        outputs: list[tuple[Any, Any]] = [(dtypes.int64, shape)] * 2
         at, of_weight = apply(kernels.dilated_at, [x, w], attrs, type="DilationAt", outputs=outputs)
         flat = [array_ops.reshape(t, [-1]) for t in (x, w)]
         return array_ops.gather(flat[0], at) + array_ops.gather(flat[1], of_weight)

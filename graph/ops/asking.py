@@ -53,7 +53,8 @@ def dimension_value(dimension: Any) -> Any:
 
 def dimension_at_index(shape: shapes.TensorShape, index: int) -> shapes.Dimension:
     """Number `index` of a shape's dimensions; an unknown one of an unknown shape."""
-    return shapes.Dimension(None) if shape.ndims is None else shapes.TensorShape(shape.as_list()).dims[index]
+    dims = shape.dims
+    return shapes.Dimension(None) if dims is None else dims[index]
 
 
 def convert_to_tensor_or_indexed_slices(value: Any, dtype: Any = None, name: str | None = None) -> Any:

@@ -29,6 +29,12 @@ def _square(value: Any) -> Tensor:
     return x
 
 
+def _longest(x: Tensor) -> Any:
+    """The greater size of matrices, which must be known."""
+    rows, columns = x.shape.as_list()[-2:]
+    return max(rows, columns)  # type: ignore[type-var]
+
+
 def adjoint(matrix: Any, name: str | None = None) -> Tensor:
     """The last two axes exchanged, and conjugated. The rank must be known."""
     return spaces.matrix_transpose(matrix, name=name or "adjoint", conjugate=True)
@@ -176,9 +182,8 @@ def pinv(a: Any, rcond: Any = None, validate_args: bool = False, name: str | Non
     """
     with name_scope(name, "pinv", [a]):
         x = of_dtype(a, "a", LAPACK)
-        rows, columns = x.shape.as_list()[-2:]
         if rcond is None:
-            rcond = 10.0 * max(rows, columns) * np.finfo(x.dtype.numpy).eps
+            rcond = 10.0 * _longest(x) * np.finfo(x.dtype.numpy).eps
         s, u, v = linalg_ops.svd(x)
         limit = math_ops.reduce_max(s, -1, keepdims=True) * convert_to_tensor(rcond, s.dtype)
         kept = math_ops.greater(s, limit)
@@ -194,7 +199,7 @@ def matrix_rank(a: Any, tol: Any = None, validate_args: bool = False, name: str 
         s = linalg_ops.svd(x, compute_uv=False)
         if tol is None:
             most = math_ops.reduce_max(s, -1, keepdims=True)
-            tol = most * (max(x.shape.as_list()[-2:]) * float(np.finfo(x.dtype.numpy).eps))
+            tol = most * (_longest(x) * float(np.finfo(x.dtype.numpy).eps))
         return math_ops.reduce_sum(math_ops.cast(math_ops.greater(s, tol), dtypes.int32), -1)
 
 

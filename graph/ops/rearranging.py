@@ -114,11 +114,10 @@ def reverse_sequence(
     if seq is None:
         raise ValueError("reverse_sequence needs a seq_axis.")
     seq, batch = known_axis(seq, rank_of(x), "seq_dim"), known_axis(batch or 0, rank_of(x), "batch_dim")
-    if x.raw_shape is not None and lengths.raw_shape and None not in (x.raw_shape[batch], lengths.raw_shape[0]):  # type: ignore[index]
-        if x.raw_shape[batch] != lengths.raw_shape[0]:  # type: ignore[index]
-            raise ValueError(
-                f"seq_lengths must have one entry for each of {x.raw_shape[batch]}, not {lengths.raw_shape[0]}."
-            )  # type: ignore[index]
+    if x.raw_shape is not None and lengths.raw_shape and batch is not None:
+        wanted, there = x.raw_shape[batch], lengths.raw_shape[0]
+        if None not in (wanted, there) and wanted != there:
+            raise ValueError(f"seq_lengths must have one entry for each of {wanted}, not {there}.")
     attrs = {"seq_axis": seq, "batch_axis": batch}
     return apply(
         kernels_indices.reverse_sequence,

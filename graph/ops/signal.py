@@ -86,7 +86,7 @@ def _transformed(shape: Any, rank: int, given: bool, length: Any, inverse: bool)
     if shape is None:
         return None
     if given:
-        dims = [None] * rank if length is None else np.ravel(length).tolist()
+        dims: list[Any] = [None] * rank if length is None else np.ravel(length).tolist()
     else:
         last = shape[-1]
         dims = [*shape[-rank:-1], (None if last is None else max(0, 2 * (last - 1))) if inverse else last]

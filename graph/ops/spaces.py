@@ -182,8 +182,8 @@ def _patches(images: Any, ksizes: Any, strides: Any, rates: Any, padding: Any, r
     word = str(padding).upper()
     if word not in ("SAME", "VALID"):
         raise ValueError(f"padding must be SAME or VALID, not {padding!r}")
-    attrs = dict(zip(("kernel", "strides", "rates"), [part[1:-1] for part in given], strict=True))
-    attrs["padding"] = word  # type: ignore[assignment]
+    attrs: dict[str, Any] = dict(zip(("kernel", "strides", "rates"), [part[1:-1] for part in given], strict=True))
+    attrs["padding"] = word
     shape = None
     if x.raw_shape is not None:
         if len(x.raw_shape) != rank:

@@ -32,7 +32,7 @@ _NONE = np.iinfo(np.int64).min
 def in_rows(indices: Any, values: Any, shape: Any) -> Any:
     """The labels of a sparse tensor as rows, filled up with `_NONE`."""
     shape = tuple(np.asarray(shape).tolist())
-    rows = np.ravel_multi_index(tuple(np.asarray(indices)[:, :-1].T), shape[:-1])
+    rows = np.asarray(np.ravel_multi_index(tuple(np.asarray(indices)[:, :-1].T), shape[:-1]))
     order = np.argsort(rows, kind="stable")
     counts = np.bincount(rows, minlength=int(np.prod(shape[:-1])))
     out = np.full((len(counts), int(counts.max(initial=0))), _NONE, np.int64)

@@ -107,7 +107,7 @@ class PartitionedVariable(Operators):
     def _cut(self, value: Tensor) -> list[Tensor]:
         found, start = [], 0
         for part in self._parts:
-            size = part.shape.as_list()[self._axis]
+            size: Any = part.shape.as_list()[self._axis]
             found.append(value[(slice(None),) * self._axis + (slice(start, start + size),)])
             start += size
         return found

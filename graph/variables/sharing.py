@@ -266,7 +266,7 @@ def _made_or_shared(name: str, request: _Request) -> Any:
 def _divided(name: str, request: _Request) -> PartitionedVariable | None:
     """A variable in as many parts as the partitioner says; None where it has no axis to be divided along."""
     store, scope = _store(get_default_graph()), get_variable_scope()
-    known = store.get(f"{name}/parts")
+    known: Any = store.get(f"{name}/parts")
     if known is not None and request.shape is None:
         if not request.reuse:
             raise ValueError(f"Partitioned variable with name {name} already exists. Did you mean to set reuse=True?")

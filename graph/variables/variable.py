@@ -16,7 +16,7 @@ from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import variable_at
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.names import with_scope, without_scope
-from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.operation import Kind, Operation, Stands, Tensor
 from weftwork.graph.operators import Operators
 from weftwork.graph.protos import protos
 from weftwork.graph.references import Reference
@@ -48,7 +48,7 @@ class VariableAggregation(enum.Enum):
     ONLY_FIRST_REPLICA = ONLY_FIRST_TOWER = 3
 
 
-class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metaclass]
+class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignore[metaclass]
     """State that belongs to each session that runs the graph.
 
     initial_value: anything that is or becomes a tensor, or a function that makes one.

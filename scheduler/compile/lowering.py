@@ -169,6 +169,7 @@ class _Lowering:
         elif kind is Kind.RANDOM:
             stream = op.attrs.get("_stream")
             place = self._place(op if stream is None else op.graph._by_name[stream])
+            assert op.kernel is not None
             self._node(op, (place, *[self._read(t) for t in op.inputs]), kernel=Draw(op.kernel))
         else:
             self._node(op, tuple([self._read(t, peek=True) for t in op.inputs]))
@@ -228,7 +229,8 @@ class _Lowering:
             self._in_parts(op, made, parts)
             return
         inputs = []
-        for word, what in made.order:
+        order: list[tuple[str, Any]] = made.order
+        for word, what in order:
             if word == "input":  # a variable without a value matters only to the branch that reads it
                 inputs.append(self._read(op.inputs[what], peek=op.inputs[what].op.kind in REFERENCES))
             elif word == "state":
@@ -253,7 +255,8 @@ class _Lowering:
         self._node(split, tuple([self._read(t) for t in split.inputs]))
         for part in parts[1:-1]:
             inputs = []
-            for word, what in made.order:
+            order: list[tuple[str, Any]] = made.order
+            for word, what in order:
                 if word == "input":
                     inputs.append(self._read(part.inputs[what], peek=part.inputs[what].op.kind in REFERENCES))
                 else:

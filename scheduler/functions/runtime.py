@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -24,9 +24,13 @@ from weftwork.graph.variables.writes import is_variable_initialized
 from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.session.session import BaseSession, Session
 
-K = TypeVar("K")
-T = TypeVar("T")
-U = TypeVar("U")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    K = TypeVar("K", default=Any)
+    T = TypeVar("T", default=Any)
+    U = TypeVar("U", default=Any)
+    V = TypeVar("V", default=Any)
 _making = fresh(threading.RLock())
 
 
@@ -87,7 +91,9 @@ def run(fetches: dict[K, Tensor[T]], feed_dict: Mapping[Any, Any] | None = None)
 @overload
 def run(fetches: tuple[Tensor[T], Tensor[U]], feed_dict: Mapping[Any, Any] | None = None) -> tuple[T, U]: ...
 @overload
-def run(fetches: tuple[Tensor[T], ...], feed_dict: Mapping[Any, Any] | None = None) -> tuple[T, ...]: ...
+def run(
+    fetches: tuple[Tensor[T], Tensor[U], Tensor[V]], feed_dict: Mapping[Any, Any] | None = None
+) -> tuple[T, U, V]: ...
 @overload
 def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any: ...
 def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:

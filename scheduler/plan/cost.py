@@ -184,7 +184,7 @@ class Costs:
         """Whether a function is blocked."""
         return bool(self._blocking) and _is_weak(kernel) and _key(kernel) in self._blocking
 
-    def blocks_any(self, kernels: Iterable[Callable]) -> bool:
+    def blocks_any(self, kernels: Iterable[Callable | None]) -> bool:
         """Whether some of these functions are blocked."""
         return bool(self._blocking) and any(map(self.blocks, kernels))
 

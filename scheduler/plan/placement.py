@@ -74,7 +74,8 @@ class Estimate:
             self.bytes[value] = shape_bytes(flow.variables[name].outputs[0]) or 64
         for value, constant in flow.constants.items():
             self.bytes[value] = getattr(constant, "nbytes", 64)
-        for value, size in dict(known_bytes).items():
+        sizes: dict[int, int | None] = dict(known_bytes)
+        for value, size in sizes.items():
             if size is not None:
                 self.bytes[value] = size
         sizes = self.bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Any
 
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
@@ -39,7 +40,7 @@ def call_node(run: Run, node: int) -> Cost:
     The context is one of `float_errors`. Raises what the node raises.
     """
     flow = run.flow
-    kernel = flow.kernels[node]
+    kernel: Any = flow.kernels[node]
     args = [run.local(number) for number in flow.inputs[node]]
     if is_users(kernel):
         args = all_lent(args, users_function(kernel).reads)

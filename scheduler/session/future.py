@@ -53,7 +53,8 @@ class RunFuture(Future[T]):
         return future
 
     def _work(self, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> None:
-        result, failure = None, None
+        result: Any = None
+        failure: BaseException | None = None
         try:
             result = work(self._started)
         except BaseException as error:  # it is the future's to raise

@@ -7,7 +7,7 @@ list of these. Where they cannot follow, it is Any.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from weftwork.graph.errors import InvalidArgumentError, OpError
 from weftwork.graph.operation import Operation, Tensor
@@ -23,13 +23,14 @@ from weftwork.scheduler.session.targets import timeout_of
 from weftwork.scheduler.views.metadata import Metadata, Wanted, is_costed
 from weftwork.scheduler.views.progress import is_shown, showing
 
-K = TypeVar("K")
-T = TypeVar("T")
-U = TypeVar("U")
-V = TypeVar("V")
-
 if TYPE_CHECKING:
-    from typing_extensions import TypedDict, Unpack
+    from typing_extensions import TypedDict, TypeVar, Unpack
+
+    K = TypeVar("K", default=Any)
+    T = TypeVar("T", default=Any)
+    U = TypeVar("U", default=Any)
+    V = TypeVar("V", default=Any)
+    W = TypeVar("W", default=Any)
 
     Feeds = Mapping[Any, Any] | None
     Options = RunOptions | None
@@ -64,7 +65,9 @@ class Running(Looks):
         self, fetches: tuple[Tensor[T], Tensor[U], Tensor[V]], feed_dict: Feeds = ..., **how: Unpack[How]
     ) -> tuple[T, U, V]: ...
     @overload
-    def run(self, fetches: tuple[Tensor[T], ...], feed_dict: Feeds = ..., **how: Unpack[How]) -> tuple[T, ...]: ...
+    def run(
+        self, fetches: tuple[Tensor[T], Tensor[U], Tensor[V], Tensor[W]], feed_dict: Feeds = ..., **how: Unpack[How]
+    ) -> tuple[T, U, V, W]: ...
     @overload
     def run(
         self,

@@ -326,7 +326,7 @@ class TestCase(unittest.TestCase):
     def assertRaisesWithPredicateMatch(self, exception_type: Any, expected_err_re_or_predicate: Any) -> Iterator[None]:
         """An exception of a type is raised, whose text has a match of an expression, or of which a predicate holds."""
         if callable(expected_err_re_or_predicate):
-            holds = expected_err_re_or_predicate
+            holds: Callable[..., Any] = expected_err_re_or_predicate
         else:
             pattern = expected_err_re_or_predicate
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from typing_extensions import assert_type
 
 import weftwork as tf
@@ -97,11 +99,17 @@ def maps() -> None:
     assert_type(list(tf.map(coroutine, ["a"], window=2)), list[int])
 
 
+def executes() -> None:
+    with tf.Executor() as executor:
+        assert_type(executor.submit(len, "a").result(), int)
+        assert_type(list(executor.map(len, ["a"])), list[int])
+
+
 async def coroutine(url: str) -> int:
     return len(url)
 
 
-def graphs(x: tf.Tensor, day: tf.Tensor[int], name: tf.Tensor[str]) -> None:
+def graphs(session: tf.Session, x: tf.Tensor, day: tf.Tensor[int], name: tf.Tensor[str]) -> None:
     """What the library makes: tensors, whose values NumPy decides."""
     assert_type(tf.placeholder(tf.float32, [None], name="fed"), tf.Tensor)
     assert_type(tf.constant([1, 2]), tf.Tensor)
@@ -112,8 +120,9 @@ def graphs(x: tf.Tensor, day: tf.Tensor[int], name: tf.Tensor[str]) -> None:
     assert_type(tf.while_loop(lambda i, s: i < 3, lambda i, s: (i + 1, s * 2), (x, x)), tuple[tf.Tensor, tf.Tensor])
     count = tf.Variable(0, name="count")
     assert_type(count, tf.Variable)
-    assert_type(count.assign_add(1), tf.Tensor)
     assert_type(count.read_value(), tf.Tensor)
+    assert_type(session.run(count), Any)
+    assert_type(session.run([count]), list[Any])
     assert_type(count + 1, tf.Tensor)
     load(count)
 
@@ -126,5 +135,5 @@ def wrong() -> None:
     mean(load(3), "x")  # pyright: ignore[reportArgumentType]
     Scale().times("x")  # pyright: ignore[reportArgumentType]
     report("x")  # pyright: ignore[reportArgumentType]
-    list(tf.map(load, ["x"]))  # pyright: ignore[reportArgumentType]
+    list(tf.map(load, ["x"]))  # pyright: ignore[reportCallIssue, reportArgumentType]
     tf.run(load(3), progres=True)  # pyright: ignore[reportCallIssue]
