@@ -146,7 +146,8 @@ def _levels() -> dict[str, int]:
     if cache is None or _LOOKED_AT not in cache:
         if cache is not None:
             cache[_LOOKED_AT] = True
-        levels = {name: logger.level for name, logger in list(root.manager.loggerDict.items()) if _has_level(logger)}
+        named: list[tuple[str, Any]] = list(root.manager.loggerDict.items())
+        levels = {name: logger.level for name, logger in named if _has_level(logger)}
         _known_levels = {**levels, "": root.level, "disabled": root.manager.disable}
     return _known_levels
 

@@ -200,7 +200,7 @@ class Barrier(_Held):
         count = convert_to_tensor(num_elements, kinds_of.int32)
         small = convert_to_tensor(np.bool_(allow_small_batch))
         outputs: list = [(kinds_of.int64, (None,)), (kinds_of.string, (None,))]
-        raw: Sequence[Any] = self._definition.shapes or ()
+        raw: list[Any] = list(self._definition.shapes or ())
         for kind, shape in zip(self._definition.dtypes, raw, strict=True):
             outputs.append((kind, None if shape is None else (None, *shape)))
         made = self._node("take", [count, small], outputs, name).outputs

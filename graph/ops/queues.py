@@ -223,7 +223,7 @@ class QueueBase:
         if known is not None and known < 0:
             raise ValueError(f"Input 'n' must be >= 0, but is {known} for {name!r}")
         rows = None if known is None or word == "dequeue_up_to" else int(known)
-        raw: Sequence[Any] = self._shapes or (None,) * len(self._dtypes)
+        raw: list[Any] = self._shapes or [None] * len(self._dtypes)
         outputs = [(d, None if s is None else (rows, *s)) for d, s in zip(self._dtypes, raw, strict=True)]
         return self._returned(self.node(word, [count], outputs, name))
 

@@ -103,7 +103,7 @@ def huber_loss(labels: Any, predictions: Any, delta: float = 1.0) -> Tensor:
     y, p = _floats(labels, predictions)
     error = math_ops.abs(p - y)
     near = math_ops.minimum(error, delta)
-    return 0.5 * near * near + delta * (error - near)
+    return near * near * 0.5 + (error - near) * delta
 
 
 @weighted("hinge_loss")

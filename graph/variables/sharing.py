@@ -320,7 +320,7 @@ def _first(*given: Any) -> Any:
     return next((item for item in given if item is not None), None)
 
 
-def _store(graph: Graph) -> dict[str, Variable]:
+def _store(graph: Graph) -> dict[str, Any]:
     holder = graph.get_collection_ref(_STORE)
     if not holder:
         holder.append({})

@@ -85,7 +85,7 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
         if variable_def is not None:
             if initial_value is not None:
                 raise ValueError("variable_def and initial_value are mutually exclusive.")
-            vars(self).update(vars(self.from_proto(variable_def, import_scope)))
+            self.__dict__.update(vars(self.from_proto(variable_def, import_scope)))
             return
         if initial_value is None:
             raise ValueError("initial_value must be specified.")

@@ -229,10 +229,9 @@ class _Lowering:
             self._in_parts(op, made, parts)
             return
         inputs = []
-        order: list[tuple[str, Any]] = made.order
-        for word, what in order:
+        for word, what in made.order:
             if word == "input":  # a variable without a value matters only to the branch that reads it
-                inputs.append(self._read(op.inputs[what], peek=op.inputs[what].op.kind in REFERENCES))
+                inputs.append(self._taken(op, what))
             elif word == "state":
                 inputs.append(self._newest(what))
                 flow.variables[what] = made.variables[what]
@@ -249,16 +248,20 @@ class _Lowering:
             self.version[name] = value
             flow.extra[value] = made.variables[name].outputs[0]
 
+    def _taken(self, op: Operation, place: int) -> int:
+        """The value of an input of a branch or a loop. It may be a variable without a value."""
+        tensor = op.inputs[place]
+        return self._read(tensor, peek=tensor.op.kind in REFERENCES)
+
     def _in_parts(self, op: Operation, made: Any, parts: list[Operation]) -> None:
         """A function over elements that runs in parts beside each other; what is read is read by each."""
         split, join = parts[0], parts[-1]
         self._node(split, tuple([self._read(t) for t in split.inputs]))
         for part in parts[1:-1]:
             inputs = []
-            order: list[tuple[str, Any]] = made.order
-            for word, what in order:
+            for word, what in made.order:
                 if word == "input":
-                    inputs.append(self._read(part.inputs[what], peek=part.inputs[what].op.kind in REFERENCES))
+                    inputs.append(self._taken(part, what))
                 else:
                     inputs.append(self._version(what, made.variables[what]))
             self._node(part, tuple(inputs), made.kernel)

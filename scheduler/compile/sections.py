@@ -205,7 +205,8 @@ def _closed(
     for position, (word, what) in enumerate(order):
         number = None
         if word == "input":
-            tensor = section.parameters[what] if what < len(section.parameters) else op.inputs[what]
+            at: int = what
+            tensor = section.parameters[at] if at < len(section.parameters) else op.inputs[at]
             number = flow.feeds.get(tensor)
             if number in used and tensor.op.kind in REFERENCES:
                 variable = op.graph.get_operation_by_name(variable_name(tensor))

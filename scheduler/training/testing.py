@@ -328,11 +328,8 @@ class TestCase(unittest.TestCase):
         if callable(expected_err_re_or_predicate):
             holds: Callable[..., Any] = expected_err_re_or_predicate
         else:
-            pattern = expected_err_re_or_predicate
-
-            def holds(error: BaseException) -> bool:
-                text = error.message if isinstance(error, OpError) else str(error)
-                return re.search(pattern, text) is not None
+            expression = re.compile(expected_err_re_or_predicate)
+            holds = lambda error: expression.search(error.message if isinstance(error, OpError) else str(error))  # noqa: E731
 
         try:
             yield
