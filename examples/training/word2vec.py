@@ -69,9 +69,9 @@ def main(steps: int = 600) -> float:
             if step % 100 == 0:
                 print(f"step {step}: loss {loss:.4f}")
         similar: Any = session.run(model.similar)
-    nearest: Any = np.argsort(-similar, axis=1)[:, 1:5]
+    nearest = np.argsort(-similar, axis=1)[:, 1:5]
     for word in (0, 5, 10, 15):
-        print(f"near {WORDS[word]}: {', '.join([WORDS[other] for other in nearest[word]])}")
+        print(f"near {WORDS[word]}: {', '.join([WORDS[int(other)] for other in nearest[word]])}")
     return (nearest // 5 == np.arange(len(WORDS))[:, None] // 5).mean()
 
 

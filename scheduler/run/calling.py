@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from time import perf_counter
-from typing import Any
 
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
@@ -41,7 +40,7 @@ def call_node(run: Run, node: int) -> Cost:
     The context is one of `float_errors`. Raises what the node raises.
     """
     flow = run.flow
-    kernel: Any = flow.kernels[node]
+    kernel = flow.kernels[node]
     args = [run.local(number) for number in flow.inputs[node]]
     if is_users(kernel):
         args = all_lent(args, users_function(kernel).reads)
@@ -50,7 +49,7 @@ def call_node(run: Run, node: int) -> Cost:
     start = perf_counter()
     given = [run.stop, *args] if isinstance(kernel, Control) else args
     try:
-        result = run.call_here(("call", node), partial(kernel, *given, **flow.attrs[node]))
+        result = run.call_here(("call", node), partial(flow.kernels[node], *given, **flow.attrs[node]))
     except BaseException as error:
         if run.is_cancelled and not is_from_outside(error):
             raise Stopped from error  # the function has made another error of what it was struck by
