@@ -1,4 +1,4 @@
-"""The walk over what a function refers to: what it reads, what it writes, and what it may change in place."""
+"""The walk over a function's references: what it reads, what it writes, and what it may mutate."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ from weftwork.graph.seeded import NUMPY, PYTHON
 
 
 class Walk:
-    """One walk over all that a function refers to. given: functions, and classes of objects, that come to it."""
+    """One walk over everything a function refers to. given: functions, and classes of objects, passed to it."""
 
     def __init__(self, function: Callable, whole: tuple[type, ...], given: list):
         self._kinds = whole
@@ -87,7 +87,7 @@ class Walk:
         self._go_on()
         classes = [part for part in given if isinstance(part, type) and id(part) not in self.classes]
         known = -1
-        while known < len(self.attributes):  # the methods that are called may call others
+        while known < len(self.attributes):  # methods may call other methods
             known = len(self.attributes)
             for kind in classes:
                 self._methods_of(kind)
@@ -98,9 +98,9 @@ class Walk:
             self._look_at(*self._todo.pop())
 
     def visit(self, value: Any, names: frozenset, state: int = NONE) -> None:
-        """Look at a value that code refers to, later.
+        """Queue a value that code refers to.
 
-        names: the attributes that this code asks for.   state: whether it is captured state, by itself or in something.
+        names: attributes that this code looks up.   state: whether it is captured itself or inside a captured value.
         """
         if type(value) not in ATOMS and self._is_new((id(value), names, state)):
             self._todo.append((value, names, state))
@@ -109,7 +109,8 @@ class Walk:
         kind = type(value)
         if kind is FunctionType:
             self._function(value)
-        elif kind is MethodType and type(value.__func__) is not FunctionType:  # a partial, or any object, may bind
+        elif kind is MethodType and type(value.__func__) is not FunctionType:
+            # A partial or any callable object can be bound.
             for part in (value.__func__, value.__self__):
                 self.visit(part, names, state)
         elif kind is MethodType:
@@ -198,7 +199,7 @@ class Walk:
         self._wrapped(function)
 
     def _builtin(self, name: str) -> Any:
-        """What Python finds under a name that no module has. Others are told of what the program has put there."""
+        """The value of a builtin name. If the program has set it, other processes must be told."""
         value = self._refer(functools.partial(found_in, vars(builtins)), name, ("builtin", name))
         own = not isinstance(value, (BuiltinFunctionType, type)) and type(value).__module__ != "_sitebuiltins"
         if own and value is not MISSING and name[:2] != "__" and value is not Ellipsis and value is not NotImplemented:
@@ -207,13 +208,13 @@ class Walk:
         return value if value is input else MISSING
 
     def _generic(self, registry: Mapping) -> None:
-        """What a generic function calls, as far as it is registered by now."""
+        """Visit the implementations registered so far with a generic function."""
         self._refer(len, registry, ("registered", id(registry)))
         for kind in list(registry):
             self.visit(self._refer(registry.get, kind, ("registered", id(registry), kind)), frozenset())
 
     def _changes(self, change: Change, roots: dict) -> None:
-        """Code changes something in place: it is a write where that is captured state."""
+        """Record that code mutates something: it is a write if the thing is captured state."""
         value = roots.get(change.root, MISSING)
         if value is MISSING:
             return
@@ -261,7 +262,7 @@ class Walk:
         self._named(name)
 
     def _named(self, name: str) -> None:
-        """Code refers to a module, or to something of it."""
+        """Code names a module, or an attribute of a module."""
         top = name.partition(".")[0]
         if top == "random":
             self.draws |= PYTHON
@@ -279,7 +280,7 @@ class Walk:
         elif owner is NUMPYS:
             self.draws |= NUMPY
         elif isinstance(owner, GENERATORS) or (function.__name__ in CHANGES and isinstance(owner, CHANGED)):
-            self.writes.add(("object", id(owner)))  # a method of an object, taken from it
+            self.writes.add(("object", id(owner)))  # a bound method
         name = getattr(function, "__module__", None)
         if function is input:
             self.writes.add((MINE, "stdin"))
@@ -311,7 +312,7 @@ class Walk:
                 self._member(value, kind)
 
     def _member(self, value: Any, kind: type) -> None:
-        """What stands in a class: its methods get an object of it, or the class."""
+        """Visit a class attribute: its methods get an instance or the class."""
         function, self_ = (value.__func__, kind) if type(value) is classmethod else (value, ObjectOf(kind))
         if type(function) is not FunctionType:
             state = is_data(value) and not is_atomic(type(value)) and not hasattr(type(value), "__get__")
@@ -320,7 +321,7 @@ class Walk:
             self._function(function, self_)
 
     def _methods_of(self, kind: type) -> None:
-        """The methods that code may call of an object of a class that it gets."""
+        """Visit the methods that code may call on an instance of a class that it gets."""
         for base in kind.__mro__:
             for name, value in list(vars(base).items()) if is_own(base.__module__) else ():
                 special = name[:2] == name[-2:] == "__" and name not in MAKING and name not in ITSELF
@@ -355,13 +356,13 @@ class Walk:
             self.visit(item, names, INSIDE if state else NONE)
 
     def attributes_of(self, value: Any) -> None:
-        """Those of a large object: it is seen when one is bound anew."""
+        """Watch a large object's attributes: a rebinding of one is detected."""
         space = space_of(value) if is_own(type(value).__module__) else None
         for name in list(space or ())[:ITEMS]:
             self._refer(functools.partial(found_in, space), name, ("object", id(value)))
 
     def _methods(self, value: Any, names: frozenset) -> None:
-        """The methods that code may call of a captured instance: what they change of it is captured state."""
+        """Visit the methods that code may call on a captured instance: what they mutate is captured state."""
         for base in type(value).__mro__:
             if is_own(base.__module__):
                 for name, method in list(vars(base).items()):
@@ -379,7 +380,7 @@ class Walk:
         self._methods(value, facts.attributes - names)
 
     def _wrapped(self, value: Any) -> None:
-        """What a decorator has wrapped, or a cache."""
+        """Visit the function behind a decorator or a cache."""
         try:
             inner = object.__getattribute__(value, "__wrapped__")
         except AttributeError:

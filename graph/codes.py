@@ -1,9 +1,10 @@
-"""What a function's code says: which names it looks up, which it binds anew, and what it changes in place.
+"""Analysis of a code object: the names that it looks up, rebinds and mutates.
 
-root     where a value comes from that code changes: a global, a free variable, an argument with a default, `self`
-path     how code goes on from there: the names of attributes, `ITEM` for an item
-The stack of Python's machine is followed from instruction to instruction, without going back for loops: what is found
-is nearly always right, and what is missed is found after a call (`Captured.objects`).
+root     where a mutated value comes from: a global, a free variable, an argument with a default, `self`
+path     how the code gets from the root to the value: attribute names, or `ITEM` for an item
+
+We simulate Python's value stack instruction by instruction, without following loops back. Results are nearly always
+right; a missed mutation is found after a call (`Captured.objects`).
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from typing import Any, NamedTuple
 
 ITEM = "[]"
 CLASS = ("__class__", "type()")
-"""Steps of a path to an object's class."""
+"""Path steps that lead to an object's class."""
 ROOT_SELF = ("self", "")
 CHANGES = frozenset(
     "append appendleft extend extendleft insert pop popleft popitem remove discard clear add update setdefault sort "
     "reverse rotate subtract move_to_end difference_update intersection_update symmetric_difference_update fill put "
     "itemset resize partition frombytes fromlist writelines set reset".split()
 )
-"""Methods that change a container in place."""
+"""Methods that mutate a container."""
 _VIEWS = frozenset("get items values".split())
-"""Methods that give what is in a container."""
+"""Methods that return a container's items."""
 _ENDS = frozenset("RETURN_VALUE RETURN_CONST RAISE_VARARGS RERAISE".split())
 _MOST = 20_000
-"""Instructions of a function that are looked at."""
+"""The largest number of instructions that are analyzed in a function."""
 
 
 class Change(NamedTuple):
-    """Something that code changes in place. how: "attribute", "item", "method", "inplace" or "argument"; name: of."""
+    """A mutation. how: "attribute", "item", "method", "inplace" or "argument".   name: of the attribute or method."""
 
     root: tuple[str, str]
     path: tuple[str, ...]
@@ -40,9 +41,9 @@ class Change(NamedTuple):
 
 
 class Facts:
-    """What one code object says, with those inside it.
+    """The facts about a code object and those nested in it.
 
-    globals, attributes, imports: names.   stored_globals, stored_free: names that it binds anew.   changes: in place.
+    globals, attributes, imports: names.   stored_globals, stored_free: names that it rebinds.   changes: mutations.
     """
 
     def __init__(self, code: CodeType):
@@ -62,7 +63,7 @@ class Facts:
         self.attributes = frozenset(attributes)
 
     def _take(self, inner: Facts, code: CodeType, attributes: set[str]) -> None:
-        """A function, a class or a comprehension inside: what it does to names of the outer one is not captured."""
+        """Merge the facts of a nested function, class or comprehension, for which our locals are not captured."""
         self.globals += inner.globals
         self.imports += inner.imports
         self.stored_globals |= inner.stored_globals
@@ -77,7 +78,7 @@ _MOST_KNOWN = 4096
 
 
 def facts_of(code: CodeType) -> Facts:
-    """The facts of a code object: they are found once."""
+    """The facts about a code object, cached."""
     facts = _facts.get(id(code))
     if facts is None or facts.code is not code:
         if len(_facts) >= _MOST_KNOWN:
@@ -87,7 +88,7 @@ def facts_of(code: CodeType) -> Facts:
 
 
 class _Follower:
-    """Follows the stack through one code object: each place holds where the value comes from, or None."""
+    """Simulates the stack through one code object: each entry tells where the value comes from, or is None."""
 
     def __init__(self, facts: Facts, code: CodeType, attributes: set[str]):
         self.facts, self.code, self.attributes = facts, code, attributes
@@ -98,7 +99,7 @@ class _Follower:
             self.locals[code.co_varnames[0]] = (ROOT_SELF, ())
 
     def follow(self) -> None:
-        """Look at all instructions."""
+        """Go through all instructions."""
         waiting: dict[int, list[Any]] = {}
         ended = False
         for count, each in enumerate(dis.get_instructions(self.code)):
@@ -318,7 +319,7 @@ class _Follower:
     # Calls and operators
 
     def _called(self, name: str, count: int) -> None:
-        """The result of a call is nobody's, but for a container's items. NULLs are not kept on this stack."""
+        """The result of a call has no known root, unless it is a container's item. This stack has no NULLs."""
         if name == "PRECALL":
             return
         if name.startswith("CALL_INTRINSIC"):
@@ -349,7 +350,8 @@ class _Follower:
 
 
 _TYPE, _AT = (("global", "type"), ()), ("at",)
-"""What gives the class of its argument; `numpy.add.at` and the like, which write to theirs, be it read-only or not."""
+"""Origins of `type`, whose result is its argument's class; and of `numpy.add.at` and the like, which write to their
+argument even if it is read-only."""
 _JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs])
 
 

@@ -1,4 +1,4 @@
-"""Python's operators of tensors and variables."""
+"""Python's operators on tensors and variables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Operators(np.lib.mixins.NDArrayOperatorsMixin):
-    """Python's operators by NumPy's protocol. Nothing is changed in place: `t += x` binds `t` to a new tensor."""
+    """Python's operators through NumPy's protocol. None works in place: `t += x` binds `t` to a new tensor."""
 
     __slots__ = ()
 
@@ -58,7 +58,7 @@ class Operators(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 def _divides(ufunc: np.ufunc, turned: bool) -> Callable[[Any, Any], Any]:
-    """An operator that divides: of integers by zero it is an error, where NumPy's function gives 0."""
+    """A division operator. Dividing integers by zero is an error; NumPy's function returns 0."""
 
     def operator(self: Any, other: Any) -> Any:
         if getattr(other, "__array_ufunc__", self) is None:
@@ -74,7 +74,7 @@ for _word, _ufunc in (("floordiv", np.floor_divide), ("mod", np.remainder), ("di
 
 
 def _old_division(self: Any, other: Any) -> Any:
-    """`__div__` of Python 2: of whole numbers it rounds down, of others it does not."""
+    """`__div__` of Python 2, which rounds down for integers only."""
     return self // other if self.dtype.is_integer else self / other
 
 

@@ -1,4 +1,4 @@
-"""TensorFlow 1's functions of datasets and iterators."""
+"""TensorFlow 1's functions about datasets and iterators."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def get_output_classes(dataset_or_iterator: Any) -> Any:
 
 
 def make_one_shot_iterator(dataset: Dataset) -> Iterator:
-    """As the dataset's method."""
+    """The same as the dataset's method."""
     return dataset.make_one_shot_iterator()
 
 
 def make_initializable_iterator(dataset: Dataset, shared_name: str | None = None) -> Iterator:
-    """As the dataset's method."""
+    """The same as the dataset's method."""
     return dataset.make_initializable_iterator(shared_name)

@@ -1,10 +1,10 @@
-"""Seconds and bytes for a reader."""
+"""Seconds and bytes in readable units."""
 
 from __future__ import annotations
 
 
 def time_text(seconds: float) -> str:
-    """Seconds in the unit that fits: 7.4 s, 12 ms, 3.1 us."""
+    """Seconds in a suitable unit: 7.4 s, 12 ms, 3.1 us."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
@@ -12,7 +12,7 @@ def time_text(seconds: float) -> str:
 
 
 def bytes_text(count: float) -> str:
-    """Bytes in the unit that fits: 90 MB, 1.2 kB, 17 bytes."""
+    """Bytes in a suitable unit: 90 MB, 1.2 kB, 17 bytes."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= scale:
             return f"{count / scale:.3g} {unit}"

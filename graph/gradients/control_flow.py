@@ -1,8 +1,8 @@
-"""Derivatives of branches and loops: operations like them, whose sections go backwards.
+"""Derivatives of branches and loops: operations of the same kind, whose sections run backwards.
 
-replay     the operations of a section, made again in another one: a gradient needs the values on the way, and computes
-           them again. So what changes variables has no gradient here; random numbers are drawn from the same places.
-back       the section that goes backwards: from gradients of outputs to those of parameters and captures
+replay     create the operations of a section again in another section. A gradient needs intermediate values, and
+  recomputes them. So a section that changes variables has no gradient; random numbers are drawn from the same places
+back       the section that runs backwards: from gradients of outputs to those of parameters and captures
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from weftwork.graph.sections import Section, captures, sections_of
 
 
 def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draws: bool = True) -> list[Tensor]:
-    """The section's outputs, made again where operations are created now; `known` says what its parameters are.
+    """Create the section's operations again in the current section, and return the outputs; `known` maps its
+    parameters.
 
-    draws: whether it may draw random numbers, which are those that the section itself draws in the same run.
+    draws: it may draw random numbers: the same ones that the section itself draws in the same run.
     """
     graph = owner.graph
     needed: set[Operation] = set()
@@ -57,7 +58,7 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draw
             attrs.setdefault("_stream", op.name)
         if op.kind is Kind.CONTROL:
             attrs["_sections"] = tuple([_copied(op, section, known, draws) for section in sections_of(op)])
-        made = graph.add(
+        copy = graph.add(
             op.kind,
             op.type,
             kernel=op.kernel,
@@ -67,12 +68,12 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draw
             name=op.type,
             traits=op.traits,
         )
-        known.update(zip(op.outputs, made.outputs, strict=True))
+        known.update(zip(op.outputs, copy.outputs, strict=True))
     return [known.get(t, t) for t in section.outputs]
 
 
 def _copied(owner: Operation, section: Section, known: dict[Tensor, Tensor], draws: bool) -> int:
-    """The number of a copy of a section within the one that is replayed."""
+    """The index of a copy of a section nested in the one being replayed."""
     with section_of(owner.graph, section.word) as copy:
         for parameter in section.parameters:
             spec = (parameter.dtype, parameter.raw_shape)
@@ -86,8 +87,8 @@ def _differentiable(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [t for t in tensors if is_trainable(t)]
 
 
-def _found(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list:
-    """Gradients inside a section, as they come: tensors, IndexedSlices, None."""
+def _gradients_inside(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list:
+    """Gradients inside a section in any form: tensors, IndexedSlices, None."""
     graph = xs[0].graph
     section = graph.section
     assert section is not None
@@ -98,19 +99,19 @@ def _found(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) 
 
 
 def _backwards(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients inside a section: a tensor for each x."""
-    return [_whole(g, x) for g, x in zip(_found(ys, xs, grads), xs, strict=True)]
+    """Gradients inside a section, as one tensor for each x."""
+    return [_dense(g, x) for g, x in zip(_gradients_inside(ys, xs, grads), xs, strict=True)]
 
 
-def _whole(grad: Any, x: Tensor) -> Tensor:
+def _dense(grad: Any, x: Tensor) -> Tensor:
     if isinstance(grad, IndexedSlices):
         return dense(grad, x)
     return zeros_like(x) if grad is None else grad
 
 
 def _matched(tensors: Sequence[Tensor], wanted: Sequence[Tensor], found: Sequence[Tensor]) -> list:
-    made = dict(zip(wanted, found, strict=True))
-    return [made.get(t) for t in tensors]
+    by_tensor = dict(zip(wanted, found, strict=True))
+    return [by_tensor.get(t) for t in tensors]
 
 
 @rule("If")
@@ -124,7 +125,7 @@ def _cond_gradient(op: Operation, *grads: Tensor) -> list:
     with graph.as_default(), name_scope(None, "cond"):
         for section in sections:
             with section_of(graph, "a branch of a cond") as back:
-                ways.append((back, _found(replay(op, section, {}), wanted, grads)))
+                ways.append((back, _gradients_inside(replay(op, section, {}), wanted, grads)))
         kinds = [_rows_dtype([found[i] for _, found in ways]) for i in range(len(wanted))]
         for back, found in ways:
             with graph.control_dependencies(None), graph.in_section(back):
@@ -133,16 +134,16 @@ def _cond_gradient(op: Operation, *grads: Tensor) -> list:
             (a.dtype.base_dtype, shapes.common(a.raw_shape, b.raw_shape))
             for a, b in zip(ways[0][0].outputs, ways[1][0].outputs, strict=True)
         ]
-        made = iter(add_owner(graph, "If", [back for back, _ in ways], [op.inputs[0]], specs, "Merge", {}).outputs)
+        outputs = iter(add_owner(graph, "If", [back for back, _ in ways], [op.inputs[0]], specs, "Merge", {}).outputs)
     joined = [
-        next(made) if kind is None else IndexedSlices(next(made), next(made), shape(x))
+        next(outputs) if kind is None else IndexedSlices(next(outputs), next(outputs), shape(x))
         for x, kind in zip(wanted, kinds, strict=True)
     ]
     return [None, *_matched(op.inputs[1:], wanted, joined)]
 
 
 def _rows_dtype(grads: list) -> DType | None:
-    """The dtype of the indices where all that the branches give are rows, or nothing; None where one gives a tensor."""
+    """The dtype of the indices if all branches return rows or nothing; None if one returns a tensor."""
     rows = [g for g in grads if isinstance(g, IndexedSlices)]
     if not rows or len(rows) + grads.count(None) < len(grads):
         return None
@@ -150,22 +151,22 @@ def _rows_dtype(grads: list) -> DType | None:
 
 
 def _ended(grad: Any, x: Tensor, kind: DType | None) -> list[Tensor]:
-    """What a branch gives for a gradient: a tensor, or rows and their indices of a dtype."""
+    """The outputs of a branch for a gradient: a tensor, or rows and their indices with a dtype."""
     if kind is None:
-        return [_whole(grad, x)]
+        return [_dense(grad, x)]
     if grad is None:
         return [x[:0], constant(np.zeros(0, kind.numpy), kind)]
     return [grad.values, cast(grad.indices, kind)]
 
 
 def _placeholders(section: Section, op: Operation, like: Sequence[Tensor]) -> list[Tensor]:
-    """Parameters of a section that stand for values like these."""
-    made = [
+    """Parameters of a section for values like these."""
+    parameters = [
         op.graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, t.raw_shape)]).outputs[0]
         for t in like
     ]
-    section.parameters += made
-    return made
+    section.parameters += parameters
+    return parameters
 
 
 @rule("While")
@@ -187,21 +188,21 @@ def _loop_gradient(op: Operation, *grads: Tensor) -> list:
     inputs = [*op.inputs[:carried], *[grads[i] for i in flowing], *op.inputs[carried:given]]
     start = [op.inputs[i] for i in flowing]
     attrs = {"_carried": carried, "_grads": len(flowing), "_limited": limited}
-    made = _gradient_of(op, "WhileGrad", [test, step, back], inputs, [*start, *captured], captured, attrs)
-    found = dict(zip(flowing, made, strict=False))
+    grads_made = _gradient_of(op, "WhileGrad", [test, step, back], inputs, [*start, *captured], captured, attrs)
+    found = dict(zip(flowing, grads_made, strict=False))
     return [
         *[found.get(i) for i in range(carried)],
         *[None] * (given - carried),
-        *_matched(op.inputs[given:], captured, made[len(flowing) :]),
+        *_matched(op.inputs[given:], captured, grads_made[len(flowing) :]),
     ]
 
 
 @rule("WhileGrad")
 def _loop_gradient_twice(op: Operation, *grads: Tensor) -> list:
-    """As sweeps, whose gradients are known: one forth that keeps the states, which must be of one shape, one back."""
+    """As sweeps, whose gradients are known: one forward that records the states (of one shape), one backward."""
     test, step, back = sections_of(op)
     n, m = op.attrs["_carried"], op.attrs["_grads"]
-    inputs, captured = _apart(op)
+    inputs, captured = _separate_inputs(op)
     start = [_of_shape(t, p) for t, p in zip(inputs[:n], step.parameters, strict=True)]
     limit = inputs[n + m] if op.attrs["_limited"] else None
 
@@ -217,20 +218,20 @@ def _loop_gradient_twice(op: Operation, *grads: Tensor) -> list:
     _, states = sweep(lambda state, _: (on(state), state), start, [numbers(count)])
 
     def undo(carried: list, state: list) -> tuple[list, list]:
-        made = replay(
+        result = replay(
             op, back, {**captured, **dict(zip(back.parameters, [*state, *carried[:m]], strict=True))}, draws=False
         )
-        return [*made[:m], *[total + part for total, part in zip(carried[m:], made[m:], strict=True)]], []
+        return [*result[:m], *[total + part for total, part in zip(carried[m:], result[m:], strict=True)]], []
 
     totals = [_nothing_yet(op, place, t) for place, t in zip(op.attrs["_captures"], op.outputs[m:], strict=True)]
     ends, _ = sweep(undo, [*inputs[n : n + m], *totals], states, reverse=True)
     return gradients(ends, inputs, list(grads), stop_gradients=inputs)
 
 
-def _apart(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]:
-    """An operation's inputs, each a tensor of its own though one may come twice, and which stands for what is captured.
+def _separate_inputs(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]:
+    """Give each input a tensor of its own, even if it occurs twice, and map captured tensors to them.
 
-    What is asked for are partial derivatives.
+    This is needed for partial derivatives.
     """
     inputs = [identity(t) if is_trainable(t) else t for t in op.inputs]
     given = op.attrs["_given"]
@@ -238,7 +239,7 @@ def _apart(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]:
 
 
 def _of_shape(t: Tensor, parameter: Tensor) -> Tensor:
-    """The same value, of which no more is known than of the parameter that it is given to."""
+    """The same value with the less specific shape of the parameter that it is passed to."""
     return apply(as_it_is, [t], type="Identity", dtype=t.dtype.base_dtype, shape=parameter.raw_shape)
 
 
@@ -274,21 +275,21 @@ def _sweep_gradient(op: Operation, *grads: Tensor) -> list:
         "_wanted": tuple(wanted),
     }
     start = [op.inputs[i] for i in flowing]
-    made = _gradient_of(op, "SweepGrad", [forth, back], inputs, [*start, *arrays, *captured], captured, attrs)
-    found = dict(zip([*flowing, *[carried + i for i in wanted]], made, strict=False))
+    result = _gradient_of(op, "SweepGrad", [forth, back], inputs, [*start, *arrays, *captured], captured, attrs)
+    found = dict(zip([*flowing, *[carried + i for i in wanted]], result, strict=False))
     return [
         *[found.get(i) for i in range(given)],
-        *_matched(op.inputs[given:], captured, made[len(flowing) + len(wanted) :]),
+        *_matched(op.inputs[given:], captured, result[len(flowing) + len(wanted) :]),
     ]
 
 
 @rule("SweepGrad")
 def _sweep_gradient_twice(op: Operation, *grads: Tensor) -> list:
-    """As two sweeps, whose gradients are known: one that keeps what is carried, one back."""
+    """As two sweeps, whose gradients are known: one forward that records the carried values, one backward."""
     forth, back = sections_of(op)
     c, e, g, k = [op.attrs[word] for word in ("_carried", "_elements", "_grads", "_collected")]
     wanted, reverse = len(op.attrs["_wanted"]), op.attrs["_reverse"]
-    inputs, captured = _apart(op)
+    inputs, captured = _separate_inputs(op)
     arrays, given = inputs[c : c + e], inputs[c + e + g : c + e + g + k]
     start = [_of_shape(t, p) for t, p in zip(inputs[:c], forth.parameters, strict=False)]
 
@@ -300,9 +301,9 @@ def _sweep_gradient_twice(op: Operation, *grads: Tensor) -> list:
 
     def undo(carried: list, items: list) -> tuple[list, list]:
         values = [*items[: c + e], *carried[:g], *items[c + e :]]
-        made = replay(op, back, {**captured, **dict(zip(back.parameters, values, strict=True))}, draws=False)
-        totals = [total + part for total, part in zip(carried[g:], made[g + wanted :], strict=True)]
-        return [*made[:g], *totals], made[g : g + wanted]
+        result = replay(op, back, {**captured, **dict(zip(back.parameters, values, strict=True))}, draws=False)
+        totals = [total + part for total, part in zip(carried[g:], result[g + wanted :], strict=True)]
+        return [*result[:g], *totals], result[g : g + wanted]
 
     flowing = op.outputs[g + wanted :]
     totals = [_nothing_yet(op, place, t) for place, t in zip(op.attrs["_captures"], flowing, strict=True)]
@@ -313,7 +314,7 @@ def _sweep_gradient_twice(op: Operation, *grads: Tensor) -> list:
 def _gradient_of(
     op: Operation, type: str, sections: list, inputs: list, like: list, captured: list, attrs: dict
 ) -> Sequence[Tensor]:
-    """The operation that runs a loop forth and back; its outputs are gradients of tensors `like` these."""
+    """The operation that runs a loop forward and backward; its outputs are gradients of tensors `like` these."""
     every = captures(sections)
     places = tuple([len(inputs) + every.index(t) if t in every else -1 for t in captured])
     outputs = [(t.dtype.base_dtype, t.raw_shape) for t in like]

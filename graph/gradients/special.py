@@ -1,4 +1,4 @@
-"""Derivatives of special functions, and of quantization as it is imitated in training."""
+"""Derivatives of special functions, and of simulated quantization."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DERIVATIVES: dict[str, Callable[[Any, Any, Any], Any]] = {
 
 
 def _over(y: Tensor, x: Tensor) -> Tensor:
-    """bessel_i1(x) / x, 1/2 at 0."""
+    """bessel_i1(x) / x; 1/2 at 0."""
     zero = m.cast(m.equal(x, 0.0), x.dtype)
     return m.div_no_nan(y, x) + zero * 0.5
 

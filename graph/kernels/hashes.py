@@ -1,4 +1,4 @@
-"""Hashes of strings, with TensorFlow's values: 64-bit whole numbers.
+"""Hashes of strings, with TensorFlow's values: 64-bit integers.
 
 murmur        `string_to_hash_bucket`: MurmurHash64A with TensorFlow's seed
 fingerprint   `string_to_hash_bucket_fast`: FarmHash's Fingerprint64 (github.com/google/farmhash)

@@ -1,7 +1,7 @@
 """Control flow: branches and loops, as operations that own sections of the graph.
 
-The functions that are given are called once, when the graph is built. What they make runs only in the branch that is
-taken, or once in each iteration; what they use from outside is evaluated once, in any case.
+The functions passed in are called once, while the graph is built. The nodes they create run only in the branch that is
+taken, or once in each iteration. The outside tensors they use are evaluated once, unconditionally.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OTHER_STRUCTURE = "The two structures don't have the same nested structure."
 
 
 def _ended(graph: Graph, section: Section, result: Any, word: str, taken: bool) -> list:
-    """The flat results of a branch as tensors of its end; an operation is `taken`, the predicate, after it has run."""
+    """The flat results of a branch as tensors; an operation becomes `taken`, the predicate, after it has run."""
     flat = []
     for item in leaves(result):
         standing = hasattr(type(item), "_as_graph_element") and as_tensor(item) is None
@@ -73,13 +73,13 @@ def cond(
     fn1: Callable[..., Any] | None = None,
     fn2: Callable[..., Any] | None = None,
 ) -> Any:
-    """What `true_fn()` made if `pred` (a boolean tensor of rank 0) is true, else what `false_fn()` made.
+    """The result of `true_fn()` if `pred` (a boolean tensor of rank 0) is true, else that of `false_fn()`.
 
-    Both give the same structure of tensors of the same dtypes; what is made in the branch that is not taken has no
-    effect of any kind. One tensor in a list is returned bare, unless `strict`. Where a function gives an operation,
-    there is a boolean tensor, the predicate, once the operation has run.
-    Raises TypeError for a Python bool or what cannot be called, and TypeError or ValueError for functions that do not
-    match.
+    Both must return the same structure of tensors with the same dtypes. Nodes of the branch that is not taken have no
+    effect at all. A list of one tensor is returned as just the tensor, unless `strict`. If a function returns an
+    operation, the result is a boolean tensor, the predicate, available once the operation has run.
+    Raises TypeError for a Python bool or an object that cannot be called, TypeError or ValueError for functions whose
+    results do not match.
     """
     true_fn, false_fn = (fn1 if true_fn is None else true_fn), (fn2 if false_fn is None else false_fn)
     if not callable(true_fn):
@@ -98,7 +98,7 @@ def cond(
                 flats.append(_ended(graph, section, result, word, word == "true_fn"))
                 results.append(result)
                 sections.append(section)
-        _check_structures(results[0], results[1], strict)
+        _check_structures(*results, strict)
         _same_indices(graph, results[0], flats, sections)
         _check_alike(results, flats)
         specs = [
@@ -113,7 +113,7 @@ def cond(
 
 
 def _same_indices(graph: Graph, result: Any, flats: list[list], sections: Sequence[Section]) -> None:
-    """Indices of slices are int64 in both branches where they are in one."""
+    """Make indices of slices int64 in both branches if they are in one."""
     if len(flats[0]) != len(flats[1]):
         return
     indices = [part for leaf in nest.flatten(result) for part in _is_indices(leaf)]
@@ -131,7 +131,7 @@ def _is_indices(leaf: Any) -> list[bool]:
 
 
 def truth(pred: Tensor, what: str) -> Tensor:
-    """A predicate as one truth value. Raises ValueError for a known rank other than 0, TypeError for another dtype."""
+    """A predicate as a single boolean. Raises ValueError for a known rank other than 0, TypeError for another dtype."""
     if pred.raw_shape:
         raise ValueError(f"Shape must be rank 0 but is rank {len(pred.raw_shape)} for the {what} {pred}")
     if not pred.dtype.is_bool and pred.dtype.numpy.kind != "O":
@@ -142,7 +142,7 @@ def truth(pred: Tensor, what: str) -> Tensor:
 
 
 def one_truth(value: Any) -> Any:
-    """The kernel of a predicate whose shape is known only now."""
+    """The kernel that checks a predicate whose shape is not known earlier."""
     if np.ndim(value):
         shape = shapes.bracket_text(np.shape(value))
         raise InvalidArgumentError(None, None, f"The predicate must be a scalar, but it has shape {shape}")
@@ -150,7 +150,7 @@ def one_truth(value: Any) -> Any:
 
 
 def _check_structures(one: Any, two: Any, strict: bool) -> None:
-    """Raise ValueError or TypeError unless both branches give the same structure."""
+    """Raise ValueError or TypeError unless both branches return the same structure."""
     if not strict:
         one, two = [x[0] if type(x) in (list, tuple) and len(x) == 1 else x for x in (one, two)]
     try:
@@ -175,12 +175,12 @@ def _check_alike(results: list, flats: list) -> None:
 
 
 def composite(leaf: Any) -> type | None:
-    """SparseTensor, IndexedSlices or TensorArray, where a leaf is one: what is not a tensor, but made of some."""
+    """The class of a leaf made of tensors (SparseTensor, IndexedSlices or TensorArray), or None for a tensor."""
     return next((kind for kind in (SparseTensor, IndexedSlices, TensorArray) if isinstance(leaf, kind)), None)
 
 
 def parts_of(leaf: Any) -> list:
-    """The tensors of a leaf, without a dense shape that is not known."""
+    """The tensors of a leaf, without an unknown dense shape."""
     if isinstance(leaf, SparseTensor):
         return [leaf.indices, leaf.values, leaf.dense_shape]
     if isinstance(leaf, IndexedSlices):
@@ -189,7 +189,7 @@ def parts_of(leaf: Any) -> list:
 
 
 def _of_parts(leaf: Any, parts: list) -> Any:
-    """A leaf like this one, of other tensors."""
+    """A leaf of the same kind with other tensors."""
     if isinstance(leaf, TensorArray):
         return leaf.with_flow(parts[0])
     kind = composite(leaf)
@@ -197,16 +197,16 @@ def _of_parts(leaf: Any, parts: list) -> Any:
 
 
 def leaves(structure: Any) -> list:
-    """The tensors of a structure; a SparseTensor is three of them, IndexedSlices two or three."""
+    """The tensors of a structure; a SparseTensor counts as three, IndexedSlices as two or three."""
     return [part for leaf in nest.flatten(structure) for part in parts_of(leaf)]
 
 
 def repacked(structure: Any, items: Any) -> Any:
-    """A structure with other tensors, as many as it has `leaves`."""
-    made = []
+    """A structure of the same kind with other tensors, one for each of its `leaves`."""
+    repacked = []
     for leaf in nest.flatten(structure):
-        made.append(_of_parts(leaf, [next(items) for _ in parts_of(leaf)]))
-    return packed(structure, iter(made))
+        repacked.append(_of_parts(leaf, [next(items) for _ in parts_of(leaf)]))
+    return packed(structure, iter(repacked))
 
 
 def case(
@@ -216,11 +216,11 @@ def case(
     strict: bool = False,
     name: str = "case",
 ) -> Any:
-    """What the function of the first true predicate made, else what `default` made.
+    """The result of the function with the first true predicate, else that of `default`.
 
     pred_fn_pairs: a list of (boolean tensor of rank 0, function), or a dict of these.
-    exclusive: more than one true predicate is an InvalidArgumentError when it runs.
-    Without a default no true predicate is one too.
+    exclusive: more than one true predicate raises InvalidArgumentError at run time.
+    Without a default, so does no true predicate.
     """
     if not isinstance(pred_fn_pairs, (list, tuple, dict)):
         raise TypeError("pred_fn_pairs must be a list, tuple, or dict")
@@ -237,49 +237,49 @@ def case(
     preds = [pred for pred, _ in pairs]
     with name_scope(name, "case", preds):
         if exclusive:
-            preds = [_alone(pred, preds, pairs) for pred in preds]
+            preds = [_checked_exclusive(pred, preds, pairs) for pred in preds]
         if default is None:
             default = _asserted(preds, pairs[-1][1])
             preds, pairs = preds[:-1], pairs[:-1]
         chosen = default
         for pred, (_, function) in zip(reversed(preds), reversed(pairs), strict=True):
-            chosen = _either(pred, function, chosen, strict)
+            chosen = _chained_branch(pred, function, chosen, strict)
         return chosen()
 
 
 def _asserted(preds: list, function: Callable) -> Callable:
-    """The last function of a case without default: it fails when it runs and none of the predicates is true."""
+    """The last function of a case without default. It fails at run time if no predicate is true."""
 
     def last() -> Any:
         names = ", ".join([pred.name for pred in preds])
         checked = apply(one_of_them, preds, {"names": names}, type="Assert", dtype="bool", shape=())
         with preds[0].graph.control_dependencies([checked]):
             result = function()
-            return repacked(result, iter([_held(item) for item in leaves(result)]))
+            return repacked(result, iter([_after_dependencies(item) for item in leaves(result)]))
 
     return last
 
 
 def one_of_them(*preds: Any, names: str) -> Any:
-    """The kernel of the assertion that one of some predicates is true."""
+    """The kernel that asserts that at least one predicate is true."""
     if not any(preds):
         raise InvalidArgumentError(None, None, f"Input error: None of conditions evaluated as True: {names}")
     return np.True_
 
 
-def _held(item: Any) -> Any:
-    """What is there once the control dependencies are, of a result that may have been there before."""
+def _after_dependencies(item: Any) -> Any:
+    """A result that waits for the control dependencies, even if it existed before."""
     if item is None:
         return None
     element = item._as_graph_element() if hasattr(item, "_as_graph_element") and as_tensor(item) is None else item
     return group(element) if isinstance(element, Operation) else identity(element)
 
 
-def _either(pred: Tensor, function: Callable, otherwise: Callable, strict: bool) -> Callable:
+def _chained_branch(pred: Tensor, function: Callable, otherwise: Callable, strict: bool) -> Callable:
     return lambda: cond(pred, function, otherwise, strict=strict)
 
 
-def _alone(pred: Tensor, preds: list, pairs: list) -> Tensor:
+def _checked_exclusive(pred: Tensor, preds: list, pairs: list) -> Tensor:
     names = ", ".join(p.name for p in preds)
     return apply(_only_one, [pred, *preds], {"names": names}, type="Assert", dtype="bool", shape=())
 

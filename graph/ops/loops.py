@@ -94,13 +94,13 @@ def while_loop(
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)`, a boolean tensor of rank 0, is true.
 
     loop_vars: a list or tuple of (nested structures of) tensors, SparseTensors, IndexedSlices and TensorArrays.
-    maximum_iterations: at most so many.
-    shape_invariants: the shapes that they may have, where these change from one iteration to the next, in the structure
-        of loop_vars: of a SparseTensor [its rank], of IndexedSlices that of their values.
-    back_prop: False, and the loop has no gradient: it is None.
-    parallel_iterations: how many iterations may run at the same time, as far as one does not need what another gives.
-    Returns the last loop variables as `body` returns them; one alone is returned bare unless `return_same_structure`.
-    Raises TypeError and ValueError for arguments that do not fit each other.
+    maximum_iterations: the upper limit of the number of iterations.
+    shape_invariants: shapes for loop variables whose shape changes between iterations, in the structure of loop_vars:
+        for a SparseTensor [its rank], for IndexedSlices that of their values.
+    back_prop: if False, the loop has no gradient (None).
+    parallel_iterations: how many iterations may run concurrently, as far as they do not depend on each other.
+    Returns the last loop variables, as `body` returns them; a single one without its list, unless
+    `return_same_structure`. Raises TypeError or ValueError for arguments that do not match.
     """
     if not callable(cond):
         raise TypeError("cond must be callable.")
@@ -155,7 +155,7 @@ def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> l
 
 
 def _usual(leaf: Any) -> list:
-    """The shapes that a loop variable keeps unless it is told otherwise. A SparseTensor's values may grow in number."""
+    """The default shape invariants of a loop variable. The number of values in a SparseTensor may vary."""
     if isinstance(leaf, SparseTensor):
         rank = None if leaf.dense_shape.raw_shape is None else leaf.dense_shape.raw_shape[0]
         return [(None, rank), (None,), (rank,)]
@@ -163,7 +163,7 @@ def _usual(leaf: Any) -> list:
 
 
 def _shapes_of(structure: Any, given: Any) -> list:
-    """The shapes that are given for a structure's tensors. Raises ValueError for another structure."""
+    """The given shapes for a structure's tensors. Raises ValueError if the structures differ."""
     if isinstance(structure, dict):
         if not isinstance(given, dict) or set(given) != set(structure):
             raise ValueError(OTHER_STRUCTURE)
@@ -189,20 +189,20 @@ def _shapes_of(structure: Any, given: Any) -> list:
 
 
 def _parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
-    made = [
+    parameters = [
         graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, shape)], name="Identity").outputs[0]
         for t, shape in zip(enter, allowed, strict=True)
     ]
-    section.parameters = made
-    return made
+    section.parameters = parameters
+    return parameters
 
 
 def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
-    """The body's results as the next loop variables. Raises ValueError when they do not fit."""
+    """The body's results as the next loop variables. Raises ValueError if they do not match."""
     if isinstance(result, Operation) or result is None:
         raise ValueError("body must return the next loop variables")
-    whole = len(loop_vars) == 1 and isinstance(loop_vars[0], (list, tuple)) and len(result) != 1
-    packed = result if isinstance(result, (list, tuple)) and not whole else [result]
+    is_wrapped = len(loop_vars) == 1 and isinstance(loop_vars[0], (list, tuple)) and len(result) != 1
+    packed = result if isinstance(result, (list, tuple)) and not is_wrapped else [result]
     flat = leaves(packed)
     if len(packed) != len(loop_vars):
         raise ValueError(
@@ -212,7 +212,7 @@ def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], al
     kinds = [list(map(composite, nest.flatten(structure))) for structure in (list(packed), list(loop_vars))]
     if len(flat) != len(enter) or kinds[0] != kinds[1]:
         raise ValueError(OTHER_STRUCTURE)
-    made = []
+    tensors = []
     for item, parameter, start, shape in zip(flat, section.parameters, enter, allowed, strict=True):
         tensor = convert_to_tensor(item, None if as_tensor(item) is not None else parameter.dtype)
         if tensor.dtype.base_dtype != start.dtype.base_dtype:
@@ -226,5 +226,5 @@ def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], al
                 f"{shapes.text(tensor.raw_shape)} after one iteration. To allow the shape to vary across iterations, "
                 "use the `shape_invariants` argument of tf.while_loop to specify a less-specific shape."
             )
-        made.append(tensor)
-    return made
+        tensors.append(tensor)
+    return tensors

@@ -1,7 +1,7 @@
-"""Operations that write a variable or look at one.
+"""Operations that write or inspect variables.
 
-A write's kernel is a pure function: it gives the variable's new value, from the old one (Kind.UPDATE) or without it
-(Kind.ASSIGN). The scheduler threads the values through, so the kernels never see a variable.
+The kernel of a write is a pure function that returns the variable's new value, from the old one (Kind.UPDATE) or
+without it (Kind.ASSIGN). The scheduler threads the values through, so kernels never see a variable.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from weftwork.graph.stacks import get_default_graph
 
 
 def variable_of(ref: Any) -> Operation:
-    """The variable's own operation, of a Variable, its reference, or the output of an assignment to it."""
+    """The operation of a variable, given a Variable, its reference, or the output of an assignment to it."""
     tensor = ref._ref() if hasattr(ref, "_ref") else ref
     if isinstance(tensor, Tensor):
         op = tensor.op
@@ -41,7 +41,7 @@ def _reference(ref: Any) -> Tensor:
 
 
 def settle(value: Any, dtype: np.dtype | None) -> Any:
-    """`value` as a variable keeps it: of the variable's dtype, and an array that nobody else can write to."""
+    """`value` as a variable stores it: of the variable's dtype, in an array that nobody else can write to."""
     if dtype is None:
         return copied(value)
     if not isinstance(value, np.ndarray) or value.dtype != dtype:
@@ -55,7 +55,7 @@ def settle(value: Any, dtype: np.dtype | None) -> Any:
 
 
 def _is_immutable(value: np.ndarray) -> bool:
-    """True for the whole of a buffer that nobody can write to: an array as it lies in Ray's object store."""
+    """True for an array that covers a whole read-only buffer, as arrays in Ray's object store do."""
     base: Any = value
     while isinstance(base, np.ndarray):
         if base.flags.writeable:
@@ -116,7 +116,7 @@ def count_value(old: Any, *, limit: int, dtype: np.dtype | None) -> Any:
 
 
 def previous(value: Any) -> Any:
-    """What a counter was before it went up."""
+    """The value of a counter before it was incremented."""
     return value - type(value)(1)
 
 
@@ -141,12 +141,12 @@ def _scatter(old: Any, indices: Any, updates: Any, ufunc: np.ufunc | None) -> An
 
 
 def scatter_value(old: Any, indices: Any, updates: Any, *, ufunc: np.ufunc | None) -> Any:
-    """The kernel of scatter_update (ufunc None) and of scatter_add and its kin."""
+    """The kernel of scatter_update (ufunc None), scatter_add and so on."""
     return _scatter(old, indices, updates, ufunc)
 
 
 def scatter_nd_value(old: Any, indices: Any, updates: Any, *, ufunc: np.ufunc | None) -> Any:
-    """The kernel of scatter_nd_update and its kin: the last axis of `indices` is an index into `old`."""
+    """The kernel of scatter_nd_update and its variants: the last axis of `indices` indexes into `old`."""
     where = rows_inside(indices, old.shape)
     wanted = np.shape(indices)[:-1] + old.shape[len(where) :]
     if np.shape(updates) != wanted:
@@ -191,7 +191,7 @@ def _kept(dtype: DType) -> np.dtype | None:
 
 
 def _value_for(variable: Operation, value: Any, what: str) -> Tensor:
-    """`value` as a tensor that may be stored in `variable`; TypeError when its kind of dtype may not."""
+    """`value` as a tensor that can be stored in `variable`. Raises TypeError for an incompatible dtype."""
     dtype = _variable_dtype(variable)
     tensor = as_tensor(value)
     if tensor is None:
@@ -211,7 +211,7 @@ def _value_for(variable: Operation, value: Any, what: str) -> Tensor:
 def write(
     kind: Kind, type: str, kernel: Any, ref: Any, values: list[Tensor], attrs: dict, shape: Any, name: str | None
 ) -> Tensor:
-    """A node that gives a variable a new value, which is also its output."""
+    """A node that gives a variable a new value, which is also the node's output."""
     variable = variable_of(ref)
     op = variable.graph.add(
         kind,
@@ -229,10 +229,10 @@ def write(
 def assign(
     ref: Any, value: Any, validate_shape: bool | None = None, use_locking: bool | None = None, name: str | None = None
 ) -> Tensor:
-    """Give a variable the value `value`; the output is that value.
+    """Set a variable to `value`; the output is the new value.
 
-    Without validate_shape=False the shape must be the variable's: ValueError when it is known to differ while the
-    graph is built, InvalidArgumentError when it turns out to differ. Raises TypeError for another kind of dtype.
+    Unless validate_shape=False, the shape must be the variable's: ValueError if it is known to differ while the graph
+    is built, InvalidArgumentError if it differs at run time. Raises TypeError for an incompatible dtype.
     """
     variable = variable_of(ref)
     tensor = _value_for(variable, value, "assign")
@@ -295,7 +295,7 @@ def assign_sub(ref: Any, value: Any, use_locking: bool | None = None, name: str 
 
 
 def count_up_to(ref: Any, limit: int, name: str | None = None) -> Tensor:
-    """Add 1 to an integer variable; the output is what it was. OutOfRangeError once it has reached `limit`."""
+    """Add 1 to an integer variable and output its previous value. Raises OutOfRangeError once it reaches `limit`."""
     variable = variable_of(ref)
     dtype = _variable_dtype(variable)
     if not dtype.is_integer:
@@ -321,7 +321,7 @@ def _scatter_family(suffix: str, ufunc: np.ufunc | None, words: str):
 
     scatter.__name__ = f"scatter_{suffix}"
     scatter.__doc__ = (
-        f"{words} the rows `indices` of a variable (repeated ones each time); the output is the new value.\n\n"
+        f"{words} the rows `indices` of a variable (duplicates count each time); the output is the new value.\n\n"
         "    updates: of shape indices.shape + ref.shape[1:], or a scalar. Raises InvalidArgumentError for an index\n"
         "    outside of the variable."
     )
@@ -338,22 +338,22 @@ scatter_max = _scatter_family("max", np.maximum, "Take the maximum with")
 
 
 def scatter_nd_update(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
-    """Set slices of a variable; the last axis of `indices` is an index into it."""
+    """Replace slices of a variable; the last axis of `indices` indexes into it."""
     return _scatter_op("ScatterNdUpdate", scatter_nd_value, None, ref, indices, updates, name)
 
 
 def scatter_nd_add(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
-    """Add to slices of a variable; the last axis of `indices` is an index into it."""
+    """Add to slices of a variable; the last axis of `indices` indexes into it."""
     return _scatter_op("ScatterNdAdd", scatter_nd_value, np.add, ref, indices, updates, name)
 
 
 def scatter_nd_sub(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
-    """Subtract from slices of a variable; the last axis of `indices` is an index into it."""
+    """Subtract from slices of a variable; the last axis of `indices` indexes into it."""
     return _scatter_op("ScatterNdSub", scatter_nd_value, np.subtract, ref, indices, updates, name)
 
 
 def slice_value(old: Any, value: Any, *parts: Any, spec: tuple, dtype: np.dtype | None) -> Any:
-    """The kernel of a slice's assign: a new value with other elements there."""
+    """The kernel of a slice's assign: a copy of the value with the slice replaced."""
     new, index = np.array(old, dtype), filled_index(spec, parts)
     shape, given = new[index].shape, np.shape(value)
     if given not in (shape, ()):
@@ -365,9 +365,9 @@ def slice_value(old: Any, value: Any, *parts: Any, spec: tuple, dtype: np.dtype 
 
 
 def assign_slice(part: Tensor, value: Any, name: str | None = None) -> Tensor:
-    """Give the elements of `part`, a slice of a variable, new values; the output is the variable's whole value.
+    """Assign to `part`, a slice of a variable; the output is the variable's whole value.
 
-    value: of the slice's shape, or a scalar: ValueError for another known shape.
+    value: of the slice's shape, or a scalar. Raises ValueError for another known shape.
     """
     op = part.op
     whole = op.inputs[0].op
@@ -390,7 +390,7 @@ seams.assign_slice = assign_slice
 
 
 def peek(type: str, kernel: Any, refs: list[Any], rest: list[Tensor], attrs: dict, output: Any, name: Any) -> Tensor:
-    """A node that looks at variables which may have no value: their values come first, or UNINITIALIZED."""
+    """A node that reads variables which may have no value. Their values, or UNINITIALIZED, are its first inputs."""
     variables = [variable_of(ref) for ref in refs]
     graph = variables[0].graph if variables else get_default_graph()
     inputs = (*[_reference(ref) for ref in refs], *rest)
@@ -398,12 +398,12 @@ def peek(type: str, kernel: Any, refs: list[Any], rest: list[Tensor], attrs: dic
 
 
 def is_variable_initialized(ref: Any, name: str | None = None) -> Tensor:
-    """A bool: whether the variable has a value."""
+    """A boolean: whether the variable has a value."""
     return peek("IsVariableInitialized", initialized, [ref], [], {}, (dtypes.bool, ()), name)
 
 
 def initialized_value(ref: Any, initial: Tensor) -> Tensor:
-    """The variable's value, or `initial` when it has none; read after the variable's initializer when that runs too."""
+    """The variable's value, or `initial` if it has none; read after the variable's initializer if that runs as well."""
     variable = variable_of(ref)
     return peek(
         "InitializedValue",

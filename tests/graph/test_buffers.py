@@ -250,7 +250,7 @@ def test_py_func_does_not_copy_what_only_the_result_holds(session):
         ({"outputs": -1}, "outputs must be a whole number"),
         ({"outputs": 2, "dtype": [tf.int32]}, "dtype has 1 entries for 2 outputs"),
         ({"retries": -1}, "retries must be a whole number"),
-        ({"timeout": 0}, "timeout must be seconds above 0"),
+        ({"timeout": 0}, "timeout must be a positive number of seconds"),
         ({"num_cpus": -1}, "an amount, 0 or more"),
         ({"resources": {"CPU": 1}}, "Ask for CPU by its own option"),
     ],

@@ -716,9 +716,9 @@ def test_here_contradicts_what_asks_for_another_process(graph):
             tf.op(here=True, **other)
     with pytest.raises(ValueError, match="must run in the caller's process"):
         tf.op(here=True, label_selector={"zone": "a"})
-    with tf.resources(num_cpus=1), pytest.raises(ValueError, match="PyFunc .*asks with resources for another one"):
+    with tf.resources(num_cpus=1), pytest.raises(ValueError, match="PyFunc .*needs another one because of resources"):
         tf.py_func(len, [[1]], tf.int32)
-    with pytest.raises(ValueError, match="A branch or loop runs in one place, but cond/PyFunc .* with isolated"):
+    with pytest.raises(ValueError, match="A branch or loop runs in one place, but cond/PyFunc .* because of isolated"):
         tf.cond(
             tf.constant(True),
             lambda: tf.py_func(len, [[1]], tf.int32),
