@@ -22,7 +22,7 @@ _IN, _OUT = 3, 4
 
 
 class Browser:
-    """One tab of a browser. complaints: what its pages have said to the console, or failed with."""
+    """One tab of a browser. complaints: console messages and errors of its pages."""
 
     def __init__(self, width: int = 1200, height: int = 900):
         assert PROGRAM is not None
@@ -54,7 +54,7 @@ os.execv(sys.argv[1], sys.argv[1:])"""
             self._ask(f"{domain}.enable")
 
     def _ask(self, method: str, **params: Any) -> dict:
-        """Give a command and wait for its answer; what the page says meanwhile is noted."""
+        """Send a command and wait for its answer. Messages of the page are recorded meanwhile."""
         self._sent += 1
         message: dict[str, Any] = {"id": self._sent, "method": method, "params": params}
         if self._session:
@@ -84,11 +84,11 @@ os.execv(sys.argv[1], sys.argv[1:])"""
         until(lambda: self.value("document.readyState") == "complete" and self.value("location.href") == address)
 
     def value(self, expression: str) -> Any:
-        """What an expression of JavaScript is in the page."""
+        """Evaluate a JavaScript expression in the page."""
         return self._ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def picture(self) -> bytes:
-        """What the tab shows, as PNG."""
+        """A screenshot of the tab, as PNG."""
         return base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"])
 
     def close(self) -> None:

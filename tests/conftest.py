@@ -39,17 +39,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # this is a script's back
 
 
 def programs_of(item: pytest.Item) -> list[Program]:
-    """The programs that the tests of this one's module look at."""
+    """The programs whose output the tests of an item's module check."""
     return [value for value in vars(getattr(item, "module", item)).values() if isinstance(value, Program)]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that look at programs come last: these run meanwhile."""
+    """Move tests that check programs to the end, so that the programs run meanwhile."""
     items.sort(key=lambda item: bool(programs_of(item)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start what will be looked at."""
+    """Start the programs that selected tests check."""
     if not session.config.option.collectonly:
         for item in session.items:
             for program in programs_of(item):
@@ -57,7 +57,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End what nobody will look at any more."""
+    """Stop all programs."""
     for item in session.items:
         for program in programs_of(item):
             program.stop()

@@ -16,7 +16,7 @@ _RUNS = ThreadPoolExecutor(1, "program")
 
 
 def ended(process: subprocess.Popen, seconds: float = 100) -> tuple[str, str]:
-    """What a process has printed, when it has ended; it is killed where that takes too long."""
+    """Wait for the end of a process and return its output. A process that takes too long is killed."""
     try:
         return process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -25,7 +25,7 @@ def ended(process: subprocess.Popen, seconds: float = 100) -> tuple[str, str]:
 
 
 class Program:
-    """A module of the tests, run with some arguments, which prints what it saw as a line of JSON.
+    """A test module that is run as a program and prints its results as a line of JSON.
 
     path: folders of modules that it finds before those of the environment.
     """
@@ -51,7 +51,7 @@ class Program:
         return self._process.returncode, output, errors
 
     def seen(self) -> Any:
-        """What it saw, when it has ended."""
+        """Wait for the end of the program and return its output."""
         self.start()
         assert self._run is not None
         code, output, errors = self._run.result()
@@ -60,6 +60,6 @@ class Program:
         return json.loads(found[0])
 
     def stop(self) -> None:
-        """Nobody wants to know any more."""
+        """Stop the program, because its output is no longer needed."""
         if self._run is not None and not self._run.cancel() and self._process is not None:
             self._process.terminate()

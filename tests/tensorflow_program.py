@@ -19,7 +19,7 @@ tf.disable_v2_behavior()
 
 
 def loaded(folder: str) -> list:
-    """What a SavedModel computes."""
+    """The outputs of a SavedModel."""
     with tf.Graph().as_default(), tf.Session() as session:
         model = tf.saved_model.loader.load(session, ["serve"], folder)
         signature = model.signature_def["serving_default"]
@@ -27,7 +27,7 @@ def loaded(folder: str) -> list:
 
 
 def restored(prefix: str) -> list:
-    """What a graph computes with the values of a checkpoint, from the two files."""
+    """The outputs of a graph with the values of a checkpoint, both read from files."""
     with tf.Graph().as_default(), tf.Session() as session:
         saver = tf.train.import_meta_graph(f"{prefix}.meta")
         saver.restore(session, prefix)
@@ -35,14 +35,14 @@ def restored(prefix: str) -> list:
 
 
 def ran(path: str) -> list:
-    """What a GraphDef of flows computes."""
+    """The outputs of a GraphDef of flows."""
     with open(path, "rb") as file, tf.Graph().as_default(), tf.Session() as session:
         tf.import_graph_def(tf.GraphDef.FromString(file.read()), name="")
         return [session.run("flows:0", {"x:0": FEED * sign}).tolist() for sign in (1, -1)]
 
 
 def expressed(path: str) -> dict:
-    """What a GraphDef of expressions computes."""
+    """The outputs of a GraphDef of expressions."""
     with open(path, "rb") as file, tf.Graph().as_default() as graph, tf.Session() as session:
         tf.import_graph_def(tf.GraphDef.FromString(file.read()), name="")
         return computed(session, [op.name for op in graph.get_operations() if op.name.startswith("out_")])

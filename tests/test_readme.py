@@ -32,7 +32,7 @@ def expected(line: str) -> str | None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link to a heading of the page may say after its #."""
+    """The valid anchors of a page."""
     text = FENCED.sub("", page.read_text())
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

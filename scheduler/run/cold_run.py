@@ -1,0 +1,430 @@
+"""ColdRun: the first runs of a large graph of plain nodes, which call them one after another without a plan.
+
+A plan costs some 12 us a node, which many runs share; a graph that is run once need not pay for it. Here is no Ray and
+no session: what needs another process, the engine runs as a part of the run, and hands the values back.
+
+piece     nodes that are called one after another before a look at the clock: a chunk of the calls, or a part of one
+swift     how a piece is called as long as all values are scalars, which are kept. Later values go when nobody takes
+          them any more, and a user's function gets copies of what others take too
+unseen    functions that were never called: they may block or crash a process, so a worker tries their first calls
+heavy     what is left is worth more than one process: it is planned, with the values that are there as feeds
+
+Invariant: the values that are there are at least those that the nodes that are left take, and what is fetched.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import length_hint
+from time import monotonic, perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weftwork.actors.programs.failed_call import FailedCall
+from weftwork.actors.programs.float_errors import quiet, spoken, turn
+from weftwork.actors.programs.program import Stopped, is_from_outside, spread
+from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.lending import last_taken, lent
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.ownership import ATOMS, own
+from weftwork.graph.statistics import CALLED
+from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, unseen, with_turns
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.placement import worth_sharing_once
+from weftwork.scheduler.plan.policy import CHUNK, FIRST_CALLS, FIRST_CALLS_AMONG, OFTEN_CALLED
+from weftwork.scheduler.run.failures import node_error
+from weftwork.scheduler.run.telling import Node
+
+_SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()]) - {
+    np.void,
+    np.object_,
+    np.str_,
+    np.bytes_,
+}
+"""Types of values that are small, and that nobody can change."""
+
+
+class Next(enum.Enum):
+    """What must happen before a cold run can go on."""
+
+    NOTHING = "all nodes were called"
+    TRIAL = "a worker tries functions that were never seen"
+    PLAN = "what is left is planned"
+
+
+class Part(NamedTuple):
+    """Nodes of a run that the engine runs for it.
+
+    elements: what they are to give.   fed: values that are there.   ran: what need not run for them.
+    """
+
+    elements: list[Tensor | Operation]
+    fed: dict[Tensor, Any]
+    ran: set[Operation]
+    nodes: set[Operation]
+
+
+class Stretch:
+    """Nodes that were called one after another: when that began, and how long it took.
+
+    pieces: the nodes.   watched: it is to be told what each node took; then that is in `nodes`.
+    """
+
+    def __init__(self, start: float, watched: bool):
+        self.start, self.watched = start, watched
+        self.seconds = 0.0
+        self.pieces: list[list[Operation]] = []
+        self.nodes: list[Node] = []
+
+    @property
+    def ops(self) -> list[Operation]:
+        """The nodes that have something to call."""
+        return [op for rows in self.pieces for op in rows if op.kind in CALLED]
+
+
+class _Pace:
+    """How long nodes take, by looks at the clock. What is left is heavy when two looks in a row say so.
+
+    One look may meet a pause of the collector, or of the machine.   is_suspect: the last look said so.
+    """
+
+    def __init__(self, at: int, end: int):
+        self.is_suspect = False
+        self._start = self._at = at
+        self._end = end
+        self._began = self._looked = perf_counter()
+
+    def is_heavy(self, at: int) -> bool:
+        """Whether what is left is, if a node takes as long as the nodes before: all, or those since the last look."""
+        now, left = perf_counter(), self._end - at
+        pace = min((now - self._began) / (at - self._start), (now - self._looked) / (at - self._at))
+        before, self.is_suspect = self.is_suspect, left > 0 and worth_sharing_once(pace * left, left)
+        self._looked, self._at = now, at
+        return before and self.is_suspect
+
+
+class ColdRun:
+    """One run: how far it is, and what is there."""
+
+    def __init__(self, call_list: CallList, feeds: Mapping[Tensor, Any], watched: bool = False):
+        """watched: what each node took is to be told."""
+        self.called, self.seconds = 0, 0.0
+        """How many nodes were called here, and how long that took."""
+        self.heavy = False
+        """Some of it was planned."""
+        self.inner: Any = None
+        """The run of the part that is on its way."""
+        self.since = monotonic()
+        self.stretch = Stretch(0.0, watched)
+        """What was called when it went on last."""
+        self._call_list = call_list
+        self._values = call_list.values(feeds)
+        self._at = 0
+        """How many nodes of the list of calls are done."""
+        self._ahead: set[Operation] = set()
+        """Nodes beyond these that are done as well."""
+        self._unseen = unseen(call_list.functions) - call_list.bound
+        self._longest = 1
+        """Nodes of the next piece at most: the first ones are short, for what they cost is not known."""
+        self._swift = _SCALARS.issuperset(map(type, feeds.values()))
+        """All values so far are scalars."""
+        self._calls: list[tuple] = []
+        """The calls of a piece that is called swiftly: a copy."""
+        self._calling: tuple[list[Operation], Iterator] = ([], iter(()))
+        """Nodes that are called one after another, and what was not begun of them."""
+
+    # In the caller
+
+    @property
+    def functions(self) -> list:
+        """The users' functions that it calls."""
+        return self._call_list.functions
+
+    @property
+    def current(self) -> Any:
+        """The node that is being called."""
+        rows, rest = self._calling
+        begun = len(rows) - length_hint(rest)
+        return rows[begun - 1] if begun else None
+
+    @property
+    def begun(self) -> list[Operation]:
+        """The nodes that it has called since it went on last, and the one that is being called."""
+        rows, rest = self._calling
+        before = [op for piece in self.stretch.pieces[:-1] for op in piece]
+        return before + [op for op in rows[: len(rows) - length_hint(rest)] if op is not None]
+
+    def go_on(self, stop: list) -> Next:
+        """Call nodes until something else must happen. Raises the error of a node that fails, or Stopped."""
+        start = perf_counter()
+        self.stretch = stretch = Stretch(start, self.stretch.watched)
+        try:
+            with spoken() if self._call_list.only_users else quiet():
+                return self._call(stop)
+        finally:
+            stretch.seconds = perf_counter() - start
+            self.seconds += stretch.seconds
+            self._calling = [], iter(())
+
+    def _call(self, stop: list) -> Next:
+        ops = self._call_list.ops
+        pace = _Pace(self._at, len(ops))
+        while (at := self._at) < len(ops):
+            end = self._end_of_piece(at)
+            if end == at:
+                return Next.TRIAL
+            if pace.is_suspect:
+                end = at + 1
+            rows = ops[at:end]
+            if self._ahead:
+                rows = [op for op in rows if op not in self._ahead]
+                self._ahead.difference_update(ops[at:end])
+            begun, count = 0, len(rows)
+            self.stretch.pieces.append(rows)
+            try:
+                if self._swift and len(rows) > 1 and not self.stretch.watched:
+                    self._calls = self._call_list.calls_of(rows)
+                    if self._call_list.mixed:
+                        rows, self._calls = with_turns(rows, self._calls)
+                    calls = iter(self._calls)
+                    self._calling = rows, calls
+                    if not stop:
+                        self._call_swiftly(calls)
+                    if stop:
+                        raise Stopped
+                    begun = len(rows) - length_hint(calls)
+                rest = iter(rows[begun:])
+                self._calling = rows, rest
+                for op in rest:
+                    if stop:
+                        raise Stopped
+                    if op is not None:
+                        self._step(op)
+            except BaseException as error:
+                if is_from_outside(error):
+                    raise
+                if stop:  # what was being called is not known any more
+                    raise Stopped from error
+                op = self.current
+                call = FailedCall(op.kernel, op.attrs, self._taken(op, error), op.defined_at, op.traits.user)
+                raise node_error(op, error, call=call) from error
+            self.called += count
+            self._at = end
+            if pace.is_heavy(end):
+                return Next.PLAN
+        return Next.NOTHING
+
+    def _taken(self, op: Operation, error: BaseException) -> list | None:
+        """What a node took that raised an error: what it took last is nowhere but where it was called."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code is not ColdRun._step.__code__:
+            trace = trace.tb_next
+        names: Mapping = {} if trace is None else trace.tb_frame.f_locals
+        given = dict(zip(names.get("places", ()), names.get("given", ()), strict=False))
+        values = [self._values[tensor.number] for tensor in op.inputs]
+        values = [given.get(t.number, v) if v is ABSENT else v for t, v in zip(op.inputs, values, strict=True)]
+        return None if any([value is ABSENT for value in values]) else values
+
+    def stop(self) -> None:
+        """The run's list `stop` has filled up: there are no further calls, which is cheaper than to look for it."""
+        self._calls.clear()
+
+    def _end_of_piece(self, at: int) -> int:
+        """Up to where nodes may be called one after another: `at` itself before a function that was never seen.
+
+        A piece is a chunk or a part of one; a node that is to be measured is a piece of its own.
+        """
+        ops, call_list = self._call_list.ops, self._call_list
+        chunk = at // CHUNK
+        end = min((chunk + 1) * CHUNK, len(ops), at + self._longest)
+        self._longest *= 2
+        if self._unseen:
+            end = next((k for k in range(at, end) if ops[k].kernel in self._unseen), end)
+        if chunk in call_list.watched:
+            end = next((max(k, at + 1) for k in range(at, end) if ops[k] in call_list.measured), end)
+        return end
+
+    def _call_swiftly(self, calls: Iterator[tuple]) -> None:
+        """Make calls as long as they give scalars, 0.1 us each, and till the run is stopped."""
+        values = self._values
+        usual: type = int
+        for call in calls:
+            count = len(call)
+            if count == 3:
+                number, function, a = call
+                result = function(values[a])
+            elif count == 4:
+                number, function, a, b = call
+                result = function(values[a], values[b])
+            elif count == 5:
+                number, function, a, b, c = call
+                result = function(values[a], values[b], values[c])
+            elif count == 1:
+                self._step(call[0])
+                if not self._swift:
+                    return
+                continue
+            else:
+                number, function, *places = call
+                if number is TURN:
+                    function()
+                    continue
+                result = function(*[values[a] for a in places])
+            if type(result) is not usual:
+                usual = type(result)
+                if usual in _SCALARS:
+                    values[number] = result
+                    continue
+                op = self.current
+                if op.traits.user and type(result) not in ATOMS:
+                    result = own([result])
+                self._keep(op, result)
+                return
+            values[number] = result
+
+    def _step(self, op: Operation) -> None:
+        """Call any node."""
+        values, call = self._values, self._call_list.calls[op.index]
+        function: Any = op.kernel
+        kernel, attrs = function, {}
+        if op.kind not in CALLED:
+            self.called -= 1
+            if op.kind is Kind.CONSTANT:
+                self._keep(op, op.attrs["value"])
+            return
+        if len(call) > 1:
+            _, function, *places = call
+        else:
+            attrs, places = op.attrs, [tensor.number for tensor in op.inputs]
+        if op.traits.user and not self._swift:
+            given = self._given(op, places)
+        else:
+            given = [values[place] for place in places]
+        if self._call_list.mixed:
+            turn(op.traits.user)
+        start = perf_counter()
+        result = function(*given, **attrs)
+        if self.stretch.watched or op in self._call_list.measured:
+            seconds, taken, made = perf_counter() - start, sum([size_of(value) for value in given]), size_of(result)
+            if op in self._call_list.measured:
+                COSTS.learn(kernel, taken, seconds, made)
+            if self.stretch.watched:
+                self.stretch.nodes.append(Node(op, start, seconds, taken, made))
+        if len(call) > 1 and op.traits.user and type(result) not in ATOMS:
+            del given
+            result = own([result])  # here: it counts references
+        self._keep(op, result)
+
+    def _given(self, op: Operation, places: Sequence[int]) -> list:
+        """The arguments of a user's function: what it takes last is its own, if nobody else holds it."""
+        values, last, reads = self._values, self._call_list.last, op.kernel.reads  # type: ignore[union-attr]
+        given: dict[int, Any] = {}
+        for place in places:
+            if place in given:
+                continue
+            value = values[place]
+            if place >= 0 and last[place] == op.index:
+                values[place] = ABSENT
+                given[place] = last_taken(value, reads)
+            else:
+                given[place] = lent(value, reads)
+        return [given[place] for place in places]
+
+    def _keep(self, op: Operation, result: Any) -> None:
+        """Take in what a node gave, and let go what it took last."""
+        values, last, outputs = self._values, self._call_list.last, op.outputs
+        if type(result) not in _SCALARS:
+            self._swift = False
+        made: dict[Tensor, Any] = {}
+        spread(made, outputs, (result,) if len(outputs) == 1 else result)
+        for tensor, value in made.items():
+            if last[tensor.number] >= 0:
+                values[tensor.number] = value
+        for tensor in op.inputs:
+            if last[tensor.number] == op.index:
+                values[tensor.number] = ABSENT
+
+    # In other processes
+
+    def trial(self, slots: int) -> Part:
+        """A few first calls of each unseen function that can run now, and `slots` of one that is seldom called.
+
+        They run beside each other. What alone takes a first call's value goes on with it, so that the value, which may
+        be large, stays where it is made. Then these functions are no longer unseen.
+        """
+        counts = self._call_list.counts
+        window = [op for op in self._call_list.ops[self._at : self._at + FIRST_CALLS_AMONG] if op not in self._ahead]
+        for op in window:
+            if op.kind is Kind.CONSTANT:
+                self._keep(op, op.attrs["value"])
+        nodes: list[Operation] = []
+        elements: list[Tensor | Operation] = []
+        some = min(slots, FIRST_CALLS)
+        left: dict[Any, int] = {k: some if counts[k] >= OFTEN_CALLED * slots else slots for k in self._unseen}
+        for op in window:
+            waits = op is not window[0] and op.controls
+            if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):
+                chain = self._chain(op, window)
+                nodes += chain
+                elements += chain[-1].outputs or (chain[-1],)
+                tried = {op.kernel for op in chain}
+                for kernel in tried & left.keys():
+                    left[kernel] -= 1
+                self._unseen -= tried
+        return Part(elements, self._feeds_of(nodes), set(window[0].controls), set(nodes))
+
+    def _is_there(self, tensor: Tensor) -> bool:
+        return self._values[tensor.number] is not ABSENT
+
+    def _feeds_of(self, nodes: Iterable[Operation]) -> dict[Tensor, Any]:
+        """What is there of what some nodes take."""
+        return {t: self._values[t.number] for op in nodes for t in op.inputs if self._is_there(t)}
+
+    def _chain(self, op: Operation, window: list[Operation]) -> list[Operation]:
+        """A first call, and the nodes that follow it: each takes the one before it, alone, and nothing that is late."""
+        chain, functions = [op], {op.kernel}
+        while len(chain[-1].outputs) == 1:
+            made = chain[-1].outputs[0]
+            following = [op for op in window if any([tensor is made for tensor in op.inputs])]
+            if len(following) != 1 or self._call_list.last[made.number] != following[0].index:
+                break
+            (then,) = following
+            others = [tensor for tensor in then.inputs if tensor is not made]
+            stays = then.controls or then.kernel in self._call_list.bound
+            if then.kernel in functions or stays or not all(map(self._is_there, others)):
+                break
+            chain.append(then)
+            functions.add(then.kernel)
+        return chain
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether the run is worth a plan, as far as its functions were seen."""
+        return are_heavy(self._call_list.counts)
+
+    def rest(self) -> Part:
+        """All that is left."""
+        ops, wanted, values = self._call_list.ops, self._call_list.elements, self._values
+        left = set(ops[self._at :]) - self._ahead
+        fed = {t: value for t, value in self._feeds_of(left).items() if t.op.kind is not Kind.CONSTANT}
+        self._values = [ABSENT] * len(values)
+        for element in wanted:
+            if isinstance(element, Tensor):
+                self._values[element.number] = values[element.number]
+        elements = [e for e in wanted if (not self._is_there(e) if isinstance(e, Tensor) else e in left)]
+        self._at, self.heavy = len(ops), True
+        return Part(elements, fed, set(ops) - left, left)
+
+    def take(self, part: Part, values: Sequence[Any]) -> None:
+        """A part was run: take its values in."""
+        for element, value in zip(part.elements, values, strict=True):
+            if isinstance(element, Tensor):
+                self._values[element.number] = value
+        self._ahead |= part.nodes
+        self._swift = self._swift and _SCALARS.issuperset(map(type, values))
+
+    def values(self) -> list:
+        """The values of the elements, None for operations: once nothing is left."""
+        return [self._values[e.number] if isinstance(e, Tensor) else None for e in self._call_list.elements]

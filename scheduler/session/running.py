@@ -89,27 +89,27 @@ class Running(Looks):
     ) -> Any:
         """Compute `fetches` and return their values in the same structure (None for operations).
 
-        fetches: a Tensor, Operation, Variable or name, or lists, tuples, dicts and so on of them.
-        feed_dict: values to use instead of what tensors would compute.
-        options: a time limit, and what is to be told of the run.   run_metadata: gets that.
-        copy: False gives large results as read-only views that are not copied.
-        progress: show how far the run is on standard error: a bar of tqdm's where that is installed, else a line.
-        Values of rank 0 are NumPy scalars, others arrays that belong to the caller; text is bytes; what a Python
-        function returned is what it returned.
-        A run happens whole or not at all. Raises an OpError that names the node when one fails, RuntimeError when the
-        session is closed or its graph empty, TypeError and ValueError for what cannot be fetched or fed.
+        fetches: a Tensor, Operation, Variable or name, or nested lists, tuples, dicts and so on of these.
+        feed_dict: maps tensors to values that replace what they would compute.
+        options: a time limit, and what to report about the run.   run_metadata: receives the report.
+        copy: False returns large results as read-only views without copying.
+        progress: show progress on standard error, with a bar of tqdm if that is installed, else in a line of text.
+        Values of rank 0 are NumPy scalars, others are arrays that belong to you. Text is bytes. A value made by a
+        Python function is what the function returned.
+        A run happens completely or not at all. Raises an OpError naming the node if a node fails, RuntimeError if the
+        session is closed or its graph is empty, TypeError and ValueError for something that cannot be fetched or fed.
         """
         self._check_open()
         signature, fed, build = self._find(fetches, feed_dict)
         return self._run(signature, fed, options, run_metadata, copy, build=build, progress=progress)
 
     def _find(self, fetches: Any, feed_dict: Mapping | None) -> tuple[Signature, list, Callable]:
-        """The signature for fetches and feeds, the fed values, and what builds the result from the fetched ones."""
+        """The signature for fetches and feeds, the fed values, and the function that builds the result."""
         self._check_not_empty()
         feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
         fed, parsed = tuple(feeds), None
         key = structure_of(fetches)
-        if key is None:  # a structure that cannot be told from another by a look: what it asks for can
+        if key is None:  # the structure has no cache key, but its elements have
             parsed = parse_fetches(self._graph, fetches)
             key = ("elements", parsed.elements)
         signature = self._engine.signatures.find((key, fed))
@@ -128,7 +128,7 @@ class Running(Looks):
         build: Callable | None = None,
         progress: bool | None = False,
     ) -> Any:
-        """progress: None where it is shown already."""
+        """progress: None if it is shown already."""
         if progress or (progress is not None and is_shown()):
             with showing(self._engine.events, self._engine, signature.fetches.elements, signature.fed):
                 return self._run(signature, fed, options, metadata, copy, started, build, None)
@@ -148,7 +148,7 @@ class Running(Looks):
         return (build or signature.fetches.build)(owned(values, copy, signature.kept))
 
     def _wanted(self, signature: Signature, options: RunOptions | None, metadata: RunMetadata | None) -> Wanted:
-        """What a run of a signature tells about itself. Raises TypeError for options or metadata of other types."""
+        """What a run should report. Raises TypeError for options or metadata of other types."""
         if options is not None and not isinstance(options, RunOptions):
             raise TypeError(f"options must be a tf.RunOptions, but got {type(options)}")
         pools = len(self._config.session_inter_op_thread_pool) or 1
@@ -177,11 +177,7 @@ class Running(Looks):
     ) -> RunFuture[list[T]]: ...
     @overload
     def submit(
-        self,
-        fetches: dict[K, Tensor[T]],
-        feed_dict: Feeds = ...,
-        options: Options = ...,
-        progress: bool = ...,
+        self, fetches: dict[K, Tensor[T]], feed_dict: Feeds = ..., options: Options = ..., progress: bool = ...
     ) -> RunFuture[dict[K, T]]: ...
     @overload
     def submit(
@@ -194,9 +190,9 @@ class Running(Looks):
         options: RunOptions | None = None,
         progress: bool = False,
     ) -> RunFuture[Any]:
-        """Start a run in the background: a future of its result, whose `cancel` cancels the run also while it goes on.
+        """Start a run in the background. Returns a future, whose `cancel` also cancels the run while it is running.
 
-        A cancelled run changes nothing. The future's `result` raises a CancelledError then, of `tf.errors` and of
+        A cancelled run changes nothing. Its future's `result` raises a CancelledError of both `tf.errors` and
         `concurrent.futures`.
         """
         self._check_open()
@@ -217,11 +213,7 @@ class Running(Looks):
     ) -> list[T]: ...
     @overload
     async def run_async(
-        self,
-        fetches: dict[K, Tensor[T]],
-        feed_dict: Feeds = ...,
-        options: Options = ...,
-        progress: bool = ...,
+        self, fetches: dict[K, Tensor[T]], feed_dict: Feeds = ..., options: Options = ..., progress: bool = ...
     ) -> dict[K, T]: ...
     @overload
     async def run_async(
@@ -234,11 +226,11 @@ class Running(Looks):
         options: RunOptions | None = None,
         progress: bool = False,
     ) -> Any:
-        """As `run`, for coroutines: `await session.run_async(y)`. The event loop goes on meanwhile.
+        """Like `run`, for coroutines: `await session.run_async(y)`. The event loop goes on meanwhile.
 
-        Cancelling the task that waits (also by `asyncio.wait_for`) cancels the run, which changes nothing then; closing
-        the session cancels the run, and the task gets `asyncio.CancelledError`. A loop that is closed ends its runs.
-        Raises what `run` raises.
+        Cancelling the waiting task (`asyncio.wait_for` may do so) cancels the run, which then changes nothing. Closing
+        the session cancels the run, and the task gets `asyncio.CancelledError`. Closing the loop ends its runs. Raises
+        what `run` raises.
         """
         return await self.submit(fetches, feed_dict, options, progress).awaited()
 
@@ -255,12 +247,12 @@ class Running(Looks):
     def stream(
         self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, options: RunOptions | None = None
     ) -> ResultStream[Any, Any]:
-        """A run that begins now, and its results as they come: pairs of (key, value), for `for` or `async for`.
+        """Start a run, and return its results as they become available: (key, value) pairs, for `for` or `async for`.
 
-        fetches: a list, a dict or a named tuple of what `run` fetches; the keys are its indexes, keys or names.
-        A loop that is left early cancels the run, which changes nothing then: variables get what the run writes when it
-        has ended, after the last result. Raises what `run` raises: for bad fetches and feeds at once, else in the loop,
-        after the results that have come.
+        fetches: a list, dict or named tuple of anything that `run` fetches. The keys are its indices, keys or field
+        names. Leaving the loop early cancels the run, which then changes nothing: variables change when the run ends,
+        after the last result. Raises what `run` raises: for invalid fetches and feeds at once, otherwise in the loop,
+        after the results that are available.
 
             async for name, page in session.stream({"a": fetch(a), "b": fetch(b)}): ...
         """
@@ -288,10 +280,10 @@ class Running(Looks):
     def make_callable(
         self, fetches: Any, feed_list: Sequence[Any] | None = None, accept_options: bool = False
     ) -> Callable[..., Any]:
-        """A function that runs `fetches`, with a positional argument for each tensor of `feed_list`.
+        """Return a function that runs `fetches`, with one positional argument per tensor in `feed_list`.
 
-        With accept_options it also takes keywords options and run_metadata. The plan is made once and kept: what is
-        added to the graph later does not count. Raises TypeError when `feed_list` is no list or tuple.
+        With accept_options it also takes the keywords options and run_metadata. The plan is made once and kept, so
+        later additions to the graph have no effect. Raises TypeError if `feed_list` is not a list or tuple.
         """
         if feed_list is not None and not isinstance(feed_list, (list, tuple)):
             raise TypeError("`feed_list` must be a list or tuple.")
@@ -301,7 +293,7 @@ class Running(Looks):
         parsed = parse_fetches(self._graph, fetches)
         try:
             signature = self._engine.signatures.add(None, parsed, tensors)
-        except OpError as error:  # it is a call that fails
+        except OpError as error:  # raised when the callable is called
             return _failing(error)
 
         def run(*args: Any, **kwargs: Any) -> Any:
@@ -316,10 +308,9 @@ class Running(Looks):
         return run
 
     def prepare(self, elements: Sequence[Tensor | Operation], tensors: Sequence[Tensor]) -> Callable[[list], list]:
-        """A function from the values of `tensors`, which are taken as they are, to those of `elements`.
+        """Return a function from values of `tensors`, which are not checked, to the values of `elements`.
 
-        As `make_callable`, for those who have looked at the values themselves. Small graphs are planned when it is
-        first called.
+        Like `make_callable`, for callers that check values themselves. Small graphs are planned at the first call.
         """
         self._check_open()
         parsed = parse_fetches(self._graph, list(elements))
@@ -333,7 +324,7 @@ class Running(Looks):
 
 
 def _failing(error: OpError) -> Callable:
-    """A function whose every call fails with this error."""
+    """A function that raises this error whenever it is called."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         raise error.with_traceback(None)

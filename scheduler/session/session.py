@@ -1,6 +1,6 @@
-"""Session: runs a graph, or parts of it, and holds the values. The same graph serves any number of sessions.
+"""Session: runs a graph, or parts of it, and holds its state. Any number of sessions may use the same graph.
 
-Variables belong to the session: two sessions on one graph share nothing. Any number of threads may run at once.
+Variables belong to the session, so two sessions on one graph share nothing. Any number of threads may run at once.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from weftwork.scheduler.views.serving import Serving
 from weftwork.scheduler.views.stats import Counting
 
 _CLOSE_BOUND = 30.0
-"""Seconds that closing a session may take."""
+"""Maximum number of seconds that closing a session takes."""
 
 
 class BaseSession(Running):
-    """What Session and InteractiveSession share."""
+    """The common base of Session and InteractiveSession."""
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
         if graph is None:
@@ -71,30 +71,30 @@ class BaseSession(Running):
         self._finalizer = weakref.finalize(self, _end, self._engine, self._pages)
         self._placed = PlacementLog() if self._config.log_device_placement else None
 
-    # What it is
+    # Properties
 
     @property
     def graph(self) -> Graph:
-        """The graph that it runs."""
+        """The graph of the session."""
         return self._graph
 
     @property
     def graph_def(self) -> Any:
-        """The graph as a GraphDef, a protocol buffer: see `Graph.as_graph_def`."""
+        """The graph as a GraphDef, a protocol buffer. See `Graph.as_graph_def`."""
         return self._graph.as_graph_def(add_shapes=self._config.graph_options.infer_shapes)
 
     @property
     def sess_str(self) -> bytes:
-        """The target it was made with."""
+        """The target that the session was made with."""
         return self._target
 
     @property
     def closed(self) -> bool:
-        """True once it is closed."""
+        """True after `close`."""
         return self._closed
 
     def partial_run_setup(self, fetches: Any, feeds: Sequence[Any] | None = None) -> str:
-        """Begin a run that is fed and fetched in parts: a handle for `partial_run`.
+        """Set up a run that is fed and fetched in parts. Returns a handle for `partial_run`.
 
         Each of `feeds` may be fed once and each of `fetches` fetched once, in any order that the graph allows.
         """
@@ -102,7 +102,7 @@ class BaseSession(Running):
         return self._partial.setup(self._graph, fetches, feeds)
 
     def partial_run(self, handle: str, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
-        """Go on with a run that `partial_run_setup` began: what was computed before is not computed again."""
+        """Continue a run of `partial_run_setup`. What earlier parts computed is not computed again."""
         self._check_open()
         return self._partial.run(self._graph, handle, fetches, feed_dict, self._run_part, self._config.copy)
 
@@ -120,10 +120,10 @@ class BaseSession(Running):
         if self._closed:
             raise RuntimeError(CLOSED)
 
-    # Its life
+    # Lifetime
 
     def close(self) -> None:
-        """End the session: runs on their way may finish for a moment, then are cancelled; its processes end."""
+        """End the session. Active runs may finish within moments, and are then cancelled; its processes end."""
         with self._closing:
             if self._closed:
                 return
@@ -135,10 +135,10 @@ class BaseSession(Running):
 
     @staticmethod
     def reset(target: Any, containers: Sequence[Any] | None = None, config: ConfigProto | None = None) -> None:
-        """Forget the variables that sessions share at `target`, or under `config.name`, and close these sessions.
+        """Delete the variables that sessions share at `target`, or under `config.name`, and close these sessions.
 
-        containers: only the variables in these; None is all. A detached session of that name is ended with None.
-        Raises NotFoundError when there is nothing of the kind.
+        containers: delete only variables in these containers; None means all, and also ends a detached session of that
+        name. Raises NotFoundError if there is no such session or server.
         """
         config = config or ConfigProto()
         text = target.decode() if isinstance(target, bytes) else target or ""
@@ -149,13 +149,13 @@ class BaseSession(Running):
             raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.")
         try:
             hosts.ask(host, "reset", containers)
-        except backend.WorkerLost:  # it was ending just now
+        except backend.WorkerLost:  # it was just ending
             raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.") from None
         if config.name and containers is None:
             hosts.end_host(host)
 
     def as_default(self):
-        """A context manager that makes this the thread's default session. It does not close the session."""
+        """A context manager that makes this the thread's default session. It does not close the session at the end."""
         return stacks.session_scope(self)
 
     def __repr__(self) -> str:
@@ -163,20 +163,20 @@ class BaseSession(Running):
 
 
 def _end(engine: Any, pages: list[Serving]) -> None:
-    """End what belongs to a session that is closed, or that nobody holds any more."""
+    """Release what belongs to a session that was closed, or that nobody holds any more."""
     for page in pages:
         page.close()
     engine.close()
 
 
 class Session(BaseSession):
-    """A session. Used as a context manager, it and its graph are the defaults inside, and it is closed at the end.
+    """A session. As a context manager, it makes itself and its graph the defaults, and is closed at the end.
 
-    target: "" for this machine (Ray is joined when the program runs it already, else started when first needed),
+    target: "" for this machine (Ray is joined if the program runs it already, else started when first needed), or
         "auto", "HOST:PORT" or "ray://HOST:PORT" for a cluster.
-    graph: the graph to run; the current default one when it is None.   config: a ConfigProto.
-    Raises TypeError for arguments of other types, NotFoundError for a target that is not there, and
-    FailedPreconditionError when a machine of the cluster lacks a package that it needs.
+    graph: the graph to run; by default the current default graph.   config: a ConfigProto.
+    Raises TypeError for arguments of other types, NotFoundError for a target that does not exist, and
+    FailedPreconditionError if a machine of the cluster lacks a package.
     """
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
@@ -200,7 +200,7 @@ class Session(BaseSession):
             context.__exit__(None, None, None)
         if error is None:
             self.close()
-        else:  # the error must get out even when closing hangs
+        else:  # the error must get out even if closing hangs
             closer = threading.Thread(name="SessionCloseThread", target=self.close, daemon=True)
             closer.start()
             closer.join(_CLOSE_BOUND)

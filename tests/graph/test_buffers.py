@@ -22,7 +22,7 @@ def session(graph):
 
 @tf.op
 def describe(*args, **kwargs):
-    """What the function got."""
+    """The arguments as the function got them."""
     return args, kwargs
 
 
@@ -178,7 +178,7 @@ OPTIONS = [
 
 
 def results_of(f, placement="caller", runs=60):
-    """What a node gave, run after run: at first its program is interpreted, in the end it is compiled."""
+    """The results of a node in many runs. Its program is first interpreted, finally compiled."""
     made = f()
     with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
         return [session.run(made[0] if isinstance(made, list) else made) for _ in range(runs)]

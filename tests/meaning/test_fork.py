@@ -95,7 +95,7 @@ def test_a_child_that_goes_on_after_its_function_ends(place):
     assert set(values(place, function, runs=3)) == {8}
 
 
-def test_what_functions_leave_in_local_workers_ends_with_the_workers():
+def test_processes_started_by_functions_end_with_the_local_workers():
     with tf.Graph().as_default():
         node = tf.op(lambda stays: stays or subprocess.Popen(["sleep", "1000"]).pid)
         calls = [node(False), node(False)]
@@ -123,7 +123,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def in_child(work) -> tuple:
-    """What some work gives in a forked child: ("done", result), or the class and the text of its error."""
+    """Do some work in a forked child. Returns ("done", result), or the class and the text of its error."""
     read, write = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

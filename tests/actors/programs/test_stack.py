@@ -1,4 +1,4 @@
-"""What the threads of a process do."""
+"""Inspecting the threads of a process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ os._exit(0)
 """
 
 
-def test_to_look_at_threads_while_the_collector_has_work_does_not_stop_the_program():
+def test_inspecting_threads_during_garbage_collection_does_not_stop_the_program():
     root = Path(__file__).parents[3]
     ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, cwd=root)
     assert ended.stdout == "it goes on\n", ended.stderr[-1000:]

@@ -162,7 +162,7 @@ def test_branches_and_loops_that_run_by_themselves_tell_as_parts_of_the_run(grap
 
 @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_of_any_graph_and_placement_the_events_agree_with_the_graph(data):
+def test_the_events_agree_with_the_graph_for_any_graph_and_placement(data):
     placement = data.draw(st.sampled_from(["caller", "thread", "resident", "dynamic"]))
     with tf.Graph().as_default():
         nodes = []
@@ -389,7 +389,7 @@ def test_a_listener_may_run_something_itself(graph):
     assert 3.0 in seen
 
 
-def test_who_listens_to_all_sessions_hears_this_one(graph):
+def test_a_listener_to_all_sessions_hears_this_one(graph):
     y = tf.op(lambda: 2.0)()
     heard = []
     with placed("caller") as session:

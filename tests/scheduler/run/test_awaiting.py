@@ -71,7 +71,7 @@ def test_coroutines_and_other_functions_are_one_graph(graph):
 
 
 def test_limits_hold_calls_of_coroutines_and_of_functions(graph):
-    """So many calls go on at a time, of all runs of the session."""
+    """The limit applies to the calls of all runs of the session together."""
     wait, seen = waiting(0.02, limits={"api": 1})
     twice = Seen()
 

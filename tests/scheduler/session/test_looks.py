@@ -34,7 +34,7 @@ def total(graph):
 
 @pytest.fixture
 def session(total):
-    """A session that has run it."""
+    """A session that has run `total`."""
     with tf.Session(config=CALLER) as session:
         session.run(total)
         yield session
@@ -94,7 +94,7 @@ def test_a_report_of_nothing_says_what_to_do(graph, tmp_path):
         with pytest.raises(tf.errors.FailedPreconditionError, match="No run of this session is remembered"):
             session.report(tmp_path / "run.html")
         for runs in (0, -1, 1.5, "2"):
-            with pytest.raises(ValueError, match="runs must be a number from 1 on"):
+            with pytest.raises(ValueError, match="runs must be at least 1"):
                 session.report(tmp_path / "run.html", runs)
 
 

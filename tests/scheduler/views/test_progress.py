@@ -22,7 +22,7 @@ def nap(seconds):
 
 @tf.op
 def spare(seconds):
-    """As the other one."""
+    """Like `nap`."""
     time.sleep(seconds)
     return seconds
 

@@ -26,7 +26,7 @@ NEEDED = {
     "i": {"s"},
     "C": {"args"},
 }
-"""Of each kind of trace event that is written, what it must have beyond name, process and thread."""
+"""For each kind of trace event, the fields that it must have besides name, process and thread."""
 TRACED = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
 
 
@@ -197,7 +197,7 @@ def test_arrows_show_what_crosses_from_lane_to_lane(graph):
     assert not [event for event in plain if event["ph"] in "sf"]
 
 
-def test_what_lies_beside_each_other_in_one_thread_gets_a_lane_of_its_own():
+def test_overlapping_nodes_of_one_thread_get_lanes_of_their_own():
     stats = StepStats()
     device = stats.dev_stats.add(device="/device:CPU:0")
     for name, start, took in (("a", 100, 50), ("b", 120, 50), ("c", 155, 5)):
