@@ -208,6 +208,7 @@ def as_dtype(type_value: Any) -> DType:
     """The DType for a DType, a name, a NumPy dtype or scalar type, or a Python type (float is float32, int is int32).
 
     An int is a protocol buffer's type number, e.g. 1 is `DT_FLOAT`. Raises TypeError for anything else.
+    type_value: what is to become a DType.
     """
     if isinstance(type_value, DType):
         return type_value

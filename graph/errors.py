@@ -322,7 +322,10 @@ def exception_type_from_error_code(error_code: int) -> type[OpError]:
 
 
 def error_code_from_exception_type(cls: type[OpError]) -> int:
-    """The code of a class."""
+    """The code of a class.
+
+    cls: a class of `tf.errors`.
+    """
     return cls._code
 
 

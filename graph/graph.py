@@ -118,7 +118,10 @@ class Graph(Collections, Drawn):
         return self._names.unique(f"{scope}/{name}" if scope else name)
 
     def unique_name(self, name: str, mark_as_used: bool = True) -> str:
-        """A name in the current name scope that no node has."""
+        """A name in the current name scope that no node has.
+
+        mark_as_used: False only asks what the name would be.
+        """
         scope = self._scopes.name
         with self._lock:
             return self._names.unique(f"{scope}/{name}" if scope else name, mark_as_used)
@@ -190,6 +193,7 @@ class Graph(Collections, Drawn):
     def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
         """The Tensor or Operation that `obj` is, names, or returns from its `_as_graph_element`.
 
+        allow_tensor, allow_operation: whether the result may be one.
         Raises TypeError if `obj` cannot be either, ValueError or KeyError if it is not in this graph.
         """
         types = " or ".join(["Tensor"] * allow_tensor + ["Operation"] * allow_operation)
@@ -227,7 +231,10 @@ class Graph(Collections, Drawn):
         return tensor.op.section is None and tensor not in self._unfeedable
 
     def is_fetchable(self, element: Any) -> bool:
-        """False for elements inside a control-flow construct."""
+        """False for elements inside a control-flow construct.
+
+        element: a Tensor or an Operation.
+        """
         op = element.op if isinstance(element, Tensor) else element
         return op.section is None and op not in self._unfetchable
 
@@ -254,6 +261,8 @@ class Graph(Collections, Drawn):
         """Create an operation of a type unknown to the library, with outputs of these dtypes and unknown shapes.
 
         It can be named, placed, fed and differentiated (`RegisterGradient`), but running it raises UnimplementedError.
+        input_types, op_def, compute_shapes, compute_device: accepted as in TensorFlow, without effect.
+        attrs: its attributes.
         """
         outputs: list = [(as_dtype(dtype), None) for dtype in dtypes or ()]
         return self.add(
@@ -352,7 +361,10 @@ class Graph(Collections, Drawn):
         return self._scopes.contained(container_name)
 
     def resources(self, asked: tuple[tuple[str, float], ...], labels: tuple[tuple[str, str], ...] = ()):
-        """A context manager: operations created inside request these Ray resources, on a machine with these labels."""
+        """A context manager: operations created inside request these Ray resources, on a machine with these labels.
+
+        asked: {name: amount}.
+        """
         return self._scopes.needing(asked, labels)
 
     @contextmanager

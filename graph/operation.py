@@ -226,7 +226,10 @@ class Operation:
         return [op for op in self.graph.operations[self.index :] if self in op.controls]
 
     def wait_for(self, ops: Iterable[Operation]) -> None:
-        """Wait for further operations as well. They must be older: creation order is the order of a run."""
+        """Wait for further operations as well. They must be older: creation order is the order of a run.
+
+        ops: operations of the same graph.
+        """
         for op in ops:
             if op.graph is not self.graph or op.index >= self.index:
                 raise ValueError(

@@ -73,7 +73,10 @@ class CheckpointReader:
             raise DataLossError(None, None, f"{index_name(self._prefix)}: corrupt index: {error}") from error
 
     def has_tensor(self, tensor_str: str) -> bool:
-        """Whether the checkpoint has a value with this key."""
+        """Whether the checkpoint has a value with this key.
+
+        tensor_str: the key.
+        """
         return tensor_str in self._rows
 
     def get_variable_to_shape_map(self) -> dict[str, list[int] | None]:
@@ -85,7 +88,10 @@ class CheckpointReader:
         return {key: dtypes.ALL[row.dtype] for key, row in self._rows.items() if row.dtype in dtypes.ALL}
 
     def get_tensor(self, tensor_str: str) -> Any:
-        """Read the value of a key. Raises NotFoundError for an unknown key, DataLossError for corrupt data."""
+        """Read the value of a key. Raises NotFoundError for an unknown key, DataLossError for corrupt data.
+
+        tensor_str: the key.
+        """
         self._check_keys([tensor_str])
         return self.read([Wanted(tensor_str, self._rows[tensor_str].dtype, None)])[0]
 

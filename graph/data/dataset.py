@@ -110,7 +110,10 @@ class Dataset(structures.Structured):
 
     @staticmethod
     def from_sparse_tensor_slices(sparse_tensor: Any) -> Dataset:
-        """One element for each row of a SparseTensor, as (indices, values, shape)."""
+        """One element for each row of a SparseTensor, as (indices, values, shape).
+
+        sparse_tensor: a SparseTensor or SparseTensorValue.
+        """
         leaf = leaf_of(SparseTensor.from_value(sparse_tensor))
         row = structures.unbatched(leaf, "A SparseTensor must have a first dimension, to be taken apart.")
         parts = tuple([tensor_leaf(*part) for part in row.parts])
@@ -163,6 +166,7 @@ class Dataset(structures.Structured):
         """The paths that match a pattern, or one of several, as strings; in random order unless `shuffle` is False.
 
         At run time, raises InvalidArgumentError if nothing matches.
+        file_pattern: a string, a list of strings or a string tensor, with * and ? as in `gfile.Glob`.
         """
         pattern = convert_to_tensor(file_pattern, dtypes.string, name="file_pattern")
         dataset = made_dataset("MatchingFiles", tensor_leaf(dtypes.string), values=[pattern])
@@ -317,6 +321,7 @@ class Dataset(structures.Structured):
         """As `flat_map`, but alternate between `cycle_length` datasets, taking `block_length` elements at a time.
 
         num_parallel_calls: read the datasets in advance, each in a thread of its own.
+        map_func: makes a dataset from the components of an element.
         """
         section, result = self._traced(map_func, of_dataset)
         values = [whole_number(cycle_length, "cycle_length"), whole_number(block_length, "block_length")]

@@ -66,7 +66,11 @@ class Iterator(structures.Structured):
     def from_structure(
         output_types: Any, output_shapes: Any = None, shared_name: str | None = None, output_classes: Any = None
     ) -> Iterator:
-        """An iterator without a dataset; `make_initializer` starts it on any dataset with these types and shapes."""
+        """An iterator without a dataset; `make_initializer` starts it on any dataset with these types and shapes.
+
+        output_types, output_shapes, output_classes: of an element, in its structure; None means unknown shapes, and
+            tensors.
+        """
         structure = structures.of(output_types, output_shapes, output_classes, _words())
         return Iterator(_named(get_default_graph()), structure, shared_name=shared_name)
 
@@ -78,6 +82,8 @@ class Iterator(structures.Structured):
 
         At run time, raises NotFoundError for a handle that the session does not know, InvalidArgumentError for an
         iterator with other types.
+        output_types, output_shapes, output_classes: of an element, in its structure; None means unknown shapes, and
+            tensors.
         """
         structure = structures.of(output_types, output_shapes, output_classes, _words())
         handle = convert_to_tensor(string_handle, dtypes.string, name="string_handle")

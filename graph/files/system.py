@@ -211,7 +211,7 @@ def walk(
     """(directory, names of its subdirectories, names of its files) for a directory and everything below it.
 
     in_order: a directory comes before its subdirectories, else after them.   onerror: called with the error for a
-    directory that cannot be listed; by default such directories are skipped.
+    directory that cannot be listed; by default such directories are skipped.   top: the directory's path.
     """
     top = as_path(top)
     try:
@@ -267,7 +267,7 @@ def remove_all(path: Any) -> None:
 
 
 def copy(oldpath: Any, newpath: Any, overwrite: bool = False) -> None:
-    """Copy a file. Raises NotFoundError, and AlreadyExistsError if `newpath` exists, unless `overwrite`."""
+    """Copy the file `oldpath`. Raises NotFoundError; AlreadyExistsError if `newpath` exists, unless `overwrite`."""
     old, new = as_path(oldpath), as_path(newpath)
     _check_free(new, overwrite)
     with told(old):
@@ -279,7 +279,7 @@ def copy(oldpath: Any, newpath: Any, overwrite: bool = False) -> None:
 
 
 def rename(oldname: Any, newname: Any, overwrite: bool = False) -> None:
-    """Move a file or directory. Raises NotFoundError; AlreadyExistsError if `newname` exists, unless `overwrite`."""
+    """Move the file or directory `oldname`. Raises as `copy` does: `newname` must not exist, unless `overwrite`."""
     old, new = as_path(oldname), as_path(newname)
     _check_free(new, overwrite)
     if is_url(old) != is_url(new):

@@ -133,7 +133,10 @@ def random_hue(image: Any, max_delta: float, seed: int | None = None) -> Tensor:
 
 
 def adjust_saturation(image: Any, saturation_factor: Any, name: str | None = None) -> Tensor:
-    """Multiply the saturation of all pixels by a factor."""
+    """Multiply the saturation of all pixels by a factor.
+
+    saturation_factor: a float, 0 for grey, 1 for no change.
+    """
     number = cast(saturation_factor, dtypes.float32)
 
     def change(x: Tensor) -> Tensor:

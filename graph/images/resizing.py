@@ -176,6 +176,7 @@ def crop_and_resize(
     boxes: [boxes, 4], (y1, x1, y2, x2) as fractions of height - 1 and width - 1; y1 > y2 flips it upside down.
     box_ind: the index of each box's image.   method: "bilinear" or "nearest".   extrapolation_value: the value outside
     the image. Returns float32.
+    box_indices: a newer name of box_ind.
     Raises ValueError if shapes do not match. At run time, raises OutOfRangeError for an index without an image.
     """
     x = convert_to_tensor(image, name="image")

@@ -51,6 +51,7 @@ class KeyValueTensorInitializer(TableInitializerBase):
 
     key_dtype, value_dtype: for inputs that are not tensors.   Raises ValueError or TypeError if dtypes or shapes do not
     match. At run time, raises FailedPreconditionError if a key has two values.
+    keys, values: tensors or lists of the same shape.
     """
 
     def __init__(self, keys: Any, values: Any, key_dtype: Any = None, value_dtype: Any = None, name: str | None = None):

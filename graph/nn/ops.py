@@ -294,6 +294,7 @@ def embedding_lookup(
 
     partition_strategy: id i is in part i % n ("mod"), or the parts hold consecutive ids ("div").
     max_norm: scale longer rows down to this length.
+    validate_indices: accepted as in TensorFlow; ids are always checked.
     """
     if params is None or (isinstance(params, (list, tuple)) and not params):
         raise ValueError("Need at least one param.")
@@ -326,6 +327,7 @@ def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) 
     """(values, indices) of the k largest elements along the last axis, descending; among equals the first comes first.
 
     indices: int32. Raises ValueError if the axis is known to be shorter than k.
+    sorted: accepted as in TensorFlow; the values are always in order.
     """
     with name_scope(name, "TopKV2", [input, k]) as scope:
         x = convert_to_tensor(input, name="input")

@@ -192,6 +192,7 @@ def with_space_to_batch(
     """`op(input, num_spatial_dims, "VALID")` with the positions of its windows `dilation_rate` apart.
 
     SAME requires filter_shape, the size of the window along each axis. Rates and sizes must be known.
+    spatial_dims: the axes to go over, counted from 1; by default all between batch and channels.
     """
     x = convert_to_tensor(input)
     rates = np.ravel(dilation_rate).tolist()

@@ -105,6 +105,7 @@ class ConditionalAccumulator(ConditionalAccumulatorBase):
         """Add a gradient, unless its step is before the accumulator's.
 
         At run time, raises InvalidArgumentError if its shape differs from that of the others.
+        grad: a tensor of the accumulator's dtype and shape.
         """
         tensor = convert_to_tensor(grad, self._dtype)
         if not shapes.compatible(tensor.raw_shape, self._shape):
@@ -135,13 +136,19 @@ class SparseConditionalAccumulator(ConditionalAccumulatorBase):
         super().__init__("SparseConditionalAccumulator", dtype, shape, shared_name, name, reduction_type)
 
     def apply_indexed_slices_grad(self, grad: IndexedSlices, local_step: Any = 0, name: str | None = None) -> Operation:
-        """Add IndexedSlices, unless their step is before the accumulator's."""
+        """Add IndexedSlices, unless their step is before the accumulator's.
+
+        grad: IndexedSlices.
+        """
         return self.apply_grad(grad.indices, grad.values, grad.dense_shape, local_step, name)
 
     def apply_grad(
         self, grad_indices: Any, grad_values: Any, grad_shape: Any = None, local_step: Any = 0, name: str | None = None
     ) -> Operation:
-        """Add the rows of a gradient, unless their step is before the accumulator's."""
+        """Add the rows of a gradient, unless their step is before the accumulator's.
+
+        grad_indices: int64 [rows].   grad_values: [rows, ...].   grad_shape: the shape of the whole, or None.
+        """
         shape = np.zeros(0, np.int64) if grad_shape is None else grad_shape
         inputs = [_int64(local_step), convert_to_tensor(grad_indices), convert_to_tensor(grad_values, self._dtype)]
         return self._node("apply", [*inputs, convert_to_tensor(shape)], [], name)
@@ -182,6 +189,7 @@ class Barrier(_Held):
 
         At run time, raises InvalidArgumentError if a key already has this component, CancelledError if the barrier is
         closed.
+        component_index: which component, counted from 0.
         """
         kinds = self._definition.dtypes
         if not 0 <= component_index < len(kinds):
@@ -197,6 +205,7 @@ class Barrier(_Held):
 
         Waits until num_elements are complete. If the barrier is closed, returns what it has if allow_small_batch is
         true, else raises OutOfRangeError. indices: int64, starting from -2^63.
+        num_elements: a scalar integer.   timeout: None; anything else is refused.
         """
         count = convert_to_tensor(num_elements, kinds_of.int32)
         small = convert_to_tensor(np.bool_(allow_small_batch))

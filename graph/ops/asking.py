@@ -42,7 +42,10 @@ def is_numeric_tensor(tensor: Any) -> bool:
 
 
 def get_static_value(tensor: Any, partial: bool = False) -> Any:
-    """A constant's value as a NumPy array, if it is known before anything runs; else None."""
+    """A constant's value as a NumPy array, if it is known before anything runs; else None.
+
+    partial: accepted as in TensorFlow, without effect.
+    """
     return static_value(tensor)
 
 
@@ -214,7 +217,10 @@ def switch_case(
 
 
 def vectorized_map(fn: Callable[..., Any], elems: Any, fallback_to_while_loop: bool = True) -> Any:
-    """`map_fn`, but the dtypes of the result need not be specified."""
+    """`map_fn`, but the dtypes of the result need not be specified.
+
+    fallback_to_while_loop: accepted as in TensorFlow, without effect.
+    """
     flat = [convert_to_tensor(item) for item in nest.flatten(elems)]
     seen: list[Any] = []
 
@@ -256,5 +262,8 @@ def _second(x: Any, y: Any) -> Any:
 
 
 def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function unchanged. A run frees values early anyway, and keeps those that derivatives need."""
+    """Return the function unchanged. A run frees values early anyway, and keeps those that derivatives need.
+
+    f: a function.
+    """
     return f

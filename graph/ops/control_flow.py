@@ -78,6 +78,7 @@ def cond(
     Both must return the same structure of tensors with the same dtypes. Nodes of the branch that is not taken have no
     effect at all. A list of one tensor is returned as just the tensor, unless `strict`. If a function returns an
     operation, the result is a boolean tensor, the predicate, available once the operation has run.
+    fn1, fn2: older names of true_fn and false_fn.
     Raises TypeError for a Python bool or an object that cannot be called, TypeError or ValueError for functions whose
     results do not match.
     """
@@ -221,6 +222,7 @@ def case(
     pred_fn_pairs: a list of (boolean tensor of rank 0, function), or a dict of these.
     exclusive: more than one true predicate raises InvalidArgumentError at run time.
     Without a default, so does no true predicate.
+    strict: keep the list around a single result.
     """
     if not isinstance(pred_fn_pairs, (list, tuple, dict)):
         raise TypeError("pred_fn_pairs must be a list, tuple, or dict")

@@ -60,7 +60,10 @@ def matvec(
 
 
 def cholesky_solve(chol: Any, rhs: Any, name: str | None = None) -> Tensor:
-    """X with L L^H X = rhs, for the Cholesky factor L: [..., n, n], [..., n, k] -> [..., n, k]."""
+    """X with L L^H X = rhs, for the Cholesky factor L: [..., n, n], [..., n, k] -> [..., n, k].
+
+    chol: the factor L, as `cholesky` returns it.
+    """
     with name_scope(name, "cholesky_solve", [chol, rhs]):
         y = linalg_ops.triangular_solve(chol, rhs, lower=True)
         return linalg_ops.triangular_solve(chol, y, lower=True, adjoint=True)
@@ -204,7 +207,10 @@ def matrix_rank(a: Any, tol: Any = None, validate_args: bool = False, name: str 
 
 
 def normalize(tensor: Any, ord: Any = "euclidean", axis: Any = None, name: str | None = None) -> tuple[Tensor, Tensor]:
-    """(the tensor divided by its norm, the norm); see `norm`. The norm keeps the reduced axes, with length 1."""
+    """(the tensor divided by its norm, the norm); see `norm`. The norm keeps the reduced axes, with length 1.
+
+    ord: the kind of norm, as in `norm`.
+    """
     with name_scope(name, "normalize", [tensor]):
         x = convert_to_tensor(tensor)
         size = math_ops.cast(linalg_ops.norm(x, ord, axis, keepdims=True), x.dtype)

@@ -72,7 +72,10 @@ def _uniform_like(tensor: Any, dtype: Any, number: int, name: str, optimize: boo
 
 
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
-    """A tensor filled with `value`, a scalar. Raises ValueError if the value is not a scalar."""
+    """A tensor filled with `value`, a scalar. Raises ValueError if the value is not a scalar.
+
+    dims: the shape of the result, an integer vector.
+    """
     x = convert_to_tensor(value, name="value")
     if x.raw_shape not in (None, ()):
         raise ValueError(f"Shape must be rank 0 but is rank {len(x.raw_shape)} for 'Fill'.")  # type: ignore[arg-type]

@@ -106,6 +106,7 @@ def split(
     """Parts along an axis: an int gives their number, a list their sizes (one may be -1, for the rest).
 
     num: the number of sizes, if they are a tensor of unknown length.
+    num_or_size_splits: an int, or an integer vector.
     Raises ValueError if a known dimension cannot be split this way.
     """
     x = convert_to_tensor(value, name="value")

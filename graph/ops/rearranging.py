@@ -67,6 +67,7 @@ def pad(
 ) -> Tensor:
     """Add elements around the tensor. paddings: [before, after] for each axis. mode: CONSTANT, REFLECT or SYMMETRIC.
 
+    constant_values: a scalar that stands around in the mode CONSTANT.
     Raises ValueError for another mode, or if the paddings do not match a known shape.
     """
     x, mode = convert_to_tensor(tensor, name="tensor"), mode.lower()
@@ -110,7 +111,10 @@ def reverse_sequence(
     input: Any, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None, name: str | None = None,
     seq_dim: int | None = None, batch_dim: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """Reverse the first seq_lengths[i] elements along seq_axis, in element i of batch_axis (by default 0)."""
+    """Reverse the first seq_lengths[i] elements along seq_axis, in element i of batch_axis (by default 0).
+
+    seq_dim, batch_dim: older names of seq_axis and batch_axis.
+    """
     seq = renamed("seq_axis", seq_axis, "seq_dim", seq_dim)
     batch = renamed("batch_axis", batch_axis, "batch_dim", batch_dim)
     x, lengths = convert_to_tensor(input, name="input"), convert_to_tensor(seq_lengths, name="seq_lengths")
@@ -165,7 +169,10 @@ def diag_part(input: Any, name: str | None = None) -> Tensor:
 
 
 def matrix_diag(diagonal: Any, name: str | None = None) -> Tensor:
-    """Square matrices with the given diagonals and zeros elsewhere: [..., n] -> [..., n, n]."""
+    """Square matrices with the given diagonals and zeros elsewhere: [..., n] -> [..., n, n].
+
+    diagonal: a tensor [..., n].
+    """
     x = convert_to_tensor(diagonal, name="diagonal")
     if x.raw_shape == ():
         raise ValueError("Shape must be at least rank 1 but is rank 0 for 'MatrixDiag'")

@@ -289,6 +289,7 @@ def stft(
     """The short-time Fourier transform of real signals [..., samples]: complex [..., frames, fft_length / 2 + 1].
 
     fft_length: by default the smallest power of two that holds a frame.   window_fn(frame_length, dtype=) or None.
+    pad_end: add zeros at the end, so that every sample is in a frame.
     """
     with name_scope(name, "stft", [signals]):
         x = convert_to_tensor(signals)
@@ -307,7 +308,10 @@ def inverse_stft(
     window_fn: Callable[..., Any] | None = hann_window,
     name: str | None = None,
 ) -> Tensor:
-    """The signals for short-time Fourier transforms; exact with the window of `inverse_stft_window_fn`."""
+    """The signals for short-time Fourier transforms; exact with the window of `inverse_stft_window_fn`.
+
+    stfts: complex [..., frames, fft_length / 2 + 1].
+    """
     with name_scope(name, "inverse_stft", [stfts]):
         x = of_dtype(stfts, "stfts", _COMPLEX)
         length = _length_of_fft(frame_length) if fft_length is None else int(fft_length)
@@ -351,6 +355,7 @@ def linear_to_mel_weight_matrix(
     """The matrix [spectrogram bins, mel bins] that converts magnitudes at linear frequencies to mel bands.
 
     Each band is a triangle on the mel scale, 1127 ln(1 + hertz / 700), between the centers of its neighbors.
+    num_mel_bins, num_spectrogram_bins: integers.   sample_rate, lower_edge_hertz, upper_edge_hertz: in hertz.
     """
     if num_mel_bins <= 0:
         raise ValueError(f"num_mel_bins must be positive. Got: {num_mel_bins}")
@@ -372,7 +377,10 @@ def linear_to_mel_weight_matrix(
 
 
 def mfccs_from_log_mel_spectrograms(log_mel_spectrograms: Any, name: str | None = None) -> Tensor:
-    """Cepstral coefficients from log mel spectrograms [..., bins]: `dct` of type 2, divided by sqrt(2 bins)."""
+    """Cepstral coefficients from log mel spectrograms [..., bins]: `dct` of type 2, divided by sqrt(2 bins).
+
+    log_mel_spectrograms: float tensor [..., bins].
+    """
     with name_scope(name, "mfccs_from_log_mel_spectrograms", [log_mel_spectrograms]):
         x = convert_to_tensor(log_mel_spectrograms)
         bins = x.shape.as_list()[-1]

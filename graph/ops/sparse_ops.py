@@ -67,6 +67,7 @@ def sparse_merge(
 
     sp_ids: integers in [0, vocab_size), with the indices of sp_values; or a list of such tensors, with a list of
     sizes, to create several new axes.
+    already_sorted: accepted as in TensorFlow; the result is in order in any case.
     """
     given = (
         list(sp_ids) if isinstance(sp_ids, (list, tuple)) and not isinstance(sp_ids, SparseTensorValue) else [sp_ids]
@@ -174,6 +175,7 @@ def sparse_split(
     """Split into `num_split` parts along an axis; if it does not divide evenly, the first ones are one longer.
 
     Pass arguments by keyword. Raises ValueError if one is missing.
+    keyword_required: a guard against arguments by position.   split_dim: an older name of axis.
     """
     if keyword_required is not None:
         raise ValueError("Keyword arguments are required for this function.")
@@ -206,6 +208,7 @@ def sparse_concat(
     """Concatenate sparse tensors along an axis.
 
     expand_nonconcat_dims: the other axes may differ, and are expanded to the largest length.
+    concat_dim, expand_nonconcat_dim: older names of axis and expand_nonconcat_dims.
     """
     axis = renamed("axis", axis, "concat_dim", concat_dim)
     expand = bool(expand_nonconcat_dim if expand_nonconcat_dims is None else expand_nonconcat_dims)

@@ -63,7 +63,10 @@ class TensorArray:
             )
 
     def with_flow(self, flow: Tensor) -> TensorArray:
-        """The same array at another moment."""
+        """The same array at another moment.
+
+        flow: the scalar tensor that `flow` gave at that moment.
+        """
         array = TensorArray.__new__(TensorArray)
         array.__dict__.update(self.__dict__)
         array._flow = flow

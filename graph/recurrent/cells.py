@@ -169,6 +169,7 @@ class LSTMCell(RNNCell):
     |h|.
     Variables: kernel [in + size of h, 4 units] for i, j, f, o, bias [4 units]; w_f_diag, w_i_diag, w_o_diag [units];
     projection/kernel [units, num_proj].  Sources: Hochreiter and Schmidhuber 1997; Sak et al., arXiv:1402.1128.
+    num_unit_shards, num_proj_shards: accepted as in TensorFlow, without effect.
     """
 
     def __init__(

@@ -167,7 +167,10 @@ def recall_at_top_k(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """`recall_at_k` for predictions that are already classes, [..., k]."""
+    """`recall_at_k` for predictions that are already classes, [..., k].
+
+    predictions_idx: int64 [..., k], the predicted classes.
+    """
     return _ratio(
         labels, predictions_idx, k, class_id, weights, metrics_collections, updates_collections, name, "recall"
     )
@@ -198,7 +201,10 @@ def precision_at_top_k(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """`precision_at_k` for predictions that are already classes, [..., k]."""
+    """`precision_at_k` for predictions that are already classes, [..., k].
+
+    predictions_idx: int64 [..., k], the predicted classes.
+    """
     return _ratio(
         labels, predictions_idx, k, class_id, weights, metrics_collections, updates_collections, name, "precision"
     )

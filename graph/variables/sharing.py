@@ -58,6 +58,7 @@ def variable_scope(
     name_or_scope: a name within the current scope, or a VariableScope to re-enter; None uses `default_name`, made
         unique among the scopes of its parent.
     reuse: None keeps the outer scope's setting; else True or AUTO_REUSE.
+    auxiliary_name_scope: False opens no name scope.
     Raises ValueError or TypeError for invalid arguments.
     """
     _check_arguments(name_or_scope, default_name, reuse)
@@ -147,7 +148,10 @@ def _chained(inner: Callable | None, outer: Callable | None) -> Callable | None:
 
 @contextmanager
 def variable_op_scope(values: Any, name_or_scope: Any, default_name: str | None = None, **kwargs: Any):
-    """TensorFlow's older spelling of `variable_scope`."""
+    """TensorFlow's older spelling of `variable_scope`.
+
+    name_or_scope, default_name: as in `variable_scope`.
+    """
     with variable_scope(name_or_scope, default_name, values, **kwargs) as scope:
         yield scope
 

@@ -303,7 +303,10 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
         return out if read_value else out.op
 
     def count_up_to(self, limit: int) -> Tensor:
-        """See `weftwork.count_up_to`."""
+        """See `weftwork.count_up_to`.
+
+        limit: the largest value, an int.
+        """
         return state_ops.count_up_to(self._variable, limit)
 
     def is_initialized(self, name: str | None = None) -> Tensor:
@@ -377,6 +380,7 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
     def from_proto(cls, variable_def: Any, import_scope: str | None = None) -> Variable:
         """The variable for a VariableDef, whose operations are in the default graph, under `import_scope`.
 
+        variable_def: a VariableDef.
         Raises KeyError if one of them is missing.
         """
         graph = get_default_graph()

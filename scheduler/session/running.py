@@ -194,6 +194,7 @@ class Running(Looks):
 
         A cancelled run changes nothing. Its future's `result` raises a CancelledError of both `tf.errors` and
         `concurrent.futures`.
+        fetches, feed_dict, options, progress: as in `run`.
         """
         self._check_open()
         signature, fed, build = self._find(fetches, feed_dict)
@@ -231,6 +232,7 @@ class Running(Looks):
         Cancelling the waiting task (`asyncio.wait_for` may do so) cancels the run, which then changes nothing. Closing
         the session cancels the run, and the task gets `asyncio.CancelledError`. Closing the loop ends its runs. Raises
         what `run` raises.
+        progress: as in `run`.
         """
         return await self.submit(fetches, feed_dict, options, progress).awaited()
 

@@ -102,7 +102,10 @@ class BaseSession(Running):
         return self._partial.setup(self._graph, fetches, feeds)
 
     def partial_run(self, handle: str, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
-        """Continue a run of `partial_run_setup`. What earlier parts computed is not computed again."""
+        """Continue a run of `partial_run_setup`. What earlier parts computed is not computed again.
+
+        handle: what `partial_run_setup` returned.
+        """
         self._check_open()
         return self._partial.run(self._graph, handle, fetches, feed_dict, self._run_part, self._config.copy)
 

@@ -114,6 +114,7 @@ def string_input_producer(
     """A queue of strings, such as file names. Without any, raises ValueError, or InvalidArgumentError at run time.
 
     The arguments are those of `input_producer`.
+    string_tensor: a string vector, or a list of strings.   cancel_op: runs when the queue is closed.
     """
     none = "string_input_producer requires a non-null input tensor"
     if not isinstance(string_tensor, Tensor) and not len(string_tensor):

@@ -63,6 +63,7 @@ class SessionManager:
         master: the session's target.   init_fn: called with the session, after `init_op`.
         wait_for_checkpoint: wait up to `max_wait_secs` seconds for one. Raises RuntimeError if the model is not ready
         at the end.
+        init_feed_dict: what `init_op` is fed.
         """
         session, restored = self._restored(
             master, saver, checkpoint_dir, checkpoint_filename_with_path, wait_for_checkpoint, max_wait_secs, config

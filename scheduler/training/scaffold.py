@@ -80,6 +80,7 @@ class Scaffold:
     def get_or_default(arg_name: str, collection_key: str, default_constructor: Callable[..., Any]) -> Any:
         """The only item of a collection, or else a new one, which is added.
 
+        arg_name: for the error.   collection_key: the collection.   default_constructor: makes a new one.
         Raises RuntimeError if there are several.
         """
         graph = stacks.get_default_graph()

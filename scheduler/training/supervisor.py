@@ -223,7 +223,10 @@ class Supervisor:
         return threads
 
     def start_queue_runners(self, sess: Session, queue_runners: Sequence[Any] | None = None) -> list[Any]:
-        """Start the threads of queue runners, by default the graph's, and return them."""
+        """Start the threads of queue runners, by default the graph's, and return them.
+
+        queue_runners: a list of QueueRunners.
+        """
         if queue_runners is None:
             return start_queue_runners(sess, self._coord)
         return [
