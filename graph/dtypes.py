@@ -15,7 +15,10 @@ _CPP_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 
 
 class DType:
-    """An element type. There is one object for each type, so you can compare with `is`; == also takes names etc."""
+    """An element type. There is one object for each type, so you can compare with `is`; == also takes names etc.
+
+    numpy: the NumPy dtype.   base: the dtype without "ref", None for itself.
+    """
 
     __slots__ = ("_other", "base_dtype", "name", "numpy")
 

@@ -46,6 +46,9 @@ class Op(Generic[P, R]):
 
     As a class attribute it binds as its function does: `@op` on a method passes the object as `self`. Attributes that
     an Op lacks are looked up on its function: `op.cache_info()`, `op.register(int)`.
+    outputs, types, raw: how many outputs there are, with their dtypes and shapes.
+    pure, traits: as `op` was told.
+    numpy: whether arguments are arrays.
     """
 
     def __init__(

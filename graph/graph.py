@@ -73,6 +73,10 @@ class Graph(Collections, Drawn):
         name: the requested name, which is made unique. If it ends in "/", it is used as it is, without the slash.
         colocate: an operation (a variable) that must share this one's place.
         pinned: ignore the control inputs of the open scopes, as variables do.
+        kind, type: what the operation is.
+        kernel: its function.
+        attrs: its attributes.
+        traits: how its function may run.
         Raises RuntimeError if the graph is finalized, ValueError for a bad name or an input of another graph.
         """
         source = caller()

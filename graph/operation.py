@@ -111,6 +111,9 @@ class Operation:
 
     section: the section that contains it (a control-flow operation owns that); None outside all sections.
     compiled: for a control-flow operation, what a run has compiled from it, or None. It lives as long as the operation.
+    index: its place in the graph.
+    type, kind, kernel, attrs, outputs, control_inputs, traits: what it does, with what, after what.
+    source, device, colocation: where it was made, and where it should run.
     """
 
     __slots__ = (

@@ -223,7 +223,10 @@ class Dimension:
 
 
 class TensorShape:
-    """A shape, all or part of which may be unknown."""
+    """A shape, all or part of which may be unknown.
+
+    dims: a list of integers, Dimensions and None; None for an unknown rank.
+    """
 
     __slots__ = ("_raw",)
 

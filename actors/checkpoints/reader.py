@@ -42,6 +42,7 @@ class Wanted(NamedTuple):
 class CheckpointReader:
     """A checkpoint, open for reading. Creating the reader reads only the index.
 
+    files: the folder's files.
     Raises NotFoundError if no checkpoint has this prefix, DataLossError if its index is corrupt or of another format.
     """
 
@@ -107,6 +108,7 @@ class CheckpointReader:
     def read(self, wanted: Sequence[Wanted]) -> list[Any]:
         """Read values, in the given order. All keys, types and shapes are checked before any data is read.
 
+        wanted: (key, dtype, shape) of each value.
         Raises NotFoundError for a missing key or data file, InvalidArgumentError for a mismatch of type or shape, and
         DataLossError for corrupt data.
         """

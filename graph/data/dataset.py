@@ -50,6 +50,7 @@ class Dataset(structures.Structured):
     Each method returns a new dataset and leaves this one as it is. Arguments that are numbers may be tensors; they, and
     the outside tensors that functions use, are evaluated when an iterator is initialized. A function is called once,
     with tensors, while the graph is built.
+    variant_tensor: the tensor of its description.
     """
 
     def __init__(self, variant_tensor: Tensor, structure: Any):

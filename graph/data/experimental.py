@@ -31,7 +31,8 @@ def map_and_batch(
 ) -> Transformation:
     """`map` with parallel calls, then `batch`.
 
-    map_func: of the components of an element.   num_parallel_calls, num_parallel_batches: calls, or batches, at a time.
+    map_func: of the components of an element.   num_parallel_calls: calls at a time.
+    num_parallel_batches: accepted as in TensorFlow, without effect.
     """
     calls = AUTOTUNE if num_parallel_calls is None else num_parallel_calls
     return lambda dataset: dataset.map(map_func, calls).batch(batch_size, drop_remainder)

@@ -44,6 +44,7 @@ class Iterator(structures.Structured):
     """Takes the elements of a dataset, one in each run that fetches the result of `get_next`.
 
     handle: for a feedable iterator, the string tensor that selects the iterator in a run.
+    variant: the tensor of the dataset that it starts from, if it is fixed.
     """
 
     def __init__(
@@ -116,7 +117,10 @@ class Iterator(structures.Structured):
         return self._made_initializer(dataset.variant_tensor, name)
 
     def begins_at(self, variant: Tensor) -> None:
-        """Give the iterator an initializer for this dataset."""
+        """Give the iterator an initializer for this dataset.
+
+        variant: the tensor of a dataset's description.
+        """
         self._first, self._initializer = variant, self._made_initializer(variant)
 
     def _made_initializer(self, variant: Tensor, name: str | None = None) -> Operation:

@@ -346,7 +346,7 @@ class GFile:
         return list(self)
 
     def write(self, file_content: Any) -> None:
-        """Write bytes, or text as UTF-8."""
+        """Write file_content: bytes, or text as UTF-8."""
         file = self._opened(writing=True)
         with told(as_path(self._name)):
             file.write(file_content.encode() if isinstance(file_content, str) else file_content)
@@ -446,5 +446,5 @@ def open_to_write(path: Any) -> Any:
 
 
 def walk_v2(top: Any, topdown: bool = True, onerror: Any = None) -> Iterator[tuple[str, Sequence[Any], Sequence[Any]]]:
-    """The same as `walk`."""
+    """As `walk`, with its later names: topdown is in_order. top, onerror: as there."""
     return walk(top, topdown, onerror)

@@ -131,6 +131,7 @@ def resize_image_with_pad(
 ) -> Tensor:
     """Resize images, or one, without distortion to fit into a size, and pad with zeros.
 
+    method: of `ResizeMethod`.
     Raises ValueError for another rank, or a size that is not positive.
     """
     if target_height <= 0 or target_width <= 0:

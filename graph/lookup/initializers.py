@@ -74,6 +74,7 @@ class TextFileInitializer(TableInitializerBase):
     These are numbers of columns, separated by `delimiter`, or TextFileIndex.WHOLE_LINE (a string) or LINE_NUMBER
     (int64, from 0).   vocab_size: the number of lines to use.   Raises ValueError for invalid arguments. At run time,
     raises NotFoundError, or InvalidArgumentError for malformed lines.
+    key_dtype, value_dtype: the dtypes of keys and values.
     """
 
     def __init__(

@@ -168,6 +168,7 @@ def sampled_softmax_loss(
 
     weights, biases: [classes, size] and [classes].
     remove_accidental_hits: leave out drawn classes that are right by chance.
+    num_classes: how many classes there are.   sampled_values: what a candidate sampler returned.
     """
     with name_scope(name, "sampled_softmax_loss", None):
         logits, targets = _sampled_logits(

@@ -58,7 +58,10 @@ class _Held:
 
 
 class ConditionalAccumulatorBase(_Held):
-    """The base class of both kinds of accumulators."""
+    """The base class of both kinds of accumulators.
+
+    kind: the type of its operation.
+    """
 
     def __init__(self, kind: str, dtype: Any, shape: Any, shared_name: str | None, name: str, reduction_type: str):
         if reduction_type not in ("MEAN", "SUM"):

@@ -247,7 +247,10 @@ def _packed_like(structure: Any, items: Any) -> Any:
 
 
 def grad_pass_through(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a function of one tensor so that its derivative is 1."""
+    """Wrap a function of one tensor so that its derivative is 1.
+
+    f: a function of tensors.
+    """
 
     def passed(*args: Any, **kwargs: Any) -> Any:
         x = convert_to_tensor(args[0])

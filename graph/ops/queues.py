@@ -33,7 +33,10 @@ class Definition(NamedTuple):
 
 
 class QueueBase:
-    """The base class of all queues; see FIFOQueue."""
+    """The base class of all queues; see FIFOQueue.
+
+    kind: the type of its operation.   seeds: of the graph and of the queue.   keep: elements that a shuffle keeps.
+    """
 
     def __init__(
         self,
@@ -277,7 +280,10 @@ class QueueBase:
         return [], {"_queue": key, "_container": container, "_definition": definition, "_choices": None, **made_by}
 
     def node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False) -> Operation:
-        """An operation on the queue: its kind, its inputs, and the (dtype, shape) of its outputs."""
+        """An operation on the queue: its kind, its inputs, and the (dtype, shape) of its outputs.
+
+        word: what it does, such as "enqueue".   cancel: whether closing also cancels.
+        """
         graph = self._op.graph
         given, attrs = self.handle()
         attrs = {**attrs, "_word": word, "_cancel": cancel}

@@ -147,7 +147,10 @@ def dct(
 def idct(
     input: Any, type: int = 2, n: int | None = None, axis: int = -1, norm: str | None = None, name: str | None = None
 ) -> Tensor:
-    """The inverse of `dct`, up to a factor unless norm is "ortho". Types 2 and 3 are each other's inverses."""
+    """The inverse of `dct`, up to a factor unless norm is "ortho". Types 2 and 3 are each other's inverses.
+
+    type: 1 to 4.
+    """
     _check_dct(type, axis, norm)
     return dct(input, {2: 3, 3: 2}.get(type, type), n, axis, norm, name or "idct")
 

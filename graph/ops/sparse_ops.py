@@ -67,7 +67,7 @@ def sparse_merge(
 
     sp_ids: integers in [0, vocab_size), with the indices of sp_values; or a list of such tensors, with a list of
     sizes, to create several new axes.
-    already_sorted: accepted as in TensorFlow; the result is in order in any case.
+    already_sorted: the ids are in order, and need not be sorted.
     """
     given = (
         list(sp_ids) if isinstance(sp_ids, (list, tuple)) and not isinstance(sp_ids, SparseTensorValue) else [sp_ids]

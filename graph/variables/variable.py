@@ -56,6 +56,7 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
     validate_shape=False: the shape may change and need not be known.
     caching_device: the device recorded for its cached read; values are available on every machine of a session.
     use_resource, synchronization, aggregation: accepted and ignored; there is one kind of variable, and one copy.
+    variable_def: a VariableDef to be made from.   expected_shape: accepted as in TensorFlow.
     Raises ValueError if the initial value is missing or of unknown shape.
     """
 

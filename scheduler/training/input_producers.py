@@ -94,7 +94,10 @@ def full_name(capacity: int) -> str:
 
 
 def match_filenames_once(pattern: Any, name: str | None = None) -> Variable:
-    """The paths that match one or several patterns, as a local variable. Its initializer searches for them."""
+    """The paths that match one or several patterns, as a local variable. Its initializer searches for them.
+
+    pattern: a pattern as in `gfile.Glob`, or a list of patterns.
+    """
     with name_scope(name, "matching_filenames", [pattern]) as scope:
         collections = [GraphKeys.LOCAL_VARIABLES]
         found = matching_files(pattern)

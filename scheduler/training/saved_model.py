@@ -222,7 +222,12 @@ class SavedModelBuilder:
         strip_default_attrs: bool = False,
         saver: Saver | None = None,
     ) -> None:
-        """Add the default graph under other tags. It uses the variables that were written before."""
+        """Add the default graph under other tags. It uses the variables that were written before.
+
+        signature_def_map: {name: SignatureDef}.
+        assets_collection: tensors of file names.
+        main_op, legacy_init_op: an operation that runs when the model is loaded.
+        """
         if not self._saved:
             raise AssertionError(
                 "Graph state including variables and assets has not been saved yet. Please invoke "
