@@ -429,7 +429,7 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
 
 
 def placeholder_with_default(input: Any, shape: Any = None, name: str | None = None) -> Tensor:
-    """A tensor that may be fed, and equals `input` otherwise."""
+    """A tensor that may be fed, and equals `input` otherwise. Raises ValueError if the shape does not fit `input`."""
     tensor = convert_to_tensor(input)
     raw = shapes.as_raw(shape)
     if not shapes.compatible(raw, tensor.raw_shape):

@@ -290,6 +290,7 @@ class Graph(Collections, Drawn):
         """Prepend `name/` to the names of operations created inside; yields the full prefix, `a/b/`.
 
         A name that ends in "/" is re-entered as it is; None or "" returns to the root.
+        Raises TypeError for a name that is not a string.
         """
         scopes = self._scopes
         outer = scopes.name
@@ -324,7 +325,10 @@ class Graph(Collections, Drawn):
         self._scopes.variables = scope
 
     def control_dependencies(self, control_inputs: Iterable[Any] | None):
-        """A context manager: operations created inside run after `control_inputs`; None clears the outer ones."""
+        """A context manager: operations created inside run after `control_inputs`; None clears the outer ones.
+
+        Raises TypeError for what is not an Operation or Tensor, ValueError for one of another graph.
+        """
         if control_inputs is None:
             return self._scopes.controls(None)
         ops: list[Operation] = []
@@ -352,6 +356,7 @@ class Graph(Collections, Drawn):
         """A context manager: operations created inside are placed with `op`, and with the ops of outer scopes.
 
         ignore_existing: ignore the outer scopes; `op` may then be None.
+        Raises ValueError for None, unless ignore_existing.
         """
         if op is None:
             if not ignore_existing:

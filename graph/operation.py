@@ -232,6 +232,7 @@ class Operation:
         """Wait for further operations as well. They must be older: creation order is the order of a run.
 
         ops: operations of the same graph.
+        Raises ValueError for a newer one, or one of another graph.
         """
         for op in ops:
             if op.graph is not self.graph or op.index >= self.index:

@@ -140,7 +140,10 @@ class Dataset(structures.Structured):
 
     @staticmethod
     def range(*args: Any) -> Dataset:
-        """int64 numbers, like Python's `range`: (stop), (start, stop) or (start, stop, step)."""
+        """int64 numbers, like Python's `range`: (stop), (start, stop) or (start, stop, step).
+
+        Raises ValueError for another number of arguments.
+        """
         if not 1 <= len(args) <= 3:
             raise ValueError(f"Invalid arguments to RangeDataset: {args}")
         start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
@@ -149,7 +152,10 @@ class Dataset(structures.Structured):
 
     @staticmethod
     def zip(datasets: Any) -> Dataset:
-        """Combine elements of several datasets, in the structure of the argument; ends with the shortest dataset."""
+        """Combine elements of several datasets, in the structure of the argument; ends with the shortest dataset.
+
+        Raises TypeError for a list, or for what is not a dataset.
+        """
         for dataset in flatten(datasets):
             if isinstance(dataset, list):
                 raise TypeError(
@@ -363,7 +369,7 @@ class Dataset(structures.Structured):
             structure = wider  # its shape changes between elements
 
     def apply(self, transformation_func: Callable[..., Any]) -> Dataset:
-        """Return transformation_func(dataset), which must be a dataset."""
+        """Return transformation_func(dataset), which must be a dataset. Raises TypeError if it is not one."""
         dataset = transformation_func(self)
         if not isinstance(dataset, Dataset):
             raise TypeError(f"`transformation_func` must return a Dataset. Got {dataset!r}.")

@@ -129,7 +129,7 @@ def group_by_window(
     """The elements of reduce_func(key, dataset), for each window of elements with the same key.
 
     key_func: maps an element to an int64 scalar.   window_size: the number of elements in a window, or
-    window_size_func(key).
+    window_size_func(key). Raises ValueError unless exactly one of window_size and window_size_func is given.
     """
     if (window_size is None) == (window_size_func is None):
         raise ValueError("Must pass either window_size or window_size_func.")
@@ -207,7 +207,10 @@ def choose_from_datasets(datasets: Sequence[Dataset], choice_dataset: Dataset) -
 
 
 def sample_from_datasets(datasets: Sequence[Dataset], weights: Any = None, seed: int | None = None) -> Dataset:
-    """Elements of several datasets, drawn with the probability of their weights, until all are exhausted."""
+    """Elements of several datasets, drawn with the probability of their weights, until all are exhausted.
+
+    Raises ValueError unless there is one weight per dataset.
+    """
     chances = np.full(len(datasets), 1 / len(datasets)) if weights is None else np.asarray(weights, np.float64)
     if chances.shape != (len(datasets),):
         raise ValueError("`weights` must be a vector of length `len(datasets)`.")

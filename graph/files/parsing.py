@@ -205,6 +205,7 @@ def parse_single_sequence_example(
     context_features: as for `parse_single_example`.   sequence_features: {key: FixedLenSequenceFeature, VarLenFeature
     or SparseFeature}. For t steps these give a tensor [t, ...shape], a SparseTensor [t, longest] or [t, ...size].
     example_name: a scalar string for error messages.
+    Raises ValueError without any features.
     """
     if not context_features and not sequence_features:
         raise ValueError("Missing features: neither context_features nor sequence_features were given.")

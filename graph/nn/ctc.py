@@ -76,6 +76,7 @@ def ctc_loss_v2(
 
     blank_index: the class of the blank, by default the last for sparse labels, and 0 for dense ones.
     label_length, logit_length: int vectors [batch].
+    Raises ValueError if the number of classes is unknown.
     """
     with name_scope(name, "ctc_loss"):
         x = convert_to_tensor(logits)

@@ -74,6 +74,7 @@ def safe_embedding_lookup_sparse(
     A row without ids gives row `default_id` of the table, or zeros. If sparse_ids has more axes, so does the result.
     embedding_weights: the table, or a list of its parts.
     sparse_weights: a SparseTensor of float weights, or None for 1.
+    Raises ValueError without embedding_weights.
     """
     if embedding_weights is None or (isinstance(embedding_weights, (list, tuple)) and not embedding_weights):
         raise ValueError(f"Missing embedding_weights {embedding_weights}.")

@@ -236,7 +236,7 @@ def moments(
 ) -> tuple[Tensor, Tensor]:
     """(mean, variance) of `x` over `axes`: mean(x), mean((x - mean) ** 2). `shift` is ignored, as in TensorFlow 1.
 
-    float16 is computed in float32.
+    float16 is computed in float32. Raises ValueError for both keep_dims and keepdims.
     """
     if keep_dims is not None and keepdims is not None:
         raise ValueError("Cannot specify both 'keep_dims' and 'keepdims'")

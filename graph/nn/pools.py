@@ -121,6 +121,7 @@ def pool(
     """The largest element (pooling_type MAX) or the mean (AVG) of each window, over one, two or three axes.
 
     window_shape: the size of the window along each axis.
+    Raises ValueError for another pooling_type, or strides together with dilations.
     """
     x = convert_to_tensor(input)
     rank = len(x.shape.as_list()) - 2

@@ -193,6 +193,7 @@ def with_space_to_batch(
 
     SAME requires filter_shape, the size of the window along each axis. Rates and sizes must be known.
     spatial_dims: the axes to go over, counted from 1; by default all between batch and channels.
+    Raises ValueError for other axes than the first ones, or SAME without filter_shape.
     """
     x = convert_to_tensor(input)
     rates = np.ravel(dilation_rate).tolist()

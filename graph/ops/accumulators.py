@@ -61,6 +61,7 @@ class ConditionalAccumulatorBase(_Held):
     """The base class of both kinds of accumulators.
 
     kind: the type of its operation.
+    Raises ValueError for another reduction_type.
     """
 
     def __init__(self, kind: str, dtype: Any, shape: Any, shared_name: str | None, name: str, reduction_type: str):
@@ -173,6 +174,7 @@ class Barrier(_Held):
     """A map from keys to values with several components, which are inserted separately, and taken once complete.
 
     types, shapes: of the components. The shapes are fully defined.
+    Raises ValueError unless there is one shape per type.
     """
 
     def __init__(self, types: Any, shapes: Any = None, shared_name: str | None = None, name: str = "barrier"):

@@ -198,6 +198,7 @@ def switch_case(
     """Call branch number `branch_index`; for any other number the default, or the last branch.
 
     branch_fns: a list of functions, or of (number, function) pairs, or a dict of them.
+    Raises TypeError for what is not a function, or a pair of a number and a function.
     """
     if isinstance(branch_fns, dict):
         pairs = sorted(branch_fns.items())

@@ -93,7 +93,10 @@ def eye(
     num_rows: Any, num_columns: Any = None, batch_shape: Any = None, dtype: Any = dtypes.float32,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Identity matrices, [batch_shape..., num_rows, num_columns]; square by default. batch_shape: ints."""
+    """Identity matrices, [batch_shape..., num_rows, num_columns]; square by default. batch_shape: ints.
+
+    Raises TypeError for a batch_shape that only a run knows.
+    """
     dtype, columns = as_dtype(dtype), num_rows if num_columns is None else num_columns
     batch = () if batch_shape is None else shape_argument(batch_shape)[0]
     if batch is None:
@@ -109,7 +112,10 @@ def eye(
 
 
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool, name: str | None = None) -> Tensor:
-    """True at the first lengths[...] positions: [...] -> [..., maxlen]. maxlen: by default the greatest length."""
+    """True at the first lengths[...] positions: [...] -> [..., maxlen]. maxlen: by default the greatest length.
+
+    Raises ValueError if maxlen is not a scalar.
+    """
     x, dtype = convert_to_tensor(lengths, name="lengths"), as_dtype(dtype)
     limit = None if maxlen is None else whole_numbers(maxlen)
     if maxlen is not None and convert_to_tensor(maxlen).raw_shape not in (None, ()):

@@ -243,7 +243,10 @@ def _gathered(kernel: Any, x: Tensor, at: Tensor, axis: Any, name: str | None) -
 
 
 def batch_gather(params: Any, indices: Any, name: str | None = None) -> Tensor:
-    """`gather` along the last axis of indices; their other axes match the first axes of params."""
+    """`gather` along the last axis of indices; their other axes match the first axes of params.
+
+    Raises ValueError for indices of unknown rank.
+    """
     at = convert_to_tensor(indices, name="indices")
     if at.raw_shape is None:
         raise ValueError("batch_gather does not allow indices with unknown shape.")

@@ -156,7 +156,10 @@ def _split_outputs(x: Tensor, axis: int | None, sizes: list[int | None]) -> list
 
 
 def meshgrid(*args: Any, **kwargs: Any) -> list[Tensor]:
-    """Coordinate arrays of a grid over vectors, like np.meshgrid. indexing: "xy" (default) or "ij"."""
+    """Coordinate arrays of a grid over vectors, like np.meshgrid. indexing: "xy" (default) or "ij".
+
+    Raises ValueError for another indexing, TypeError for an unknown keyword.
+    """
     indexing, name = kwargs.pop("indexing", "xy"), kwargs.pop("name", "meshgrid")
     if kwargs:
         raise TypeError(f"'{next(iter(kwargs))}' is an invalid keyword argument for this function")

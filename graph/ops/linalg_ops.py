@@ -284,7 +284,10 @@ def trace(x: Any, name: str | None = None) -> Tensor:
 
 
 def diag(diagonal: Any, name: str | None = None) -> Tensor:
-    """Square matrices with the given diagonal and zeros elsewhere.  [..., n] -> [..., n, n]."""
+    """Square matrices with the given diagonal and zeros elsewhere.  [..., n] -> [..., n, n].
+
+    Raises ValueError for a scalar.
+    """
     x = convert_to_tensor(diagonal)
     if x.raw_shape == ():
         raise ValueError("Shape must be at least rank 1 but is rank 0 for 'MatrixDiag'")

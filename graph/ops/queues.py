@@ -36,6 +36,7 @@ class QueueBase:
     """The base class of all queues; see FIFOQueue.
 
     kind: the type of its operation.   seeds: of the graph and of the queue.   keep: elements that a shuffle keeps.
+    Raises TypeError for a capacity that is not an int, ValueError for no dtypes, or another number of names.
     """
 
     def __init__(

@@ -92,7 +92,10 @@ def pad(
 
 
 def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
-    """Reverse the elements along the given axes (a list or a single one)."""
+    """Reverse the elements along the given axes (a list or a single one).
+
+    Raises ValueError for an axis that comes twice.
+    """
     x, axes = convert_to_tensor(tensor, name="tensor"), whole_numbers(axis)
     if axes is None:
         inputs = [x, convert_to_tensor(axis, name="axis")]
@@ -114,6 +117,7 @@ def reverse_sequence(
     """Reverse the first seq_lengths[i] elements along seq_axis, in element i of batch_axis (by default 0).
 
     seq_dim, batch_dim: older names of seq_axis and batch_axis.
+    Raises ValueError without seq_axis, or for another number of lengths.
     """
     seq = renamed("seq_axis", seq_axis, "seq_dim", seq_dim)
     batch = renamed("batch_axis", batch_axis, "batch_dim", batch_dim)
@@ -172,6 +176,7 @@ def matrix_diag(diagonal: Any, name: str | None = None) -> Tensor:
     """Square matrices with the given diagonals and zeros elsewhere: [..., n] -> [..., n, n].
 
     diagonal: a tensor [..., n].
+    Raises ValueError for a scalar.
     """
     x = convert_to_tensor(diagonal, name="diagonal")
     if x.raw_shape == ():
@@ -181,7 +186,7 @@ def matrix_diag(diagonal: Any, name: str | None = None) -> Tensor:
 
 
 def matrix_diag_part(input: Any, name: str | None = None) -> Tensor:
-    """The main diagonals of matrices: [..., m, n] -> [..., min(m, n)]."""
+    """The main diagonals of matrices: [..., m, n] -> [..., min(m, n)]. Raises ValueError for a rank below 2."""
     x = convert_to_tensor(input, name="input")
     raw = None
     if x.raw_shape is not None:

@@ -95,6 +95,7 @@ def set_size(a: Any, validate_indices: bool = True) -> Tensor:
     """The number of distinct values in each set of a SparseTensor, along its last axis, int32.
 
     validate_indices: accepted as in TensorFlow, without effect.
+    Raises TypeError for what is not a SparseTensor.
     """
     if not isinstance(a, (SparseTensor, SparseTensorValue)):
         raise TypeError("Expected `SparseTensor`, got %s." % type(a).__name__)  # noqa: UP031

@@ -359,6 +359,7 @@ def linear_to_mel_weight_matrix(
 
     Each band is a triangle on the mel scale, 1127 ln(1 + hertz / 700), between the centers of its neighbors.
     num_mel_bins, num_spectrogram_bins: integers.   sample_rate, lower_edge_hertz, upper_edge_hertz: in hertz.
+    Raises ValueError for no bins, or edges out of order or above sample_rate / 2.
     """
     if num_mel_bins <= 0:
         raise ValueError(f"num_mel_bins must be positive. Got: {num_mel_bins}")

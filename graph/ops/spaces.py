@@ -52,7 +52,10 @@ def _blocked(shape: tuple, block: Any, pads: Any) -> tuple:
 
 
 def batch_to_space_nd(input: Any, block_shape: Any, crops: Any, name: str | None = None) -> Tensor:
-    """The inverse of `space_to_batch_nd`: move blocks of the first axis into the axes after it, and crop these."""
+    """The inverse of `space_to_batch_nd`: move blocks of the first axis into the axes after it, and crop these.
+
+    Raises ValueError if the blocks do not divide the batch.
+    """
     x, block, cut = convert_to_tensor(input), _vector(block_shape, "block_shape"), _vector(crops, "crops")
     shape: Any = x.raw_shape
     sizes, less = static_value(block), static_value(cut)
@@ -231,6 +234,7 @@ def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = F
     """Transpose the last two axes. The rank must be known.
 
     conjugate: also take the complex conjugate.
+    Raises ValueError for an unknown rank, or one below 2.
     """
     x = convert_to_tensor(a)
     if x.raw_shape is None or len(x.raw_shape) < 2:
@@ -256,6 +260,7 @@ def argsort(
 
     direction: ASCENDING or DESCENDING.
     stable: accepted as in TensorFlow; the order of equal values is kept in any case.
+    Raises ValueError for another direction.
     """
     if direction not in ("ASCENDING", "DESCENDING"):
         raise ValueError(f"Unknown sort direction: {direction}")
@@ -287,6 +292,7 @@ def searchsorted(
 
     side: insert before equal elements ("left"), or after them ("right").
     sorted_sequence: [..., n], ascending along the last axis.
+    Raises ValueError for another side.
     """
     if side not in ("left", "right"):
         raise ValueError(f"side must be either 'right' or 'left'.  Saw: {side}.")
@@ -386,6 +392,7 @@ def bitcast(input: Any, type: Any, name: str | None = None) -> Tensor:
     """The same bytes as another dtype. A smaller one adds a last axis, a larger one consumes it.
 
     type: the new dtype.
+    Raises ValueError for a last axis of the wrong length.
     """
     x, kind = convert_to_tensor(input), as_dtype(type)
     old, new = x.dtype.size, kind.size

@@ -114,7 +114,10 @@ def nextafter(x1: Any, x2: Any, name: str | None = None) -> Tensor:
 
 
 def polyval(coeffs: Any, x: Any, name: str | None = None) -> Tensor:
-    """coeffs[0] x^(n-1) + ... + coeffs[n-1], by Horner's rule. coeffs: a list of tensors or numbers."""
+    """coeffs[0] x^(n-1) + ... + coeffs[n-1], by Horner's rule. coeffs: a list of tensors or numbers.
+
+    Raises ValueError if coeffs is not a list.
+    """
     if not isinstance(coeffs, list):
         raise ValueError(f"Argument coeffs must be list type. Received type {type(coeffs)}.")
     with name_scope(name, "polyval", [*coeffs, x]):

@@ -117,7 +117,10 @@ def string_to_hash_bucket_fast(input: Any, num_buckets: int, name: str | None = 
 
 
 def string_to_hash_bucket_strong(input: Any, num_buckets: int, key: Sequence[int], name: str | None = None) -> Tensor:
-    """Hash each string to a number below `num_buckets`, int64: SipHash with a key of two integers."""
+    """Hash each string to a number below `num_buckets`, int64: SipHash with a key of two integers.
+
+    Raises ValueError unless the key has two numbers.
+    """
     if len(key) != 2:
         raise ValueError(f"Key must have 2 elements: {list(key)}")
     numbers = tuple([int(k) % (1 << 64) for k in key])
@@ -313,6 +316,7 @@ def unicode_transcode(
     input_encoding: a name that Python knows.
     replacement_char: the code point that stands for what is replaced.
     replace_control_characters: replace these too.
+    Raises ValueError for another output_encoding or errors.
     """
     if output_encoding not in _ENCODINGS or errors not in ("strict", "replace", "ignore"):
         raise ValueError(f"Unknown output_encoding {output_encoding!r}, or errors {errors!r}.")

@@ -32,6 +32,7 @@ def raw_rnn(
     row's output, or None for the cell's own output.
     Once a row is finished, its state does not change and zeros are emitted. The loop ends when all rows are finished.
     The outputs are TensorArrays (in the structure of emitted), with a cell for each step.
+    Raises TypeError if loop_fn cannot be called.
     """
     check_cell(cell)
     if not callable(loop_fn):

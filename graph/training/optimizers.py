@@ -67,6 +67,7 @@ class AdagradOptimizer(Optimizer):
     """s = s + g^2, w - learning_rate g / sqrt(s).
 
     Source: Duchi, Hazan and Singer 2011, JMLR 12. Slot: accumulator, at first initial_accumulator_value.
+    Raises ValueError for an initial value that is not positive.
     """
 
     def __init__(

@@ -254,7 +254,10 @@ def assign(
 def batch_scatter_update(
     ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None
 ) -> Tensor:
-    """Set elements along the last axis of `indices` [batch..., n] of a variable [batch..., m, ...], batch by batch."""
+    """Set elements along the last axis of `indices` [batch..., n] of a variable [batch..., m, ...], batch by batch.
+
+    Raises ValueError if the batch of the indices is unknown.
+    """
     rows = convert_to_tensor(indices)
     known = rows.raw_shape
     if known is None or None in known[:-1]:

@@ -120,7 +120,7 @@ class NanTensorHook(SessionRunHook):
         return SessionRunArgs(self._loss)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Check the loss."""
+        """Check the loss. Raises NanLossDuringTrainingError, or requests a stop, if it is not a number."""
         if np.isnan(run_values.results):
             if self._fail:
                 log.error("Model diverged with loss = NaN.")

@@ -28,6 +28,7 @@ def compute_gradient(
     x: a tensor that can be fed, or a list of them, which returns a list of pairs.   x_init_value: the point; by default
     random.   init_targets: what to run first, in the default session.
     x_shape, y_shape: lists of integers.   extra_feed_dict: what else is fed.
+    Raises ValueError without a default session.
     """
     session = get_default_session()
     if session is None:

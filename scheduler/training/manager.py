@@ -25,6 +25,7 @@ class SessionManager:
     local_init_op, local_init_feed_dict, local_init_run_options: what each session runs for itself once the model is
     ready for that.   ready_op, ready_for_local_init_op: operations that return the names of variables without a value.
     graph: the model's graph; by default the default graph.   recovery_wait_secs: seconds between two checks.
+    Raises ValueError for a ready_for_local_init_op without a local_init_op.
     """
 
     def __init__(

@@ -119,6 +119,7 @@ class QueueRunner:
         """The runner for a QueueRunnerDef, or its bytes, whose operations are in the default graph, under a scope.
 
         queue_runner_def: a QueueRunnerDef, or its bytes.
+        Raises TypeError for another message.
         """
         wire = queue_runner_def
         if isinstance(wire, bytes):

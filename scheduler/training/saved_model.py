@@ -113,7 +113,10 @@ def predict_signature_def(inputs: Mapping[str, Any], outputs: Mapping[str, Any])
 
 
 def classification_signature_def(examples: Any, classes: Any, scores: Any) -> Any:
-    """A signature for classification: serialized examples, their classes as strings, and float32 scores."""
+    """A signature for classification: serialized examples, their classes as strings, and float32 scores.
+
+    Raises ValueError if both are.
+    """
     _check_given("Classification", examples=examples)
     if classes is None and scores is None:
         raise ValueError("Classification classes and scores cannot both be None.")
@@ -227,6 +230,7 @@ class SavedModelBuilder:
         signature_def_map: {name: SignatureDef}.
         assets_collection: tensors of file names.
         main_op, legacy_init_op: an operation that runs when the model is loaded.
+        Raises AssertionError before `add_meta_graph_and_variables`.
         """
         if not self._saved:
             raise AssertionError(

@@ -99,7 +99,10 @@ class Saver:
             self.build()
 
     def build(self) -> None:
-        """Add the nodes to the graph, unless that was done."""
+        """Add the nodes to the graph, unless that was done.
+
+        Raises ValueError if there is nothing to save, unless allow_empty.
+        """
         if self.saver_def is not None or self._is_empty:
             return
         given, self._var_list = self._var_list, None
@@ -285,6 +288,7 @@ class Saver:
         """Like `set_last_checkpoints`, for a list of (path, seconds since 1970).
 
         last_checkpoints_with_time: a list of pairs.
+        Raises TypeError for what is not a list.
         """
         if not isinstance(last_checkpoints_with_time, list):
             raise TypeError(f"last_checkpoints_with_time must be a list, but got {last_checkpoints_with_time!r}.")

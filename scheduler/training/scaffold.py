@@ -26,6 +26,7 @@ class Scaffold:
     none.
     local_init_op, local_init_feed_dict: what each process runs for itself.   summary_op: collects summaries.
     saver: saves and restores.   copy_from_scaffold: another scaffold, for what is not given.
+    Raises TypeError for a copy_from_scaffold that is not a Scaffold.
     """
 
     def __init__(
