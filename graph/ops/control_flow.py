@@ -99,7 +99,7 @@ def cond(
                 flats.append(_ended(graph, section, result, word, word == "true_fn"))
                 results.append(result)
                 sections.append(section)
-        _check_structures(*results, strict)
+        _check_structures(results[0], results[1], strict)
         _same_indices(graph, results[0], flats, sections)
         _check_alike(results, flats)
         specs = [
