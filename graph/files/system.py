@@ -352,7 +352,7 @@ class GFile:
             file.write(file_content.encode() if isinstance(file_content, str) else file_content)
 
     def seek(self, offset: int | None = None, whence: int = 0, position: int | None = None) -> None:
-        """Go to a byte offset from the start (whence 0), here (1) or the end (2). Raises InvalidArgumentError."""
+        """Go to byte `offset` (or `position`) from the start (whence 0), here (1) or the end (2)."""
         if (offset is None) == (position is None):
             raise TypeError("seek(): one offset, or position, must be given.")
         if whence not in (0, 1, 2):
