@@ -33,7 +33,7 @@ _FAMILIES: dict[Any, str] = {
     str: "text",
     dict: "a dict",
 }
-_LOOSE = ("a number", "a list or tuple", "an array")
+_ARRAY_FAMILIES = ("a number", "a list or tuple", "an array")
 """Families that an array may belong to as well: a scalar is an array of rank 0, and arrays are iterable."""
 
 
@@ -112,7 +112,7 @@ def claim_about(tensor: Tensor) -> Claim | None:
     """What is certain about a tensor's values: from its dtype, or else from the function that computes them."""
     dtype = tensor.dtype.base_dtype
     if dtype.numpy.kind in "biufc":
-        return Claim(frozenset(_LOOSE), frozenset([dtype.numpy.type]), f"{dtype.name} values")
+        return Claim(frozenset(_ARRAY_FAMILIES), frozenset([dtype.numpy.type]), f"{dtype.name} values")
     kernel = tensor.op.kernel
     if dtype is not dtypes.object or not isinstance(kernel, UserFunction):
         return None
@@ -208,7 +208,7 @@ def _part(annotation: Any) -> Claim | None:
     if family is not None:
         return Claim(frozenset([family]))
     if origin is np.ndarray:
-        return Claim(frozenset(_LOOSE), _element(annotation))
+        return Claim(frozenset(_ARRAY_FAMILIES), _element(annotation))
     if isinstance(origin, type) and issubclass(origin, np.generic):
         return Claim(frozenset(["a number"])) if issubclass(origin, (np.number, np.bool_)) else None
     return None

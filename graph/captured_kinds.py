@@ -23,14 +23,14 @@ from weftwork.graph.modules import is_own
 ITSELF = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__slotnames__")
 ITEMS = 256
 """Number of items of an object array that are searched for functions and classes."""
-MAKING = frozenset(
+CREATION_METHODS = frozenset(
     "__init__ __new__ __init_subclass__ __set_name__ __post_init__ __getstate__ __setstate__ __reduce__".split()
 )
 """Methods that write to an instance while it is being made or copied."""
 GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 SURROUNDINGS = ("surroundings",)
 """The key of a write to the surroundings that all functions share."""
-MINE = ("stdin", "modules")
+MAIN_ONLY = ("stdin", "modules")
 """Attributes of `sys` that only the main program has: its stdin, its main module. Code that uses them runs there."""
 SETTERS = {
     "os": "chdir fchdir putenv unsetenv umask nice",
@@ -43,21 +43,21 @@ SETTERS = {
     "time": "tzset",
 }
 """Functions that change the surroundings of the whole program, by module."""
-PARTS = ("__code__", "__defaults__", "__kwdefaults__")
+FUNCTION_PARTS = ("__code__", "__defaults__", "__kwdefaults__")
 """The attributes of a function that code reloaders assign to."""
 _GENERIC = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 """The code object shared by all functions that `singledispatch` makes."""
 SYSTEM, ENDS, FORKS = ("os", "posix", "nt"), ("_exit", "abort"), ("fork", "forkpty")
 """Modules and functions that end or fork a process."""
-MAIN = frozenset(["signal", "asyncio", "_asyncio"])
+THREAD_BOUND = frozenset(["signal", "asyncio", "_asyncio"])
 """Modules whose functions need, or depend on, the thread that they run in."""
-EACH = frozenset("sys os warnings logging signal threading builtins random gc".split())
+PER_PROCESS = frozenset("sys os warnings logging signal threading builtins random gc".split())
 """Modules whose attributes differ by process; those that must agree are part of the surroundings."""
 DRAW = frozenset(["numpy.random", "numpy.random.mtrand"])
 PYTHONS, NUMPYS = random.random.__self__, np.random.rand.__self__  # type: ignore[attr-defined]
 """The global generators of `random` and `numpy.random`."""
 CHANGED = (list, dict, set, bytearray, deque)
-SILENT = frozenset(["numpy", "weftwork", "ray", "cloudpickle"])
+WITHOUT_RANDOM = frozenset(["numpy", "weftwork", "ray", "cloudpickle"])
 """Installed packages that do not draw random numbers, except through their `random` module."""
 NONE, INSIDE, ROOT = 0, 1, 2
 """A value is not captured state; is inside some captured object; is captured itself."""
@@ -121,7 +121,7 @@ def step_of(holder: Any, step: str) -> Any:
 
 
 _CODE = (ModuleType, FunctionType, BuiltinFunctionType, type, np.ufunc, property, staticmethod, classmethod)
-FIXED = frozenset([*ATOMS, tuple, frozenset, FunctionType, BuiltinFunctionType, MethodType, functools.partial]) - {
+IMMUTABLE = frozenset([*ATOMS, tuple, frozenset, FunctionType, BuiltinFunctionType, MethodType, functools.partial]) - {
     FunctionType
 }
 """Types of immutable values."""

@@ -36,7 +36,7 @@ Q = ParamSpec("Q")
 
 
 @functools.lru_cache(maxsize=64)
-def _straight(count: int) -> dict[str, Any]:
+def _positional_attrs(count: int) -> dict[str, Any]:
     """The attributes of a call whose arguments are its inputs, in order: one object shared by all such calls."""
     return {"template": (tuple(map(nest.Slot, range(count))), {})}
 
@@ -149,7 +149,7 @@ class Op(Generic[P, R]):
         lifted, named_args = nest.lift_call(args, kwargs, found, convert)
         kernel = self._kernel
         if not kwargs and len(found) == len(args) and all([type(item) is nest.Slot for item in lifted]):
-            attrs: Mapping[str, Any] = _straight(len(args))
+            attrs: Mapping[str, Any] = _positional_attrs(len(args))
         else:
             attrs = {"template": (lifted, named_args)}
             if not (nest.PLAIN.issuperset(map(type, lifted)) and nest.PLAIN.issuperset(map(type, named_args.values()))):
@@ -320,7 +320,7 @@ def op(
     """
     if function is not None:
         check_callable(function)
-    types, raw = _declared(outputs, dtype, shape)
+    types, raw = _output_specs(outputs, dtype, shape)
     machine = needed(num_cpus, num_gpus, memory, resources)
     traits = _traits(isolated, here, retries, timeout, machine, selected(label_selector), limited(limits))
     coroutine = replace(traits, waits=True)
@@ -345,16 +345,18 @@ def _traits(isolated: bool, here: bool, retries: Any, timeout: Any, resources: A
     return Traits(user=True, resources=resources, labels=labels, limits=limits, **options)
 
 
-def _declared(outputs: Any, dtype: Any, shape: Any) -> tuple[tuple[DType, ...], tuple[shapes.RawShape, ...]]:
+def _output_specs(outputs: Any, dtype: Any, shape: Any) -> tuple[tuple[DType, ...], tuple[shapes.RawShape, ...]]:
     """The dtype and the shape of each output."""
     if outputs is not None and (not isinstance(outputs, int) or outputs < 0):
         raise ValueError(f"outputs must be a whole number of outputs or None, not {outputs!r}.")
     count = 1 if outputs is None else outputs
-    types = tuple([as_dtype(d) for d in _each(dtype, count, dtypes.object, "dtype")])
-    return types, tuple([shapes.as_raw(s) for s in _each(shape, count, None, "shape", one=outputs is None)])
+    types = tuple([as_dtype(d) for d in _one_for_each_output(dtype, count, dtypes.object, "dtype")])
+    return types, tuple(
+        [shapes.as_raw(s) for s in _one_for_each_output(shape, count, None, "shape", one=outputs is None)]
+    )
 
 
-def _each(given: Any, count: int, default: Any, word: str, one: bool = False) -> list:
+def _one_for_each_output(given: Any, count: int, default: Any, word: str, one: bool = False) -> list:
     if given is None:
         return [default] * count
     if one:

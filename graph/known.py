@@ -60,20 +60,20 @@ def entries(tensor: Tensor) -> Entries:
     return None if length is None else (None,) * length
 
 
-def _of_shape(tensor: Tensor) -> Entries:
+def _entries_of_shape(tensor: Tensor) -> Entries:
     return tensor.op.inputs[0].raw_shape
 
 
-def _of_input(tensor: Tensor) -> Entries:
+def _entries_of_input(tensor: Tensor) -> Entries:
     return entries(tensor.op.inputs[0])
 
 
-def _joined(tensor: Tensor) -> Entries:
+def _entries_of_joined(tensor: Tensor) -> Entries:
     parts = [entries(t) for t in tensor.op.inputs]
     return None if any(p is None for p in parts) else tuple([d for p in parts for d in p])  # type: ignore[union-attr]
 
 
-def _part(tensor: Tensor) -> Entries:
+def _entries_of_slice(tensor: Tensor) -> Entries:
     elements, spec = entries(tensor.op.inputs[0]), tensor.op.attrs.get("spec")
     if elements is None or len(tensor.op.inputs) > 1 or spec is None or len(spec) != 1 or spec[0] is None:
         return None
@@ -82,12 +82,12 @@ def _part(tensor: Tensor) -> Entries:
 
 
 _FINDERS = {
-    "Shape": _of_shape,
-    "Cast": _of_input,
-    "Identity": _of_input,
-    "Pack": _joined,
-    "ConcatV2": _joined,
-    "StridedSlice": _part,
+    "Shape": _entries_of_shape,
+    "Cast": _entries_of_input,
+    "Identity": _entries_of_input,
+    "Pack": _entries_of_joined,
+    "ConcatV2": _entries_of_joined,
+    "StridedSlice": _entries_of_slice,
 }
 
 

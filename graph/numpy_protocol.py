@@ -26,7 +26,7 @@ _DATA_DEPENDENT = frozenset(
 )
 _REAL_OR_COMPLEX = frozenset("eig eigvals roots real_if_close".split())
 """Functions whose dtype depends on the data; so do those of `np.emath`."""
-_ASK_AT_MOST = 4096
+_MAX_SAMPLE_SIZE = 4096
 """The largest number of elements of a sample array that is used to find the shape of a result."""
 
 
@@ -87,7 +87,7 @@ def _node_name(function: Callable) -> str:
 
 def _ask(function: Callable, template: Any, tensors: list[Tensor]) -> tuple[list, Callable | None]:
     """(dtype, shape) of each output and a function that packs several; an object of unknown shape if NumPy fails."""
-    known = all(shapes.is_full(t.raw_shape) and math.prod(t.raw_shape or ()) <= _ASK_AT_MOST for t in tensors)  # type: ignore[arg-type]
+    known = all(shapes.is_full(t.raw_shape) and math.prod(t.raw_shape or ()) <= _MAX_SAMPLE_SIZE for t in tensors)  # type: ignore[arg-type]
     certain = known and function.__name__ not in _DATA_DEPENDENT
     if any(t.raw_shape is None or t.dtype.numpy.kind not in "biufc" for t in tensors):
         return [(dtypes.object, None)], None

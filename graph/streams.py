@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 _MASK = (1 << 64) - 1
-_APART = 0x9E3779B97F4A7C15
+_ITERATION_DISTANCE = 0x9E3779B97F4A7C15
 """The distance between iterations of an outer loop, so that their inner loops' draws lie far apart."""
 
 
@@ -25,7 +25,7 @@ def generator(key: tuple[int, int], draw: int, iteration: int = 0) -> np.random.
 def in_iteration(place: tuple, iteration: int) -> tuple:
     """A position in a random stream for one iteration of a loop, which may be nested in an iteration of another."""
     key, draw, *outer = place
-    return key, draw, ((outer[0] if outer else 0) * _APART + iteration) & _MASK
+    return key, draw, ((outer[0] if outer else 0) * _ITERATION_DISTANCE + iteration) & _MASK
 
 
 class Places:

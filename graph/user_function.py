@@ -30,7 +30,7 @@ from weftwork.graph.retries import Retry
 from weftwork.graph.values import to_value
 
 _LOG = logging.getLogger("weftwork")
-_LOOKS_EVERY = 0.02
+_STOP_CHECK_SECONDS = 0.02
 """Seconds between checks, while waiting for a retry, whether the run should end."""
 WATCHERS: list[Callable[[float | None], None]] = []
 """Called when a call with a time limit begins, with its seconds, and with None when it ends. A process that works for
@@ -182,7 +182,7 @@ class UserFunction:
         while (left := end - monotonic()) > 0:
             for look in STOPS:
                 look()
-            sleep(min(left, _LOOKS_EVERY))
+            sleep(min(left, _STOP_CHECK_SECONDS))
 
     def _report_retry(self, attempt: int, most: int, wait: float, text: str) -> None:
         in_so_long = f"in {wait:.3g} s" if wait else "at once"

@@ -27,6 +27,7 @@ import pytest
 
 import weftwork as tf
 from tests.programs import Program
+from tests.warm import forked_workers
 
 sys.dont_write_bytecode = False
 with suppress(ImportError):  # `make pythons` does without
@@ -68,17 +69,18 @@ def ray_session():
     """A Ray of this machine's own, with 4 CPUs whatever the machine has, and a made-up resource."""
     import ray
 
-    ray.init(
-        address="local",
-        num_cpus=4,
-        resources={"loom": 2},
-        object_store_memory=150 * 1024 * 1024,
-        include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
-    )
-    yield ray
-    ray.shutdown()
+    with forked_workers():
+        ray.init(
+            address="local",
+            num_cpus=4,
+            resources={"loom": 2},
+            object_store_memory=150 * 1024 * 1024,
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+        )
+        yield ray
+        ray.shutdown()
 
 
 @pytest.fixture

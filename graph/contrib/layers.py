@@ -154,7 +154,7 @@ linear = functools.partial(fully_connected, activation_fn=None)
 # Normalization
 
 
-class _Moved(BatchNormalization):
+class _BatchNorm(BatchNormalization):
     """A layer that collects its updates itself; its function decides where they go."""
 
     def add_update(self, updates: Any, inputs: Any = None) -> None:
@@ -202,7 +202,7 @@ def batch_norm(
         scope, "BatchNorm", [inputs], reuse=reuse, custom_getter=_of_model(variables_collections)
     ) as at:
         x = convert_to_tensor(inputs)
-        layer = _Moved(
+        layer = _BatchNorm(
             axis=1 if data_format == "NCHW" else -1, momentum=decay, epsilon=epsilon, center=center, scale=scale,
             beta_initializer=starts.get("beta", Zeros()), gamma_initializer=starts.get("gamma", Ones()),
             moving_mean_initializer=starts.get("moving_mean", Zeros()),

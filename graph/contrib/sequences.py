@@ -135,7 +135,7 @@ def rnn_decoder(
 # Cells and networks
 
 
-class _Around(RNNCell):
+class _CellWrapper(RNNCell):
     """A cell that wraps another one."""
 
     def __init__(self, cell: Any, **kwargs: Any):
@@ -160,7 +160,7 @@ def _projected(x: Tensor, size: int, activation: Callable | None) -> Tensor:
     return result if activation is None else activation(result)
 
 
-class OutputProjectionWrapper(_Around):
+class OutputProjectionWrapper(_CellWrapper):
     """A cell whose outputs are projected to another size."""
 
     def __init__(self, cell: Any, output_size: int, activation: Callable | None = None, reuse: Any = None):
@@ -178,7 +178,7 @@ class OutputProjectionWrapper(_Around):
         return _projected(output, self._size, self._activation), state
 
 
-class InputProjectionWrapper(_Around):
+class InputProjectionWrapper(_CellWrapper):
     """A cell whose inputs are projected to another size."""
 
     def __init__(self, cell: Any, num_proj: int, activation: Callable | None = None, input_size: Any = None,
@@ -191,7 +191,7 @@ class InputProjectionWrapper(_Around):
         return self._cell(_projected(convert_to_tensor(inputs), self._size, self._activation), state)
 
 
-class EmbeddingWrapper(_Around):
+class EmbeddingWrapper(_CellWrapper):
     """A cell whose inputs are row numbers of an embedding table."""
 
     def __init__(

@@ -178,7 +178,7 @@ class Dataset(structures.Structured):
         pattern = convert_to_tensor(file_pattern, dtypes.string, name="file_pattern")
         dataset = made_dataset("MatchingFiles", tensor_leaf(dtypes.string), values=[pattern])
         if shuffle is None or shuffle:
-            dataset = dataset.shuffle(_ALL, seed=seed)
+            dataset = dataset.shuffle(_FULL_BUFFER, seed=seed)
         return dataset
 
     # Number and order of elements
@@ -400,7 +400,7 @@ class Dataset(structures.Structured):
 CLASSES: dict[str, type] = {TENSOR: Tensor, SPARSE: SparseTensor, DATASET: Dataset}
 structures.MADE.dataset, structures.MADE.classes = Dataset, CLASSES
 _RANGE = ("start", "stop", "step")
-_ALL = 1 << 62
+_FULL_BUFFER = 1 << 62
 """The buffer size of a full shuffle."""
 
 

@@ -72,8 +72,8 @@ class Iterator(structures.Structured):
         output_types, output_shapes, output_classes: of an element, in its structure; None means unknown shapes, and
             tensors.
         """
-        structure = structures.of(output_types, output_shapes, output_classes, _words())
-        return Iterator(_named(get_default_graph()), structure, shared_name=shared_name)
+        structure = structures.of(output_types, output_shapes, output_classes, _names_of_classes())
+        return Iterator(_name_node(get_default_graph()), structure, shared_name=shared_name)
 
     @staticmethod
     def from_string_handle(
@@ -86,10 +86,10 @@ class Iterator(structures.Structured):
         output_types, output_shapes, output_classes: of an element, in its structure; None means unknown shapes, and
             tensors.
         """
-        structure = structures.of(output_types, output_shapes, output_classes, _words())
+        structure = structures.of(output_types, output_shapes, output_classes, _names_of_classes())
         handle = convert_to_tensor(string_handle, dtypes.string, name="string_handle")
         with handle.graph.as_default():
-            return Iterator(_named(handle.graph, "IteratorFromStringHandle"), structure, handle=handle)
+            return Iterator(_name_node(handle.graph, "IteratorFromStringHandle"), structure, handle=handle)
 
     @property
     def initializer(self) -> Operation:
@@ -195,11 +195,11 @@ def make_saveable_from_iterator(iterator: Iterator) -> IteratorState:
     return IteratorState(iterator)
 
 
-def _words() -> dict[Any, str]:
+def _names_of_classes() -> dict[Any, str]:
     return {kind: word for word, kind in structures.MADE.classes.items()}
 
 
-def _named(graph: Graph, name: str = "IteratorV2") -> Operation:
+def _name_node(graph: Graph, name: str = "IteratorV2") -> Operation:
     """The node that an iterator is named after; only one, however often a loop iterates."""
     with graph.control_dependencies(None), graph.in_section(None):
         return graph.add(Kind.NOOP, "IteratorV2", outputs=[], name=name)
@@ -208,7 +208,7 @@ def _named(graph: Graph, name: str = "IteratorV2") -> Operation:
 def initializable_iterator(variant: Tensor, structure: Any, shared_name: str | None) -> Iterator:
     """An iterator that starts whenever its initializer runs."""
     with variant.graph.as_default():
-        iterator = Iterator(_named(variant.graph), structure, shared_name=shared_name)
+        iterator = Iterator(_name_node(variant.graph), structure, shared_name=shared_name)
         iterator.begins_at(variant)
         return iterator
 
@@ -217,7 +217,7 @@ def one_shot_iterator(variant: Tensor, structure: Any) -> Iterator:
     """An iterator that starts on first use, once in a session."""
     _check_constant(variant)
     with variant.graph.as_default():
-        return Iterator(_named(variant.graph, "OneShotIterator"), structure, variant=variant)
+        return Iterator(_name_node(variant.graph, "OneShotIterator"), structure, variant=variant)
 
 
 def _check_constant(variant: Tensor) -> None:

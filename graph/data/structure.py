@@ -142,7 +142,7 @@ def parts_of(components: Sequence[Any]) -> list[Tensor]:
     return parts
 
 
-class _Made:
+class _Factories:
     """Set by `dataset`, which avoids an import cycle."""
 
     dataset: Callable[[Tensor, Any], Any]
@@ -151,7 +151,7 @@ class _Made:
     """The class for each name."""
 
 
-MADE = _Made()
+MADE = _Factories()
 
 
 class Structured:
@@ -200,21 +200,21 @@ def placeholders(graph: Graph, structure: Any) -> list[Tensor]:
 def batched(structure: Any, rows: int | None) -> Any:
     """The structure of elements after stacking."""
 
-    def more(leaf: Leaf) -> Leaf:
+    def stacked_leaf(leaf: Leaf) -> Leaf:
         return leaf._replace(shape=None if leaf.shape is None else (rows, *leaf.shape))
 
-    return mapped(more, structure)
+    return mapped(stacked_leaf, structure)
 
 
 def unbatched(structure: Any, error: str) -> Any:
     """The structure of an element's rows. Raises ValueError with the text `error` for scalars."""
 
-    def less(leaf: Leaf) -> Leaf:
+    def row_leaf(leaf: Leaf) -> Leaf:
         if leaf.shape == ():
             raise ValueError(error)
         return leaf._replace(shape=None if leaf.shape is None else leaf.shape[1:])
 
-    return mapped(less, structure)
+    return mapped(row_leaf, structure)
 
 
 def in_common(one: Any, other: Any) -> Any:

@@ -23,9 +23,9 @@ BY = ("scope", "function", "node")
 """The ways to collapse operations."""
 MOST = 300
 """The largest number of boxes in a drawing."""
-_AIM = 60
+_TARGET_BOXES = 60
 """The number of boxes to aim for when choosing how far to collapse."""
-_FEW = 3
+_FEW_CALLS = 3
 """Up to this many calls of a function in one scope get a box each."""
 _NUMBER = re.compile(r"_\d+(?=/|$)")
 Grouping = Callable[[Operation], Hashable]
@@ -103,7 +103,7 @@ def collapse(graph: Graph, fetches: Iterable[Any] | None = None, by: str = "scop
     """
     if by not in BY:
         raise ValueError(f"by must be one of {', '.join(map(repr, BY))}, but got {by!r}.")
-    ops = _all_of(needed(graph, fetches))
+    ops = _with_nested_operations(needed(graph, fetches))
     if by == "node" and len(ops) > MOST:
         raise ValueError(f'{len(ops):,} nodes are more than the {MOST} that can be drawn. by="scope" collapses them.')
     groupings = {"scope": _by_scope(ops), "function": iter([function_of]), "node": iter([_each_alone])}[by]
@@ -112,12 +112,12 @@ def collapse(graph: Graph, fetches: Iterable[Any] | None = None, by: str = "scop
         boxes = {}
         for op in ops:
             boxes.setdefault(grouping(op), []).append(op)
-        if len(boxes) <= _AIM:
+        if len(boxes) <= _TARGET_BOXES:
             break
-    return _picture([_box(key, its) for key, its in boxes.items()], MOST if by == "node" else _AIM)
+    return _picture([_box(key, its) for key, its in boxes.items()], MOST if by == "node" else _TARGET_BOXES)
 
 
-def _all_of(ops: list[Operation]) -> list[Operation]:
+def _with_nested_operations(ops: list[Operation]) -> list[Operation]:
     """Operations and those in their sections, in creation order."""
     found = dict.fromkeys(ops)
     pending = [op for op in ops if op.kind is Kind.CONTROL]
@@ -154,7 +154,7 @@ def _in_scope(name: str, op: Operation, scopes: set[str], depth: int, calls: Cou
     if len(parts) > depth or name in scopes:  # a variable and its operations: w, w/read, w/Assign
         return "/".join(parts[:depth]), ""
     key = "/".join(parts[:-1]), function_of(op)
-    return key if calls[key] > _FEW or not calls else ("", name)
+    return key if calls[key] > _FEW_CALLS or not calls else ("", name)
 
 
 def _box(key: Hashable, ops: list[Operation]) -> Box:

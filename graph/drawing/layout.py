@@ -52,7 +52,7 @@ def lay_out(widths: Sequence[float], edges: Iterable[tuple[int, int]]) -> Layout
             layer.append(between)
         chain.append(end)
     links = [link for chain in chains.values() for link in zip(chain, chain[1:], strict=False)]
-    rows = _in_order(layer, links)
+    rows = _ordered_layers(layer, links)
     across = _places(rows, widths, links)
     points = [(across[item], layer[item] * _LAYER) for item in range(len(widths))]
     ways = {}
@@ -76,9 +76,9 @@ def _layers(count: int, down: Sequence[tuple[int, int]]) -> list[int]:
     return [place - min(layer) for place in layer]
 
 
-def _in_order(layer: Sequence[int], links: Sequence[tuple[int, int]]) -> list[list[int]]:
+def _ordered_layers(layer: Sequence[int], links: Sequence[tuple[int, int]]) -> list[list[int]]:
     """The items of each layer from left to right, ordered so that few links cross."""
-    above, below = _neighbours(len(layer), links)
+    above, below = _neighbors(len(layer), links)
     rows: list[list[int]] = [[] for _ in range(max(layer) + 1)]
     for item, its in enumerate(layer):
         rows[its].append(item)
@@ -98,7 +98,7 @@ def _in_order(layer: Sequence[int], links: Sequence[tuple[int, int]]) -> list[li
     return best
 
 
-def _neighbours(count: int, links: Sequence[tuple[int, int]]) -> tuple[list[list[int]], list[list[int]]]:
+def _neighbors(count: int, links: Sequence[tuple[int, int]]) -> tuple[list[list[int]], list[list[int]]]:
     above: list[list[int]] = [[] for _ in range(count)]
     below: list[list[int]] = [[] for _ in range(count)]
     for start, end in links:
@@ -123,20 +123,20 @@ def _crossings(rows: Sequence[Sequence[int]], below: Sequence[Sequence[int]]) ->
 
 def _places(rows: Sequence[Sequence[int]], widths: Sequence[float], links: Sequence[tuple[int, int]]) -> list[float]:
     """The center of each item, from the left, in the order of its row and close to its neighbors."""
-    above, below = _neighbours(len(widths), links)
+    above, below = _neighbors(len(widths), links)
     across = [0.0] * len(widths)
     for row in rows:
-        _settle(row, widths, across, across)
+        _place_row(row, widths, across, across)
     for sweep in range(_SWEEPS):
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             adjacent = above if sweep % 2 == 0 else below
             wish = {item: _mean([across[other] for other in adjacent[item]], across[item]) for item in row}
-            _settle(row, widths, wish, across)
+            _place_row(row, widths, wish, across)
     left = min(x - width / 2 for x, width in zip(across, widths, strict=True))
     return [x - left for x in across]
 
 
-def _settle(row: Sequence[int], widths: Sequence[float], wish, across: list[float]) -> None:
+def _place_row(row: Sequence[int], widths: Sequence[float], wish, across: list[float]) -> None:
     """Place the items of a row as close to their wishes, in least squares, as their order and widths permit.
 
     Without the space taken up by the preceding items, positions must not decrease along the row: neighbors with

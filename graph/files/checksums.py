@@ -16,7 +16,7 @@ import numpy as np
 
 _POLYNOMIAL = 0x82F63B78
 _BLOCK = 1024
-_FEW, _MUCH = 48, 1 << 18
+_LOOP_BYTES, _PARALLEL_BYTES = 48, 1 << 18
 """Up to this number of bytes a loop is faster; from this number on, parts side by side are."""
 _MOST_PARTS = 1 << 15
 _ALL = 0xFFFFFFFF
@@ -26,9 +26,9 @@ _MASK_DELTA = 0xA282EAD8
 def crc32c(data: Any, before: int = 0) -> int:
     """The 32-bit checksum of a buffer appended to data whose checksum is `before`."""
     remaining, register = np.frombuffer(data, np.uint8), before ^ _ALL
-    while len(remaining) >= _MUCH:
+    while len(remaining) >= _PARALLEL_BYTES:
         register, remaining = _after_parts(register, remaining)
-    if len(remaining) <= _FEW:
+    if len(remaining) <= _LOOP_BYTES:
         return _after_bytes(register, remaining) ^ _ALL
     head = len(remaining) % _BLOCK
     register = (_after_bytes if head < 4 else _after_block)(register, remaining[:head])
@@ -87,7 +87,7 @@ Columns = tuple[int, ...]
 """A linear map of registers: the image of each bit."""
 
 
-def _moved(register: int, columns: Columns) -> int:
+def _apply_map(register: int, columns: Columns) -> int:
     image, bit = 0, 0
     while register:
         if register & 1:
@@ -97,29 +97,29 @@ def _moved(register: int, columns: Columns) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _over(count: int) -> Columns:
+def _map_over_zeros(count: int) -> Columns:
     """The map that advances a register by `count` zero bytes."""
     if count == 1:
         table = _bytewise()
         return tuple([table[(1 << bit) & 0xFF] ^ (1 << bit) >> 8 for bit in range(32)])
-    half = _over(count // 2)
-    twice = tuple([_moved(column, half) for column in half])
-    return twice if count % 2 == 0 else tuple([_moved(column, _over(1)) for column in twice])
+    half = _map_over_zeros(count // 2)
+    twice = tuple([_apply_map(column, half) for column in half])
+    return twice if count % 2 == 0 else tuple([_apply_map(column, _map_over_zeros(1)) for column in twice])
 
 
 @cache
-def _over_word() -> tuple[np.ndarray, np.ndarray]:
+def _map_over_word() -> tuple[np.ndarray, np.ndarray]:
     """The map for four zero bytes, for the low and the high half of registers."""
     halves = []
     for first in (0, 16):
         table = np.zeros(1, np.uint32)
         for bit in range(first, first + 16):
-            table = np.concatenate([table, table ^ np.uint32(_over(4)[bit])])
+            table = np.concatenate([table, table ^ np.uint32(_map_over_zeros(4)[bit])])
         halves.append(table)
     return halves[0], halves[1]
 
 
-def _all_moved(registers: np.ndarray, columns: Columns) -> np.ndarray:
+def _apply_map_to_all(registers: np.ndarray, columns: Columns) -> np.ndarray:
     images = np.zeros_like(registers)
     for bit, column in enumerate(columns):
         images ^= (registers >> np.uint32(bit) & np.uint32(1)) * np.uint32(column)
@@ -128,7 +128,7 @@ def _all_moved(registers: np.ndarray, columns: Columns) -> np.ndarray:
 
 def _after_parts(register: int, data: np.ndarray) -> tuple[int, np.ndarray]:
     """The register after most of the data, and the remaining data."""
-    low, high = _over_word()
+    low, high = _map_over_word()
     parts = min(_MOST_PARTS, 1 << (len(data) // 16).bit_length() - 1)
     words = len(data) // (4 * parts)
     consumed = words * 4 * parts
@@ -139,6 +139,6 @@ def _after_parts(register: int, data: np.ndarray) -> tuple[int, np.ndarray]:
         found = low[found & np.uint32(0xFFFF)] ^ high[found >> np.uint32(16)]
     length = 4 * words
     while len(found) > 1:
-        found = _all_moved(found[0::2], _over(length)) ^ found[1::2]
+        found = _apply_map_to_all(found[0::2], _map_over_zeros(length)) ^ found[1::2]
         length *= 2
-    return _moved(register, _over(consumed)) ^ int(found[0]), data[consumed:]
+    return _apply_map(register, _map_over_zeros(consumed)) ^ int(found[0]), data[consumed:]

@@ -27,10 +27,12 @@ def _times(a: Tensor, b: Tensor, adjoint_a: bool = False, adjoint_b: bool = Fals
 
 
 def _adjoint(x: Tensor) -> Tensor:
-    return apply(linalg._transpose_conj, [x], type="MatrixAdjoint", dtype=x.dtype.base_dtype, shape=_turned(x))
+    return apply(
+        linalg._transpose_conj, [x], type="MatrixAdjoint", dtype=x.dtype.base_dtype, shape=_transposed_shape(x)
+    )
 
 
-def _turned(x: Tensor) -> Any:
+def _transposed_shape(x: Tensor) -> Any:
     return None if x.raw_shape is None else (*x.raw_shape[:-2], x.raw_shape[-1], x.raw_shape[-2])
 
 
@@ -178,7 +180,7 @@ def _triangular_solve(op: Operation, g: Tensor):
 def _lstsq(op: Operation, a: Tensor, b: Tensor):
     ridge = op.attrs["l2_regularizer"]
     if ridge == 0:
-        inverse = apply(np.linalg.pinv, [a], type="PseudoInverse", dtype=a.dtype.base_dtype, shape=_turned(a))
+        inverse = apply(np.linalg.pinv, [a], type="PseudoInverse", dtype=a.dtype.base_dtype, shape=_transposed_shape(a))
         return _times(inverse, b)
     square = _times(a, a, adjoint_a=True)
     with_ridge = square + linalg.diag(zeros_like(matrix_diag_part(square)) + ridge)

@@ -87,17 +87,17 @@ def _prod_grad(op: Operation, g: Tensor, x: Tensor, *axis: Tensor):
 
 @rule("ReduceVariance")
 def _variance(op: Operation, g: Tensor):
-    return _first_only(op, _centred(op) * _back(op, g, mean=True) * 2.0)
+    return _first_only(op, _centered(op) * _back(op, g, mean=True) * 2.0)
 
 
 @rule("ReduceStd")
 def _std(op: Operation, g: Tensor):
     y = op.outputs[0]
     nonzero = m.not_equal(y, 0.0)  # avoid dividing by zero if all are equal: the slope is 0
-    return _first_only(op, _centred(op) * _back(op, where(nonzero, g / where(nonzero, y, 1.0), 0.0), mean=True))
+    return _first_only(op, _centered(op) * _back(op, where(nonzero, g / where(nonzero, y, 1.0), 0.0), mean=True))
 
 
-def _centred(op: Operation) -> Tensor:
+def _centered(op: Operation) -> Tensor:
     x = op.inputs[0]
     return x - reduce_mean(x, _axis(op), keepdims=True)
 

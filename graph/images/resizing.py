@@ -139,7 +139,7 @@ def resize_image_with_pad(
     with name_scope(None, "resize_image_with_pad", [image]):
         one, x = batched(image)
         channels = x.raw_shape[3]  # type: ignore[index]
-        size, above, left = _centred(x, target_height, target_width)
+        size, above, left = _centered(x, target_height, target_width)
         x = resize_images(x, size, method, align_corners)
         below, right = target_height - size[0] - above, target_width - size[1] - left
         x = pad(x, [[0, 0], [above, below], [left, right], [0, 0]])
@@ -147,7 +147,7 @@ def resize_image_with_pad(
         return unbatched(one, x)
 
 
-def _centred(x: Tensor, height: int, width: int) -> tuple[Any, Any, Any]:
+def _centered(x: Tensor, height: int, width: int) -> tuple[Any, Any, Any]:
     """((height, width), rows above, columns before) for images centered in a frame; tensors where unknown."""
     given_height, given_width = (x.raw_shape or (None,) * 4)[1:3]
     if given_height is not None and given_width is not None:

@@ -129,7 +129,7 @@ class Import:
             result = (reader_of(node.op) or lacking)(given)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{error} (for node '{self.full(name)}', op: '{node.op}')") from error
-        return _named(result, given)
+        return _as_declared(result, given)
 
     def _check(self, name: str, node: Any, inputs: list[Tensor], declared: Signature, expected: list) -> None:
         if len(inputs) != len(expected):
@@ -183,7 +183,7 @@ class Import:
         about = self._read(name, node)
         attrs = {key: self._renamed(key, value) for key, value in about["attrs"].items()}
         if "sections" in about:
-            attrs["_sections"] = tuple([self._filled(section) for section in about["sections"]])
+            attrs["_sections"] = tuple([self._complete_section(section) for section in about["sections"]])
         result = self.graph.add(
             Kind(about["kind"]),
             node.op,
@@ -202,7 +202,7 @@ class Import:
         named = key in ("_variable", "_stream", "_queue") and isinstance(value, str) and value in self.nodes
         return self.full(value) if named else value
 
-    def _filled(self, about: dict) -> int:
+    def _complete_section(self, about: dict) -> int:
         section = self.native_sections[about["index"]]
         section.parameters = [self.made[source(text)] for text in about["parameters"]]
         section.outputs = [self.tensor(*source(text)) for text in about["outputs"]]
@@ -264,7 +264,7 @@ class Import:
         elif node.op in EXITS:
             frame = self._frame(place)
             variable = self.places.inputs[edges[0][0]][0][0]
-            self._stand_in(name, frame.owner(self.full(name)).outputs[frame.merges.index(variable)], place[:-1])
+            self._register(name, frame.owner(self.full(name)).outputs[frame.merges.index(variable)], place[:-1])
         elif self.places.is_loop_merge(name):
             self._frame(place).add(name, node)
         else:
@@ -278,11 +278,11 @@ class Import:
         if key not in self.branches:
             self.branches[key] = _Cond(self, place[:-1], last)
         output = self.branches[key].output(name)
-        self._stand_in(name, output, place[:-1])
+        self._register(name, output, place[:-1])
         with self.graph.in_section(self._section(place[:-1])):
             self.made[name, 1] = cast(self.tensor(*last.pred), dtypes.int32)
 
-    def _stand_in(self, name: str, tensor: Tensor, place: Place) -> None:
+    def _register(self, name: str, tensor: Tensor, place: Place) -> None:
         """Register a tensor under the name that the graph uses for it."""
         if tensor.op.name != self.full(name):
             with self.graph.in_section(self._section(place)):
@@ -346,7 +346,7 @@ class _Frame:
         self._enters: list[Tensor] = []
         self._parameters: tuple[list[Tensor], list[Tensor]] = ([], [])
         self._parallel = 10
-        self._made: Operation | None = None
+        self._owner: Operation | None = None
 
     def add(self, merge: str, node: Any) -> None:
         """Add a loop variable."""
@@ -362,7 +362,9 @@ class _Frame:
                 name = f"{work.full(merge)}/{'body' if result is self._parameters[1] else 'cond'}"
                 spec = (start.dtype.base_dtype, shape)
                 result.append(
-                    work.graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[spec], name=_free(work, name)).outputs[0]
+                    work.graph.add(
+                        Kind.PLACEHOLDER, "LoopVariable", outputs=[spec], name=_free_name(work, name)
+                    ).outputs[0]
                 )
         self.merges.append(merge)
         self._enters.append(start)
@@ -373,8 +375,8 @@ class _Frame:
 
     def owner(self, name: str) -> Operation:
         """The operation that runs the loop, created once everything in it exists."""
-        if self._made is not None:
-            return self._made
+        if self._owner is not None:
+            return self._owner
         work = self._work
         test, body = self._sections
         assert test is not None
@@ -392,19 +394,19 @@ class _Frame:
         specs = [(t.dtype.base_dtype, t.raw_shape) for t in body.parameters]
         attrs = {"_carried": len(self._enters), "_limited": False, "_parallel": self._parallel}
         with work.graph.in_section(work._section(self._outer)):
-            self._made = add_owner(work.graph, "While", [test, body], self._enters, specs, name + "/", attrs)
-        return self._made
+            self._owner = add_owner(work.graph, "While", [test, body], self._enters, specs, name + "/", attrs)
+        return self._owner
 
     def _next(self, merge: str) -> Tensor:
         work = self._work
         return next(work.tensor(*edge) for edge in work.places.inputs[merge] if work.places.type(edge[0]) in NEXTS)
 
 
-def _free(work: Import, name: str) -> str:
+def _free_name(work: Import, name: str) -> str:
     return work.graph.reserve(name) + "/"
 
 
-def _named(made: Any, given: Given) -> Any:
+def _as_declared(made: Any, given: Given) -> Any:
     """A reader's result, with the node's own name and the declared dtypes."""
     name = given.name[:-1]
     if isinstance(made, Operation):

@@ -80,7 +80,7 @@ def lowerable(op: Operation) -> bool:
     )
 
 
-class _Side:
+class _BranchScope:
     """The scope of a branch: outside values come through a Switch."""
 
     def __init__(self, writing: Writing, outer: Scope, section: Section, pred: Part, side: int, folder: str):
@@ -99,7 +99,7 @@ class _Side:
         return self._known[tensor]
 
 
-class _Turn:
+class _LoopScope:
     """The scope of a loop's condition or body: loop variables, and outside values that come through an Enter."""
 
     def __init__(self, writing: Writing, outer: Scope, section: Section, known: dict, folder: str, frame: dict):
@@ -141,13 +141,13 @@ def _lower_if(writing: Writing, op: Operation) -> None:
     turn = writing.emit(writing.free(f"{folder}/Switch"), "Switch", [pred, pred], {})
     branch_ends: list[list[Part]] = []
     for side, section in ((1, sections_of(op)[0]), (0, sections_of(op)[1])):
-        scope = _Side(writing, outer, section, pred, side, folder)
+        scope = _BranchScope(writing, outer, section, pred, side, folder)
         name = writing.free(f"{folder}/switch_{'ft'[side]}")
         pivot = writing.emit(name, "Identity", [Part(f"{turn.name}:{side}", dtypes.bool)], {})
         scope.pivot = pivot.name
         writing.within(scope, section.ops)
         given = [scope.part(tensor) for tensor in section.outputs] or [pivot]
-        branch_ends.append([_after(writing, part, section, folder) for part in given])
+        branch_ends.append([_after_side_effects(writing, part, section, folder) for part in given])
     for number, (yes, no) in enumerate(zip(*branch_ends, strict=True)):
         name = op.name if number == 0 else writing.free(f"{op.name}_{number}")
         result = writing.emit(name, "Merge", [no, yes], {})
@@ -155,7 +155,7 @@ def _lower_if(writing: Writing, op: Operation) -> None:
             writing.rename(op.outputs[number], result)
 
 
-def _after(writing: Writing, part: Part, section: Section, folder: str) -> Part:
+def _after_side_effects(writing: Writing, part: Part, section: Section, folder: str) -> Part:
     """A value that waits for the section's side effects."""
     if not section.targets:
         return part
@@ -169,7 +169,7 @@ def _lower_while(writing: Writing, op: Operation) -> None:
     count: int = attrs["_carried"]
     frame = {"frame_name": op.name, "parallel_iterations": int(attrs["_parallel"])}
     known: dict[Tensor, Part] = {}
-    test, body = [_Turn(writing, outer, section, known, folder, frame) for section in sections_of(op)]
+    test, body = [_LoopScope(writing, outer, section, known, folder, frame) for section in sections_of(op)]
     controls = [control.name for control in op.controls if control.section is op.section]
     starts = [outer.part(tensor) for tensor in op.inputs[:count]]
     if attrs["_limited"]:
@@ -190,17 +190,17 @@ def _lower_while(writing: Writing, op: Operation) -> None:
     assert test.section is not None
     assert body.section is not None
     writing.within(test, test.section.ops)
-    wanted = _after(writing, test.part(test.section.outputs[0]), test.section, folder)
+    wanted = _after_side_effects(writing, test.part(test.section.outputs[0]), test.section, folder)
     if attrs["_limited"]:
         limit = test.part(op.inputs[count])
         less = writing.emit(writing.free(f"{folder}/Less"), "Less", [merges[-1][0], limit], {})
         wanted = writing.emit(writing.free(f"{folder}/LogicalAnd"), "LogicalAnd", [wanted, less], {})
     condition = writing.emit(f"{folder}/LoopCond", "LoopCond", [wanted], {})
-    turns = [_switched(writing, merge, condition, folder, number, op) for number, (merge, _) in enumerate(merges)]
+    turns = [_write_switch(writing, merge, condition, folder, number, op) for number, (merge, _) in enumerate(merges)]
     body.pivot = turns[0].name if turns else ""
     body.variables = dict(zip(body.section.parameters, turns, strict=False))
     writing.within(body, body.section.ops)
-    ends = [_after(writing, body.part(tensor), body.section, folder) for tensor in body.section.outputs]
+    ends = [_after_side_effects(writing, body.part(tensor), body.section, folder) for tensor in body.section.outputs]
     if attrs["_limited"]:
         one = writing.constant(f"{folder}/one", 1, [body.pivot])
         ends.append(writing.emit(writing.free(f"{folder}/Add"), "Add", [turns[-1], one], {}))
@@ -208,7 +208,7 @@ def _lower_while(writing: Writing, op: Operation) -> None:
         writing.redirect(next_iteration, end)
 
 
-def _switched(writing: Writing, merge: Part, going: Part, folder: str, number: int, op: Operation) -> Part:
+def _write_switch(writing: Writing, merge: Part, going: Part, folder: str, number: int, op: Operation) -> Part:
     """Write the Switch of a loop variable and its Exit; returns the value with which the loop continues."""
     turn = writing.emit(writing.free(f"{folder}/Switch"), "Switch", [merge, going], {})
     if number < len(op.outputs):

@@ -28,7 +28,7 @@ BLOCK = 1 << 17
 """Elements of a panel: large enough for BLAS, small enough for a core's cache."""
 SUMS, SUMS_SIZE = 8, 1 << 22
 """The largest number of partial sums of the filters' gradient, and their largest total size in elements."""
-_FEW = 16
+_MIN_ROW_SIZE = 16
 """With this many elements or fewer, a window along the width is too small for a matrix product of its own."""
 
 
@@ -207,7 +207,7 @@ class _Panels:
     def __init__(self, x: np.ndarray, rows: Axis, columns: Axis):
         self.x, self.rows, self.columns = x, rows, columns
         self.width = columns.taps * x.shape[3]
-        self._few = self.width < _FEW
+        self._few = self.width < _MIN_ROW_SIZE
         line = columns.count * self.width * (rows.taps if self._few else rows.stride)
         if self._few:
             self.width *= rows.taps

@@ -82,7 +82,7 @@ def _one(log_y: np.ndarray, labels: list[int], blank: int, merge: bool) -> tuple
     may_skip[3::2] = True if not merge else extended[3::2] != extended[1:-2:2]
     stays = np.ones(len(extended), bool) if merge else extended == blank
     forward = _forward(emitted, may_skip, stays)
-    backward = _forward(emitted[::-1, ::-1], _turned(may_skip), stays[::-1])[::-1, ::-1]
+    backward = _forward(emitted[::-1, ::-1], _reversed_skips(may_skip), stays[::-1])[::-1, ::-1]
     final = forward[-1, -2:] if len(extended) > 1 else forward[-1, -1:]
     total = np.logaddexp.reduce(final)
     if not np.isfinite(total):
@@ -93,7 +93,7 @@ def _one(log_y: np.ndarray, labels: list[int], blank: int, merge: bool) -> tuple
     return total, np.exp(log_y) - posterior
 
 
-def _turned(may_skip: np.ndarray) -> np.ndarray:
+def _reversed_skips(may_skip: np.ndarray) -> np.ndarray:
     """The positions that may be skipped to when the row is traversed backwards."""
     reversed_skips = np.zeros_like(may_skip)
     reversed_skips[2:] = may_skip[:1:-1]

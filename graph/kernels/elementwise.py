@@ -197,10 +197,10 @@ def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_
     for number, factor in enumerate((a, b)):
         if factor.ndim < 2:
             raise InvalidArgumentError(None, None, f"In[{number}] is not a matrix: its rank is {factor.ndim}")
-    return np.matmul(_turned(a, transpose_a, adjoint_a), _turned(b, transpose_b, adjoint_b))
+    return np.matmul(_oriented(a, transpose_a, adjoint_a), _oriented(b, transpose_b, adjoint_b))
 
 
-def _turned(x: Any, transpose: bool, adjoint: bool) -> Any:
+def _oriented(x: Any, transpose: bool, adjoint: bool) -> Any:
     if adjoint:
         return np.conj(np.swapaxes(x, -1, -2))
     return np.swapaxes(x, -1, -2) if transpose else x

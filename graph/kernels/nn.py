@@ -10,7 +10,7 @@ import numpy as np
 
 from weftwork.graph.kernels.reductions import max_over, sum_over
 
-_SMALL = 1 << 13
+_WORTHWHILE_SIZE = 1 << 13
 """Below this number of elements there is nothing to gain."""
 _ROW, _LONGEST_ROW = 256, 1 << 14
 """Length of a row of zeros used for comparison: long enough to be fast, short enough for the cache."""
@@ -20,7 +20,7 @@ _ROW, _LONGEST_ROW = 256, 1 << 14
 
 def relu(x):
     """max(x, 0). NumPy compares two rows several times as fast as a row with a scalar."""
-    if x.size < _SMALL or type(x) is not np.ndarray:
+    if x.size < _WORTHWHILE_SIZE or type(x) is not np.ndarray:
         return np.maximum(x, x.dtype.type(0))
     width, axis = 1, x.ndim
     while axis and width < _ROW:

@@ -147,11 +147,11 @@ def resize_nearest(images: Any, *given: Any, way: Way, size: Any = None) -> Any:
 def resize_gradient(grad: Any, shape: Any, *, way: Way, dtype: np.dtype) -> Any:
     """The gradient with respect to images of `shape`: the transposed matrices."""
     _, height, width, _ = (int(n) for n in shape)
-    rows, columns = _turned(height, grad.shape[1], way), _turned(width, grad.shape[2], way)
+    rows, columns = _transposed_matrix(height, grad.shape[1], way), _transposed_matrix(width, grad.shape[2], way)
     return _applied(rows, columns, grad).astype(dtype, copy=False)
 
 
-def _turned(size: int, wanted: int, way: Way) -> Any:
+def _transposed_matrix(size: int, wanted: int, way: Way) -> Any:
     dtype = np.dtype(np.float32)
     if way.method != "nearest":
         return _matrix(size, wanted, way, dtype).T

@@ -22,7 +22,7 @@ from weftwork.graph.shapes import as_raw
 from weftwork.graph.stacks import get_default_graph
 
 
-class _Held:
+class _SessionObject:
     """An object that the session holds; an operation stands for it."""
 
     def __init__(
@@ -57,7 +57,7 @@ class _Held:
             return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name or kind)
 
 
-class ConditionalAccumulatorBase(_Held):
+class ConditionalAccumulatorBase(_SessionObject):
     """The base class of both kinds of accumulators.
 
     kind: the type of its operation.
@@ -170,7 +170,7 @@ class SparseConditionalAccumulator(ConditionalAccumulatorBase):
         return IndexedSlices(values, indices, shape)
 
 
-class Barrier(_Held):
+class Barrier(_SessionObject):
     """A map from keys to values with several components, which are inserted separately, and taken once complete.
 
     types, shapes: of the components. The shapes are fully defined.

@@ -21,7 +21,7 @@ from weftwork.graph.ops.flow import group, no_op
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 
-_SHOWN = 3
+_SHOWN_ELEMENTS = 3
 """The default number of elements of a value that an error shows."""
 _TOLERANCE = 10
 """Default tolerance of assert_near, in units of the dtype's epsilon."""
@@ -32,7 +32,7 @@ def summarized(value: Any, most: int | None) -> str:
     if isinstance(value, bytes):
         return f"[{value.decode('utf-8', 'replace')}]"
     elements = np.ravel(np.asarray(value))
-    shown = elements[: _SHOWN if most is None else most] if most is None or most >= 0 else elements
+    shown = elements[: _SHOWN_ELEMENTS if most is None else most] if most is None or most >= 0 else elements
     texts = [e.decode("utf-8", "replace") if isinstance(e, bytes) else str(e).removesuffix(".0") for e in shown]
     return f"[{' '.join(texts)}{'...' if len(shown) < len(elements) else ''}]"
 

@@ -30,7 +30,7 @@ B = TypeVar("B")
 OTHER_STRUCTURE = "The two structures don't have the same nested structure."
 
 
-def _ended(graph: Graph, section: Section, result: Any, word: str, taken: bool) -> list:
+def _branch_outputs(graph: Graph, section: Section, result: Any, word: str, taken: bool) -> list:
     """The flat results of a branch as tensors; an operation becomes `taken`, the predicate, after it has run."""
     flat = []
     for item in leaves(result):
@@ -91,12 +91,12 @@ def cond(
         raise TypeError("pred must not be a Python bool")
     graph = graph_of([pred])
     with graph.as_default(), name_scope(name, "cond", [pred]):
-        pred = truth(convert_to_tensor(pred, name="pred"), "pred")
+        pred = scalar_predicate(convert_to_tensor(pred, name="pred"), "pred")
         results, flats, sections = [], [], []
         for function, word in ((true_fn, "true_fn"), (false_fn, "false_fn")):
             with section_of(graph, "a branch of a cond") as section:
                 result = function()
-                flats.append(_ended(graph, section, result, word, word == "true_fn"))
+                flats.append(_branch_outputs(graph, section, result, word, word == "true_fn"))
                 results.append(result)
                 sections.append(section)
         _check_structures(results[0], results[1], strict)
@@ -131,7 +131,7 @@ def _is_indices(leaf: Any) -> list[bool]:
     return [isinstance(leaf, IndexedSlices) and part is leaf.indices for part in parts]
 
 
-def truth(pred: Tensor, what: str) -> Tensor:
+def scalar_predicate(pred: Tensor, what: str) -> Tensor:
     """A predicate as a single boolean. Raises ValueError for a known rank other than 0, TypeError for another dtype."""
     if pred.raw_shape:
         raise ValueError(f"Shape must be rank 0 but is rank {len(pred.raw_shape)} for the {what} {pred}")
@@ -189,7 +189,7 @@ def parts_of(leaf: Any) -> list:
     return [leaf.flow] if isinstance(leaf, TensorArray) else [leaf]
 
 
-def _of_parts(leaf: Any, parts: list) -> Any:
+def _from_parts(leaf: Any, parts: list) -> Any:
     """A leaf of the same kind with other tensors."""
     if isinstance(leaf, TensorArray):
         return leaf.with_flow(parts[0])
@@ -206,7 +206,7 @@ def repacked(structure: Any, items: Any) -> Any:
     """A structure of the same kind with other tensors, one for each of its `leaves`."""
     repacked = []
     for leaf in nest.flatten(structure):
-        repacked.append(_of_parts(leaf, [next(items) for _ in parts_of(leaf)]))
+        repacked.append(_from_parts(leaf, [next(items) for _ in parts_of(leaf)]))
     return packed(structure, iter(repacked))
 
 
@@ -241,7 +241,7 @@ def case(
         if exclusive:
             preds = [_checked_exclusive(pred, preds, pairs) for pred in preds]
         if default is None:
-            default = _asserted(preds, pairs[-1][1])
+            default = _with_assertion(preds, pairs[-1][1])
             preds, pairs = preds[:-1], pairs[:-1]
         chosen = default
         for pred, (_, function) in zip(reversed(preds), reversed(pairs), strict=True):
@@ -249,7 +249,7 @@ def case(
         return chosen()
 
 
-def _asserted(preds: list, function: Callable) -> Callable:
+def _with_assertion(preds: list, function: Callable) -> Callable:
     """The last function of a case without default. It fails at run time if no predicate is true."""
 
     def last() -> Any:

@@ -40,8 +40,8 @@ def sweep(
         if tensor.raw_shape == ():
             raise ValueError(f"elements must be at least vectors, but {tensor} is a scalar.")
     with section_of(graph, "a function over elements") as section:
-        carried = [_stands_for(graph, t.dtype, t.raw_shape) for t in initial]
-        element = [_stands_for(graph, t.dtype, None if t.raw_shape is None else t.raw_shape[1:]) for t in elements]
+        carried = [_placeholder_for(graph, t.dtype, t.raw_shape) for t in initial]
+        element = [_placeholder_for(graph, t.dtype, None if t.raw_shape is None else t.raw_shape[1:]) for t in elements]
         section.parameters = [*carried, *element]
         next_carried, collected = function(carried, element)
         next_carried = [convert_to_tensor(t) for t in next_carried]
@@ -65,7 +65,7 @@ def sweep(
     return list(op.outputs[: len(initial)]), list(op.outputs[len(initial) :])
 
 
-def _stands_for(graph: Graph, dtype: Any, shape: shapes.RawShape) -> Tensor:
+def _placeholder_for(graph: Graph, dtype: Any, shape: shapes.RawShape) -> Tensor:
     return graph.add(Kind.PLACEHOLDER, "Element", outputs=[(dtype.base_dtype, shape)], name="element").outputs[0]
 
 
@@ -104,7 +104,7 @@ def map_fn(
         types = [t.dtype for t in flat] if dtype is None else [as_dtype(d) for d in nest.flatten(dtype)]
         if len(results) != len(types):
             raise ValueError("The two structures don't have the same nested structure.")
-        return [], [_of_type(item, wish) for item, wish in zip(results, types, strict=True)]
+        return [], [_with_dtype(item, wish) for item, wish in zip(results, types, strict=True)]
 
     with name_scope(name, "map", flat):
         _, stacked = sweep(one, [], flat, parallel=parts)
@@ -112,7 +112,7 @@ def map_fn(
     return packed(result, iter(stacked))
 
 
-def _of_type(item: Any, dtype: Any) -> Tensor:
+def _with_dtype(item: Any, dtype: Any) -> Tensor:
     tensor = convert_to_tensor(item, None if as_tensor(item) is not None else dtype)
     if tensor.dtype.base_dtype != dtype.base_dtype:
         raise TypeError(f"fn gave {tensor.dtype.base_dtype.name}, but dtype is {dtype.base_dtype.name}.")

@@ -279,7 +279,7 @@ def _norm(x, ord, axes, keepdims):
 
 def trace(x: Any, name: str | None = None) -> Tensor:
     """The sum of the main diagonal, for any numeric dtype.  [..., m, n] -> [...]."""
-    x = _ranked(convert_to_tensor(x), "x")
+    x = _check_rank(convert_to_tensor(x), "x")
     return apply(_trace, [x], type="Trace", name=name or "trace", dtype=x.dtype, shape=_batch(x))
 
 
@@ -297,7 +297,7 @@ def diag(diagonal: Any, name: str | None = None) -> Tensor:
 
 def diag_part(input: Any, name: str | None = None) -> Tensor:
     """The main diagonals of matrices.  [..., m, n] -> [..., min(m, n)]."""
-    x = _ranked(convert_to_tensor(input), "input")
+    x = _check_rank(convert_to_tensor(input), "input")
     shape = None
     if x.raw_shape is not None:
         m, n = x.raw_shape[-2:]
@@ -323,14 +323,14 @@ def _diag_part(x):
 # Arguments
 
 
-def _ranked(x: Tensor, parameter: str) -> Tensor:
+def _check_rank(x: Tensor, parameter: str) -> Tensor:
     if x.raw_shape is not None and len(x.raw_shape) < 2:
         raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for {parameter!r}.")
     return x
 
 
 def _matrix(value: Any, parameter: str) -> Tensor:
-    return _ranked(of_dtype(value, parameter, LAPACK), parameter)
+    return _check_rank(of_dtype(value, parameter, LAPACK), parameter)
 
 
 def _square(value: Any) -> Tensor:

@@ -14,7 +14,7 @@ from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
-from weftwork.graph.ops.control_flow import OTHER_STRUCTURE, composite, leaves, parts_of, repacked, truth
+from weftwork.graph.ops.control_flow import OTHER_STRUCTURE, composite, leaves, parts_of, repacked, scalar_predicate
 from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.scopes import name_scope
@@ -119,13 +119,13 @@ def while_loop(
         enter = [convert_to_tensor(item) for item in first]
         allowed = _invariants(loop_vars, enter, shape_invariants)
         with section_of(graph, "while loop") as test:
-            given = _parameters(graph, test, enter, allowed)
+            given = _loop_parameters(graph, test, enter, allowed)
             wanted = convert_to_tensor(cond(*repacked(list(loop_vars), iter(given))))
-            test.outputs = [truth(wanted, "condition of the loop")]
+            test.outputs = [scalar_predicate(wanted, "condition of the loop")]
         with section_of(graph, "while loop") as step:
-            given = _parameters(graph, step, enter, allowed)
+            given = _loop_parameters(graph, step, enter, allowed)
             result = body(*repacked(list(loop_vars), iter(given)))
-            flat = _next(loop_vars, result, step, enter, allowed)
+            flat = _next_variables(loop_vars, result, step, enter, allowed)
         step.outputs = flat
         specs = [(t.dtype.base_dtype, shape) for t, shape in zip(enter, allowed, strict=True)]
         given_inputs = [*enter] if limit is None else [*enter, limit]
@@ -142,7 +142,7 @@ def while_loop(
 
 def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> list:
     if shape_invariants is None:
-        return [shape for leaf in nest.flatten(loop_vars) for shape in _usual(leaf)]
+        return [shape for leaf in nest.flatten(loop_vars) for shape in _default_invariants(leaf)]
     given = _shapes_of(loop_vars, shape_invariants)
     for tensor, shape in zip(enter, given, strict=True):
         if not shapes.less_specific(shape, tensor.raw_shape):
@@ -154,7 +154,7 @@ def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> l
     return given
 
 
-def _usual(leaf: Any) -> list:
+def _default_invariants(leaf: Any) -> list:
     """The default shape invariants of a loop variable. The number of values in a SparseTensor may vary."""
     if isinstance(leaf, SparseTensor):
         rank = None if leaf.dense_shape.raw_shape is None else leaf.dense_shape.raw_shape[0]
@@ -188,7 +188,7 @@ def _shapes_of(structure: Any, given: Any) -> list:
     return [()] if isinstance(structure, TensorArray) else [shape]
 
 
-def _parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
+def _loop_parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
     parameters = [
         graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, shape)], name="Identity").outputs[0]
         for t, shape in zip(enter, allowed, strict=True)
@@ -197,7 +197,7 @@ def _parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: li
     return parameters
 
 
-def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
+def _next_variables(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
     """The body's results as the next loop variables. Raises ValueError if they do not match."""
     if isinstance(result, Operation) or result is None:
         raise ValueError("body must return the next loop variables")

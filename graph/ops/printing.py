@@ -66,7 +66,8 @@ class Writer:
     def __call__(self, *values: Any) -> tuple:
         with np.printoptions(threshold=0, edgeitems=self.edge):
             text = (
-                self.sep.join(map(str, nest.fill(self.template, list(map(_Shown, values)), nest.as_it_is))) + self.end
+                self.sep.join(map(str, nest.fill(self.template, list(map(_Verbatim, values)), nest.as_it_is)))
+                + self.end
             )
         if self.stream in _STREAMS:
             _STREAMS[self.stream]().write(text)
@@ -76,7 +77,7 @@ class Writer:
         return ()
 
 
-class _Shown:
+class _Verbatim:
     """A value that prints the same on its own and within lists."""
 
     def __init__(self, value: Any):

@@ -84,27 +84,27 @@ def _reduce(
     return apply(function, [x], {"axis": axes, **options}, type=kind, name=name, dtype=dtype, shape=shape)
 
 
-def _same(dtype: DType) -> DType:
+def _same_dtype(dtype: DType) -> DType:
     return dtype
 
 
-def _summed(dtype: DType) -> DType:
+def _sum_dtype(dtype: DType) -> DType:
     return dtypes.int64 if dtype.is_bool else dtype
 
 
-def _averaged(dtype: DType) -> DType:
+def _float_dtype(dtype: DType) -> DType:
     return dtypes.float64 if dtype.numpy.kind in "biu" else dtype
 
 
-def _of_mean(dtype: DType) -> DType:
+def _mean_dtype(dtype: DType) -> DType:
     return dtypes.float64 if dtype.is_bool else dtype
 
 
-def _spread(dtype: DType) -> DType:
-    return _averaged(dtype).real_dtype
+def _deviation_dtype(dtype: DType) -> DType:
+    return _float_dtype(dtype).real_dtype
 
 
-def _truth(dtype: DType) -> DType:
+def _bool_dtype(dtype: DType) -> DType:
     return dtypes.bool if dtype.numpy.kind != "O" else dtype
 
 
@@ -126,24 +126,28 @@ def _reduction(
     return reduction
 
 
-reduce_sum = _reduction("reduce_sum", sum_over, "Sum", _summed, "The sum over axes.", typed=True)
-reduce_prod = _reduction("reduce_prod", np.prod, "Prod", _summed, "The product over axes.", typed=True)
+reduce_sum = _reduction("reduce_sum", sum_over, "Sum", _sum_dtype, "The sum over axes.", typed=True)
+reduce_prod = _reduction("reduce_prod", np.prod, "Prod", _sum_dtype, "The product over axes.", typed=True)
 reduce_mean = _reduction(
-    "reduce_mean", mean_over, "Mean", _of_mean,
+    "reduce_mean", mean_over, "Mean", _mean_dtype,
     "The mean over axes, NaN if empty. Integers give an integer, rounded towards zero, as in TensorFlow: cast first.",
 )  # fmt: skip
-reduce_max = _reduction("reduce_max", max_over, "Max", _same, "The maximum over axes.")
-reduce_min = _reduction("reduce_min", min_over, "Min", _same, "The minimum over axes.")
-reduce_any = _reduction("reduce_any", np.any, "Any", _truth, "Whether any element is true, over axes.")
-reduce_all = _reduction("reduce_all", np.all, "All", _truth, "Whether all elements are true, over axes.")
+reduce_max = _reduction("reduce_max", max_over, "Max", _same_dtype, "The maximum over axes.")
+reduce_min = _reduction("reduce_min", min_over, "Min", _same_dtype, "The minimum over axes.")
+reduce_any = _reduction("reduce_any", np.any, "Any", _bool_dtype, "Whether any element is true, over axes.")
+reduce_all = _reduction("reduce_all", np.all, "All", _bool_dtype, "Whether all elements are true, over axes.")
 reduce_std = _reduction(
-    "reduce_std", np.std, "ReduceStd", _spread, "The standard deviation (of n, not n - 1), over axes."
+    "reduce_std", np.std, "ReduceStd", _deviation_dtype, "The standard deviation (of n, not n - 1), over axes."
 )
 reduce_variance = _reduction(
-    "reduce_variance", np.var, "ReduceVariance", _spread, "The variance (of n, not n - 1), over axes."
+    "reduce_variance", np.var, "ReduceVariance", _deviation_dtype, "The variance (of n, not n - 1), over axes."
 )
 reduce_logsumexp = _reduction(
-    "reduce_logsumexp", kernels.logsumexp, "ReduceLogsumexp", _averaged, "log(sum(exp(x))) over axes, without overflow."
+    "reduce_logsumexp",
+    kernels.logsumexp,
+    "ReduceLogsumexp",
+    _float_dtype,
+    "log(sum(exp(x))) over axes, without overflow.",
 )
 
 

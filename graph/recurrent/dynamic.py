@@ -74,7 +74,7 @@ def bidirectional_dynamic_rnn(
     """
     time, batch = (0, 1) if time_major else (1, 0)
 
-    def turned_round(tensor: Any) -> Tensor:
+    def reverse_time(tensor: Any) -> Tensor:
         if sequence_length is None:
             return reverse(tensor, [time])
         return reverse_sequence(tensor, sequence_length, seq_axis=time, batch_axis=batch)
@@ -85,11 +85,11 @@ def bidirectional_dynamic_rnn(
                 cell_fw, inputs, sequence_length, initial_state_fw, dtype, time_major=time_major, scope=forwards
             )
         with variable_scope("bw") as backwards:
-            given = turned_round(convert_to_tensor(inputs))
+            given = reverse_time(convert_to_tensor(inputs))
             backward, state_bw = dynamic_rnn(
                 cell_bw, given, sequence_length, initial_state_bw, dtype, time_major=time_major, scope=backwards
             )
-    return (forward, filled(backward, [turned_round(tensor) for tensor in flatten(backward)])), (state_fw, state_bw)
+    return (forward, filled(backward, [reverse_time(tensor) for tensor in flatten(backward)])), (state_fw, state_bw)
 
 
 def _time_and_batch_swapped(tensor: Tensor) -> Tensor:

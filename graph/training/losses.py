@@ -47,7 +47,7 @@ def weighted(title: str) -> Callable[[Callable], Loss]:
     The loss also takes the options of `compute_weighted_loss`. title: the default name of its scope.
     """
 
-    def loss_of(formula: Callable) -> Loss:
+    def make_loss(formula: Callable) -> Loss:
         first, second, *options = inspect.signature(formula).parameters.values()
         _, weights, *rest = inspect.signature(compute_weighted_loss).parameters.values()
 
@@ -58,7 +58,7 @@ def weighted(title: str) -> Callable[[Callable], Loss]:
         parameters = [first, second, weights, *options, *rest]
         return function_with(formula.__name__, formula.__doc__, __name__, parameters, body)
 
-    return loss_of
+    return make_loss
 
 
 # Elementwise losses

@@ -22,7 +22,7 @@ from weftwork.graph.training.metric_tools import Metric, as_metric, metric_varia
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.sharing import variable_scope
 
-_NONE = np.iinfo(np.int64).min
+_NO_LABEL = np.iinfo(np.int64).min
 """The label at an empty position."""
 
 
@@ -30,12 +30,12 @@ _NONE = np.iinfo(np.int64).min
 
 
 def in_rows(indices: Any, values: Any, shape: Any) -> Any:
-    """The labels of a sparse tensor as rows, padded with `_NONE`."""
+    """The labels of a sparse tensor as rows, padded with `_NO_LABEL`."""
     shape = tuple(np.asarray(shape).tolist())
     rows = np.asarray(np.ravel_multi_index(tuple(np.asarray(indices)[:, :-1].T), shape[:-1]))
     order = np.argsort(rows, kind="stable")
     counts = np.bincount(rows, minlength=int(np.prod(shape[:-1])))
-    out = np.full((len(counts), int(counts.max(initial=0))), _NONE, np.int64)
+    out = np.full((len(counts), int(counts.max(initial=0))), _NO_LABEL, np.int64)
     place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     out[rows[order], place] = np.asarray(values)[order]
     return out.reshape((*shape[:-1], out.shape[1]))
@@ -59,7 +59,7 @@ def _within(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def hits(labels: Any, top: Any, class_id: int | None) -> tuple:
     """(true positives, false positives, false negatives) for each row, float64."""
     labels, top = np.asarray(labels), np.asarray(top, np.int64)
-    given, named = _first(labels) & (labels != _NONE), _first(top)
+    given, named = _first(labels) & (labels != _NO_LABEL), _first(top)
     if class_id is not None:
         given, named = given & (labels == class_id), named & (top == class_id)
     found = named & _within(top, labels)
@@ -73,7 +73,9 @@ def averaged(labels: Any, top: Any, sparse: bool) -> Any:
     k = top.shape[-1]
     found = (_within(top, labels) & _first(top)).astype(np.float64)
     precisions = np.cumsum(found, -1) / np.arange(1, k + 1)
-    relevant = (_first(labels) & (labels != _NONE)).sum(-1) if sparse else np.full(labels.shape[:-1], labels.shape[-1])
+    relevant = (
+        (_first(labels) & (labels != _NO_LABEL)).sum(-1) if sparse else np.full(labels.shape[:-1], labels.shape[-1])
+    )
     relevant = np.minimum(relevant, k)
     return np.divide((precisions * found).sum(-1), relevant, out=np.zeros(relevant.shape), where=relevant > 0)
 

@@ -80,14 +80,14 @@ def variable_scope(
                 _first_given(regularizer, parent.regularizer),
                 _first_given(caching_device, parent.caching_device),
                 parent.original_name_scope if reentered else prefix,
-                _chained(custom_getter, parent.custom_getter),
+                _chain_getters(custom_getter, parent.custom_getter),
                 _first_given(dtype, parent.dtype),
                 _first_given(constraint, parent.constraint),
                 _first_given(use_resource, parent.use_resource),
                 _first_given(partitioner, parent.partitioner),
             )
             graph.variable_scope = scope
-            opened = _opened(graph)
+            opened = _opened_scopes(graph)
             opened.add(name)
             opened_before = set(opened)
             try:
@@ -123,7 +123,7 @@ def _scope_name(graph: Graph, outer: VariableScope, name_or_scope: Any, default_
     prefix = f"{outer.name}/" if outer.name else ""
     if name_or_scope is not None:
         return prefix + name_or_scope
-    opened_names = _opened(graph)
+    opened_names = _opened_scopes(graph)
     name, number = f"{prefix}{default_name}", 0
     while name in opened_names:
         number += 1
@@ -131,7 +131,7 @@ def _scope_name(graph: Graph, outer: VariableScope, name_or_scope: Any, default_
     return name
 
 
-def _opened(graph: Graph) -> set[str]:
+def _opened_scopes(graph: Graph) -> set[str]:
     """The names of the scopes opened so far, which default names avoid."""
     holder = graph.get_collection_ref(("_weftwork_opened_scopes",))
     if not holder:
@@ -139,7 +139,7 @@ def _opened(graph: Graph) -> set[str]:
     return holder[0]
 
 
-def _chained(inner: Callable | None, outer: Callable | None) -> Callable | None:
+def _chain_getters(inner: Callable | None, outer: Callable | None) -> Callable | None:
     """Combine two custom getters: the inner one gets its variables through the outer one."""
     if inner is None or outer is None:
         return inner or outer
@@ -191,11 +191,11 @@ def get_variable(
     full = "/".join([part for part in (scope.name, name) if part])
     if not full:
         raise ValueError("Variable name can't be empty")
-    getter = _chained(custom_getter, scope.custom_getter)
+    getter = _chain_getters(custom_getter, scope.custom_getter)
     if getter is not None:
         with get_default_graph().name_scope(None):
             return getter(_get, full, **vars(request))
-    return _made_or_shared(full, request)
+    return _create_or_share(full, request)
 
 
 def get_local_variable(
@@ -228,12 +228,12 @@ class _Request:
 def _get(name: str, *args: Any, **kwargs: Any) -> Any:
     """The function that custom getters call. Additional arguments of theirs are ignored."""
     known = _Request.__dataclass_fields__
-    return _made_or_shared(name, _Request(*args, **{key: kwargs[key] for key in kwargs if key in known}))
+    return _create_or_share(name, _Request(*args, **{key: kwargs[key] for key in kwargs if key in known}))
 
 
-def _made_or_shared(name: str, request: _Request) -> Any:
+def _create_or_share(name: str, request: _Request) -> Any:
     if request.partitioner is not None:
-        divided = _divided(name, request)
+        divided = _create_partitioned(name, request)
         if divided is not None:
             return divided
     scope = get_variable_scope()
@@ -268,7 +268,7 @@ def _made_or_shared(name: str, request: _Request) -> Any:
     return variable
 
 
-def _divided(name: str, request: _Request) -> PartitionedVariable | None:
+def _create_partitioned(name: str, request: _Request) -> PartitionedVariable | None:
     """A variable partitioned by the scope's partitioner; None if it has no axis to be partitioned along."""
     store, scope = _store(get_default_graph()), get_variable_scope()
     known: Any = store.get(f"{name}/parts")
@@ -294,7 +294,7 @@ def _divided(name: str, request: _Request) -> PartitionedVariable | None:
         where = tuple(slice(a, a + n) for a, n in zip(offset, part, strict=True))
         value = constant[where] if constant is not None else part_initializer(initializer, info)
         one = replace(request, partitioner=None, shape=None if constant is not None else part, initializer=value)
-        parts.append(_made_or_shared(f"{name}/part_{number}", one))
+        parts.append(_create_or_share(f"{name}/part_{number}", one))
         parts[-1].save_slice_info = SaveSliceInfo(name, dims, offset, part)
     if known is None:
         known = store[f"{name}/parts"] = PartitionedVariable(name, dims, parts[0].dtype.base_dtype, parts, counts)
