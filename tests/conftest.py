@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -44,13 +45,29 @@ def programs_of(item: pytest.Item) -> list[Program]:
     return [value for value in vars(getattr(item, "module", item)).values() if isinstance(value, Program)]
 
 
+def looks(item: pytest.Item) -> bool:
+    """Whether a test, or a fixture that it takes, names a program."""
+    fixtures = getattr(item, "_fixtureinfo", None)
+    given = [each.func for found in fixtures.name2fixturedefs.values() for each in found] if fixtures else []
+    named = {name for function in (getattr(item, "function", None), *given) for name in names(function)}
+    return any(isinstance(vars(getattr(item, "module", item)).get(name), Program) for name in named)
+
+
+def names(function: object) -> tuple[str, ...]:
+    """The global names that a function uses."""
+    code = getattr(function, "__code__", None)
+    return code.co_names if code else ()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Move tests that check programs to the end, so that the programs run meanwhile."""
-    items.sort(key=lambda item: bool(programs_of(item)))
+    """Tests that look at programs come last: these run meanwhile."""
+    items.sort(key=looks)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the programs that selected tests check."""
+    """Start what will be looked at. What is there now is left out of every collection of garbage from here on."""
+    gc.collect()
+    gc.freeze()
     if not session.config.option.collectonly:
         for item in session.items:
             for program in programs_of(item):

@@ -54,6 +54,26 @@ def computed(session: tf.Session, names: list) -> dict:
     return {name: value.tolist() for name, value in zip(names, found, strict=True)}
 
 
+def records(folder: str) -> list:
+    """The examples in Weftwork's files of records, by their compression. Writes such files beside them."""
+    told = []
+    for compression in ("", "GZIP", "ZLIB"):
+        options = tf.python_io.TFRecordOptions(compression)
+        found = []
+        for record in tf.python_io.tf_record_iterator(f"{folder}/ours{compression}", options):
+            features = tf.train.Example.FromString(record).features.feature
+            names = [name.decode() for name in features["name"].bytes_list.value]
+            found.append((list(features["size"].int64_list.value), names))
+        told.append(found)
+        with tf.python_io.TFRecordWriter(f"{folder}/theirs{compression}", compression) as writer:
+            for size, height in (([5, -6], [0.5]), ([7, 8], [])):
+                ints = tf.train.Feature(int64_list=tf.train.Int64List(value=size))
+                floats = tf.train.Feature(float_list=tf.train.FloatList(value=height))
+                features = tf.train.Features(feature={"size": ints, "height": floats})
+                writer.write(tf.train.Example(features=features).SerializeToString())
+    return told
+
+
 def main(folder: str) -> None:
     theirs, ours = os.path.join(folder, "weftwork"), os.path.join(folder, "tensorflow")
     os.makedirs(f"{ours}/checkpoints")
@@ -62,6 +82,7 @@ def main(folder: str) -> None:
         "checkpoint": restored(f"{theirs}/checkpoints/c"),
         "flows": ran(f"{theirs}/flows.pb"),
         "expressions": expressed(f"{theirs}/expressions.pb"),
+        "records": records(theirs),
     }
     wrote = {}
     with tf.Graph().as_default() as graph, tf.Session() as session:

@@ -218,7 +218,7 @@ def test_the_wheel_made_from_the_sdist_holds_the_package_and_nothing_else(tmp_pa
 
 
 SHARED_PRIVATES = {
-    *("_as_graph_element", "_as_ref", "_by_name", "_collections", "_is_ref_dtype", "_kept", "_last_id", "_put", "_ref"),
+    *("_as_graph_element", "_as_ref", "_by_name", "_collections", "_is_ref_dtype", "_last_id", "_put", "_ref"),
     *("_transpose_conj", "_unsafe_unfinalize", "_variable"),
     *("_parent", "_present"),  # of one message's parts
     *("_asdict", "_at_fork_reinit", "_current_frames", "_exit", "_getframe", "_node", "_on_ready", "_replace"),

@@ -23,13 +23,13 @@ from tests import worker_program
 
 @contextmanager
 def forked_workers() -> Iterator[None]:
-    """Fork the workers of each Ray that this process starts meanwhile."""
+    """Fork the workers of the Ray that this process starts meanwhile."""
     from ray._private.parameter import RayParams
 
+    program = worker_program.__file__
     with tempfile.TemporaryDirectory() as folder:
-        os.environ[worker_program.FOLDER] = folder
-        command = [sys.executable, "-m", worker_program.__name__, "serve"]
-        program = worker_program.__file__
+        os.environ[worker_program.SERVER] = path = os.path.join(folder, "server")
+        command = [sys.executable, "-m", worker_program.__name__, "serve", path]
         with (
             subprocess.Popen(command, cwd=Path(program).parents[1], stdin=subprocess.PIPE, start_new_session=True),
             patch.object(RayParams, "__init__", partialmethod(RayParams.__init__, worker_path=program)),

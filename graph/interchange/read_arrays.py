@@ -127,7 +127,7 @@ def _assign(given: Given) -> Any:
     variable = state_ops.variable_of(ref)
     checked = given.attrs.get("validate_shape", True)
     kind, shape = variable.outputs[0].dtype.base_dtype, variable.outputs[0].raw_shape if checked else None
-    attrs: dict[str, Any] = {"dtype": state_ops._stored_dtype(kind), "shape": shape}
+    attrs: dict[str, Any] = {"dtype": state_ops.stored_dtype(kind), "shape": shape}
     if given.name == f"{variable.name}/Assign/":
         attrs["_initializer"] = True
     out = value.raw_shape if shape is None else shape

@@ -149,7 +149,7 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
             state_ops.assign_value,
             self._variable,
             [guarded],
-            {"dtype": state_ops._stored_dtype(kind), "shape": check, "_initializer": True},
+            {"dtype": state_ops.stored_dtype(kind), "shape": check, "_initializer": True},
             shape,
             "Assign",
         ).op

@@ -186,7 +186,7 @@ def _variable_dtype(variable: Operation) -> DType:
     return variable.outputs[0].dtype.base_dtype
 
 
-def _stored_dtype(dtype: DType) -> np.dtype | None:
+def stored_dtype(dtype: DType) -> np.dtype | None:
     return None if dtype.numpy.kind == "O" else dtype.numpy
 
 
@@ -246,7 +246,7 @@ def assign(
             f"{tensor.name} has shape {shapes.text(tensor.raw_shape)}. Shapes {shapes.text(shape)} and "
             f"{shapes.text(tensor.raw_shape)} are not compatible."
         )
-    attrs = {"dtype": _stored_dtype(dtype), "shape": shape}
+    attrs = {"dtype": stored_dtype(dtype), "shape": shape}
     out = tensor.raw_shape if shape is None else shapes.merge(shape, tensor.raw_shape)
     return write(Kind.ASSIGN, "Assign", assign_value, ref, [tensor], attrs, out, name)
 
@@ -285,7 +285,7 @@ def _update(type: str, kernel: Any, ref: Any, value: Any, name: str | None) -> T
             f"{shapes.text(shape)}, the update {tensor.name} has shape {shapes.text(tensor.raw_shape)}."
         )
     return write(
-        Kind.UPDATE, type, kernel, ref, [tensor], {"dtype": _stored_dtype(_variable_dtype(variable))}, shape, name
+        Kind.UPDATE, type, kernel, ref, [tensor], {"dtype": stored_dtype(_variable_dtype(variable))}, shape, name
     )
 
 
@@ -383,7 +383,7 @@ def assign_slice(part: Tensor, value: Any, name: str | None = None) -> Tensor:
             f"The slice {part.name} has shape {shapes.text(part.raw_shape)}, but the value {tensor.name} has shape "
             f"{shapes.text(tensor.raw_shape)}."
         )
-    attrs = {"spec": op.attrs["spec"], "dtype": _stored_dtype(_variable_dtype(variable))}
+    attrs = {"spec": op.attrs["spec"], "dtype": stored_dtype(_variable_dtype(variable))}
     shape = variable.outputs[0].raw_shape
     values = [tensor, *op.inputs[1:]]
     with op.graph.as_default():

@@ -300,7 +300,7 @@ def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Ope
             assigns.append(variable.restored(value))
             continue
         # RestoreV2 has checked the shape before reading anything.
-        attrs = {"dtype": state_ops._stored_dtype(variable.dtype.base_dtype), "shape": None}
+        attrs = {"dtype": state_ops.stored_dtype(variable.dtype.base_dtype), "shape": None}
         kind, kernel, shape = Kind.ASSIGN, state_ops.assign_value, variable._variable.raw_shape
         assigns.append(state_ops.write(kind, "Assign", kernel, variable, [value], attrs, shape, "Assign").op)
     return group(*assigns, name="restore_all")

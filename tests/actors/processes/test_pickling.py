@@ -10,8 +10,6 @@ import decimal
 import functools
 import operator
 import re
-import subprocess
-import sys
 import threading
 import zoneinfo
 
@@ -25,6 +23,7 @@ import scipy.stats
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.utils import Bunch
 
+from tests.programs import Program
 from weftwork.actors.processes import pickling
 from weftwork.graph.ownership import copied
 
@@ -125,19 +124,20 @@ VALUES = [
     list[int],
     len,
 ]
-LOAD = """
+LOADS = Program(
+    script="""
 import base64, sys
 from weftwork.actors.processes import pickling
 for text in sys.stdin.read().split():
     value = pickling.loads(base64.b64decode(text))
     print(type(value).__name__)
-"""
+""",
+    given="\n".join(base64.b64encode(pickling.dumps(value)).decode() for value in VALUES),
+)
 
 
 def test_what_plain_pickle_takes_is_taken_and_loads_in_a_new_process():
-    packed = [base64.b64encode(pickling.dumps(value)).decode() for value in VALUES]
-    command = [sys.executable, "-W", "ignore", "-c", LOAD]
-    child = subprocess.run(command, input="\n".join(packed), capture_output=True, text=True, timeout=100)
+    child = LOADS.done()
     assert child.returncode == 0, child.stderr
     assert child.stdout.split() == [type(value).__name__ for value in VALUES]
 
