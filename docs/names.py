@@ -98,9 +98,10 @@ def page(names: list[str], library: Any) -> str:
     here = [name for name in names if is_here(library, name)]
     lines = ["# TensorFlow 1's public names", ""]
     lines += wrapped(
-        f"Made by `docs/names.py` from `tensorflow.compat.v1`: {len(here)} of {len(names)} names exist here. Names that "
-        "only TensorFlow 2 has are among those that do not. A name behaves as in TensorFlow unless its row says otherwise. "
-        "`tensorflow.python` and `tensorflow.examples` are not public: a program that imports them needs TensorFlow."
+        f"Made by `docs/names.py` from `tensorflow.compat.v1`: {len(here)} of {len(names)} names exist here. Names "
+        "that only TensorFlow 2 has are among those that do not. A name behaves as in TensorFlow unless the list says "
+        "otherwise. `tensorflow.python` and `tensorflow.examples` are not public: a program that imports them needs "
+        "TensorFlow."
     )
     groups: dict[str, list[str]] = {}
     for name in [*names, "contrib"]:
