@@ -35,7 +35,7 @@ STANDING: list[tuple[type, Callable[[Any], Tensor]]] = []
 def register_tensor_conversion_function(
     base_type: Any, conversion_func: Callable[..., Any], priority: int = 100
 ) -> None:
-    """Teach `convert_to_tensor` a type: conversion_func(value, dtype, name, as_ref) is a Tensor or NotImplemented."""
+    """Let conversion_func(value, dtype, name, as_ref) convert a `base_type` (or several); lower `priority` first."""
     listed = base_type if isinstance(base_type, tuple) else (base_type,)
     if not all([isinstance(kind, type) for kind in listed]):
         raise TypeError("base_type must be a type or a tuple of types.")
@@ -87,7 +87,7 @@ def constant(
     """A node with a fixed value.
 
     Python floats are float32 and ints int32 (int64 when they need it), as in TensorFlow 1; arrays keep their dtype.
-    shape: reshape the value to it, or repeat the value's last element to fill it.
+    shape: reshape the value to it, or repeat its last element to fill it; verify_shape: raise TypeError instead.
     Raises TypeError or ValueError when the value does not fit the dtype or shape.
     """
     dtype = None if dtype is None else as_dtype(dtype).base_dtype
@@ -126,6 +126,7 @@ def convert_to_tensor(
 
     A list that holds tensors is stacked. Raises ValueError if a tensor has another dtype than requested, TypeError if
     `value` cannot be converted.
+    preferred_dtype, dtype_hint: the dtype to try first where `dtype` is None.
     """
     dtype = None if dtype is None else as_dtype(dtype).base_dtype
     tensor = as_tensor(value)
@@ -428,7 +429,7 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
 
 
 def placeholder_with_default(input: Any, shape: Any = None, name: str | None = None) -> Tensor:
-    """A tensor that may be fed, and equals `input` otherwise."""
+    """A tensor that may be fed, and equals `input` otherwise. Raises ValueError if the shape does not fit `input`."""
     tensor = convert_to_tensor(input)
     raw = shapes.as_raw(shape)
     if not shapes.compatible(raw, tensor.raw_shape):

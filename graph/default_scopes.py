@@ -29,7 +29,10 @@ def device(device_name_or_function: Any):
 
 
 def colocate_with(op: Any, ignore_existing: bool = False):
-    """A context manager: operations created inside are placed with `op`."""
+    """A context manager: operations created inside are placed with `op`.
+
+    ignore_existing: forget what enclosing scopes ask for.
+    """
     return get_default_graph().colocate_with(op, ignore_existing)
 
 

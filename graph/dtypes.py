@@ -15,7 +15,10 @@ _CPP_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 
 
 class DType:
-    """An element type. There is one object for each type, so you can compare with `is`; == also takes names etc."""
+    """An element type. There is one object for each type, so you can compare with `is`; == also takes names etc.
+
+    numpy: the NumPy dtype.   base: the dtype without "ref", None for itself.
+    """
 
     __slots__ = ("_other", "base_dtype", "name", "numpy")
 
@@ -208,6 +211,7 @@ def as_dtype(type_value: Any) -> DType:
     """The DType for a DType, a name, a NumPy dtype or scalar type, or a Python type (float is float32, int is int32).
 
     An int is a protocol buffer's type number, e.g. 1 is `DT_FLOAT`. Raises TypeError for anything else.
+    type_value: what is to become a DType.
     """
     if isinstance(type_value, DType):
         return type_value

@@ -153,7 +153,10 @@ def _portable(cause: BaseException | None) -> BaseException | None:
 
 
 def text_of(error: BaseException) -> str:
-    """An exception's text, if there is any: its `__str__` may do anything."""
+    """An exception's text, if there is any: its `__str__` may do anything.
+
+    error: an exception.
+    """
     try:
         text = str(error)
         return text if type(text) is str else str.__str__(text)
@@ -187,7 +190,10 @@ def shown(value: Any) -> str:
 
 
 def printed(error: BaseException | None) -> str:
-    """What an exception prints, if it can be printed."""
+    """What an exception prints, if it can be printed.
+
+    error: an exception.
+    """
     try:
         return "".join(traceback.format_exception(error))
     except BaseException as failure:
@@ -295,7 +301,10 @@ class InaccessibleTensorError(ValueError):
 
 
 def add_remote(error: BaseException, text: str) -> None:
-    """Append the traceback from the other process to an exception's chain of causes."""
+    """Append the traceback from the other process to an exception's chain of causes.
+
+    error: the exception.   text: a traceback of another process.
+    """
     last = error
     while last.__cause__ is not None:
         last = last.__cause__
@@ -303,7 +312,10 @@ def add_remote(error: BaseException, text: str) -> None:
 
 
 class RemoteTraceback(Exception):
-    """The cause of an exception that was raised in another process: str() is the traceback there."""
+    """The cause of an exception that was raised in another process: str() is the traceback there.
+
+    text: a traceback of another process.
+    """
 
     def __init__(self, text: str):
         super().__init__(text)
@@ -322,12 +334,18 @@ def exception_type_from_error_code(error_code: int) -> type[OpError]:
 
 
 def error_code_from_exception_type(cls: type[OpError]) -> int:
-    """The code of a class."""
+    """The code of a class.
+
+    cls: a class of `tf.errors`.
+    """
     return cls._code
 
 
 def from_exception(error: BaseException) -> type[OpError]:
-    """The class that an exception of a user's function is mapped to, as TensorFlow 1's py_func maps it."""
+    """The class that an exception of a user's function is mapped to, as TensorFlow 1's py_func maps it.
+
+    error: an exception.
+    """
     if isinstance(error, OpError):
         return type(error)
     if isinstance(error, StopIteration):
@@ -342,7 +360,10 @@ def from_exception(error: BaseException) -> type[OpError]:
 
 
 def at_node(kind: type[OpError], op: Any, message: str, call: Any = None) -> OpError:
-    """An error of a node: the message, and where the node was created.   call: the failed call, if known."""
+    """An error of a node: the message, and where the node was created.   call: the failed call, if known.
+
+    kind: the class of the error.
+    """
     op = op.listed
     if "(defined at" not in message:
         message = f"{message}\n\t [[node {op.defined_at} ]]"

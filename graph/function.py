@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.agreement import check, parameters_of
@@ -23,13 +23,16 @@ from weftwork.graph.stacks import get_default_graph, inside_node, local
 from weftwork.graph.user_function import UserFunction, kernel_of
 
 if TYPE_CHECKING:
-    from typing_extensions import ParamSpec
+    from typing_extensions import ParamSpec, TypedDict, TypeVar, Unpack
+
+    from weftwork.graph.operation import Operation
 
     P = ParamSpec("P", default=...)
+    T = TypeVar("T", default=Any)
 else:
     P = ParamSpec("P")
+    T = TypeVar("T")
 Q = ParamSpec("Q")
-T = TypeVar("T")
 
 
 @functools.lru_cache(maxsize=64)
@@ -43,6 +46,9 @@ class Op(Generic[P, R]):
 
     As a class attribute it binds as its function does: `@op` on a method passes the object as `self`. Attributes that
     an Op lacks are looked up on its function: `op.cache_info()`, `op.register(int)`.
+    outputs, types, raw: how many outputs there are, with their dtypes and shapes.
+    pure, traits: as `op` was told.
+    numpy: whether arguments are arrays.
     """
 
     def __init__(
@@ -218,7 +224,30 @@ if TYPE_CHECKING:
     class OpOfSeveral(Op[P, Any]):
         """An Op whose calls return lists of tensors."""
 
-        def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+        def __call__(self, /, *args: Any, **kwargs: Any) -> list[Tensor[Any]]: ...
+
+    class OpOfNone(Op[P, Any]):
+        """An Op whose call gives an operation."""
+
+        def __call__(self, /, *args: Any, **kwargs: Any) -> Operation: ...
+
+    class Options(TypedDict, total=False):
+        """What `op` is told besides `outputs`."""
+
+        dtype: Any
+        shape: Any
+        pure: bool
+        isolated: bool
+        here: bool
+        num_cpus: float | None
+        num_gpus: float | None
+        memory: float | None
+        resources: Mapping[str, float] | None
+        label_selector: Mapping[str, str] | None
+        limits: Mapping[str, int] | None
+        retries: int | Retry
+        timeout: float | None
+        name: str | None
 
 
 def _checked_name(name: Any, kernel: UserFunction) -> str | None:
@@ -243,26 +272,11 @@ def op(function: Callable[P, Coroutine[Any, Any, T]], /) -> Op[P, T]: ...
 @overload
 def op(function: Callable[P, T], /) -> Op[P, T]: ...
 @overload
-def op(*, outputs: int, **options: Any) -> Callable[[Callable[P, Any]], OpOfSeveral[P]]: ...
+def op(*, outputs: Literal[0], **options: Unpack[Options]) -> Callable[[Callable[P, Any]], OpOfNone[P]]: ...
 @overload
-def op(
-    *,
-    outputs: None = ...,
-    dtype: Any = ...,
-    shape: Any = ...,
-    pure: bool = ...,
-    isolated: bool = ...,
-    here: bool = ...,
-    num_cpus: float | None = ...,
-    num_gpus: float | None = ...,
-    memory: float | None = ...,
-    resources: Mapping[str, float] | None = ...,
-    label_selector: Mapping[str, str] | None = ...,
-    limits: Mapping[str, int] | None = ...,
-    retries: int | Retry = ...,
-    timeout: float | None = ...,
-    name: str | None = ...,
-) -> Lift: ...
+def op(*, outputs: int, **options: Unpack[Options]) -> Callable[[Callable[P, Any]], OpOfSeveral[P]]: ...
+@overload
+def op(*, outputs: None = ..., **options: Unpack[Options]) -> Lift: ...
 def op(
     function: Callable[..., Any] | None = None,
     /,

@@ -73,6 +73,10 @@ class Graph(Collections, Drawn):
         name: the requested name, which is made unique. If it ends in "/", it is used as it is, without the slash.
         colocate: an operation (a variable) that must share this one's place.
         pinned: ignore the control inputs of the open scopes, as variables do.
+        kind, type: what the operation is.
+        kernel: its function.
+        attrs: its attributes.
+        traits: how its function may run.
         Raises RuntimeError if the graph is finalized, ValueError for a bad name or an input of another graph.
         """
         source = caller()
@@ -118,7 +122,10 @@ class Graph(Collections, Drawn):
         return self._names.unique(f"{scope}/{name}" if scope else name)
 
     def unique_name(self, name: str, mark_as_used: bool = True) -> str:
-        """A name in the current name scope that no node has."""
+        """A name in the current name scope that no node has.
+
+        mark_as_used: False only asks what the name would be.
+        """
         scope = self._scopes.name
         with self._lock:
             return self._names.unique(f"{scope}/{name}" if scope else name, mark_as_used)
@@ -190,6 +197,7 @@ class Graph(Collections, Drawn):
     def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
         """The Tensor or Operation that `obj` is, names, or returns from its `_as_graph_element`.
 
+        allow_tensor, allow_operation: whether the result may be one.
         Raises TypeError if `obj` cannot be either, ValueError or KeyError if it is not in this graph.
         """
         types = " or ".join(["Tensor"] * allow_tensor + ["Operation"] * allow_operation)
@@ -227,7 +235,10 @@ class Graph(Collections, Drawn):
         return tensor.op.section is None and tensor not in self._unfeedable
 
     def is_fetchable(self, element: Any) -> bool:
-        """False for elements inside a control-flow construct."""
+        """False for elements inside a control-flow construct.
+
+        element: a Tensor or an Operation.
+        """
         op = element.op if isinstance(element, Tensor) else element
         return op.section is None and op not in self._unfetchable
 
@@ -254,6 +265,8 @@ class Graph(Collections, Drawn):
         """Create an operation of a type unknown to the library, with outputs of these dtypes and unknown shapes.
 
         It can be named, placed, fed and differentiated (`RegisterGradient`), but running it raises UnimplementedError.
+        input_types, op_def, compute_shapes, compute_device: accepted as in TensorFlow, without effect.
+        attrs: its attributes.
         """
         outputs: list = [(as_dtype(dtype), None) for dtype in dtypes or ()]
         return self.add(
@@ -277,6 +290,7 @@ class Graph(Collections, Drawn):
         """Prepend `name/` to the names of operations created inside; yields the full prefix, `a/b/`.
 
         A name that ends in "/" is re-entered as it is; None or "" returns to the root.
+        Raises TypeError for a name that is not a string.
         """
         scopes = self._scopes
         outer = scopes.name
@@ -311,7 +325,10 @@ class Graph(Collections, Drawn):
         self._scopes.variables = scope
 
     def control_dependencies(self, control_inputs: Iterable[Any] | None):
-        """A context manager: operations created inside run after `control_inputs`; None clears the outer ones."""
+        """A context manager: operations created inside run after `control_inputs`; None clears the outer ones.
+
+        Raises TypeError for what is not an Operation or Tensor, ValueError for one of another graph.
+        """
         if control_inputs is None:
             return self._scopes.controls(None)
         ops: list[Operation] = []
@@ -339,6 +356,7 @@ class Graph(Collections, Drawn):
         """A context manager: operations created inside are placed with `op`, and with the ops of outer scopes.
 
         ignore_existing: ignore the outer scopes; `op` may then be None.
+        Raises ValueError for None, unless ignore_existing.
         """
         if op is None:
             if not ignore_existing:
@@ -352,7 +370,10 @@ class Graph(Collections, Drawn):
         return self._scopes.contained(container_name)
 
     def resources(self, asked: tuple[tuple[str, float], ...], labels: tuple[tuple[str, str], ...] = ()):
-        """A context manager: operations created inside request these Ray resources, on a machine with these labels."""
+        """A context manager: operations created inside request these Ray resources, on a machine with these labels.
+
+        asked: {name: amount}.
+        """
         return self._scopes.needing(asked, labels)
 
     @contextmanager

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
     R = TypeVar("R", default=Any, covariant=True)
 
-    class _Stands(Any):
+    class Stands(Any):
         """A tensor stands for its value wherever a function takes one, so it matches every annotation."""
 
 else:
     R = TypeVar("R", covariant=True)
 
-    class _Stands:
+    class Stands:
         __slots__ = ()
 
 
@@ -111,6 +111,9 @@ class Operation:
 
     section: the section that contains it (a control-flow operation owns that); None outside all sections.
     compiled: for a control-flow operation, what a run has compiled from it, or None. It lives as long as the operation.
+    index: its place in the graph.
+    type, kind, kernel, attrs, outputs, control_inputs, traits: what it does, with what, after what.
+    source, device, colocation: where it was made, and where it should run.
     """
 
     __slots__ = (
@@ -226,7 +229,11 @@ class Operation:
         return [op for op in self.graph.operations[self.index :] if self in op.controls]
 
     def wait_for(self, ops: Iterable[Operation]) -> None:
-        """Wait for further operations as well. They must be older: creation order is the order of a run."""
+        """Wait for further operations as well. They must be older: creation order is the order of a run.
+
+        ops: operations of the same graph.
+        Raises ValueError for a newer one, or one of another graph.
+        """
         for op in ops:
             if op.graph is not self.graph or op.index >= self.index:
                 raise ValueError(
@@ -270,7 +277,7 @@ class Operation:
         return f"<tf.Operation '{self.name}' type={self.type}>"
 
 
-class Tensor(Operators, Generic[R], _Stands):
+class Tensor(Operators, Generic[R], Stands):
     """An output of an operation. It holds no value; NumPy functions and operators on it make new nodes.
 
     For type checkers and readers, `Tensor[int]` is a tensor whose value is an int.
@@ -349,7 +356,7 @@ class Tensor(Operators, Generic[R], _Stands):
     def __array_function__(self, func, types, args, kwargs):
         return seams.array_function(func, args, kwargs)
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: Any, /) -> Tensor:
         return seams.getitem(self, item)
 
     def __array__(self, dtype=None, copy=None):

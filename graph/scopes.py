@@ -234,7 +234,10 @@ def _control_inputs(controllers: list[_Controller], op: Operation) -> tuple[Oper
 
 @contextmanager
 def op_scope(values: Any, name: str | None, default_name: str | None = None) -> Iterator[str]:
-    """TensorFlow's older spelling of `name_scope`."""
+    """TensorFlow's older spelling of `name_scope`.
+
+    default_name: as in `name_scope`.
+    """
     with name_scope(name, default_name, values) as prefix:
         yield prefix
 

@@ -7,7 +7,7 @@ TensorShape the form for users, with TensorFlow 1's methods; a Dimension is one 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -109,7 +109,7 @@ def text(shape: RawShape) -> str:
     return f"({dims[0]},)" if len(dims) == 1 else f"({', '.join(dims)})"
 
 
-def bracket_text(shape: RawShape) -> str:
+def bracket_text(shape: Sequence[Any] | None) -> str:
     """The form that TensorFlow's runtime prints: `[?,3]`."""
     if shape is None:
         return "<unknown>"
@@ -223,7 +223,10 @@ class Dimension:
 
 
 class TensorShape:
-    """A shape, all or part of which may be unknown."""
+    """A shape, all or part of which may be unknown.
+
+    dims: a list of integers, Dimensions and None; None for an unknown rank.
+    """
 
     __slots__ = ("_raw",)
 

@@ -124,6 +124,7 @@ def get_default_graph() -> Graph:
         return local.graphs[-1]
     if local.fallback is None:
         local.fallback = program_graph() if _in_main() else seams.new_graph()
+    assert local.fallback is not None
     return local.fallback
 
 

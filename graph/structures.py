@@ -16,7 +16,10 @@ def is_nested(structure: Any) -> bool:
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
-    """A structure like this one with other leaves, in `flatten`'s order. Raises ValueError if their number is wrong."""
+    """A structure like this one with other leaves, in `flatten`'s order. Raises ValueError if their number is wrong.
+
+    flat_sequence: a list of the items.
+    """
     if not is_nested(structure):
         if len(flat_sequence) != 1:
             raise ValueError(f"Structure is a scalar but len(flat_sequence) == {len(flat_sequence)} > 1")

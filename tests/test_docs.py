@@ -60,6 +60,16 @@ def test_every_public_name_says_what_it_does(entries):
     assert len(called) > 900
 
 
+def test_every_parameter_of_a_public_name_is_described_in_its_text_or_among_the_shared_ones(entries):
+    known, left = reference.parameters(), {}
+    for entry in [entry for entry in entries if callable(entry.value)]:
+        members = reference.members(entry.value) if isinstance(entry.value, type) else []
+        for name, value in [(entry.name, entry.value), *[(f"{entry.name}.{name}", value) for name, value in members]]:
+            lacking = [word for word in reference.undescribed(value) if word not in known and word[0] != "_"]
+            left.update({name: lacking} if lacking else {})
+    assert left == {}, "say in the docstring what they are, or in docs/parameters.md if others have them too"
+
+
 def test_the_list_of_public_names_is_up_to_date():
     assert reference.INDEX.read_text() == reference.index(), "python -m docs.reference writes it anew"
 

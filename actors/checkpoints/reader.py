@@ -42,6 +42,7 @@ class Wanted(NamedTuple):
 class CheckpointReader:
     """A checkpoint, open for reading. Creating the reader reads only the index.
 
+    files: the folder's files.
     Raises NotFoundError if no checkpoint has this prefix, DataLossError if its index is corrupt or of another format.
     """
 
@@ -73,7 +74,10 @@ class CheckpointReader:
             raise DataLossError(None, None, f"{index_name(self._prefix)}: corrupt index: {error}") from error
 
     def has_tensor(self, tensor_str: str) -> bool:
-        """Whether the checkpoint has a value with this key."""
+        """Whether the checkpoint has a value with this key.
+
+        tensor_str: the key.
+        """
         return tensor_str in self._rows
 
     def get_variable_to_shape_map(self) -> dict[str, list[int] | None]:
@@ -85,7 +89,10 @@ class CheckpointReader:
         return {key: dtypes.ALL[row.dtype] for key, row in self._rows.items() if row.dtype in dtypes.ALL}
 
     def get_tensor(self, tensor_str: str) -> Any:
-        """Read the value of a key. Raises NotFoundError for an unknown key, DataLossError for corrupt data."""
+        """Read the value of a key. Raises NotFoundError for an unknown key, DataLossError for corrupt data.
+
+        tensor_str: the key.
+        """
         self._check_keys([tensor_str])
         return self.read([Wanted(tensor_str, self._rows[tensor_str].dtype, None)])[0]
 
@@ -101,6 +108,7 @@ class CheckpointReader:
     def read(self, wanted: Sequence[Wanted]) -> list[Any]:
         """Read values, in the given order. All keys, types and shapes are checked before any data is read.
 
+        wanted: (key, dtype, shape) of each value.
         Raises NotFoundError for a missing key or data file, InvalidArgumentError for a mismatch of type or shape, and
         DataLossError for corrupt data.
         """

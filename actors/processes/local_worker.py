@@ -194,7 +194,7 @@ class LocalWorker:
         if message[0] == "value":  # of a run that has started in another slot first
             early.append((sender, message))
         elif message[0] == "share":
-            return self._share(transport, *message[1:], parts[1:], watch)
+            return self._share(transport, *message[1:], content=parts[1:], watch=watch)
         elif message[0] == "forget":
             self._forget()
         elif message[0] == "run":
@@ -325,8 +325,9 @@ class LocalWorker:
         if known is None:
             known = self._rows.keep(flow, {})
         known.update([(row[0], row) for row in rows if type(row) is tuple])
-        todo = [known.get(row) if type(row) is int else row for row in rows]
-        if None in todo:
+        try:
+            todo: list[tuple] = [known[row] if type(row) is int else row for row in rows]
+        except KeyError:
             return ("missing",)
         watch.unpacked()
         if probe:

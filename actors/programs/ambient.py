@@ -101,10 +101,10 @@ def look() -> Surroundings:
         environment,
         sys.path[:],
         sys.getrecursionlimit(),
-        warnings.filters[:],
+        list(warnings.filters),
         (*number, context.traps.copy()),
         spoken_errors(),
-        np.get_printoptions(),
+        dict(np.get_printoptions()),
         _levels(),
         _main(),
         sys.argv[:],
@@ -145,7 +145,8 @@ def _levels() -> dict[str, int]:
     if cache is None or _LEVELS_SEEN not in cache:
         if cache is not None:
             cache[_LEVELS_SEEN] = True
-        levels = {name: logger.level for name, logger in list(root.manager.loggerDict.items()) if _has_level(logger)}
+        named: list[tuple[str, Any]] = list(root.manager.loggerDict.items())
+        levels = {name: logger.level for name, logger in named if _has_level(logger)}
         _known_levels = {**levels, "": root.level, "disabled": root.manager.disable}
     return _known_levels
 

@@ -114,16 +114,16 @@ def turn(user: bool) -> None:
         loud() if user else hush()
 
 
-def spoken_errors() -> dict:
+def spoken_errors() -> dict[str, Any]:
     """The program's settings, as `np.geterr()` returns them, also while quiet."""
     global _described
     now = _now()
     if _is_quiet(now):
         loud()
         try:
-            return np.geterr()
+            return dict(np.geterr())
         finally:
             hush()
     if _described[0] is not now:
-        _described = (now, np.geterr())
+        _described = (now, dict(np.geterr()))
     return _described[1]

@@ -30,7 +30,7 @@ def available() -> bool:
 def to_device(value: Any) -> Any:
     """Copy a numeric array to the GPU. Other values are returned as they are."""
     if type(value) is np.ndarray and value.ndim and value.dtype.kind in "biufc":
-        import cupy
+        import cupy  # pyright: ignore[reportMissingImports]
 
         return cupy.asarray(value)
     return value
@@ -41,7 +41,7 @@ def to_host(value: Any) -> Any:
 
     Other values stay as they are.
     """
-    import cupy
+    import cupy  # pyright: ignore[reportMissingImports]
 
     if isinstance(value, cupy.ndarray):
         return cupy.asnumpy(value)[()]

@@ -180,7 +180,7 @@ class Program:
                 if settle is not None and type(result) not in ATOMS:
                     del args
                     result = settle([result]) if type(outputs) is int else settle(result)
-                if type(outputs) is int:
+                if isinstance(outputs, int):
                     slots[outputs] = result
                 else:
                     spread(slots, outputs, result)
@@ -418,7 +418,7 @@ def _statement(
             names[f"{prefix}l{at}"] = step.lent
             careful = f"{name}({', '.join([f'*{prefix}l{at}([' + ', '.join(args) + '])', *keywords])})"
             call = f"{call} if {light} else {careful}"
-    if type(step.outputs) is int:
+    if isinstance(step.outputs, int):
         target = text[step.outputs]
     elif len(step.outputs) == 0:
         target = "_"

@@ -7,6 +7,7 @@ finished  [batch], booleans: optionally, outputs and states of a finished sequen
 
 from __future__ import annotations
 
+import functools
 from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +19,8 @@ from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.nn.ops import embedding_lookup
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
-from weftwork.graph.ops.control_flow import while_loop
 from weftwork.graph.ops.indexing import where
+from weftwork.graph.ops.loops import while_loop
 from weftwork.graph.ops.random_ops import multinomial, random_uniform
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.recurrent.cells import RNNCell
@@ -224,9 +225,9 @@ class InferenceHelper(Helper):
         return self._end(sample_ids), self._next(sample_ids), state
 
 
-def embedder(embedding: Any) -> Callable[[Any], Tensor]:
+def embedder(embedding: Any) -> Callable[[Any], Any]:
     """The function that embeds ids: `embedding` itself if callable, else lookups in a table."""
-    return embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
+    return embedding if callable(embedding) else functools.partial(embedding_lookup, embedding)
 
 
 def start_and_end(start_tokens: Any, end_token: Any) -> tuple[Tensor, Tensor]:

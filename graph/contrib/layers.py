@@ -8,6 +8,7 @@ outputs_collections   collections to which the outputs are added, under the laye
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -324,7 +325,7 @@ def flatten(inputs: Any, outputs_collections: Any = None, scope: str | None = No
         dims = x.shape.as_list()
         if len(dims) < 1:
             raise ValueError("Inputs must be at least rank 1.")
-        rest = None if None in dims[1:] else functools.reduce(lambda a, b: a * b, dims[1:], 1)
+        rest = None if None in dims[1:] else math.prod(dim for dim in dims[1:] if dim is not None)
         first = dims[0] if dims[0] is not None else array_ops.shape(x)[0]
         outputs = array_ops.reshape(x, [first, -1 if rest is None else rest])
         outputs.set_shape([dims[0], rest])

@@ -58,8 +58,9 @@ def l2_regularizer(scale: float, scope: str | None = None) -> Regularizer:
 
 def l1_l2_regularizer(scale_l1: float = 1.0, scale_l2: float = 1.0, scope: str | None = None) -> Regularizer:
     """The sum of the L1 and L2 regularizers."""
-    word = scope or "l1_l2_regularizer"
-    return sum_regularizer([l1_regularizer(scale_l1), l2_regularizer(scale_l2)], word)
+    made = sum_regularizer([l1_regularizer(scale_l1), l2_regularizer(scale_l2)], scope or "l1_l2_regularizer")
+    assert made is not None
+    return made
 
 
 def sum_regularizer(regularizer_list: Sequence[Regularizer | None], scope: str | None = None) -> Regularizer | None:

@@ -117,7 +117,7 @@ def _check_summaries(wanted: Sequence[str]) -> None:
             raise ValueError(f"Summaries should be one of [{', '.join(OPTIMIZER_SUMMARIES)}], you provided {summary}.")
 
 
-def _clipped(pairs: list, clip: Any) -> list:
+def _clipped(pairs: list[Any], clip: Callable[[list[Any]], Any] | float | None) -> list[Any]:
     """Clip the gradients to the global norm `clip`, or apply the function `clip` to the pairs."""
     if callable(clip):
         return list(clip(pairs))
@@ -277,6 +277,8 @@ class HParams:
 
     Raises ValueError for a value of another type, or an unknown name.
     """
+
+    _types: dict[str, tuple[type, bool]]
 
     def __init__(self, hparam_def: Any = None, model_structure: Any = None, **kwargs: Any):
         self.__dict__["_types"] = {}

@@ -50,6 +50,7 @@ class Dataset(structures.Structured):
     Each method returns a new dataset and leaves this one as it is. Arguments that are numbers may be tensors; they, and
     the outside tensors that functions use, are evaluated when an iterator is initialized. A function is called once,
     with tensors, while the graph is built.
+    variant_tensor: the tensor of its description.
     """
 
     def __init__(self, variant_tensor: Tensor, structure: Any):
@@ -110,7 +111,10 @@ class Dataset(structures.Structured):
 
     @staticmethod
     def from_sparse_tensor_slices(sparse_tensor: Any) -> Dataset:
-        """One element for each row of a SparseTensor, as (indices, values, shape)."""
+        """One element for each row of a SparseTensor, as (indices, values, shape).
+
+        sparse_tensor: a SparseTensor or SparseTensorValue.
+        """
         leaf = leaf_of(SparseTensor.from_value(sparse_tensor))
         row = structures.unbatched(leaf, "A SparseTensor must have a first dimension, to be taken apart.")
         parts = tuple([tensor_leaf(*part) for part in row.parts])
@@ -136,7 +140,10 @@ class Dataset(structures.Structured):
 
     @staticmethod
     def range(*args: Any) -> Dataset:
-        """int64 numbers, like Python's `range`: (stop), (start, stop) or (start, stop, step)."""
+        """int64 numbers, like Python's `range`: (stop), (start, stop) or (start, stop, step).
+
+        Raises ValueError for another number of arguments.
+        """
         if not 1 <= len(args) <= 3:
             raise ValueError(f"Invalid arguments to RangeDataset: {args}")
         start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
@@ -145,7 +152,10 @@ class Dataset(structures.Structured):
 
     @staticmethod
     def zip(datasets: Any) -> Dataset:
-        """Combine elements of several datasets, in the structure of the argument; ends with the shortest dataset."""
+        """Combine elements of several datasets, in the structure of the argument; ends with the shortest dataset.
+
+        Raises TypeError for a list, or for what is not a dataset.
+        """
         for dataset in flatten(datasets):
             if isinstance(dataset, list):
                 raise TypeError(
@@ -163,6 +173,7 @@ class Dataset(structures.Structured):
         """The paths that match a pattern, or one of several, as strings; in random order unless `shuffle` is False.
 
         At run time, raises InvalidArgumentError if nothing matches.
+        file_pattern: a string, a list of strings or a string tensor, with * and ? as in `gfile.Glob`.
         """
         pattern = convert_to_tensor(file_pattern, dtypes.string, name="file_pattern")
         dataset = made_dataset("MatchingFiles", tensor_leaf(dtypes.string), values=[pattern])
@@ -317,6 +328,7 @@ class Dataset(structures.Structured):
         """As `flat_map`, but alternate between `cycle_length` datasets, taking `block_length` elements at a time.
 
         num_parallel_calls: read the datasets in advance, each in a thread of its own.
+        map_func: makes a dataset from the components of an element.
         """
         section, result = self._traced(map_func, of_dataset)
         values = [whole_number(cycle_length, "cycle_length"), whole_number(block_length, "block_length")]
@@ -357,7 +369,7 @@ class Dataset(structures.Structured):
             structure = wider  # its shape changes between elements
 
     def apply(self, transformation_func: Callable[..., Any]) -> Dataset:
-        """Return transformation_func(dataset), which must be a dataset."""
+        """Return transformation_func(dataset), which must be a dataset. Raises TypeError if it is not one."""
         dataset = transformation_func(self)
         if not isinstance(dataset, Dataset):
             raise TypeError(f"`transformation_func` must return a Dataset. Got {dataset!r}.")
@@ -370,14 +382,14 @@ class Dataset(structures.Structured):
 
     # Iterators
 
-    def make_one_shot_iterator(self) -> Iterator[Any]:
+    def make_one_shot_iterator(self) -> Iterator:
         """An iterator that needs no initializer, and iterates once in each session.
 
         Raises ValueError if the dataset depends on a placeholder or a variable.
         """
         return one_shot_iterator(self.variant_tensor, self.structure)
 
-    def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator[Any]:
+    def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator:
         """An iterator that starts whenever its `initializer` runs.
 
         shared_name: iterators with one name are the same.

@@ -29,13 +29,20 @@ def map_and_batch(
     drop_remainder: bool = False,
     num_parallel_calls: Any = None,
 ) -> Transformation:
-    """`map` with parallel calls, then `batch`."""
+    """`map` with parallel calls, then `batch`.
+
+    map_func: of the components of an element.   num_parallel_calls: calls at a time.
+    num_parallel_batches: accepted as in TensorFlow, without effect.
+    """
     calls = AUTOTUNE if num_parallel_calls is None else num_parallel_calls
     return lambda dataset: dataset.map(map_func, calls).batch(batch_size, drop_remainder)
 
 
 def shuffle_and_repeat(buffer_size: Any, count: Any = None, seed: int | None = None) -> Transformation:
-    """`shuffle`, then `repeat`."""
+    """`shuffle`, then `repeat`.
+
+    count: how often, None for ever.
+    """
     return lambda dataset: dataset.shuffle(buffer_size, seed).repeat(count)
 
 
@@ -47,7 +54,11 @@ def parallel_interleave(
     buffer_output_elements: Any = None,
     prefetch_input_elements: Any = None,
 ) -> Transformation:
-    """`interleave` that reads its datasets in advance, in a deterministic order."""
+    """`interleave` that reads its datasets in advance, in a deterministic order.
+
+    map_func, cycle_length, block_length: as in `interleave`.  The other arguments have no effect: sloppy,
+        buffer_output_elements, prefetch_input_elements.
+    """
     return lambda dataset: dataset.interleave(map_func, cycle_length, block_length, cycle_length)
 
 
@@ -118,7 +129,7 @@ def group_by_window(
     """The elements of reduce_func(key, dataset), for each window of elements with the same key.
 
     key_func: maps an element to an int64 scalar.   window_size: the number of elements in a window, or
-    window_size_func(key).
+    window_size_func(key). Raises ValueError unless exactly one of window_size and window_size_func is given.
     """
     if (window_size is None) == (window_size_func is None):
         raise ValueError("Must pass either window_size or window_size_func.")
@@ -150,6 +161,7 @@ def bucket_by_sequence_length(
 
     element_length_func: maps an element to its length, int32.   bucket_boundaries: upper limits of all buckets but the
     last.   bucket_batch_sizes: one for each bucket. Raises ValueError if their number does not match.
+    padded_shapes, padding_values: as in `Dataset.padded_batch`.
     """
     if len(bucket_batch_sizes) != len(bucket_boundaries) + 1:
         raise ValueError("len(bucket_batch_sizes) must equal len(bucket_boundaries) + 1")
@@ -186,6 +198,7 @@ def Counter(start: Any = 0, step: Any = 1, dtype: Any = dtypes.int64) -> Dataset
 def choose_from_datasets(datasets: Sequence[Dataset], choice_dataset: Dataset) -> Dataset:
     """For each number in `choice_dataset`, the next element of the dataset with this number.
 
+    datasets: a list of datasets whose elements have the same structure.
     Raises TypeError unless the choices are int64 scalars.
     """
     if choice_dataset.structure != tensor_leaf(dtypes.int64):
@@ -194,7 +207,10 @@ def choose_from_datasets(datasets: Sequence[Dataset], choice_dataset: Dataset) -
 
 
 def sample_from_datasets(datasets: Sequence[Dataset], weights: Any = None, seed: int | None = None) -> Dataset:
-    """Elements of several datasets, drawn with the probability of their weights, until all are exhausted."""
+    """Elements of several datasets, drawn with the probability of their weights, until all are exhausted.
+
+    Raises ValueError unless there is one weight per dataset.
+    """
     chances = np.full(len(datasets), 1 / len(datasets)) if weights is None else np.asarray(weights, np.float64)
     if chances.shape != (len(datasets),):
         raise ValueError("`weights` must be a vector of length `len(datasets)`.")

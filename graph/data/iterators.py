@@ -44,6 +44,7 @@ class Iterator(structures.Structured):
     """Takes the elements of a dataset, one in each run that fetches the result of `get_next`.
 
     handle: for a feedable iterator, the string tensor that selects the iterator in a run.
+    variant: the tensor of the dataset that it starts from, if it is fixed.
     """
 
     def __init__(
@@ -65,19 +66,25 @@ class Iterator(structures.Structured):
     @staticmethod
     def from_structure(
         output_types: Any, output_shapes: Any = None, shared_name: str | None = None, output_classes: Any = None
-    ) -> Iterator[Any]:
-        """An iterator without a dataset; `make_initializer` starts it on any dataset with these types and shapes."""
+    ) -> Iterator:
+        """An iterator without a dataset; `make_initializer` starts it on any dataset with these types and shapes.
+
+        output_types, output_shapes, output_classes: of an element, in its structure; None means unknown shapes, and
+            tensors.
+        """
         structure = structures.of(output_types, output_shapes, output_classes, _names_of_classes())
         return Iterator(_name_node(get_default_graph()), structure, shared_name=shared_name)
 
     @staticmethod
     def from_string_handle(
         string_handle: Any, output_types: Any, output_shapes: Any = None, output_classes: Any = None
-    ) -> Iterator[Any]:
+    ) -> Iterator:
         """The iterator whose `string_handle()` has the value of `string_handle` in a run.
 
         At run time, raises NotFoundError for a handle that the session does not know, InvalidArgumentError for an
         iterator with other types.
+        output_types, output_shapes, output_classes: of an element, in its structure; None means unknown shapes, and
+            tensors.
         """
         structure = structures.of(output_types, output_shapes, output_classes, _names_of_classes())
         handle = convert_to_tensor(string_handle, dtypes.string, name="string_handle")
@@ -110,7 +117,10 @@ class Iterator(structures.Structured):
         return self._made_initializer(dataset.variant_tensor, name)
 
     def begins_at(self, variant: Tensor) -> None:
-        """Give the iterator an initializer for this dataset."""
+        """Give the iterator an initializer for this dataset.
+
+        variant: the tensor of a dataset's description.
+        """
         self._first, self._initializer = variant, self._made_initializer(variant)
 
     def _made_initializer(self, variant: Tensor, name: str | None = None) -> Operation:
@@ -156,7 +166,7 @@ class Iterator(structures.Structured):
 class IteratorState(Saveable):
     """The position of an iterator, as a Saver keeps it: a string."""
 
-    def __init__(self, iterator: Iterator[Any]):
+    def __init__(self, iterator: Iterator):
         super().__init__(iterator._iterator_resource, dtypes.string, ())
         self._iterator = iterator
         self._value: Tensor | None = None
@@ -180,7 +190,7 @@ class IteratorState(Saveable):
         return node_of(self.op.graph, type, inputs, iterator._attrs(word), outputs, type)
 
 
-def make_saveable_from_iterator(iterator: Iterator[Any]) -> IteratorState:
+def make_saveable_from_iterator(iterator: Iterator) -> IteratorState:
     """The position of an iterator, for the list of a `tf.train.Saver` or the collection "saveable_objects"."""
     return IteratorState(iterator)
 

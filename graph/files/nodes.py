@@ -106,6 +106,7 @@ def decode_raw(
     """Reinterpret the bytes of strings as numbers: [...] -> [..., bytes / size of a number].
 
     At run time, raises InvalidArgumentError if the lengths differ, or are not multiples of a number's size.
+    input_bytes: a string tensor.   little_endian: the order of the bytes of a number.
     """
     strings = _string(renamed("input_bytes", input_bytes, "bytes", bytes), "bytes")
     dtype = as_dtype(out_type)
@@ -133,6 +134,7 @@ def decode_csv(
     record_defaults: for each column, the value of an empty field; it determines the column's dtype. An empty list with
     a dtype means that the field must not be empty.   na_value: is treated as empty, too.   select_cols: the numbers of
     the columns to return, in increasing order.
+    field_delim: one character between fields.   use_quote_delim: whether double quotes enclose a field.
     Raises ValueError or TypeError for invalid defaults. At run time, raises InvalidArgumentError, naming the field and
     the record.
     """
@@ -179,6 +181,7 @@ def decode_compressed(bytes: Any, compression_type: str = "", name: str | None =
     """Decompress strings: "", "ZLIB" or "GZIP". Raises ValueError for any other compression.
 
     At run time, raises DataLossError for data that is not compressed this way.
+    bytes: a string tensor.
     """
     strings = _string(bytes, "bytes")
     if compression_type not in _WINDOWS:

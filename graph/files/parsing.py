@@ -178,7 +178,10 @@ def parse_example(serialized: Any, features: Any, name: str | None = None, examp
 def parse_single_example(
     serialized: Any, features: Any, name: str | None = None, example_names: Any = None
 ) -> dict[str, Any]:
-    """Parse one serialized example, a scalar, into {key: tensor}: as `parse_example`, without the first axis."""
+    """Parse one serialized example, a scalar, into {key: tensor}: as `parse_example`, without the first axis.
+
+    example_names: a scalar string for error messages.
+    """
     with name_scope(name, "ParseSingleExample", [serialized]) as scope:
         inputs = list(_inputs(serialized, example_names, 0))
         return _parse(columns.parse_one, "ParseSingleExample", scope, inputs, _checked(features), ())
@@ -201,6 +204,8 @@ def parse_single_sequence_example(
 
     context_features: as for `parse_single_example`.   sequence_features: {key: FixedLenSequenceFeature, VarLenFeature
     or SparseFeature}. For t steps these give a tensor [t, ...shape], a SparseTensor [t, longest] or [t, ...size].
+    example_name: a scalar string for error messages.
+    Raises ValueError without any features.
     """
     if not context_features and not sequence_features:
         raise ValueError("Missing features: neither context_features nor sequence_features were given.")

@@ -25,7 +25,10 @@ class Records(NamedTuple):
 
 
 class ReaderBase:
-    """The base class of all readers; see TextLineReader."""
+    """The base class of all readers; see TextLineReader.
+
+    records: what reads a file's records.
+    """
 
     def __init__(self, records: Records, name: str | None):
         graph = get_default_graph()

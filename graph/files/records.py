@@ -35,8 +35,8 @@ class TFRecordOptions:
     """Options for writing and reading record files.
 
     compression_type: a TFRecordCompressionType, or its name: "", "ZLIB", "GZIP".   compression_level, mem_level,
-    compression_strategy: passed to zlib.   window_bits: 9 to 15, the size of zlib's history.   The buffer sizes and the
-    flush mode are accepted and ignored.
+    compression_strategy: passed to zlib.   window_bits: 9 to 15, the size of zlib's history.   The others,
+    flush_mode, input_buffer_size, output_buffer_size and compression_method, are accepted and ignored.
     Raises ValueError for another compression.
     """
 

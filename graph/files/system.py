@@ -211,7 +211,7 @@ def walk(
     """(directory, names of its subdirectories, names of its files) for a directory and everything below it.
 
     in_order: a directory comes before its subdirectories, else after them.   onerror: called with the error for a
-    directory that cannot be listed; by default such directories are skipped.
+    directory that cannot be listed; by default such directories are skipped.   top: the directory's path.
     """
     top = as_path(top)
     try:
@@ -267,7 +267,7 @@ def remove_all(path: Any) -> None:
 
 
 def copy(oldpath: Any, newpath: Any, overwrite: bool = False) -> None:
-    """Copy a file. Raises NotFoundError, and AlreadyExistsError if `newpath` exists, unless `overwrite`."""
+    """Copy the file `oldpath`. Raises NotFoundError; AlreadyExistsError if `newpath` exists, unless `overwrite`."""
     old, new = as_path(oldpath), as_path(newpath)
     _check_free(new, overwrite)
     with told(old):
@@ -279,7 +279,7 @@ def copy(oldpath: Any, newpath: Any, overwrite: bool = False) -> None:
 
 
 def rename(oldname: Any, newname: Any, overwrite: bool = False) -> None:
-    """Move a file or directory. Raises NotFoundError; AlreadyExistsError if `newname` exists, unless `overwrite`."""
+    """Move the file or directory `oldname`. Raises as `copy` does: `newname` must not exist, unless `overwrite`."""
     old, new = as_path(oldname), as_path(newname)
     _check_free(new, overwrite)
     if is_url(old) != is_url(new):
@@ -346,13 +346,13 @@ class GFile:
         return list(self)
 
     def write(self, file_content: Any) -> None:
-        """Write bytes, or text as UTF-8."""
+        """Write file_content: bytes, or text as UTF-8."""
         file = self._opened(writing=True)
         with told(as_path(self._name)):
             file.write(file_content.encode() if isinstance(file_content, str) else file_content)
 
     def seek(self, offset: int | None = None, whence: int = 0, position: int | None = None) -> None:
-        """Go to a byte offset: from the beginning (whence 0), the current position (1) or the end (2)."""
+        """Go to byte `offset` (or `position`) from the start (whence 0), here (1) or the end (2)."""
         if (offset is None) == (position is None):
             raise TypeError("seek(): one offset, or position, must be given.")
         if whence not in (0, 1, 2):
@@ -446,5 +446,5 @@ def open_to_write(path: Any) -> Any:
 
 
 def walk_v2(top: Any, topdown: bool = True, onerror: Any = None) -> Iterator[tuple[str, Sequence[Any], Sequence[Any]]]:
-    """The same as `walk`."""
+    """As `walk`, with its later names: topdown is in_order. top, onerror: as there."""
     return walk(top, topdown, onerror)

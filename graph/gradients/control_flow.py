@@ -21,11 +21,11 @@ from weftwork.graph.gradients.walk import gradients, is_trainable
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
 from weftwork.graph.ops.array_ops import shape
 from weftwork.graph.ops.composite import IndexedSlices
-from weftwork.graph.ops.control_flow import while_loop
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.filling import zeros_like
 from weftwork.graph.ops.flow import identity
 from weftwork.graph.ops.functional import sweep
+from weftwork.graph.ops.loops import while_loop
 from weftwork.graph.ops.math_ops import range as numbers
 from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.scopes import name_scope

@@ -79,4 +79,5 @@ def _multiply_no_nan(op: Operation, g: Tensor):
 @rule("FakeQuantWithMinMaxVars")
 def _fake_quant(op: Operation, g: Tensor):
     bits, narrow = op.attrs["bits"], op.attrs["narrow"]
-    return list(special.fake_quant_with_min_max_vars_gradient(g, *op.inputs, bits, narrow))
+    inputs, low, high = op.inputs
+    return list(special.fake_quant_with_min_max_vars_gradient(g, inputs, low, high, bits, narrow))

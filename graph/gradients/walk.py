@@ -105,7 +105,10 @@ def hessians(
     gate_gradients: bool = False,
     aggregation_method: int | None = None,
 ) -> list[Tensor]:
-    """Second derivatives of the sum of ys with respect to each of xs, whose shape must be known: shape + shape."""
+    """Second derivatives of the sum of ys with respect to each of xs, whose shape must be known: shape + shape.
+
+    Raises ValueError if the shape of an x is unknown.
+    """
     found = []
     with name_scope(name, "hessians", [*_listed(ys), *_listed(xs)]):
         for x in _listed(xs):

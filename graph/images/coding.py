@@ -315,6 +315,10 @@ def encode_jpeg(
     """Encode a uint8 image [height, width, 1 or 3] as a JPEG, a string.
 
     format: "grayscale", "rgb", or "" to choose by channels.   quality: 0 to 100.
+    progressive, optimize_size: as in the JPEG format.
+    chroma_downsampling: store colours at half the size.
+    x_density, y_density: pixels per inch.
+    density_unit, xmp_metadata: accepted as in TensorFlow, without effect.
     Raises ImportError without Pillow, ValueError for invalid options.
     """
     if format not in ("", "grayscale", "rgb") or not 0 <= quality <= 100:

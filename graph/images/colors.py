@@ -124,7 +124,10 @@ def adjust_hue(image: Any, delta: Any, name: str | None = None) -> Tensor:
 
 
 def random_hue(image: Any, max_delta: float, seed: int | None = None) -> Tensor:
-    """Rotate the hue by a random number from [-max_delta, max_delta), at most half a turn."""
+    """Rotate the hue by a random number from [-max_delta, max_delta), at most half a turn.
+
+    Raises ValueError for a max_delta outside [0, 0.5].
+    """
     if max_delta > 0.5:
         raise ValueError("max_delta must be <= 0.5.")
     if max_delta < 0:
@@ -133,7 +136,10 @@ def random_hue(image: Any, max_delta: float, seed: int | None = None) -> Tensor:
 
 
 def adjust_saturation(image: Any, saturation_factor: Any, name: str | None = None) -> Tensor:
-    """Multiply the saturation of all pixels by a factor."""
+    """Multiply the saturation of all pixels by a factor.
+
+    saturation_factor: a float, 0 for grey, 1 for no change.
+    """
     number = cast(saturation_factor, dtypes.float32)
 
     def change(x: Tensor) -> Tensor:
@@ -192,7 +198,10 @@ def rgb_to_grayscale(images: Any, name: str | None = None) -> Tensor:
 
 
 def grayscale_to_rgb(images: Any, name: str | None = None) -> Tensor:
-    """Repeat gray as three channels: [..., 1] -> [..., 3]."""
+    """Repeat gray as three channels: [..., 1] -> [..., 3].
+
+    Raises ValueError for an unknown rank, or more than one channel.
+    """
     x = convert_to_tensor(images, name="images")
     if x.raw_shape is None:
         raise ValueError("grayscale_to_rgb needs images of a known rank.")

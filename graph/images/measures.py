@@ -135,7 +135,10 @@ def _halved(x: Tensor) -> Tensor:
 
 
 def image_gradients(image: Any) -> tuple[Tensor, Tensor]:
-    """(dy, dx) of images [batch, height, width, channels]: the next pixel minus this one; 0 for the last."""
+    """(dy, dx) of images [batch, height, width, channels]: the next pixel minus this one; 0 for the last.
+
+    Raises ValueError for another rank.
+    """
     x = convert_to_tensor(image, name="image")
     if x.raw_shape is None or len(x.raw_shape) != 4:
         raise ValueError(f"image_gradients expects a 4D tensor [batch_size, h, w, d], not {x.shape}.")
@@ -148,7 +151,10 @@ def image_gradients(image: Any) -> tuple[Tensor, Tensor]:
 
 
 def sobel_edges(image: Any) -> Tensor:
-    """Sobel filters of images: [batch, height, width, channels] -> [batch, height, width, channels, 2], dy and dx."""
+    """Sobel filters of images: [batch, height, width, channels] -> [batch, height, width, channels, 2], dy and dx.
+
+    Raises ValueError if the number of channels is unknown.
+    """
     x = convert_to_tensor(image, name="image")
     channels = None if x.raw_shape is None else x.raw_shape[-1]
     if channels is None:

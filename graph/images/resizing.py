@@ -131,6 +131,7 @@ def resize_image_with_pad(
 ) -> Tensor:
     """Resize images, or one, without distortion to fit into a size, and pad with zeros.
 
+    method: of `ResizeMethod`.
     Raises ValueError for another rank, or a size that is not positive.
     """
     if target_height <= 0 or target_width <= 0:
@@ -176,6 +177,7 @@ def crop_and_resize(
     boxes: [boxes, 4], (y1, x1, y2, x2) as fractions of height - 1 and width - 1; y1 > y2 flips it upside down.
     box_ind: the index of each box's image.   method: "bilinear" or "nearest".   extrapolation_value: the value outside
     the image. Returns float32.
+    box_indices: a newer name of box_ind.
     Raises ValueError if shapes do not match. At run time, raises OutOfRangeError for an index without an image.
     """
     x = convert_to_tensor(image, name="image")

@@ -73,7 +73,10 @@ def transpose(image: Any, name: str | None = None) -> Tensor:
 
 
 def rot90(image: Any, k: Any = 1, name: str | None = None) -> Tensor:
-    """Rotate an image, or each of a batch, counterclockwise by k times 90 degrees."""
+    """Rotate an image, or each of a batch, counterclockwise by k times 90 degrees.
+
+    Raises ValueError if k is not a scalar.
+    """
     with name_scope(name, "rot90", [image, k]):
         x, times = image_of(image), convert_to_tensor(k, dtypes.int32, name="k")
         if times.raw_shape not in (None, ()):

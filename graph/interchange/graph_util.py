@@ -60,6 +60,7 @@ def convert_variables_to_constants(
     """Freeze a graph: a GraphDef of the nodes needed, with variables replaced by constants of a session's values.
 
     variable_names_whitelist: freeze only these.   variable_names_blacklist: do not freeze these.
+    input_graph_def: a GraphDef.   output_node_names: a list of names of nodes.
     """
     definition = extract_sub_graph(input_graph_def, output_node_names)
     frozen = [
@@ -115,6 +116,7 @@ def remove_training_nodes(input_graph: Any, protected_nodes: Any = None) -> Any:
     """A GraphDef without nodes that only pass on their input (Identity, CheckNumerics).
 
     A node is kept if it has control edges, or if it is among `protected_nodes`.
+    input_graph: a GraphDef.
     """
     definition, protected = as_message(input_graph), set(protected_nodes or ())
     waited_for = {source(text)[0] for node in definition.node for text in node.input if text.startswith("^")}
@@ -142,13 +144,19 @@ def _spliced(text: str, instead: dict[str, str]) -> str:
 
 
 def tensor_shape_from_node_def_name(graph: Graph, input_name: str) -> TensorShape:
-    """The shape of a tensor in a graph, by its name as written in NodeDefs."""
+    """The shape of a tensor in a graph, by its name as written in NodeDefs.
+
+    input_name: "NODE:OUTPUT", or "NODE" for its first output.
+    """
     name, output = source(input_name)
     return graph.get_tensor_by_name(f"{name}:{output}").get_shape()
 
 
 def write_graph(graph_or_graph_def: Any, logdir: Any, name: str, as_text: bool = True) -> str:
-    """Write a Graph or GraphDef to the file `name` in a folder, which is created if necessary; returns the path."""
+    """Write a Graph or GraphDef to the file `name` in a folder, which is created if necessary; returns the path.
+
+    graph_or_graph_def: a Graph or a GraphDef.   logdir: the path of the folder.
+    """
     if isinstance(graph_or_graph_def, Graph):
         graph_or_graph_def = graph_or_graph_def.as_graph_def()
     os.makedirs(logdir, exist_ok=True)

@@ -165,7 +165,8 @@ def _after_side_effects(writing: Writing, part: Part, section: Section, folder: 
 
 def _lower_while(writing: Writing, op: Operation) -> None:
     outer, attrs = writing.scope, op.attrs
-    folder, count = _folder(writing, op, "LoopCond"), attrs["_carried"]
+    folder = _folder(writing, op, "LoopCond")
+    count: int = attrs["_carried"]
     frame = {"frame_name": op.name, "parallel_iterations": int(attrs["_parallel"])}
     known: dict[Tensor, Part] = {}
     test, body = [_LoopScope(writing, outer, section, known, folder, frame) for section in sections_of(op)]

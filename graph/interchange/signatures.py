@@ -107,7 +107,7 @@ _parse_once = cache(_parsed)
 
 @cache
 def _lines() -> dict[str, str]:
-    table = resources.files(__package__).joinpath("signatures.txt").read_text(encoding="utf-8")
+    table = resources.files(__package__ or "").joinpath("signatures.txt").read_text(encoding="utf-8")
     joined = table.strip().replace("\n  ", " ").splitlines()
     return {line.split(" ", 1)[0].removesuffix("!"): line for line in joined}
 

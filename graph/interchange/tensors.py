@@ -22,6 +22,7 @@ def make_tensor_proto(
 
     shape: of the result, by default the value's.   verify_shape: require the value to have it. Raises TypeError or
     ValueError if they do not match, ImportError if TensorBoard, which ships the message, is not installed.
+    allow_broadcast: accepted as in TensorFlow, without effect.
     """
     kind = None if dtype is None else as_dtype(dtype).base_dtype
     value = to_value(values, kind)

@@ -204,7 +204,7 @@ def _written(cells: Cells, indices: list[int], values: list, shape: Any) -> Cell
         if shape is not None and (
             len(shape) != len(given) or any(s not in (None, g) for s, g in zip(shape, given, strict=True))
         ):
-            wanted = bracket_text(["?" if dim is None else dim for dim in shape])
+            wanted = bracket_text(tuple("?" if dim is None else dim for dim in shape))
             refuse(
                 f"TensorArray {cells.name}: Could not write to index {index} because the value shape is "
                 f"{bracket_text(given)} which is incompatible with the TensorArray's inferred element shape: {wanted}"

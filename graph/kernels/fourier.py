@@ -89,7 +89,7 @@ def dct(x, kind, norm, axis):
     """The discrete cosine transform of kind 1 to 4."""
     import scipy.fft  # imported here because it is slow, and few programs need it
 
-    return scipy.fft.dct(x, type=kind, norm=norm, axis=axis).astype(x.dtype, copy=False)
+    return np.asarray(scipy.fft.dct(x, type=kind, norm=norm, axis=axis), x.dtype)
 
 
 def dct_back(grad, kind, norm, axis):

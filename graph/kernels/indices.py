@@ -105,7 +105,8 @@ def scatter_nd(indices, updates, shape):
             f"shape {bracket_text(shape)}"
         )
     out = np.zeros(shape, updates.dtype)
-    np.add.at(out, index or ..., updates if index else updates.reshape((-1, *shape)).sum(axis=0, dtype=updates.dtype))
+    where: Any = index or ...
+    np.add.at(out, where, updates if index else updates.reshape((-1, *shape)).sum(axis=0, dtype=updates.dtype))
     return out
 
 

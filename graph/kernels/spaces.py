@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -171,7 +171,7 @@ def set_diagonal(x: Any, diagonal: Any) -> np.ndarray:
     return out
 
 
-def search(sequence: Any, values: Any, side: str, dtype: np.dtype) -> np.ndarray:
+def search(sequence: Any, values: Any, side: Literal["left", "right"], dtype: np.dtype) -> np.ndarray:
     """Insertion positions of values in ascending sequences, row by row."""
     if sequence.shape[:-1] != values.shape[:-1]:
         refuse(f"Leading dim_size of both tensors must match: {bracket_text(sequence.shape)} and "

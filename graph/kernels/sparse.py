@@ -283,7 +283,7 @@ def matmul(indices: Any, values: Any, shape: Any, b: Any, adjoint_a: bool, adjoi
         refuse(f"Tensor 'a_shape' must have 2 elements, but has {len(dims)}")
     linear(indices, dims)
     indices, values = np.asarray(indices), np.asarray(values)
-    a = scipy.sparse.csr_matrix((values, (indices[:, 0], indices[:, 1])), shape=dims)
+    a: Any = scipy.sparse.csr_matrix((values, (indices[:, 0], indices[:, 1])), shape=dims)
     a = a.conj().T if adjoint_a else a
     b = b.conj().T if adjoint_b else b
     if a.shape[1] != b.shape[0]:

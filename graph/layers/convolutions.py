@@ -88,7 +88,7 @@ class Conv2DTranspose(Conv2D):
 
     def _filtered(self, inputs: Tensor) -> Tensor:
         known, now = self._ranked(inputs.shape, 4, 4), shape(inputs)
-        sizes = [now[axis] if known[axis] is None else known[axis] for axis in range(3)]
+        sizes: list[Any] = [now[axis] if known[axis] is None else known[axis] for axis in range(3)]
         larger = [
             size * stride + (max(kernel - stride, 0) if self.padding == "VALID" else 0)
             for size, stride, kernel in zip(sizes[1:], self.strides, self.kernel_size, strict=True)

@@ -98,7 +98,10 @@ class Dropout(Layer):
 
 
 class Flatten(Layer):
-    """Flatten all axes but the first.  inputs: [batch, ...].  Returns [batch, elements]."""
+    """Flatten all axes but the first.  inputs: [batch, ...].  Returns [batch, elements].
+
+    Raises ValueError for another data_format.
+    """
 
     def __init__(self, data_format: str = "channels_last", name: str | None = None, **kwargs: Any):
         super().__init__(name=name, **kwargs)

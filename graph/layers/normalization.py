@@ -27,6 +27,7 @@ class BatchNormalization(Layer):
     axis: that of the channels; the statistics are over all others.  momentum: of the moving averages.
     Variables: gamma, beta, moving_mean, moving_variance, each [channels].
     Source: arXiv:1502.03167. As in TensorFlow 1, the moving variance of images (rank 4) is unbiased.
+    Raises ValueError for renorm=True.
     """
 
     def __init__(

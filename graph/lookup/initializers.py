@@ -51,6 +51,7 @@ class KeyValueTensorInitializer(TableInitializerBase):
 
     key_dtype, value_dtype: for inputs that are not tensors.   Raises ValueError or TypeError if dtypes or shapes do not
     match. At run time, raises FailedPreconditionError if a key has two values.
+    keys, values: tensors or lists of the same shape.
     """
 
     def __init__(self, keys: Any, values: Any, key_dtype: Any = None, value_dtype: Any = None, name: str | None = None):
@@ -73,6 +74,7 @@ class TextFileInitializer(TableInitializerBase):
     These are numbers of columns, separated by `delimiter`, or TextFileIndex.WHOLE_LINE (a string) or LINE_NUMBER
     (int64, from 0).   vocab_size: the number of lines to use.   Raises ValueError for invalid arguments. At run time,
     raises NotFoundError, or InvalidArgumentError for malformed lines.
+    key_dtype, value_dtype: the dtypes of keys and values.
     """
 
     def __init__(

@@ -215,6 +215,7 @@ class StaticVocabularyTable(IdTableWithHashBuckets):
     """A table of ids from 0 on that maps unknown keys to one of `num_oov_buckets` further ids, by hash.
 
     initializer: with int64 values, or None: then all keys go to buckets.   lookup_key_dtype: of the keys.
+    Raises ValueError for a num_oov_buckets below 1.
     """
 
     def __init__(self, initializer: Any, num_oov_buckets: int, lookup_key_dtype: Any = None, name: str | None = None):

@@ -50,10 +50,10 @@ def window_counts(dims: Sequence, kernel: Sequence, attrs: dict) -> list:
     """The number of windows along each axis, None if unknown."""
     found = []
     for dim, size, stride, rate in zip(dims, kernel, attrs["strides"], attrs["rates"], strict=True):
-        if dim is None or (size is None and attrs["padding"] == "VALID"):
-            found.append(None)
-        elif attrs["padding"] == "SAME":
+        if dim is not None and attrs["padding"] == "SAME":
             found.append(-(-dim // stride))
+        elif dim is None or size is None:
+            found.append(None)
         else:
             found.append(max(0, (dim - (size - 1) * rate - 1) // stride + 1))
             if found[-1] == 0 and dim > 0:

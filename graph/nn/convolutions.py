@@ -103,6 +103,7 @@ def depthwise_conv2d(
 
     input: [batch, height, width, in].  filter: [height, width, in, multiplier].
     Returns [batch, rows, columns, in * multiplier].   rate: the dilations, one number or (height, width).
+    Raises ValueError if the depths of input and filter differ.
     """
     _check_format(data_format)
     with name_scope(name, "depthwise", [input, filter]) as scope:
@@ -163,6 +164,7 @@ def conv1d(
 
     value (or input): [batch, width, in].  filters: [width, in, out].  stride, dilations: a number.
     padding: "SAME" or "VALID".
+    Raises ValueError for another data_format than NWC.
     """
     if data_format not in (None, "NWC", "NHWC"):
         raise ValueError(f"Only the data format NWC is supported on a CPU, but got {data_format!r}.")
@@ -194,7 +196,7 @@ def local_response_normalization(
     """x / (bias + alpha * sum of squares of the channels up to depth_radius away) ** beta.
 
     input: [batch, height, width, channels], with a known number of channels. Reference: Krizhevsky et al. 2012,
-    section 3.3.
+    section 3.3. Raises ValueError if the number of channels is unknown.
     """
     with name_scope(name, "LRN", [input]) as scope:
         x = convert_to_tensor(input, name="input")

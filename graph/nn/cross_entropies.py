@@ -111,6 +111,7 @@ def weighted_cross_entropy_with_logits(
     """-q z log(sigmoid(x)) - (1 - z) log(1 - sigmoid(x)) elementwise; z: labels, x: logits, q: pos_weight.
 
     labels and logits have the same shape; `targets` is the old name of `labels`; `pos_weight` broadcasts.
+    Raises ValueError for both labels and targets.
     """
     if labels is not None and targets is not None:
         raise ValueError("Cannot specify both 'labels' and 'targets'")

@@ -75,6 +75,8 @@ def ctc_loss_v2(
     """`ctc_loss` for labels that are sparse, or dense [batch, most labels] with their lengths.
 
     blank_index: the class of the blank, by default the last for sparse labels, and 0 for dense ones.
+    label_length, logit_length: int vectors [batch].
+    Raises ValueError if the number of classes is unknown.
     """
     with name_scope(name, "ctc_loss"):
         x = convert_to_tensor(logits)
@@ -143,12 +145,18 @@ def ctc_beam_search_decoder(
 def ctc_beam_search_decoder_v2(
     inputs: Any, sequence_length: Any, beam_width: int = 100, top_paths: int = 1
 ) -> tuple[list[SparseTensor], Tensor]:
-    """`ctc_beam_search_decoder` that keeps repeated labels."""
+    """`ctc_beam_search_decoder` that keeps repeated labels.
+
+    beam_width: how many beginnings are kept.   top_paths: how many results are returned.
+    """
     return ctc_beam_search_decoder(inputs, sequence_length, beam_width, top_paths, merge_repeated=False)
 
 
 def collapse_repeated(labels: Any, seq_length: Any, name: str | None = None) -> tuple[Tensor, Tensor]:
-    """(rows of labels with consecutive repeats merged, padded with 0; their new lengths)."""
+    """(rows of labels with consecutive repeats merged, padded with 0; their new lengths).
+
+    seq_length: int vector [batch], the lengths of the rows.
+    """
     with name_scope(name, "collapse_repeated_labels", [labels, seq_length]):
         x, lengths = convert_to_tensor(labels), convert_to_tensor(seq_length)
         rows = None if x.raw_shape is None else x.raw_shape[0]

@@ -72,6 +72,9 @@ def safe_embedding_lookup_sparse(
     """`embedding_lookup_sparse` that ignores negative ids and weights that are not positive.
 
     A row without ids gives row `default_id` of the table, or zeros. If sparse_ids has more axes, so does the result.
+    embedding_weights: the table, or a list of its parts.
+    sparse_weights: a SparseTensor of float weights, or None for 1.
+    Raises ValueError without embedding_weights.
     """
     if embedding_weights is None or (isinstance(embedding_weights, (list, tuple)) and not embedding_weights):
         raise ValueError(f"Missing embedding_weights {embedding_weights}.")
@@ -136,6 +139,7 @@ def fixed_unigram_candidate_sampler(
 
     unigrams: a count for each class after the first num_reserved_ids, which are never drawn; or vocab_file, whose lines
     end with a comma and a count. Raises ValueError if none or both are given, or if their number does not match.
+    num_shards, shard: only classes whose number is `shard` modulo num_shards are drawn.
     """
     if bool(vocab_file) == bool(len(unigrams)):
         raise ValueError("Exactly one of vocab_file and unigrams must be given.")

@@ -21,7 +21,10 @@ def weighted_moments(
     keep_dims: bool | None = None,
     keepdims: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(mean, variance) over axes, where each element counts as often as its weight, which broadcasts."""
+    """(mean, variance) over axes, where each element counts as often as its weight, which broadcasts.
+
+    frequency_weights: a tensor that broadcasts to x.
+    """
     keep = bool(keepdims or keep_dims)
     with name_scope(name, "weighted_moments", [x, frequency_weights]):
         x = convert_to_tensor(x)
@@ -69,7 +72,10 @@ def sufficient_statistics(
 def normalize_moments(
     counts: Any, mean_ss: Any, variance_ss: Any, shift: Any, name: str | None = None
 ) -> tuple[Tensor, Tensor]:
-    """(mean, variance) from `sufficient_statistics`."""
+    """(mean, variance) from `sufficient_statistics`.
+
+    counts, mean_ss, variance_ss, shift: the count, the sum, the sum of squares and the shift that it returned.
+    """
     with name_scope(name, "normalize", [counts, mean_ss, variance_ss, shift]):
         divisor = math_ops.reciprocal(convert_to_tensor(counts))
         shifted = mean_ss * divisor
@@ -93,6 +99,7 @@ def fused_batch_norm(
 
     is_training: normalize by the batch's own moments, else by the given mean and variance (ValueError without them).
     exponential_avg_factor: the weight of the batch's moments in the returned ones; the rest is from the given ones.
+    scale, offset: float vectors [channels].
     """
     if data_format not in ("NHWC", "NCHW"):
         raise ValueError(f"data_format must be NHWC or NCHW, not {data_format!r}")
@@ -116,7 +123,7 @@ def fused_batch_norm(
                 ]
         else:
             found = [convert_to_tensor(mean), convert_to_tensor(variance)]
-            result = batch_normalization(channels_last, *found, offset, scale, epsilon)
+            result = batch_normalization(channels_last, found[0], found[1], offset, scale, epsilon)
         result = array_ops.transpose(result, [0, 3, 1, 2]) if data_format == "NCHW" else result
         mean, variance = (array_ops.stop_gradient(part) for part in found)
         return result, mean, variance
@@ -135,7 +142,10 @@ def batch_norm_with_global_normalization(
     mean: Any = None,
     variance: Any = None,
 ) -> Tensor:
-    """`batch_normalization` under its oldest name; gamma is used only if scale_after_normalization."""
+    """`batch_normalization` under its oldest name; gamma is used only if scale_after_normalization.
+
+    t: the tensor.   m, v, beta, gamma: the mean, the variance, the offset and the scale, each [channels].
+    """
     x, mean, variance = (b if a is None else a for a, b in ((t, input), (m, mean), (v, variance)))
     scale = gamma if scale_after_normalization else None
     return batch_normalization(x, mean, variance, beta, scale, variance_epsilon, name)
@@ -145,6 +155,7 @@ def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = Fal
     """exp(c) - targets c, for the log c of a prediction: the negative log-likelihood of a Poisson distribution.
 
     compute_full_loss: add Stirling's approximation of log(targets!).
+    log_input: float tensor, the logarithm of the prediction.
     """
     with name_scope(name, "log_poisson_loss", [log_input, targets]):
         c, z = convert_to_tensor(log_input), convert_to_tensor(targets)
@@ -172,5 +183,8 @@ silu = swish
 
 
 def scale_regularization_loss(regularization_loss: Any) -> Tensor:
-    """The loss unchanged: there is only one replica."""
+    """The loss unchanged: there is only one replica.
+
+    regularization_loss: a float tensor.
+    """
     return convert_to_tensor(regularization_loss, dtypes.float32 if isinstance(regularization_loss, float) else None)

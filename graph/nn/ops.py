@@ -236,7 +236,7 @@ def moments(
 ) -> tuple[Tensor, Tensor]:
     """(mean, variance) of `x` over `axes`: mean(x), mean((x - mean) ** 2). `shift` is ignored, as in TensorFlow 1.
 
-    float16 is computed in float32.
+    float16 is computed in float32. Raises ValueError for both keep_dims and keepdims.
     """
     if keep_dims is not None and keepdims is not None:
         raise ValueError("Cannot specify both 'keep_dims' and 'keepdims'")
@@ -294,6 +294,7 @@ def embedding_lookup(
 
     partition_strategy: id i is in part i % n ("mod"), or the parts hold consecutive ids ("div").
     max_norm: scale longer rows down to this length.
+    validate_indices: accepted as in TensorFlow; ids are always checked.
     """
     if params is None or (isinstance(params, (list, tuple)) and not params):
         raise ValueError("Need at least one param.")
@@ -315,7 +316,9 @@ def embedding_lookup(
             )  # fmt: skip
         if max_norm is None:
             return rows
-        axes = list(range(ids.shape.ndims, rows.shape.ndims))
+        first: Any = ids.shape.ndims
+        last: Any = rows.shape.ndims
+        axes = list(range(first, last))
         norm = math_ops.sqrt(math_ops.reduce_sum(math_ops.square(rows), axes, keepdims=True))
         return math_ops.divide(math_ops.multiply(rows, max_norm), math_ops.maximum(norm, max_norm))
 
@@ -324,6 +327,7 @@ def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) 
     """(values, indices) of the k largest elements along the last axis, descending; among equals the first comes first.
 
     indices: int32. Raises ValueError if the axis is known to be shorter than k.
+    sorted: accepted as in TensorFlow; the values are always in order.
     """
     with name_scope(name, "TopKV2", [input, k]) as scope:
         x = convert_to_tensor(input, name="input")

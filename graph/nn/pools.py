@@ -118,7 +118,11 @@ def pool(
     data_format: str | None = None,
     dilations: Any = None,
 ) -> Tensor:
-    """The largest element (pooling_type MAX) or the mean (AVG) of each window, over one, two or three axes."""
+    """The largest element (pooling_type MAX) or the mean (AVG) of each window, over one, two or three axes.
+
+    window_shape: the size of the window along each axis.
+    Raises ValueError for another pooling_type, or strides together with dilations.
+    """
     x = convert_to_tensor(input)
     rank = len(x.shape.as_list()) - 2
     checked_padding(padding, data_format, rank)
@@ -147,6 +151,7 @@ def max_pool_with_argmax(
     """(largest element of each window of images, its position: (row * width + column) * channels + channel).
 
     include_batch_in_index: make it the position within all images together.
+    Targmax: the dtype of the places, int64 or int32.
     """
     checked_padding(padding, data_format, 2)
     kind = output_dtype or Targmax or dtypes.int64
@@ -215,7 +220,10 @@ def fractional_avg_pool(
     seed2: int = 0,
     name: str | None = None,
 ) -> FractionalPool:
-    """`fractional_max_pool` with the mean of each window."""
+    """`fractional_max_pool` with the mean of each window.
+
+    pooling_ratio: [1, rows, columns, 1], by how much each axis shrinks, from 1 on.
+    """
     with name_scope(name, "FractionalAvgPool", [value]):
         x, ends, shape = _fractional(value, pooling_ratio, pseudo_random, deterministic, seed, seed2)
         attrs = {"overlapping": bool(overlapping)}

@@ -164,7 +164,12 @@ def sampled_softmax_loss(
     name: str | None = "sampled_softmax_loss",
     seed: int | None = None,
 ) -> Tensor:
-    """The softmax cross entropy of each example over its classes and drawn ones.  Arguments as in `nce_loss`."""
+    """The softmax cross entropy of each example over its classes and drawn ones.  Arguments as in `nce_loss`.
+
+    weights, biases: [classes, size] and [classes].
+    remove_accidental_hits: leave out drawn classes that are right by chance.
+    num_classes: how many classes there are.   sampled_values: what a candidate sampler returned.
+    """
     with name_scope(name, "sampled_softmax_loss", None):
         logits, targets = _sampled_logits(
             weights, biases, labels, inputs, num_sampled, num_classes, num_true, sampled_values,

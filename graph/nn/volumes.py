@@ -192,6 +192,8 @@ def with_space_to_batch(
     """`op(input, num_spatial_dims, "VALID")` with the positions of its windows `dilation_rate` apart.
 
     SAME requires filter_shape, the size of the window along each axis. Rates and sizes must be known.
+    spatial_dims: the axes to go over, counted from 1; by default all between batch and channels.
+    Raises ValueError for other axes than the first ones, or SAME without filter_shape.
     """
     x = convert_to_tensor(input)
     rates = np.ravel(dilation_rate).tolist()
@@ -306,7 +308,7 @@ def dilation2d(
         given = sized(x, 2, "input")
         window = (None,) * 3 if w.raw_shape is None else w.raw_shape
         shape = (given[0], *window_counts(given[1:3], window[:2], attrs), given[3])
-        outputs = [(dtypes.int64, shape)] * 2
+        outputs: list[tuple[Any, Any]] = [(dtypes.int64, shape)] * 2
         at, of_weight = apply(kernels.dilated_at, [x, w], attrs, type="DilationAt", outputs=outputs)
         flat = [array_ops.reshape(t, [-1]) for t in (x, w)]
         return array_ops.gather(flat[0], at) + array_ops.gather(flat[1], of_weight)

@@ -58,7 +58,11 @@ class _SessionObject:
 
 
 class ConditionalAccumulatorBase(_SessionObject):
-    """The base class of both kinds of accumulators."""
+    """The base class of both kinds of accumulators.
+
+    kind: the type of its operation.
+    Raises ValueError for another reduction_type.
+    """
 
     def __init__(self, kind: str, dtype: Any, shape: Any, shared_name: str | None, name: str, reduction_type: str):
         if reduction_type not in ("MEAN", "SUM"):
@@ -105,6 +109,7 @@ class ConditionalAccumulator(ConditionalAccumulatorBase):
         """Add a gradient, unless its step is before the accumulator's.
 
         At run time, raises InvalidArgumentError if its shape differs from that of the others.
+        grad: a tensor of the accumulator's dtype and shape.
         """
         tensor = convert_to_tensor(grad, self._dtype)
         if not shapes.compatible(tensor.raw_shape, self._shape):
@@ -135,13 +140,19 @@ class SparseConditionalAccumulator(ConditionalAccumulatorBase):
         super().__init__("SparseConditionalAccumulator", dtype, shape, shared_name, name, reduction_type)
 
     def apply_indexed_slices_grad(self, grad: IndexedSlices, local_step: Any = 0, name: str | None = None) -> Operation:
-        """Add IndexedSlices, unless their step is before the accumulator's."""
+        """Add IndexedSlices, unless their step is before the accumulator's.
+
+        grad: IndexedSlices.
+        """
         return self.apply_grad(grad.indices, grad.values, grad.dense_shape, local_step, name)
 
     def apply_grad(
         self, grad_indices: Any, grad_values: Any, grad_shape: Any = None, local_step: Any = 0, name: str | None = None
     ) -> Operation:
-        """Add the rows of a gradient, unless their step is before the accumulator's."""
+        """Add the rows of a gradient, unless their step is before the accumulator's.
+
+        grad_indices: int64 [rows].   grad_values: [rows, ...].   grad_shape: the shape of the whole, or None.
+        """
         shape = np.zeros(0, np.int64) if grad_shape is None else grad_shape
         inputs = [_int64(local_step), convert_to_tensor(grad_indices), convert_to_tensor(grad_values, self._dtype)]
         return self._node("apply", [*inputs, convert_to_tensor(shape)], [], name)
@@ -163,6 +174,7 @@ class Barrier(_SessionObject):
     """A map from keys to values with several components, which are inserted separately, and taken once complete.
 
     types, shapes: of the components. The shapes are fully defined.
+    Raises ValueError unless there is one shape per type.
     """
 
     def __init__(self, types: Any, shapes: Any = None, shared_name: str | None = None, name: str = "barrier"):
@@ -182,6 +194,7 @@ class Barrier(_SessionObject):
 
         At run time, raises InvalidArgumentError if a key already has this component, CancelledError if the barrier is
         closed.
+        component_index: which component, counted from 0.
         """
         kinds = self._definition.dtypes
         if not 0 <= component_index < len(kinds):
@@ -197,11 +210,13 @@ class Barrier(_SessionObject):
 
         Waits until num_elements are complete. If the barrier is closed, returns what it has if allow_small_batch is
         true, else raises OutOfRangeError. indices: int64, starting from -2^63.
+        num_elements: a scalar integer.   timeout: None; anything else is refused.
         """
         count = convert_to_tensor(num_elements, kinds_of.int32)
         small = convert_to_tensor(np.bool_(allow_small_batch))
         outputs: list = [(kinds_of.int64, (None,)), (kinds_of.string, (None,))]
-        for kind, shape in zip(self._definition.dtypes, self._definition.shapes or (), strict=True):
+        raw: list[Any] = list(self._definition.shapes or ())
+        for kind, shape in zip(self._definition.dtypes, raw, strict=True):
             outputs.append((kind, None if shape is None else (None, *shape)))
         result = self._node("take", [count, small], outputs, name).outputs
         return result[0], result[1], list(result[2:])

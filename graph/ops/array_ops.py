@@ -157,7 +157,10 @@ def expand_dims(input: Any, axis: Any = None, name: str | None = None, dim: Any 
 
 
 def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims: Any = None) -> Tensor:
-    """Remove axes of size 1: all of them, or the given ones. Raises ValueError if one has another size."""
+    """Remove axes of size 1: all of them, or the given ones. Raises ValueError if one has another size.
+
+    squeeze_dims: an older name of axis.
+    """
     axis = whole_numbers(renamed("axis", axis, "squeeze_dims", squeeze_dims))
     x = convert_to_tensor(input, name="input")
     axes = axis if axis is None or isinstance(axis, tuple) else (axis,)
@@ -186,11 +189,17 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
 
 
 def broadcast_static_shape(shape_x: Any, shape_y: Any) -> shapes.TensorShape:
-    """The shape of an elementwise result. Raises ValueError if the shapes do not broadcast."""
+    """The shape of an elementwise result. Raises ValueError if the shapes do not broadcast.
+
+    shape_x, shape_y: TensorShapes.
+    """
     return shapes.TensorShape(shapes.broadcast(shapes.as_raw(shape_x), shapes.as_raw(shape_y)))
 
 
 def broadcast_dynamic_shape(shape_x: Any, shape_y: Any) -> Tensor:
-    """The shape of an elementwise result, from two shapes given as vectors."""
+    """The shape of an elementwise result, from two shapes given as vectors.
+
+    shape_x, shape_y: integer vectors.
+    """
     a, b = convert_together([shape_x, shape_y])
     return apply(kernels.broadcast_shape, [a, b], type="BroadcastArgs", dtype=a.dtype, shape=(None,))

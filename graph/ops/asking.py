@@ -42,7 +42,10 @@ def is_numeric_tensor(tensor: Any) -> bool:
 
 
 def get_static_value(tensor: Any, partial: bool = False) -> Any:
-    """A constant's value as a NumPy array, if it is known before anything runs; else None."""
+    """A constant's value as a NumPy array, if it is known before anything runs; else None.
+
+    partial: accepted as in TensorFlow, without effect.
+    """
     return static_value(tensor)
 
 
@@ -53,7 +56,8 @@ def dimension_value(dimension: Any) -> Any:
 
 def dimension_at_index(shape: shapes.TensorShape, index: int) -> shapes.Dimension:
     """Dimension number `index` of a shape; an unknown one if the rank is unknown."""
-    return shapes.Dimension(None) if shape.ndims is None else shapes.TensorShape(shape.as_list()).dims[index]
+    dims = shape.dims
+    return shapes.Dimension(None) if dims is None else dims[index]
 
 
 def convert_to_tensor_or_indexed_slices(value: Any, dtype: Any = None, name: str | None = None) -> Any:
@@ -194,6 +198,7 @@ def switch_case(
     """Call branch number `branch_index`; for any other number the default, or the last branch.
 
     branch_fns: a list of functions, or of (number, function) pairs, or a dict of them.
+    Raises TypeError for what is not a function, or a pair of a number and a function.
     """
     if isinstance(branch_fns, dict):
         pairs = sorted(branch_fns.items())
@@ -213,7 +218,10 @@ def switch_case(
 
 
 def vectorized_map(fn: Callable[..., Any], elems: Any, fallback_to_while_loop: bool = True) -> Any:
-    """`map_fn`, but the dtypes of the result need not be specified."""
+    """`map_fn`, but the dtypes of the result need not be specified.
+
+    fallback_to_while_loop: accepted as in TensorFlow, without effect.
+    """
     flat = [convert_to_tensor(item) for item in nest.flatten(elems)]
     seen: list[Any] = []
 
@@ -240,7 +248,10 @@ def _packed_like(structure: Any, items: Any) -> Any:
 
 
 def grad_pass_through(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a function of one tensor so that its derivative is 1."""
+    """Wrap a function of one tensor so that its derivative is 1.
+
+    f: a function of tensors.
+    """
 
     def passed(*args: Any, **kwargs: Any) -> Any:
         x = convert_to_tensor(args[0])
@@ -255,5 +266,8 @@ def _second(x: Any, y: Any) -> Any:
 
 
 def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function unchanged. A run frees values early anyway, and keeps those that derivatives need."""
+    """Return the function unchanged. A run frees values early anyway, and keeps those that derivatives need.
+
+    f: a function.
+    """
     return f

@@ -252,7 +252,10 @@ def check_numerics(tensor: Any, message: str, name: str | None = None) -> Tensor
 
 
 def verify_tensor_all_finite(t: Any, msg: str, name: str | None = None) -> Tensor:
-    """The same as check_numerics."""
+    """The same as check_numerics.
+
+    t: a float tensor.
+    """
     with name_scope(name, "VerifyFinite", [t]) as scope:
         return check_numerics(t, msg, name=scope)
 

@@ -83,7 +83,10 @@ class SparseTensor(_Composite):
 
     @classmethod
     def from_value(cls, sparse_tensor_value: Any) -> SparseTensor:
-        """A SparseTensor unchanged, or a SparseTensorValue as a constant one. Raises TypeError for anything else."""
+        """A SparseTensor unchanged, or a SparseTensorValue as a constant one. Raises TypeError for anything else.
+
+        sparse_tensor_value: a SparseTensorValue or a SparseTensor.
+        """
         if isinstance(sparse_tensor_value, cls):
             return sparse_tensor_value
         if not isinstance(sparse_tensor_value, SparseTensorValue):

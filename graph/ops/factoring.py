@@ -29,6 +29,12 @@ def _square(value: Any) -> Tensor:
     return x
 
 
+def _longest(x: Tensor) -> Any:
+    """The greater size of matrices, which must be known."""
+    rows, columns = x.shape.as_list()[-2:]
+    return max(rows, columns)  # type: ignore[type-var]
+
+
 def adjoint(matrix: Any, name: str | None = None) -> Tensor:
     """Transpose the last two axes, and conjugate. The rank must be known."""
     return spaces.matrix_transpose(matrix, name=name or "adjoint", conjugate=True)
@@ -54,7 +60,10 @@ def matvec(
 
 
 def cholesky_solve(chol: Any, rhs: Any, name: str | None = None) -> Tensor:
-    """X with L L^H X = rhs, for the Cholesky factor L: [..., n, n], [..., n, k] -> [..., n, k]."""
+    """X with L L^H X = rhs, for the Cholesky factor L: [..., n, n], [..., n, k] -> [..., n, k].
+
+    chol: the factor L, as `cholesky` returns it.
+    """
     with name_scope(name, "cholesky_solve", [chol, rhs]):
         y = linalg_ops.triangular_solve(chol, rhs, lower=True)
         return linalg_ops.triangular_solve(chol, y, lower=True, adjoint=True)
@@ -176,9 +185,8 @@ def pinv(a: Any, rcond: Any = None, validate_args: bool = False, name: str | Non
     """
     with name_scope(name, "pinv", [a]):
         x = of_dtype(a, "a", LAPACK)
-        rows, columns = x.shape.as_list()[-2:]
         if rcond is None:
-            rcond = 10.0 * max(rows, columns) * np.finfo(x.dtype.numpy).eps
+            rcond = 10.0 * _longest(x) * np.finfo(x.dtype.numpy).eps
         s, u, v = linalg_ops.svd(x)
         limit = math_ops.reduce_max(s, -1, keepdims=True) * convert_to_tensor(rcond, s.dtype)
         keep = math_ops.greater(s, limit)
@@ -194,12 +202,15 @@ def matrix_rank(a: Any, tol: Any = None, validate_args: bool = False, name: str 
         s = linalg_ops.svd(x, compute_uv=False)
         if tol is None:
             most = math_ops.reduce_max(s, -1, keepdims=True)
-            tol = most * (max(x.shape.as_list()[-2:]) * float(np.finfo(x.dtype.numpy).eps))
+            tol = most * (_longest(x) * float(np.finfo(x.dtype.numpy).eps))
         return math_ops.reduce_sum(math_ops.cast(math_ops.greater(s, tol), dtypes.int32), -1)
 
 
 def normalize(tensor: Any, ord: Any = "euclidean", axis: Any = None, name: str | None = None) -> tuple[Tensor, Tensor]:
-    """(the tensor divided by its norm, the norm); see `norm`. The norm keeps the reduced axes, with length 1."""
+    """(the tensor divided by its norm, the norm); see `norm`. The norm keeps the reduced axes, with length 1.
+
+    ord: the kind of norm, as in `norm`.
+    """
     with name_scope(name, "normalize", [tensor]):
         x = convert_to_tensor(tensor)
         size = math_ops.cast(linalg_ops.norm(x, ord, axis, keepdims=True), x.dtype)

@@ -72,7 +72,10 @@ def _uniform_like(tensor: Any, dtype: Any, number: int, name: str, optimize: boo
 
 
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
-    """A tensor filled with `value`, a scalar. Raises ValueError if the value is not a scalar."""
+    """A tensor filled with `value`, a scalar. Raises ValueError if the value is not a scalar.
+
+    dims: the shape of the result, an integer vector.
+    """
     x = convert_to_tensor(value, name="value")
     if x.raw_shape not in (None, ()):
         raise ValueError(f"Shape must be rank 0 but is rank {len(x.raw_shape)} for 'Fill'.")  # type: ignore[arg-type]
@@ -90,7 +93,10 @@ def eye(
     num_rows: Any, num_columns: Any = None, batch_shape: Any = None, dtype: Any = dtypes.float32,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Identity matrices, [batch_shape..., num_rows, num_columns]; square by default. batch_shape: ints."""
+    """Identity matrices, [batch_shape..., num_rows, num_columns]; square by default. batch_shape: ints.
+
+    Raises TypeError for a batch_shape that only a run knows.
+    """
     dtype, columns = as_dtype(dtype), num_rows if num_columns is None else num_columns
     batch = () if batch_shape is None else shape_argument(batch_shape)[0]
     if batch is None:
@@ -106,7 +112,10 @@ def eye(
 
 
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool, name: str | None = None) -> Tensor:
-    """True at the first lengths[...] positions: [...] -> [..., maxlen]. maxlen: by default the greatest length."""
+    """True at the first lengths[...] positions: [...] -> [..., maxlen]. maxlen: by default the greatest length.
+
+    Raises ValueError if maxlen is not a scalar.
+    """
     x, dtype = convert_to_tensor(lengths, name="lengths"), as_dtype(dtype)
     limit = None if maxlen is None else whole_numbers(maxlen)
     if maxlen is not None and convert_to_tensor(maxlen).raw_shape not in (None, ()):

@@ -184,5 +184,8 @@ def scan(
     reverse: bool = False,
     name: str | None = None,
 ) -> Any:
-    """As foldl, but returns all intermediate values, stacked: one for each element."""
+    """As foldl, but returns all intermediate values, stacked: one for each element.
+
+    reverse: begin with the last element.
+    """
     return _fold(fn, elems, initializer, parallel_iterations, reverse, True, name, "scan")

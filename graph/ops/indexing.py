@@ -125,6 +125,7 @@ def _sliced(dim: int | None, part: tuple) -> int | None:
 def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor:
     """`size` elements along each axis, starting at `begin`; a size of -1 takes the rest.
 
+    input_: the tensor.
     Raises ValueError if a known slice exceeds a known shape.
     """
     x = convert_to_tensor(input_, name="input")
@@ -162,6 +163,7 @@ def strided_slice(
 
     begin_mask, end_mask: from the start, to the end.   ellipsis_mask: `...`.   new_axis_mask: a new axis.
     shrink_axis_mask: the single element `begin`, whose axis is dropped.
+    input_: the tensor.
     """
     x = convert_to_tensor(input_, name="input")
     masks = (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask)
@@ -208,6 +210,7 @@ def gather(
     [a..., n, b...], indices [i...] -> [a..., i..., b...].   An index outside [0, n), including a negative one, raises
     InvalidArgumentError at run time.
     batch_dims: the number of leading axes that both share; `axis` must then be batch_dims.
+    validate_indices: accepted as in TensorFlow; indices are always checked.
     """
     x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
     if not at.dtype.is_integer:
@@ -240,7 +243,10 @@ def _gathered(kernel: Any, x: Tensor, at: Tensor, axis: Any, name: str | None) -
 
 
 def batch_gather(params: Any, indices: Any, name: str | None = None) -> Tensor:
-    """`gather` along the last axis of indices; their other axes match the first axes of params."""
+    """`gather` along the last axis of indices; their other axes match the first axes of params.
+
+    Raises ValueError for indices of unknown rank.
+    """
     at = convert_to_tensor(indices, name="indices")
     if at.raw_shape is None:
         raise ValueError("batch_gather does not allow indices with unknown shape.")

@@ -106,6 +106,7 @@ def split(
     """Parts along an axis: an int gives their number, a list their sizes (one may be -1, for the rest).
 
     num: the number of sizes, if they are a tensor of unknown length.
+    num_or_size_splits: an int, or an integer vector.
     Raises ValueError if a known dimension cannot be split this way.
     """
     x = convert_to_tensor(value, name="value")
@@ -155,7 +156,10 @@ def _split_outputs(x: Tensor, axis: int | None, sizes: list[int | None]) -> list
 
 
 def meshgrid(*args: Any, **kwargs: Any) -> list[Tensor]:
-    """Coordinate arrays of a grid over vectors, like np.meshgrid. indexing: "xy" (default) or "ij"."""
+    """Coordinate arrays of a grid over vectors, like np.meshgrid. indexing: "xy" (default) or "ij".
+
+    Raises ValueError for another indexing, TypeError for an unknown keyword.
+    """
     indexing, name = kwargs.pop("indexing", "xy"), kwargs.pop("name", "meshgrid")
     if kwargs:
         raise TypeError(f"'{next(iter(kwargs))}' is an invalid keyword argument for this function")

@@ -31,7 +31,10 @@ matmul = math_ops.matmul
 
 
 def inv(input: Any, adjoint: bool = False, name: str | None = None) -> Tensor:
-    """The inverse of square matrices (LU), or of their adjoints."""
+    """The inverse of square matrices (LU), or of their adjoints.
+
+    adjoint: invert the adjoints.
+    """
     with name_scope(name, "MatrixInverse", [input]) as scope:
         x = _square(_adjoint(input) if adjoint else input)
         return apply(np.linalg.inv, [x], type="MatrixInverse", name=scope, dtype=x.dtype, shape=x.raw_shape)
@@ -150,6 +153,7 @@ def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name:
     """(s, u, v) with tensor = u diag(s) v^H, s in descending order; or s alone. v is not transposed, unlike NumPy's.
 
     [..., m, n] -> s [..., p], u [..., m, p], v [..., n, p], where p is min(m, n); u and v square with full_matrices.
+    compute_uv: False returns s alone.
     """
     x = _matrix(tensor, "tensor")
     s_shape = u_shape = v_shape = None
@@ -280,7 +284,10 @@ def trace(x: Any, name: str | None = None) -> Tensor:
 
 
 def diag(diagonal: Any, name: str | None = None) -> Tensor:
-    """Square matrices with the given diagonal and zeros elsewhere.  [..., n] -> [..., n, n]."""
+    """Square matrices with the given diagonal and zeros elsewhere.  [..., n] -> [..., n, n].
+
+    Raises ValueError for a scalar.
+    """
     x = convert_to_tensor(diagonal)
     if x.raw_shape == ():
         raise ValueError("Shape must be at least rank 1 but is rank 0 for 'MatrixDiag'")

@@ -323,7 +323,7 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
 
 
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Tensor:
-    """num evenly spaced floats from start to stop, both included."""
+    """num evenly spaced floats from start to stop, both included. Raises ValueError for a num below 1."""
     start, stop = convert_together([start, stop])
     dtype = promoted([start, stop])
     dtype = dtype if dtype.is_floating else dtypes.float64

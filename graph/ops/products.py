@@ -172,7 +172,10 @@ def _summed_shape(equation: str, terms: list[str], result: str, tensors: list[Te
 
 
 def cross(a: Any, b: Any, name: str | None = None) -> Tensor:
-    """The cross product of vectors with three elements: [..., 3], [..., 3] -> [..., 3]."""
+    """The cross product of vectors with three elements: [..., 3], [..., 3] -> [..., 3].
+
+    Raises ValueError for vectors of another length.
+    """
     x, y = convert_together([a, b])
     for tensor in (x, y):
         if tensor.raw_shape is not None and tensor.raw_shape[-1:] not in ((3,), (None,)):
@@ -182,7 +185,10 @@ def cross(a: Any, b: Any, name: str | None = None) -> Tensor:
 
 
 def trace(x: Any, name: str | None = None) -> Tensor:
-    """The sum of the main diagonal of matrices: [..., m, n] -> [...], in x's dtype."""
+    """The sum of the main diagonal of matrices: [..., m, n] -> [...], in x's dtype.
+
+    Raises ValueError for a rank below 2.
+    """
     x = convert_to_tensor(x, name="x")
     if x.raw_shape is not None and len(x.raw_shape) < 2:
         raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for 'Trace'.")

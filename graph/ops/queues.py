@@ -33,7 +33,11 @@ class Definition(NamedTuple):
 
 
 class QueueBase:
-    """The base class of all queues; see FIFOQueue."""
+    """The base class of all queues; see FIFOQueue.
+
+    kind: the type of its operation.   seeds: of the graph and of the queue.   keep: elements that a shuffle keeps.
+    Raises TypeError for a capacity that is not an int, ValueError for no dtypes, or another number of names.
+    """
 
     def __init__(
         self,
@@ -223,7 +227,7 @@ class QueueBase:
         if known is not None and known < 0:
             raise ValueError(f"Input 'n' must be >= 0, but is {known} for {name!r}")
         rows = None if known is None or word == "dequeue_up_to" else int(known)
-        raw = self._shapes or (None,) * len(self._dtypes)
+        raw: list[Any] = self._shapes or [None] * len(self._dtypes)
         outputs = [(d, None if s is None else (rows, *s)) for d, s in zip(self._dtypes, raw, strict=True)]
         return self._returned(self.node(word, [count], outputs, name))
 
@@ -277,7 +281,10 @@ class QueueBase:
         return [], {"_queue": key, "_container": container, "_definition": definition, "_choices": None, **made_by}
 
     def node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False) -> Operation:
-        """An operation on the queue: its kind, its inputs, and the (dtype, shape) of its outputs."""
+        """An operation on the queue: its kind, its inputs, and the (dtype, shape) of its outputs.
+
+        word: what it does, such as "enqueue".   cancel: whether closing also cancels.
+        """
         graph = self._op.graph
         given, attrs = self.handle()
         attrs = {**attrs, "_word": word, "_cancel": cancel}

@@ -216,6 +216,7 @@ def multinomial(
     """num_samples classes for each row, class i with probability softmax(logits)[i].
 
     logits: unnormalized log probabilities [batch, classes].  Returns integers (int64) [batch, num_samples].
+    Raises ValueError for logits of another rank.
     """
     dtype = as_dtype(output_dtype or dtypes.int64)
     with name_scope(name, "multinomial", [logits]) as scope:

@@ -67,6 +67,7 @@ def pad(
 ) -> Tensor:
     """Add elements around the tensor. paddings: [before, after] for each axis. mode: CONSTANT, REFLECT or SYMMETRIC.
 
+    constant_values: a scalar that stands around in the mode CONSTANT.
     Raises ValueError for another mode, or if the paddings do not match a known shape.
     """
     x, mode = convert_to_tensor(tensor, name="tensor"), mode.lower()
@@ -91,7 +92,10 @@ def pad(
 
 
 def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
-    """Reverse the elements along the given axes (a list or a single one)."""
+    """Reverse the elements along the given axes (a list or a single one).
+
+    Raises ValueError for an axis that comes twice.
+    """
     x, axes = convert_to_tensor(tensor, name="tensor"), whole_numbers(axis)
     if axes is None:
         inputs = [x, convert_to_tensor(axis, name="axis")]
@@ -110,18 +114,21 @@ def reverse_sequence(
     input: Any, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None, name: str | None = None,
     seq_dim: int | None = None, batch_dim: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """Reverse the first seq_lengths[i] elements along seq_axis, in element i of batch_axis (by default 0)."""
+    """Reverse the first seq_lengths[i] elements along seq_axis, in element i of batch_axis (by default 0).
+
+    seq_dim, batch_dim: older names of seq_axis and batch_axis.
+    Raises ValueError without seq_axis, or for another number of lengths.
+    """
     seq = renamed("seq_axis", seq_axis, "seq_dim", seq_dim)
     batch = renamed("batch_axis", batch_axis, "batch_dim", batch_dim)
     x, lengths = convert_to_tensor(input, name="input"), convert_to_tensor(seq_lengths, name="seq_lengths")
     if seq is None:
         raise ValueError("reverse_sequence needs a seq_axis.")
     seq, batch = known_axis(seq, rank_of(x), "seq_dim"), known_axis(batch or 0, rank_of(x), "batch_dim")
-    if x.raw_shape is not None and lengths.raw_shape and None not in (x.raw_shape[batch], lengths.raw_shape[0]):  # type: ignore[index]
-        if x.raw_shape[batch] != lengths.raw_shape[0]:  # type: ignore[index]
-            raise ValueError(
-                f"seq_lengths must have one entry for each of {x.raw_shape[batch]}, not {lengths.raw_shape[0]}."
-            )  # type: ignore[index]
+    if x.raw_shape is not None and lengths.raw_shape and batch is not None:
+        wanted, there = x.raw_shape[batch], lengths.raw_shape[0]
+        if None not in (wanted, there) and wanted != there:
+            raise ValueError(f"seq_lengths must have one entry for each of {wanted}, not {there}.")
     attrs = {"seq_axis": seq, "batch_axis": batch}
     return apply(
         kernels_indices.reverse_sequence,
@@ -166,7 +173,11 @@ def diag_part(input: Any, name: str | None = None) -> Tensor:
 
 
 def matrix_diag(diagonal: Any, name: str | None = None) -> Tensor:
-    """Square matrices with the given diagonals and zeros elsewhere: [..., n] -> [..., n, n]."""
+    """Square matrices with the given diagonals and zeros elsewhere: [..., n] -> [..., n, n].
+
+    diagonal: a tensor [..., n].
+    Raises ValueError for a scalar.
+    """
     x = convert_to_tensor(diagonal, name="diagonal")
     if x.raw_shape == ():
         raise ValueError("Shape must be at least rank 1 but is rank 0 for 'MatrixDiag'")
@@ -175,7 +186,7 @@ def matrix_diag(diagonal: Any, name: str | None = None) -> Tensor:
 
 
 def matrix_diag_part(input: Any, name: str | None = None) -> Tensor:
-    """The main diagonals of matrices: [..., m, n] -> [..., min(m, n)]."""
+    """The main diagonals of matrices: [..., m, n] -> [..., min(m, n)]. Raises ValueError for a rank below 2."""
     x = convert_to_tensor(input, name="input")
     raw = None
     if x.raw_shape is not None:

@@ -60,7 +60,8 @@ def _operation(public: str, word: str, doc: str) -> Callable[..., SparseTensor]:
     operation.__name__ = operation.__qualname__ = public
     operation.__doc__ = (
         f"The {doc} of each pair of sets of values along the last axis, a SparseTensor.\n\n"
-        "a, b: tensors or SparseTensors of one dtype, with equal leading axes."
+        "a, b: tensors or SparseTensors of one dtype, with equal leading axes.\n"
+        "validate_indices: accepted as in TensorFlow, without effect."
     )
     return operation
 
@@ -83,12 +84,19 @@ set_union = _operation("set_union", "union", "union")
 
 
 def set_difference(a: Any, b: Any, aminusb: bool = True, validate_indices: bool = True) -> SparseTensor:
-    """The elements of each set of a that are not in that of b (or vice versa), along the last axis; a SparseTensor."""
+    """The elements of each set of a that are not in that of b (or vice versa), along the last axis; a SparseTensor.
+
+    aminusb: False gives b without a.   validate_indices: accepted as in TensorFlow, without effect.
+    """
     return _operated(a, b, "difference") if aminusb else _operated(b, a, "difference")
 
 
 def set_size(a: Any, validate_indices: bool = True) -> Tensor:
-    """The number of distinct values in each set of a SparseTensor, along its last axis, int32."""
+    """The number of distinct values in each set of a SparseTensor, along its last axis, int32.
+
+    validate_indices: accepted as in TensorFlow, without effect.
+    Raises TypeError for what is not a SparseTensor.
+    """
     if not isinstance(a, (SparseTensor, SparseTensorValue)):
         raise TypeError("Expected `SparseTensor`, got %s." % type(a).__name__)  # noqa: UP031
     parts, rank = _inputs(a)

@@ -86,7 +86,7 @@ def _transformed(shape: Any, rank: int, given: bool, length: Any, inverse: bool)
     if shape is None:
         return None
     if given:
-        dims = [None] * rank if length is None else np.ravel(length).tolist()
+        dims: list[Any] = [None] * rank if length is None else np.ravel(length).tolist()
     else:
         last = shape[-1]
         dims = [*shape[-rank:-1], (None if last is None else max(0, 2 * (last - 1))) if inverse else last]
@@ -147,7 +147,10 @@ def dct(
 def idct(
     input: Any, type: int = 2, n: int | None = None, axis: int = -1, norm: str | None = None, name: str | None = None
 ) -> Tensor:
-    """The inverse of `dct`, up to a factor unless norm is "ortho". Types 2 and 3 are each other's inverses."""
+    """The inverse of `dct`, up to a factor unless norm is "ortho". Types 2 and 3 are each other's inverses.
+
+    type: 1 to 4.
+    """
     _check_dct(type, axis, norm)
     return dct(input, {2: 3, 3: 2}.get(type, type), n, axis, norm, name or "idct")
 
@@ -289,6 +292,7 @@ def stft(
     """The short-time Fourier transform of real signals [..., samples]: complex [..., frames, fft_length / 2 + 1].
 
     fft_length: by default the smallest power of two that holds a frame.   window_fn(frame_length, dtype=) or None.
+    pad_end: add zeros at the end, so that every sample is in a frame.
     """
     with name_scope(name, "stft", [signals]):
         x = convert_to_tensor(signals)
@@ -307,7 +311,10 @@ def inverse_stft(
     window_fn: Callable[..., Any] | None = hann_window,
     name: str | None = None,
 ) -> Tensor:
-    """The signals for short-time Fourier transforms; exact with the window of `inverse_stft_window_fn`."""
+    """The signals for short-time Fourier transforms; exact with the window of `inverse_stft_window_fn`.
+
+    stfts: complex [..., frames, fft_length / 2 + 1].
+    """
     with name_scope(name, "inverse_stft", [stfts]):
         x = of_dtype(stfts, "stfts", _COMPLEX)
         length = _length_of_fft(frame_length) if fft_length is None else int(fft_length)
@@ -351,6 +358,8 @@ def linear_to_mel_weight_matrix(
     """The matrix [spectrogram bins, mel bins] that converts magnitudes at linear frequencies to mel bands.
 
     Each band is a triangle on the mel scale, 1127 ln(1 + hertz / 700), between the centers of its neighbors.
+    num_mel_bins, num_spectrogram_bins: integers.   sample_rate, lower_edge_hertz, upper_edge_hertz: in hertz.
+    Raises ValueError for no bins, or edges out of order or above sample_rate / 2.
     """
     if num_mel_bins <= 0:
         raise ValueError(f"num_mel_bins must be positive. Got: {num_mel_bins}")
@@ -372,7 +381,10 @@ def linear_to_mel_weight_matrix(
 
 
 def mfccs_from_log_mel_spectrograms(log_mel_spectrograms: Any, name: str | None = None) -> Tensor:
-    """Cepstral coefficients from log mel spectrograms [..., bins]: `dct` of type 2, divided by sqrt(2 bins)."""
+    """Cepstral coefficients from log mel spectrograms [..., bins]: `dct` of type 2, divided by sqrt(2 bins).
+
+    log_mel_spectrograms: float tensor [..., bins].
+    """
     with name_scope(name, "mfccs_from_log_mel_spectrograms", [log_mel_spectrograms]):
         x = convert_to_tensor(log_mel_spectrograms)
         bins = x.shape.as_list()[-1]

@@ -52,7 +52,10 @@ def _blocked(shape: tuple, block: Any, pads: Any) -> tuple:
 
 
 def batch_to_space_nd(input: Any, block_shape: Any, crops: Any, name: str | None = None) -> Tensor:
-    """The inverse of `space_to_batch_nd`: move blocks of the first axis into the axes after it, and crop these."""
+    """The inverse of `space_to_batch_nd`: move blocks of the first axis into the axes after it, and crop these.
+
+    Raises ValueError if the blocks do not divide the batch.
+    """
     x, block, cut = convert_to_tensor(input), _vector(block_shape, "block_shape"), _vector(crops, "crops")
     shape: Any = x.raw_shape
     sizes, less = static_value(block), static_value(cut)
@@ -91,7 +94,10 @@ def batch_to_space(
 def required_space_to_batch_paddings(
     input_shape: Any, block_shape: Any, base_paddings: Any = None, name: str | None = None
 ) -> tuple[Tensor, Tensor]:
-    """(paddings, crops) that make `space_to_batch_nd` possible, and invert it: [m, 2] each."""
+    """(paddings, crops) that make `space_to_batch_nd` possible, and invert it: [m, 2] each.
+
+    base_paddings: [m, 2], padding that is wanted in any case.
+    """
     with name_scope(name, "required_space_to_batch_paddings"):
         dims, block = _vector(input_shape, "input_shape"), _vector(block_shape, "block_shape")
         base = _vector(np.zeros((block.raw_shape[0], 2), np.int32) if base_paddings is None else base_paddings, "base")  # type: ignore[index]
@@ -160,6 +166,7 @@ def extract_image_patches(
     """The windows of images, each as a vector: [n, h, w, c] -> [n, rows, columns, k * k * c].
 
     ksizes, strides, rates: four numbers, the first and last 1.   padding: SAME or VALID.
+    sizes: a newer name of ksizes.
     """
     kernel = ksizes if sizes is None else sizes
     return _patches(images, kernel, strides, [1, 1, 1, 1] if rates is None else rates, padding, 4, name)
@@ -182,8 +189,8 @@ def _patches(images: Any, ksizes: Any, strides: Any, rates: Any, padding: Any, r
     word = str(padding).upper()
     if word not in ("SAME", "VALID"):
         raise ValueError(f"padding must be SAME or VALID, not {padding!r}")
-    attrs = dict(zip(("kernel", "strides", "rates"), [part[1:-1] for part in given], strict=True))
-    attrs["padding"] = word  # type: ignore[assignment]
+    attrs: dict[str, Any] = dict(zip(("kernel", "strides", "rates"), [part[1:-1] for part in given], strict=True))
+    attrs["padding"] = word
     shape = None
     if x.raw_shape is not None:
         if len(x.raw_shape) != rank:
@@ -224,7 +231,11 @@ def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None) -> Tenso
 
 
 def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = False) -> Tensor:
-    """Transpose the last two axes. The rank must be known."""
+    """Transpose the last two axes. The rank must be known.
+
+    conjugate: also take the complex conjugate.
+    Raises ValueError for an unknown rank, or one below 2.
+    """
     x = convert_to_tensor(a)
     if x.raw_shape is None or len(x.raw_shape) < 2:
         raise ValueError(f"Argument `a` should be a (batch) matrix with rank >= 2.  Received: {x}")
@@ -248,6 +259,8 @@ def argsort(
     """The indices, int32, that sort `values` along an axis; equal values keep their order.
 
     direction: ASCENDING or DESCENDING.
+    stable: accepted as in TensorFlow; the order of equal values is kept in any case.
+    Raises ValueError for another direction.
     """
     if direction not in ("ASCENDING", "DESCENDING"):
         raise ValueError(f"Unknown sort direction: {direction}")
@@ -278,6 +291,8 @@ def searchsorted(
     """The index at which to insert each value into an ascending sequence, along the last axis of both.
 
     side: insert before equal elements ("left"), or after them ("right").
+    sorted_sequence: [..., n], ascending along the last axis.
+    Raises ValueError for another side.
     """
     if side not in ("left", "right"):
         raise ValueError(f"side must be either 'right' or 'left'.  Saw: {side}.")
@@ -374,7 +389,11 @@ def _of_shape(x, shape):
 
 
 def bitcast(input: Any, type: Any, name: str | None = None) -> Tensor:
-    """The same bytes as another dtype. A smaller one adds a last axis, a larger one consumes it."""
+    """The same bytes as another dtype. A smaller one adds a last axis, a larger one consumes it.
+
+    type: the new dtype.
+    Raises ValueError for a last axis of the wrong length.
+    """
     x, kind = convert_to_tensor(input), as_dtype(type)
     old, new = x.dtype.size, kind.size
     shape = x.raw_shape
@@ -403,7 +422,10 @@ def guarantee_const(input: Any, name: str | None = None) -> Tensor:
 
 
 def where_v2(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
-    """`where` with broadcasting of all three arguments."""
+    """`where` with broadcasting of all three arguments.
+
+    condition: a bool tensor.
+    """
     if x is None or y is None:
         return array_ops.where(condition, x, y, name=name)
     picks = convert_to_tensor(condition)

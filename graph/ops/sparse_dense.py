@@ -52,7 +52,10 @@ def from_dense(tensor: Any, name: str | None = None) -> SparseTensor:
 def sparse_eye(
     num_rows: int, num_columns: int | None = None, dtype: Any = dtypes.float32, name: str | None = None
 ) -> SparseTensor:
-    """A sparse matrix with ones along its diagonal."""
+    """A sparse matrix with ones along its diagonal.
+
+    num_rows, num_columns: integers; as many columns as rows by default.
+    """
     columns = num_rows if num_columns is None else num_columns
     least = min(num_rows, columns)
     with name_scope(name, "sparse_eye"):
@@ -89,7 +92,10 @@ def sparse_to_dense(
 def sparse_tensor_to_dense(
     sp_input: Any, default_value: Any = None, validate_indices: bool = True, name: str | None = None
 ) -> Tensor:
-    """The dense tensor, with the default (0, or an empty string) where there is no value."""
+    """The dense tensor, with the default (0, or an empty string) where there is no value.
+
+    validate_indices: they must ascend, and each come once: else InvalidArgumentError when it runs.
+    """
     sp = as_sparse(sp_input)
     if default_value is None:
         default_value = "" if sp.dtype.base_dtype is dtypes.string else np.zeros((), sp.dtype.numpy)[()]

@@ -67,6 +67,8 @@ def sparse_merge(
 
     sp_ids: integers in [0, vocab_size), with the indices of sp_values; or a list of such tensors, with a list of
     sizes, to create several new axes.
+    already_sorted: the ids are in order, and need not be sorted.
+    Raises ValueError for lists of different lengths.
     """
     given = (
         list(sp_ids) if isinstance(sp_ids, (list, tuple)) and not isinstance(sp_ids, SparseTensorValue) else [sp_ids]
@@ -101,7 +103,10 @@ def sparse_reorder(sp_input: Any, name: str | None = None) -> SparseTensor:
 
 
 def sparse_reshape(sp_input: Any, shape: Any, name: str | None = None) -> SparseTensor:
-    """The same values in another shape with the same number of elements; one dimension may be -1."""
+    """The same values in another shape with the same number of elements; one dimension may be -1.
+
+    Raises ValueError for another number of elements.
+    """
     sp = as_sparse(sp_input)
     with name_scope(name, "SparseReshape", [sp.values]):
         wanted = math_ops.cast(convert_to_tensor(shape), dtypes.int64)
@@ -119,7 +124,10 @@ def sparse_reshape(sp_input: Any, shape: Any, name: str | None = None) -> Sparse
 
 
 def sparse_expand_dims(sp_input: Any, axis: Any = None, name: str | None = None) -> SparseTensor:
-    """Insert an axis of length 1, by default the last."""
+    """Insert an axis of length 1, by default the last.
+
+    Raises ValueError for an unknown rank, or an axis out of range.
+    """
     sp = as_sparse(sp_input)
     rank = rank_of(sp)
     axis = -1 if axis is None else axis
@@ -174,6 +182,7 @@ def sparse_split(
     """Split into `num_split` parts along an axis; if it does not divide evenly, the first ones are one longer.
 
     Pass arguments by keyword. Raises ValueError if one is missing.
+    keyword_required: a guard against arguments by position.   split_dim: an older name of axis.
     """
     if keyword_required is not None:
         raise ValueError("Keyword arguments are required for this function.")
@@ -206,6 +215,8 @@ def sparse_concat(
     """Concatenate sparse tensors along an axis.
 
     expand_nonconcat_dims: the other axes may differ, and are expanded to the largest length.
+    concat_dim, expand_nonconcat_dim: older names of axis and expand_nonconcat_dims.
+    Raises TypeError for what is not a list.
     """
     axis = renamed("axis", axis, "concat_dim", concat_dim)
     expand = bool(expand_nonconcat_dim if expand_nonconcat_dims is None else expand_nonconcat_dims)
@@ -252,7 +263,10 @@ def sparse_fill_empty_rows(sp_input: Any, default_value: Any, name: str | None =
 
 
 def sparse_reset_shape(sp_input: Any, new_shape: Any = None) -> SparseTensor:
-    """The same values and indices with shape `new_shape`, which may not be smaller, or the smallest possible shape."""
+    """The same values and indices with shape `new_shape`, which may not be smaller, or the smallest possible shape.
+
+    Raises ValueError for a shape that does not hold the values.
+    """
     sp = as_sparse(sp_input)
     if new_shape is None:
         inputs = [sp.indices, sp.dense_shape]
@@ -404,7 +418,10 @@ def sparse_softmax(sp_input: Any, name: str | None = None) -> SparseTensor:
 
 
 def convert_to_tensor_or_sparse_tensor(value: Any, dtype: Any = None, name: str | None = None) -> Any:
-    """A SparseTensor for a SparseTensor or SparseTensorValue, a tensor for anything else."""
+    """A SparseTensor for a SparseTensor or SparseTensorValue, a tensor for anything else.
+
+    Raises RuntimeError for a SparseTensor of another dtype.
+    """
     if isinstance(value, (SparseTensor, SparseTensorValue)):
         sp = as_sparse(value)
         if dtype is not None and sp.dtype.base_dtype is not as_dtype(dtype).base_dtype:

@@ -114,7 +114,10 @@ def nextafter(x1: Any, x2: Any, name: str | None = None) -> Tensor:
 
 
 def polyval(coeffs: Any, x: Any, name: str | None = None) -> Tensor:
-    """coeffs[0] x^(n-1) + ... + coeffs[n-1], by Horner's rule. coeffs: a list of tensors or numbers."""
+    """coeffs[0] x^(n-1) + ... + coeffs[n-1], by Horner's rule. coeffs: a list of tensors or numbers.
+
+    Raises ValueError if coeffs is not a list.
+    """
     if not isinstance(coeffs, list):
         raise ValueError(f"Argument coeffs must be list type. Received type {type(coeffs)}.")
     with name_scope(name, "polyval", [*coeffs, x]):
@@ -194,7 +197,10 @@ def histogram_fixed_width_bins(
 def histogram_fixed_width(
     values: Any, value_range: Any, nbins: Any = 100, dtype: Any = dtypes.int32, name: str | None = None
 ) -> Tensor:
-    """The number of values in each of `nbins` bins; see `histogram_fixed_width_bins`."""
+    """The number of values in each of `nbins` bins; see `histogram_fixed_width_bins`.
+
+    value_range: [smallest, largest]; values outside count in the first and last bin.
+    """
     x, limits = convert_together([values, value_range])
     kind = as_dtype(dtype)
     attrs = {"count": int(nbins), "dtype": kind.numpy}
@@ -331,6 +337,9 @@ def fake_quant_with_min_max_args_gradient(
     narrow_range: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """The gradient of `fake_quant_with_min_max_args` with respect to its inputs."""
+    """The gradient of `fake_quant_with_min_max_args` with respect to its inputs.
+
+    gradients: of the output, a float tensor.
+    """
     limits = float(min), float(max)
     return fake_quant_with_min_max_vars_gradient(gradients, inputs, *limits, num_bits, narrow_range, name)[0]

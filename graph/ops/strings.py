@@ -117,7 +117,10 @@ def string_to_hash_bucket_fast(input: Any, num_buckets: int, name: str | None = 
 
 
 def string_to_hash_bucket_strong(input: Any, num_buckets: int, key: Sequence[int], name: str | None = None) -> Tensor:
-    """Hash each string to a number below `num_buckets`, int64: SipHash with a key of two integers."""
+    """Hash each string to a number below `num_buckets`, int64: SipHash with a key of two integers.
+
+    Raises ValueError unless the key has two numbers.
+    """
     if len(key) != 2:
         raise ValueError(f"Key must have 2 elements: {list(key)}")
     numbers = tuple([int(k) % (1 << 64) for k in key])
@@ -222,6 +225,7 @@ def string_split(
 
     sep: each of its characters is a separator, by default a space; "" splits into bytes.
     skip_empty: leave out empty parts.
+    source: a string vector [n].
     """
     sep = renamed("sep", sep, "delimiter", delimiter)
     inputs = [_vector(source, "source"), _strings(" " if sep is None else sep, "delimiter")]
@@ -240,6 +244,7 @@ def split(
     """Split each of n strings, like Python's `bytes.split`; returns a SparseTensor [n, largest number of parts].
 
     sep: the separator; by default, and for "", any whitespace.   maxsplit: the largest number of splits.
+    source: an older name of input.
     """
     source = renamed("input", input, "source", source)
     x = _strings(source)
@@ -308,6 +313,10 @@ def unicode_transcode(
     """Convert strings from one encoding to another.
 
     output_encoding: UTF-8, UTF-16-BE or UTF-32-BE.   errors: strict, replace or ignore, for invalid input.
+    input_encoding: a name that Python knows.
+    replacement_char: the code point that stands for what is replaced.
+    replace_control_characters: replace these too.
+    Raises ValueError for another output_encoding or errors.
     """
     if output_encoding not in _ENCODINGS or errors not in ("strict", "replace", "ignore"):
         raise ValueError(f"Unknown output_encoding {output_encoding!r}, or errors {errors!r}.")
@@ -328,6 +337,7 @@ def regex_replace(
     rewrite: the replacement; a backslash and a number in it stand for a group, 0 for the whole match.
     The pattern is one for Python's `re`, which covers the common parts of RE2. At run time, raises
     InvalidArgumentError for an invalid pattern.
+    replace_global: replace every match, not only the first one.
     """
     x = _strings(input)
     inputs = [x, _strings(pattern, "pattern"), _strings(rewrite, "rewrite")]

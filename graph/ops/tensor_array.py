@@ -26,6 +26,7 @@ class TensorArray:
     clear_after_read, colocate_with_first_write_call, handle: ignored; a cell may be read again.
     At run time, InvalidArgumentError is raised for an index out of range, for writing a cell twice, and for reading an
     unwritten cell, unless the shape of all elements is known: then it reads as zeros.
+    tensor_array_name: of its nodes.   flow: the tensor that stands for an array at a moment.
     """
 
     def __init__(
@@ -63,7 +64,10 @@ class TensorArray:
             )
 
     def with_flow(self, flow: Tensor) -> TensorArray:
-        """The same array at another moment."""
+        """The same array at another moment.
+
+        flow: the scalar tensor that `flow` gave at that moment.
+        """
         array = TensorArray.__new__(TensorArray)
         array.__dict__.update(self.__dict__)
         array._flow = flow
@@ -108,7 +112,10 @@ class TensorArray:
         )  # fmt: skip
 
     def grad(self, source: str, flow: Any = None, name: str | None = None) -> TensorArray:
-        """Not available: ask `tf.gradients` for the gradients of the written tensors."""
+        """Not available: ask `tf.gradients` for the gradients of the written tensors.
+
+        source, flow: as in TensorFlow.
+        """
         raise NotImplementedError(
             "TensorArray.grad is not available: tf.gradients differentiates through TensorArrays, so ask it for the "
             "gradients of the tensors that were written."

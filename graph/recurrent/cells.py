@@ -55,7 +55,10 @@ class RNNCell(Layer):
             return _zeros(self.state_size, batch_size, dtype)
 
     def get_initial_state(self, inputs: Any = None, batch_size: Any = None, dtype: Any = None) -> Any:
-        """The initial state: `zero_state` for the batch of `inputs`, or for `batch_size` and `dtype`."""
+        """The initial state: `zero_state` for the batch of `inputs`, or for `batch_size` and `dtype`.
+
+        Raises ValueError if the batch size or the dtype is unknown.
+        """
         if inputs is not None:
             batch_size, dtype = inputs.shape.as_list()[0] or array_ops.shape(inputs)[0], inputs.dtype
         if batch_size is None or dtype is None:
@@ -169,6 +172,7 @@ class LSTMCell(RNNCell):
     |h|.
     Variables: kernel [in + size of h, 4 units] for i, j, f, o, bias [4 units]; w_f_diag, w_i_diag, w_o_diag [units];
     projection/kernel [units, num_proj].  Sources: Hochreiter and Schmidhuber 1997; Sak et al., arXiv:1402.1128.
+    num_unit_shards, num_proj_shards: accepted as in TensorFlow, without effect.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from weftwork.graph.build import constant, convert_to_tensor
 from weftwork.graph.nest import flatten
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
-from weftwork.graph.ops.control_flow import while_loop
+from weftwork.graph.ops.loops import while_loop
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.recurrent.cells import check_cell
 from weftwork.graph.recurrent.dynamic import filled
@@ -32,6 +32,7 @@ def raw_rnn(
     row's output, or None for the cell's own output.
     Once a row is finished, its state does not change and zeros are emitted. The loop ends when all rows are finished.
     The outputs are TensorArrays (in the structure of emitted), with a cell for each step.
+    Raises TypeError if loop_fn cannot be called.
     """
     check_cell(cell)
     if not callable(loop_fn):

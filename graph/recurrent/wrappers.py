@@ -103,6 +103,8 @@ class DropoutWrapper(_Wrapper):
 
     input_keep_prob, output_keep_prob, state_keep_prob: the probability of keeping an element, a float or a tensor.
     dropout_state_filter_visitor: a function that returns whether a part of the state may be dropped.
+    variational_recurrent: the same mask in every step; input_size: the shape of an input then.
+    Raises ValueError for variational_recurrent=True, or a probability outside [0, 1].
     """
 
     def __init__(

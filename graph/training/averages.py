@@ -105,7 +105,10 @@ class ExponentialMovingAverage:
         return get_default_graph().unique_name(f"{var.op.name}/{self._name}", mark_as_used=False)
 
     def variables_to_restore(self, moving_avg_variables: Any = None) -> dict[str, Variable]:
-        """A map from names in a checkpoint to variables, with which restoring gives variables their averages."""
+        """A map from names in a checkpoint to variables, with which restoring gives variables their averages.
+
+        moving_avg_variables: those that have averages, by default all trainable ones.
+        """
         averaged = list(moving_avg_variables if moving_avg_variables is not None else [])
         if moving_avg_variables is None:
             graph = get_default_graph()

@@ -154,10 +154,8 @@ def _at_thresholds(labels: Any, predictions: Any, thresholds: Sequence[float], w
     if weights is not None:
         inputs.append(weighted(array_ops.ones_like(predictions, dtypes.float32), weights))
     limits = tuple([float(np.float32(t)) for t in thresholds])
-    result = apply(
-        counted_at, inputs, {"thresholds": limits},
-        type="ThresholdCounts", outputs=[(dtypes.float32, (len(limits),))] * 4,
-    )  # fmt: skip
+    outputs: list[tuple[Any, Any]] = [(dtypes.float32, (len(limits),))] * 4
+    result = apply(counted_at, inputs, {"thresholds": limits}, type="ThresholdCounts", outputs=outputs)
     values: dict[str, Any] = dict.fromkeys(_WORDS)
     updates = dict(values)
     for key, now in zip(_WORDS, result, strict=True):
@@ -176,7 +174,7 @@ def _count_at(which: str) -> Callable[..., Metric]:
         with variable_scope(name, word, (predictions, labels, weights)):
             values, updates = _at_thresholds(labels, predictions, thresholds, weights, which)
             pair = getattr(values, which), getattr(updates, which)
-            return as_metric(*pair, metrics_collections, updates_collections)
+            return as_metric(pair[0], pair[1], metrics_collections, updates_collections)
 
     count.__name__ = count.__qualname__ = f"{word}_at_thresholds"
     count.__doc__ = (
@@ -208,7 +206,7 @@ def precision_at_thresholds(
     with variable_scope(name, "precision_at_thresholds", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, thresholds, weights, "tp fp")
         ratio = [math_ops.divide(c.tp, c.tp + c.fp + EPSILON, name=n) for c, n in zip(pair, _NAMES, strict=True)]
-        return as_metric(*ratio, metrics_collections, updates_collections)
+        return as_metric(ratio[0], ratio[1], metrics_collections, updates_collections)
 
 
 def recall_at_thresholds(
@@ -227,7 +225,7 @@ def recall_at_thresholds(
     with variable_scope(name, "recall_at_thresholds", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, thresholds, weights, "tp fn")
         ratio = [math_ops.divide(c.tp, c.tp + c.fn + EPSILON, name=n) for c, n in zip(pair, _NAMES, strict=True)]
-        return as_metric(*ratio, metrics_collections, updates_collections)
+        return as_metric(ratio[0], ratio[1], metrics_collections, updates_collections)
 
 
 _NAMES = ("value", "update_op")
@@ -256,7 +254,7 @@ def sensitivity_at_specificity(
     with variable_scope(name, "sensitivity_at_specificity", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, even_thresholds(num_thresholds), weights, "tp fn tn fp")
         found = [at_nearest(c, word) for c, word in zip(pair, _NAMES, strict=True)]
-        return as_metric(*found, metrics_collections, updates_collections)
+        return as_metric(found[0], found[1], metrics_collections, updates_collections)
 
 
 def specificity_at_sensitivity(
@@ -284,7 +282,7 @@ def specificity_at_sensitivity(
     with variable_scope(name, "specificity_at_sensitivity", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, even_thresholds(num_thresholds), weights, "tp fn tn fp")
         found = [at_nearest(c, word) for c, word in zip(pair, _NAMES, strict=True)]
-        return as_metric(*found, metrics_collections, updates_collections)
+        return as_metric(found[0], found[1], metrics_collections, updates_collections)
 
 
 def _check_part(value: float, what: str) -> None:
@@ -326,7 +324,7 @@ def auc(
     with variable_scope(name, "auc", (labels, predictions, weights)):
         pair = _at_thresholds(labels, predictions, limits, weights, "tp fn tn fp")
         found = [_area(c, curve, summation_method, word) for c, word in zip(pair, _NAMES, strict=True)]
-        return as_metric(*found, metrics_collections, updates_collections)
+        return as_metric(found[0], found[1], metrics_collections, updates_collections)
 
 
 def _area(c: Counts, curve: str, method: str, name: str) -> Tensor:

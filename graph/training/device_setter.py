@@ -30,6 +30,9 @@ def replica_device_setter(
     ps_tasks: the number of servers; or `cluster`, a ClusterSpec, ClusterDef or dict with the job of ps_device. Returns
     None if there are none. ps_strategy: a function that returns the task number for an operation; round-robin by
     default. Raises TypeError for a strategy that is not callable.
+    worker_device: the device of all else.
+    merge_devices: let inner scopes add to it.
+    ps_ops: the types of operations that count as variables.
     """
     if cluster is not None:
         known = _jobs(cluster)

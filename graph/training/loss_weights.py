@@ -149,7 +149,10 @@ def get_regularization_loss(scope: str | None = None, name: str = "total_regular
 def get_total_loss(
     add_regularization_losses: bool = True, name: str = "total_loss", scope: str | None = None
 ) -> Tensor:
-    """The sum of the losses and, by default, the regularization losses. Raises ValueError if there are none."""
+    """The sum of the losses and, by default, the regularization losses. Raises ValueError if there are none.
+
+    add_regularization_losses: False leaves the regularization losses out.
+    """
     losses = get_losses(scope)
     if add_regularization_losses:
         losses += get_regularization_losses(scope)

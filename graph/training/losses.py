@@ -103,7 +103,7 @@ def huber_loss(labels: Any, predictions: Any, delta: float = 1.0) -> Tensor:
     y, p = _floats(labels, predictions)
     error = math_ops.abs(p - y)
     quadratic = math_ops.minimum(error, delta)
-    return 0.5 * quadratic * quadratic + delta * (error - quadratic)
+    return quadratic * quadratic * 0.5 + (error - quadratic) * delta
 
 
 @weighted("hinge_loss")
@@ -118,7 +118,10 @@ def hinge_loss(labels: Any, logits: Any) -> Tensor:
 
 @weighted("sigmoid_cross_entropy_loss")
 def sigmoid_cross_entropy(multi_class_labels: Any, logits: Any, label_smoothing: float = 0) -> Tensor:
-    """`nn.sigmoid_cross_entropy_with_logits`, after moving labels towards 1/2 by the fraction `label_smoothing`."""
+    """`nn.sigmoid_cross_entropy_with_logits`, after moving labels towards 1/2 by the fraction `label_smoothing`.
+
+    multi_class_labels: numbers from 0 to 1, in the shape of the logits.
+    """
     logits = convert_to_tensor(logits)
     labels = math_ops.cast(convert_to_tensor(multi_class_labels), logits.dtype)
     if label_smoothing > 0:

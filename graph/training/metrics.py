@@ -205,7 +205,7 @@ def mean_iou(
             weights = array_ops.reshape(convert_to_tensor(weights), [-1])
         matrix = metric_variable([num_classes, num_classes], dtypes.float64, "total_confusion_matrix")
         update_op = state_ops.assign_add(
-            matrix, confusion_matrix(*flat, num_classes, dtype=dtypes.float64, weights=weights)
+            matrix, confusion_matrix(flat[0], flat[1], num_classes, dtype=dtypes.float64, weights=weights)
         )
         sums = np.add(math_ops.reduce_sum(matrix, 0), math_ops.reduce_sum(matrix, 1))
         right = array_ops.matrix_diag_part(matrix)

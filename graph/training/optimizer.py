@@ -42,7 +42,7 @@ class Optimizer:
     """The base class of optimizers. `minimize` makes the operation that is one training step.
 
     A subclass defines the update of one variable, in `_step` or in TensorFlow's `_apply_dense` and `_apply_sparse`;
-    `_create_slots` creates its slots, `_prepare` converts its numbers to tensors.
+    `_create_slots` creates its slots, `_prepare` converts its numbers to tensors. Raises ValueError without a name.
     """
 
     GATE_NONE = 0

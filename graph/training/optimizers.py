@@ -67,6 +67,7 @@ class AdagradOptimizer(Optimizer):
     """s = s + g^2, w - learning_rate g / sqrt(s).
 
     Source: Duchi, Hazan and Singer 2011, JMLR 12. Slot: accumulator, at first initial_accumulator_value.
+    Raises ValueError for an initial value that is not positive.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class AdagradOptimizer(Optimizer):
 class AdadeltaOptimizer(Optimizer):
     """Steps scaled like the previous ones: sqrt(mean of squared steps / mean of squared gradients) g.
 
+    rho: the share of the old means that is kept, 0 to 1.
     Source: Zeiler 2012, arXiv:1212.5701. Slots: accum (of gradients), accum_update (of steps).
     """
 

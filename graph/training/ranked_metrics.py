@@ -32,7 +32,7 @@ _NO_LABEL = np.iinfo(np.int64).min
 def in_rows(indices: Any, values: Any, shape: Any) -> Any:
     """The labels of a sparse tensor as rows, padded with `_NO_LABEL`."""
     shape = tuple(np.asarray(shape).tolist())
-    rows = np.ravel_multi_index(tuple(np.asarray(indices)[:, :-1].T), shape[:-1])
+    rows = np.asarray(np.ravel_multi_index(tuple(np.asarray(indices)[:, :-1].T), shape[:-1]))
     order = np.argsort(rows, kind="stable")
     counts = np.bincount(rows, minlength=int(np.prod(shape[:-1])))
     out = np.full((len(counts), int(counts.max(initial=0))), _NO_LABEL, np.int64)
@@ -169,7 +169,10 @@ def recall_at_top_k(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """`recall_at_k` for predictions that are already classes, [..., k]."""
+    """`recall_at_k` for predictions that are already classes, [..., k].
+
+    predictions_idx: int64 [..., k], the predicted classes.
+    """
     return _ratio(
         labels, predictions_idx, k, class_id, weights, metrics_collections, updates_collections, name, "recall"
     )
@@ -200,7 +203,10 @@ def precision_at_top_k(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """`precision_at_k` for predictions that are already classes, [..., k]."""
+    """`precision_at_k` for predictions that are already classes, [..., k].
+
+    predictions_idx: int64 [..., k], the predicted classes.
+    """
     return _ratio(
         labels, predictions_idx, k, class_id, weights, metrics_collections, updates_collections, name, "precision"
     )

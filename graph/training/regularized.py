@@ -16,7 +16,11 @@ from weftwork.graph.variables.variable import Variable
 class FtrlOptimizer(Optimizer):
     """Follow the regularized leader. With an l1 strength, weights of little use are exactly zero.
 
+    learning_rate_power: a float, at most 0.
+    l2_shrinkage_regularization_strength: a float, at least 0.
+    accum_name, linear_name: of the slots.
     Source: McMahan et al. 2013, "Ad click prediction: a view from the trenches". Slots: accum, linear.
+    Raises ValueError for a learning_rate_power above 0, or a negative strength or initial value.
     """
 
     def __init__(
@@ -107,6 +111,8 @@ class AdagradDAOptimizer(Optimizer):
 
     global_step: the number of steps so far, int64.   Source: Duchi, Hazan and Singer 2011, JMLR 12. Slots:
     gradient_accumulator, gradient_squared_accumulator.
+    initial_gradient_squared_accumulator_value: a float above 0.
+    Raises ValueError for an initial value that is not positive.
     """
 
     def __init__(

@@ -74,6 +74,7 @@ def polynomial_decay(
     """(learning_rate - end) * (1 - p) ** power + end, and `end` after decay_steps.
 
     cycle: extend decay_steps to its first multiple beyond the step. Raises ValueError without global_step.
+    end_learning_rate: the rate after decay_steps.
     """
     with name_scope(name, "PolynomialDecay"):
         numbers = _numbers("polynomial_decay", learning_rate, global_step, decay_steps, end_learning_rate, power)
@@ -102,6 +103,7 @@ def cosine_decay_restarts(
 ) -> Tensor:  # fmt: skip
     """`cosine_decay` repeatedly: each period is t_mul times as long, and starts at m_mul times the rate.
 
+    first_decay_steps: the steps of the first time.   alpha: the lowest rate, as a share of learning_rate.
     Raises ValueError without global_step.
     """
     with name_scope(name, "SGDRDecay"):
@@ -137,7 +139,10 @@ def noisy_linear_cosine_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, initial_variance: Any = 1.0, variance_decay: Any = 0.55,
     num_periods: Any = 0.5, alpha: Any = 0.0, beta: Any = 0.001, name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """`linear_cosine_decay` with noise of initial_variance / (1 + global_step) ** variance_decay."""
+    """`linear_cosine_decay` with noise of initial_variance / (1 + global_step) ** variance_decay.
+
+    num_periods, alpha, beta: as in `linear_cosine_decay`.
+    """
     with name_scope(name, "NoisyLinearCosineDecay"):
         noise = (initial_variance, variance_decay)
         return _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, noise)

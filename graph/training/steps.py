@@ -71,7 +71,10 @@ def get_or_create_global_step_read(graph: Graph | None = None) -> Tensor | None:
 
 
 def assert_global_step(global_step_tensor: Any) -> None:
-    """Raise TypeError unless it is an integer variable or tensor of rank 0."""
+    """Raise TypeError unless it is an integer variable or tensor of rank 0.
+
+    global_step_tensor: the variable or tensor.
+    """
     if not isinstance(global_step_tensor, (Variable, Tensor)):
         raise TypeError(f'Existing "global_step" must be a Variable or Tensor: {global_step_tensor}.')
     if not global_step_tensor.dtype.base_dtype.is_integer:
@@ -81,5 +84,8 @@ def assert_global_step(global_step_tensor: Any) -> None:
 
 
 def global_step(sess: Any, global_step_tensor: Any) -> int:
-    """The number of steps that a session has taken."""
+    """The number of steps that a session has taken.
+
+    global_step_tensor: the variable or tensor.
+    """
     return int(sess.run(global_step_tensor))

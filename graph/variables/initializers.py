@@ -147,6 +147,7 @@ class VarianceScaling(Initializer):
     """Zero mean and variance scale / n, n the fan_in, fan_out or their mean (fan_avg).
 
     distribution: "truncated_normal" (or "normal"), "untruncated_normal" or "uniform".
+    mode: "fan_in", "fan_out" or "fan_avg".
     Sources: Glorot and Bengio 2010 (fan_avg), He et al. arXiv:1502.01852 (fan_in, scale 2), LeCun 1998 (fan_in).
     """
 

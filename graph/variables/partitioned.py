@@ -107,7 +107,7 @@ class PartitionedVariable(Operators):
     def _cut(self, value: Tensor) -> list[Tensor]:
         found, start = [], 0
         for part in self._parts:
-            size = part.shape.as_list()[self._axis]
+            size: Any = part.shape.as_list()[self._axis]
             found.append(value[(slice(None),) * self._axis + (slice(start, start + size),)])
             start += size
         return found
@@ -198,7 +198,10 @@ def fixed_size_partitioner(num_shards: int, axis: int = 0) -> Callable[..., Any]
 def variable_axis_size_partitioner(
     max_shard_bytes: int, axis: int = 0, bytes_per_string_element: int = 16, max_shards: int | None = None
 ) -> Callable[..., Any]:
-    """A partitioner with parts of at most max_shard_bytes, and at most max_shards parts. Raises ValueError below 1."""
+    """A partitioner with parts of at most max_shard_bytes, and at most max_shards parts. Raises ValueError below 1.
+
+    bytes_per_string_element: the size to assume of a text.
+    """
     if max_shard_bytes < 1 or bytes_per_string_element < 1:
         raise ValueError("Both max_shard_bytes and bytes_per_string_element must be positive.")
     if max_shards is not None and max_shards < 1:
@@ -220,7 +223,10 @@ def variable_axis_size_partitioner(
 def min_max_variable_partitioner(
     max_partitions: int = 1, axis: int = 0, min_slice_size: int = 256 << 10, bytes_per_string_element: int = 16
 ) -> Callable[..., Any]:
-    """A partitioner with at most max_partitions parts along an axis, each of at least min_slice_size bytes."""
+    """A partitioner with at most max_partitions parts along an axis, each of at least min_slice_size bytes.
+
+    bytes_per_string_element: the size to assume of a text.
+    """
 
     def partitioner(shape: Any, dtype: Any) -> list[int]:
         dims = _known(shape)

@@ -58,6 +58,7 @@ def variable_scope(
     name_or_scope: a name within the current scope, or a VariableScope to re-enter; None uses `default_name`, made
         unique among the scopes of its parent.
     reuse: None keeps the outer scope's setting; else True or AUTO_REUSE.
+    auxiliary_name_scope: False opens no name scope.
     Raises ValueError or TypeError for invalid arguments.
     """
     _check_arguments(name_or_scope, default_name, reuse)
@@ -147,7 +148,10 @@ def _chain_getters(inner: Callable | None, outer: Callable | None) -> Callable |
 
 @contextmanager
 def variable_op_scope(values: Any, name_or_scope: Any, default_name: str | None = None, **kwargs: Any):
-    """TensorFlow's older spelling of `variable_scope`."""
+    """TensorFlow's older spelling of `variable_scope`.
+
+    name_or_scope, default_name: as in `variable_scope`.
+    """
     with variable_scope(name_or_scope, default_name, values, **kwargs) as scope:
         yield scope
 
@@ -267,7 +271,7 @@ def _create_or_share(name: str, request: _Request) -> Any:
 def _create_partitioned(name: str, request: _Request) -> PartitionedVariable | None:
     """A variable partitioned by the scope's partitioner; None if it has no axis to be partitioned along."""
     store, scope = _store(get_default_graph()), get_variable_scope()
-    known = store.get(f"{name}/parts")
+    known: Any = store.get(f"{name}/parts")
     if known is not None and request.shape is None:
         if not request.reuse:
             raise ValueError(f"Partitioned variable with name {name} already exists. Did you mean to set reuse=True?")
@@ -321,7 +325,7 @@ def _first_given(*given: Any) -> Any:
     return next((item for item in given if item is not None), None)
 
 
-def _store(graph: Graph) -> dict[str, Variable]:
+def _store(graph: Graph) -> dict[str, Any]:
     holder = graph.get_collection_ref(_STORE)
     if not holder:
         holder.append({})

@@ -10,7 +10,10 @@ from weftwork.graph.protos import protos
 
 
 class SaveSliceInfo:
-    """A variable is the slice of `var_shape` at `var_offset` of a variable saved as `full_name`, of `full_shape`."""
+    """A variable is the slice of `var_shape` at `var_offset` of a variable saved as `full_name`, of `full_shape`.
+
+    save_slice_info_def: a SaveSliceInfoDef to read these from.
+    """
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import variable_at
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.names import with_scope, without_scope
-from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.operation import Kind, Operation, Stands, Tensor
 from weftwork.graph.operators import Operators
 from weftwork.graph.protos import protos
 from weftwork.graph.references import Reference
@@ -48,7 +48,7 @@ class VariableAggregation(enum.Enum):
     ONLY_FIRST_REPLICA = ONLY_FIRST_TOWER = 3
 
 
-class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metaclass]
+class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignore[metaclass]
     """State that belongs to each session that runs the graph.
 
     initial_value: a tensor, something that converts to one, or a function that returns one.
@@ -56,6 +56,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
     validate_shape=False: the shape may change and need not be known.
     caching_device: the device recorded for its cached read; values are available on every machine of a session.
     use_resource, synchronization, aggregation: accepted and ignored; there is one kind of variable, and one copy.
+    variable_def: a VariableDef to be made from.   expected_shape: accepted as in TensorFlow.
     Raises ValueError if the initial value is missing or of unknown shape.
     """
 
@@ -85,7 +86,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
         if variable_def is not None:
             if initial_value is not None:
                 raise ValueError("variable_def and initial_value are mutually exclusive.")
-            vars(self).update(vars(self.from_proto(variable_def, import_scope)))
+            self.__dict__.update(vars(self.from_proto(variable_def, import_scope)))
             return
         if initial_value is None:
             raise ValueError("initial_value must be specified.")
@@ -303,7 +304,10 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
         return out if read_value else out.op
 
     def count_up_to(self, limit: int) -> Tensor:
-        """See `weftwork.count_up_to`."""
+        """See `weftwork.count_up_to`.
+
+        limit: the largest value, an int.
+        """
         return state_ops.count_up_to(self._variable, limit)
 
     def is_initialized(self, name: str | None = None) -> Tensor:
@@ -332,7 +336,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
     def __array_function__(self, func, types, args, kwargs):
         return self.value().__array_function__(func, types, args, kwargs)
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: Any, /) -> Tensor:
         return self.value()[item]
 
     def __array__(self, dtype=None, copy=None):
@@ -377,6 +381,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
     def from_proto(cls, variable_def: Any, import_scope: str | None = None) -> Variable:
         """The variable for a VariableDef, whose operations are in the default graph, under `import_scope`.
 
+        variable_def: a VariableDef.
         Raises KeyError if one of them is missing.
         """
         graph = get_default_graph()

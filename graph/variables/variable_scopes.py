@@ -35,6 +35,7 @@ class VariableScope:
     name: the prefix of their names.   reuse: None, True or AUTO_REUSE.
     initializer, regularizer, caching_device, custom_getter, dtype, constraint, partitioner: used if `get_variable` gets
     none.
+    name_scope: the name scope that belongs to it.
     """
 
     def __init__(

@@ -254,13 +254,16 @@ def assign(
 def batch_scatter_update(
     ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None
 ) -> Tensor:
-    """Set elements along the last axis of `indices` [batch..., n] of a variable [batch..., m, ...], batch by batch."""
+    """Set elements along the last axis of `indices` [batch..., n] of a variable [batch..., m, ...], batch by batch.
+
+    Raises ValueError if the batch of the indices is unknown.
+    """
     rows = convert_to_tensor(indices)
     known = rows.raw_shape
     if known is None or None in known[:-1]:
         raise ValueError(f"batch_scatter_update needs to know the batch of its indices: {rows}")
-    grid = np.stack(np.meshgrid(*[np.arange(n) for n in known[:-1]], indexing="ij"), -1) if len(known) > 1 else None
-    attrs = {"grid": grid}
+    axes = [np.arange(n) for n in known[:-1] if n is not None]
+    attrs = {"grid": np.stack(np.meshgrid(*axes, indexing="ij"), -1) if axes else None}
     nd = apply(_with_grid, [rows], attrs, type="BatchIndices", dtype=dtypes.int64, shape=(*known, len(known)))
     return scatter_nd_update(ref, nd, updates, name=name)
 

@@ -169,6 +169,7 @@ class _Lowering:
         elif kind is Kind.RANDOM:
             stream = op.attrs.get("_stream")
             place = self._place(op if stream is None else op.graph._by_name[stream])
+            assert op.kernel is not None
             self._node(op, (place, *[self._read(t) for t in op.inputs]), kernel=Draw(op.kernel))
         else:
             self._node(op, tuple([self._read(t, peek=True) for t in op.inputs]))
@@ -230,7 +231,7 @@ class _Lowering:
         inputs = []
         for word, what in made.order:
             if word == "input":  # a variable without a value is an error only in the branch that reads it
-                inputs.append(self._read(op.inputs[what], peek=op.inputs[what].op.kind in REFERENCES))
+                inputs.append(self._taken(op, what))
             elif word == "state":
                 inputs.append(self._newest(what))
                 flow.variables[what] = made.variables[what]
@@ -247,6 +248,11 @@ class _Lowering:
             self.version[name] = value
             flow.extra[value] = made.variables[name].outputs[0]
 
+    def _taken(self, op: Operation, place: int) -> int:
+        """The value of an input of a branch or a loop. It may be a variable without a value."""
+        tensor = op.inputs[place]
+        return self._read(tensor, peek=tensor.op.kind in REFERENCES)
+
     def _in_parts(self, op: Operation, made: Any, parts: list[Operation]) -> None:
         """Add a map over elements as several parts that may run at once. Each part reads what the whole reads."""
         split, join = parts[0], parts[-1]
@@ -255,7 +261,7 @@ class _Lowering:
             inputs = []
             for word, what in made.order:
                 if word == "input":
-                    inputs.append(self._read(part.inputs[what], peek=part.inputs[what].op.kind in REFERENCES))
+                    inputs.append(self._taken(part, what))
                 else:
                     inputs.append(self._version(what, made.variables[what]))
             self._node(part, tuple(inputs), made.kernel)

@@ -104,13 +104,14 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
     elif op.type == "WhileGrad":
         grads = op.attrs["_grads"]
         places = tuple([place - grads for place in places])
-        kernel = LoopGradient(*bodies, carried, grads, op.attrs["_limited"], op.attrs["_captures"], places)
+        test, step, back = bodies
+        kernel = LoopGradient(test, step, back, carried, grads, op.attrs["_limited"], op.attrs["_captures"], places)
     elif op.type == "SweepGrad":
-        counts = [op.attrs[name] for name in ("_elements", "_grads", "_collected")]
-        places = tuple([place - sum(counts) for place in places])
-        kernel = SweepGradient(
-            *bodies, carried, *counts, op.attrs["_reverse"], op.attrs["_wanted"], op.attrs["_captures"], places
-        )
+        elements, grads, collected = [op.attrs[name] for name in ("_elements", "_grads", "_collected")]
+        places = tuple([place - elements - grads - collected for place in places])
+        forth, back = bodies
+        reverse, wanted, captures = op.attrs["_reverse"], op.attrs["_wanted"], op.attrs["_captures"]
+        kernel = SweepGradient(forth, back, carried, elements, grads, collected, reverse, wanted, captures, places)
     else:
         elements = op.attrs["_elements"]
         places = tuple([place - elements for place in places])
@@ -187,7 +188,9 @@ def _flow(op: Operation, section: Section, rewrites: Rewrites) -> Dataflow:
     return lower([*section.outputs, *section.targets], fed, frozenset(section.controls()), rewrites)
 
 
-def _closed(op: Operation, section: Section, flow: Dataflow, order: list, state: list[str]) -> SectionFlow:
+def _closed(
+    op: Operation, section: Section, flow: Dataflow, order: list[tuple[str, Any]], state: list[str]
+) -> SectionFlow:
     """Turn a section's dataflow into a function of the values in the layout's order."""
     if op.type == "While" and section is sections_of(op)[0]:
         state = []  # a condition writes nothing
@@ -197,11 +200,13 @@ def _closed(op: Operation, section: Section, flow: Dataflow, order: list, state:
         flow.fetched = [same.get(v, v) if v is not None else None for v in flow.fetched]
     draws = {draw: number for number, draw in flow.draws.items()}
     used = {v for inputs in flow.inputs for v in inputs} | set(flow.fetched)
-    inputs, required = [], []
+    inputs: list[int] = []
+    required: list[tuple[int, str, str]] = []
     for position, (word, what) in enumerate(order):
         number = None
         if word == "input":
-            tensor = section.parameters[what] if what < len(section.parameters) else op.inputs[what]
+            at: int = what
+            tensor = section.parameters[at] if at < len(section.parameters) else op.inputs[at]
             number = flow.feeds.get(tensor)
             if number in used and tensor.op.kind in REFERENCES:
                 variable = op.graph.get_operation_by_name(variable_name(tensor))

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, TypeVar
 
 from weftwork.graph.callables import named
 from weftwork.graph.graph import Graph
@@ -26,6 +26,8 @@ from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.running import op_of, run_graph, staying
 from weftwork.scheduler.machines.inventory import local_cpus
 from weftwork.scheduler.session.session import Session
+
+T = TypeVar("T")
 
 _GATHER = 0.001
 """Seconds for which calls are gathered."""
@@ -80,7 +82,7 @@ class Executor(concurrent.futures.Executor):
         self._gathering = self._down = False
         self._broken: BaseException | None = None
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Call `fn(*args, **kwargs)` some time: its future. Raises RuntimeError after `shutdown`."""
         return self._submit([_Call(fn, args, kwargs)])[0]
 
@@ -90,12 +92,12 @@ class Executor(concurrent.futures.Executor):
 
     def map(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., T],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int | None = None,
         **kwargs: Any,
-    ) -> Iterator[Any]:
+    ) -> Iterator[T]:
         """The results of `fn` for each tuple of arguments, in their order.
 
         timeout: seconds from now, after which TimeoutError is raised.   chunksize: calls that go to a worker at once,

@@ -33,7 +33,10 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
     _executor: Executor | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """The number of jobs that run at once; -1 means as many as there are CPUs. Raises ValueError for 0."""
+        """The number of jobs that run at once; -1 means as many as there are CPUs. Raises ValueError for 0.
+
+        n_jobs: how many jobs were asked for, negative ones counted from all CPUs.
+        """
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         if n_jobs is None:
@@ -41,7 +44,10 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         return n_jobs if n_jobs > 0 else max(cpu_count() + 1 + n_jobs, 1)
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **_: Any) -> int:
-        """Prepare for a call of `Parallel`. Returns the number of jobs that run at once."""
+        """Prepare for a call of `Parallel`. Returns the number of jobs that run at once.
+
+        n_jobs: how many jobs run at a time.   parallel: the `joblib.Parallel`.
+        """
         n_jobs = self.effective_n_jobs(n_jobs)
         if n_jobs == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
@@ -50,7 +56,10 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         return n_jobs
 
     def submit(self, func: Callable[..., Any], callback: Callable[..., Any] | None = None) -> Future:
-        """Submit a batch. Returns a future of its list of results."""
+        """Submit a batch. Returns a future of its list of results.
+
+        callback: called with the future of the job when it is done.
+        """
         assert self._executor is not None, "configure comes first"
         future = self._executor.submit_as(tuple(map(_plain, func.items)), func)  # type: ignore[attr-defined]
         if callback is not None:
@@ -58,7 +67,10 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         return future
 
     def retrieve_result_callback(self, out: Future) -> Any:
-        """The results of a batch that is done."""
+        """The results of a batch that is done.
+
+        out: the future of a job.
+        """
         return out.result()
 
     def terminate(self) -> None:
@@ -69,7 +81,10 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         self.reset_batch_stats()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """End all jobs, after one has failed or timed out."""
+        """End all jobs, after one has failed or timed out.
+
+        ensure_ready: whether it is used again.
+        """
         if self._executor is not None:
             self._executor.terminate_workers()
             self._executor = None

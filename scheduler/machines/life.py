@@ -53,7 +53,7 @@ class Life:
 
         self._worker = worker.global_worker
         self._core = getattr(self._worker, "core_worker", None)
-        self.node = getattr(worker, "_global_node", None)
+        self.node: Any = getattr(worker, "_global_node", None)
         self.is_driver = self._worker.mode == worker.SCRIPT_MODE
         self._reaper = Reaper(self.node.all_processes["raylet"][0].process.pid) if started else None
         self.pending: dict[Any, Callable[[], None]] = {}

@@ -38,6 +38,7 @@ def register_session_run_conversion_functions(
     feed_function_for_partial_run(x): returns the tensors that `partial_run_setup` should expect.
     Later registrations take precedence, so a subclass of a registered type may have functions of its own. Raises
     ValueError if the type is registered already, or would hide a registered subclass.
+    tensor_type: the class.
     """
     for known, *_ in _conversions:
         if issubclass(known, tensor_type):

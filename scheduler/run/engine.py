@@ -196,7 +196,7 @@ class Engine:
                 started(run)
             if timeout is not None or started is not None:
                 fetched = self._limited(run, signature, call_list, fed, timeout)
-            elif flow is _NO_FLOW:
+            elif flow is _NO_FLOW and call_list is not None:
                 fetched = self._unplanned.run(run, signature, call_list, fed)
             else:
                 run.begin(fed)

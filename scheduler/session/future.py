@@ -16,18 +16,20 @@ from contextlib import suppress
 from contextvars import copy_context
 from html import escape
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from weftwork.graph.errors import CancelledError
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.run.run import CANCELLED
+
+T = TypeVar("T")
 
 
 class RunCancelled(CancelledError, concurrent.futures.CancelledError):
     """Raised by the `result` of a cancelled future. It is both the library's CancelledError and concurrent.futures'."""
 
 
-class RunFuture(Future):
+class RunFuture(Future[T]):
     """The result of a run that a thread of its own waits for. Cancelling it cancels the run, even while it is running.
 
     A cancelled future is done at once, and its callbacks are called. Its `result` raises, and its `exception` returns,
@@ -43,7 +45,7 @@ class RunFuture(Future):
         self._ended = threading.Event()
 
     @classmethod
-    def start(cls, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> RunFuture:
+    def start(cls, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> RunFuture[Any]:
         """Start `work(started)` in a thread.
 
         `work` calls `started` with the Run.   ends: whether the session is closed.
@@ -54,7 +56,8 @@ class RunFuture(Future):
         return future
 
     def _work(self, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> None:
-        result, failure = None, None
+        result: Any = None
+        failure: BaseException | None = None
         try:
             result = work(self._started)
         except BaseException as error:  # the future raises it
@@ -88,7 +91,7 @@ class RunFuture(Future):
         self._set_cancelled()
         return True
 
-    async def awaited(self) -> Any:
+    async def awaited(self) -> T:
         """The result, for a coroutine. Cancelling the coroutine, or closing its loop, cancels the run.
 
         Raises asyncio.CancelledError if the run was cancelled, else what `result` raises.
@@ -130,7 +133,7 @@ class RunFuture(Future):
         """True until the future is done, because a run begins when it is submitted."""
         return not self.done()
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> T:
         """The value that `run` would return. Raises what `run` would raise, or TimeoutError after `timeout` seconds."""
         if self._is_cancelled(timeout):
             raise RunCancelled(None, None, CANCELLED)

@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from weftwork.graph import dtypes
 from weftwork.graph.graph import Graph
@@ -21,6 +21,9 @@ from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.request.fetches import Fetches, owned, parse_fetches
 from weftwork.scheduler.session.future import RunFuture
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 class Channel:
@@ -125,7 +128,7 @@ def _items(fetches: Any) -> Iterator[tuple[Any, Any]]:
         yield 0, fetches
 
 
-class ResultStream:
+class ResultStream(Generic[K, T]):
     """The results of a run as they become available: (key, value) pairs. Made by `Session.stream`.
 
     Use it in `for key, value in stream` or `async for key, value in stream`. Leaving the loop early cancels the run; so
@@ -143,10 +146,10 @@ class ResultStream:
 
     # Iteration
 
-    def __iter__(self) -> ResultStream:
+    def __iter__(self) -> ResultStream[K, T]:
         return self
 
-    def __next__(self) -> tuple[Any, Any]:
+    def __next__(self) -> tuple[K, T]:
         came = threading.Event()
         self._channel.listener = came.set
         while (item := self._next()) is None:
@@ -156,10 +159,10 @@ class ResultStream:
             raise StopIteration
         return item
 
-    def __aiter__(self) -> ResultStream:
+    def __aiter__(self) -> ResultStream[K, T]:
         return self
 
-    async def __anext__(self) -> tuple[Any, Any]:
+    async def __anext__(self) -> tuple[K, T]:
         loop, came = asyncio.get_running_loop(), asyncio.Event()
 
         def tell_loop() -> None:
@@ -211,13 +214,13 @@ class ResultStream:
         """Cancel the run unless it is over. A cancelled run changes nothing."""
         self._future.cancel()
 
-    def __enter__(self) -> ResultStream:
+    def __enter__(self) -> ResultStream[K, T]:
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    async def __aenter__(self) -> ResultStream:
+    async def __aenter__(self) -> ResultStream[K, T]:
         return self
 
     async def __aexit__(self, *_: Any) -> None:

@@ -87,6 +87,7 @@ def generate_checkpoint_state_proto(
 
     The newest checkpoint is appended to the list if it is not its last. Raises ValueError if the numbers of paths and
     timestamps differ.
+    last_preserved_timestamp: of the newest checkpoint that is kept for ever, in seconds since 1970.
     """
     paths = list(all_model_checkpoint_paths or ())
     times = list(all_model_checkpoint_timestamps or ())
@@ -125,6 +126,8 @@ def update_checkpoint_state(
     """Write the file `checkpoint` of a folder, in one step.
 
     save_relative_paths: write paths relative to the folder, so that it can be moved.
+    save_dir: the folder.
+    last_preserved_timestamp: of the newest checkpoint that is kept for ever, in seconds since 1970.
     Raises RuntimeError if the checkpoint has the name of the file, and OpErrors of the file system.
     """
     paths = list(all_model_checkpoint_paths or ())
@@ -198,7 +201,10 @@ def checkpoint_exists(checkpoint_prefix: str) -> bool:
 
 
 def get_checkpoint_mtimes(checkpoint_prefixes: Iterable[str]) -> list[float]:
-    """The time of each checkpoint, in seconds since 1970. Checkpoints that do not exist are left out."""
+    """The time of each checkpoint, in seconds since 1970. Checkpoints that do not exist are left out.
+
+    checkpoint_prefixes: a list of paths without the ends of their files.
+    """
     times = []
     for prefix in checkpoint_prefixes:
         when = _modified(prefix)

@@ -107,7 +107,10 @@ class NanLossDuringTrainingError(RuntimeError):
 
 
 class NanTensorHook(SessionRunHook):
-    """Checks the loss. If it is NaN, raises NanLossDuringTrainingError, or stops if `fail_on_nan_loss` is False."""
+    """Checks the loss. If it is NaN, raises NanLossDuringTrainingError, or stops if `fail_on_nan_loss` is False.
+
+    loss_tensor: a scalar tensor.   fail_on_nan_loss: False stops the loop instead of raising.
+    """
 
     def __init__(self, loss_tensor: Any, fail_on_nan_loss: bool = True):
         self._loss, self._fail = loss_tensor, fail_on_nan_loss
@@ -117,7 +120,7 @@ class NanTensorHook(SessionRunHook):
         return SessionRunArgs(self._loss)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Check the loss."""
+        """Check the loss. Raises NanLossDuringTrainingError, or requests a stop, if it is not a number."""
         if np.isnan(run_values.results):
             if self._fail:
                 log.error("Model diverged with loss = NaN.")
@@ -209,7 +212,10 @@ class GlobalStepWaiterHook(SessionRunHook):
 
 
 class FinalOpsHook(SessionRunHook):
-    """Evaluates fetches at the end; their values are `final_ops_values`."""
+    """Evaluates fetches at the end; their values are `final_ops_values`.
+
+    final_ops: what to fetch.   final_ops_feed_dict: what to feed then.
+    """
 
     def __init__(self, final_ops: Any, final_ops_feed_dict: Mapping[Any, Any] | None = None):
         self._final_ops, self._feeds = final_ops, final_ops_feed_dict

@@ -27,6 +27,8 @@ def compute_gradient(
 
     x: a tensor that can be fed, or a list of them, which returns a list of pairs.   x_init_value: the point; by default
     random.   init_targets: what to run first, in the default session.
+    x_shape, y_shape: lists of integers.   extra_feed_dict: what else is fed.
+    Raises ValueError without a default session.
     """
     session = get_default_session()
     if session is None:
@@ -87,7 +89,13 @@ def compute_gradient_error(
     init_targets: Any = None,
     extra_feed_dict: Any = None,
 ) -> float:
-    """The largest difference between the two Jacobians of `compute_gradient`."""
+    """The largest difference between the two Jacobians of `compute_gradient`.
+
+    x_shape, y_shape: lists of integers.
+    x_init_value: an array.
+    init_targets: operations to run first.
+    extra_feed_dict: what else is fed.
+    """
     pairs = compute_gradient(x, x_shape, y, y_shape, x_init_value, delta, init_targets, extra_feed_dict)
     pairs = pairs if isinstance(pairs, list) else [pairs]
     return max([float(np.abs(a - b).max(initial=0)) for a, b in pairs], default=0.0)

@@ -34,6 +34,7 @@ class FileWriter:
     graph: written at once.   max_queue: number of events between flushes.   flush_secs: seconds between flushes.
     Several threads may use it. As a context manager, it closes itself. Raises ImportError if TensorBoard is not
     installed.
+    filename_suffix: at the end of the file's name.
     """
 
     def __init__(
@@ -101,7 +102,10 @@ class FileWriter:
         self._add(protos("event").Event(graph_def=definition.SerializeToString()), global_step)
 
     def add_session_log(self, session_log: Any, global_step: Any = None) -> None:
-        """Write a `SessionLog`: that a session started, wrote a checkpoint, or stopped."""
+        """Write a `SessionLog`: that a session started, wrote a checkpoint, or stopped.
+
+        session_log: a SessionLog message.
+        """
         self._add(protos("event").Event(session_log=session_log), global_step)
 
     def add_run_metadata(self, run_metadata: Any, tag: str, global_step: Any = None) -> None:
@@ -117,7 +121,10 @@ class FileWriter:
         self._add(protos("event").Event(tagged_run_metadata=tagged), global_step)
 
     def add_event(self, event: Any) -> None:
-        """Write an `Event` as it is. After `close` only a warning is given."""
+        """Write an `Event` as it is. After `close` only a warning is given.
+
+        event: an Event message.
+        """
         with self._lock:
             if self._records is None:
                 warnings.warn(

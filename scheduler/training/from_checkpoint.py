@@ -45,6 +45,7 @@ def warm_start(
     vars_to_warm_start: a regular expression, which the names of trainable variables match from the start; or a list of
     expressions, which apply to all global variables, or of variables; None for none.
     var_name_to_prev_var_name: names in the checkpoint, where they differ.
+    ckpt_to_initialize_from: the path of a checkpoint, or of a folder.   var_name_to_vocab_info: None.
     Raises NotImplementedError for vocabularies, ValueError for names that are not in the checkpoint.
     """
     if var_name_to_vocab_info:

@@ -94,7 +94,10 @@ def full_name(capacity: int) -> str:
 
 
 def match_filenames_once(pattern: Any, name: str | None = None) -> Variable:
-    """The paths that match one or several patterns, as a local variable. Its initializer searches for them."""
+    """The paths that match one or several patterns, as a local variable. Its initializer searches for them.
+
+    pattern: a pattern as in `gfile.Glob`, or a list of patterns.
+    """
     with name_scope(name, "matching_filenames", [pattern]) as scope:
         collections = [GraphKeys.LOCAL_VARIABLES]
         found = matching_files(pattern)
@@ -114,6 +117,7 @@ def string_input_producer(
     """A queue of strings, such as file names. Without any, raises ValueError, or InvalidArgumentError at run time.
 
     The arguments are those of `input_producer`.
+    string_tensor: a string vector, or a list of strings.   cancel_op: runs when the queue is closed.
     """
     none = "string_input_producer requires a non-null input tensor"
     if not isinstance(string_tensor, Tensor) and not len(string_tensor):

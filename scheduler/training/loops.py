@@ -19,7 +19,10 @@ def basic_train_loop(
     kwargs: Mapping[str, Any] | None = None,
     master: str = "",
 ) -> None:
-    """Call `train_step_fn(session, *args, **kwargs)` repeatedly, in a session of a Supervisor, until it should stop."""
+    """Call `train_step_fn(session, *args, **kwargs)` repeatedly, in a session of a Supervisor, until it should stop.
+
+    supervisor: a Supervisor.
+    """
     with supervisor.managed_session(master) as session:
         while not supervisor.should_stop():
             train_step_fn(session, *(args or ()), **(kwargs or {}))

@@ -25,6 +25,7 @@ class SessionManager:
     local_init_op, local_init_feed_dict, local_init_run_options: what each session runs for itself once the model is
     ready for that.   ready_op, ready_for_local_init_op: operations that return the names of variables without a value.
     graph: the model's graph; by default the default graph.   recovery_wait_secs: seconds between two checks.
+    Raises ValueError for a ready_for_local_init_op without a local_init_op.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class SessionManager:
         master: the session's target.   init_fn: called with the session, after `init_op`.
         wait_for_checkpoint: wait up to `max_wait_secs` seconds for one. Raises RuntimeError if the model is not ready
         at the end.
+        init_feed_dict: what `init_op` is fed.
         """
         session, restored = self._restored(
             master, saver, checkpoint_dir, checkpoint_filename_with_path, wait_for_checkpoint, max_wait_secs, config

@@ -180,6 +180,10 @@ def MonitoredTrainingSession(
 
     is_chief: a worker that is not the chief waits until the chief has initialized the model, and saves nothing.
     checkpoint_dir: where to save and to restore from. Without it nothing is saved.   None or 0 turns a hook off.
+    chief_only_hooks: hooks for the chief alone.
+    save_checkpoint_secs, save_checkpoint_steps, save_summaries_steps, save_summaries_secs, log_step_count_steps: how
+        often.
+    summary_dir: by default checkpoint_dir.
     """
     scaffold = scaffold or Scaffold()
     if not is_chief:

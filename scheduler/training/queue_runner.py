@@ -116,7 +116,11 @@ class QueueRunner:
 
     @classmethod
     def from_proto(cls, queue_runner_def: Any, import_scope: str | None = None) -> QueueRunner:
-        """The runner for a QueueRunnerDef, or its bytes, whose operations are in the default graph, under a scope."""
+        """The runner for a QueueRunnerDef, or its bytes, whose operations are in the default graph, under a scope.
+
+        queue_runner_def: a QueueRunnerDef, or its bytes.
+        Raises TypeError for another message.
+        """
         wire = queue_runner_def
         if isinstance(wire, bytes):
             wire = _wire().FromString(wire)
@@ -240,7 +244,10 @@ def _try(sess: Any, op: Any) -> None:
 
 
 def add_queue_runner(qr: QueueRunner, collection: str = GraphKeys.QUEUE_RUNNERS) -> None:
-    """Add a runner to a collection of the default graph, for `start_queue_runners`."""
+    """Add a runner to a collection of the default graph, for `start_queue_runners`.
+
+    qr: a QueueRunner.
+    """
     stacks.get_default_graph().add_to_collection(collection, qr)
 
 
@@ -254,6 +261,7 @@ def start_queue_runners(
     """Start the threads of all runners in a collection of the session's graph, and return them.
 
     sess: by default the default session. Nothing is started for a monitored session, which has started its own.
+    daemon: whether the threads end with the program.
     Raises ValueError without a session, TypeError for anything else.
     """
     if sess is None:

@@ -72,7 +72,10 @@ def build_tensor_info(tensor: Any) -> Any:
 
 
 def get_tensor_from_tensor_info(tensor_info: Any, graph: Graph | None = None, import_scope: str | None = None) -> Any:
-    """The tensor or SparseTensor of a TensorInfo in a graph. Raises KeyError if it is not there."""
+    """The tensor or SparseTensor of a TensorInfo in a graph. Raises KeyError if it is not there.
+
+    tensor_info: a TensorInfo.
+    """
     graph = graph or get_default_graph()
 
     def named(name: str) -> Any:
@@ -87,7 +90,10 @@ def get_tensor_from_tensor_info(tensor_info: Any, graph: Graph | None = None, im
 
 
 def build_signature_def(inputs: Any = None, outputs: Any = None, method_name: str | None = None) -> Any:
-    """A SignatureDef of TensorInfos, by the names that callers use."""
+    """A SignatureDef of TensorInfos, by the names that callers use.
+
+    inputs, outputs: {name: TensorInfo}.   method_name: as the constants of `signature_constants`.
+    """
     made = protos("meta_graph").SignatureDef()
     for given, field in ((inputs, made.inputs), (outputs, made.outputs)):
         for key, info in (given or {}).items():
@@ -97,14 +103,20 @@ def build_signature_def(inputs: Any = None, outputs: Any = None, method_name: st
 
 
 def predict_signature_def(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
-    """A signature for prediction, of tensors by name. Raises ValueError if there are none."""
+    """A signature for prediction, of tensors by name. Raises ValueError if there are none.
+
+    inputs, outputs: {name: tensor}.
+    """
     _check_given("Prediction", inputs=inputs, outputs=outputs)
     taken, given = [{key: build_tensor_info(t) for key, t in tensors.items()} for tensors in (inputs, outputs)]
     return build_signature_def(taken, given, PREDICT_METHOD_NAME)
 
 
 def classification_signature_def(examples: Any, classes: Any, scores: Any) -> Any:
-    """A signature for classification: serialized examples, their classes as strings, and float32 scores."""
+    """A signature for classification: serialized examples, their classes as strings, and float32 scores.
+
+    Raises ValueError if both are.
+    """
     _check_given("Classification", examples=examples)
     if classes is None and scores is None:
         raise ValueError("Classification classes and scores cannot both be None.")
@@ -141,7 +153,10 @@ def _check_dtype(what: str, tensor: Tensor, dtype: Any) -> None:
 
 
 def is_valid_signature(signature_def: Any) -> bool:
-    """Whether a signature is a valid classification, regression or prediction, with inputs and outputs."""
+    """Whether a signature is a valid classification, regression or prediction, with inputs and outputs.
+
+    signature_def: a SignatureDef.
+    """
     methods = (CLASSIFY_METHOD_NAME, REGRESS_METHOD_NAME, PREDICT_METHOD_NAME)
     filled = bool(signature_def.inputs) and bool(signature_def.outputs)
     return signature_def is not None and filled and signature_def.method_name in methods
@@ -210,7 +225,13 @@ class SavedModelBuilder:
         strip_default_attrs: bool = False,
         saver: Saver | None = None,
     ) -> None:
-        """Add the default graph under other tags. It uses the variables that were written before."""
+        """Add the default graph under other tags. It uses the variables that were written before.
+
+        signature_def_map: {name: SignatureDef}.
+        assets_collection: tensors of file names.
+        main_op, legacy_init_op: an operation that runs when the model is loaded.
+        Raises AssertionError before `add_meta_graph_and_variables`.
+        """
         if not self._saved:
             raise AssertionError(
                 "Graph state including variables and assets has not been saved yet. Please invoke "
@@ -290,7 +311,10 @@ def simple_save(
     outputs: Mapping[str, Any],
     legacy_init_op: Any = None,
 ) -> None:
-    """Save a session's model for serving, with one prediction signature of tensors by the names that callers use."""
+    """Save a session's model for serving, with one prediction signature of tensors by the names that callers use.
+
+    inputs, outputs: {name: tensor}.   legacy_init_op: an operation that runs when the model is loaded.
+    """
     builder = SavedModelBuilder(export_dir)
     signatures = {DEFAULT_SERVING_SIGNATURE_DEF_KEY: predict_signature_def(inputs, outputs)}
     builder.add_meta_graph_and_variables(session, [SERVING], signatures, main_op=legacy_init_op, clear_devices=True)

@@ -99,7 +99,10 @@ class Saver:
             self.build()
 
     def build(self) -> None:
-        """Add the nodes to the graph, unless that was done."""
+        """Add the nodes to the graph, unless that was done.
+
+        Raises ValueError if there is nothing to save, unless allow_empty.
+        """
         if self.saver_def is not None or self._is_empty:
             return
         given, self._var_list = self._var_list, None
@@ -273,13 +276,20 @@ class Saver:
         return self._kept.paths()
 
     def set_last_checkpoints(self, last_checkpoints: Sequence[str]) -> None:
-        """Adopt checkpoints, to be deleted when their turn comes. Raises TypeError if it is not a list."""
+        """Adopt checkpoints, to be deleted when their turn comes. Raises TypeError if it is not a list.
+
+        last_checkpoints: a list of paths.
+        """
         if not isinstance(last_checkpoints, list):
             raise TypeError(f"last_checkpoints must be a list, but got {last_checkpoints!r}.")
         self._kept.entries = [(path, float("-inf")) for path in last_checkpoints]
 
     def set_last_checkpoints_with_time(self, last_checkpoints_with_time: Sequence[tuple[str, float]]) -> None:
-        """Like `set_last_checkpoints`, for a list of (path, seconds since 1970)."""
+        """Like `set_last_checkpoints`, for a list of (path, seconds since 1970).
+
+        last_checkpoints_with_time: a list of pairs.
+        Raises TypeError for what is not a list.
+        """
         if not isinstance(last_checkpoints_with_time, list):
             raise TypeError(f"last_checkpoints_with_time must be a list, but got {last_checkpoints_with_time!r}.")
         self._kept.entries = list(last_checkpoints_with_time)
@@ -317,6 +327,7 @@ def import_meta_graph(
 
     If it has no saver, one is created for its variables; without variables, returns None.
     input_map, functions: as in `tf.import_graph_def`.
+    meta_graph_or_file: a MetaGraphDef, or a path.
     Raises OSError if the file is missing or malformed, and what `tf.import_graph_def` raises.
     """
     made, scope = read_meta_graph(meta_graph_or_file, clear_devices, import_scope, input_map, functions)

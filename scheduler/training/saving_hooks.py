@@ -53,19 +53,29 @@ class CheckpointSaverListener:
         """Called once, before the graph is finalized."""
 
     def before_save(self, session: Any, global_step_value: int) -> None:
-        """Called before each checkpoint."""
+        """Called before each checkpoint.
+
+        global_step_value: the step, an int.
+        """
 
     def after_save(self, session: Any, global_step_value: int) -> bool | None:
-        """Called after each checkpoint. Return True to ask for a stop."""
+        """Called after each checkpoint. Return True to ask for a stop.
+
+        global_step_value: the step, an int.
+        """
 
     def end(self, session: Any, global_step_value: int) -> None:
-        """Called at the end, after the last checkpoint."""
+        """Called at the end, after the last checkpoint.
+
+        global_step_value: the step, an int.
+        """
 
 
 class CheckpointSaverHook(SessionRunHook):
     """Saves a checkpoint at the beginning, every `save_secs` seconds or `save_steps` steps, and at the end.
 
     saver or scaffold: provides the saver; by default the only saver in the graph's collection.
+    checkpoint_basename: the name of the files.   listeners: CheckpointSaverListeners to be called.
     Raises ValueError if both are given, or not exactly one of save_secs and save_steps.
     """
 

@@ -26,6 +26,7 @@ class Scaffold:
     none.
     local_init_op, local_init_feed_dict: what each process runs for itself.   summary_op: collects summaries.
     saver: saves and restores.   copy_from_scaffold: another scaffold, for what is not given.
+    Raises TypeError for a copy_from_scaffold that is not a Scaffold.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Scaffold:
     def get_or_default(arg_name: str, collection_key: str, default_constructor: Callable[..., Any]) -> Any:
         """The only item of a collection, or else a new one, which is added.
 
+        arg_name: for the error.   collection_key: the collection.   default_constructor: makes a new one.
         Raises RuntimeError if there are several.
         """
         graph = stacks.get_default_graph()

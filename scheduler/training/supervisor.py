@@ -42,6 +42,7 @@ class Supervisor:
     save_summaries_secs, save_model_secs: intervals; 0 means never.   recovery_wait_secs: seconds between checks.
     stop_grace_secs: seconds that threads have to stop.   init_fn: called with the session after init_op.
     summary_writer: by default one in logdir.
+    session_manager: a SessionManager.   local_init_run_options: RunOptions of local_init_op.
     """
 
     USE_DEFAULT = 0
@@ -223,7 +224,10 @@ class Supervisor:
         return threads
 
     def start_queue_runners(self, sess: Session, queue_runners: Sequence[Any] | None = None) -> list[Any]:
-        """Start the threads of queue runners, by default the graph's, and return them."""
+        """Start the threads of queue runners, by default the graph's, and return them.
+
+        queue_runners: a list of QueueRunners.
+        """
         if queue_runners is None:
             return start_queue_runners(sess, self._coord)
         return [

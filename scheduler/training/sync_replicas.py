@@ -160,6 +160,7 @@ class SyncReplicasOptimizer(Optimizer):
     def get_init_tokens_op(self, num_tokens: int = -1) -> Operation:
         """An operation that adds the tokens of the first step; by default as many as gradients are needed.
 
+        num_tokens: how many; -1 for the default.
         Raises ValueError before `apply_gradients`, or if the workers need more tokens to proceed.
         """
         if self._runner is None:
@@ -174,7 +175,10 @@ class SyncReplicasOptimizer(Optimizer):
             return self._tokens.enqueue_many([fill([count], self._step_variable.read_value())])
 
     def make_session_run_hook(self, is_chief: bool, num_tokens: int = -1) -> SessionRunHook:
-        """The hook that each worker's session needs."""
+        """The hook that each worker's session needs.
+
+        is_chief: whether this worker fills the queue of tokens.   num_tokens: as in `get_init_tokens_op`.
+        """
         return _SyncReplicasHook(self, is_chief, num_tokens)
 
 

@@ -329,13 +329,10 @@ class TestCase(unittest.TestCase):
     def assertRaisesWithPredicateMatch(self, exception_type: Any, expected_err_re_or_predicate: Any) -> Iterator[None]:
         """Assert that an exception is raised whose text matches an expression, or for which a predicate is true."""
         if callable(expected_err_re_or_predicate):
-            holds = expected_err_re_or_predicate
+            holds: Callable[..., Any] = expected_err_re_or_predicate
         else:
-            pattern = expected_err_re_or_predicate
-
-            def holds(error: BaseException) -> bool:
-                text = error.message if isinstance(error, OpError) else str(error)
-                return re.search(pattern, text) is not None
+            search = re.compile(expected_err_re_or_predicate).search
+            holds = lambda error: search(error.message if isinstance(error, OpError) else str(error))  # noqa: E731
 
         try:
             yield
@@ -377,7 +374,11 @@ class Benchmark:
         name: str | None = None,
         metrics: Any = None,
     ) -> None:
-        """Print a result."""
+        """Print a result.
+
+        iters: how many iterations.   cpu_time, wall_time: seconds.   extras: further figures, by name.
+        throughput, metrics: accepted as in TensorFlow, without effect.
+        """
         print(
             f"{name or type(self).__name__}: iters {iters}, wall_time {wall_time}, cpu_time {cpu_time}, {extras or ''}"
         )
@@ -387,7 +388,10 @@ class Benchmark:
 
 
 def is_gpu_available(cuda_only: bool = False, min_cuda_compute_capability: Any = None) -> bool:
-    """Whether sessions of this program see a GPU."""
+    """Whether sessions of this program see a GPU.
+
+    cuda_only, min_cuda_compute_capability: accepted as in TensorFlow, without effect.
+    """
     return bool(gpu_device_name())
 
 
@@ -404,12 +408,12 @@ def is_built_with_cuda() -> bool:
 
 
 def main(argv: Any = None) -> None:
-    """Run the program's tests."""
+    """Run the program's tests, with the arguments of the command line or of `argv`."""
     unittest.main(argv=argv or sys.argv)
 
 
 def test_src_dir_path(relative_path: str) -> str:
-    """The path of a file beside the program."""
+    """The path of a file, given as relative_path beside the program."""
     return os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), relative_path)
 
 

@@ -323,7 +323,10 @@ class Timeline:
         return self.analyze_step_stats(show_dataflow, show_memory).chrome_trace.to_json(indent=4)
 
     def analyze_step_stats(self, show_dataflow: bool = True, show_memory: bool = True) -> StepStatsAnalysis:
-        """The trace, and what most memory was used for."""
+        """The trace, and what most memory was used for.
+
+        show_dataflow, show_memory: draw arrows between nodes, and counters of memory.
+        """
         trace = Trace()
         slices = self._slices(trace)
         for one in slices:
