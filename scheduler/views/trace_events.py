@@ -1,0 +1,100 @@
+"""Trace events: the JSON that chrome://tracing and Perfetto show, by the rules of the trace event format.
+
+slice     something that took time in a lane: a track of a thread, in the group of its process
+flow      an arrow from one slice to another
+wait      what takes no lane
+
+Times are microseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
+
+_CLOSE = 100.0
+"""Microseconds by which two slices of a track may overlap because two clocks differ, or because times are rounded."""
+
+
+class Trace:
+    """The events of a trace, as the format has them."""
+
+    def __init__(self):
+        self._metadata: list[dict] = []
+        self._events: list[dict] = []
+        self._flows = count(1)
+
+    def process(self, pid: int, name: str) -> None:
+        """Name the group of a process; groups are shown in the order in which they are named."""
+        self._named("process_name", pid, 0, {"name": name})
+        self._named("process_sort_index", pid, 0, {"sort_index": len(self._metadata)})
+
+    def thread(self, pid: int, tid: int, name: str) -> None:
+        """Name the track of a thread."""
+        self._named("thread_name", pid, tid, {"name": name})
+
+    def _named(self, what: str, pid: int, tid: int, args: dict) -> None:
+        self._metadata.append({"name": what, "ph": "M", "pid": pid, "tid": tid, "args": args})
+
+    def slice(self, where: tuple[int, int], category: str, name: str, start: float, took: float, args: dict) -> None:
+        """Something took so long. where: its process and thread."""
+        self._add("X", where, category, name, start, dur=max(took, 0.0), args=args)
+
+    def moment(self, where: tuple[int, int], category: str, name: str, at: float, args: dict) -> None:
+        """Something happened."""
+        self._add("i", where, category, name, at, s="p", args=args)
+
+    def wait(self, where: tuple[int, int], category: str, name: str, start: float, took: float, args: dict) -> None:
+        """Something went on beside what the lanes do."""
+        number = next(self._flows)
+        self._add("b", where, category, name, start, id=number, args=args)
+        self._add("e", where, category, name, start + max(took, 0.0), id=number)
+
+    def flow(self, name: str, start: tuple[tuple[int, int], float], end: tuple[tuple[int, int], float]) -> None:
+        """An arrow from a slice to another: of each a track, and a moment inside."""
+        number = next(self._flows)
+        self._add("s", start[0], "flow", name, min(start[1], end[1]), id=number)
+        self._add("f", end[0], "flow", name, end[1], id=number, bp="e")
+
+    def counter(self, pid: int, name: str, at: float, values: dict[str, float]) -> None:
+        """Some quantities had these values from then on."""
+        self._add("C", (pid, 0), "memory", name, at, args=values)
+
+    def _add(self, kind: str, where: tuple[int, int], category: str, name: str, at: float, **more: Any) -> None:
+        pid, tid = where
+        self._events.append({"ph": kind, "cat": category, "name": name, "pid": pid, "tid": tid, "ts": at, **more})
+
+    def to_json(self, indent: int | None = None) -> str:
+        """The trace as text: what names comes first, then the events in the order of their times.
+
+        Of those that begin together a slice comes before what lies in it, and before the arrows from or to it.
+        """
+        events = sorted(self._events, key=lambda event: (event["ts"], event["ph"] != "X", -event.get("dur", 0.0)))
+        _settle([event for event in events if event["ph"] == "X"])
+        return json.dumps({"traceEvents": [*self._metadata, *events], "displayTimeUnit": "ms"}, indent=indent)
+
+
+def _settle(slices: Iterable[dict]) -> None:
+    """Let the slices of each track lie one after another or inside each other: viewers leave out those that do not.
+
+    A slice that ends a little too late is cut.   slices: in the order of their begins, what lies inside behind.
+    """
+    open_: dict[tuple[int, int], list[dict]] = {}
+    for one in slices:
+        around = open_.setdefault((one["pid"], one["tid"]), [])
+        while around and around[-1]["ts"] + around[-1]["dur"] <= one["ts"]:
+            around.pop()
+        while around and 0 < one["ts"] + one["dur"] - around[-1]["ts"] - around[-1]["dur"]:
+            outer = around[-1]
+            late = outer["ts"] + outer["dur"] - one["ts"]
+            early = one["dur"] - late
+            if late <= min(early, _CLOSE):  # it follows the other one
+                outer["dur"] -= late
+                around.pop()
+            elif early <= _CLOSE:  # it lies inside
+                one["dur"] -= early
+            else:
+                break
+        around.append(one)
