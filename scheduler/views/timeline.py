@@ -39,7 +39,7 @@ def write_timeline(events: Sequence[Event], path: Any) -> None:
 
 def timeline_of(events: Sequence[Event]) -> Trace:
     """Events as a timeline: a segment of one node is left out where the node is there."""
-    trace = Trace()
+    trace = Trace(min([event.sent or event.start for event in events], default=0.0))
     tracks = _Tracks(trace, events)
     ran: dict[tuple[int, Operation], list[Event]] = {}
     nodes = {event.run for event in events if event.kind == "node"}
@@ -50,7 +50,7 @@ def timeline_of(events: Sequence[Event]) -> Trace:
         if event.kind == "ended":
             callers[event.run] = tracks.of(event.lane)
             name = f"run {event.run}: {fetches[event.run]}" if fetches.get(event.run) else f"run {event.run}"
-            trace.slice(callers[event.run], "run", name, _us(event.start), 1e6 * event.seconds, _said(event))
+            trace.slice(callers[event.run], "run", name, trace.at(event.start), 1e6 * event.seconds, _said(event))
     for event in events:
         where = tracks.of(event.lane)
         if event.kind in ("segment", "node"):
@@ -64,22 +64,17 @@ def timeline_of(events: Sequence[Event]) -> Trace:
             if event.sent and event.run in callers and is_node == (is_alone and event.run in nodes):
                 _show_way(trace, callers[event.run], where, event)
         elif event.kind in ("planned", "started", "locked") and event.seconds:
-            trace.slice(where, event.kind, event.kind, _us(event.start), 1e6 * event.seconds, _said(event))
+            trace.slice(where, event.kind, event.kind, trace.at(event.start), 1e6 * event.seconds, _said(event))
         elif event.kind in _MOMENTS:
-            trace.moment(where, event.kind, event.kind, _us(event.start), _said(event))
+            trace.moment(where, event.kind, event.kind, trace.at(event.start), _said(event))
     _show_values(trace, tracks, events, ran)
     return trace
-
-
-def _us(seconds: float) -> float:
-    """Microseconds, as exactly as a float has them."""
-    return round(1e6 * seconds, 1)
 
 
 def _show(trace: Trace, where: tuple[int, int], event: Event) -> None:
     """Show a segment or a node."""
     show = trace.wait if event.lane.place in IDLE else trace.slice
-    show(where, event.kind, _title(event.ops), _us(event.start), 1e6 * event.seconds, _said(event))
+    show(where, event.kind, _title(event.ops), trace.at(event.start), 1e6 * event.seconds, _said(event))
 
 
 def _title(ops: Sequence[Operation]) -> str:
@@ -111,14 +106,14 @@ def _show_way(trace: Trace, caller: tuple[int, int], where: tuple[int, int], eve
     """Show how a segment left the caller, and its results came back."""
     if where == caller:
         return
-    trace.flow("sent", (caller, _us(event.sent)), (where, _us(event.start)))
+    trace.flow("sent", (caller, trace.at(event.sent)), (where, trace.at(event.start)))
     if event.back:
-        trace.flow("back", (where, _last(event)), (caller, _us(event.back)))
+        trace.flow("back", (where, _last(trace, event)), (caller, trace.at(event.back)))
 
 
-def _last(event: Event) -> float:
+def _last(trace: Trace, event: Event) -> float:
     """A moment before the end of its slice: an arrow that begins at the end itself belongs to none."""
-    return _us(max(event.start, event.end - 1e-6))
+    return trace.at(max(event.start, event.end - 1e-6))
 
 
 def _show_values(
@@ -135,8 +130,8 @@ def _show_values(
                 key = (id(maker), id(taker))
                 if maker.lane != taker.lane and key not in seen:
                     seen.add(key)
-                    start = (tracks.of(maker.lane), _last(maker))
-                    trace.flow(other.name, start, (tracks.of(taker.lane), _us(taker.start)))
+                    start = (tracks.of(maker.lane), _last(trace, maker))
+                    trace.flow(other.name, start, (tracks.of(taker.lane), trace.at(taker.start)))
 
 
 _start = attrgetter("start")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from itertools import count
 from typing import Any
 
@@ -19,12 +20,21 @@ _CLOSE = 100.0
 
 
 class Trace:
-    """The events of a trace, as the format has them."""
+    """The events of a trace, as the format has them.
 
-    def __init__(self):
+    began: the moment that is its 0, in seconds since the epoch. Since then, for viewers take times as floats, of which
+    those since the epoch would be a quarter of a microsecond off: enough for slices to overlap.
+    """
+
+    def __init__(self, began: float = 0.0):
+        self._began = began
         self._metadata: list[dict] = []
         self._events: list[dict] = []
         self._flows = count(1)
+
+    def at(self, seconds: float) -> float:
+        """A moment, given in seconds since the epoch, in the trace."""
+        return round(1e6 * (seconds - self._began), 3)
 
     def process(self, pid: int, name: str) -> None:
         """Name the group of a process; groups are shown in the order in which they are named."""
@@ -40,7 +50,7 @@ class Trace:
 
     def slice(self, where: tuple[int, int], category: str, name: str, start: float, took: float, args: dict) -> None:
         """Something took so long. where: its process and thread."""
-        self._add("X", where, category, name, start, dur=max(took, 0.0), args=args)
+        self._add("X", where, category, name, start, dur=round(max(took, 0.0), 3), args=args)
 
     def moment(self, where: tuple[int, int], category: str, name: str, at: float, args: dict) -> None:
         """Something happened."""
@@ -73,7 +83,10 @@ class Trace:
         """
         events = sorted(self._events, key=lambda event: (event["ts"], event["ph"] != "X", -event.get("dur", 0.0)))
         _settle([event for event in events if event["ph"] == "X"])
-        return json.dumps({"traceEvents": [*self._metadata, *events], "displayTimeUnit": "ms"}, indent=indent)
+        trace: dict[str, Any] = {"traceEvents": [*self._metadata, *events], "displayTimeUnit": "ms"}
+        if self._began:
+            trace["otherData"] = {"began": datetime.fromtimestamp(self._began, timezone.utc).isoformat()}
+        return json.dumps(trace, indent=indent)
 
 
 def _settle(slices: Iterable[dict]) -> None:
@@ -84,17 +97,19 @@ def _settle(slices: Iterable[dict]) -> None:
     open_: dict[tuple[int, int], list[dict]] = {}
     for one in slices:
         around = open_.setdefault((one["pid"], one["tid"]), [])
-        while around and around[-1]["ts"] + around[-1]["dur"] <= one["ts"]:
+        while around and _end(around[-1]) <= one["ts"]:
             around.pop()
-        while around and 0 < one["ts"] + one["dur"] - around[-1]["ts"] - around[-1]["dur"]:
-            outer = around[-1]
-            late = outer["ts"] + outer["dur"] - one["ts"]
-            early = one["dur"] - late
-            if late <= min(early, _CLOSE):  # it follows the other one
-                outer["dur"] -= late
-                around.pop()
-            elif early <= _CLOSE:  # it lies inside
-                one["dur"] -= early
-            else:
+        for outer in around[::-1]:
+            over, into = _end(one) - _end(outer), _end(outer) - one["ts"]
+            if over <= 0 or min(over, into) > _CLOSE:
                 break
+            if into <= over:  # it follows the other one
+                outer["dur"] = one["ts"] - outer["ts"]
+                around.pop()
+            else:  # it lies inside
+                one["dur"] = into
         around.append(one)
+
+
+def _end(one: dict) -> float:
+    return one["ts"] + one["dur"]
