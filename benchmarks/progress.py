@@ -22,7 +22,7 @@ from examples.training.digits import SHARDS, build
 from weftwork.scheduler.views import progress
 from weftwork.scheduler.views.progress import Look, Meter
 
-ROUNDS, SIZE = 13, 20_000
+ROUNDS, SIZE = 13, 40_000
 """Runs that are watched. Images of a shard."""
 EVERY = 0.02
 """Seconds between two looks."""

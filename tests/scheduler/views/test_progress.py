@@ -69,12 +69,13 @@ def test_the_seconds_left_are_right_from_a_quarter_of_the_run_on(placement, grap
 
 
 def errors(session, nodes, looks) -> list[float]:
-    """How far the seconds left were off from a quarter of a run on, as parts of what it took."""
+    """How far the seconds left were off from a quarter of a run on, as parts of what it took; 1 if they were unknown."""
     looks.clear()
     begin = time.monotonic()
     session.run(nodes, progress=True)
     took = time.monotonic() - begin
-    return [abs(look.seconds + look.left - took) / took for look in looks[:-1] if look.seconds > took / 4]
+    late = [look for look in looks[:-1] if look.seconds > took / 4]
+    return [1.0 if look.left is None else abs(look.seconds + look.left - took) / took for look in late]
 
 
 def test_tasks_that_wait_in_ray_for_a_cpu_are_not_taken_to_work(graph, looks, line, ray_session):
@@ -88,7 +89,7 @@ def test_tasks_that_wait_in_ray_for_a_cpu_are_not_taken_to_work(graph, looks, li
     with tf.Session() as session:
         session.run(nodes)
         found = errors(session, nodes, looks)
-    assert sorted(found)[len(found) // 2] < 0.2
+    assert sorted(found)[len(found) // 2] < 0.35  # by half, if all eight were taken to work
 
 
 def test_of_earlier_runs_those_of_the_same_fetches_count_that_ended_well_without_their_starts(graph):
