@@ -55,7 +55,7 @@ def inline_svg(
     graph: Graph, fetches: Iterable[Any] | None = None, color: str | None = None, costs: Mapping | None = None
 ) -> str:
     """The graph, or the part that `fetches` depend on, as SVG to embed in an HTML page."""
-    return to_svg(collapse(graph, fetches, aim=_IN_A_PAGE), color, costs).replace(_NAMESPACE, "")
+    return to_svg(collapse(graph, fetches, target=_IN_A_PAGE), color, costs).replace(_NAMESPACE, "")
 
 
 def graph_html(graph: Graph) -> str:

@@ -69,7 +69,7 @@ def _with_more(account: Account) -> str:
     if chain >= account.seconds:
         return f"{longest}, so more cores gain nothing."
     best = {count: max(chain, work / count) for count in (2 * most, 4 * most)}
-    more = f", with {4 * most} {time_text(best[4 * most])}" if best[4 * most] < best[2 * most] else ""
+    more = f", and {time_text(best[4 * most])} with {4 * most}" if best[4 * most] < best[2 * most] else ""
     return (
         f"At most {most} node{'s' * (most != 1)} ran at a time; with {2 * most} at a time it would take "
         f"{time_text(best[2 * most])} at best{more}. {longest}."

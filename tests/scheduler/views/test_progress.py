@@ -69,7 +69,7 @@ def test_the_seconds_left_are_right_from_a_quarter_of_the_run_on(placement, grap
 
 
 def errors(session, nodes, looks) -> list[float]:
-    """How far the seconds left were off from a quarter of a run on, as parts of what it took; 1 if they were unknown."""
+    """How far the seconds left were off from a quarter of a run on, as parts of what it took; 1 if not known."""
     looks.clear()
     begin = time.monotonic()
     session.run(nodes, progress=True)
