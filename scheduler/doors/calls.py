@@ -1,4 +1,4 @@
-"""Calls that run as nodes for an executor: what a worker does with one, and what comes of it."""
+"""Calls: the nodes of an executor. How a worker makes a call, and what it returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weftwork.scheduler.doors.held import Held
 
 
 class Raised:
-    """What a call came to that raised: it is handed on to the calls that need its result."""
+    """The result of a call that raised. Calls that need the result receive this instead."""
 
     __slots__ = ("error",)
 
@@ -20,13 +20,13 @@ class Raised:
 
 
 class Input(NamedTuple):
-    """Stands for an argument that another call gives: the number among the inputs of the node."""
+    """Stands for an argument that another call computes: its position among the inputs of the node."""
 
     number: int
 
 
 class Start(NamedTuple):
-    """An executor's initializer, by a key of its own: each process calls it once."""
+    """An executor's initializer, with a unique key: each process calls it once."""
 
     key: str
     function: Callable | None
@@ -34,7 +34,7 @@ class Start(NamedTuple):
 
 
 def call_node(*bound: Any) -> Held:
-    """Call a function: bound are it (and the initializer), Start, arguments and the inputs. Runs as a node."""
+    """Call a function, as a node. bound: the function (and the initializer), Start, the arguments, and the inputs."""
     function = bound[0]
     at = next(place for place, item in enumerate(bound) if type(item) is Held)
     start, args, kwargs, *inputs = [held.value for held in bound[at:]]
@@ -52,7 +52,7 @@ def call_node(*bound: Any) -> Held:
 
 
 _begun: dict[str, BaseException | None] = {}
-"""The executors whose initializer this process has called, with what it raised."""
+"""By key, the initializers that this process has called, with the error that each raised, or None."""
 
 
 def _begin(start: Start) -> None:
@@ -67,7 +67,7 @@ def _begin(start: Start) -> None:
 
 
 def call_each(function: Callable, items: Iterable[tuple]) -> list:
-    """The results of several calls, as far as the first that raises, which is the last of the list then."""
+    """The results of several calls. If one raises, the list ends with its Raised."""
     results: list = []
     for item in items:
         try:
@@ -79,5 +79,5 @@ def call_each(function: Callable, items: Iterable[tuple]) -> list:
 
 @functools.lru_cache(256)
 def chunk_of(function: Callable) -> Callable:
-    """`call_each` of a function: one object for each function, by which its costs are known."""
+    """`call_each` for a function, cached, so that its costs are remembered under one object."""
     return functools.partial(call_each, function)

@@ -1,7 +1,7 @@
 """Dask's graphs: a scheduler for `dask.compute(..., scheduler=weftwork.dask.get)`.
 
-Each task is a node of a graph, in Dask's own order; Dask says itself how a task is called (`Task.__call__`), what a
-graph of the older form means, and what its callbacks see.
+Each task is a node of a graph, in Dask's own order. Dask itself calls tasks (`Task.__call__`), converts graphs of the
+older form, and defines what its callbacks see.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def get(
     rerun_exceptions_locally: bool | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Compute keys of a Dask graph: their values, in nested tuples as `keys` is in nested lists.
+    """Compute keys of a Dask graph. Returns their values, as tuples nested like the lists in `keys`.
 
-    dsk: a graph of Dask's, or what has one.   cache: values by key that are known already.
-    num_workers: tasks that run at a time, else that of Dask's configuration, else as many as there are CPUs.
-    pool: only its number of workers counts.   callbacks: Dask's, beside those that are registered.
-    rerun_exceptions_locally: run all again in this thread, where a debugger can be, once a task has failed.
-    Raises what a task raised, KeyError or ValueError for a key that is not there, RuntimeError for a cycle.
+    dsk: a Dask graph, or an object that has one.   cache: values already known, by key.
+    num_workers: tasks that run at once. The default is Dask's configured value, or else the number of CPUs.
+    pool: only its number of workers counts.   callbacks: Dask callbacks, in addition to the registered ones.
+    rerun_exceptions_locally: if a task fails, run everything again in this thread, where you can debug it.
+    Raises the error of a task, KeyError or ValueError for a missing key, and RuntimeError for a cycle.
     """
     if not isinstance(dsk, Mapping):
         dsk = dsk.__dask_graph__()
@@ -60,14 +60,14 @@ def get(
         except OpError as error:
             if rerun_exceptions_locally or config.get("rerun_exceptions_locally", False):
                 return get_sync(dsk, keys)
-            if error.__cause__ is None:  # it is no task's
+            if error.__cause__ is None:  # not the error of a task
                 raise
             raise error.__cause__ from error.__cause__.__cause__
     return nested_get(keys, values)
 
 
 class _Computation:
-    """One computation: its graph, and what Dask's callbacks are told of it."""
+    """One computation: its graph, and the calls of Dask's callbacks."""
 
     def __init__(self, dsk: Mapping, wanted: set, cache: Any, callbacks: Iterable):
         self.dsk, self.wanted, self.cache, self.callbacks = dsk, wanted, cache, callbacks
@@ -76,7 +76,7 @@ class _Computation:
         self._rank: Callable[[Hashable], int] = {}.get  # type: ignore[assignment]
 
     def run(self, most: int | None) -> Mapping:
-        """The values of the wanted keys. The callbacks are told of the beginning and of the end, also of a bad one."""
+        """Compute the wanted keys. Calls the callbacks at the start and at the end, even after an error."""
         told: list = []
         failed = True
         try:
@@ -126,7 +126,7 @@ class _Computation:
             return staying(self._finished)(Held(key), value)
 
     def _started(self, key: Held, *inputs: Held) -> None:
-        """A task is about to begin."""
+        """Call the callbacks before a task."""
         self.state["ready"].remove(key.value)
         self.state["running"].add(key.value)
         for callback in self._before:
@@ -141,7 +141,7 @@ class _Computation:
 
 
 def _functions(task: Any) -> Iterator[Callable]:
-    """The functions that a task calls, also those of tasks among its arguments."""
+    """The functions that a task calls, including those of tasks among its arguments."""
     left = [task]
     for item in left:
         if isinstance(item, GraphNode):
@@ -156,7 +156,7 @@ def _functions(task: Any) -> Iterator[Callable]:
 
 
 def call_task(*bound: Any) -> Held:
-    """Call a task of Dask's: its functions, the task, the names of its inputs, and these. Runs as a node."""
+    """Call a Dask task, as a node. bound: its functions, the task, the names of its inputs, and the inputs."""
     at = next(place for place, item in enumerate(bound) if type(item) is Held)
     task, names, *values = [held.value for held in bound[at:]]
     return Held(task(dict(zip(names, values, strict=True))))

@@ -1,11 +1,11 @@
-"""Executor: `concurrent.futures`' way to call functions, on the engine.
+"""Executor: the interface of `concurrent.futures`, on top of the engine.
 
-batch     calls that were submitted closely one after another: a graph of them, run once
-slot      one of the `max_workers` calls that may run at a time; a batch takes the free ones, and gives those back that
-          it needs no more
+batch     calls submitted in quick succession, which become one graph that is run once
+slot      one of the `max_workers` calls that may run at once. A batch takes the free slots, and returns those that it
+          no longer needs
 
-A future is done as soon as its own call is, whatever the rest of the batch does. Threads live only while there is
-work, and the program waits for them when it ends.
+A future is done as soon as its own call is, whatever the rest of the batch does. Threads live only while there is work,
+and the program waits for them before it exits.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from weftwork.scheduler.session.session import Session
 T = TypeVar("T")
 
 _GATHER = 0.001
-"""Seconds for which calls are gathered."""
+"""Seconds for which calls are collected into a batch."""
 _SHORT, _LONG = 0.1, 0.5
-"""Seconds of a batch from which the next ones are made larger, or smaller."""
+"""Batches of fewer seconds than the first make the next ones larger; of more than the second, smaller."""
 _CHUNKS = 16
-"""Chunks of `map` for each worker: what is lost at the end is at most one of them."""
+"""Chunks of `map` for each worker, to balance the work: at the end a worker idles for at most one chunk."""
 
 
 class _Call:
-    """A function, its arguments, and the future of what it gives.   among: what functions it calls besides."""
+    """A function, its arguments, and the future of its result.   among: other functions that it calls."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class _Call:
 
 
 class Executor(concurrent.futures.Executor):
-    """Calls functions in the program's threads and local workers, whichever is faster; see docs/doors.md.
+    """An executor that calls functions in threads or local workers, whichever is faster; see docs/doors.md.
 
-    max_workers: calls that run at a time, else as many as there are CPUs.
-    initializer, initargs: called once in each process before the first of its calls.
-    Futures may be arguments: the call waits for them, gets their results, and fails as they do. Arguments and results
-    are handed on as they are where the process is the same, and pickled where it is not.
-    Raises ValueError for a max_workers below 1, TypeError for an initializer that cannot be called.
+    max_workers: calls that run at once; the default is the number of CPUs.
+    initializer, initargs: called once in each process, before its first call.
+    Futures may be arguments: the call waits for them, gets their results, and fails if they fail. Arguments and results
+    are passed on unchanged within a process, and pickled between processes.
+    Raises ValueError if `max_workers` is below 1, and TypeError if `initializer` is not callable.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class Executor(concurrent.futures.Executor):
         self._broken: BaseException | None = None
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Call `fn(*args, **kwargs)` some time: its future. Raises RuntimeError after `shutdown`."""
+        """Schedule `fn(*args, **kwargs)` and return its future. Raises RuntimeError after `shutdown`."""
         return self._submit([_Call(fn, args, kwargs)])[0]
 
     def submit_as(self, functions: tuple[Callable[..., Any], ...], work: Callable[..., Any]) -> Future:
-        """Call `work()`, which calls these functions: costs are theirs, and what state they refer to is seen."""
+        """Schedule `work()`, which calls `functions`: costs and captured state are tracked for these."""
         return self._submit([_Call(_done, (work,), {}, tuple({id(each): each for each in functions}.values()))])[0]
 
     def map(
@@ -98,10 +98,10 @@ class Executor(concurrent.futures.Executor):
         chunksize: int | None = None,
         **kwargs: Any,
     ) -> Iterator[T]:
-        """The results of `fn` for each tuple of arguments, in their order.
+        """Return an iterator over the results of `fn` for each tuple of arguments, in order.
 
-        timeout: seconds from now, after which TimeoutError is raised.   chunksize: calls that go to a worker at once,
-        else so many that each worker gets several chunks.
+        timeout: seconds from now until TimeoutError is raised.   chunksize: calls that go to a worker at once; by
+        default each worker gets several chunks.
         """
         if chunksize is not None and chunksize < 1:
             raise ValueError(f"chunksize must be 1 or more, not {chunksize!r}.")
@@ -113,7 +113,7 @@ class Executor(concurrent.futures.Executor):
         return _results(self._submit(calls), None if timeout is None else monotonic() + timeout)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no further calls.   wait: until all are done.   cancel_futures: those that are in no batch yet."""
+        """Accept no more calls. wait: until all are done.   cancel_futures: cancel those not yet in a batch."""
         with self._changed:
             self._down = True
             cancelled = self._pending if cancel_futures else []
@@ -127,7 +127,7 @@ class Executor(concurrent.futures.Executor):
                 self._changed.wait_for(lambda: not (self._pending or self._runners))
 
     def terminate_workers(self) -> None:
-        """Take no further calls, and end all: also those under way, as soon as the functions can be interrupted.
+        """Accept no more calls, and cancel all calls, including running ones, as soon as they can be interrupted.
 
         Their futures raise CancelledError.
         """
@@ -157,7 +157,7 @@ class Executor(concurrent.futures.Executor):
     # Batches
 
     def _run_more(self) -> None:
-        """Let a thread gather a batch, if there are calls and room for them, and none is about to. Under the lock."""
+        """Start a thread for a batch, if there are calls and free slots and none is starting. Needs the lock."""
         if self._pending and self._free and not self._gathering:
             self._gathering = True
             self._runners += 1
@@ -186,7 +186,7 @@ class Executor(concurrent.futures.Executor):
             self._changed.notify_all()
 
     def _next_batch(self) -> _Batch | None:
-        """Calls that wait for nothing but each other, and slots for them."""
+        """Take calls that wait only for each other, and slots for them."""
         chosen: list[_Call] = []
         left: list[_Call] = []
         among: set[Future] = set()
@@ -208,7 +208,7 @@ class Executor(concurrent.futures.Executor):
         return batch
 
     def _done_with(self, batch: _Batch) -> None:
-        """A batch needs fewer slots than it has."""
+        """Return slots that a batch no longer needs."""
         with self._changed:
             spare = batch.slots - max(1, batch.left)
             if spare > 0:
@@ -217,7 +217,7 @@ class Executor(concurrent.futures.Executor):
                 self._run_more()
 
     def _break(self, error: BaseException) -> None:
-        """The initializer has failed: no call can be made any more."""
+        """Fail all calls, after the initializer has failed."""
         with self._changed:
             self._broken = self._broken or error
             pending, self._pending = self._pending, []
@@ -227,7 +227,7 @@ class Executor(concurrent.futures.Executor):
 
 
 class _Batch:
-    """Some calls that are run as one graph."""
+    """Calls that are run as one graph."""
 
     def __init__(self, executor: Executor, calls: list[_Call], slots: int):
         self.executor, self.calls, self.slots, self.left = executor, calls, slots, len(calls)
@@ -235,7 +235,7 @@ class _Batch:
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Run them: each future is done when its call is."""
+        """Run the calls. Each future is done when its call is."""
         try:
             with Graph().as_default() as graph:
                 tensors: dict[Future, Tensor] = {}
@@ -245,7 +245,7 @@ class _Batch:
                     tensors[call.future] = self._node(call, tensors)
                     told.append(tell(number, tensors[call.future]))
                 run_graph(graph, [each.op for each in told], {}, self.slots, self._opened)
-        except BaseException as error:  # a worker that died, again and again: it is the futures' to raise
+        except BaseException as error:  # such as a worker that died again and again: the futures raise it
             failure = CancelledError() if self._stopped.is_set() else error
             for call in self.calls:
                 if not call.future.done():
@@ -257,7 +257,7 @@ class _Batch:
             session.close()
 
     def stop(self) -> None:
-        """Cancel what is under way."""
+        """Cancel the running calls."""
         self._stopped.set()
         if self._session is not None:
             self._session.close()
@@ -279,7 +279,7 @@ class _Batch:
         return op_of(call_node, (call.function, *others), name)(Held(start), Held(args), Held(kwargs), *inputs)
 
     def _tell(self, number: int, outcome: Held) -> None:
-        """A call is done. Runs in this process, as a node."""
+        """Complete the future of a call. Runs in this process, as a node."""
         self.left -= 1
         self.executor._done_with(self)
         future, value = self.calls[number].future, outcome.value
@@ -296,7 +296,7 @@ def _done(work: Callable) -> Any:
 
 
 def _outcome(future: Future) -> Any:
-    """What a future that is done gives, or Raised."""
+    """The result of a finished future, or Raised."""
     try:
         error = future.exception(0)
     except CancelledError as cancelled:
@@ -305,7 +305,7 @@ def _outcome(future: Future) -> Any:
 
 
 def _results(futures: list[Future], end: float | None) -> Iterator:
-    """The results of chunks, one by one; what is not asked for any more is cancelled."""
+    """The results of chunks, one by one. If the iteration stops early, the remaining chunks are cancelled."""
     futures.reverse()
     try:
         while futures:

@@ -1,6 +1,6 @@
-"""How a door runs what it has built: an ordinary graph, in a session of its own that ends with the run.
+"""Running: how a door runs the graph it has built, in a session that ends with the run.
 
-Sessions share the program's local workers and what was learned of functions, so a new one costs a millisecond at most.
+Sessions share the program's local workers and the learned costs, so a new one costs at most a millisecond.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.session.session import Session
 
 _KEPT = 512
-"""Functions of which the node-making op is kept, and with it what was learned of their costs."""
+"""Functions whose ops are cached, and with them the learned costs."""
 
 
 def run_graph(
     graph: Graph, fetches: Any, feeds: Mapping, most: int | None = None, opened: Callable[[Session], None] | None = None
 ) -> Any:
-    """Run a graph once: what `Session.run` returns, uncopied.
+    """Run a graph once. Returns what `Session.run` returns, without copies.
 
-    most: nodes at a time; None is as many as CPUs.   opened: told of the session, whose `close` cancels the run.
+    most: nodes that run at once; None for the number of CPUs.   opened: called with the session, whose `close` cancels
+    the run.
     """
     with Session(graph=graph, config=ConfigProto(inter_op_parallelism_threads=most or 0)) as session:
         if opened is not None:
@@ -33,13 +34,13 @@ def run_graph(
 
 
 def op_of(runner: Callable, functions: tuple[Callable, ...], name: str) -> Op:
-    """The op that makes nodes of `runner`, which calls functions of the user's.   name: of one of them, for errors.
+    """The op that makes nodes of `runner`, which calls user functions.   name: that of one of them, for errors.
 
-    They are bound to it, so that the node is known by them: their costs, what state they refer to, where they can run.
+    The functions are bound to it, so that the node gets their costs, their captured state and their places.
     """
     try:
         return _kept(runner, functions, name)
-    except TypeError:  # one cannot be hashed
+    except TypeError:  # one is not hashable
         return _op(runner, functions, name)
 
 
@@ -53,7 +54,7 @@ _kept = functools.lru_cache(_KEPT)(_op)
 
 
 def staying(function: Callable) -> Op:
-    """The op of a function that is called in this process, at once when its inputs are there, in no set order."""
+    """The op of a function that is called in this process as soon as its inputs exist, in no particular order."""
     made = op(function)
     HISTORY.let_stay(made.kernel)
     return made

@@ -1,4 +1,4 @@
-"""Plans and runs, told to a reader."""
+"""Descriptions of plans and runs for a reader."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment
 
 _SHOWN = 50
-"""Segments that a notebook lists."""
+"""Most segments that a notebook lists."""
 _NAMED = 3
-"""Nodes of a segment that are named."""
+"""Most nodes of a segment that are named."""
 
 
 @dataclass(frozen=True)
 class SegmentReport:
-    """One segment: its nodes' names, where it runs and why, seconds predicted and measured (None: never measured).
+    """One segment: its nodes' names, where it runs and why, predicted and measured seconds (None: not measured).
 
-    inside: the plans of its branches or iterations, where these are planned by themselves.
+    inside: the plans of its branches or iterations, if these are planned separately.
     """
 
     nodes: tuple[str, ...]
@@ -39,12 +39,12 @@ class SegmentReport:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A plan for a reader; str() is a table.
+    """A description of a plan; str() gives a table.
 
-    critical_path: node names of the segments on the longest path, and `critical_seconds` their sum.
-    work: predicted seconds of all segments.   bound: what keeps the run from being shorter.
-    ways: (name, predicted seconds, median of the measured seconds) of the strategies that compete for this run.
-    last: where the time of the last run of the same fetches went, or "" if nothing is remembered of one.
+    critical_path: names of the nodes on the longest path, which takes `critical_seconds`.
+    work: predicted seconds of all segments.   bound: what limits the speed of the run.
+    ways: (name, predicted seconds, median of the measured seconds) of the competing strategies.
+    last: where the time of the last run of the same fetches went, or "" if none is remembered.
     """
 
     segments: tuple[SegmentReport, ...]
@@ -60,7 +60,7 @@ class Explanation:
     def of(cls, autotuner: Any, runs: int, inside: Callable[[Any], tuple[Explanation, ...]]) -> Explanation:
         """Explain the plan that an autotuner would run next.
 
-        inside: the explanations of what an operation that is planned by itself holds.
+        inside: returns the explanations of the bodies of an operation that is planned separately.
         """
         plan: Plan = autotuner.current.plan
         path = _critical(plan)
@@ -111,9 +111,9 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a run waits for: nodes, the kind of place they run in, the seconds since they were sent there.
+    """Nodes that a run waits for, the kind of place they run in, and the seconds since they were sent there.
 
-    machine: Ray's id of the machine that works on them, "" where that is not known: a worker tells after a second.
+    machine: Ray's id of the machine that runs them, or "" if unknown; a worker reports it after a second.
     """
 
     nodes: tuple[str, ...]
@@ -127,7 +127,7 @@ class Waiting:
 
 
 def waiting(run: Any) -> list[Waiting]:
-    """What a run that is on its way waits for at this moment."""
+    """What an active run waits for at this moment."""
     now = monotonic()
     attempts = list(run.under_way.values())
     found = [
@@ -140,7 +140,7 @@ def waiting(run: Any) -> list[Waiting]:
         for a in attempts
     ]
     for segment, since, _ in list(run.here.values()):
-        if segment is None:  # it is told below
+        if segment is None:  # reported below
             continue
         place = "resident" if segment.place is Place.RESIDENT and segment.slot else "caller"
         found.append(Waiting(_all_names(run, segment), place, now - since, inventory.this_machine()))
@@ -208,7 +208,7 @@ def _why(plan: Plan, segment: Segment) -> str:
 
 
 def _at(segment: Segment) -> str:
-    """Where its home is, if it has one."""
+    """A text that names its home, or "" if it has none."""
     machine, gpu = segment.home
     return f"{f' on machine {machine[:8]}' if machine else ''}{'' if gpu is None else f', GPU {gpu}'}"
 

@@ -16,7 +16,7 @@ _runners: set[CodeType] = set()
 
 
 def tell_of_starts(runner: Callable) -> None:
-    """Let runs of this process be told, from now on.   runner: runs a dataflow of a `run`, its argument."""
+    """Tell the runs of this process of retries, from now on.   runner: runs a dataflow of a `run`, its argument."""
     _runners.add(runner.__code__)
     if _waited not in backend.WAITED:
         backend.WAITED.append(_waited)
