@@ -51,8 +51,8 @@ class Saver:
     defer_build: add the nodes when `build` is called.   allow_empty: accept that there is nothing to save.
     pad_step_number: write steps in file names with eight digits.   save_relative_paths: allow moving the folder.
     filename: the prefix if none is fed.
-    write_version: SaverDef.V2 writes TensorFlow's files, which hold numbers and text; None writes Weftwork's own, which
-        hold any plain data. Either saver reads both.
+    write_version: SaverDef.V2 writes TensorFlow's files, which hold numbers and text, SaverDef.V1 its older ones; None
+        writes Weftwork's own, which hold any plain data. Each saver reads all of them.
     restore_sequentially, builder: accepted, without effect.
     Raises ValueError without variables or for duplicate keys, TypeError for anything that is not a variable.
     """
