@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from weftwork.graph import dtypes
-from weftwork.graph.build import OPERATORS, apply, as_tensor, constant, placeholder
+from weftwork.graph.build import apply, as_tensor, constant, placeholder
 from weftwork.graph.divisions import DIVISIONS
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
 from weftwork.graph.sections import Section, sections_of
 from weftwork.graph.stacks import local
+from weftwork.graph.ufuncs import OPERATORS
 from weftwork.graph.variables.creators import variable_creator_scope
 from weftwork.scheduler.compile.pruning import prune
 
