@@ -30,6 +30,7 @@ BENCHMARKS = {
     "overheads": 300,
     "replays": 300,
     "oneshot": 1500,
+    "progress": 200,
 }
 """Time limits in seconds."""
 COLUMNS = ["name", "ours", "peer", "ratio", "goal", "reached"]

@@ -221,8 +221,9 @@ def _is_reduced_as(kind: type, base: type) -> bool:
 def answers_all(kind: type) -> bool:
     """True for a class whose objects may answer to any attribute name, so the answers mean nothing.
 
-    Such an object is fully described by its attributes. Not so if its class defines how it is pickled, as data frames
-    do: then its answers can be trusted; or if it has slots or derives from dict, say: then it has other contents.
+    Such an object is fully described by its attributes. A class that defines how it is pickled, as data frames do, is
+    not one of these: its objects know what they answer. Nor is a class with slots, or derived from dict, say: its
+    objects hold more than attributes.
     """
     if not kind.__dictoffset__ or kind.__itemsize__ or kind in copyreg.dispatch_table:
         return False

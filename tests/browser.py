@@ -30,6 +30,7 @@ class Browser:
         theirs_in, self._commands = os.pipe()
         self._answers, theirs_out = os.pipe()
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        options += ["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]  # no page gets anything from outside
         options += [f"--window-size={width},{height}", f"--user-data-dir={self._profile.name}", "--hide-scrollbars"]
         launch = f"""import os, sys
 source, sink = os.dup({theirs_in}), os.dup({theirs_out})  # neither is in the way of the other
@@ -84,8 +85,10 @@ os.execv(sys.argv[1], sys.argv[1:])"""
         until(lambda: self.value("document.readyState") == "complete" and self.value("location.href") == address)
 
     def value(self, expression: str) -> Any:
-        """Evaluate a JavaScript expression in the page."""
-        return self._ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        """Evaluate a JavaScript expression in the page, and await it if it is a promise. Raises AssertionError."""
+        answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["result"].get("description")
+        return answer["result"].get("value")
 
     def picture(self) -> bytes:
         """A screenshot of the tab, as PNG."""

@@ -41,27 +41,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # this is a script's back
 
 
 def programs_of(item: pytest.Item) -> list[Program]:
-    """The programs whose output the tests of an item's module check."""
-    return [value for value in vars(getattr(item, "module", item)).values() if isinstance(value, Program)]
-
-
-def looks(item: pytest.Item) -> bool:
-    """Whether a test, or a fixture that it takes, names a program."""
+    """The programs whose output a test checks: it, or a fixture that it takes, names them."""
     fixtures = getattr(item, "_fixtureinfo", None)
-    given = [each.func for found in fixtures.name2fixturedefs.values() for each in found] if fixtures else []
-    named = {name for function in (getattr(item, "function", None), *given) for name in names(function)}
-    return any(isinstance(vars(getattr(item, "module", item)).get(name), Program) for name in named)
-
-
-def names(function: object) -> tuple[str, ...]:
-    """The global names that a function uses."""
-    code = getattr(function, "__code__", None)
-    return code.co_names if code else ()
+    taken = [each.func for found in fixtures.name2fixturedefs.values() for each in found] if fixtures else []
+    codes = [getattr(function, "__code__", None) for function in (getattr(item, "function", None), *taken)]
+    found = vars(getattr(item, "module", item))
+    named = [found.get(name) for code in codes if code for name in code.co_names]
+    return [value for value in named if isinstance(value, Program)]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that look at programs come last: these run meanwhile."""
-    items.sort(key=looks)
+    """Tests that check what programs print come last: the programs run meanwhile."""
+    items.sort(key=lambda item: bool(programs_of(item)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

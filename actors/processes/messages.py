@@ -34,6 +34,8 @@ _MAX_CHAIN = 16
 _MAX_DEPTH = 4
 """Maximum depth of nested containers that may count as plain."""
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
+_UP = perf_counter()
+"""When this process could take its first message."""
 
 
 class Ran(NamedTuple):
@@ -42,7 +44,7 @@ class Ran(NamedTuple):
     machine: Ray's id of the machine, "" for the program's own.   pid, thread: numbers of the operating system.
     came: when the message arrived.   packing: seconds spent on pickling and unpickling values.
     start, seconds: of the nodes.   taken, made: bytes of the nodes' inputs and outputs.
-    left: when the reply was about to be sent.
+    left: when the reply was about to be sent.   up: when the process could take its first message.
     """
 
     machine: str = ""
@@ -55,6 +57,7 @@ class Ran(NamedTuple):
     taken: int = 0
     made: int = 0
     left: float = 0.0
+    up: float = 0.0
 
 
 class Watch:
@@ -89,6 +92,7 @@ class Watch:
             self.taken,
             self.made,
             perf_counter(),
+            _UP,
         )
 
 

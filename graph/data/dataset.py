@@ -291,9 +291,9 @@ class Dataset(structures.Structured):
     def map(self, map_func: Callable[..., Any], num_parallel_calls: Any = None) -> Dataset:
         """Apply map_func to each element; a tuple is passed as several arguments.
 
-        num_parallel_calls: how many calls may run concurrently, on all cores, ahead of the runs that need their
-        results: Python functions (`@tf.op`, stateless py_funcs) go to other processes. AUTOTUNE: as many as there are
-        cores. The order is kept. None: one call at a time, on demand.
+        num_parallel_calls: how many calls may run concurrently, on all cores, ahead of the runs that use the results.
+            Python functions (`@tf.op`, stateless py_funcs) go to other processes. AUTOTUNE: as many as there are
+            cores. The order is kept. None: one call at a time, on demand.
         """
         section, result = self._traced(map_func, _returned("map"))
         structure = mapped(leaf_of, result)

@@ -94,10 +94,12 @@ def function_of(op: Operation) -> str:
     return name if name != "<lambda>" else _NUMBER.sub("", op.name.rpartition("/")[2])
 
 
-def collapse(graph: Graph, fetches: Iterable[Any] | None = None, by: str = "scope") -> Picture:
+def collapse(
+    graph: Graph, fetches: Iterable[Any] | None = None, by: str = "scope", target: int = _TARGET_BOXES
+) -> Picture:
     """The graph, or the part that `fetches` depend on, as boxes.
 
-    by: "scope": a box for each node if there are about 60 at most; else for equal functions of a scope, else for
+    by: "scope": a box for each node if there are at most `target`; else for equal functions of a scope, else for
         scopes, as deep as fits.   "function": a box for each function.   "node": a box for each node.
     Raises ValueError for another word, and for "node" with more than 300 nodes.
     """
@@ -112,9 +114,9 @@ def collapse(graph: Graph, fetches: Iterable[Any] | None = None, by: str = "scop
         boxes = {}
         for op in ops:
             boxes.setdefault(grouping(op), []).append(op)
-        if len(boxes) <= _TARGET_BOXES:
+        if len(boxes) <= target:
             break
-    return _picture([_box(key, its) for key, its in boxes.items()], MOST if by == "node" else _TARGET_BOXES)
+    return _picture([_box(key, its) for key, its in boxes.items()], MOST if by == "node" else target)
 
 
 def _with_nested_operations(ops: list[Operation]) -> list[Operation]:

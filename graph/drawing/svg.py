@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from weftwork.graph.drawing.boxes import Box, Picture
 from weftwork.graph.drawing.layout import Layout, Point, lay_out
-from weftwork.graph.drawing.words import time_text
+from weftwork.graph.drawing.words import place_text, time_text
 from weftwork.graph.operation import Operation
 
 PLACES = {
@@ -126,8 +126,8 @@ def _inks(boxes: Sequence[Box], color: str, costs: Mapping[Operation, Cost]) -> 
         inks = [Ink(_shade(s / most), time_text(s)) if its else Ink() for s, its in zip(seconds, known, strict=True)]
         return inks, [Ink(_shade(part), time_text(part * most)) for part in (0.0, 0.5, 1.0)]
     places = [_main_place(its) if its else "" for its in known]
-    inks = [Ink(PLACES.get(place, PLAIN), place) for place in places]
-    return inks, [Ink(PLACES.get(place, PLAIN), place) for place in dict.fromkeys(places) if place]
+    inks = [Ink(PLACES.get(place, PLAIN), place_text(place)) for place in places]
+    return inks, list(dict.fromkeys([ink for ink in inks if ink.text]))
 
 
 def _main_place(costs: Sequence[Cost]) -> str:

@@ -16,6 +16,8 @@ from weftwork.graph.seams import seams
 
 FORMATS = ("svg", "dot", "mermaid")
 COLORS = (None, "seconds", "place")
+_IN_A_PAGE = 24
+"""Maximum number of boxes in a drawing that is part of a page."""
 _NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'
 """Not needed inside HTML; without it, a page contains no URL."""
 
@@ -53,7 +55,7 @@ def inline_svg(
     graph: Graph, fetches: Iterable[Any] | None = None, color: str | None = None, costs: Mapping | None = None
 ) -> str:
     """The graph, or the part that `fetches` depend on, as SVG to embed in an HTML page."""
-    return to_svg(collapse(graph, fetches), color, costs).replace(_NAMESPACE, "")
+    return to_svg(collapse(graph, fetches, target=_IN_A_PAGE), color, costs).replace(_NAMESPACE, "")
 
 
 def graph_html(graph: Graph) -> str:

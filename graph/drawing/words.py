@@ -1,6 +1,13 @@
-"""Seconds and bytes in readable units."""
+"""Seconds, bytes and places in readable form."""
 
 from __future__ import annotations
+
+_PLACES = {"thread": "helper thread", "resident": "local worker", "actor": "variable actor", "loop": "event loop"}
+
+
+def place_text(place: str) -> str:
+    """The name of a `Lane.place` for readers, such as "local worker" for "resident"."""
+    return _PLACES.get(place, place)
 
 
 def time_text(seconds: float) -> str:

@@ -17,6 +17,7 @@ from weftwork.actors.processes.messages import Watch, pack
 from weftwork.actors.processes.worker import HEARTBEAT, VariableServer, run_segment
 from weftwork.scheduler.machines.life import (
     FORGETTERS,
+    WAITED,
     Life,
     come_up,
     connect,
@@ -27,7 +28,7 @@ from weftwork.scheduler.machines.life import (
     shutdown,
 )
 
-__all__ = ["come_up", "connect", "is_named", "is_running", "ray", "shutdown"]
+__all__ = ["WAITED", "come_up", "connect", "is_named", "is_running", "ray", "shutdown"]
 _options: dict[Any, Any] = {}
 GONE = "Ray has died, or was shut down."
 

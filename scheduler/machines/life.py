@@ -40,6 +40,8 @@ FORGETTERS: list[Callable[[], None]] = []
 """Functions to call when a life ends, to drop what was cached about it."""
 _STOP_CHECK_SECONDS = 0.05
 """Maximum delay in seconds until a run that waits for Ray to start notices a stop."""
+WAITED: list[Callable[[float, float], None]] = []
+"""Functions to call in a thread that has waited for Ray to start, with the `monotonic` time and the seconds."""
 
 
 class Life:
@@ -124,17 +126,32 @@ def come_up(stop: Sequence[Any]) -> bool:
     if _life is not None and _life.is_on():
         return True
     coming = _begin()
-    while not stop:
-        if wait([coming], _STOP_CHECK_SECONDS).done:
-            _come(coming)
-            return True
+    with _waiting():
+        while not stop:
+            if wait([coming], _STOP_CHECK_SECONDS).done:
+                _come(coming)
+                return True
     return False
 
 
 def life() -> Life:
     """The current life. Ray is started if necessary. Raises like `ray`."""
     known = _life
-    return known if known is not None and known.is_on() else _come(_begin())
+    if known is not None and known.is_on():
+        return known
+    with _waiting():
+        return _come(_begin())
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """Tell how long this thread waits for Ray to start."""
+    since = time.monotonic()
+    try:
+        yield
+    finally:
+        for tell in WAITED:
+            tell(since, time.monotonic() - since)
 
 
 def connect(address: str) -> None:

@@ -66,7 +66,7 @@ def test_a_report_is_one_page_in_order_that_points_nowhere(account):
 def test_a_report_says_what_ran_where_and_why(account):
     said = " ".join(Page(report([account])).said)
     for word in (
-        "Run 1: y:0", "shared out & more", "work x 8,000", "resident pid 100", "100.0 %", "test_page.py:", "exit code",
+        "Run 1: y:0", "shared out & more", "work x 8,000", "local worker 100", "100.0 %", "test_page.py:", "exit code",
     ):  # fmt: skip
         assert word in said
 
