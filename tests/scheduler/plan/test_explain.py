@@ -79,3 +79,19 @@ def test_an_empty_graph_is_refused_by_every_way_to_run_it(graph):
         for run in (session.run, session.submit, session.make_callable, session.explain):
             with pytest.raises(RuntimeError, match="The Session graph is empty.  Add operations to the graph before"):
                 run([])
+
+
+def test_a_run_that_is_shared_out_has_its_longest_chain_as_its_critical_path(graph):
+    def nap(*_):
+        time.sleep(0.01)
+
+    first = tf.op(nap, name="first")()
+    second = tf.op(nap, name="second")(first)
+    others = [tf.op(nap, name="other")() for _ in range(6)]
+    with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
+        session.run([second, *others])
+        explained = session.explain([second, *others])
+    assert explained.critical_path == ("first", "second")
+    assert 0.02 <= explained.critical_seconds < explained.work
+    assert "shared among all that are idle" in explained.bound
+    assert "idle lanes take what is ready" in str(explained)
