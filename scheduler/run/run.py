@@ -6,7 +6,7 @@ to its commit it holds the locks of its write set. If anything goes wrong it pub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from operator import itemgetter
 from queue import SimpleQueue
@@ -61,7 +61,8 @@ class Run:
     values: of each value number, once it is there: a value, or a reference that Ray keeps.
     stop: a list that fills up when the run is to end.   events: what the dispatcher waits for, which sets it.
     under_way, waits, calls: its attempts in other processes, the queue nodes that wait, the nested branches and loops
-    that go on, each with its segment. What a run in the caller never needs is not made for it.
+    that go on, each with its segment.   apart: runs of nodes by themselves, while it is shared out.
+    What a run in the caller never needs is not made for it.
     outer: the run that it is a part of.   telling: what tells of it, once there was something to tell.
     """
 
@@ -75,6 +76,7 @@ class Run:
     under_way: Mapping[Any, Any] = _NOTHING
     waits: dict[Any, Segment] = _NOTHING
     calls: dict[Any, Segment] = _NOTHING
+    apart: Collection[Any] = ()
     new_versions: dict[str, int] = _NOTHING
     _unread: dict[str, int] = _NOTHING
     _places: list | None = None

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import weftwork as tf
+from tests.waiting import until
 
 
 @tf.op(num_cpus=1)
@@ -60,6 +61,18 @@ def test_a_session_says_which_node_a_stuck_run_waits_for(ray_session, graph):
         assert "hang (defined at" in item.nodes[0]
         assert "test_explain.py:" in item.nodes[0]
         assert session.waiting() == []
+
+
+def test_a_shared_out_run_waits_for_what_runs_apart(ray_session, graph):
+    """A node that asks for something is a run inside; others go to idle lanes meanwhile."""
+    nodes = [hang(), *[tf.op(time.sleep, name=f"nap_{k}")(0.001) for k in range(3)]]
+    with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
+        future = session.submit(nodes)
+        until(lambda: [item for item in session.waiting() if item.place == "task"])
+        (item,) = [item for item in session.waiting() if item.place == "task"]
+        future.cancel()
+        assert isinstance(future.exception(), tf.errors.CancelledError)
+    assert "hang (defined at" in item.nodes[0]
 
 
 def test_structures_that_have_no_key_of_their_own_share_the_plan_of_their_elements(graph):
