@@ -162,11 +162,8 @@ def _limits() -> Iterator[Finding]:
             continue
         soft, hard = resource.getrlimit(kind)
         enough = soft == resource.RLIM_INFINITY or soft >= least
-        text = (
-            f"{word}: limit {_count(soft)} (can be raised to {_count(hard)})"
-            if soft != hard
-            else f"{word}: limit {_count(soft)}"
-        )
+        more = f" (can be raised to {_count(hard)})" if soft != hard else ""
+        text = f"{word}: limit {_count(soft)}{more}"
         yield Finding(text, "" if enough else f"raise the limit of {word}: ulimit -{letter} {least}")
 
 
