@@ -27,6 +27,7 @@ class Apart:
         self._run, self._run_flow, self._awaiting = run, run_flow, awaiting
         self.nodes = frozenset(run.flow.needs) | run.flow.awaited
         self._inner: set[InnerRun] = set()
+        run.apart = self._inner
         self._cancels: dict[int, Callable[[], None]] = {}
 
     def start(self, node: int, values: list, done: Callable[[Any], None]) -> None:
@@ -61,6 +62,8 @@ class Apart:
             return [inner.values[value] for value in part.outputs[0]]
         except BaseException as error:
             return error
+        finally:
+            self._inner.discard(inner)
 
     def cancel(self) -> None:
         """Cancel the nodes that are running."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 from time import monotonic
 from typing import Any
@@ -12,7 +12,7 @@ from weftwork.graph.drawing.html import marked, table
 from weftwork.graph.drawing.words import time_text
 from weftwork.scheduler.compile.needs import ANYWHERE
 from weftwork.scheduler.machines import backend, inventory
-from weftwork.scheduler.plan.placement import Place
+from weftwork.scheduler.plan.placement import Estimate, Place
 from weftwork.scheduler.plan.plan import Plan, Segment
 
 _SHOWN = 50
@@ -63,12 +63,19 @@ class Explanation:
         inside: returns the explanations of the bodies of an operation that is planned separately.
         """
         plan: Plan = autotuner.current.plan
-        path = _critical(plan)
         work = sum(s.seconds for s in plan.segments)
-        longest = sum(s.seconds for s in path)
-        names = tuple([name for segment in path for name in _names(plan, segment)])
+        segments = [_report(plan, segment, inside) for segment in plan.segments]
+        if plan.is_dynamic:  # what is known by now: the plan stays the same, whatever nodes cost
+            seconds = [cost or 0.0 for cost in Estimate(plan.flow, {}).seconds]
+            work = sum(seconds)
+            segments = [replace(report, predicted=work) for report in segments]
+            names, longest = _chain(plan.flow, seconds)
+        else:
+            path = _critical(plan)
+            longest = sum(s.seconds for s in path)
+            names = tuple([name for segment in path for name in _names(plan, segment)])
         return cls(
-            tuple([_report(plan, segment, inside) for segment in plan.segments]),
+            tuple(segments),
             names,
             longest,
             work,
@@ -78,12 +85,12 @@ class Explanation:
         )
 
     def __str__(self) -> str:
-        lines = [f"{len(self.segments)} segments, {time_text(self.work)} of work, run {self.runs} times so far"]
+        count = len(self.segments)
+        lines = [f"{count} segment{'s' * (count != 1)}, {time_text(self.work)} of work, run {self.runs} times so far"]
         for number, s in enumerate(self.segments):
-            took = "never measured" if s.measured is None else f"took {time_text(s.measured)}"
-            lines.append(
-                f"  {number:3d} {s.place:8s} {time_text(s.predicted):>9s} ({took})  {_listed(s.nodes)}: {s.why}"
-            )
+            took = f" (took {time_text(s.measured)})" if s.measured is not None else ""
+            took = " (in all lanes together)" if s.place == Place.DYNAMIC.value else took
+            lines.append(f"  {number:3d} {s.place:8s} {time_text(s.predicted):>9s}{took}  {_listed(s.nodes)}: {s.why}")
             lines += [f"      | {line}" for item in s.inside for line in str(item).splitlines()]
         lines.append(f"critical path: {time_text(self.critical_seconds)}: {_listed(self.critical_path)}")
         lines.append(f"bound: {self.bound}")
@@ -148,6 +155,7 @@ def waiting(run: Any) -> list[Waiting]:
         inner = waiting(call.inner) if call.inner is not None else []
         alone = Waiting(_all_names(run, segment), "nested", now - call.since, inventory.this_machine())
         found += inner or [alone]
+    found += [item for inner in list(run.apart) for item in waiting(inner)]
     work = run.cold
     if work is not None and work.inner is not None:
         found += waiting(work.inner)
@@ -188,6 +196,8 @@ def _why(plan: Plan, segment: Segment) -> str:
         return f"asks for a worker{f' with {asked}' if asked else ''}{_at(segment)}"
     if segment.home != ANYWHERE:
         return f"its device is{_at(segment)}"
+    if segment.place is Place.DYNAMIC:
+        return "idle lanes take what is ready"
     if segment.place is Place.ACTOR:
         return "its variables or large inputs lie there"
     if segment.place is Place.QUEUE:
@@ -223,8 +233,27 @@ def _critical(plan: Plan) -> list[Segment]:
     return path
 
 
+def _chain(flow: Any, seconds: Sequence[float]) -> tuple[tuple[str, ...], float]:
+    """The longest chain of nodes that need each other, and its seconds."""
+    until: list[float] = []
+    before: list[int | None] = []
+    for node, own in enumerate(seconds):
+        makers = [flow.producer[value] for value in flow.inputs[node] if flow.producer[value] >= 0]
+        last = max([*makers, *flow.after.get(node, ())], key=until.__getitem__, default=None)
+        before.append(last)
+        until.append(own + (0.0 if last is None else until[last]))
+    node, names = max(range(len(until)), key=until.__getitem__, default=None), []
+    longest = 0.0 if node is None else until[node]
+    while node is not None:
+        names.append(flow.ops[node].name)
+        node = before[node]
+    return tuple(names[::-1]), longest
+
+
 def _bound(plan: Plan, work: float, longest: float) -> str:
-    if len(plan.segments) <= 1:
+    if plan.is_dynamic and longest <= 0.8 * work:
+        return f"the lanes: {time_text(work)} of work is shared among all that are idle"
+    if len(plan.segments) <= 1 and not plan.is_dynamic:
         return "one segment: its own work"
     if longest > 0.8 * work:
         return "the critical path: most of the work cannot run beside other work"

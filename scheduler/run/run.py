@@ -6,7 +6,7 @@ to its commit it holds the locks of its write set. If anything goes wrong it pub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from operator import itemgetter
 from queue import SimpleQueue
@@ -61,7 +61,8 @@ class Run:
     values: by value number: the value, or a reference to it in Ray's store.
     stop: a list that is empty until the run must end.   events: the queue on which the dispatcher waits; it sets this.
     under_way, waits, calls: attempts in other processes, waiting queue nodes, and nested branches and loops in
-    progress, each with its segment. A run in the caller never creates them.
+    progress, each with its segment.   apart: inner runs of nodes that are not shared out. A run in the caller never
+    creates these.
     outer: the run that it is part of.   telling: reports its events; created with the first one.
     """
 
@@ -75,6 +76,7 @@ class Run:
     under_way: Mapping[Any, Any] = _NOTHING
     waits: dict[Any, Segment] = _NOTHING
     calls: dict[Any, Segment] = _NOTHING
+    apart: Collection[Any] = ()
     new_versions: dict[str, int] = _NOTHING
     _unread: dict[str, int] = _NOTHING
     _places: list | None = None

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from weftwork.actors.processes.messages import Ran
+from weftwork.graph.drawing.words import time_text
 from weftwork.graph.errors import text_of
 from weftwork.graph.forks import in_child
 from weftwork.graph.operation import Operation, Tensor
@@ -216,21 +217,21 @@ def measured(ops: Sequence[Operation], owners: Sequence[int], costs: Sequence[Se
 
 def reason(autotuner: Autotuner, candidate: Candidate, first: bool) -> str:
     """Which strategy was chosen, and why. first: this is one of the first runs, which measure nodes."""
-    what = candidate.name
+    what, ways = candidate.name, len(autotuner.candidates)
     if candidate.plan.is_dynamic:
-        what += ": nodes are given to who is idle"
+        what += " (idle lanes take what is ready)"
     elif candidate.name == "placed":
-        what += ": each node where it must run, or as its costs say"
-    ways = autotuner.candidates
-    if len(ways) == 1:
+        what += " (each node where it must run, or where it costs least)"
+    if ways == 1:
         return f"{what}; nothing else is worth a try"
     if first:
-        why = "nodes are measured in it, in the first runs"
+        why = "the first runs measure the nodes"
     elif candidate.took:
-        why = f"it took {candidate.typical:.3g} s, the median of {len(candidate.took)} runs"
+        runs = len(candidate.took)
+        why = f"median {time_text(candidate.typical)} in {runs} run{'s' * (runs != 1)}"
     else:
-        why = f"it is foreseen to take {candidate.predicted:.3g} s"
-    return f"{what}; of {len(ways)} ways: {why}"
+        why = f"predicted to take {time_text(candidate.predicted)}"
+    return f"{what}, one of {ways} ways: {why}"
 
 
 def _listed(names: Sequence[str]) -> str:

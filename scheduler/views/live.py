@@ -34,7 +34,7 @@ class Live:
         runs = accounts(events)
         parts = [
             ("In flight", _in_flight([run for run in runs if not run.over])),
-            ("Waiting for", _waits(waiting)),
+            ("Nodes under way", _waits(waiting)),
             (
                 "What went wrong, or went to disk",
                 events_html([event for event in events if event.kind in NOTEWORTHY][-_RUNS:]),

@@ -62,7 +62,7 @@ def _head(account: Account) -> str:
     nodes = sum([len(piece.ops) for piece in account.pieces])
     mean, most = account.at_work
     work = f", {mean:.2g} at a time on average and {most} at most" if nodes > 1 else ""
-    way = f"<p>Chosen way: {escape(account.way)}.</p>" if account.way else ""
+    way = f"<p>Plan: {escape(account.way)}.</p>" if account.way else ""
     return (
         f"<h2>Run {account.run}: {escape(account.fetches) or 'unknown fetches'}</h2>"
         f"<p>Began {began}, {state} after <b>{time_text(account.seconds)}</b>. {nodes:,} node{'s' * (nodes != 1)} ran"

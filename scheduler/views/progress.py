@@ -150,21 +150,27 @@ class Meter:
         functions = [(name, ran[name], whole[name]) for name, _ in weights.most_common(_NAMED)]
         return Look(len(done), len(done) + len(todo), now - self._began, left, functions)
 
+    def _inside(self, runs: Iterable[Any]) -> Iterator[Any]:
+        """This run among some, and those inside it."""
+        for run in runs:
+            if getattr(run, "telling", None) is not None and run.telling.number == self.number:
+                yield run
+                inner = [*[call.inner for call in list(run.calls)], *run.apart, run.cold and run.cold.inner]
+                yield from self._inside([one for one in inner if one is not None])
+
     def _under_way(self, runs: Iterable[Any]) -> Iterator[_Piece]:
         """What the run, and what is inside it, does at this moment."""
-        for run in runs:
-            if getattr(run, "telling", None) is None or run.telling.number != self.number:
-                continue
+        found = list(self._inside(runs))
+        for run in found:
             for segment, since, thread in list(run.here.values()):
                 if segment is not None:
                     yield _Piece(run.ops_of(segment), since, thread, segment.owners, run.flow)
-            for attempt, since in self._tasks.begun(list(run.under_way.values())):
-                yield _Piece(run.ops_of(attempt.segment), since)
             if run.cold is not None:
                 yield _Piece(run.cold.begun, run.began, seen=True)
             yield from [_Piece(run.ops_of(segment), call.since) for call, segment in list(run.calls.items())]
-            inner = [call.inner for call in list(run.calls)] + ([] if run.cold is None else [run.cold.inner])
-            yield from self._under_way([one for one in inner if one is not None])
+        attempts = {attempt: run for run in found for attempt in list(run.under_way.values())}
+        for attempt, since in self._tasks.begun(list(attempts)):
+            yield _Piece(attempts[attempt].ops_of(attempt.segment), since)
 
     def _left(self, now: float, since: float, finished: float, work: float) -> float | None:
         """Seconds left, for so many seconds of work."""
