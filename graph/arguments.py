@@ -27,7 +27,7 @@ def of_dtype(value: Any, parameter: str, allowed: tuple[str, ...] = FLOATS) -> T
     return x
 
 
-def one_of(axis: Any, dim: Any, default: Any = -1) -> Any:
+def axis_or_dim(axis: Any, dim: Any, default: Any = -1) -> Any:
     """The argument under its new name `axis` or its old name `dim`. Raises ValueError if both are given."""
     if axis is not None and dim is not None:
         raise ValueError("Cannot specify both 'axis' and 'dim'")

@@ -12,7 +12,7 @@ from weftwork.graph.contrib.layers import (
     channels_of,
     check_format,
     collect_named_outputs,
-    finished,
+    finish_layer,
     pair_of,
     weights_of,
 )
@@ -65,7 +65,7 @@ def convolution(
         steps = [stride] * rank if isinstance(stride, int) else list(stride)
         rates = [rate] * rank if isinstance(rate, int) else list(rate)
         outputs = nn_convolution(x, weights, padding, strides=steps, dilation_rate=rates)
-        outputs = finished(
+        outputs = finish_layer(
             outputs, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
             biases_initializer, biases_regularizer, variables_collections, trainable,
         )  # fmt: skip
@@ -126,7 +126,7 @@ def convolution2d_transpose(
             for d, s, k in zip(dims[1:3], steps, size, strict=True)
         ]
         outputs = nn_conv2d_transpose(x, weights, [dims[0], *grown, num_outputs], steps, padding.upper())
-        outputs = finished(
+        outputs = finish_layer(
             outputs, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
             biases_initializer, biases_regularizer, variables_collections, trainable,
         )  # fmt: skip
@@ -179,7 +179,7 @@ def separable_convolution2d(
                 pointwise_initializer or weights_initializer, weights_regularizer, variables_collections, trainable,
             )  # fmt: skip
             outputs = nn_separable_conv2d(x, depthwise, pointwise, steps, padding.upper(), rates)
-        outputs = finished(
+        outputs = finish_layer(
             outputs, x, size, activation_fn, normalizer_fn, normalizer_params,
             biases_initializer, biases_regularizer, variables_collections, trainable,
         )  # fmt: skip

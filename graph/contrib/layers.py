@@ -70,7 +70,7 @@ def weights_of(
     )  # fmt: skip
 
 
-def finished(
+def finish_layer(
     outputs: Tensor, x: Tensor, size: int, activation_fn: Any, normalizer_fn: Any, normalizer_params: Any,
     biases_initializer: Any, biases_regularizer: Any, variables_collections: Any, trainable: bool,
 ) -> Tensor:  # fmt: skip
@@ -139,7 +139,7 @@ def fully_connected(
             "weights", shape, x, weights_initializer, weights_regularizer, variables_collections, trainable
         )
         outputs = math_ops.matmul(x, weights) if x.shape.ndims == 2 else tensordot(x, weights, 1)
-        outputs = finished(
+        outputs = finish_layer(
             outputs, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
             biases_initializer, biases_regularizer, variables_collections, trainable,
         )  # fmt: skip

@@ -32,7 +32,7 @@ AUTOTUNE = -1
 """As a number of parallel calls, or of elements to prefetch: as many as the machine can handle."""
 
 
-def made_dataset(
+def make_dataset(
     kind: str,
     structure: Any,
     sources: Sequence[Dataset] = (),
@@ -87,7 +87,7 @@ class Dataset(structures.Structured):
         components = structures.as_components(tensors)
         parts = structures.parts_of(flatten(components))
         leaves = tuple([leaf_of(c) for c in flatten(components)])
-        return made_dataset("Tensor", pack(components, leaves), values=parts, leaves=leaves)
+        return make_dataset("Tensor", pack(components, leaves), values=parts, leaves=leaves)
 
     @staticmethod
     def from_tensor_slices(tensors: Any) -> Dataset:
@@ -107,7 +107,7 @@ class Dataset(structures.Structured):
         structure = structures.unbatched(
             pack(components, leaves), "Unbatching a tensor is only supported for rank >= 1"
         )
-        return made_dataset("TensorSlice", structure, values=parts, leaves=leaves)
+        return make_dataset("TensorSlice", structure, values=parts, leaves=leaves)
 
     @staticmethod
     def from_sparse_tensor_slices(sparse_tensor: Any) -> Dataset:
@@ -118,7 +118,7 @@ class Dataset(structures.Structured):
         leaf = leaf_of(SparseTensor.from_value(sparse_tensor))
         row = structures.unbatched(leaf, "A SparseTensor must have a first dimension, to be taken apart.")
         parts = tuple([tensor_leaf(*part) for part in row.parts])
-        return made_dataset(
+        return make_dataset(
             "SparseTensorSlice", parts, values=structures.parts_of([SparseTensor.from_value(sparse_tensor)])
         )
 
@@ -136,7 +136,7 @@ class Dataset(structures.Structured):
             raise TypeError("`generator` must be callable.")
         given = [] if args is None else [convert_to_tensor(arg) for arg in args]
         structure = structures.of(output_types, output_shapes)
-        return made_dataset("Generator", structure, values=given, generator=generator, elements=structure)
+        return make_dataset("Generator", structure, values=given, generator=generator, elements=structure)
 
     @staticmethod
     def range(*args: Any) -> Dataset:
@@ -148,7 +148,7 @@ class Dataset(structures.Structured):
             raise ValueError(f"Invalid arguments to RangeDataset: {args}")
         start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
         values = [whole_number(value, name) for value, name in zip((start, stop, step), _RANGE, strict=True)]
-        return made_dataset("Range", tensor_leaf(dtypes.int64), values=values)
+        return make_dataset("Range", tensor_leaf(dtypes.int64), values=values)
 
     @staticmethod
     def zip(datasets: Any) -> Dataset:
@@ -166,7 +166,7 @@ class Dataset(structures.Structured):
                 raise TypeError(
                     f"The argument to `Dataset.zip()` must be a nested structure of `Dataset` objects: {dataset!r}"
                 )
-        return made_dataset("Zip", mapped(lambda d: d.structure, datasets), sources=flatten(datasets))
+        return make_dataset("Zip", mapped(lambda d: d.structure, datasets), sources=flatten(datasets))
 
     @staticmethod
     def list_files(file_pattern: Any, shuffle: bool | None = None, seed: int | None = None) -> Dataset:
@@ -176,7 +176,7 @@ class Dataset(structures.Structured):
         file_pattern: a string, a list of strings or a string tensor, with * and ? as in `gfile.Glob`.
         """
         pattern = convert_to_tensor(file_pattern, dtypes.string, name="file_pattern")
-        dataset = made_dataset("MatchingFiles", tensor_leaf(dtypes.string), values=[pattern])
+        dataset = make_dataset("MatchingFiles", tensor_leaf(dtypes.string), values=[pattern])
         if shuffle is None or shuffle:
             dataset = dataset.shuffle(_FULL_BUFFER, seed=seed)
         return dataset
@@ -190,19 +190,19 @@ class Dataset(structures.Structured):
             if own != other:
                 raise TypeError(f"Two datasets to concatenate have different {word} {own} and {other}")
         structure = structures.in_common(self.structure, dataset.structure)
-        return made_dataset("Concatenate", structure, sources=[self, dataset])
+        return make_dataset("Concatenate", structure, sources=[self, dataset])
 
     def repeat(self, count: Any = None) -> Dataset:
         """Repeat the elements `count` times; None or -1: forever."""
-        return made_dataset("Repeat", self.structure, [self], [whole_number(-1 if count is None else count, "count")])
+        return make_dataset("Repeat", self.structure, [self], [whole_number(-1 if count is None else count, "count")])
 
     def take(self, count: Any) -> Dataset:
         """The first `count` elements at most; -1: all."""
-        return made_dataset("Take", self.structure, [self], [whole_number(count, "count")])
+        return make_dataset("Take", self.structure, [self], [whole_number(count, "count")])
 
     def skip(self, count: Any) -> Dataset:
         """All but the first `count` elements; -1: none."""
-        return made_dataset("Skip", self.structure, [self], [whole_number(count, "count")])
+        return make_dataset("Skip", self.structure, [self], [whole_number(count, "count")])
 
     def shard(self, num_shards: Any, index: Any) -> Dataset:
         """Every `num_shards`-th element, starting with number `index`.
@@ -210,7 +210,7 @@ class Dataset(structures.Structured):
         At run time, raises InvalidArgumentError unless the index is less than `num_shards`.
         """
         many, at = whole_number(num_shards, "num_shards"), whole_number(index, "index")
-        return made_dataset("Shard", self.structure, [self], [many, at])
+        return make_dataset("Shard", self.structure, [self], [many, at])
 
     def shuffle(
         self, buffer_size: Any, seed: int | None = None, reshuffle_each_iteration: bool | None = None
@@ -220,18 +220,18 @@ class Dataset(structures.Structured):
         reshuffle_each_iteration: use another order in each repetition, unless False.
         """
         drawn, reshuffle = get_seed(seed), reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
-        return made_dataset(
+        return make_dataset(
             "Shuffle", self.structure, [self], [whole_number(buffer_size, "buffer_size")], seed=drawn, again=reshuffle
         )
 
     def cache(self, filename: Any = "") -> Dataset:
         """Read the elements once and keep them: in memory, or in files whose names begin with `filename`."""
         name = convert_to_tensor(filename, dtypes.string, name="filename")
-        return made_dataset("Cache", self.structure, [self], [name], leaves=tuple(flatten(self.structure)))
+        return make_dataset("Cache", self.structure, [self], [name], leaves=tuple(flatten(self.structure)))
 
     def prefetch(self, buffer_size: Any) -> Dataset:
         """Prepare up to `buffer_size` elements in advance, while runs use earlier ones."""
-        return made_dataset("Prefetch", self.structure, [self], [whole_number(buffer_size, "buffer_size")])
+        return make_dataset("Prefetch", self.structure, [self], [whole_number(buffer_size, "buffer_size")])
 
     def enumerate(self, start: Any = 0) -> Dataset:
         """Pairs of a number, counting from `start`, and an element."""
@@ -248,7 +248,7 @@ class Dataset(structures.Structured):
         drop, rows = _drop(size, drop_remainder)
         leaves = tuple(flatten(self.structure))
         structure = structures.batched(self.structure, rows)
-        return made_dataset("Batch", structure, [self], [size, drop], leaves=leaves)
+        return make_dataset("Batch", structure, [self], [size, drop], leaves=leaves)
 
     def padded_batch(
         self, batch_size: Any, padded_shapes: Any, padding_values: Any = None, drop_remainder: bool = False
@@ -269,14 +269,14 @@ class Dataset(structures.Structured):
         padding = paddings(self.structure, padding_values)
         padded = [leaf._replace(shape=(rows, *shape)) for leaf, shape in zip(leaves, raw, strict=True)]
         structure = pack(self.structure, padded)
-        return made_dataset(
+        return make_dataset(
             "PaddedBatch", structure, [self], [size, drop, *padding], leaves=tuple(leaves), shapes=tuple(raw)
         )
 
     def unbatch(self) -> Dataset:
         """The rows of each element as separate elements."""
         structure = structures.unbatched(self.structure, "Cannot unbatch an input with scalar components.")
-        return made_dataset("Unbatch", structure, [self], leaves=tuple(flatten(self.structure)))
+        return make_dataset("Unbatch", structure, [self], leaves=tuple(flatten(self.structure)))
 
     def window(self, size: Any, shift: Any = None, stride: Any = 1, drop_remainder: bool = False) -> Dataset:
         """Datasets of `size` elements each: every `stride`-th one, starting `shift` after the previous window."""
@@ -284,7 +284,7 @@ class Dataset(structures.Structured):
         values = [many, many if shift is None else whole_number(shift, "shift"), whole_number(stride, "stride")]
         drop = convert_to_tensor(drop_remainder, dtypes.bool, name="drop_remainder")
         structure = mapped(lambda leaf: Leaf(DATASET, dtypes.variant, (), leaf), self.structure)
-        return made_dataset("Window", structure, [self], [*values, drop])
+        return make_dataset("Window", structure, [self], [*values, drop])
 
     # Functions
 
@@ -299,24 +299,24 @@ class Dataset(structures.Structured):
         structure = mapped(leaf_of, result)
         parts = tuple([len(leaf.parts) for leaf in flatten(structure)])
         if num_parallel_calls is None:
-            return made_dataset("Map", structure, [self], [], section, parts=parts)
+            return make_dataset("Map", structure, [self], [], section, parts=parts)
         calls = whole_number(num_parallel_calls, "num_parallel_calls")
-        return made_dataset("ParallelMap", structure, [self], [calls], section, parts=parts)
+        return make_dataset("ParallelMap", structure, [self], [calls], section, parts=parts)
 
     map_with_legacy_function = map
 
     def filter(self, predicate: Callable[..., Any]) -> Dataset:
         """The elements for which predicate(element), a boolean scalar, is true."""
         section, result = self._traced(predicate, structures.as_components)
-        check_truth(result)
-        return made_dataset("Filter", self.structure, [self], [], section, parts=(1,))
+        check_predicate(result)
+        return make_dataset("Filter", self.structure, [self], [], section, parts=(1,))
 
     filter_with_legacy_function = filter
 
     def flat_map(self, map_func: Callable[..., Any]) -> Dataset:
         """The elements of the datasets map_func(element), one dataset after another."""
-        section, result = self._traced(map_func, of_dataset)
-        return made_dataset("FlatMap", result.structure, [self], [], section, parts=(1,))
+        section, result = self._traced(map_func, checked_dataset)
+        return make_dataset("FlatMap", result.structure, [self], [], section, parts=(1,))
 
     def interleave(
         self,
@@ -330,10 +330,10 @@ class Dataset(structures.Structured):
         num_parallel_calls: read the datasets in advance, each in a thread of its own.
         map_func: makes a dataset from the components of an element.
         """
-        section, result = self._traced(map_func, of_dataset)
+        section, result = self._traced(map_func, checked_dataset)
         values = [whole_number(cycle_length, "cycle_length"), whole_number(block_length, "block_length")]
         values.append(whole_number(0 if num_parallel_calls is None else num_parallel_calls, "num_parallel_calls"))
-        return made_dataset("Interleave", result.structure, [self], values, section, parts=(1,))
+        return make_dataset("Interleave", result.structure, [self], values, section, parts=(1,))
 
     def reduce(self, initial_state: Any, reduce_func: Callable[..., Any]) -> Any:
         """Apply state = reduce_func(state, element) to all elements; returns the final state, as tensors.
@@ -422,15 +422,15 @@ def _returned(word: str) -> Callable[[Any], Any]:
     return finish
 
 
-def check_truth(result: Any) -> None:
-    """Raise ValueError unless it is a scalar boolean."""
+def check_predicate(result: Any) -> None:
+    """Raise ValueError unless a predicate returned a scalar boolean."""
     scalar = isinstance(result, Tensor) and result.raw_shape in ((), None)
     if not scalar or result.dtype.base_dtype is not dtypes.bool:
         raise ValueError("`predicate` must return a scalar boolean tensor.")
 
 
-def of_dataset(result: Any) -> Any:
-    """Check that a function returned a dataset."""
+def checked_dataset(result: Any) -> Any:
+    """The result of a function, which must be a dataset: otherwise TypeError."""
     if not isinstance(result, Dataset):
         raise TypeError("`map_func` must return a `Dataset` object.")
     return result

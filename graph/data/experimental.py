@@ -10,7 +10,7 @@ import numpy as np
 from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.data import structure as structures
-from weftwork.graph.data.dataset import AUTOTUNE, Dataset, check_truth, made_dataset, of_dataset
+from weftwork.graph.data.dataset import AUTOTUNE, Dataset, check_predicate, checked_dataset, make_dataset
 from weftwork.graph.data.functions import traced
 from weftwork.graph.data.iterators import node_of
 from weftwork.graph.data.stages import whole_number
@@ -74,7 +74,7 @@ def enumerate_dataset(start: Any = 0) -> Transformation:
 
 def ignore_errors() -> Transformation:
     """Skip elements that cannot be computed."""
-    return lambda dataset: made_dataset("IgnoreErrors", dataset.structure, [dataset])
+    return lambda dataset: make_dataset("IgnoreErrors", dataset.structure, [dataset])
 
 
 def prefetch_to_device(device: Any, buffer_size: Any = None) -> Transformation:
@@ -87,8 +87,8 @@ def take_while(predicate: Callable[..., Any]) -> Transformation:
 
     def apply(dataset: Dataset) -> Dataset:
         section, result = traced(dataset.graph, predicate, [dataset.structure])
-        check_truth(result)
-        return made_dataset("TakeWhile", dataset.structure, [dataset], [], section, parts=(1,))
+        check_predicate(result)
+        return make_dataset("TakeWhile", dataset.structure, [dataset], [], section, parts=(1,))
 
     return apply
 
@@ -115,7 +115,7 @@ def scan(initial_state: Any, scan_func: Callable[..., Any]) -> Transformation:
         output = mapped(structures.leaf_of, outcome[0])
         leaves = [*flatten(structure), *flatten(output)]
         parts, many = tuple([len(leaf.parts) for leaf in leaves]), len(flatten(structure))
-        return made_dataset("Scan", output, [dataset], values, section, parts=parts, state=many)
+        return make_dataset("Scan", output, [dataset], values, section, parts=parts, state=many)
 
     return apply
 
@@ -142,8 +142,8 @@ def group_by_window(
 
         several = type(dataset.structure) is tuple
         key, window = tensor_leaf(dtypes.int64), Leaf(DATASET, dtypes.variant, (), dataset.structure)
-        section, result = traced(dataset.graph, reduce_func, [key, window], of_dataset)
-        return made_dataset("GroupByWindow", result.structure, [dataset.map(keyed)], [], section, parts=(1,))
+        section, result = traced(dataset.graph, reduce_func, [key, window], checked_dataset)
+        return make_dataset("GroupByWindow", result.structure, [dataset.map(keyed)], [], section, parts=(1,))
 
     return apply
 
@@ -203,7 +203,7 @@ def choose_from_datasets(datasets: Sequence[Dataset], choice_dataset: Dataset) -
     """
     if choice_dataset.structure != tensor_leaf(dtypes.int64):
         raise TypeError("`choice_dataset` must be a dataset of scalar `tf.int64` tensors.")
-    return made_dataset("Choose", _common(datasets), [choice_dataset, *datasets])
+    return make_dataset("Choose", _common(datasets), [choice_dataset, *datasets])
 
 
 def sample_from_datasets(datasets: Sequence[Dataset], weights: Any = None, seed: int | None = None) -> Dataset:
@@ -214,7 +214,7 @@ def sample_from_datasets(datasets: Sequence[Dataset], weights: Any = None, seed:
     chances = np.full(len(datasets), 1 / len(datasets)) if weights is None else np.asarray(weights, np.float64)
     if chances.shape != (len(datasets),):
         raise ValueError("`weights` must be a vector of length `len(datasets)`.")
-    return made_dataset("Sample", _common(datasets), datasets, weights=tuple(chances.tolist()), seed=get_seed(seed))
+    return make_dataset("Sample", _common(datasets), datasets, weights=tuple(chances.tolist()), seed=get_seed(seed))
 
 
 def _common(datasets: Sequence[Dataset]) -> Any:

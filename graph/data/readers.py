@@ -9,7 +9,7 @@ import numpy as np
 
 from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor
-from weftwork.graph.data.dataset import Dataset, made_dataset
+from weftwork.graph.data.dataset import Dataset, make_dataset
 from weftwork.graph.data.structure import tensor_leaf
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.array_ops import reshape
@@ -91,4 +91,4 @@ class FixedLengthRecordDataset(_Files):
 
 
 def _lines(kind: str, values: list[Tensor]) -> Dataset:
-    return made_dataset(kind, tensor_leaf(dtypes.string), values=values)
+    return make_dataset(kind, tensor_leaf(dtypes.string), values=values)

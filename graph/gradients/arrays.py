@@ -13,8 +13,8 @@ import numpy as np
 
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, constant
-from weftwork.graph.gradients.registry import not_differentiable, rule, unknown
-from weftwork.graph.gradients.tools import picked, reshape_like, sum_to
+from weftwork.graph.gradients.registry import no_derivative, not_differentiable, rule
+from weftwork.graph.gradients.tools import reshape_like, selection_gradient, sum_to
 from weftwork.graph.kernels import arrays as forward
 from weftwork.graph.kernels import derivatives as kernels
 from weftwork.graph.kernels import indices as kernels_indices
@@ -33,7 +33,7 @@ not_differentiable(
 
 @rule("PreventGradient")
 def _prevented(op: Operation, g: Tensor):
-    raise unknown(op, f"Gradient explicitly disabled. Reason: {op.attrs['message']}")
+    raise no_derivative(op, f"Gradient explicitly disabled. Reason: {op.attrs['message']}")
 
 
 def _first(op: Operation, grad: Any) -> list:
@@ -129,7 +129,7 @@ def _fill(op: Operation, g: Tensor):
 def _pad(op: Operation, g: Tensor):
     mode = op.attrs["mode"]
     if mode != "constant":
-        return picked(op, g)
+        return selection_gradient(op, g)
     widths = op.attrs.get("pad_width")
     if widths is not None:
         index = tuple([slice(before, -after or None) for before, after in widths])
@@ -212,7 +212,7 @@ def _matrix_diag_part_grad(op: Operation, g: Tensor):
 def _slice(op: Operation, g: Tensor):
     x = op.inputs[0]
     if op.kernel is not forward.getitem:
-        return picked(op, g, unique=True)
+        return selection_gradient(op, g, unique=True)
     attrs: dict[str, Any] = {"spec": op.attrs["spec"]}
     if shapes.is_full(x.raw_shape):
         return [lambda: _like(kernels.unslice, [g], {**attrs, "shape": x.raw_shape}, "StridedSliceGrad", x)]
@@ -230,7 +230,7 @@ def _slice_grad(op: Operation, g: Tensor):
 def _gather(op: Operation, g: Tensor):
     x, ids = op.inputs[:2]
     if op.kernel is not kernels_indices.gather or op.attrs.get("axis") != 0 or x.dtype.base_dtype is dtypes.object:
-        return picked(op, g)
+        return selection_gradient(op, g)
     return [lambda: slices_of(g, ids, x), None]
 
 
@@ -250,7 +250,7 @@ def slices_of(g: Tensor, ids: Tensor, x: Tensor) -> IndexedSlices:
 
 @rule("GatherNd", "BooleanMask")
 def _picked(op: Operation, g: Tensor):
-    return picked(op, g, unique=op.type == "BooleanMask")
+    return selection_gradient(op, g, unique=op.type == "BooleanMask")
 
 
 @rule("DynamicPartition")

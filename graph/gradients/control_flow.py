@@ -15,7 +15,7 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, as_it_is, constant
 from weftwork.graph.dtypes import DType
-from weftwork.graph.gradients.registry import rule, unknown
+from weftwork.graph.gradients.registry import no_derivative, rule
 from weftwork.graph.gradients.tools import dense
 from weftwork.graph.gradients.walk import gradients, is_trainable
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
@@ -50,11 +50,13 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draw
         if op not in needed or op.kind is Kind.PLACEHOLDER:
             continue
         if op.kind in WRITES or op.kind in (Kind.PEEK, Kind.QUEUE):
-            raise unknown(owner, f"{op.defined_at} changes a variable or a queue in it, or asks whether it has a value")
+            raise no_derivative(
+                owner, f"{op.defined_at} changes a variable or a queue in it, or asks whether it has a value"
+            )
         attrs = dict(op.attrs)
         if op.kind is Kind.RANDOM:
             if not draws:
-                raise unknown(owner, f"{op.defined_at} draws random numbers in it: it has first derivatives only")
+                raise no_derivative(owner, f"{op.defined_at} draws random numbers in it: it has first derivatives only")
             attrs.setdefault("_stream", op.name)
         if op.kind is Kind.CONTROL:
             attrs["_sections"] = tuple([_copied_section(op, section, known, draws) for section in sections_of(op)])

@@ -14,7 +14,7 @@ import numpy as np
 
 from weftwork.graph.build import apply, static_value
 from weftwork.graph.gradients.composition import by_composition
-from weftwork.graph.gradients.registry import not_differentiable, rule, unknown
+from weftwork.graph.gradients.registry import no_derivative, not_differentiable, rule
 from weftwork.graph.gradients.tools import sum_to
 from weftwork.graph.kernels import derivatives as kernels
 from weftwork.graph.operation import Operation, Tensor
@@ -210,7 +210,7 @@ def _zeta(op: Operation, g: Tensor):
     s, q = op.inputs
 
     def order() -> Tensor:
-        raise unknown(op, "none with respect to the order x")
+        raise no_derivative(op, "none with respect to the order x")
 
     return _pair(op, order, lambda: -(g * s * m.zeta(s + 1.0, q)))
 
@@ -221,7 +221,7 @@ def _igamma(op: Operation, g: Tensor):
     sign = 1.0 if op.type == "Igamma" else -1.0
 
     def order() -> Tensor:
-        raise unknown(op, "none with respect to the order a")
+        raise no_derivative(op, "none with respect to the order a")
 
     return _pair(op, order, lambda: g * sign * m.exp((a - 1.0) * m.log(x) - x - m.lgamma(a)))
 

@@ -14,7 +14,7 @@ import numpy as np
 from weftwork.graph.build import apply
 from weftwork.graph.gradients.composition import by_composition
 from weftwork.graph.gradients.products import unbatched
-from weftwork.graph.gradients.registry import rule, unknown
+from weftwork.graph.gradients.registry import no_derivative, rule
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import linalg_ops as linalg
 from weftwork.graph.ops import math_ops as m
@@ -101,7 +101,7 @@ def _expm(op: Operation, g: Tensor):
     whole = linalg.expm(block)
     n = None if x.raw_shape is None else x.raw_shape[-1]
     if n is None:
-        raise unknown(op, "the size of its matrices must be known")
+        raise no_derivative(op, "the size of its matrices must be known")
     return [whole[..., :n, n:]]
 
 
@@ -196,7 +196,7 @@ def _qr(op: Operation, gq: Tensor, gr: Tensor):
     x, (q, r) = op.inputs[0], op.outputs
     rows, columns = (None, None) if x.raw_shape is None else x.raw_shape[-2:]
     if None in (rows, columns) or rows < columns or (op.attrs["mode"] == "complete" and rows != columns):  # type: ignore[operator]
-        raise unknown(op, "only of matrices known to have no more columns than rows, and without full_matrices")
+        raise no_derivative(op, "only of matrices known to have no more columns than rows, and without full_matrices")
     inner = _times(r, gr, adjoint_b=True) - _times(gq, q, adjoint_a=True)
     lower = _triangle(inner, np.tril, -1)
     diagonal = linalg.diag(matrix_diag_part(inner))
@@ -231,7 +231,7 @@ def _norm(op: Operation, x: Tensor):
 
 def _spectral_norm(op: Operation, x: Tensor, axes: Any, keep: bool) -> Tensor:
     if x.raw_shape is None:
-        raise unknown(op, "the rank must be known for the spectral norm")
+        raise no_derivative(op, "the rank must be known for the spectral norm")
     rank = len(x.raw_shape)
     down, across = (axis % rank for axis in axes)
     others = [i for i in range(rank) if i not in (down, across)]

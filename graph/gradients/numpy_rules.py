@@ -9,7 +9,7 @@ import numpy as np
 
 from weftwork.graph import nest
 from weftwork.graph.build import apply
-from weftwork.graph.gradients.registry import FALLBACKS, rule, unknown
+from weftwork.graph.gradients.registry import FALLBACKS, no_derivative, rule
 from weftwork.graph.gradients.vjps import differentiability, first_vjp, vjp_of_form, wrapped
 from weftwork.graph.kernels.derivatives import unpick
 from weftwork.graph.numpy_protocol import call_numpy
@@ -49,7 +49,7 @@ def _first(op: Operation, call: tuple, which: int, grads: tuple) -> Tensor:
         inputs = [*op.inputs, *op.outputs, *grads]
         attrs = {"call": call, "which": which}
         return apply(first_vjp, inputs, attrs, type="Vjp", dtype=x.dtype.base_dtype, shape=x.raw_shape)
-    raise unknown(op, f"autograd has none with respect to input {which}")
+    raise no_derivative(op, f"autograd has none with respect to input {which}")
 
 
 def _differentiates(op: Operation, which: int) -> bool:
@@ -98,7 +98,7 @@ def _picked(op: Operation, grad: Tensor) -> list:
     found: list[Any] = [None] * len(op.inputs)
     slot = args[0]
     if type(slot) is not nest.Slot or slot.index != 0:
-        raise unknown(op, "its first argument is not a tensor")
+        raise no_derivative(op, "its first argument is not a tensor")
     x, rest = op.inputs[0], op.inputs[1:]
     attrs = {"function": op.kernel, "options": tuple(op.attrs.items()), "unique": False}
     found[0] = lambda: apply(

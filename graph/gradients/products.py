@@ -9,7 +9,7 @@ import numpy as np
 
 from weftwork.graph.build import apply
 from weftwork.graph.gradients.numpy_rules import numpy_rule
-from weftwork.graph.gradients.registry import rule, unknown
+from weftwork.graph.gradients.registry import no_derivative, rule
 from weftwork.graph.gradients.tools import sum_to
 from weftwork.graph.kernels import derivatives as kernels
 from weftwork.graph.known import promoted
@@ -77,7 +77,7 @@ def _einsum(op: Operation, g: Tensor):
     terms, _, result = op.attrs["equation"].partition("->")
     parts = terms.split(",")
     if any([len(set(part) - {"."}) < len(part.replace(".", "")) for part in parts]):
-        raise unknown(op, "an index occurs twice in one operand")
+        raise no_derivative(op, "an index occurs twice in one operand")
     plain = "." not in terms
     traced = numpy_rule(op, g)
     found = []

@@ -143,7 +143,7 @@ def _trace_grad(op: Operation, g: Tensor):
 # Segments
 
 
-def kept(x: Tensor, ids: Tensor) -> Tensor:
+def gather_or_zeros(x: Tensor, ids: Tensor) -> Tensor:
     """x[ids], and zeros for ids out of range."""
     raw = None if x.raw_shape is None or ids.raw_shape is None else (*ids.raw_shape, *x.raw_shape[1:])
     return apply(kernels.gather_kept, [x, ids], type="GatherKept", dtype=x.dtype.base_dtype, shape=raw)
@@ -151,7 +151,7 @@ def kept(x: Tensor, ids: Tensor) -> Tensor:
 
 @rule("DenseRows")
 def _dense_rows(op: Operation, grad: Tensor):
-    return _first_only(op, lambda: kept(grad, op.inputs[1]))
+    return _first_only(op, lambda: gather_or_zeros(grad, op.inputs[1]))
 
 
 @rule("GatherKept")
@@ -166,20 +166,20 @@ def _gather_kept(op: Operation, g: Tensor):
 
 @rule("ScatterKept")
 def _scatter_kept(op: Operation, g: Tensor):
-    return [lambda: kept(g, op.inputs[1]), None, None]
+    return [lambda: gather_or_zeros(g, op.inputs[1]), None, None]
 
 
 @rule("SegmentSum", "UnsortedSegmentSum")
 def _segment_sum(op: Operation, g: Tensor):
-    return _first_only(op, kept(g, op.inputs[1]))
+    return _first_only(op, gather_or_zeros(g, op.inputs[1]))
 
 
 @rule("SegmentMax", "SegmentMin", "UnsortedSegmentMax", "UnsortedSegmentMin")
 def _segment_extreme(op: Operation, g: Tensor):
     x, ids = op.inputs[:2]
-    same = m.cast(m.equal(x, kept(op.outputs[0], ids)), g.dtype.base_dtype)
+    same = m.cast(m.equal(x, gather_or_zeros(op.outputs[0], ids)), g.dtype.base_dtype)
     count = segment_sum(same, ids, _rows(op))
-    return _first_only(op, same * kept(g / m.maximum(count, 1.0), ids))
+    return _first_only(op, same * gather_or_zeros(g / m.maximum(count, 1.0), ids))
 
 
 @rule("SegmentProd", "UnsortedSegmentProd")
@@ -190,8 +190,10 @@ def _segment_prod(op: Operation, g: Tensor):
     zeros = segment_sum(m.cast(zero, g.dtype.base_dtype), ids, _rows(op))
     g = where(m.greater(zeros, 1.0), zeros_like(g), g)
     others = unsorted_segment_prod(where(zero, ones_like(x), x), ids, _rows(op))
-    slope = where(zero, kept(others, ids), kept(op.outputs[0], ids) / where(zero, ones_like(x), x))
-    return _first_only(op, kept(g, ids) * slope)
+    slope = where(
+        zero, gather_or_zeros(others, ids), gather_or_zeros(op.outputs[0], ids) / where(zero, ones_like(x), x)
+    )
+    return _first_only(op, gather_or_zeros(g, ids) * slope)
 
 
 def _rows(op: Operation) -> Any:
@@ -202,7 +204,7 @@ def _rows(op: Operation) -> Any:
 
 @rule("Bincount")
 def _bincount(op: Operation, g: Tensor):
-    return [None, lambda: kept(g, op.inputs[0])]
+    return [None, lambda: gather_or_zeros(g, op.inputs[0])]
 
 
 @rule("Unique", "UniqueWithCounts")
@@ -210,4 +212,4 @@ def _unique(op: Operation, g: Tensor, *_: Any):
     """Equal elements share the gradient."""
     places = op.outputs[1]
     count = segment_sum(ones_like(op.inputs[0]), places, _rows(op))
-    return [kept(g / count, places)]
+    return [gather_or_zeros(g / count, places)]

@@ -47,7 +47,7 @@ def rule(*types: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def nothing(op: Operation, *grads: Any) -> list[None]:
+def no_gradients(op: Operation, *grads: Any) -> list[None]:
     """The rule for operations through which no gradient flows."""
     return [None] * len(op.inputs)
 
@@ -55,10 +55,10 @@ def nothing(op: Operation, *grads: Any) -> list[None]:
 def not_differentiable(*types: str) -> None:
     """Declare that no gradient flows through these operation types, so that asking for one is not an error."""
     for name in types:
-        rule(name)(nothing)
+        rule(name)(no_gradients)
 
 
-def unknown(op: Operation, why: str = "") -> LookupError:
+def no_derivative(op: Operation, why: str = "") -> LookupError:
     """The error for an operation without a derivative."""
     reason = f": {why}" if why else ""
     return LookupError(
@@ -72,14 +72,14 @@ def rule_of(op: Operation) -> Rule:
     if found is not None:
         return found
     if type(op.kernel) is UserFunction and op.kernel.numpy:
-        return nothing
+        return no_gradients
     if op.kind in WRITES or (op.kind is Kind.RANDOM and op.type not in ("RandomGamma", "RandomShuffle")):
-        return nothing
+        return no_gradients
     if op.kind is Kind.PURE:
         for knows, fallback in FALLBACKS:
             if knows(op):
                 return fallback
-    raise unknown(op)
+    raise no_derivative(op)
 
 
 # TensorFlow 1's spellings
@@ -106,7 +106,7 @@ class RegisterGradient:
 
 def NotDifferentiable(op_type: str) -> None:
     """Declare that no gradient flows through operations of this type. Raises TypeError unless it is a string."""
-    RegisterGradient(op_type)(nothing)
+    RegisterGradient(op_type)(no_gradients)
 
 
 NoGradient = NotDifferentiable
@@ -125,7 +125,7 @@ def _override(op: Operation) -> Rule | None:
         for of_type, name in names:
             if of_type == op.type and start <= op.index < end:
                 if name not in RULES:
-                    raise unknown(op, f"nothing is registered as {name!r}")
+                    raise no_derivative(op, f"nothing is registered as {name!r}")
                 return RULES[name]
     return None
 

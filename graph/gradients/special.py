@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from weftwork.graph.gradients.registry import not_differentiable, rule, unknown
+from weftwork.graph.gradients.registry import no_derivative, not_differentiable, rule
 from weftwork.graph.gradients.tools import sum_to
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops as m
@@ -44,7 +44,7 @@ def _polygamma(op: Operation, g: Tensor):
     a, x = op.inputs
 
     def order() -> Tensor:
-        raise unknown(op, "none with respect to the order a")
+        raise no_derivative(op, "none with respect to the order a")
 
     return [order, lambda: sum_to(g * special.polygamma(a + 1.0, x), x, a)]
 

@@ -138,7 +138,7 @@ def dense(slices: IndexedSlices, x: Tensor) -> Tensor:
     return apply(kernels.rows_like, inputs, type="DenseRows", dtype=dtype, shape=x.raw_shape)
 
 
-def picked(op: Operation, grad: Tensor, unique: bool = False) -> list:
+def selection_gradient(op: Operation, grad: Tensor, unique: bool = False) -> list:
     """The gradients of an operation whose kernel only selects or moves elements of its first input.
 
     unique: no element is selected twice.
@@ -167,4 +167,4 @@ def _unpick(op: Operation, grad: Tensor):
 
 @rule("Pick")
 def _pick(op: Operation, grad: Tensor):
-    return picked(op, grad)
+    return selection_gradient(op, grad)

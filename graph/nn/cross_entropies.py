@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from weftwork.graph import shapes
-from weftwork.graph.arguments import check_axis, common_dtype, of_dtype, one_of, same_shape
+from weftwork.graph.arguments import axis_or_dim, check_axis, common_dtype, of_dtype, same_shape
 from weftwork.graph.build import apply, convert_to_tensor, convert_together
 from weftwork.graph.kernels import nn as kernels
 from weftwork.graph.operation import Tensor
@@ -23,7 +23,7 @@ def softmax_cross_entropy_with_logits_v2(
 
     labels: a distribution over the classes; its shape broadcasts to that of `logits`.
     """
-    return _softmax_cross_entropy("softmax_cross_entropy_with_logits", labels, logits, one_of(axis, dim), name)
+    return _softmax_cross_entropy("softmax_cross_entropy_with_logits", labels, logits, axis_or_dim(axis, dim), name)
 
 
 def softmax_cross_entropy_with_logits(
@@ -42,7 +42,9 @@ def softmax_cross_entropy_with_logits(
     with name_scope(name, "softmax_cross_entropy_with_logits_sg", [logits, labels]) as scope:
         logits, labels = convert_together([logits, labels])
         labels = array_ops.stop_gradient(labels, name="labels_stop_gradient")
-        return _softmax_cross_entropy("softmax_cross_entropy_with_logits", labels, logits, one_of(axis, dim), scope)
+        return _softmax_cross_entropy(
+            "softmax_cross_entropy_with_logits", labels, logits, axis_or_dim(axis, dim), scope
+        )
 
 
 def _softmax_cross_entropy(caller: str, labels: Any, logits: Any, axis: int, name: str | None) -> Tensor:

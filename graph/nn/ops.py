@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.arguments import check_axis, check_equal, common_dtype, of_dtype, one_of
+from weftwork.graph.arguments import axis_or_dim, check_axis, check_equal, common_dtype, of_dtype
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, static_value
 from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.kernels import nn as kernels
@@ -115,12 +115,12 @@ def softsign(features: Any, name: str | None = None) -> Tensor:
 
 def softmax(logits: Any, axis: int | None = None, name: str | None = None, dim: int | None = None) -> Tensor:
     """exp(logits) / sum(exp(logits)) along `axis` (the last; `dim` is its old name). Takes floats of rank 1 or more."""
-    return _along_axis(kernels.softmax, "Softmax", logits, one_of(axis, dim), name)
+    return _along_axis(kernels.softmax, "Softmax", logits, axis_or_dim(axis, dim), name)
 
 
 def log_softmax(logits: Any, axis: int | None = None, name: str | None = None, dim: int | None = None) -> Tensor:
     """logits - log(sum(exp(logits))) along `axis` (the last; `dim` is its old name). Takes floats of rank 1 or more."""
-    return _along_axis(kernels.log_softmax, "LogSoftmax", logits, one_of(axis, dim), name)
+    return _along_axis(kernels.log_softmax, "LogSoftmax", logits, axis_or_dim(axis, dim), name)
 
 
 def _activation(kernel: Callable, kind: str, features: Any, name: str | None) -> Tensor:
@@ -222,7 +222,7 @@ def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | N
     """x / sqrt(max(sum(x ** 2), epsilon)), summed over `axis`: one, several, or None for all (old name: `dim`)."""
     with name_scope(name, "l2_normalize", [x]) as scope:
         x = convert_to_tensor(x, name="x")
-        square_sum = math_ops.reduce_sum(math_ops.square(x), one_of(axis, dim, None), keepdims=True)
+        square_sum = math_ops.reduce_sum(math_ops.square(x), axis_or_dim(axis, dim, None), keepdims=True)
         return math_ops.multiply(x, math_ops.rsqrt(math_ops.maximum(square_sum, epsilon)), name=scope)
 
 

@@ -23,7 +23,7 @@ from weftwork.graph.training.metric_tools import (
     even_thresholds,
     metric_variable,
     no_nan,
-    of_one_shape,
+    same_shaped,
     weighted,
 )
 from weftwork.graph.variables import writes as state_ops
@@ -63,7 +63,7 @@ def _counter(which: str) -> Callable[..., Metric]:
 
     def count(labels, predictions, weights=None, metrics_collections=None, updates_collections=None, name=None):
         with variable_scope(name, word, (predictions, labels, weights)):
-            predictions, labels, weights = of_one_shape(
+            predictions, labels, weights = same_shaped(
                 math_ops.cast(predictions, dtypes.bool), math_ops.cast(labels, dtypes.bool), weights
             )
             hit = math_ops.logical_and(math_ops.equal(labels, label), math_ops.equal(predictions, guess))
@@ -148,7 +148,7 @@ def _at_thresholds(labels: Any, predictions: Any, thresholds: Sequence[float], w
         assertions.assert_less_equal(predictions, 1.0, message="predictions must be in [0, 1]"),
     ]
     with control_dependencies(checks):
-        predictions, labels, weights = of_one_shape(predictions, math_ops.cast(labels, dtypes.bool), weights)
+        predictions, labels, weights = same_shaped(predictions, math_ops.cast(labels, dtypes.bool), weights)
         predictions = identity(predictions)
     inputs = [labels, predictions]
     if weights is not None:

@@ -41,7 +41,7 @@ def as_metric(value: Any, update: Any, metrics_collections: Any, updates_collect
     return value, update
 
 
-def of_one_shape(predictions: Any, labels: Any, weights: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+def same_shaped(predictions: Any, labels: Any, weights: Any) -> tuple[Tensor, Tensor, Tensor | None]:
     """Predictions, labels and weights, without a last axis of size 1 that only some of them have.
 
     Raises ValueError if the shapes of predictions and labels differ.

@@ -18,7 +18,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.training.loss_weights import broadcast_weights, check_weights, safe_div
-from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable, no_nan, of_one_shape, weighted
+from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable, no_nan, same_shaped, weighted
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.sharing import variable_scope
 
@@ -64,7 +64,7 @@ def accuracy(
 
     Raises ValueError if the shapes differ.
     """
-    predictions, labels, weights = of_one_shape(predictions, labels, weights)
+    predictions, labels, weights = same_shaped(predictions, labels, weights)
     right = math_ops.cast(math_ops.equal(predictions, labels), dtypes.float32)
     return mean(right, weights, metrics_collections, updates_collections, name or "accuracy")
 
@@ -118,7 +118,7 @@ def mean_absolute_error(
     name: str | None = None,
 ) -> Metric:
     """(value, update_op) of the mean of |predictions - labels|. Raises ValueError if the shapes differ."""
-    predictions, labels, weights = of_one_shape(predictions, labels, weights)
+    predictions, labels, weights = same_shaped(predictions, labels, weights)
     error = math_ops.abs(predictions - labels)
     return mean(error, weights, metrics_collections, updates_collections, name or "mean_absolute_error")
 
@@ -132,7 +132,7 @@ def mean_squared_error(
     name: str | None = None,
 ) -> Metric:
     """(value, update_op) of the mean of (predictions - labels)^2. Raises ValueError if the shapes differ."""
-    predictions, labels, weights = of_one_shape(predictions, labels, weights)
+    predictions, labels, weights = same_shaped(predictions, labels, weights)
     error = math_ops.squared_difference(labels, predictions)
     return mean(error, weights, metrics_collections, updates_collections, name or "mean_squared_error")
 
@@ -161,7 +161,7 @@ def mean_relative_error(
     name: str | None = None,
 ) -> Metric:
     """(value, update_op) of the mean of |labels - predictions| / normalizer, 0 where the normalizer is 0."""
-    predictions, labels, weights = of_one_shape(predictions, labels, weights)
+    predictions, labels, weights = same_shaped(predictions, labels, weights)
     error = no_nan(math_ops.abs(labels - predictions), normalizer)
     return mean(error, weights, metrics_collections, updates_collections, name or "mean_relative_error")
 
@@ -176,7 +176,7 @@ def mean_cosine_distance(
     name: str | None = None,
 ) -> Metric:
     """(value, update_op) of 1 - the mean of labels . predictions along axis `dim`; both must be unit vectors."""
-    predictions, labels, weights = of_one_shape(predictions, labels, weights)
+    predictions, labels, weights = same_shaped(predictions, labels, weights)
     cosine = math_ops.reduce_sum(math_ops.multiply(predictions, labels), [dim], keepdims=True)
     value, update_op = mean(cosine, weights, name=name or "mean_cosine_distance")
     return as_metric(1.0 - value, 1.0 - update_op, metrics_collections, updates_collections)
