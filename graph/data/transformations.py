@@ -101,7 +101,8 @@ def rejection_resample(
 
     def apply(dataset: Dataset) -> Dataset:
         def classed(*element: Any) -> Any:
-            return cast(class_func(*element), dtypes.int32), element if len(element) > 1 else element[0]
+            whole = element if len(element) > 1 else next(iter(element))
+            return cast(class_func(*element), dtypes.int32), whole
 
         def step(counts: Any, pair: Any) -> Any:
             number, element = pair
