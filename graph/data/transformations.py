@@ -20,7 +20,7 @@ from weftwork.graph.ops.random_ops import random_uniform
 
 
 def copy_to_device(target_device: Any, source_device: Any = "/cpu:0") -> Transformation:
-    """The same dataset: nodes on a device move what they use there."""
+    """The same dataset: nodes on a device move what they use there. target_device, source_device: ignored."""
     return lambda dataset: dataset
 
 
@@ -83,7 +83,10 @@ def dense_to_sparse_batch(batch_size: Any, row_shape: Any) -> Transformation:
 
 
 def parse_example_dataset(features: Any, num_parallel_calls: Any = 1) -> Transformation:
-    """Each element, a batch of serialized Examples, as a dict of their features. See `tf.parse_example`."""
+    """Each element, a batch of serialized Examples, as a dict of their features. See `tf.parse_example`.
+
+    num_parallel_calls: how many batches are parsed at a time.
+    """
     return lambda dataset: dataset.map(lambda batch: parse_example(batch, features), num_parallel_calls)
 
 
@@ -98,7 +101,8 @@ def rejection_resample(
 
     def apply(dataset: Dataset) -> Dataset:
         def classed(*element: Any) -> Any:
-            return cast(class_func(*element), dtypes.int32), element if len(element) > 1 else element[0]
+            whole = element if len(element) > 1 else next(iter(element))
+            return cast(class_func(*element), dtypes.int32), whole
 
         def step(counts: Any, pair: Any) -> Any:
             number, element = pair

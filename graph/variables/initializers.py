@@ -48,6 +48,12 @@ class Initializer:
         return cls(**config)
 
 
+def _check_floating(dtype: Any) -> None:
+    """Raise ValueError for a dtype that is not of floating point."""
+    if not as_dtype(dtype).is_floating:
+        raise ValueError(f"Expected floating point type, got {as_dtype(dtype)!r}.")
+
+
 @dataclass(frozen=True)
 class Zeros(Initializer):
     """All 0 (False, empty strings)."""
@@ -98,6 +104,9 @@ class RandomNormal(Initializer):
     seed: int | None = None
     dtype: Any = dtypes.float32
 
+    def __post_init__(self):
+        _check_floating(self.dtype)
+
     def _make(self, shape, dtype, full_shape):
         return random_ops.random_normal(shape, self.mean, self.stddev, dtype, seed=self.seed)
 
@@ -110,6 +119,9 @@ class TruncatedNormal(Initializer):
     stddev: Any = 1.0
     seed: int | None = None
     dtype: Any = dtypes.float32
+
+    def __post_init__(self):
+        _check_floating(self.dtype)
 
     def _make(self, shape, dtype, full_shape):
         return random_ops.truncated_normal(shape, self.mean, self.stddev, dtype, seed=self.seed)

@@ -86,6 +86,11 @@ class Template:
         """The scope of its variables; None before it exists."""
         return self._scope
 
+    @property
+    def var_scope(self) -> VariableScope | None:
+        """The same as `variable_scope`."""
+        return self._scope
+
     def _collection(self, name: str) -> list:
         return [] if self._scope is None else self._scope.get_collection(name)
 

@@ -43,8 +43,13 @@ _VARIABLES = frozenset(
 # Collections
 
 
-def _entry_of(item: Any, scope: str | None = None) -> tuple[str, Any]:
-    """(kind of list, entry) for an item, with names relative to a scope. Raises TypeError if it cannot be written."""
+def _entry_of(item: Any, scope: str | None = None, is_read: bool = True) -> tuple[str, Any]:
+    """(kind of list, entry) for an item, with names relative to a scope. Raises TypeError if it cannot be written.
+
+    is_read: the reader knows what the collection's bytes are. Elsewhere a variable is written as its tensor's name.
+    """
+    if isinstance(item, Variable) and not is_read:
+        return "node_list", without_scope(item.name, scope)
     if isinstance(item, (Variable, QueueRunner)):
         return "bytes_list", item.to_proto(scope).SerializeToString()
     if isinstance(item, SaverDef) or hasattr(item, "as_saver_def"):
@@ -60,11 +65,13 @@ def _entry_of(item: Any, scope: str | None = None) -> tuple[str, Any]:
 
 
 def _write_collections(made: Any, graph: Graph, wanted: Iterable[str] | None, scope: str | None) -> None:
+    readers = _readers()
     for name in graph.get_all_collection_keys() if wanted is None else wanted:
         if not isinstance(name, str) or name in FORGOTTEN:
             continue
         try:
-            told_ = [_entry_of(item, scope) for item in graph.get_collection(name) if _inside(item, scope)]
+            items = [item for item in graph.get_collection(name) if _inside(item, scope)]
+            told_ = [_entry_of(item, scope, name in readers) for item in items]
             kinds = {kind for kind, _ in told_}
             if len(kinds) > 1:
                 raise TypeError(f"items of several kinds: {', '.join(sorted(kinds))}")

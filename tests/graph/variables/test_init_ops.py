@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
+import weftwork as tf
 from tests.evaluate import evaluate
 from weftwork.graph import dtypes
 from weftwork.graph.ops import array_ops
@@ -159,3 +160,9 @@ def test_the_lower_case_names_are_the_classes():
         assert alias is getattr(init_ops, name.title().replace("_", ""))
     assert init_ops.glorot_uniform_initializer is init_ops.GlorotUniform
     assert init_ops.glorot_normal_initializer is init_ops.GlorotNormal
+
+
+@pytest.mark.parametrize("make", [tf.random_normal_initializer, tf.truncated_normal_initializer])
+def test_normal_distributions_are_of_floating_point(make):
+    with pytest.raises(ValueError, match="Expected floating point type, got"):
+        make(dtype=tf.int32)

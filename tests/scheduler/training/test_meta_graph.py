@@ -233,3 +233,13 @@ def test_a_scope_of_a_graph_is_a_graph_of_its_own(graph):
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
             assert session.run(tf.get_collection("ends")[0]) == [[3]]
+
+
+def test_a_variable_in_a_collection_of_ones_own_is_its_tensor_afterwards(graph):
+    pytest.importorskip("tensorboard", reason="MetaGraphDefs are TensorBoard's protocol buffers")
+    graph.add_to_collection("mine", tf.Variable([1.0, 2.0], name="v"))
+    made = tf.train.export_meta_graph()
+    assert list(made.collection_def["mine"].node_list.value) == ["v:0"]
+    with tf.Graph().as_default() as other:
+        tf.train.import_meta_graph(made)
+        assert other.get_collection("mine") == [other.get_tensor_by_name("v:0")]
