@@ -38,6 +38,9 @@ def CsvDataset(
     record_defaults: for each column its default, or its dtype if it must be there.   header: skip the first lines.
     select_cols: the numbers of the columns that are read, in order.
     At run time, raises InvalidArgumentError for a field that its dtype cannot hold.
+    field_delim: one character between fields.
+    use_quote_delim: whether double quotes enclose a field.
+    na_value: also means an empty field.
     """
     given = [constant([], d) if isinstance(d, dtypes.DType) else convert_to_tensor(d) for d in record_defaults]
 
@@ -106,6 +109,11 @@ def make_batched_features_dataset(
 
     file_pattern: one, or several, as `glob` has them.   features: as for `tf.parse_example`.   num_epochs: None for
     ever. Raises ValueError if no file matches.
+    reader: makes a dataset of a file, called with reader_args as well.
+    shuffle_buffer_size, shuffle_seed, prefetch_buffer_size: as of `shuffle` and `prefetch`.
+    reader_num_threads, parser_num_threads: files, or batches, at a time.
+    sloppy_ordering: accepted as in TensorFlow.
+    drop_final_batch: whether an incomplete last batch is dropped.
     """
     names = sorted([name for pattern in as_list(file_pattern) for name in glob.glob(pattern)])
     if not names:
