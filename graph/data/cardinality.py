@@ -17,7 +17,10 @@ _SAME = frozenset({"Map", "ParallelMap", "Prefetch", "Cache", "Shuffle", "Scan",
 
 
 def cardinality(dataset: Dataset) -> Tensor:
-    """The number of elements of `dataset`, int64: INFINITE_CARDINALITY, or UNKNOWN_CARDINALITY if it is."""
+    """The number of elements, int64: INFINITE_CARDINALITY, or UNKNOWN_CARDINALITY where only reading them tells.
+
+    dataset: a Dataset.
+    """
     with dataset.graph.as_default():
         return constant(_count(dataset.variant_tensor.op), int64, name="cardinality")
 

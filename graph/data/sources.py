@@ -36,10 +36,12 @@ def CsvDataset(
     """The records of CSV files, as tuples of scalars.
 
     record_defaults: for each column its default, or its dtype if it must be there.   header: skip the first lines.
-    select_cols: the numbers of the columns that are read, in order.   field_delim: what stands between two fields.
-    use_quote_delim: whether quotes enclose fields.   na_value: what stands for a missing field.
+    select_cols: the numbers of the columns that are read, in order.
     compression_type: as for TextLineDataset.   buffer_size: ignored.
     At run time, raises InvalidArgumentError for a field that its dtype cannot hold.
+    field_delim: one character between fields.
+    use_quote_delim: whether double quotes enclose a field.
+    na_value: also means an empty field.
     """
     given = [constant([], d) if isinstance(d, dtypes.DType) else convert_to_tensor(d) for d in record_defaults]
 
@@ -106,12 +108,13 @@ def make_batched_features_dataset(
 ) -> Dataset:
     """Batches of the features of serialized Examples in files: dicts; with `label_key` pairs of a dict and a label.
 
-    file_pattern: one, or several, as `glob` has them.   features: as for `tf.parse_example`.
-    reader: makes a dataset of a file's name and `reader_args`.   num_epochs: None for ever.
-    shuffle: mix the files, and records within `shuffle_buffer_size`, in an order that `shuffle_seed` determines.
-    parser_num_threads: how many batches are parsed at a time.   drop_final_batch: drop one that is too small.
-    prefetch_buffer_size, reader_num_threads, sloppy_ordering: ignored.
-    Raises ValueError if no file matches.
+    file_pattern: one, or several, as `glob` has them.   features: as for `tf.parse_example`.   num_epochs: None for
+    ever. Raises ValueError if no file matches.
+    reader: makes a dataset of a file, called with reader_args as well.
+    shuffle_buffer_size, shuffle_seed, prefetch_buffer_size: as of `shuffle` and `prefetch`.
+    reader_num_threads, parser_num_threads: files, or batches, at a time.
+    sloppy_ordering: accepted as in TensorFlow.
+    drop_final_batch: whether an incomplete last batch is dropped.
     """
     names = sorted([name for pattern in as_list(file_pattern) for name in glob.glob(pattern)])
     if not names:

@@ -20,7 +20,10 @@ from weftwork.graph.ops.random_ops import random_uniform
 
 
 def copy_to_device(target_device: Any, source_device: Any = "/cpu:0") -> Transformation:
-    """The same dataset: nodes on a device move what they use there. target_device, source_device: ignored."""
+    """The same dataset: nodes on a device move what they use there.
+
+    target_device, source_device: names of devices, accepted as in TensorFlow.
+    """
     return lambda dataset: dataset
 
 
@@ -85,7 +88,7 @@ def dense_to_sparse_batch(batch_size: Any, row_shape: Any) -> Transformation:
 def parse_example_dataset(features: Any, num_parallel_calls: Any = 1) -> Transformation:
     """Each element, a batch of serialized Examples, as a dict of their features. See `tf.parse_example`.
 
-    num_parallel_calls: how many batches are parsed at a time.
+    num_parallel_calls: batches parsed at a time.
     """
     return lambda dataset: dataset.map(lambda batch: parse_example(batch, features), num_parallel_calls)
 

@@ -27,7 +27,8 @@ def case(
 
     pred_fn_pairs: a list of (boolean tensor of rank 0, function), or a dict of these.
     exclusive: more than one true predicate is an InvalidArgumentError when it runs.
-    Without a default no true predicate is one too.   strict: keep the list around a single result.
+    Without a default no true predicate is one too.
+    strict: keep the list around a single result.
     """
     if not isinstance(pred_fn_pairs, (list, tuple, dict)):
         raise TypeError("pred_fn_pairs must be a list, tuple, or dict")

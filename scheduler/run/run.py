@@ -60,9 +60,8 @@ class Run:
 
     values: by value number: the value, or a reference to it in Ray's store.
     stop: a list that is empty until the run must end.   events: the queue on which the dispatcher waits; it sets this.
-    under_way, waits, calls: attempts in other processes, waiting queue nodes, and nested branches and loops in
-    progress, each with its segment.   apart: inner runs of nodes that are not shared out. A run in the caller never
-    creates these.
+    under_way, waits, calls: attempts in other processes, waiting queue nodes, and nested branches and loops, each with
+    its segment.   apart: inner runs of nodes that are not shared out. A run in the caller never creates these.
     outer: the run that it is part of.   telling: reports its events; created with the first one.
     """
 

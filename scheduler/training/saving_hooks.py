@@ -273,7 +273,8 @@ class SummarySaverHook(SessionRunHook):
 class ProfilerHook(SessionRunHook):
     """Writes the timeline of a run every so many steps or seconds: `timeline-STEP.json`, for chrome://tracing.
 
-    output_dir: where to.   show_dataflow, show_memory: as `tf.timeline.Timeline` has them.
+    show_dataflow, show_memory: as `tf.timeline.Timeline` has them.
+    output_dir: the path of the folder that the timelines go to.
     Raises ValueError unless one of save_steps and save_secs is given.
     """
 
