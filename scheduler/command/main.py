@@ -1,5 +1,4 @@
-"""The command's entry point: `weftwork doctor`, `replay`, `trace`, `checkpoint`. Wrong input gives one line, and status
-2."""
+"""The command: `weftwork doctor`, `replay`, `trace`, `checkpoint`. Wrong input gives one line, and status 2."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Functions: `@weftwork.function`, which traces a plain Python function into a graph once for each kind of call.
 
 trace      the nodes of one kind of call; planned once, and fed with the data of each call
-state      what a function keeps for one graph: its traces and variables. A method is a separate function for each
-object
+state      what a function keeps for one graph: its traces and variables. Each object has its own function for a method
 stale      said of a trace once something that the function refers to has changed; it is then made anew
 
 Calls are traced into the program's graph, and run in its session (`runtime`).

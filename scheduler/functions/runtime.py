@@ -1,5 +1,4 @@
-"""Runtime: the session of a plain program, which `run`, `shared` and traced functions use. It is made when first
-needed.
+"""Runtime: the session of a plain program, which `run`, `shared` and traced functions use, made on first use.
 
 program's graph   the graph that the thread has entered, or else the main thread's default graph; each has one session
 

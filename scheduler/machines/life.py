@@ -41,7 +41,7 @@ FORGETTERS: list[Callable[[], None]] = []
 _STOP_CHECK_SECONDS = 0.05
 """Maximum delay in seconds until a run that waits for Ray to start notices a stop."""
 WAITED: list[Callable[[float, float], None]] = []
-"""Functions to call in a thread that has waited for Ray to start, with the `monotonic` time and the seconds."""
+"""Callbacks for the thread that has waited for Ray to start; they get the start (`monotonic`) and the seconds."""
 
 
 class Life:
@@ -145,7 +145,7 @@ def life() -> Life:
 
 @contextmanager
 def _waiting() -> Iterator[None]:
-    """Tell how long this thread waits for Ray to start."""
+    """Report how long this thread waits for Ray to start."""
     since = time.monotonic()
     try:
         yield

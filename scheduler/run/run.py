@@ -108,8 +108,7 @@ class Run:
         """The variable and the version of values that are versions, except for the newest ones."""
         self.began = monotonic()
         self.here: dict[Any, tuple[Segment | None, float, int]] = {}
-        """By slot or key: the segment that a thread of the caller is running, since when, and the thread (0 for a
-        process)."""
+        """By slot or key: the segment that a thread of the caller runs, since when, and the thread (0: a process)."""
         self.ran: dict[str, list[int]] = {}
         """Numbers of segments and nodes by place."""
         self.said: list[tuple[int, list]] = []

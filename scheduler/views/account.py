@@ -121,13 +121,13 @@ class Account:
 
     @cached_property
     def chain(self) -> float:
-        """Seconds of the longest chain of nodes that need each other: no number of cores makes the run shorter."""
+        """Seconds of the longest chain of dependent nodes: no number of cores makes the run shorter."""
         found, around = pieces(self.events)
         return Waits(found, around).chain()
 
     @cached_property
     def at_work(self) -> tuple[float, int]:
-        """How many nodes ran at a time: on average over the run, and at most."""
+        """How many nodes ran at once: on average over the run, and at most."""
         found = [piece for piece in self.pieces if piece.lane.place not in IDLE]
         edges = sorted([edge for piece in found for edge in ((piece.start, 1), (piece.end, -1))])
         most = max(accumulate([step for _, step in edges]), default=0)

@@ -62,7 +62,7 @@ def _more_cores(account: Account) -> Iterator[str]:
 
 
 def _with_more(account: Account) -> str:
-    """What more cores could gain: however nodes are placed, no run is shorter than its longest chain, or its work."""
+    """What more cores could gain: no run is shorter than its longest chain, or its work on all cores."""
     mean, most = account.at_work
     work, chain = mean * account.seconds, account.chain
     longest = f"The longest chain of nodes that need each other takes {time_text(chain)}"

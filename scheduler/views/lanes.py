@@ -54,15 +54,15 @@ _ROW, _BAR = 22, 16
 _NARROW = 0.05
 """In hundredths of the run: bars of a lane that are at most so wide, and so far apart, are merged into one."""
 _NAMED_FROM = 4.0
-"""Hundredths of the run: bars that are as wide show their names."""
+"""In hundredths of the run: least width of a bar that shows its name."""
 _TICKS = 10
-"""Marks on the axis of time, at most."""
+"""Most marks on the time axis."""
 _ORDER = ("caller", "thread", "resident", "actor", "task", "queue", "loop", "nested")
-"""Lanes of these places, from the top down."""
+"""The order of lanes by place, from the top down."""
 
 
 class Bar(NamedTuple):
-    """A time in a lane: where it begins and how long it is in hundredths, its colour, what is said of it, its name."""
+    """An interval in a lane: its start and length in hundredths, its colour, its tooltip, and its name."""
 
     start: float
     width: float
@@ -103,7 +103,7 @@ def _keys(title: str, keys: Iterable[tuple[str, str]]) -> str:
 
 
 def titles_of(lanes: Iterable[Lane]) -> dict[Lane, str]:
-    """The lanes in the order in which they are shown, each with its title: those that are alike are numbered."""
+    """The lanes in display order, with their titles. Lanes of the same kind are numbered."""
     ordered = sorted(lanes, key=lambda lane: (_ORDER.index(lane.place), lane))
     titles = {lane: _title(lane) for lane in ordered}
     alike, numbers = Counter(titles.values()), Counter[str]()
@@ -115,13 +115,13 @@ def titles_of(lanes: Iterable[Lane]) -> dict[Lane, str]:
 
 
 def _title(lane: Lane) -> str:
-    """A lane for a reader: the program's own need no number of their process, for they have the same."""
+    """The title of a lane. Lanes of the program omit the process number, which they share."""
     process = f" {lane.pid}" if lane.place in ("resident", "actor", "task") else ""
     return f"{place_text(lane.place)}{process}{f' on {lane.machine}' if lane.machine else ''}"
 
 
 def ticks_of(seconds: float) -> list[float]:
-    """Round numbers of seconds from 0 on, up to the end of a run."""
+    """Round numbers of seconds, from 0 to the end of a run."""
     if seconds <= 0:
         return [0.0]
     unit = 10.0 ** floor(log10(seconds / _TICKS))
@@ -193,7 +193,7 @@ def _bar(bar: Bar, top: float) -> str:
 
 
 def _name(bar: Bar, top: float) -> str:
-    """What stands in a bar that is wide enough, as far as it fits."""
+    """The text inside a bar that is wide enough, cut to fit."""
     if not bar.name or bar.width < _NAMED_FROM:
         return ""
     box = f'x="{bar.start:.3f}%" y="{top + (_ROW - _BAR) / 2:g}" width="{bar.width:.3f}%" height="{_BAR}"'
@@ -201,6 +201,6 @@ def _name(bar: Bar, top: float) -> str:
 
 
 def _ink(color: str) -> str:
-    """White or nearly black: what can be read on a colour."""
+    """White or nearly black, whichever is readable on a colour."""
     red, green, blue = [int(color[place : place + 2], 16) for place in (1, 3, 5)]
     return "#1b2733" if 0.3 * red + 0.6 * green + 0.1 * blue > 140 else "#fff"

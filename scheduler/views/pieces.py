@@ -122,7 +122,7 @@ class Waits:
         return (earlier, False) if earlier >= 0 else None
 
     def chain(self) -> float:
-        """The seconds of the longest chain of pieces of which each needs the one before."""
+        """The seconds of the longest chain of pieces in which each one needs the previous one."""
         until: list[float] = []
         for number, piece in enumerate(self._pieces):
             before = max([until[maker] for maker in self._makers_for(piece) if maker < number], default=0.0)
@@ -130,8 +130,7 @@ class Waits:
         return max(until, default=0.0)
 
     def _makers_for(self, piece: Piece) -> Iterator[int]:
-        """The pieces that made the inputs of a piece. Nodes that did not run, such as merged ones, are passed
-        through."""
+        """The pieces that made the inputs of a piece, looking past nodes that did not run, such as merged ones."""
         left, seen = deque(piece.ops), set[Any](piece.ops)
         for _ in range(len(left) + _LOOKED_THROUGH):
             if not left:

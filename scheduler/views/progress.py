@@ -40,9 +40,9 @@ _WINDOW, _BEGINNING = 0.5, 0.1
 """Fraction of the time so far over which the pace is measured, and fraction of the work before which it is not
 reliable."""
 _RUNS_BEFORE, _COUNTED = 3, 5
-"""Earlier runs from which their pace counts, and how many of them do, the last ones."""
+"""Least number of earlier runs whose pace counts, and most that are considered, the last ones."""
 _WEIGHT = 0.25
-"""Of an earlier run, that counts like as much of this one."""
+"""The pace of earlier runs counts as if this fraction of such a run had been observed in this one."""
 _NAMED = 3
 """Most functions that are named; those with the most work left."""
 _RUNS = frozenset(set(Kind) - {Kind.CONSTANT, Kind.PLACEHOLDER, Kind.VARIABLE, Kind.READ, Kind.NOOP})
@@ -79,7 +79,7 @@ class Meter:
         self._stream = stream
         self._ops: tuple[Operation, ...] = ()
         self._usual: float | None = None
-        """Seconds that earlier runs took, 0.0 where too few are known; None until it was looked for."""
+        """Seconds of earlier runs, 0.0 if too few are known; None until determined."""
         self.number: int | None = None
         self.text, self.error = "", ""
         self._todo: dict[Operation, float | None] = {}
@@ -159,7 +159,7 @@ class Meter:
                 yield from self._inside([one for one in inner if one is not None])
 
     def _under_way(self, runs: Iterable[Any]) -> Iterator[_Piece]:
-        """What the run, and what is inside it, does at this moment."""
+        """The running work of the run and its inner runs at this moment."""
         found = list(self._inside(runs))
         for run in found:
             for segment, since, thread in list(run.here.values()):
@@ -173,7 +173,7 @@ class Meter:
             yield _Piece(attempts[attempt].ops_of(attempt.segment), since)
 
     def _left(self, now: float, since: float, finished: float, work: float) -> float | None:
-        """Seconds left, for so many seconds of work."""
+        """Seconds left for `work` seconds of work."""
         self._looks.append((now, finished))
         while len(self._looks) > 2 and self._looks[1][0] <= since + _WINDOW * (now - since):
             self._looks.popleft()
@@ -184,7 +184,7 @@ class Meter:
         work_seen, seconds_seen = seen * (finished + work), seen * self._usual
         spent = now - start + seconds_seen
         pace = (finished - before + work_seen) / spent if spent > 0 else 0.0
-        if pace <= 0 < now - since:  # a node takes longer than was foreseen
+        if pace <= 0 < now - since:  # a node takes longer than predicted
             pace = finished / (now - since)
         if finished < _BEGINNING * (finished + work):  # workers may still be starting: assume one lane
             pace = max(pace, 1.0)
@@ -235,7 +235,7 @@ class _Work:
 
 
 def _usual_seconds(events: Iterable[Event], fetched: tuple[Operation, ...]) -> float:
-    """What runs of the same fetches took, without the time in which a plan was made, or something was started."""
+    """Seconds of earlier runs of the same fetches, without planning and starting."""
     fetches: dict[int, tuple] = {}
     apart, took = Counter[int](), list[float]()
     for event in events:
@@ -283,18 +283,18 @@ class _Piece(NamedTuple):
 
 
 class _Tasks:
-    """Which of the tasks of a run have begun: no more at a time than there are CPUs; the others wait in Ray."""
+    """Estimates which tasks of a run have begun: at most one for each CPU; the others wait in Ray."""
 
     def __init__(self):
         self._began: dict[Any, float] = {}
         self._ends: list[float] = []
 
     def ended(self) -> None:
-        """One is done, so another one may begin."""
+        """Note that a task is done, so another one may begin."""
         self._ends.append(monotonic())
 
     def begun(self, attempts: Sequence[Any]) -> Iterator[tuple[Any, float]]:
-        """Those that have begun, of all that were sent and are not done, and since when. Actors wait for no CPU."""
+        """The unfinished tasks that have begun, and since when. Actors wait for no CPU."""
         yield from [(attempt, attempt.since) for attempt in attempts if attempt.link is not None]
         tasks = sorted([attempt for attempt in attempts if attempt.link is None], key=lambda attempt: attempt.since)
         cpus = inventory.cpus() if tasks else 0

@@ -34,7 +34,7 @@ SHARES = {
 }
 """The shares, and what each one means."""
 _APART = {"locked": "lock", "planned": "planning", "started": "starting"}
-"""Events in whose time the run, or a lane of another process, did nothing else, and their shares."""
+"""Events during which the run, or a lane of another process, did nothing else, and their shares."""
 _THROUGH_RAY = ("task", "actor")
 _HERE = ("caller", "thread")
 
@@ -123,7 +123,7 @@ class _Way:
         self._around(self._apart if piece is None else self._of_lane.get(piece.lane, self._apart), until, share, piece)
 
     def hop(self, until: float, share: str, piece: Piece) -> None:
-        """Go back to a moment through the way of a piece to its lane, whose process may have had to start."""
+        """Walk back to a time through the transfer of a piece to its lane, whose process may have been starting."""
         self._around(self._starts.get(piece.lane, ()), until, share, piece)
 
     def _around(self, apart: Sequence[_Apart], until: float, share: str, piece: Piece | None) -> None:
@@ -173,7 +173,7 @@ class _Way:
 
 
 _Apart = tuple[float, float, str]
-"""From when until when, and its share."""
+"""An interval (start, end), and its share."""
 
 
 def _time_apart(event: Event) -> _Apart:
@@ -181,7 +181,7 @@ def _time_apart(event: Event) -> _Apart:
 
 
 def _disjoint(times: Iterable[_Apart]) -> list[_Apart]:
-    """Times without those in which two overlap: a moment belongs to the one that began last."""
+    """Intervals without overlaps: where two overlap, the one that began last counts."""
     found: list[_Apart] = []
     open_: list[_Apart] = []
     now = -inf

@@ -38,7 +38,7 @@ def write_timeline(events: Sequence[Event], path: Any) -> None:
 
 
 def timeline_of(events: Sequence[Event]) -> Trace:
-    """Events as a timeline: a segment of one node is left out where the node is there."""
+    """A timeline of events. A segment of a single node is left out if the node is included."""
     trace = Trace(min([event.sent or event.start for event in events], default=0.0))
     tracks = _Tracks(trace, events)
     ran: dict[tuple[int, Operation], list[Event]] = {}
@@ -201,7 +201,7 @@ def _rank(places: set[str]) -> int:
 
 
 def _process_name(machine: str, places: set[str]) -> str:
-    """What a process is called: viewers add its number."""
+    """The name of a process, to which viewers add its number."""
     kinds = [place_text(place) for place in sorted(places) if place in _PROCESSES]
     return f"{kinds[0] if kinds else 'program'}{f' on {machine}' if machine else ''}"
 

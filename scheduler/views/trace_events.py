@@ -1,4 +1,4 @@
-"""Trace events: the JSON that chrome://tracing and Perfetto show, by the rules of the trace event format.
+"""Trace events: the JSON for chrome://tracing and Perfetto, in the trace event format.
 
 slice     an interval of work in a lane, on the track of its thread, in the group of its process
 flow      an arrow from one slice to another
@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 _CLOSE = 100.0
-"""Microseconds by which two slices of a track may overlap because two clocks differ, or because times are rounded."""
+"""Microseconds by which two slices of a track may overlap due to clock differences or rounding."""
 
 
 class Trace:
@@ -33,7 +33,7 @@ class Trace:
         self._flows = count(1)
 
     def at(self, seconds: float) -> float:
-        """A moment, given in seconds since the epoch, in the trace."""
+        """Convert a time in seconds since the epoch to one of the trace."""
         return round(1e6 * (seconds - self._began), 3)
 
     def process(self, pid: int, name: str) -> None:
@@ -90,7 +90,7 @@ class Trace:
 
 
 def _settle(slices: Iterable[dict]) -> None:
-    """Let the slices of each track lie one after another or inside each other: viewers leave out those that do not.
+    """Make the slices of each track disjoint or nested: viewers drop slices that partly overlap.
 
     A slice that ends a little too late is cut.   slices: in the order of their begins, what lies inside behind.
     """
@@ -106,7 +106,7 @@ def _settle(slices: Iterable[dict]) -> None:
             if into <= over:  # it follows the other one
                 outer["dur"] = one["ts"] - outer["ts"]
                 around.pop()
-            else:  # it lies inside
+            else:  # it is nested inside
                 one["dur"] = into
         around.append(one)
 
