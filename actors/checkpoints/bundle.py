@@ -229,7 +229,7 @@ def _joined(name: str, row: Row, cuts: list, pieces: dict[bytes, Row]) -> Row:
         if piece.dtype != row.dtype or piece.shape != tuple([at.stop - at.start for at in place]):
             raise ValueError(f"a slice of {name} is of another type or shape than the whole tells")
         parts.append((place, piece))
-        size += math.prod(piece.shape)
+        size += math.prod(piece.shape or ())
     if size != math.prod(row.shape or ()):
         raise ValueError(f"the slices of {name} are not the whole")
     return row._replace(parts=tuple(parts))
