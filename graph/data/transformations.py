@@ -103,9 +103,8 @@ def rejection_resample(
     target = np.asarray(target_dist, np.float64)
 
     def apply(dataset: Dataset) -> Dataset:
-        def classed(*element: Any) -> Any:
-            whole = element if len(element) > 1 else next(iter(element))
-            return cast(class_func(*element), dtypes.int32), whole
+        def classed(first: Any, *rest: Any) -> Any:
+            return cast(class_func(first, *rest), dtypes.int32), (first, *rest) if rest else first
 
         def step(counts: Any, pair: Any) -> Any:
             number, element = pair

@@ -108,6 +108,7 @@ class SparseTensor(_Composite):
     @property
     def dense_shape(self) -> Tensor:
         """The shape of the whole."""
+        assert self._dense_shape is not None
         return self._dense_shape
 
     def get_shape(self) -> shapes.TensorShape:

@@ -78,8 +78,6 @@ class PartitionedVariable(Operators):
         """How many parts there are along each axis."""
         return self._partitions
 
-    _get_partitions = partitions.fget
-
     @property
     def graph(self):
         """The graph of the parts."""
