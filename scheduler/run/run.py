@@ -114,7 +114,7 @@ class Run:
         self.ran: dict[str, list[int]] = {}
         """Numbers of segments and nodes by place."""
         self.said: list[tuple[int, list]] = []
-        """Output, logs and warnings of functions in other processes, with the first node of their segment."""
+        """Output, logs and warnings of functions in other processes, each with the index of its node."""
         self.moved: dict[Any, Any] = {} if moved is None else moved
         """The outputs of finished queue nodes, also from earlier attempts, so that elements move only once; and the key
         of the functions' random draws.
@@ -225,12 +225,13 @@ class Run:
 
         owners: the node of each step of their program, if it has several nodes.
         """
-        for kind, content in events:
+        for event in events:
+            kind, content, step = event
+            op = ops[0] if step is None or not owners or owners[step] < 0 else self.flow.ops[owners[step]]
             if kind == "retried":
-                step, attempt, text = content
-                op = ops[0] if step is None or not owners else self.flow.ops[owners[step]]
+                attempt, text = content
                 self.teller().tell("retried", ops=(op,), attempt=attempt, text=text)
-        self.said.append((min([op.index for op in ops], default=0), events))
+            self.said.append((op.index, [event]))
 
     def speak(self) -> None:
         """Repeat the output of other processes, in creation order of the nodes."""
