@@ -44,11 +44,11 @@ UNPICKLABLE = ("unpicklable",)
 """The key of objects that no other process can have: functions that refer to them run in creation order."""
 MAIN_ONLY = ("stdin", "modules")
 """Attributes of `sys` that only the main program has: its stdin, its main module. Code that uses them runs there."""
-OF_PROCESS = {
-    "os": frozenset("read write close fstat lseek pread pwrite ftruncate fsync dup dup2 sendfile readv writev".split()),
-    "signal": frozenset(["getsignal"]),
-}
-"""Functions, by module, that depend on the process: they take the number of an open file, or return a handler."""
+_USE_FILES = "read write close fstat lseek pread pwrite ftruncate fsync dup dup2 sendfile readv writev"
+OF_PROCESS = frozenset([("signal", "getsignal"), *[("os", name) for name in _USE_FILES.split()]])
+"""Functions that depend on the process, by module: they take the number of an open file, or return a handler."""
+OPENERS = frozenset([("os", name) for name in "open pipe pipe2 openpty memfd_create".split()])
+"""Functions that return such a number: code that calls one has opened the file itself."""
 NAMESPACES = frozenset(["eval", "exec", "globals"])
 """Builtins that let code refer to any name."""
 LOGGING = frozenset("setLevel addHandler removeHandler addFilter removeFilter basicConfig captureWarnings".split())

@@ -31,6 +31,7 @@ from weftwork.graph.captured_kinds import (
     NONE,
     NUMPYS,
     OF_PROCESS,
+    OPENERS,
     PER_PROCESS,
     PRECISION,
     PUBLIC,
@@ -226,10 +227,10 @@ class Walk:
             self.writes.add(SURROUNDINGS)
         if not FILTERING.isdisjoint(names) and "catch_warnings" not in names:
             self.writes.add(SURROUNDINGS)
-        for root, name in facts.asks:
-            module = roots.get(root)
-            if isinstance(module, ModuleType) and name in OF_PROCESS.get(module.__name__, ()):
-                self.writes.add((MAIN_ONLY, "process"))
+        modules = {root: value.__name__ for root, value in roots.items() if type(value) is ModuleType}
+        asked = {(modules.get(root), name) for root, name in facts.asks}
+        if not OF_PROCESS.isdisjoint(asked) and OPENERS.isdisjoint(asked):
+            self.writes.add((MAIN_ONLY, "process"))
         for name in facts.imports:
             if sys.modules.get(name, sys) is None:  # the program has forbidden this import
                 self.writes.add((MAIN_ONLY, "modules"))
