@@ -12,15 +12,18 @@ A rebinding is detected by comparing identities, 20 ns a reference; a mutation b
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
+import sys
 from collections.abc import Callable, Iterable
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 from weakref import ref
 
 import numpy as np
 
-from weftwork.graph.captured_kinds import NUMPYS, PYTHONS, SURROUNDINGS
+from weftwork.graph.captured_kinds import SURROUNDINGS, UNPICKLABLE
 from weftwork.graph.captured_walk import Walk
 from weftwork.graph.inspection import (
     ATOMS,
@@ -36,7 +39,7 @@ class Captured:
 
     version: incremented by each change that `look` finds.
     writes: keys of everything it writes.   reads: keys of everything it refers to, `writes` included.
-    objects: its small mutable objects.   variables: its context variables and their values.
+    objects: its small mutable objects that can be pickled.   variables: its context variables and their values.
     names: (module or class, name, value) of references into the program's modules and classes.
     spaces: (function, names) of the program's functions that it calls, itself included, and the data in their globals.
     classes: classes of the program that it may instantiate.
@@ -50,6 +53,7 @@ class Captured:
         self.version = 0
         self._kinds = whole
         self._found_writing = False
+        self._looked_at: list = []
         self._bytes: list[bytes | None] = []
         self._given = {id(part): _reference_to(part) for part in given}
         self._walk()
@@ -57,8 +61,9 @@ class Captured:
     def look(self) -> int:
         """Check for rebindings and mutations, and return the version."""
         now = [id(source(name)) for source, name in self._sources]
+        now.append(_is_watched())
         dead = [None for value in self._weak if value() is None]
-        if now != self._ids or dead or self._pickled() != self._bytes:
+        if now != self._ids or dead or self._fingerprints() != self._bytes:
             self._walk()
             self.version += 1
         return self.version
@@ -83,61 +88,110 @@ class Captured:
         walk = Walk(self.function, self._kinds, given)
         if self._found_writing:
             walk.writes |= walk.data or {SURROUNDINGS}
-        self.writes = frozenset(walk.writes)
-        self.reads = frozenset(walk.reads) | self.writes
-        self.objects, self.names, self.variables = list(walk.objects.values()), walk.names, walk.variables
+        self.names, self.variables = walk.names, walk.variables
         self.spaces, self.classes = walk.spaces, list(walk.classes.values())
         self.draws, self.main = walk.draws, walk.main
         self.ends = walk.ends and not walk.forks  # if it forks, it ends the child
-        self._bytes = self._pickled()
-        for value, text in zip(self.objects, self._bytes, strict=True):
+        found = [(value, *fingerprint(value, self._kinds)) for value in walk.objects.values()]
+        for value, text, travels in found:
             if text is None:
                 walk.attributes_of(value)
+            elif not travels and id(value) not in walk.each:
+                walk.writes.update([UNPICKLABLE, ("object", id(value))])
+        if _is_watched():
+            walk.writes.add(SURROUNDINGS)
+        self.writes = frozenset(walk.writes)
+        self.reads = frozenset(walk.reads) | self.writes
         self._sources = walk.sources
-        self._ids = list(map(id, walk.values))
+        self._ids = [*map(id, walk.values), _is_watched()]
         self._weak, self._strong = kept_weakly(walk.values)
-        self.objects = [o for o, text in zip(self.objects, self._bytes, strict=True) if text is not None]
-        self._bytes = [text for text in self._bytes if text is not None]
+        self._looked_at = [value for value, text, _ in found if text is not None]
+        self._bytes = [text for _, text, _ in found if text is not None]
+        self.objects = [value for value, _, travels in found if travels]
 
-    def _pickled(self) -> list[bytes | None]:
-        return [pickled(value, self._kinds) for value in self.objects]
+    def _fingerprints(self) -> list[bytes | None]:
+        return [fingerprint(value, self._kinds)[0] for value in self._looked_at]
+
+
+def _is_watched() -> bool:
+    """True while a debugger, a profiler or a coverage tool follows this thread: it cannot follow other processes."""
+    return sys.gettrace() is not None or sys.getprofile() is not None
 
 
 def _reference_to(part: Any) -> Callable[[], Any]:
-    """A weak reference; for the global generators, which allow none, a strong one does no harm: they live forever."""
-    return (lambda: part) if part is PYTHONS or part is NUMPYS else ref(part)
+    """A weak reference, or a strong one to objects that allow no weak ones."""
+    try:
+        return ref(part)
+    except TypeError:
+        return lambda: part
+
+
+class _SmallFile(io.BytesIO):
+    """Raises OverflowError once more than `SMALL` bytes are written to it."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > SMALL:
+            raise OverflowError
+        return super().write(data)
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles objects of some types as their identity."""
+    """Pickles some objects as their identity: code, objects of given types, and objects that cannot be pickled.
+
+    travels: whether all objects can be pickled.
+    """
 
     def __init__(self, file: io.BytesIO, whole: tuple[type, ...]):
         super().__init__(file, protocol=5)
-        self._kinds = whole
+        self._whole = whole
+        self.travels = True
 
-    def persistent_id(self, obj: Any) -> Any:
-        return id(obj) if issubclass(type(obj), self._kinds) else None
+    def reducer_override(self, obj: Any) -> Any:
+        """Pickle's own way, unless an object is to be known by its identity."""
+        kind = type(obj)
+        if obj is int:  # identities are pickled as calls of it
+            return NotImplemented
+        if kind in _CODE or isinstance(obj, type) or issubclass(kind, self._whole):
+            return int, (id(obj),)
+        try:
+            reduce = copyreg.dispatch_table.get(kind)
+            reduced = reduce(obj) if reduce is not None else obj.__reduce_ex__(5)
+        except RecursionError:
+            raise
+        except Exception:
+            self.travels = False
+            return int, (id(obj),)
+        return reduced if type(reduced) is tuple else (int, (id(obj),))
 
 
-def _bytes_of(value: Any, whole: tuple[type, ...]) -> bytes:
-    if not whole or type(value) in ATOMS:
-        return pickle.dumps(value, protocol=5)
-    file = io.BytesIO()
-    _Pickler(file, whole).dump(value)
-    return file.getvalue()
+_CODE = frozenset([FunctionType, BuiltinFunctionType, ModuleType])
 
 
-def pickled(value: Any, whole: tuple[type, ...] = ()) -> bytes | None:
-    """An object's pickled bytes, for comparison; None if it is large or cannot be pickled.
+def fingerprint(value: Any, whole: tuple[type, ...] = ()) -> tuple[bytes | None, bool]:
+    """Bytes that change with an object, or None if it is large; and whether it can be pickled.
 
     whole: types whose objects are pickled as their identity.
     """
     if getattr(type(value), "nbytes", None) is not None and isinstance(value, np.ndarray) and value.nbytes > SMALL:
-        return None
+        return None, False
     if isinstance(value, (list, dict, set, bytearray)) and len(value) > SMALL >> 3:
-        return None
+        return None, False
+    if not whole or type(value) in ATOMS:
+        try:
+            text = pickle.dumps(value, protocol=5)
+            return (text, True) if len(text) <= SMALL else (None, False)
+        except Exception:  # it is of a local class, or holds a lock
+            pass
+    file = _SmallFile()
+    pickler = _Pickler(file, whole)
     try:
-        text = _bytes_of(value, whole)
+        pickler.dump(value)
     except Exception:
-        return None
-    return text if len(text) <= SMALL else None
+        return None, False
+    return file.getvalue(), pickler.travels
+
+
+def pickled(value: Any, whole: tuple[type, ...] = ()) -> bytes | None:
+    """An object's pickled bytes, for comparison; None if it is large or cannot be pickled."""
+    text, travels = fingerprint(value, whole)
+    return text if travels else None

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import functools
+import io
+import logging
 import random
+import socket
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
+import cloudpickle
 import numpy as np
 
 from weftwork.graph.codes import CLASS
@@ -27,11 +32,31 @@ CREATION_METHODS = frozenset(
     "__init__ __new__ __init_subclass__ __set_name__ __post_init__ __getstate__ __setstate__ __reduce__".split()
 )
 """Methods that write to an instance while it is being made or copied."""
+UNIQUE = (
+    *(io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO, socket.socket),
+    *(GeneratorType, type(threading.Lock()), type(threading.RLock())),
+)
+"""Types of objects that cannot be copied: functions get the object itself."""
 GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 SURROUNDINGS = ("surroundings",)
 """The key of a write to the surroundings that all functions share."""
+UNPICKLABLE = ("unpicklable",)
+"""The key of objects that no other process can have: functions that refer to them run in creation order."""
 MAIN_ONLY = ("stdin", "modules")
 """Attributes of `sys` that only the main program has: its stdin, its main module. Code that uses them runs there."""
+_USE_FILES = "read write close fstat lseek pread pwrite ftruncate fsync dup dup2 sendfile readv writev"
+OF_PROCESS = frozenset([("signal", "getsignal"), *[("os", name) for name in _USE_FILES.split()]])
+"""Functions that depend on the process, by module: they take the number of an open file, or return a handler."""
+OPENERS = frozenset([("os", name) for name in "open pipe pipe2 openpty memfd_create".split()])
+"""Functions that return such a number: code that calls one has opened the file itself."""
+NAMESPACES = frozenset(["eval", "exec", "globals"])
+"""Builtins that let code refer to any name."""
+LOGGING = frozenset("setLevel addHandler removeHandler addFilter removeFilter basicConfig captureWarnings".split())
+"""Attributes of loggers and of their module that change what is logged."""
+FILTERING = frozenset(["simplefilter", "filterwarnings", "resetwarnings"])
+"""Functions that change which warnings are shown, permanently unless `catch_warnings` is around them."""
+PRECISION = frozenset("prec rounding Emin Emax capitals clamp traps".split())
+"""Attributes of decimal contexts."""
 SETTERS = {
     "os": "chdir fchdir putenv unsetenv umask nice",
     "sys": "setrecursionlimit setswitchinterval settrace setprofile set_int_max_str_digits",
@@ -41,6 +66,12 @@ SETTERS = {
     "socket": "setdefaulttimeout",
     "numpy": "seterr seterrcall set_printoptions setbufsize",
     "time": "tzset",
+    "atexit": "register unregister",
+    "gc": "disable enable set_threshold",
+    "resource": "setrlimit",
+    "codecs": "register register_error unregister",
+    "logging": "disable addLevelName setLoggerClass setLogRecordFactory",
+    "threading": "settrace setprofile stack_size",
 }
 """Functions that change the surroundings of the whole program, by module."""
 FUNCTION_PARTS = ("__code__", "__defaults__", "__kwdefaults__")
@@ -53,6 +84,8 @@ THREAD_BOUND = frozenset(["signal", "asyncio", "_asyncio"])
 """Modules whose functions need, or depend on, the thread that they run in."""
 PER_PROCESS = frozenset("sys os warnings logging signal threading builtins random gc".split())
 """Modules whose attributes differ by process; those that must agree are part of the surroundings."""
+REPLACEABLE = frozenset("stdin stdout stderr modules path argv meta_path".split())
+"""Attributes of `sys` that a program may replace without consequences for where functions run."""
 DRAW = frozenset(["numpy.random", "numpy.random.mtrand"])
 PYTHONS, NUMPYS = random.random.__self__, np.random.rand.__self__  # type: ignore[attr-defined]
 """The global generators of `random` and `numpy.random`."""
@@ -69,7 +102,10 @@ def is_of_main(value: Any) -> bool:
 
 
 def given(values: Iterable[Any]) -> Iterator[Any]:
-    """The program's functions and classes among some values: no code refers to them yet."""
+    """The program's functions and classes among some values: no code refers to them yet.
+
+    Objects of `UNIQUE` types are among them too, because functions see each other's changes to them.
+    """
     todo, seen = list(values), set()
     for value in todo:
         kind = type(value)
@@ -81,7 +117,7 @@ def given(values: Iterable[Any]) -> Iterator[Any]:
                 yield value
         elif kind is MethodType or kind is BuiltinFunctionType:
             todo += [getattr(value, "__func__", None), value.__self__]
-        elif value is PYTHONS or value is NUMPYS:
+        elif value is PYTHONS or value is NUMPYS or isinstance(value, UNIQUE):
             yield value
         elif kind is functools.partial:
             todo += [value.func, *value.args, *value.keywords.values()]
@@ -101,6 +137,34 @@ class ObjectOf:
 
     def __init__(self, kind: type):
         self.kind = kind
+
+
+def code_of(member: Any) -> list[FunctionType]:
+    """The functions of a class attribute: a method, or those of a property."""
+    if type(member) in (classmethod, staticmethod):
+        found = [member.__func__]
+    elif type(member) is property:
+        found = [member.fget, member.fset, member.fdel]
+    elif type(member) is functools.cached_property:
+        found = [member.func]
+    else:
+        found = [member]
+    return [function for function in found if type(function) is FunctionType]
+
+
+def takes_class(member: Any) -> bool:
+    """True for a class method or `__new__`, whose first argument is the class."""
+    return type(member) is classmethod or (type(member) is staticmethod and member.__func__.__name__ == "__new__")
+
+
+def is_imported(module: ModuleType) -> bool:
+    """True for a module of the program that other processes can import."""
+    return module.__name__ != "__main__" and module.__name__ not in cloudpickle.list_registry_pickle_by_value()
+
+
+def is_logging(value: Any) -> bool:
+    """True for a logger and for the module `logging`."""
+    return value is logging or isinstance(value, logging.Logger)
 
 
 def is_generic(function: FunctionType) -> bool:

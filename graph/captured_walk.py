@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import os
 import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -15,6 +16,7 @@ from weftwork.graph.captured_kinds import (
     CREATION_METHODS,
     DRAW,
     ENDS,
+    FILTERING,
     FIRST_SEEN,
     FORKS,
     FUNCTION_PARTS,
@@ -23,27 +25,38 @@ from weftwork.graph.captured_kinds import (
     INSIDE,
     ITEMS,
     ITSELF,
+    LOGGING,
     MAIN_ONLY,
+    NAMESPACES,
     NONE,
     NUMPYS,
+    OF_PROCESS,
+    OPENERS,
     PER_PROCESS,
+    PRECISION,
     PUBLIC,
     PYTHONS,
     REBOUND,
+    REPLACEABLE,
     ROOT,
     SETTERS,
     SURROUNDINGS,
     SYSTEM,
     THREAD_BOUND,
+    UNIQUE,
     WITHOUT_RANDOM,
     ObjectOf,
+    code_of,
     is_data,
     is_generic,
+    is_imported,
+    is_logging,
     is_of_main,
     is_put,
     step_of,
+    takes_class,
 )
-from weftwork.graph.codes import CHANGES, ROOT_SELF, Change, facts_of
+from weftwork.graph.codes import CHANGES, ROOT_SELF, Change, Facts, facts_of
 from weftwork.graph.inspection import (
     ATOMS,
     MISSING,
@@ -56,7 +69,7 @@ from weftwork.graph.inspection import (
     value_of,
 )
 from weftwork.graph.modules import is_own
-from weftwork.graph.ownership import is_atomic
+from weftwork.graph.ownership import HEAP, is_atomic
 from weftwork.graph.seeded import NUMPY, PYTHON
 
 
@@ -76,6 +89,8 @@ class Walk:
         self.objects: dict[int, Any] = {}
         self.names: list[tuple[Any, str, Any]] = []
         self.variables: list[tuple[ContextVar, Any]] = []
+        self.each: set[int] = set()
+        """Ids of values in modules that other processes import: if one cannot be pickled, each process has its own."""
         self.draws, self.main = 0, False
         self.ends = self.forks = False
         self._seen: set = set()
@@ -83,7 +98,7 @@ class Walk:
         self.visit(function, frozenset(), ROOT)
         for part in given:
             if not isinstance(part, type):
-                self.visit(part, frozenset())
+                self.visit(part, frozenset(), ROOT if isinstance(part, UNIQUE) else NONE)
         self._drain()
         classes = [part for part in given if isinstance(part, type) and id(part) not in self.classes]
         known = -1
@@ -164,6 +179,8 @@ class Walk:
                 data.append(name)
             if module is not None and vars(module) is space and (module.__name__ != "__main__" or is_of_main(value)):
                 self.names.append((module, name, value))
+                if is_imported(module):
+                    self.each.add(id(value))
             if value is MISSING:
                 value = self._builtin(name)
             if value is not MISSING:
@@ -190,6 +207,7 @@ class Walk:
             elif name.partition(".")[0] in ("random", "signal", "asyncio"):
                 self._note_module(name)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        self._tells(facts, roots)
         self.writes.update([("name", id(space), name) for name in facts.stored_globals])
         self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
         for change in facts.changes:
@@ -197,6 +215,25 @@ class Walk:
         if data or any([is_data(content(cell)) for cell in cells.values()]):
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
+
+    def _tells(self, facts: Facts, roots: dict) -> None:
+        """Record what the names in some code tell."""
+        names = {*facts.attributes, *facts.globals}
+        if not NAMESPACES.isdisjoint(facts.globals):
+            self.writes.add((MAIN_ONLY, "names"))
+        if not LOGGING.isdisjoint(facts.attributes) and any([is_logging(value) for value in roots.values()]):
+            self.writes.add(SURROUNDINGS)
+        if not PRECISION.isdisjoint(facts.stores) and "getcontext" in names:
+            self.writes.add(SURROUNDINGS)
+        if not FILTERING.isdisjoint(names) and "catch_warnings" not in names:
+            self.writes.add(SURROUNDINGS)
+        modules = {root: value.__name__ for root, value in roots.items() if type(value) is ModuleType}
+        asked = {(modules.get(root), name) for root, name in facts.asks}
+        if not OF_PROCESS.isdisjoint(asked) and OPENERS.isdisjoint(asked):
+            self.writes.add((MAIN_ONLY, "process"))
+        for name in facts.imports:
+            if sys.modules.get(name, sys) is None:  # the program has forbidden this import
+                self.writes.add((MAIN_ONLY, "modules"))
 
     def _builtin(self, name: str) -> Any:
         """The value of a builtin name. If the program has set it, other processes must be told."""
@@ -224,6 +261,8 @@ class Walk:
             exact = found is not MISSING
             holder = found if exact else holder
         if type(holder) is ObjectOf:
+            if change.name == "__dict__":  # its objects share their attributes
+                self.writes.add(("object", id(holder.kind)))
             return
         if change.how == "method":
             if isinstance(holder, (ModuleType, type)) or type(holder) in IMMUTABLE or has_own(holder, change.name):
@@ -237,6 +276,8 @@ class Walk:
             self.writes.add(("name", id(vars(holder)), change.name))
         elif isinstance(holder, type) and change.how == "attribute":
             self.writes.update([("attribute", id(base), change.name) for base in holder.__mro__])
+        elif holder is os.environ:
+            self.writes.add(SURROUNDINGS)
         else:
             self.writes.add(("object", id(value)))
             self.writes.add(("object", id(holder)))
@@ -251,8 +292,14 @@ class Walk:
                 REBOUND.add((name, asked))
             if (own and name != "__main__") or (name, asked) in REBOUND:
                 self.names.append((module, asked, value))
+                if own and is_imported(module):
+                    self.each.add(id(value))
+            if name in PER_PROCESS and value is not MISSING and asked not in REPLACEABLE and is_put(value):
+                self.writes.add((MAIN_ONLY, "modules"))
             if own or isinstance(value, (ModuleType, BuiltinFunctionType, FunctionType, MethodType)):
                 self.visit(value, names, ROOT if own else NONE)
+            elif isinstance(value, type):
+                self._patched(value, names)
             if asked in SETTERS.get(name, "").split():
                 self.writes.add(SURROUNDINGS)
             if name == "sys" and asked in MAIN_ONLY:
@@ -297,6 +344,7 @@ class Walk:
             self._refer(functools.partial(found_in, vars(kind)), asked, ("attribute", id(kind), asked))
         if is_own(kind.__module__):
             self.classes[id(kind)] = kind
+        self._patched(kind, names)
         for base in kind.__mro__:
             if not is_own(base.__module__):
                 if base is kind:
@@ -305,20 +353,32 @@ class Walk:
             space = vars(base)
             for name in list(space):
                 value = space[name]
-                if name in ITSELF or (name[:2] == "__" and type(value) is not FunctionType) or name[:5] == "_abc_":
+                if name in ITSELF or (name[:2] == "__" and not code_of(value)) or name[:5] == "_abc_":
                     continue
                 self._refer(functools.partial(found_in, space), name, ("attribute", id(base), name))
                 self.names.append((base, name, value))
                 self._member(value, kind)
 
+    def _patched(self, kind: type, names: frozenset) -> None:
+        """Code that uses what the program has patched in a class of a library runs in the main program."""
+        for base in kind.__mro__:
+            if base.__flags__ & HEAP and not is_own(base.__module__):
+                for name in sorted(names & vars(base).keys()):
+                    value = self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
+                    if is_put(value):
+                        self.writes.add((MAIN_ONLY, "modules"))
+
     def _member(self, value: Any, kind: type) -> None:
         """Visit a class attribute: its methods get an instance or the class."""
-        function, self_ = (value.__func__, kind) if type(value) is classmethod else (value, ObjectOf(kind))
-        if type(function) is not FunctionType:
-            state = is_data(value) and not is_atomic(type(value)) and not hasattr(type(value), "__get__")
+        functions = code_of(value)
+        self_ = kind if takes_class(value) else ObjectOf(kind)
+        for function in functions:
+            if self._is_new((id(function), id(kind))):
+                self._function(function, self_)
+        if not functions:
+            state = is_data(value) and not is_atomic(type(value))
+            state = state and (is_own(type(value).__module__) or not hasattr(type(value), "__get__"))
             self.visit(value, frozenset(), ROOT if state else NONE)
-        elif self._is_new((id(function), id(kind))):
-            self._function(function, self_)
 
     def _methods_of(self, kind: type) -> None:
         """Visit the methods that code may call on an instance of a class that it gets."""
@@ -367,8 +427,9 @@ class Walk:
             if is_own(base.__module__):
                 for name, method in list(vars(base).items()):
                     special = name[:2] == name[-2:] == "__" and name not in CREATION_METHODS
-                    if type(method) is FunctionType and (name in names or special):
-                        self._record_own_changes(method, value, names)
+                    if name in names or special:
+                        for function in () if takes_class(method) else code_of(method):
+                            self._record_own_changes(function, value, names)
 
     def _record_own_changes(self, method: FunctionType, value: Any, names: frozenset) -> None:
         if not self._is_new((method.__code__, id(value))):

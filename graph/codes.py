@@ -21,7 +21,7 @@ ROOT_SELF = ("self", "")
 CHANGES = frozenset(
     "append appendleft extend extendleft insert pop popleft popitem remove discard clear add update setdefault sort "
     "reverse rotate subtract move_to_end difference_update intersection_update symmetric_difference_update fill put "
-    "itemset resize partition frombytes fromlist writelines set reset".split()
+    "itemset resize partition frombytes fromlist writelines set reset __setitem__ __delitem__ __iadd__".split()
 )
 """Methods that mutate a container."""
 _VIEWS = frozenset("get items values".split())
@@ -44,6 +44,7 @@ class Facts:
     """The facts about a code object and those nested in it.
 
     globals, attributes, imports: names.   stored_globals, stored_free: names that it rebinds.   changes: mutations.
+    stores: names of attributes that it sets on anything.   asks: (root, attribute) that it reads from roots.
     """
 
     def __init__(self, code: CodeType):
@@ -53,6 +54,8 @@ class Facts:
         self.stored_globals: set[str] = set()
         self.stored_free: set[str] = set()
         self.changes: set[Change] = set()
+        self.stores: set[str] = set()
+        self.asks: set[tuple[tuple[str, str], str]] = set()
         attributes: set[str] = set()
         _Follower(self, code, attributes).follow()
         for inner in code.co_consts:
@@ -67,6 +70,8 @@ class Facts:
         self.globals += inner.globals
         self.imports += inner.imports
         self.stored_globals |= inner.stored_globals
+        self.stores |= inner.stores
+        self.asks |= inner.asks
         free = set(code.co_freevars)
         self.stored_free |= inner.stored_free & free
         self.changes |= {c for c in inner.changes if c.root[0] in ("global", "import") or c.root[1] in free}
@@ -233,6 +238,8 @@ class _Follower:
     def _import_from(self, name: str, instruction: Any) -> None:
         self.attributes.add(name)
         value = self._peek(1)
+        if value is not None:
+            self.facts.asks.add((value[0], name))
         self.stack.append(None if value is None else (value[0], (*value[1], name)))
 
     # Attributes and items
@@ -241,6 +248,8 @@ class _Follower:
         self.attributes.add(name)
         value = self._peek(1)
         if value is not None:
+            if not value[1]:
+                self.facts.asks.add((value[0], name))
             if name in CHANGES:
                 self._changed(value, "method", name)
             self._top((value[0], (*value[1], name)))
@@ -249,6 +258,7 @@ class _Follower:
 
     def _store_attr(self, name: str, instruction: Any) -> None:
         self.attributes.add(name)
+        self.facts.stores.add(name)
         self._changed(self._pop(), "attribute", name)
         self._pop()
 
@@ -334,7 +344,7 @@ class _Follower:
             argument = self._peek(count) if count else None
             self._pop(count)
             called = self._pop()
-            if called is not None and called[1][-1:] == _AT:
+            if called is not None and (called[1] or called[0])[-1] in _MUTATORS:
                 self._changed(argument, "argument")
             if called == _TYPE and count == 1 and argument is not None:
                 self.stack.append((argument[0], (*argument[1], CLASS[1])))
@@ -351,9 +361,13 @@ class _Follower:
         self.stack.append(None)
 
 
-_TYPE, _AT = (("global", "type"), ()), ("at",)
-"""Origins of `type`, whose result is its argument's class; and of `numpy.add.at` and the like, which write to their
-argument even if it is read-only."""
+_TYPE = (("global", "type"), ())
+"""The origin of `type`, whose result is its argument's class."""
+_MUTATORS = frozenset(
+    "at setattr delattr setitem delitem iadd heappush heappop heapify heapreplace heappushpop insort insort_left "
+    "insort_right shuffle copyto putmask place fill_diagonal put_along_axis".split()
+)
+"""Functions that change their first argument. `numpy.add.at` and the like do so even if it is read-only."""
 _JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs])
 
 

@@ -63,6 +63,18 @@ def settle_modules() -> None:
 
 
 _settled: set[str] = set()
+_specs: dict[str, Any] = {}
+"""Of modules of which something has travelled by name, how they had been loaded then."""
+
+
+def settle_reloaded(name: Any) -> None:
+    """Something of a module is about to travel by its name: if the module was loaded again, it goes by value."""
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    spec = getattr(module, "__spec__", None)
+    if module is None or spec is None or name == "__main__" or _specs.setdefault(name, spec) is spec:
+        return
+    cloudpickle.register_pickle_by_value(module)
+    _specs[name] = spec
 
 
 def _can_be_imported(name: str, module: Any) -> bool:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from weftwork.graph.ownership import ATOMS, alike, copied, is_atom
+from weftwork.graph.alike import alike
+from weftwork.graph.ownership import ATOMS, copied, is_atom
 
 
 class Slot(NamedTuple):

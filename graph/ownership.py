@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-_HEAP = 1 << 9
+HEAP = 1 << 9
 """The flag of types created at run time."""
 GENERATORS = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
 """The global generators of `random` and `numpy.random`."""
@@ -51,8 +51,6 @@ ATOMS: frozenset[type] = frozenset(
     ]
 )
 """Types of atoms. Checked first: this is all that a number costs."""
-_DEPTH = 100
-"""The depth to which an object is compared with its copy."""
 _ATOM_BASES: list[type] = [
     *(type, enum.Enum, BaseException, types.ModuleType, np.dtype, np.ufunc, pathlib.PurePath, datetime.tzinfo)
 ]
@@ -124,27 +122,45 @@ def _copy(value: Any, memo: dict) -> Any:
     known = memo.get(id(value))
     if known is not None:
         return known
-    copier = _COPIERS.get(kind)
-    if copier is None:
-        copier = _copy_tuple if issubclass(kind, tuple) and _is_reduced_as(kind, object) else _copy_object
-    duplicate = copier(value, memo)
+    duplicate = (_COPIERS.get(kind) or _copier_of(kind))(value, memo)
     memo[id(value)] = duplicate
     memo.setdefault(id(memo), []).append(value)  # its id must not be reused while the memo lives
     return duplicate
 
 
-def _copy_container(value: list | dict, memo: dict) -> list | dict:
-    """Copy nested lists and dicts of any depth."""
+def _copier_of(kind: type) -> Callable[[Any, dict], Any]:
+    if issubclass(kind, tuple) and _is_reduced_as(kind, object):
+        return _copy_tuple
+    return _copy_plain if _is_plain(kind) else _copy_object
+
+
+def _copy_plain(value: Any, memo: dict) -> Any:
+    """Copy an object that is nothing but its attributes. Returns the object itself if copying a part of it fails."""
+    try:
+        return _copy_container(value, memo)
+    except RecursionError:
+        raise
+    except Exception:  # the hash of a key uses something that is not copied yet
+        return value
+
+
+def _copy_container(value: Any, memo: dict) -> Any:
+    """Copy nested lists, dicts and plain objects of any depth."""
     pending: list[tuple] = []
 
     def begun(item: Any) -> Any:
         kind = type(item)
         if kind in ATOMS:
             return item
-        if (kind is not list and kind is not dict) or id(item) in memo:
+        is_container = kind is list or kind is dict
+        if id(item) in memo or not (is_container or (not is_atomic(kind) and _copier_of(kind) is _copy_plain)):
             return _copy(item, memo)
-        duplicate = memo[id(item)] = kind()
-        pending.append((item, duplicate))
+        duplicate = memo[id(item)] = kind() if is_container else object.__new__(kind)
+        if is_container:
+            pending.append((item, duplicate))
+        else:
+            memo.setdefault(id(memo), []).append(item)
+            pending.append((_attributes(item), _attributes(duplicate)))
         return duplicate
 
     whole = begun(value)
@@ -229,7 +245,7 @@ def answers_all(kind: type) -> bool:
         return False
     if _defines_its_state(kind):
         return False
-    if any([base is not object and not base.__flags__ & _HEAP for base in kind.__mro__]):
+    if any([base is not object and not base.__flags__ & HEAP for base in kind.__mro__]):
         return False
     return any(
         [isinstance(_class_entry(kind, name), types.FunctionType) for name in ("__getattr__", "__getattribute__")]
@@ -238,6 +254,23 @@ def answers_all(kind: type) -> bool:
 
 def _defines_its_state(kind: type) -> bool:
     return any([isinstance(_class_entry(kind, name), types.FunctionType) for name in _STATE_METHODS])
+
+
+def _is_plain(kind: type) -> bool:
+    """True for a class whose objects are nothing but their attributes, and that leaves it to Python to copy them."""
+    return (
+        bool(kind.__dictoffset__)
+        and kind.__new__ is object.__new__
+        and all([base is object or (base.__flags__ & HEAP and "__slots__" not in vars(base)) for base in kind.__mro__])
+        and kind not in copyreg.dispatch_table
+        and _is_reduced_as(kind, object)
+        and not _defines_its_state(kind)
+        and _class_entry(kind, "__getnewargs__") is _class_entry(kind, "__del__") is None
+    )
+
+
+def _attributes(value: Any) -> dict:
+    return object.__getattribute__(value, "__dict__")
 
 
 def _copy_object(value: Any, memo: dict) -> Any:
@@ -295,29 +328,6 @@ def _rebuilt(
     for key, item in pairs or ():
         result[_copy(key, memo)] = _copy(item, memo)
     return result
-
-
-def alike(one: Any, two: Any, depth: int = 0) -> bool:
-    """True if two copies of one object are provably equal. No code of theirs is run; False if it cannot be seen."""
-    kind = type(one)
-    if one is two or kind is not type(two) or depth > _DEPTH:
-        return one is two
-    if kind in ATOMS:
-        return one == two
-    if kind is np.ndarray and not one.dtype.hasobject:
-        return one.dtype == two.dtype and np.array_equal(one, two)
-    if kind is dict:
-        return list(one) == list(two) and alike(list(one.values()), list(two.values()), depth + 1)
-    if kind is list or kind is tuple:
-        return len(one) == len(two) and all([alike(*each, depth + 1) for each in zip(one, two, strict=True)])
-    if (
-        kind.__base__ is object
-        and kind.__dictoffset__
-        and not any(["__slots__" in vars(base) for base in kind.__mro__])
-    ):
-        mine, other = [object.__getattribute__(each, "__dict__") for each in (one, two)]
-        return alike(mine, other, depth + 1)
-    return False
 
 
 # Who holds a value

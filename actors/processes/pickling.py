@@ -146,8 +146,22 @@ def _reduced_class(kind: type, reduced: Any) -> Any:
     if type(reduced) is not tuple or len(reduced) != 6:
         return reduced
     make, args, state, _, _, set_state = reduced
+    if (
+        getattr(make, "__name__", "") == _MAKES
+    ):  # it leaves out where the class was defined, and that its objects have slots
+        constructor, name, bases, space, *rest = args
+        slots = {"__slots__": vars(kind)["__slots__"]} if _has_slots(kind) else {}
+        args = (constructor, name, bases, {**space, "__qualname__": kind.__qualname__, **slots}, *rest)
     home = _homes.get(kind, _HERE)
     return _class_of, (_id_of(kind), make, args), (home, home == _HERE, set_state, state), None, None, _set_class
+
+
+_MAKES = "_make_skeleton_class"
+"""The name of what cloudpickle makes a class with."""
+
+
+def _has_slots(kind: type) -> bool:
+    return type(vars(kind).get("__slots__")) in (str, tuple, list, dict)
 
 
 def _id_of(kind: Any) -> str:

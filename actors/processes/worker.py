@@ -6,7 +6,6 @@ answers a repeated number from memory, so a message that arrives twice takes eff
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
@@ -33,7 +32,6 @@ from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import Program, StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
-from weftwork.actors.programs.stack import under_way
 from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.stacks import working
@@ -268,11 +266,12 @@ def perform(
 
 RUNNERS: set[CodeType] = {perform.__code__}
 """Code objects that run programs in this process."""
+RECORDER.runners = RUNNERS
 
 
 def _retried(function: UserFunction, attempt: int, text: str) -> None:
     """Record that a call is being retried. The run learns of it from the reply."""
-    RECORDER.take("retried", (under_way(sys._getframe(), RUNNERS)[0], attempt, text))
+    RECORDER.take("retried", (attempt, text))
 
 
 RETRIED.append(_retried)

@@ -19,7 +19,7 @@ from typing import Any
 import cloudpickle
 
 from weftwork.graph.captured_kinds import is_generic
-from weftwork.graph.modules import is_own
+from weftwork.graph.modules import is_own, settle_reloaded
 
 _CACHED = type(functools.lru_cache(len))
 _BOUND = type(functools.singledispatchmethod(len).__get__(None, int))
@@ -30,7 +30,7 @@ def reduced(obj: Any, is_code: bool = False) -> Any:
     """The reduction of `obj` if it needs special treatment, else None. is_code: it is to be called elsewhere."""
     kind = type(obj)
     if kind is FunctionType or kind is _CACHED or issubclass(kind, type):
-        _check_reloaded(obj.__module__)
+        settle_reloaded(obj.__module__)
     if kind is _CACHED:
         return obj.__qualname__ if _is_found(obj) else (_cached, (obj.__wrapped__, obj.cache_parameters()))
     if kind is FunctionType and is_generic(obj) and not (_is_found(obj) and not (is_code and is_own(obj.__module__))):
@@ -38,19 +38,6 @@ def reduced(obj: Any, is_code: bool = False) -> Any:
     if kind is _BOUND and kind is not FunctionType:
         return _bound_generic, (obj._unbound, obj._obj, obj._cls)
     return None
-
-
-_specs: dict[str, Any] = {}
-"""The spec of each module at the time when something of it was first sent by name."""
-
-
-def _check_reloaded(name: Any) -> None:
-    module = sys.modules.get(name) if isinstance(name, str) else None
-    spec = getattr(module, "__spec__", None)
-    if module is None or spec is None or name == "__main__" or _specs.setdefault(name, spec) is spec:
-        return
-    cloudpickle.register_pickle_by_value(module)
-    _specs[name] = spec
 
 
 def _is_found(function: Any) -> bool:

@@ -31,7 +31,7 @@ import numpy as np
 from weftwork.graph.captured import SMALL, Captured, pickled
 from weftwork.graph.captured_kinds import is_changed, is_generic
 from weftwork.graph.inspection import MISSING, content, space_of, value_of
-from weftwork.graph.modules import is_own
+from weftwork.graph.modules import is_own, settle_reloaded
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None))
 
@@ -182,6 +182,7 @@ def _large(value: Any) -> list[np.ndarray]:
 def _named(holder: Any, name: str, value: Any) -> tuple | None:
     """How to send a name's value with a program. None if it is not needed or not possible."""
     if isinstance(holder, ModuleType):
+        settle_reloaded(holder.__name__)
         by_value = holder.__name__ in cloudpickle.list_registry_pickle_by_value()
         if by_value or sys.modules.get(holder.__name__) is not holder:
             return None

@@ -3,8 +3,8 @@
 In a worker process, `RECORDER` records output during a call. It is sent with the reply, and `replay` repeats it in the
 program: on its own `sys.stdout`, through its log handlers and its warning filters.
 
-event     (kind, content): text for "out" and "err", a packed record for "log", a packed warning for "warn". Other kinds
-          are not output but reports to the run: "retried"
+event     (kind, content, step): text for "out" and "err", a packed record for "log", a packed warning for "warn". Other
+          kinds are not output but reports to the run: "retried".   step: of the running program, None if unknown
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from types import CodeType
 from typing import Any
 
 import cloudpickle
 
+from weftwork.actors.programs.stack import under_way
 from weftwork.graph.forks import fresh
 
-Event = tuple[str, Any]
+Event = tuple[str, Any, int | None]
 _MAX_CHARACTERS = 1 << 20
 """Maximum number of characters in one event of a child's output; longer output is split into several events."""
 
@@ -83,6 +85,8 @@ class Recorder:
 
     def __init__(self):
         self.pid = 0
+        self.runners: Collection[CodeType] = frozenset()
+        """What runs programs in this process."""
         self._said: list[Event] | None = None
         self._files: list[tuple[str, int, int]] = []
         self._lock = fresh(threading.Lock())
@@ -118,11 +122,15 @@ class Recorder:
         said = self._said
         if said is None or os.getpid() != self.pid:
             return False
+        step, runner = under_way(sys._getframe(1), self.runners)
         with self._lock:
-            if said and kind in ("out", "err") and said[-1][0] == kind and len(said[-1][1]) < _MAX_CHARACTERS:
-                said[-1] = (kind, said[-1][1] + content)
+            if runner is None and said:  # a thread started by a function, or output written past Python
+                step = said[-1][2]
+            last = said[-1] if said else ("", "", None)
+            if kind in ("out", "err") and (last[0], last[2]) == (kind, step) and len(last[1]) < _MAX_CHARACTERS:
+                said[-1] = (kind, last[1] + content, step)
             else:
-                said.append((kind, content))
+                said.append((kind, content, step))
         return True
 
     def _install(self) -> None:
@@ -239,9 +247,10 @@ RECORDER = Recorder()
 
 def replay(events: list[Event]) -> None:
     """Repeat recorded output in the program."""
-    for kind, content in events:
+    for kind, content, _ in events:
         if kind == "log":
             record = logging.makeLogRecord(pickle.loads(content))
+            record.levelname = logging.getLevelName(record.levelno)
             logger = logging.getLogger(record.name if record.name != "root" else None)
             if logger.isEnabledFor(record.levelno):
                 logger.handle(record)

@@ -32,6 +32,7 @@ from weftwork.actors.processes.pickling import use_reducers
 from weftwork.graph.errors import UnavailableError
 from weftwork.graph.forks import fresh, in_child
 from weftwork.graph.ownership import add_atoms
+from weftwork.scheduler.machines import room
 from weftwork.scheduler.machines.folders import is_writable, socket_folder
 from weftwork.scheduler.machines.lines import BACK_WITHIN, LOOK, lines_of
 from weftwork.scheduler.machines.reaper import Reaper
@@ -57,7 +58,9 @@ class Life:
         self._core = getattr(self._worker, "core_worker", None)
         self.node: Any = getattr(worker, "_global_node", None)
         self.is_driver = self._worker.mode == worker.SCRIPT_MODE
-        self._reaper = Reaper(self.node.all_processes["raylet"][0].process.pid) if started else None
+        self.raylet = self.node.all_processes["raylet"][0].process.pid if started else None
+        """The process that holds the store, if it is this program's own."""
+        self._reaper = Reaper(self.raylet) if started else None
         self.pending: dict[Any, Callable[[], None]] = {}
         """Callbacks for when a piece of work is done, or this Ray is gone."""
 
@@ -84,8 +87,6 @@ class Life:
 
 _RETRY_AFTER = 1.0
 """Seconds after which a failed start is tried once more."""
-_SHARED_MEMORY = "/dev/shm"
-"""The folder of Ray's store, if it is writable."""
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",  # if shared memory is small, use the disk instead of refusing
@@ -339,7 +340,7 @@ def _start(module: Any) -> None:
         log_to_driver=True,
         logging_level="ERROR",
         _temp_dir=os.path.join(folder, "ray"),
-        _plasma_directory=None if is_writable(_SHARED_MEMORY) or not os.path.exists(_SHARED_MEMORY) else folder,
+        _plasma_directory=None if is_writable(room.FOLDER) or not os.path.exists(room.FOLDER) else folder,
     )
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from weftwork.actors.processes.code import pack_code
 from weftwork.actors.processes.messages import unwrap, wrap
 from weftwork.actors.programs.program import Program
-from weftwork.scheduler.machines import backend, inventory, life
+from weftwork.actors.programs.sizes import size_of
+from weftwork.scheduler.machines import backend, inventory, life, room
 
 _INLINE_CODE = 64 * 1024
 """Programs up to this many bytes are part of the request."""
@@ -211,6 +212,10 @@ def copied(value: Any) -> tuple[Any, bool]:
 def put(value: Any) -> Any:
     """Put `value` into the object store, owned by this process. Raises StoreFull, or what pickling raises."""
     module = backend.ray()
+    raylet = life.life().raylet
+    size = size_of(value)
+    if raylet is not None and not room.has_room(raylet, size):
+        raise backend.StoreFull(room.shortage(size))
     try:
         return backend.Reference(module.put(wrap(value)))
     except (module.exceptions.ObjectStoreFullError, module.exceptions.OutOfDiskError) as error:

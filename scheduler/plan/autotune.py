@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.effects import need_one_thread
+from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines.helpers import thread_hop
 from weftwork.scheduler.plan.cost import COSTS
@@ -321,9 +321,16 @@ def _stays(flow: Dataflow, node: int) -> bool:
 
 
 def scattered_plan(flow: Dataflow, estimate: Estimate, place: Place) -> Plan:
-    """A plan for three threads, or the caller and two residents, that assigns nodes by a hash (for tests)."""
+    """A plan for three threads, or the caller and two residents, that assigns nodes by a hash (for tests).
+
+    Residents call all of the user's functions: if one does not fit there, the run begins again, and must not repeat
+    what another has done in the caller.
+    """
     locked = after_locks(flow)
-    count = len(flow.ops)
-    slot = [0 if node in locked else scattered(flow.ops[node].index, 3) for node in range(count)]
-    nodes = list(range(count))
+    nodes = list(range(len(flow.ops)))
+    slot = []
+    for node in nodes:
+        away = place is Place.RESIDENT and functions_of([flow.kernels[node]]) != ()
+        chosen = 1 + scattered(flow.ops[node].index, 2) if away else scattered(flow.ops[node].index, 3)
+        slot.append(0 if node in locked else chosen)
     return make_slot_plan(flow, Schedule(0.0, slot, [float(n) for n in nodes], nodes), estimate, place)

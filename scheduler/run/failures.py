@@ -27,15 +27,18 @@ from weftwork.graph.operation import Kind, Operation
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.emit import is_users
-from weftwork.scheduler.machines import backend, objects
+from weftwork.scheduler.machines import backend, objects, room
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.specializations import forget_plans
 
 _LOG = logging.getLogger("weftwork")
-_OF_THE_PLACE = ("main thread", "event loop", "Ray has not been", "read-only", "read only")
-"""Words in errors of functions that cannot run in another thread or process, or there find a captured array
-read-only."""
+_OF_THE_PLACE = (
+    *("main thread", "event loop", "Ray has not been", "read-only", "read only"),
+    *("unknown encoding", "unknown error handler", "python callback specified", "Bad file descriptor"),
+)
+"""Words in errors of functions that cannot run in another thread or process: there a captured array is read-only, and
+what the program has registered with Python, or opened, is missing."""
 
 
 def node_error(
@@ -115,6 +118,7 @@ def lost(ops: list[Operation], attempts: int, reason: str, call: FailedCall | No
     ops = list(dict.fromkeys([op.listed for op in ops]))
     names = ", ".join(op.defined_at for op in ops[:5]) + (", ..." if len(ops) > 5 else "")
     first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
+    first = f"{first} {room.shortage()}".rstrip()
     message = f"The process that ran {names} died {attempts} times: {first}\n\t [[node {ops[0].defined_at} ]]"
     return at_node(UnavailableError, ops[0], message, call)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
@@ -49,6 +50,7 @@ class Frontier:
         self.before, self._after = neighbours(flow)
         self._rank = ranks([GUESSED_SECONDS if s is None else s for s in seconds], self._after)
         self._waits = [len(preds) for preds in self.before]
+        self._is_done = bytearray(len(flow.ops))
         self.left = len(flow.ops)
         """The number of nodes that are not done."""
         self._work = sum([s or 0.0 for s in seconds])
@@ -89,6 +91,7 @@ class Frontier:
     def done(self, node: int) -> list[int]:
         """Note that a node is done. Returns the nodes that become ready."""
         self.left -= 1
+        self._is_done[node] = True
         ready = []
         for other in self._after[node]:
             if self._waits[other]:
@@ -99,11 +102,24 @@ class Frontier:
 
     def again(self, nodes: Sequence[int]) -> list[int]:
         """Take back nodes of a batch that were not done. Returns those that are ready."""
-        inside = set(nodes)
         self._count(nodes, 1)
         for node in nodes:
-            self._waits[node] = len([p for p in self.before[node] if p in inside])
+            self._waits[node] = len([p for p in self.before[node] if not self._is_done[p]])
         return [node for node in nodes if not self._waits[node]]
+
+    def take_turns(self, nodes: Sequence[int]) -> None:
+        """Let those of some nodes that are not done wait for each other, in their order."""
+        left = [node for node in nodes if not self._is_done[node]]
+        ready = {node for _, node in (*self.ready, *self.here)}
+        for node, other in pairwise(left):
+            if node not in self.before[other]:
+                self.before[other] = (*self.before[other], node)
+                self._after[node].append(other)
+                if self._waits[other] or other in ready:  # else it is under way: it waits if it comes back undone
+                    self._waits[other] += 1
+        for heap in (self.ready, self.here):
+            heap[:] = [each for each in heap if not self._waits[each[1]]]
+            heapq.heapify(heap)
 
     def known(self, node: int) -> Known:
         """The cost of a node, by what is known now."""

@@ -12,7 +12,7 @@ from typing import Any
 from weftwork.actors.processes.messages import described
 from weftwork.actors.programs.program import Stopped
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.effects import functions_of
+from weftwork.scheduler.compile.effects import bound_together, functions_of
 from weftwork.scheduler.plan.plan import found_writing
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
 from weftwork.scheduler.run.frontier import Frontier
@@ -81,7 +81,10 @@ class Refusals:
     def _writes(self, lane: Lane, node: int, numbers: list[int]) -> None:
         """Make all functions that share captured state which a call has changed run in the caller from now on."""
         lane.tokens.discard(token_of(self._flow.kernels[node]))
-        found = found_writing(self._flow, [node], numbers)
-        writers = [n for n, kernel in enumerate(self._flow.kernels) if not found.isdisjoint(functions_of([kernel]))]
-        self.kept.update(writers)
-        self._run.wrote(writers)
+        flow = self._flow
+        found = found_writing(flow, [node], numbers) | bound_together(flow.functions)
+        sharing = [n for n, kernel in enumerate(flow.kernels) if not found.isdisjoint(functions_of([kernel]))]
+        sharing = [n for n in sharing if n not in flow.needs]
+        self.kept.update(sharing)
+        self._frontier.take_turns(sharing)
+        self._run.wrote(sharing)

@@ -17,7 +17,7 @@ from typing import Any
 
 from weftwork.actors.processes.messages import Ran
 from weftwork.actors.programs.ambient import LOOK, Around
-from weftwork.actors.programs.output import replay
+from weftwork.actors.programs.output import Event, replay
 from weftwork.actors.programs.program import StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import CancelledError, DeadlineExceededError, text_of
@@ -111,8 +111,8 @@ class Run:
         """By slot or key: the segment that a thread of the caller runs, since when, and the thread (0: a process)."""
         self.ran: dict[str, list[int]] = {}
         """Numbers of segments and nodes by place."""
-        self.said: list[tuple[int, list]] = []
-        """Output, logs and warnings of functions in other processes, with the first node of their segment."""
+        self.said: list[tuple[int, Event]] = []
+        """Output, logs and warnings of functions in other processes, each with the index of its node."""
         self.moved: dict[Any, Any] = {} if moved is None else moved
         """The outputs of finished queue nodes, also from earlier attempts, so that elements move only once; and the key
         of the functions' random draws.
@@ -223,17 +223,16 @@ class Run:
 
         owners: the node of each step of their program, if it has several nodes.
         """
-        for kind, content in events:
+        for event in events:
+            kind, content, step = event
+            op = ops[0] if step is None or not owners or owners[step] < 0 else self.flow.ops[owners[step]]
             if kind == "retried":
-                step, attempt, text = content
-                op = ops[0] if step is None or not owners else self.flow.ops[owners[step]]
-                self.teller().tell("retried", ops=(op,), attempt=attempt, text=text)
-        self.said.append((min([op.index for op in ops], default=0), events))
+                self.teller().tell("retried", ops=(op,), attempt=content[0], text=content[1])
+            self.said.append((op.index, event))
 
     def speak(self) -> None:
         """Repeat the output of other processes, in creation order of the nodes."""
-        for _, events in sorted(self.said, key=itemgetter(0)):
-            replay(events)
+        replay([event for _, event in sorted(self.said, key=itemgetter(0))])
         self.said.clear()
 
     # In the caller

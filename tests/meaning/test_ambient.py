@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import gc
 import importlib.util
 import locale
 import logging
 import os
+import pathlib
 import signal
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -21,6 +24,13 @@ import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in, values
 from weftwork.scheduler.compile.emit import write_program
 from weftwork.scheduler.compile.lowering import lower
+
+
+def mode_of_a_new_file():
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "new")
+        file.touch()
+        return oct(file.stat().st_mode)
 
 
 def around():
@@ -39,6 +49,8 @@ def around():
         "digits": sys.get_int_max_str_digits(),
         "locale": locale.setlocale(locale.LC_ALL),
         "clock": time.localtime(0).tm_hour,
+        "permissions": mode_of_a_new_file(),
+        "collects": gc.isenabled(),
     }
 
 
@@ -67,6 +79,10 @@ def other_surroundings(folder, k):
         patch.setattr(sys, "argv", ["weft", str(k)])
         patch.setenv("TZ", f"WFT{k}")
         time.tzset()
+        stack.callback(os.umask, os.umask(0o020 * k))
+        stack.callback(gc.enable)
+        if k == 1:
+            gc.disable()
         yield
     time.tzset()
 
@@ -84,6 +100,32 @@ def test_all_that_is_around_a_function_is_as_in_the_program(ray_session, place, 
                     wanted = around()
                     assert [session.run(node) for _ in range(3)] == [wanted] * 3
             assert session.run(node) == around()
+
+
+@pytest.mark.parametrize("place", ["resident", "dynamic", "task", "auto"])
+def test_what_follows_the_program_sees_its_functions(ray_session, place):
+    """A debugger, a profiler, a tool for coverage: it is asked for before the run, and not in other processes."""
+    seen = []
+
+    def step():
+        return len(seen)
+
+    def follow(frame, event, arg):
+        if frame.f_code is step.__code__:
+            seen.append(event)
+
+    for set_follower in (sys.setprofile, sys.settrace):
+        before = sys.getprofile() if set_follower is sys.setprofile else sys.gettrace()
+
+        def change(run, set_follower=set_follower, before=before):
+            seen.clear()
+            set_follower(follow if run == 2 else before)
+
+        try:
+            values(place, step, runs=3, between=change)
+        finally:
+            set_follower(before)
+        assert seen[:1] == ["call"]
 
 
 def nodes_before_one_that_is_elsewhere(place):

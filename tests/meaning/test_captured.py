@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
 import builtins
 import contextvars
+import decimal
 import functools
 import heapq
+import io
 import itertools
+import logging
 import os
+import pathlib
 import random
+import socket
 import sys
+import threading
 import time
 import types
+import warnings
 import weakref
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -66,6 +75,15 @@ class Tally:
         cls.n += 1
         return cls.n
 
+    @property
+    def total(self):
+        self.n += 1
+        return self.n
+
+    @functools.cached_property
+    def first(self):
+        return LEVEL
+
     def level(self):
         return LEVEL
 
@@ -74,7 +92,17 @@ class Tally:
         return self.mine
 
 
-COUNTER, TALLY = Counter(), Tally()
+class Only:
+    """There is one object of it."""
+
+    it: object = None
+
+    def __new__(cls):
+        cls.it = cls.it or super().__new__(cls)
+        return cls.it
+
+
+COUNTER, TALLY, LOCK = Counter(), Tally(), threading.Lock()
 
 
 def read_level():
@@ -343,9 +371,34 @@ def test_what_the_code_does_not_show_is_seen_after_the_call(ray_session, place):
         heapq.heappush(items, 1)
         return len(items) - 20_000
 
-    seen = [values(place, function, runs=4) for function in (by_name, by_module, large_array, large_list)]
+    with tf.Graph().as_default():
+        nodes = [op_in(place, function)() for function in (by_name, by_module, large_array, large_list)]
+        with session_in(place) as session:
+            seen = [session.run(nodes) for _ in range(4)]
     patch.undo()
-    assert seen == [[1, 2, 3, 4]] * 4
+    assert seen == [[run] * 4 for run in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("place", ["resident", "dynamic"])
+def test_several_of_which_only_calls_show_that_they_write_do_so_once_each(ray_session, place):
+    """A run that begins again repeats nothing that was done in the program."""
+
+    def pushing():
+        heap: list[int] = []
+
+        def push(heap):
+            heapq.heappush(heap, 1)
+
+        def step():
+            push(heap)
+            return len(heap)
+
+        return step
+
+    with tf.Graph().as_default():
+        nodes = [op_in(place, pushing())() for _ in range(8)]
+        with session_in(place) as session:
+            assert [session.run(nodes) for _ in range(2)] == [[1] * 8, [2] * 8]
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
@@ -386,7 +439,7 @@ def test_what_an_isolated_function_writes_is_lost_with_its_call(ray_session):
 
 def writers():
     """Functions, and whether they write captured state."""
-    box, cell = [0], 0
+    box, cell, lock = [0], 0, threading.Lock()
     generator = np.random.default_rng(1)
 
     def local(x):
@@ -429,8 +482,44 @@ def writers():
     def shadow(box):
         box[0] = 1
 
+    def queued():
+        heapq.heappush(box, 1)
+
+    def by_setattr():
+        setattr(COUNTER, "n", 1)  # noqa: B010
+
+    def in_environment():
+        os.environ.pop("WEFT", None)
+
+    def precise():
+        decimal.getcontext().prec = 5
+
+    def quiet():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+
+    def counted():
+        return TALLY.total + TALLY.first
+
     return [
         (local, False),
+        (queued, True),
+        (by_setattr, True),
+        (in_environment, True),
+        (precise, True),
+        (counted, True),  # by a property
+        (lambda: Only().n, True),  # by `__new__`
+        (lambda: decimal.getcontext().prec, False),
+        (lambda: logging.getLogger("weft").setLevel(1), True),
+        (lambda: logging.getLogger("weft").warning("w"), False),
+        (lambda: warnings.simplefilter("ignore"), True),
+        (quiet, False),
+        (lambda: atexit.register(local), True),
+        (lambda: eval("LEVEL"), True),
+        (lambda number: os.read(number, 1), True),  # of a file that the program has opened
+        (lambda path: os.path.getsize(path) + len(open(path).read()), False),
+        (lambda: lock.locked(), True),  # there is one of it
+        (lambda: LOCK.locked(), False),  # of a module that others import: each has its own
         (alias, True),
         (loop, False),  # of a list of its own: a call shows it
         (of_items, True),
@@ -498,6 +587,68 @@ def test_a_look_sees_changes_and_nothing_else():
     assert captured.look() == captured.look() == 2
     Config.level = 8
     assert captured.look() == 3
+
+
+def local_object(**attributes):
+    """An object of a class that pickle does not find."""
+
+    class Local:
+        def __init__(self):
+            vars(self).update(attributes)
+
+    return Local()
+
+
+@pytest.mark.parametrize("held", [[1], threading.Lock()])
+def test_a_look_sees_changes_in_objects_that_do_not_pickle(held):
+    """Of local classes, and with a lock in them: what does not pickle stands for itself."""
+    thing = local_object(n=0, inner=local_object(rows=[0]), held=held)
+    captured = Captured(lambda: thing)
+    assert captured.look() == captured.look() == 0
+    thing.inner.rows.append(1)
+    assert captured.look() == captured.look() == 1
+    thing.__dict__ = {**vars(thing), "n": 1}
+    assert captured.look() == 2
+    thing.__class__ = type(local_object())
+    assert captured.look() == captured.look() == 3
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place not in ("isolated", "actor")])
+def test_what_depends_on_each_other_by_what_cannot_travel_runs_in_creation_order(ray_session, place):
+    """A socket's two ends, a lock, a file's lines: captured, and as arguments."""
+    here, there = socket.socketpair()
+    lock, lines = threading.Lock(), io.TextIOWrapper(io.BytesIO(b"1\n2\n3\n" * 4), write_through=True)
+    with here, there, tf.Graph().as_default():
+        nodes = [
+            op_in(place, lambda: here.send(b"a"))(),
+            op_in(place, lambda: there.recv(1))(),
+            op_in(place, lambda: lock.acquire(timeout=1))(),
+            op_in(place, lambda: lines.readline())(),
+            op_in(place, lambda file: file.readline())(lines),
+            op_in(place, lambda: (lock.locked(), lock.release(), lock.locked()))(),
+            op_in(place, lambda: lines.readline())(),
+        ]
+        with session_in(place) as session:
+            seen = [session.run(nodes) for _ in range(4)]
+    assert seen == [[1, b"a", True, "1\n", "2\n", (True, None, False), "3\n"]] * 4
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
+def test_what_the_program_has_patched_is_used(ray_session, place):
+    """A function of Python's, a method of a class of Python's, a module that may not be imported."""
+
+    def ask():
+        try:
+            import colorsys
+        except ImportError:
+            colorsys = None  # type: ignore[assignment]
+        return os.listdir("/"), pathlib.Path("/").exists(), colorsys is None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "listdir", mock.Mock(return_value=["patched"]))
+        patch.setattr(pathlib.Path, "exists", lambda self: "patched")
+        patch.setitem(sys.modules, "colorsys", None)
+        assert values(place, ask, runs=3) == [(["patched"], "patched", True)] * 3
 
 
 def test_objects_replaced_by_rebinding_are_not_kept():

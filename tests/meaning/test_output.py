@@ -18,10 +18,14 @@ from tests.programs import Program
 LOG = logging.getLogger("weft.said")
 
 
+logging.addLevelName(35, "NOTE")
+
+
 def speak(k):
-    print("out", k)
+    print("out", end=" ")
+    print(k)
     print("err", k, file=sys.stderr)
-    LOG.warning("log %d", k)
+    LOG.log(35 if k else 30, "log %d", k)
     LOG.info("not said %d", k)
     return k
 
@@ -30,20 +34,21 @@ def speak(k):
 def test_what_is_said_comes_out_once_in_order(ray_session, place, capsys, caplog):
     """print, print to stderr, logging: in the program's own streams and handlers, after each run, in creation order.
 
-    Where a run is shared out, what is said in the caller comes before what was said elsewhere.
+    Where a run is shared out, what is said in the caller comes before what was said elsewhere, and threads speak at a
+    time.
     """
-    order = sorted if place in ("auto", "dynamic") else list
+    order = sorted if place in ("auto", "dynamic", "thread") else list
     with tf.Graph().as_default():
-        nodes = [op_in(place, speak)(k) for k in range(3)]
+        nodes = [op_in(place, speak)(k) for k in range(6)]
         with session_in(place) as session:
             for run in range(RUNS.get(place, 4)):
                 caplog.clear()
                 session.run(nodes)
                 out, err = capsys.readouterr()
-                assert order(out.splitlines()) == ["out 0", "out 1", "out 2"], run
-                assert order(err.splitlines()) == ["err 0", "err 1", "err 2"], run
-                assert order([(r.name, r.levelname, r.getMessage()) for r in caplog.records]) == [
-                    ("weft.said", "WARNING", f"log {k}") for k in range(3)
+                assert order(out.splitlines()) == [f"out {k}" for k in range(6)], run
+                assert order(err.splitlines()) == [f"err {k}" for k in range(6)], run
+                assert order([(r.name, r.getMessage(), r.levelname) for r in caplog.records]) == [
+                    ("weft.said", f"log {k}", "NOTE" if k else "WARNING") for k in range(6)
                 ]
 
 

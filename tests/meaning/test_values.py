@@ -25,6 +25,7 @@ import scipy.sparse
 import weftwork as tf
 from tests.meaning import places
 from tests.meaning.places import PLACES, RUNS, op_in, session_in
+from weftwork.graph.ownership import copied
 
 pytestmark = pytest.mark.usefixtures("ray_session", "graph")
 
@@ -46,6 +47,21 @@ class Flag(enum.Flag):
 @dataclasses.dataclass
 class Point:
     x: int = 0
+
+
+class Framed:
+    """Its objects have slots, and one of its own kind."""
+
+    __slots__ = ("__hidden", "shown")
+
+    class Inner:
+        pass
+
+    def __init__(self, shown):
+        self.shown = self.__hidden = shown
+
+    def both(self):
+        return self.shown, self.__hidden, hasattr(self, "__dict__"), type(self.Inner()).__qualname__
 
 
 class OwnError(Exception):
@@ -141,6 +157,12 @@ def test_a_class_that_comes_back_is_the_class_that_left(place):
         assert three == (Status.OK, True)
         assert three[0] is Status.OK
         assert four == (True, True, True)
+
+
+def test_a_class_keeps_its_slots_and_its_name(place, by_value):
+    make, ask = op_in(place, lambda: Framed(3)), op_in(place, lambda framed: framed.both())
+    for made, seen, again in runs_in(place, [make(), ask(Framed(4)), ask(make())]):
+        assert [made.both(), seen, again] == [(k, k, False, "Framed.Inner") for k in (3, 4, 3)]
 
 
 def test_so_is_a_class_that_a_function_defines(place):
@@ -638,6 +660,24 @@ def test_a_value_may_be_nested_5000_deep(kind):
         for _ in range(3):
             assert session.run([size(value), size(fed), size(made)], {fed: value}) == [1, 1, 1]
             assert len(session.run(made)) == 1
+
+
+class Linked:
+    def __init__(self, link):
+        self.link = link
+
+
+def test_objects_may_be_linked_5000_deep():
+    """Also where each taker gets a copy."""
+    first = None
+    for _ in range(5000):
+        first = Linked(first)
+    copy = copied(first)
+    depth = 0
+    while copy is not None:
+        assert copy is not first
+        copy, first, depth = copy.link, first.link, depth + 1
+    assert depth == 5000
 
 
 def test_a_value_may_hold_itself(place):
