@@ -13,12 +13,12 @@ class Lent(NamedTuple):
     """How a function gets its arguments that are not its own by what is known beforehand.
 
     shared: positions of those that others see too.   alone: of those that nobody else has, but for the store that an
-    array may lie in.   reads: the function's code shows that it changes no array.
+    array may lie in.   reads: see `lent`.
     """
 
     shared: tuple[int, ...]
     alone: tuple[int, ...]
-    reads: bool
+    reads: bool | None
 
     def __call__(self, args: list) -> list:
         """The arguments as the function gets them: one that comes twice is one object."""
@@ -31,18 +31,21 @@ class Lent(NamedTuple):
                 args[at] = made[id(value)]
         if not self.reads:
             for at in self.alone:
-                args[at] = writable(args[at])
+                args[at] = writable(args[at], lazily=self.reads is not None)
         return args
 
 
-def lent(value: Any, reads: bool) -> Any:
-    """A value that others see too, for a function that may change what it gets. reads: it changes no array."""
+def lent(value: Any, reads: bool | None) -> Any:
+    """A value that others see too, for a function that may change what it gets.
+
+    reads: its code shows that it changes no array. None: its code shows that it may write behind a frame.
+    """
     if type(value) in ATOMS:
         return value
-    return show(value) if reads else copied(value)
+    return show(value) if reads else copied(value, lazily=reads is not None)
 
 
-def all_lent(args: list, reads: bool) -> list:
+def all_lent(args: list, reads: bool | None) -> list:
     """Arguments of which others may see all, as a function gets them: one that comes twice is one object."""
     if ATOMS.issuperset(map(type, args)):
         return args
@@ -59,10 +62,10 @@ def show(value: Any) -> Any:
     return value
 
 
-def last_taken(value: Any, reads: bool) -> Any:
+def last_taken(value: Any, reads: bool | None) -> Any:
     """A value for the last function that takes it: itself, if nobody else holds it."""
     if type(value) in ATOMS:
         return value
     if reads and type(value) is np.ndarray and not value.dtype.hasobject:
         return show(value)
-    return writable(own([value], 1))
+    return writable(own([value], 1), lazily=reads is not None)

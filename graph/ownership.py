@@ -5,9 +5,9 @@ own       what a user's function returned, as nobody else's: a copy of it if som
 lent      a value that others see too, as a function gets it: a copy. Only an array whose function shows by its code
           that it changes none (`reading`) is not copied, but handed on as a read-only view
 
-Atoms are numbers, text, bytes, classes, functions, modules, Enum members, exceptions and the like; so are tuples and
-frozen sets of atoms. What cannot be copied (a lock, an open file, a generator) is passed as it is, also inside of what
-is copied.
+Atoms are numbers, text, bytes, classes, functions, modules, Enum members, exceptions, Arrow's tables and the like; so
+are tuples and frozen sets of atoms. A pandas frame is copied lazily, where pandas does so. What cannot be copied (a
+lock, an open file, a generator) is passed as it is, also inside of what is copied.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+
+from weftwork.graph.frames import is_immutable, is_lazy, is_mapped, lazily_copied
 
 _HEAP = 1 << 9
 """The flag of types that are made at run time."""
@@ -68,7 +70,7 @@ def add_atoms(*kinds: type) -> None:
 @functools.lru_cache(maxsize=1024)
 def is_atomic(kind: type) -> bool:
     """True for a type of which all objects are atoms."""
-    return kind in ATOMS or is_bare(kind) or issubclass(kind, tuple(_ATOM_BASES))
+    return kind in ATOMS or is_bare(kind) or issubclass(kind, tuple(_ATOM_BASES)) or is_immutable(kind)
 
 
 def is_bare(kind: type) -> bool:
@@ -98,10 +100,10 @@ def _is_loose(function: Any) -> bool:
 # Copies
 
 
-def copied(value: Any, memo: dict | None = None) -> Any:
+def copied(value: Any, memo: dict | None = None, lazily: bool = True) -> Any:
     """A copy that shares nothing which can be changed, as `copy.deepcopy` makes it. Its arrays can be written to.
 
-    memo: of what was copied before, with which this may share parts.
+    memo: of what was copied before, with which this may share parts.   lazily: frames that copy on write share data.
     Raises ValueError for a value that is nested too deep for it.
     """
     kind = type(value)
@@ -110,7 +112,9 @@ def copied(value: Any, memo: dict | None = None) -> Any:
     if kind is np.ndarray and memo is None and not value.dtype.hasobject:
         return value.copy(order="K")
     try:
-        return value if is_atom(value) else _copy(value, {} if memo is None else memo)
+        if memo is None:
+            memo = {} if lazily else {_AT_ONCE: True}
+        return value if is_atom(value) else _copy(value, memo)
     except RecursionError:
         raise ValueError(
             f"a {kind.__name__} is nested too deep to be copied, and it must be: others see it too"
@@ -125,12 +129,21 @@ def _copy(value: Any, memo: dict) -> Any:
     if known is not None:
         return known
     copier = _COPIERS.get(kind)
+    if copier is None and is_lazy(kind) and _AT_ONCE not in memo:
+        copier = _copy_lazily
     if copier is None:
         copier = _copy_tuple if issubclass(kind, tuple) and _is_reduced_as(kind, object) else _copy_object
     made = copier(value, memo)
     memo[id(value)] = made
     memo.setdefault(id(memo), []).append(value)  # as long as the memo lives nobody else may have its id
     return made
+
+
+_AT_ONCE = "frames are copied at once"
+
+
+def _copy_lazily(frame: Any, memo: dict) -> Any:
+    return lazily_copied(frame)
 
 
 def _copy_container(value: list | dict, memo: dict) -> list | dict:
@@ -335,14 +348,18 @@ def own(box: list, more: int = 0) -> Any:
         if holders > _FRESH + more or (value.base is not None and of_base > _FRESH_BASE):
             return value.copy(order="K")
         return value
+    if is_lazy(kind):
+        return copied(value, lazily=not is_mapped(value))
     if is_atomic(kind) or (holders <= _FRESH + more and _is_alone(value)):
         return value
     return copied(value)
 
 
-def writable(value: Any) -> Any:
-    """A value of the function's own: a copy of an array that cannot be written to."""
-    return value.copy(order="K") if type(value) is np.ndarray and not value.flags.writeable else value
+def writable(value: Any, lazily: bool = True) -> Any:
+    """A value of the function's own: a copy of an array that cannot be written to, or of such a frame, a lazy one."""
+    if type(value) is np.ndarray:
+        return value if value.flags.writeable else value.copy(order="K")
+    return copied(value, lazily=lazily) if is_lazy(type(value)) and is_mapped(value) else value
 
 
 def own_made(box: list) -> Any:

@@ -15,6 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.graph.codes import facts_of
+from weftwork.graph.frames import BEHIND
+from weftwork.graph.modules import is_own
+
 _STEPS = frozenset(
     """RESUME NOP CACHE PRECALL PUSH_NULL KW_NAMES CALL CALL_FUNCTION CALL_METHOD CALL_FUNCTION_KW CALL_KW POP_TOP
     LOAD_FAST LOAD_FAST_CHECK LOAD_FAST_AND_CLEAR LOAD_FAST_LOAD_FAST LOAD_FAST_BORROW
@@ -47,6 +51,26 @@ _MODULES = (np, np.linalg, np.fft, math, cmath)
 _WRITERS = frozenset("copyto put place putmask fill_diagonal put_along_axis nan_to_num apply_along_axis".split())
 _MOST_ARGUMENTS = 2
 """Of calls: a third one may be where NumPy writes to."""
+
+
+def goes_behind(function: Any) -> bool:
+    """True for a function whose code, or that of one which it calls, may write behind a frame (`frames`)."""
+    return _goes_behind(function, set())
+
+
+def _goes_behind(function: Any, seen: set[int]) -> bool:
+    function = getattr(function, "func", getattr(function, "__func__", function))
+    if not isinstance(function, (FunctionType, type, BuiltinFunctionType)):
+        function = vars(type(function)).get("__call__")
+    if not isinstance(function, FunctionType) or id(function) in seen:
+        return False
+    seen.add(id(function))
+    facts = facts_of(function.__code__)
+    names = [*facts.globals, *function.__code__.co_freevars]
+    called = [value for name in names if isinstance(value := _found(function, name), FunctionType)]
+    return not BEHIND.isdisjoint(facts.attributes) or any(
+        [_goes_behind(each, seen) for each in called if is_own(each.__module__)]
+    )
 
 
 def reads_only(function: Any) -> bool:

@@ -25,7 +25,7 @@ from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import DeadlineExceededError, text_of
 from weftwork.graph.operation import Traits
 from weftwork.graph.ownership import ATOMS, copied, is_atom, own
-from weftwork.graph.reading import reads_only
+from weftwork.graph.reading import goes_behind, reads_only
 from weftwork.graph.retries import Retry
 from weftwork.graph.values import to_value
 
@@ -211,9 +211,9 @@ class UserFunction:
                 watch(None)
 
     @functools.cached_property
-    def reads(self) -> bool:
-        """Its code shows that it changes no array among its arguments."""
-        return reads_only(self.function)
+    def reads(self) -> bool | None:
+        """Its code shows that it changes no array among its arguments; None: it may write behind a frame."""
+        return reads_only(self.function) or (None if goes_behind(self.function) else False)
 
     def _several(self, result: Any) -> list:
         """The declared number of values; ValueError when the function returned another."""

@@ -26,13 +26,15 @@ import numpy as np
 
 from weftwork.actors.processes import pickling
 from weftwork.graph.errors import printed, shown, text_of
+from weftwork.graph.frames import is_lazy
+from weftwork.graph.ownership import is_atom
 
 _APART = 1 << 16
 """Bytes of data from which it is a part of its own."""
 _MOST_CAUSES = 16
 """Exceptions that go with one that was raised from them."""
-_DEPTH = 4
-"""Containers in each other that are looked into for plain values."""
+_DEPTH, _MOST_LOOKED_AT = 4, 1000
+"""Containers in each other that are looked into for plain values, and parts of one."""
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 
 
@@ -143,7 +145,7 @@ def is_plain(value: Any, depth: int = 0) -> bool:
     if kind is np.ndarray or isinstance(value, np.generic):
         return value.dtype.kind in "biufcSU"
     if kind in (list, tuple):
-        return len(value) < 1000 and depth < _DEPTH and all([is_plain(item, depth + 1) for item in value])
+        return len(value) < _MOST_LOOKED_AT and depth < _DEPTH and all([is_plain(item, depth + 1) for item in value])
     return False
 
 
@@ -177,26 +179,50 @@ def _dumps_for(values: list) -> Callable:
     return _plain_dumps if all([is_plain(value) for value in values]) else pickling.dumps
 
 
+IMMUTABLE, LAZY = "immutable", "lazy"
+"""What may be read where it lies in Ray's store: what nobody can change, and frames that copy on write (`frames`)."""
+
+
 @dataclass
 class Parcel:
-    """A value that Ray would pickle in its own way: the parts of its message, as arrays of bytes."""
+    """A value that Ray would pickle in its own way: the parts of its message, as arrays of bytes.
+
+    shares: IMMUTABLE or LAZY for one that need not be copied out of the store, else "".
+    """
 
     parts: list[Any]
+    shares: str = ""
+
+
+def _shares(value: Any, depth: int = 0) -> str:
+    kind = type(value)
+    if kind in (list, tuple, dict):
+        if len(value) >= _MOST_LOOKED_AT or depth >= _DEPTH:
+            return ""
+        found = {_shares(item, depth + 1) for item in (value.values() if kind is dict else value)}
+        return "" if "" in found else LAZY if LAZY in found else IMMUTABLE
+    return IMMUTABLE if is_atom(value) else LAZY if is_lazy(kind) else ""
 
 
 def wrap(value: Any) -> Any:
     """A value as it goes into Ray's object store. Raises what pickling it raises."""
     if type(value) is np.ndarray and value.dtype.kind in "biufc":
         return value
-    return Parcel([np.frombuffer(part, np.uint8) for part in pack_parts([value])])
+    return Parcel([np.frombuffer(part, np.uint8) for part in pack_parts([value])], _shares(value))
 
 
-def unwrap(stored: Any) -> Any:
-    """The value that was wrapped. A plain array is a view of the store, what is inside of others can be written to."""
+def unwrap(stored: Any, lazily: bool = False) -> Any:
+    """The value that was wrapped. What nobody can change, and a plain array, is a view of the store.
+
+    Of anything else the data are copied, so that they can be written to. lazily: not those of frames that copy on
+    write: then only their lazy copies can be written to, and these only as long as the value itself is there.
+    """
     if type(stored) is not Parcel:
         return stored
     head, *apart = map(memoryview, stored.parts)
-    return pickling.loads(head, buffers=[bytearray(data) for data in apart])[0]
+    if stored.shares != IMMUTABLE and not (lazily and stored.shares == LAZY):
+        apart = [bytearray(data) for data in apart]
+    return pickling.loads(head, buffers=apart)[0]
 
 
 unpack = pickling.loads

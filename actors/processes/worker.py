@@ -302,7 +302,7 @@ def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
     try:
         values = unpack(request.small)
         for position, value in zip(request.arrived, arrived, strict=True):
-            values[position] = unwrap(value)
+            values[position] = unwrap(value, lazily=True)  # `values` is there as long as the segment runs
     except Exception as error:
         raise Unreadable from error
     for position, name, version in request.held:
