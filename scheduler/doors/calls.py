@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor
 from typing import Any, NamedTuple
 
+from weftwork.actors.programs.program import Stopped
 from weftwork.scheduler.doors.held import Held
 
 
@@ -47,8 +48,15 @@ def call_node(*bound: Any) -> Held:
         filled = [inputs[a.number] if type(a) is Input else a for a in args]
         named = {key: inputs[a.number] if type(a) is Input else a for key, a in kwargs.items()}
         return Held(function(*filled, **named))
-    except Exception as error:
-        return Held(Raised(error))
+    except BaseException as error:
+        return Held(_raised(error))
+
+
+def _raised(error: BaseException) -> Raised:
+    """What a call raised. A stop is raised on; Ctrl-C never comes here, for calls run in other threads than it."""
+    if isinstance(error, Stopped):
+        raise error
+    return Raised(error)
 
 
 _begun: dict[str, BaseException | None] = {}
@@ -72,8 +80,8 @@ def call_each(function: Callable, items: Iterable[tuple]) -> list:
     for item in items:
         try:
             results.append(function(*item))
-        except Exception as error:
-            return [*results, Raised(error)]
+        except BaseException as error:
+            return [*results, _raised(error)]
     return results
 
 

@@ -15,12 +15,13 @@ from weftwork.graph.default_scopes import control_dependencies
 from weftwork.graph.errors import OpError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
+from weftwork.graph.ownership import is_atom
 from weftwork.scheduler.doors.held import Held
-from weftwork.scheduler.doors.running import op_of, run_graph, staying
+from weftwork.scheduler.doors.running import changes_given, op_of, run_graph, staying
 
 try:
     from dask import config
-    from dask._task_spec import GraphNode, convert_legacy_graph
+    from dask._task_spec import DataNode, GraphNode, TaskRef, convert_legacy_graph
     from dask.callbacks import local_callbacks, unpack_callbacks
     from dask.core import flatten
     from dask.local import finish_task, get_sync, nested_get, start_state_from_dask
@@ -84,6 +85,8 @@ class _Computation:
                 if callback[0]:
                     callback[0](self.dsk)
                 told.append(callback)
+            for key in self.wanted:
+                self.dsk[key]  # else KeyError
             self._rank = order(self.dsk).get  # type: ignore[assignment]
             self.state = start_state_from_dask(self.dsk, self.cache, self._rank, list(self.wanted))
             for callback in self.callbacks:
@@ -117,13 +120,20 @@ class _Computation:
         names = tuple(self.state["dependencies"][key])
         inputs = [tensors[name] for name in names]
         functions = tuple({id(each): each for each in _functions(task)}.values())
-        make = op_of(call_task, functions, named((*functions, call_task)[0]))
+        stays = any(map(changes_given, functions)) and not is_atom(tuple(self._given(task, names)))
+        make = op_of(call_task, functions, named((*functions, call_task)[0]), stays)
         if not (self._before or self._after):
             return make(Held(task), Held(names), *inputs)
         with control_dependencies([staying(self._started)(Held(key), *inputs)]):
             value = make(Held(task), Held(names), *inputs)
         with control_dependencies([value]):
             return staying(self._finished)(Held(key), value)
+
+    def _given(self, task: GraphNode, names: Iterable[Hashable]) -> Iterator[Any]:
+        """What a task gets of the program's own: the data of the graph, and constants in it."""
+        known = self.state["cache"]
+        yield from [known[name] for name in names if name in known]
+        yield from [part.value if isinstance(part, DataNode) else part for part in _parts(task) if not _is_task(part)]
 
     def _started(self, key: Held, *inputs: Held) -> None:
         """A task is about to begin."""
@@ -140,19 +150,29 @@ class _Computation:
         return value
 
 
-def _functions(task: Any) -> Iterator[Callable]:
-    """The functions that a task calls, also those of tasks among its arguments."""
+def _is_task(part: Any) -> bool:
+    return isinstance(part, (GraphNode, TaskRef)) and not isinstance(part, DataNode)
+
+
+def _parts(task: Any) -> list[Any]:
+    """A task, and what it holds: its arguments, and those of tasks among them."""
     left = [task]
     for item in left:
         if isinstance(item, GraphNode):
-            if callable(function := getattr(item, "func", None)):
-                yield function
             left.extend(getattr(item, "args", None) or ())
             left.extend((getattr(item, "kwargs", None) or {}).values())
         elif isinstance(item, Mapping):  # a graph in a task
             left.extend([part for part in item.values() if isinstance(part, GraphNode)])
         elif type(item) in (list, tuple):
             left.extend([part for part in item if isinstance(part, GraphNode)])
+    return left
+
+
+def _functions(task: Any) -> Iterator[Callable]:
+    """The functions that a task calls, also those of tasks among its arguments."""
+    for part in _parts(task):
+        if isinstance(part, GraphNode) and callable(function := getattr(part, "func", None)):
+            yield function
 
 
 def call_task(*bound: Any) -> Held:

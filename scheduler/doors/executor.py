@@ -21,9 +21,10 @@ from typing import Any
 from weftwork.graph.callables import named
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
+from weftwork.graph.ownership import is_atom
 from weftwork.scheduler.doors.calls import Input, Raised, Start, call_node, chunk_of
 from weftwork.scheduler.doors.held import Held
-from weftwork.scheduler.doors.running import op_of, run_graph, staying
+from weftwork.scheduler.doors.running import changes_given, op_of, run_graph, staying
 from weftwork.scheduler.machines.inventory import local_cpus
 from weftwork.scheduler.session.session import Session
 
@@ -36,7 +37,10 @@ _CHUNKS = 16
 
 
 class _Call:
-    """A function, its arguments, and the future of what it gives.   among: what functions it calls besides."""
+    """A function, its arguments, and the future of what it gives.
+
+    among: what functions it calls besides.   stays: it is called in this process.
+    """
 
     def __init__(
         self,
@@ -44,8 +48,9 @@ class _Call:
         args: tuple[Any, ...],
         kwargs: dict[Any, Any],
         among: tuple[Callable[..., Any], ...] = (),
+        stays: bool = False,
     ):
-        self.function, self.args, self.kwargs, self.among = function, args, kwargs, among
+        self.function, self.args, self.kwargs, self.among, self.stays = function, args, kwargs, among, stays
         self.future: Future = Future()
         self.needs = [a for a in (*args, *kwargs.values()) if isinstance(a, Future)]
 
@@ -67,7 +72,7 @@ class Executor(concurrent.futures.Executor):
         initargs: tuple[Any, ...] = (),
     ):
         if max_workers is not None and max_workers < 1:
-            raise ValueError(f"max_workers must be 1 or more, not {max_workers!r}.")
+            raise ValueError(f"max_workers must be greater than 0, not {max_workers!r}.")
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {initializer!r}.")
         self._most = max_workers or local_cpus()
@@ -82,7 +87,8 @@ class Executor(concurrent.futures.Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """Call `fn(*args, **kwargs)` some time: its future. Raises RuntimeError after `shutdown`."""
-        return self._submit([_Call(fn, args, kwargs)])[0]
+        stays = changes_given(fn) and not is_atom((*args, *kwargs.values()))
+        return self._submit([_Call(fn, args, kwargs, stays=stays)])[0]
 
     def submit_as(self, functions: tuple[Callable[..., Any], ...], work: Callable[..., Any]) -> Future:
         """Call `work()`, which calls these functions: costs are theirs, and what state they refer to is seen."""
@@ -107,7 +113,9 @@ class Executor(concurrent.futures.Executor):
             return super().map(fn, *iterables, timeout=timeout, **kwargs)
         items = list(zip(*iterables, strict=False))
         size = chunksize or max(1, len(items) // (self._most * _CHUNKS))
-        calls = [_Call(chunk_of(fn), (items[at : at + size],), {}) for at in range(0, len(items), size)]
+        stays = changes_given(fn) and not is_atom(tuple(items))
+        each = chunk_of(fn)
+        calls = [_Call(each, (items[at : at + size],), {}, stays=stays) for at in range(0, len(items), size)]
         return _results(self._submit(calls), None if timeout is None else monotonic() + timeout)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -274,7 +282,8 @@ class _Batch:
         kwargs = {key: filled(value) for key, value in call.kwargs.items()}
         others = call.among if start.function is None else (*call.among, start.function)
         name = named((*call.among, call.function)[0])
-        return op_of(call_node, (call.function, *others), name)(Held(start), Held(args), Held(kwargs), *inputs)
+        make = op_of(call_node, (call.function, *others), name, call.stays)
+        return make(Held(start), Held(args), Held(kwargs), *inputs)
 
     def _tell(self, number: int, outcome: Held) -> None:
         """A call is done. Runs in this process, as a node."""

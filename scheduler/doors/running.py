@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
+from weftwork.graph.codes import changes_arguments
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
 from weftwork.scheduler.plan.history import HISTORY
@@ -32,24 +34,31 @@ def run_graph(
         return session.run(fetches, feeds, copy=False)
 
 
-def op_of(runner: Callable, functions: tuple[Callable, ...], name: str) -> Op:
+def op_of(runner: Callable, functions: tuple[Callable, ...], name: str, stays: bool = False) -> Op:
     """The op that makes nodes of `runner`, which calls functions of the user's.   name: of one of them, for errors.
 
     They are bound to it, so that the node is known by them: their costs, what state they refer to, where they can run.
+    stays: it is called in this process.
     """
     try:
-        return _kept(runner, functions, name)
+        return _kept(runner, functions, name, stays)
     except TypeError:  # one cannot be hashed
-        return _op(runner, functions, name)
+        return _op(runner, functions, name, stays)
 
 
-def _op(runner: Callable, functions: tuple[Callable, ...], name: str) -> Op:
+def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: bool) -> Op:
     bound = functools.partial(runner, *functions)
     bound.__name__ = name  # type: ignore[attr-defined]
-    return op(bound)
+    return staying(bound) if stays else op(bound)
 
 
 _kept = functools.lru_cache(_KEPT)(_op)
+
+
+def changes_given(function: Callable) -> bool:
+    """True for a function of Python's that shows by its code that it changes an argument in place."""
+    function = getattr(function, "func", function)  # of a partial
+    return isinstance(function, FunctionType) and changes_arguments(function.__code__)
 
 
 def staying(function: Callable) -> Op:

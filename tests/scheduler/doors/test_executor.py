@@ -9,6 +9,7 @@ import time
 from concurrent.futures import BrokenExecutor, CancelledError, Future, TimeoutError, as_completed, wait
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import weftwork as tf
@@ -25,6 +26,10 @@ def executor():
 def slow(seconds):
     time.sleep(seconds)
     return seconds
+
+
+def interrupt(x):
+    raise KeyboardInterrupt
 
 
 def refuse(x):
@@ -119,6 +124,27 @@ def test_what_a_function_writes_the_program_sees(executor):
     seen = []
     wait([executor.submit(seen.append, n) for n in range(5)])
     assert sorted(seen) == list(range(5))
+
+
+def test_what_a_function_writes_into_its_arguments_the_program_sees(executor):
+    def fill(rows, number):
+        rows[number] = number
+
+    rows, array = [None] * 4, np.zeros(4)
+    wait([executor.submit(fill, rows, number) for number in range(4)])
+    list(executor.map(fill, [array] * 4, range(4)))
+    assert rows == array.tolist() == [0, 1, 2, 3]
+
+
+def test_a_call_that_raises_to_end_the_program_ends_alone(executor):
+    """Its future raises that, and the calls of its batch are not concerned."""
+    futures = [executor.submit(sys.exit, 3), executor.submit(interrupt, 0), executor.submit(pow, 2, 2)]
+    with pytest.raises(SystemExit):
+        futures[0].result()
+    assert type(futures[1].exception()) is KeyboardInterrupt
+    assert futures[2].result() == 4
+    with pytest.raises(KeyboardInterrupt):
+        list(executor.map(interrupt, range(3)))
 
 
 def test_after_shutdown_nothing_is_taken_and_all_is_done():
