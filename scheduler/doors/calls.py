@@ -35,10 +35,10 @@ class Start(NamedTuple):
 
 
 def call_node(*bound: Any) -> Held:
-    """Call a function: bound are it (and the initializer), Start, arguments and the inputs. Runs as a node."""
+    """Call a function: bound are it (and the initializer), then Start and arguments, and the inputs. Runs as a node."""
     function = bound[0]
     at = next(place for place, item in enumerate(bound) if type(item) is Held)
-    start, args, kwargs, *inputs = [held.value for held in bound[at:]]
+    (start, args, kwargs), *inputs = [held.value for held in bound[at:]]
     for each in inputs:
         if type(each) is Raised:
             return Held(each)

@@ -1,7 +1,7 @@
 """Dask's graphs: a scheduler for `dask.compute(..., scheduler=weftwork.dask.get)`.
 
-Each task is a node of a graph, in Dask's own order; Dask says itself how a task is called (`Task.__call__`), what a
-graph of the older form means, and what its callbacks see.
+Each task is a node of a graph. Dask says itself how a task is called (`Task.__call__`), what a graph of the older form
+means, and what its callbacks see: where there are any, tasks come in Dask's own order.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ownership import is_atom
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.running import changes_given, op_of, run_graph, staying
+from weftwork.scheduler.plan.collector import collecting_later
 
 try:
     from dask import config
@@ -55,7 +56,7 @@ def get(
     pool = pool or config.get("pool", None)
     most = num_workers or config.get("num_workers", None) or getattr(pool, "_max_workers", None)
     with local_callbacks(callbacks) as active:
-        computation = _Computation(dsk, wanted, cache, active)
+        computation = _Told(dsk, wanted, cache, active) if active else _Computation(dsk, wanted, cache)
         try:
             values = computation.run(most)
         except OpError as error:
@@ -68,10 +69,89 @@ def get(
 
 
 class _Computation:
-    """One computation: its graph, and what Dask's callbacks are told of it."""
+    """One computation: the nodes of its tasks.   known: values that are there, by key; the data of the graph are."""
+
+    def __init__(self, dsk: Mapping, wanted: set, cache: Any):
+        self.dsk, self.wanted, self.cache = dsk, wanted, cache
+        self.known: dict[Hashable, Any] = dict(cache or {})
+        self._tensors: dict[Hashable, Tensor] = {}
+        self._feeds: dict[Tensor, Held] = {}
+
+    def run(self, most: int | None) -> Mapping:
+        """The values of the wanted keys. Raises KeyError for one that is not there."""
+        for key in self.wanted:
+            self.dsk[key]
+        return self._computed(self._sequence(), most)
+
+    def _sequence(self) -> list[tuple[Hashable, GraphNode, list]]:
+        """The tasks that are needed, each after its dependencies, and as soon as these are there, with their keys.
+
+        The data of the graph become known.
+        """
+        place = {key: number for number, key in enumerate(self.dsk)}
+        begun: set[Hashable] = set()
+        done = set(self.known)
+        needed: list[tuple] = []
+        left: list[Any] = [(key, None) for key in sorted(self.wanted, key=place.__getitem__, reverse=True)]
+        while left:
+            key, dependencies = left[-1]
+            task = self.dsk.get(key)
+            if key in done:
+                left.pop()
+            elif dependencies is not None:
+                left.pop()
+                done.add(key)
+                needed.append((key, task, dependencies))
+            elif isinstance(task, DataNode):
+                done.add(key)
+                self.known[key] = task.value
+            else:
+                wrong = task is None or key in begun or not place.keys() >= task.dependencies
+                if wrong:
+                    self._refuse()
+                begun.add(key)
+                dependencies = sorted(task.dependencies, key=place.__getitem__)
+                left[-1] = key, dependencies
+                left += [(each, None) for each in reversed(dependencies) if each not in done]
+        return needed
+
+    def _refuse(self) -> None:
+        """A key is missing, or there is a cycle: Dask says it."""
+        start_state_from_dask(self.dsk, self.cache, order(self.dsk).get, list(self.wanted))
+
+    def _computed(self, needed: Iterable[tuple], most: int | None) -> Mapping:
+        with Graph().as_default() as graph:
+            with collecting_later():
+                for key, task, dependencies in needed:
+                    inputs = [self._tensors[n] if n in self._tensors else self._fed(n) for n in dependencies]
+                    self._tensors[key] = self._node(graph, key, task, tuple(dependencies), inputs)
+            fetches = {key: self._tensors[key] for key in self.wanted if key not in self.known}
+            made = run_graph(graph, fetches, self._feeds, most) if fetches else {}
+        return self.known | {key: held.value for key, held in made.items()}
+
+    def _fed(self, name: Hashable) -> Tensor:
+        tensor = self._tensors[name] = placeholder(object)
+        self._feeds[tensor] = Held(self.known[name])
+        return tensor
+
+    def _node(self, graph: Graph, key: Hashable, task: GraphNode, names: tuple, inputs: list) -> Tensor:
+        functions = tuple({id(each): each for each in _functions(task)}.values())
+        stays = any(map(changes_given, functions)) and not is_atom(tuple(self._given(task, names)))
+        make = op_of(call_task, functions, named((*functions, call_task)[0]), stays)
+        return make.of_atoms(graph, (Held((task, names)), *inputs))
+
+    def _given(self, task: GraphNode, names: Iterable[Hashable]) -> Iterator[Any]:
+        """What a task gets of the program's own: the data of the graph, and constants in it."""
+        yield from [self.known[name] for name in names if name in self.known]
+        yield from [part.value if isinstance(part, DataNode) else part for part in _parts(task) if not _is_task(part)]
+
+
+class _Told(_Computation):
+    """One of which callbacks of Dask's are told."""
 
     def __init__(self, dsk: Mapping, wanted: set, cache: Any, callbacks: Iterable):
-        self.dsk, self.wanted, self.cache, self.callbacks = dsk, wanted, cache, callbacks
+        super().__init__(dsk, wanted, cache)
+        self.callbacks = callbacks
         self.state: dict[str, Any] = {}
         _, _, self._before, self._after, _ = unpack_callbacks(callbacks)
         self._rank: Callable[[Hashable], int] = {}.get  # type: ignore[assignment]
@@ -92,7 +172,8 @@ class _Computation:
             for callback in self.callbacks:
                 if callback[1]:
                     callback[1](self.dsk, self.state)
-            values = self._computed(most)
+            self.known = dict(self.state["cache"])
+            values = self._computed(self._sequence(), most)
             failed = False
             return values
         finally:
@@ -100,40 +181,19 @@ class _Computation:
                 if callback[4]:
                     callback[4](self.dsk, self.state, failed)
 
-    def _computed(self, most: int | None) -> Mapping:
-        known = dict(self.state["cache"])
-        tensors: dict[Hashable, Tensor] = {}
-        feeds: dict[Tensor, Held] = {}
-        with Graph().as_default() as graph:
-            for key in sorted(self.state["dependencies"], key=self._rank):
-                if key in self.dsk and key not in known:
-                    for dependency in self.state["dependencies"][key]:
-                        if dependency not in tensors and dependency in known:
-                            tensors[dependency] = placeholder(object)
-                            feeds[tensors[dependency]] = Held(known[dependency])
-                    tensors[key] = self._node(key, self.dsk[key], tensors)
-            fetches = {key: tensors[key] for key in self.wanted if key not in known}
-            made = run_graph(graph, fetches, feeds, most) if fetches else {}
-        return known | {key: held.value for key, held in made.items()}
+    def _sequence(self) -> list[tuple[Hashable, GraphNode, list]]:
+        """As Dask orders them."""
+        needs = self.state["dependencies"]
+        keys = [key for key in sorted(needs, key=self._rank) if key in self.dsk and key not in self.known]
+        return [(key, self.dsk[key], list(needs[key])) for key in keys]
 
-    def _node(self, key: Hashable, task: GraphNode, tensors: Mapping[Hashable, Tensor]) -> Tensor:
-        names = tuple(self.state["dependencies"][key])
-        inputs = [tensors[name] for name in names]
-        functions = tuple({id(each): each for each in _functions(task)}.values())
-        stays = any(map(changes_given, functions)) and not is_atom(tuple(self._given(task, names)))
-        make = op_of(call_task, functions, named((*functions, call_task)[0]), stays)
+    def _node(self, graph: Graph, key: Hashable, task: GraphNode, names: tuple, inputs: list) -> Tensor:
         if not (self._before or self._after):
-            return make(Held(task), Held(names), *inputs)
+            return super()._node(graph, key, task, names, inputs)
         with control_dependencies([staying(self._started)(Held(key), *inputs)]):
-            value = make(Held(task), Held(names), *inputs)
+            value = super()._node(graph, key, task, names, inputs)
         with control_dependencies([value]):
             return staying(self._finished)(Held(key), value)
-
-    def _given(self, task: GraphNode, names: Iterable[Hashable]) -> Iterator[Any]:
-        """What a task gets of the program's own: the data of the graph, and constants in it."""
-        known = self.state["cache"]
-        yield from [known[name] for name in names if name in known]
-        yield from [part.value if isinstance(part, DataNode) else part for part in _parts(task) if not _is_task(part)]
 
     def _started(self, key: Held, *inputs: Held) -> None:
         """A task is about to begin."""
@@ -176,7 +236,7 @@ def _functions(task: Any) -> Iterator[Callable]:
 
 
 def call_task(*bound: Any) -> Held:
-    """Call a task of Dask's: its functions, the task, the names of its inputs, and these. Runs as a node."""
+    """Call a task of Dask's: bound are its functions, the task with the keys of its inputs, and these. Is a node."""
     at = next(place for place, item in enumerate(bound) if type(item) is Held)
-    task, names, *values = [held.value for held in bound[at:]]
+    (task, names), *values = [held.value for held in bound[at:]]
     return Held(task(dict(zip(names, values, strict=True))))

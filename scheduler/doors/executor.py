@@ -26,6 +26,7 @@ from weftwork.scheduler.doors.calls import Input, Raised, Start, call_node, chun
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.running import changes_given, op_of, run_graph, staying
 from weftwork.scheduler.machines.inventory import local_cpus
+from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.session.session import Session
 
 _GATHER = 0.001
@@ -247,9 +248,10 @@ class _Batch:
                 tensors: dict[Future, Tensor] = {}
                 tell = staying(self._tell)
                 told = []
-                for number, call in enumerate(self.calls):
-                    tensors[call.future] = self._node(call, tensors)
-                    told.append(tell(number, tensors[call.future]))
+                with collecting_later():
+                    for number, call in enumerate(self.calls):
+                        tensors[call.future] = self._node(graph, call, tensors)
+                        told.append(tell.of_atoms(graph, (number, tensors[call.future])))
                 run_graph(graph, [each.op for each in told], {}, self.slots, self._opened)
         except BaseException as error:  # a worker that died, again and again: it is the futures' to raise
             failure = CancelledError() if self._stopped.is_set() else error
@@ -268,7 +270,7 @@ class _Batch:
         if self._session is not None:
             self._session.close()
 
-    def _node(self, call: _Call, tensors: dict[Future, Tensor]) -> Tensor:
+    def _node(self, graph: Graph, call: _Call, tensors: dict[Future, Tensor]) -> Tensor:
         start = self.executor._start
         inputs: list = []
 
@@ -283,7 +285,7 @@ class _Batch:
         others = call.among if start.function is None else (*call.among, start.function)
         name = named((*call.among, call.function)[0])
         make = op_of(call_node, (call.function, *others), name, call.stays)
-        return make(Held(start), Held(args), Held(kwargs), *inputs)
+        return make.of_atoms(graph, (Held((start, args, kwargs)), *inputs))
 
     def _tell(self, number: int, outcome: Held) -> None:
         """A call is done. Runs in this process, as a node."""
