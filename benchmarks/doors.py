@@ -27,10 +27,10 @@ from benchmarks.memory import CORES, Program, answer, timed
 PHASES = {"first run": slice(0, 1), "runs 2-10": slice(1, 10), "steady": slice(10, None)}
 RUNS = 15
 Job = Callable[[], Any]
-"""One computation. Its result is a number, the same for all systems."""
+"""Makes ready for one computation: gives what does it, and is timed. Its result is a number, the same for all."""
 
 
-# Dask. A workload gives what is computed by the scheduler of the configuration, built anew each time
+# Dask. A workload gives a collection, which is built anew for each run: only `compute` is timed
 
 
 def matmul() -> Any:
@@ -139,7 +139,7 @@ def dask_job(name: str, system: str, stack: ExitStack) -> Job:
         scheduler = {THREADS: "threads", PROCESSES: "processes"}[system]
     stack.enter_context(dask.config.set(scheduler=scheduler))
     build = DASK[name][0]
-    return lambda: float(build().compute())
+    return lambda: build().compute
 
 
 # joblib. A workload gives what scikit-learn does by the backend of the configuration
@@ -263,7 +263,7 @@ def joblib_job(name: str, system: str, stack: ExitStack) -> Job:
     warnings.simplefilter("ignore")  # of models that have not converged
     stack.enter_context(joblib.parallel_config({"ours": "weftwork"}.get(system, system), n_jobs=CORES))
     job = JOBLIB[name]()
-    return lambda: float(job())
+    return lambda: job
 
 
 # Executors
@@ -271,12 +271,12 @@ def joblib_job(name: str, system: str, stack: ExitStack) -> Job:
 
 def spin(number: int) -> int:
     """Some 10 us."""
-    return sum([number ^ k for k in range(180)]) & 1023
+    return sum([number ^ k for k in range(400)]) & 1023
 
 
 def count(number: int) -> int:
     """Some 20 ms."""
-    return sum([(number * k) % 7 for k in range(250_000)])
+    return sum([(number * k) % 7 for k in range(700_000)])
 
 
 def by_map(executor: Any, function: Callable, calls: int) -> int:
@@ -303,7 +303,7 @@ def executor_job(name: str, system: str, stack: ExitStack) -> Job:
 
     way, function, calls, _ = EXECUTOR[name]
     if system == LOOP:
-        return lambda: sum(map(function, range(calls)))
+        return lambda: lambda: sum(map(function, range(calls)))
     if system == "ours":
         import weftwork as wf
 
@@ -311,7 +311,7 @@ def executor_job(name: str, system: str, stack: ExitStack) -> Job:
     else:
         executor = ProcessPoolExecutor(CORES)
     stack.enter_context(executor)
-    return lambda: way(executor, function, calls)
+    return lambda: partial(way, executor, function, calls)
 
 
 # Comparing
@@ -324,45 +324,51 @@ def program(door: str, name: str, system: str) -> None:
     """A system's process."""
     with ExitStack() as stack:
         job = JOBS[door](name, system, stack)
-        answer("ready", lambda: timed(job))
+        answer("ready", lambda: took(job()))
+
+
+def took(compute: Callable) -> tuple[float, float]:
+    """The seconds of a computation, and its result."""
+    seconds, result = timed(compute)
+    return seconds, float(result)
 
 
 def in_turn(door: str, name: str, systems: Iterable[str], runs: int) -> dict[str, list[float]]:
     """The seconds of each run, by system."""
-    took: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
     results: list[float] = []
     with ExitStack() as stack:
         programs = {system: stack.enter_context(Program("benchmarks.doors", door, name, system)) for system in systems}
         for number in range(runs):
             for system in list(programs)[:: -1 if number % 2 else 1]:
-                seconds, result = programs[system].run()
-                took.setdefault(system, []).append(seconds)
+                one, result = programs[system].run()
+                seconds.setdefault(system, []).append(one)
                 results.append(result)
     assert np.allclose(results, results[0], rtol=1e-6), f"the systems do not agree on {name}: {results}"
-    return took
+    return seconds
 
 
-def phases(took: Mapping[str, list[float]], runs: int) -> dict[str, dict[str, float]]:
+def phases(seconds: Mapping[str, list[float]], runs: int) -> dict[str, dict[str, float]]:
     """By phase, the median of each system; a phase without runs is left out."""
     kept = {phase: which for phase, which in PHASES.items() if range(runs)[which]}
     return {
-        phase: {system: statistics.median(seconds[which]) for system, seconds in took.items()}
+        phase: {system: statistics.median(each[which]) for system, each in seconds.items()}
         for phase, which in kept.items()
     }
 
 
 def compare(door: str, name: str, goals: Mapping[str, float], runs: int = RUNS) -> None:
     """Print the rows of a workload: against each peer."""
-    for phase, took in phases(in_turn(door, name, ["ours", *goals], runs), runs).items():
+    for phase, of in phases(in_turn(door, name, ["ours", *goals], runs), runs).items():
         for peer, goal in goals.items():
-            row(f"{door}: {name}, {phase}", took["ours"], took[peer], goal, peer, "ms", 1e3)
+            row(f"{door}: {name}, {phase}", of["ours"], of[peer], goal, peer, "ms", 1e3)
 
 
 def compare_joblib(name: str, runs: int = RUNS) -> None:
     """Print the rows of a workload of joblib's: against the better one of its backends."""
-    for phase, took in phases(in_turn("joblib", name, ["ours", "loky", "threading"], runs), runs).items():
-        best = min(("loky", "threading"), key=took.__getitem__)
-        row(f"joblib: {name}, {phase}", took["ours"], took[best], 1.05, best, "ms", 1e3)
+    for phase, of in phases(in_turn("joblib", name, ["ours", "loky", "threading"], runs), runs).items():
+        best = min(("loky", "threading"), key=of.__getitem__)
+        row(f"joblib: {name}, {phase}", of["ours"], of[best], 1.05, best, "ms", 1e3)
 
 
 def main(doors: Iterable[str] = JOBS) -> None:

@@ -103,8 +103,8 @@ def chain(system: str) -> None:
     import weftwork as wf
 
     with wf.Graph().as_default():
-        made = wf.op(frame, num_cpus=1)(LONG)
-        result = wf.op(total, here=True)(wf.op(with_ratio, isolated=True)(made))
+        made = wf.op(num_cpus=1)(frame)(LONG)
+        result = wf.op(here=True)(total)(wf.op(isolated=True)(with_ratio)(made))
         session = wf.Session()
     answer("ready", lambda: timed(lambda: session.run(result)))
 

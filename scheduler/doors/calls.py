@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from weftwork.actors.programs.program import Stopped
@@ -18,6 +19,16 @@ class Raised:
 
     def __init__(self, error: BaseException):
         self.error = error
+
+
+class Done(Held):
+    """What came of a call, or a list of what came of several.   seconds: that each took."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, value: Any, seconds: float = 0.0):
+        super().__init__(value)
+        self.seconds = seconds
 
 
 class Input(NamedTuple):
@@ -34,22 +45,45 @@ class Start(NamedTuple):
     arguments: tuple
 
 
-def call_node(*bound: Any) -> Held:
+def call_node(*bound: Any) -> Done:
     """Call a function: bound are it (and the initializer), then Start and arguments, and the inputs. Runs as a node."""
     function = bound[0]
     at = next(place for place, item in enumerate(bound) if type(item) is Held)
-    (start, args, kwargs), *inputs = [held.value for held in bound[at:]]
+    start, args, kwargs = bound[at].value
+    inputs = [held.value for held in bound[at + 1 :]]
     for each in inputs:
         if type(each) is Raised:
-            return Held(each)
+            return Done(each)
+    filled = [inputs[a.number] if type(a) is Input else a for a in args]
+    named = {key: inputs[a.number] if type(a) is Input else a for key, a in kwargs.items()}
+    began = perf_counter()
+    return Done(_outcome(function, start, filled, named), perf_counter() - began)
+
+
+def call_chunk(*bound: Any) -> Done:
+    """Call a function several times: bound are it (and the initializer), and Start and arguments. Runs as a node.
+
+    Ends early once that takes longer than it may: the list is shorter then.
+    """
+    function = bound[0]
+    start, calls, limit = bound[-1].value
+    outcomes: list = []
+    began = now = perf_counter()
+    for args, kwargs in calls:
+        outcomes.append(_outcome(function, start, args, kwargs))
+        now = perf_counter()
+        if now - began > limit:
+            break
+    return Done(outcomes, (now - began) / len(outcomes))
+
+
+def _outcome(function: Callable, start: Start, args: Sequence, kwargs: dict) -> Any:
     try:
         if start.function is not None:
             _begin(start)
-        filled = [inputs[a.number] if type(a) is Input else a for a in args]
-        named = {key: inputs[a.number] if type(a) is Input else a for key, a in kwargs.items()}
-        return Held(function(*filled, **named))
+        return function(*args, **kwargs)
     except BaseException as error:
-        return Held(_raised(error))
+        return _raised(error)
 
 
 def _raised(error: BaseException) -> Raised:

@@ -22,9 +22,9 @@ from weftwork.scheduler.plan.collector import collecting_later
 
 try:
     from dask import config
-    from dask._task_spec import DataNode, GraphNode, TaskRef, convert_legacy_graph
+    from dask._task_spec import DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
     from dask.callbacks import local_callbacks, unpack_callbacks
-    from dask.core import flatten
+    from dask.core import flatten, literal
     from dask.local import finish_task, get_sync, nested_get, start_state_from_dask
     from dask.order import order
 except ImportError as missing:
@@ -102,9 +102,9 @@ class _Computation:
                 left.pop()
                 done.add(key)
                 needed.append((key, task, dependencies))
-            elif isinstance(task, DataNode):
+            elif _is_data(task):
                 done.add(key)
-                self.known[key] = task.value
+                self.known[key] = task()
             else:
                 wrong = task is None or key in begun or not place.keys() >= task.dependencies
                 if wrong:
@@ -143,6 +143,7 @@ class _Computation:
     def _given(self, task: GraphNode, names: Iterable[Hashable]) -> Iterator[Any]:
         """What a task gets of the program's own: the data of the graph, and constants in it."""
         yield from [self.known[name] for name in names if name in self.known]
+        yield from [self.dsk[name]() for name in names if _is_data(self.dsk.get(name))]
         yield from [part.value if isinstance(part, DataNode) else part for part in _parts(task) if not _is_task(part)]
 
 
@@ -208,6 +209,11 @@ class _Told(_Computation):
         for callback in self._after:
             callback(key.value, value.value, self.dsk, self.state, None)
         return value
+
+
+def _is_data(task: Any) -> bool:
+    """True for what holds a value of the program's, and gives that."""
+    return isinstance(task, DataNode) or (isinstance(task, Task) and isinstance(task.func, literal))
 
 
 def _is_task(part: Any) -> bool:

@@ -57,7 +57,7 @@ def private_bytes(value, factor):
 @pytest.mark.parametrize("what", VALUES)
 def test_a_frame_that_many_tasks_read_lies_in_the_store_once(what):
     value, x = VALUES[what](), tf.placeholder(tf.object)
-    read = tf.op(private_bytes, num_cpus=1)
+    read = tf.op(num_cpus=1)(private_bytes)
     with tf.Session() as session:
         found = session.run([read(x, factor) for factor in range(READERS)], {x: value})
     whole = private_bytes(value, 1)[1]
@@ -67,7 +67,7 @@ def test_a_frame_that_many_tasks_read_lies_in_the_store_once(what):
 
 def test_nodes_of_the_program_read_the_data_that_were_fed():
     value, x = frame(1000), tf.placeholder(tf.object)
-    look = tf.op(lambda given: [array.ctypes.data for array in arrays(given)], here=True)
+    look = tf.op(here=True)(lambda given: [array.ctypes.data for array in arrays(given)])
     with tf.Session() as session:
         for found in session.run([look(x), look(x)], {x: value}):
             assert found == [array.ctypes.data for array in arrays(value)]
@@ -99,7 +99,7 @@ def widened(given):
 @pytest.mark.parametrize("function", [written, written_behind, widened])
 def test_what_a_function_writes_into_a_frame_is_its_own(function, place):
     value, x = frame(50_000), tf.placeholder(tf.object)
-    made, alone = tf.op(frame, **PLACES[place])(50_000), tf.op(function, **PLACES[place])
+    made, alone = tf.op(**PLACES[place])(frame)(50_000), tf.op(**PLACES[place])(function)
     expected = function(frame(50_000))
     with tf.Session() as session:
         for got in session.run([alone(x), alone(x), alone(made)], {x: value}):
@@ -115,7 +115,7 @@ def test_a_function_may_keep_the_frame_that_it_returns():
         kept.append(frame(10))
         return kept[0]
 
-    got, again = tf.Session().run([made := tf.op(keep, here=True)(), tf.op(written, here=True)(made)])
+    got, again = tf.Session().run([made := tf.op(here=True)(keep)(), tf.op(here=True)(written)(made)])
     got.loc[0, "a"] = 9.0
     assert (kept[0].loc[0, "a"], got.loc[0, "c"], again.iloc[0]) == (0.0, 0.0, 7.0)
 
@@ -125,6 +125,6 @@ def test_a_frame_whose_class_is_the_programs_own_is_copied_at_once():
         pass
 
     value, x = Own(frame(10)), tf.placeholder(tf.object)
-    look = tf.op(lambda given: given["a"].to_numpy().ctypes.data, here=True)
+    look = tf.op(here=True)(lambda given: given["a"].to_numpy().ctypes.data)
     at, _ = tf.Session().run([look(x), x], {x: value})
     assert at != value["a"].to_numpy().ctypes.data
