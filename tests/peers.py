@@ -109,7 +109,7 @@ SUITES = [
         },
         ("test_interrupt", "test_contextvars", "test_context_aware"),
     ),
-    Suite("Dask: bags", "dask", _in("dask", "bag/tests"), _DASK, "", {}),
+    Suite("Dask: bags", "dask", _in("dask", "bag/tests"), _DASK, "", {"partition_size_complex_dtypes": _OBJECT}),
     Suite("Dask: arrays", "dask", _in("dask", "array/tests"), _DASK, "", {}),
     Suite("Dask: frames", "dask", _in("dask", "dataframe/tests"), _DASK, "", {}),
     Suite("joblib: Parallel", "joblib", _of_joblib, _JOBLIB, "weftwork or Weftwork", {}),
