@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 EXTRAS = dev
 
-.PHONY: demo test lint check pythons wheel chaos bench docs clean
+.PHONY: demo test lint check pythons peers wheel chaos bench docs clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.walkthrough
@@ -23,6 +23,9 @@ check: lint
 
 pythons: $(VENV)/.ready
 	$(BIN)/python -m tests.pythons
+
+peers: $(VENV)/.ready
+	$(BIN)/python -m tests.peers
 
 wheel: $(VENV)/.ready
 	$(BIN)/python -m tests.wheel

@@ -16,6 +16,8 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -25,6 +27,7 @@ TARGET = ROOT / "docs" / "peers.md"
 LONGEST = 3600
 """Seconds that one suite may take."""
 WIDTH = 110
+"""Characters of an unforeseen error that are shown."""
 
 _DASK = """
 import dask.base, dask.multiprocessing, dask.threaded, weftwork.dask
@@ -33,6 +36,10 @@ for name in dask.base.named_schedulers:
     dask.base.named_schedulers[name] = weftwork.dask.get
 """
 _JOBLIB = "import weftwork.joblib\n"
+_OF_JOBLIB = """
+from joblib.parallel import BACKENDS
+BACKENDS["weftwork"] = BACKENDS["threading"]
+"""
 _FUTURES = """
 import concurrent.futures, weftwork
 concurrent.futures.ThreadPoolExecutor = weftwork.Executor
@@ -41,14 +48,15 @@ concurrent.futures.ThreadPoolExecutor = weftwork.Executor
 
 _WAIT = "tasks wait for each other, which no scheduler here promises to run at the same time"
 _POOL = "looks at the threads, or at the pool"
+_NAMES = "asks which scheduler a name means, or wants that two differ: here all mean this one"
 _OBJECT = "looks for the very object that went through a task, or changes one through a library's code"
 
 
 class Suite(NamedTuple):
     """name: in the table.   package: that must be there.   files: finds the test files, in a folder for copies.
 
-    door: a plugin.   only: for `-k`.   left_out: reasons, by patterns of test names.
-    hangs: words in the names of those that would not end with our door.
+    door: a plugin.   without: what takes its place, for comparison.   only: for `-k`.
+    left_out: reasons, by patterns of test names.   hangs: words in the names of those that would not end with our door.
     """
 
     name: str
@@ -58,6 +66,13 @@ class Suite(NamedTuple):
     only: str
     left_out: Mapping[str, str]
     hangs: tuple[str, ...] = ()
+    without: str = ""
+
+    def version(self) -> str:
+        """Of the peer."""
+        with suppress(PackageNotFoundError):
+            return version(self.package)
+        return sys.version.split()[0]
 
 
 def _in(package: str, *names: str) -> Callable[[Path], list[Path]]:
@@ -105,6 +120,7 @@ SUITES = [
             "test_pool_kwarg|test_num_workers_config|test_dont_spawn": _POOL,
             "test_interrupt|test_contextvars|test_context_aware_warnings": _WAIT,
             "test_traverse_false|test_nested_schedulers": _OBJECT,
+            "test_custom_delayed|array_bag|delayed_dataframe|test_get_scheduler": _NAMES,
             "test_to_delayed_optimize_graph": "counts the calls of a function of an installed package",
         },
         ("test_interrupt", "test_contextvars", "test_context_aware"),
@@ -112,7 +128,7 @@ SUITES = [
     Suite("Dask: bags", "dask", _in("dask", "bag/tests"), _DASK, "", {"partition_size_complex_dtypes": _OBJECT}),
     Suite("Dask: arrays", "dask", _in("dask", "array/tests"), _DASK, "", {}),
     Suite("Dask: frames", "dask", _in("dask", "dataframe/tests"), _DASK, "", {}),
-    Suite("joblib: Parallel", "joblib", _of_joblib, _JOBLIB, "weftwork or Weftwork", {}),
+    Suite("joblib: Parallel", "joblib", _of_joblib, _JOBLIB, "weftwork", {}, without=_OF_JOBLIB),
     Suite("Python: executors", "concurrent.futures", _of_python, _FUTURES, "ThreadPool", {}),
 ]
 
@@ -123,7 +139,7 @@ def outcomes(suite: Suite, with_door: bool, folder: Path, log: Path) -> dict[str
     if not files:
         return {}
     plugin = folder / "the_door.py"
-    plugin.write_text(suite.door if with_door else "")
+    plugin.write_text(suite.door if with_door else suite.without)
     report = folder / "report.xml"
     report.unlink(missing_ok=True)
     hanging = suite.hangs if with_door else ()
@@ -166,9 +182,21 @@ def judged(suite: Suite, theirs: Mapping[str, str], ours: Mapping[str, str]) -> 
     return passed, left, new
 
 
+def row(suite: Suite, passed: int, left: Mapping[str, list[str]]) -> str:
+    """A suite's row in the table."""
+    why = "; ".join([f"{reason} ({', '.join(f'`{n}`' for n in sorted(set(ns)))})" for reason, ns in left.items()])
+    return f"| {suite.name} {suite.version()} | {passed} | {sum(map(len, left.values()))} | {why or '-'} |"
+
+
+def write(suite: Suite, line: str) -> None:
+    """Put a suite's row into the table, where its old one is."""
+    kept = [each for each in TARGET.read_text().splitlines() if not each.startswith(f"| {suite.name} ")]
+    TARGET.write_text("\n".join([*kept, line]) + "\n")
+
+
 def main(names: Iterable[str]) -> int:
     """Run the suites, write the table, and tell how many tests failed that are not on its list."""
-    rows, unforeseen = [], 0
+    unforeseen = 0
     logs = Path(tempfile.gettempdir()) / "weftwork-peers"
     logs.mkdir(exist_ok=True)
     for number, suite in enumerate(SUITES):
@@ -182,7 +210,7 @@ def main(names: Iterable[str]) -> int:
             ours = outcomes(suite, True, Path(folder), logs / f"{number}-ours.log")
         passed, left, new = judged(suite, theirs, ours)
         unforeseen += len(new)
-        rows.append((suite.name, passed, left))
+        write(suite, row(suite, passed, left))
         print(f"{suite.name}: {passed} passed, {sum(map(len, left.values()))} left out, {len(new)} new", flush=True)
         for name, why in new.items():
             print(f"  {name}: {why[:WIDTH]!r}")

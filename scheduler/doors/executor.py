@@ -81,10 +81,10 @@ class Executor(concurrent.futures.Executor):
         stays = changes_given(fn) and not is_atom((*args, *kwargs.values()))
         return self._submit([Call(fn, args, kwargs, stays=stays)])[0]
 
-    def submit_as(self, functions: tuple[Callable[..., Any], ...], work: Callable[..., Any]) -> Future:
-        """Call `work()`, which calls these functions: costs are theirs, and what state they refer to is seen."""
+    def submit_as(self, functions: tuple[Callable[..., Any], ...], fn: Callable[..., Any], *args: Any) -> Future:
+        """Call `fn(*args)`, which calls these functions: costs are theirs, and what state they refer to is seen."""
         among = tuple({id(each): each for each in functions}.values())
-        return self._submit([Call(_done, (work,), {}, among, key=among, weight=max(1, len(functions)))])[0]
+        return self._submit([Call(fn, args, {}, among, key=among, weight=max(1, len(functions)))])[0]
 
     def map(
         self,
@@ -272,7 +272,3 @@ class _Owner:
         for call in pending:
             if call.begun or call.future.set_running_or_notify_cancel():
                 call.future.set_exception(error)
-
-
-def _done(work: Callable) -> Any:
-    return work()

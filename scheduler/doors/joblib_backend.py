@@ -33,11 +33,11 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
     _executor: Executor | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """How many jobs run at a time: -1 is as many as there are CPUs. Raises ValueError for 0."""
+        """How many jobs run at a time: -1, or None, is as many as there are CPUs. Raises ValueError for 0."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         if n_jobs is None:
-            return 1
+            n_jobs = self.default_n_jobs
         return n_jobs if n_jobs > 0 else max(cpu_count() + 1 + n_jobs, 1)
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **_: Any) -> int:
@@ -52,7 +52,7 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
     def submit(self, func: Callable[..., Any], callback: Callable[..., Any] | None = None) -> Future:
         """Run a batch of joblib's: a future of its list of results."""
         assert self._executor is not None, "configure comes first"
-        future = self._executor.submit_as(tuple(map(_plain, func.items)), func)  # type: ignore[attr-defined]
+        future = self._executor.submit_as(tuple(map(_plain, func.items)), _run, func)  # type: ignore[attr-defined]
         if callback is not None:
             future.add_done_callback(callback)
         return future
@@ -75,6 +75,11 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
             self._executor = None
         if ensure_ready:
             self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
+
+
+def _run(batch: Callable) -> Any:
+    """Run a batch of joblib's. To call this, a worker loads this module: so it has the backend for nested calls."""
+    return batch()
 
 
 def _plain(item: tuple) -> Callable:
