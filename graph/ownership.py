@@ -348,7 +348,7 @@ def own(box: list, more: int = 0) -> Any:
         if holders > _FRESH + more or (value.base is not None and of_base > _FRESH_BASE):
             return value.copy(order="K")
         return value
-    if is_lazy(kind):
+    if is_lazy(kind):  # what lies in the store stays there, and cannot be written to elsewhere either
         return copied(value, lazily=not is_mapped(value))
     if is_atomic(kind) or (holders <= _FRESH + more and _is_alone(value)):
         return value
@@ -356,10 +356,13 @@ def own(box: list, more: int = 0) -> Any:
 
 
 def writable(value: Any, lazily: bool = True) -> Any:
-    """A value of the function's own: a copy of an array that cannot be written to, or of such a frame, a lazy one."""
+    """A value of the function's own: a copy of an array that cannot be written to.
+
+    lazily: lazy copies of frames are written to as pandas does it; else one that lies in the store is copied, too.
+    """
     if type(value) is np.ndarray:
         return value if value.flags.writeable else value.copy(order="K")
-    return copied(value, lazily=lazily) if is_lazy(type(value)) and is_mapped(value) else value
+    return value if lazily or not is_lazy(type(value)) else copied(value, lazily=False)
 
 
 def own_made(box: list) -> Any:

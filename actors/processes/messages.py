@@ -16,7 +16,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from time import perf_counter
@@ -27,7 +27,7 @@ import numpy as np
 from weftwork.actors.processes import pickling
 from weftwork.graph.errors import printed, shown, text_of
 from weftwork.graph.frames import is_lazy
-from weftwork.graph.ownership import is_atom
+from weftwork.graph.ownership import copied, is_atom
 
 _APART = 1 << 16
 """Bytes of data from which it is a part of its own."""
@@ -111,6 +111,7 @@ class Request:
     blocks: the keys of the blocks that belong to the code.   came: the data of each, None where the receiver has it; on
     the way it may go beside the request: then `beside` tells of each block whether it does.
     around: the name of the surroundings, and their pickled form (None where the receiver has it).
+    mapped: frames that are read where they lie, for the receiver: they are there as long as the segment runs.
     """
 
     program: str
@@ -130,6 +131,7 @@ class Request:
     beside: tuple[bool, ...] = ()
     came: tuple[Any, ...] = ()
     around: tuple[str, bytes | None] = ("", None)
+    mapped: list[Any] = field(default_factory=list)
 
     def take_blocks(self, data: Sequence[Any]) -> None:
         """Take in the data of the blocks that came beside the request."""
@@ -180,7 +182,7 @@ def _dumps_for(values: list) -> Callable:
 
 
 IMMUTABLE, LAZY = "immutable", "lazy"
-"""What may be read where it lies in Ray's store: what nobody can change, and frames that copy on write (`frames`)."""
+"""What may be read where it lies in Ray's store: what nobody can change, and a frame that copies on write."""
 
 
 @dataclass
@@ -194,14 +196,19 @@ class Parcel:
     shares: str = ""
 
 
-def _shares(value: Any, depth: int = 0) -> str:
+def _shares(value: Any) -> str:
+    if is_lazy(type(value)):
+        return LAZY
+    return IMMUTABLE if _is_immutable(value) else ""
+
+
+def _is_immutable(value: Any, depth: int = 0) -> bool:
+    """True for what nobody can change, and for containers of that: these are made anew."""
     kind = type(value)
-    if kind in (list, tuple, dict):
-        if len(value) >= _MOST_LOOKED_AT or depth >= _DEPTH:
-            return ""
-        found = {_shares(item, depth + 1) for item in (value.values() if kind is dict else value)}
-        return "" if "" in found else LAZY if LAZY in found else IMMUTABLE
-    return IMMUTABLE if is_atom(value) else LAZY if is_lazy(kind) else ""
+    if kind not in (list, tuple, dict):
+        return is_atom(value)
+    parts = value.values() if kind is dict else value
+    return len(value) < _MOST_LOOKED_AT and depth < _DEPTH and all([_is_immutable(part, depth + 1) for part in parts])
 
 
 def wrap(value: Any) -> Any:
@@ -214,15 +221,17 @@ def wrap(value: Any) -> Any:
 def unwrap(stored: Any, lazily: bool = False) -> Any:
     """The value that was wrapped. What nobody can change, and a plain array, is a view of the store.
 
-    Of anything else the data are copied, so that they can be written to. lazily: not those of frames that copy on
-    write: then only their lazy copies can be written to, and these only as long as the value itself is there.
+    Of anything else the data are copied, so that they can be written to. lazily: not those of a frame that copies on
+    write: then only lazy copies of it can be written to, and what is made of them, as long as the value itself is
+    there.
     """
     if type(stored) is not Parcel:
         return stored
     head, *apart = map(memoryview, stored.parts)
-    if stored.shares != IMMUTABLE and not (lazily and stored.shares == LAZY):
+    if not stored.shares:
         apart = [bytearray(data) for data in apart]
-    return pickling.loads(head, buffers=apart)[0]
+    value = pickling.loads(head, buffers=apart)[0]
+    return copied(value, lazily=False) if stored.shares == LAZY and not lazily else value
 
 
 unpack = pickling.loads

@@ -27,7 +27,7 @@ def table(rows=LONG):
 VALUES = {
     "a pandas frame": frame,
     "an Arrow table": table,
-    "frames in a dict": lambda: {"one": frame(LONG // 2), "two": [table(LONG // 2), 7]},
+    "Arrow tables in a dict": lambda: {"one": table(LONG // 2), "two": [table(LONG // 2), 7]},
 }
 
 
@@ -95,6 +95,17 @@ def widened(given):
     return given.assign(e=given["a"] + 1.0)
 
 
+def chained(given):
+    """A part of the frame, which the next function writes to."""
+    del given["b"]
+    return given["c"]
+
+
+def marked(column):
+    column.iloc[0] = 3.0
+    return column
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("function", [written, written_behind, widened])
 def test_what_a_function_writes_into_a_frame_is_its_own(function, place):
@@ -106,6 +117,31 @@ def test_what_a_function_writes_into_a_frame_is_its_own(function, place):
             assert got.equals(expected)
             got.iloc[1:3] = 5.0  # what was fetched is the caller's
     assert value.equals(frame(50_000))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_part_of_a_frame_can_be_written_to_by_who_takes_it(place):
+    value, x = frame(50_000), tf.placeholder(tf.object)
+    part = tf.op(**PLACES[place])(chained)(x)
+    boxed = tf.op(**PLACES[place])(lambda frames: marked(frames["f"]["a"]))
+    with tf.Session() as session:
+        for _ in range(2):
+            got = session.run([tf.op(**PLACES[place])(marked)(part), boxed({"f": x})], {x: value})
+            assert [column.iloc[0] for column in got] == [3.0, 3.0]
+    assert value.equals(frame(50_000))
+
+
+def test_a_variable_may_be_a_frame_that_lies_in_the_store():
+    made = tf.op(num_cpus=1)(frame)(50_000)
+    held = tf.Variable(made, dtype=tf.object)
+    first = tf.op(num_cpus=1)(lambda given: marked(given["a"]))
+    with tf.Session() as session:
+        session.run(held.initializer)
+        for _ in range(2):
+            assert session.run(first(held)).iloc[0] == 3.0
+        got = session.run(held)
+        got.loc[0, "a"] = 9.0
+        assert session.run(held).equals(frame(50_000))
 
 
 def test_a_function_may_keep_the_frame_that_it_returns():
