@@ -129,7 +129,21 @@ SUITES = [
     Suite("Dask: arrays", "dask", _in("dask", "array/tests"), _DASK, "", {}),
     Suite("Dask: frames", "dask", _in("dask", "dataframe/tests"), _DASK, "", {}),
     Suite("joblib: Parallel", "joblib", _of_joblib, _JOBLIB, "weftwork", {}, without=_OF_JOBLIB),
-    Suite("Python: executors", "concurrent.futures", _of_python, _FUTURES, "ThreadPool", {}),
+    Suite(
+        "Python: executors",
+        "concurrent.futures",
+        _of_python,
+        _FUTURES,
+        "ThreadPool",
+        {
+            "thread_names|manager_shutdown|del_shutdown|shutdown_no_wait|threads_terminate|default_workers": _POOL,
+            "saturation|idle_thread_reuse|cancel_futures_wait_false": _POOL,
+            "test_first_exception": "the first calls of functions that were never seen wait for each other",
+            "no_stale_references": "what a call referred to goes with its graph, which the garbage collector frees",
+            "submit_after_interpreter_shutdown": "starts a program that imports the class by its name",
+        },
+        ("threads_terminate",),
+    ),
 ]
 
 

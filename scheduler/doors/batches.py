@@ -12,11 +12,12 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol
 
 from weftwork.graph.callables import named
+from weftwork.graph.function import Op
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
 from weftwork.scheduler.doors.calls import Done, Input, Raised, Start, call_chunk, call_node
 from weftwork.scheduler.doors.held import Held
-from weftwork.scheduler.doors.running import op_of, run_graph, staying
+from weftwork.scheduler.doors.running import in_c, op_of, run_graph, staying
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.session.session import Session
 
@@ -34,7 +35,7 @@ class Call:
     """A function, its arguments, and the future of what it gives.
 
     among: what functions it calls besides.   stays: it is called in this process.
-    key: the function that its costs are of.   weight: calls of that.
+    key: what its costs are known by.   weight: calls of that.
     """
 
     __slots__ = ("among", "args", "begun", "function", "future", "key", "kwargs", "needs", "stays", "weight")
@@ -50,7 +51,7 @@ class Call:
         weight: int = 1,
     ):
         self.function, self.args, self.kwargs, self.among, self.stays = function, args, kwargs, among, stays
-        self.key, self.weight = key or function, weight
+        self.key, self.weight = code_of(function) if key is None else key, weight
         self.future: Future = Future()
         self.needs = [a for a in (*args, *kwargs.values()) if isinstance(a, Future)]
         self.begun = False
@@ -89,6 +90,7 @@ class Batch:
         self.owner, self.calls, self.slots = owner, calls, slots
         self.nodes = list(self._chunks())
         self.left = len(self.nodes)
+        self._ops: dict[Any, Op] = {}
         self._session: Session | None = None
         self._stopped = threading.Event()
 
@@ -169,7 +171,7 @@ class Batch:
         start = self.owner.start.function
         others = call.among if start is None else (*call.among, start)
         name = named((*call.among, call.function)[0])
-        return op_of(runner, (call.function, *others), name, call.stays).of_atoms(graph, args)
+        return op_of(runner, (call.function, *others), name, call.stays, self._ops).of_atoms(graph, args)
 
     def _tell(self, number: int, outcome: Done) -> None:
         """A node is done. Runs in this process, as a node."""
@@ -186,6 +188,17 @@ class Batch:
                 call.future.set_result(value)
 
 
+def code_of(function: Any) -> Any:
+    """What a call of a function costs is known by this, which holds nothing of the program's: its code, or its type."""
+    while True:
+        inner = getattr(function, "func", None) or getattr(function, "__func__", None)
+        if inner is None:
+            break
+        function = inner
+    code = getattr(function, "__code__", None)
+    return code if code is not None else function if in_c(function) else type(function)
+
+
 def _outcome(future: Future) -> Any:
     """What a future that is done gives, or Raised."""
     try:
@@ -200,10 +213,13 @@ def results(futures: Iterable[Future], seconds_left: Callable[[], float | None])
     left = list(futures)[::-1]
     try:
         while left:
-            for value in left.pop().result(seconds_left()):
-                if type(value) is Raised:
-                    raise value.error
-                yield value
+            chunk = left[-1].result(seconds_left())
+            left.pop()
+            chunk.reverse()
+            while chunk:
+                if type(chunk[-1]) is Raised:
+                    raise chunk[-1].error
+                yield chunk.pop()  # nothing here holds what was given
     finally:
         for future in left:
             future.cancel()

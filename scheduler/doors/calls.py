@@ -119,7 +119,6 @@ def call_each(function: Callable, items: Iterable[tuple]) -> list:
     return results
 
 
-@functools.lru_cache(256)
 def chunk_of(function: Callable) -> Callable:
-    """`call_each` of a function: one object for each function, by which its costs are known."""
+    """`call_each` of a function. Equal ones are one function to those who remember costs."""
     return functools.partial(call_each, function)

@@ -74,6 +74,7 @@ class _Computation:
     def __init__(self, dsk: Mapping, wanted: set, cache: Any):
         self.dsk, self.wanted, self.cache = dsk, wanted, cache
         self.known: dict[Hashable, Any] = dict(cache or {})
+        self._ops: dict = {}
         self._tensors: dict[Hashable, Tensor] = {}
         self._feeds: dict[Tensor, Held] = {}
 
@@ -137,7 +138,7 @@ class _Computation:
     def _node(self, graph: Graph, key: Hashable, task: GraphNode, names: tuple, inputs: list) -> Tensor:
         functions = tuple({id(each): each for each in _functions(task)}.values())
         stays = any(map(changes_given, functions)) and not is_atom(tuple(self._given(task, names)))
-        make = op_of(call_task, functions, named((*functions, call_task)[0]), stays)
+        make = op_of(call_task, functions, named((*functions, call_task)[0]), stays, self._ops)
         return make.of_atoms(graph, (Held((task, names)), *inputs))
 
     def _given(self, task: GraphNode, names: Iterable[Hashable]) -> Iterator[Any]:

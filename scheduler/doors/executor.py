@@ -12,6 +12,7 @@ there is work, and the program waits for them when it ends.
 from __future__ import annotations
 
 import concurrent.futures
+import logging
 import threading
 import uuid
 from collections import deque
@@ -22,11 +23,13 @@ from typing import Any
 
 from weftwork.actors.programs.lru import Lru
 from weftwork.graph.ownership import is_atom
-from weftwork.scheduler.doors.batches import Batch, Call, results
+from weftwork.scheduler.doors.batches import Batch, Call, code_of, results
 from weftwork.scheduler.doors.calls import Start, chunk_of
 from weftwork.scheduler.doors.running import changes_given
 from weftwork.scheduler.machines.inventory import local_cpus
 
+_LOG = logging.getLogger("concurrent.futures")
+"""Where pools tell of an initializer that has failed."""
 _GATHER = 0.001
 """Seconds for which calls are gathered."""
 _WORK = 0.25
@@ -61,7 +64,7 @@ class Executor(concurrent.futures.Executor):
             raise ValueError(f"max_workers must be greater than 0, not {max_workers!r}.")
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {initializer!r}.")
-        self._most = max_workers or local_cpus()
+        self._max_workers = max_workers or local_cpus()
         self._owner = _Owner(self, Start(uuid.uuid4().hex, initializer, tuple(initargs)))
         self._changed = threading.Condition()
         self._pending: deque[Call] = deque()
@@ -69,8 +72,8 @@ class Executor(concurrent.futures.Executor):
         """Calls that wait for futures."""
         self._woken = False
         """Some of these may be there."""
-        self._free = self._size = self._most
-        """Free slots, and how many calls of unknown length a batch takes."""
+        self._free = self._size = self._max_workers
+        """Free slots, and how many calls of unknown length a batch takes: the first ones wait for each other."""
         self._runners = 0
         self._batches: set[Batch] = set()
         self._gathering = self._down = False
@@ -84,7 +87,9 @@ class Executor(concurrent.futures.Executor):
     def submit_as(self, functions: tuple[Callable[..., Any], ...], fn: Callable[..., Any], *args: Any) -> Future:
         """Call `fn(*args)`, which calls these functions: costs are theirs, and what state they refer to is seen."""
         among = tuple({id(each): each for each in functions}.values())
-        return self._submit([Call(fn, args, {}, among, key=among, weight=max(1, len(functions)))])[0]
+        return self._submit([Call(fn, args, {}, among, key=tuple(map(code_of, among)), weight=max(1, len(functions)))])[
+            0
+        ]
 
     def map(
         self,
@@ -104,10 +109,10 @@ class Executor(concurrent.futures.Executor):
         if kwargs:  # buffersize, of Python 3.14
             return super().map(fn, *iterables, timeout=timeout, **kwargs)
         items = list(zip(*iterables, strict=False))
-        size = chunksize or max(1, len(items) // (self._most * _CHUNKS))
+        size = chunksize or max(1, len(items) // (self._max_workers * _CHUNKS))
         stays = changes_given(fn) and not is_atom(tuple(items))
         parts = [items[at : at + size] for at in range(0, len(items), size)]
-        calls = [Call(chunk_of(fn), (part,), {}, stays=stays, key=fn, weight=len(part)) for part in parts]
+        calls = [Call(chunk_of(fn), (part,), {}, stays=stays, key=code_of(fn), weight=len(part)) for part in parts]
         end = None if timeout is None else monotonic() + timeout
         return results(self._submit(calls), lambda: None if end is None else max(0.0, end - monotonic()))
 
@@ -115,12 +120,13 @@ class Executor(concurrent.futures.Executor):
         """Take no further calls.   wait: until all are done.   cancel_futures: those that are in no batch yet."""
         with self._changed:
             self._down = True
-            cancelled = [*self._aside, *self._pending] if cancel_futures else []
+            cancelled: list[Call] = []
             if cancel_futures:
-                self._aside, self._pending = [], deque()
-        for call in cancelled:
-            call.future.cancel()
-            call.future.set_running_or_notify_cancel()
+                begun = self._free if self._gathering else 0  # a batch of them is about to be made
+                waiting = list(self._pending)
+                cancelled = [*self._aside, *waiting[begun:]]
+                self._aside, self._pending = [], deque(waiting[:begun])
+        _cancel(cancelled)
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: not (self._aside or self._pending or self._runners))
@@ -132,7 +138,9 @@ class Executor(concurrent.futures.Executor):
         """
         self.shutdown(wait=False, cancel_futures=True)
         with self._changed:
-            batches = list(self._batches)
+            batches, left = list(self._batches), list(self._pending)
+            self._pending.clear()
+        _cancel(left)
         for batch in batches:
             batch.stop()
 
@@ -178,7 +186,7 @@ class Executor(concurrent.futures.Executor):
                 if took < _SHORT and len(batch.calls) >= self._size:
                     self._size *= 2
                 elif took > _LONG:
-                    self._size = max(self._most, self._size // 2)
+                    self._size = max(self._max_workers, self._size // 2)
         with self._changed:
             self._runners -= 1
             if batch is not None:
@@ -265,6 +273,8 @@ class _Owner:
         if self.start.function is None or not isinstance(error, BrokenExecutor):
             return
         executor = self._executor
+        if executor._broken is None:
+            _LOG.critical("Exception in initializer:", exc_info=error.__cause__ or error)
         with executor._changed:
             executor._broken = executor._broken or error
             pending = [*executor._aside, *executor._pending]
@@ -272,3 +282,9 @@ class _Owner:
         for call in pending:
             if call.begun or call.future.set_running_or_notify_cancel():
                 call.future.set_exception(error)
+
+
+def _cancel(calls: Iterable[Call]) -> None:
+    for call in calls:
+        if call.future.cancel():
+            call.future.set_running_or_notify_cancel()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from weftwork.graph.codes import changes_arguments
@@ -34,14 +34,22 @@ def run_graph(
         return session.run(fetches, feeds, copy=False)
 
 
-def op_of(runner: Callable, functions: tuple[Callable, ...], name: str, stays: bool = False) -> Op:
+def op_of(
+    runner: Callable, functions: tuple[Callable, ...], name: str, stays: bool = False, kept: dict | None = None
+) -> Op:
     """The op that makes nodes of `runner`, which calls functions of the user's.   name: of one of them, for errors.
 
     They are bound to it, so that the node is known by them: their costs, what state they refer to, where they can run.
-    stays: it is called in this process.
+    stays: it is called in this process.   kept: keeps those of functions that hold something of the program's.
     """
     try:
-        return _kept(runner, functions, name, stays)
+        if all(map(holds_nothing, functions)):
+            return _kept(runner, functions, name, stays)
+        kept = {} if kept is None else kept
+        made = kept.get((functions, name, runner, stays))
+        if made is None:
+            made = kept[functions, name, runner, stays] = _op(runner, functions, name, stays)
+        return made
     except TypeError:  # one cannot be hashed
         return _op(runner, functions, name, stays)
 
@@ -55,6 +63,20 @@ def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: boo
 
 
 _kept = functools.lru_cache(_KEPT)(_op)
+
+
+def holds_nothing(function: Any) -> bool:
+    """True for a function without a closure, and for what C has: to keep it keeps no object of the program's alive."""
+    if isinstance(function, FunctionType):
+        return function.__closure__ is None and not function.__dict__
+    return in_c(function)
+
+
+def in_c(function: Any) -> bool:
+    """True for a class, and for a function of C that is no method of an object."""
+    if isinstance(function, BuiltinFunctionType):
+        return isinstance(function.__self__, ModuleType) or function.__self__ is None
+    return isinstance(function, type)
 
 
 def changes_given(function: Callable) -> bool:
