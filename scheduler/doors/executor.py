@@ -122,10 +122,10 @@ class Executor(concurrent.futures.Executor):
             self._down = True
             cancelled: list[Call] = []
             if cancel_futures:
-                begun = self._free if self._gathering else 0  # a batch of them is about to be made
-                waiting = list(self._pending)
-                cancelled = [*self._aside, *waiting[begun:]]
-                self._aside, self._pending = [], deque(waiting[:begun])
+                ready = [call for call in self._pending if all([need.done() for need in call.needs])]
+                begun = ready[: self._free] if self._gathering else []  # a batch of them is about to be made
+                cancelled = [call for call in (*self._aside, *self._pending) if call not in begun]
+                self._aside, self._pending = [], deque(begun)
         _cancel(cancelled)
         with self._changed:
             if wait:
